@@ -1,0 +1,73 @@
+// Package chunk is the byte contract of the store: an immutable object is a chunk, named by the hash of its canonical bytes.
+// Every chunk begins with its Kind and the version of that kind's format.
+package chunk
+
+import (
+	"context"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+)
+
+// Kind is the first byte of a chunk.
+type Kind byte
+
+// The kinds. The numbers are part of the format (docs/format.md).
+const (
+	KindPage    Kind = 1 // columnar leaf of a table or index tree
+	KindNode    Kind = 2 // interior node of any tree
+	KindRowLeaf Kind = 3 // key/value leaf: roots, refs, blob trees
+	KindGroup   Kind = 4 // a column group that a page keeps outside itself
+	KindBlob    Kind = 5 // a piece of a long cell
+	KindSchema  Kind = 6 // schema of a table
+	KindTable   Kind = 7 // table: schema, primary tree, index trees
+	KindCommit  Kind = 8 // commit
+	KindTag     Kind = 9 // annotated tag
+)
+
+// Version is the second byte of a chunk. Each kind counts its own.
+type Version = byte
+
+// MaxSize is the largest chunk that a store takes, in bytes.
+const MaxSize = 64 << 20
+
+// Reader finds chunks.
+type Reader interface {
+	// Get is the chunk's canonical bytes, which the caller must not change and which stay valid as long as they are held.
+	// An absent chunk is an error of class NotFound; bytes that do not have this hash are an error of class Corrupt.
+	Get(ctx context.Context, h hash.Hash) ([]byte, error)
+}
+
+// Writer keeps chunks.
+type Writer interface {
+	// Put keeps data, which the caller must not change any more, and returns its hash. It may be called by many goroutines.
+	// The chunk can be read through the same store at once; when it becomes durable is the store's matter.
+	Put(ctx context.Context, data []byte) (hash.Hash, error)
+}
+
+// Store reads and writes.
+type Store interface {
+	Reader
+	Writer
+	// Has tells whether the chunk is there.
+	Has(ctx context.Context, h hash.Hash) (bool, error)
+}
+
+// ErrMissing is the error for an absent chunk.
+func ErrMissing(h hash.Hash) error {
+	return errs.New(errs.NotFound, "read chunk %s: not in the store", h)
+}
+
+// CheckKind verifies the first two bytes of a chunk and returns the body behind them. A version above max is of class TooNew.
+func CheckKind(data []byte, k Kind, max Version) (Version, []byte, error) {
+	if len(data) < 2 || Kind(data[0]) != k {
+		return 0, nil, errs.New(errs.Corrupt, "read chunk: want kind %d", k)
+	}
+	if data[1] > max {
+		return 0, nil, errs.New(errs.TooNew, "read chunk of kind %d: format version %d is newer than this program's %d; use a newer stemma", k, data[1], max)
+	}
+	if data[1] == 0 {
+		return 0, nil, errs.New(errs.Corrupt, "read chunk of kind %d: format version 0", k)
+	}
+	return data[1], data[2:], nil
+}

@@ -1,0 +1,235 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stemmadb/stemma/internal/clock"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/op"
+)
+
+// Program is one invocation of the command line.
+type Program struct {
+	Args    []string            // as the operating system gave them; the first is the program's own name
+	In      io.Reader           // standard input
+	Out     io.Writer           // standard output: answers
+	Err     io.Writer           // standard error: messages, progress
+	Env     func(string) string // the environment
+	Dir     string              // the working directory
+	Clock   clock.Clock         // the time
+	Version string              // of this build
+
+	// Specs are the commands.
+	Specs []op.Spec
+	// Open puts what the verb needs into its scope, such as the database of scope.Dir, and returns what closes it again. It is called
+	// for every verb, after the flags have been read. Nil opens nothing.
+	Open func(ctx context.Context, spec op.Spec, scope *op.Scope) (closeFn func() error, err error)
+
+	// Names are the names of a kind (a Param's Complete: "branch", "table", …) that the shell may offer. Nil and errors offer none.
+	Names func(ctx context.Context, kind string, scope *op.Scope) ([]string, error)
+
+	name    string // "stemma" or "dolt"
+	dir     string // where the verb works
+	globals globals
+	status  int
+}
+
+// globals are the flags that every command takes, before its name or behind it.
+type globals struct {
+	Dir    string `flag:"data-dir,C" value:"dir" help:"work in this directory"`
+	Format string `flag:"result-format,r" alias:"format" enum:"tabular,csv,json,vertical" help:"draw the answer in this form"`
+	Quiet  bool   `flag:"quiet,q" help:"show no progress and no hints"`
+	Help   bool   `flag:"help,h" help:"show the help page"`
+	Show   bool   `flag:"version" help:"show the version"`
+}
+
+// globalParams are the parameters of globals: those that may stand before the verb, or those that may stand behind it.
+func (p *Program) globalParams(leading bool) ([]op.Param, error) {
+	params, err := op.ParamsOf(&p.globals)
+	if err != nil {
+		return nil, errs.New(errs.Internal, "read global flags: %w", err)
+	}
+	if !leading {
+		params = slices.DeleteFunc(params, func(q op.Param) bool { return q.Name == "version" })
+	}
+	return params, nil
+}
+
+// Main runs p, of which Version, Specs and the hooks are set, as the program of this process and returns its exit status. The first
+// interrupt or termination signal cancels the work, the second ends the process.
+func Main(p *Program) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // gives the signals back their usual effect
+	dir, err := os.Getwd()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "error: find the working directory: %v\n", err)
+		return exitStatus(err, false)
+	}
+	p.Args, p.In, p.Out, p.Err, p.Env, p.Dir, p.Clock = os.Args, os.Stdin, os.Stdout, os.Stderr, os.Getenv, dir, clock.System{}
+	return p.Run(ctx)
+}
+
+// Run does what the arguments ask for and returns the exit status.
+func (p *Program) Run(ctx context.Context) int {
+	p.name = "stemma"
+	if len(p.Args) > 0 {
+		base := strings.TrimSuffix(strings.ToLower(filepath.Base(p.Args[0])), ".exe")
+		if base == "dolt" {
+			p.name = base
+		}
+	}
+	err := p.run(ctx)
+	if err == nil {
+		if p.dolt() && p.status > 1 {
+			return 1
+		}
+		return p.status
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errs.With(errs.Canceled, err)
+	}
+	p.report(err)
+	return exitStatus(err, p.dolt())
+}
+
+func (p *Program) run(ctx context.Context) error {
+	params, err := p.globalParams(true)
+	if err != nil {
+		return err
+	}
+	var argv []string
+	if len(p.Args) > 1 {
+		argv = p.Args[1:]
+	}
+	var asked []string // the word by which the shell asks for completions
+	if len(argv) > 0 && (argv[0] == cobra.ShellCompRequestCmd || argv[0] == cobra.ShellCompNoDescRequestCmd) {
+		asked, argv = argv[:1], argv[1:]
+	}
+	if len(asked) == 0 || len(argv) > 1 { // a lone flag is still being typed
+		if argv, err = op.ParseLeading(p.name, argv, op.Target{Params: params, Dest: &p.globals}); err != nil {
+			return err
+		}
+	}
+	p.dir = absolute(p.Dir, p.globals.Dir)
+	switch {
+	case len(asked) > 0:
+		argv = append(asked, argv...)
+	case p.globals.Help:
+		argv = append([]string{"help"}, argv...)
+	case p.globals.Show:
+		argv = []string{"version"}
+	}
+	root := p.tree()
+	root.SetArgs(argv)
+	return root.ExecuteContext(ctx)
+}
+
+// dolt tells whether the program was called by Dolt's name.
+func (p *Program) dolt() bool { return p.name == "dolt" }
+
+// report writes an error to standard error.
+func (p *Program) report(err error) {
+	fmt.Fprintf(p.Err, "error: %v\n", err)
+}
+
+// exec runs one verb.
+func (p *Program) exec(ctx context.Context, spec op.Spec, argv []string) (err error) {
+	params, err := p.globalParams(false)
+	if err != nil {
+		return err
+	}
+	verb := spec.New()
+	// A flag behind the verb may give the directory or ask for help, so these are looked at again.
+	if err := op.ParseArgs(spec.Name, argv, op.Target{Params: spec.Params, Dest: verb}, op.Target{Params: params, Dest: &p.globals}); err != nil {
+		return withUsage(err, p.name, spec)
+	}
+	if p.globals.Help {
+		return p.page(spec)
+	}
+	if err := spec.Check(verb); err != nil {
+		return withUsage(err, p.name, spec)
+	}
+	p.dir = absolute(p.Dir, p.globals.Dir)
+	scope, hint, err := p.scope()
+	if err != nil {
+		return err
+	}
+	if spec.Needs == op.NeedDatabase && scope.Settings.Local == "" {
+		return p.noDatabase()
+	}
+	if p.Open != nil {
+		closeFn, openErr := p.Open(ctx, spec, scope)
+		if openErr != nil {
+			return openErr
+		}
+		if closeFn != nil {
+			defer func() { err = errors.Join(err, closeFn()) }()
+		}
+	}
+	r, err := verb.Run(ctx, scope)
+	if err != nil {
+		return err
+	}
+	if r == nil {
+		return nil
+	}
+	if err := p.answer(r); err != nil {
+		return err
+	}
+	if !p.globals.Quiet {
+		if spec.Needs == op.NeedDatabase && !spec.ReadOnly && hint != "" {
+			r.Hints = append(r.Hints, hint)
+		}
+		for _, h := range r.Hints {
+			fmt.Fprintf(p.Err, "hint: %s\n", h)
+		}
+	}
+	p.status = r.ExitCode
+	return nil
+}
+
+// answer writes a result to standard output: its lines, or its rows where a form was asked for or there are no lines.
+func (p *Program) answer(r *op.Result) error {
+	if r.Lines != nil && (p.globals.Format == "" || len(r.Columns) == 0) {
+		for _, l := range r.Lines {
+			if _, err := fmt.Fprintln(p.Out, l); err != nil {
+				return errs.New(errs.Internal, "write the answer: %w", err)
+			}
+		}
+		return nil
+	}
+	if len(r.Columns) == 0 {
+		return nil
+	}
+	format, err := ParseFormat(p.globals.Format)
+	if err != nil {
+		return err
+	}
+	_, err = Render(p.Out, format, r.Columns, r.All())
+	return err
+}
+
+// withUsage adds to an error of parsing where to read more.
+func withUsage(err error, program string, spec op.Spec) error {
+	return fmt.Errorf("%w\nsee: %s help %s", err, program, spec.Name)
+}
+
+// noDatabase is the error of a verb that was called outside of a database; under the name dolt in Dolt's words.
+func (p *Program) noDatabase() error {
+	if p.dolt() {
+		return errs.New(errs.NotFound, "The current directory is not a valid dolt repository.\nrun: dolt init before trying to run this command")
+	}
+	return errs.New(errs.NotFound, "%s is not a database\nrun: stemma init, or go to the directory of one", p.dir)
+}

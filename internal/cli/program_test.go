@@ -1,0 +1,264 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stemmadb/stemma/internal/clock"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/op"
+)
+
+// Every class of error has an exit status of its own choosing, and docs/exit-codes.md says the same.
+func TestExitCodes(t *testing.T) {
+	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "exit-codes.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]int{}
+	for _, m := range regexp.MustCompile(`(?m)^\| (\d+) \| [^|]*\| ([^|]*)\|`).FindAllStringSubmatch(string(doc), -1) {
+		n, err := strconv.Atoi(m[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name := range strings.FieldsSeq(strings.NewReplacer(",", " ", "`", "").Replace(m[2])) {
+			documented[name] = n
+		}
+	}
+	for _, c := range errs.Codes() {
+		status, known := statusOf(c)
+		if !known || status == 0 {
+			t.Errorf("class %s has no exit status", c)
+		}
+		if got, ok := documented[c.String()]; !ok || got != status {
+			t.Errorf("class %s exits with %d; docs/exit-codes.md says %d (%v)", c, status, got, ok)
+		}
+		if got := exitStatus(errs.New(c, "x"), true); got != 1 {
+			t.Errorf("class %s exits with %d under the name dolt", c, got)
+		}
+		delete(documented, c.String())
+	}
+	for name := range documented {
+		t.Errorf("docs/exit-codes.md names %q, which is no class of error", name)
+	}
+	if exitStatus(nil, false) != 0 || exitStatus(fmt.Errorf("x: %w", context.Canceled), false) != exitCanceled {
+		t.Error("success or cancellation")
+	}
+}
+
+// A verb that does what the test says.
+type verb struct {
+	Exit   int    `flag:"exit" help:"status"`
+	Fail   string `flag:"fail" help:"class of error"`
+	Wait   bool   `flag:"wait" help:"until cancelled"`
+	Format string `flag:"result-format,r" help:"this verb's own"`
+	Branch string `arg:"1" complete:"branch"`
+}
+
+func (v *verb) Run(ctx context.Context, s *op.Scope) (*op.Result, error) {
+	switch {
+	case v.Wait:
+		<-ctx.Done()
+		return nil, fmt.Errorf("wait: %w", ctx.Err())
+	case v.Fail != "":
+		c, _ := errs.ParseCode(v.Fail)
+		return nil, errs.New(c, "it is %s", c)
+	}
+	r := op.Say("in %s by %s", filepath.Base(s.Dir), s.Author.Name)
+	r.Hints = []string{"a hint"}
+	r.ExitCode = v.Exit
+	return r, nil
+}
+
+type run struct {
+	status   int
+	out, err string
+}
+
+func runProgram(t *testing.T, p *Program, args ...string) run {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	p.Args, p.Out, p.Err, p.Clock = args, &out, &errOut, clock.System{}
+	if p.Specs == nil {
+		p.Specs = []op.Spec{
+			op.Define[verb](op.Spec{Name: "do", Short: "Do it"}),
+			op.Define[verb](op.Spec{Name: "table do", Short: "Do it to a table", Needs: op.NeedDatabase}),
+			op.Define[verb](op.Spec{Name: "remote", Short: "Do it far away"}),
+			op.Define[verb](op.Spec{Name: "remote add", Short: "Add a place far away"}),
+		}
+	}
+	if p.Dir == "" {
+		p.Dir = t.TempDir()
+	}
+	home := t.TempDir()
+	env := p.Env
+	p.Env = func(k string) string {
+		if k == envHome {
+			return home
+		}
+		if env != nil {
+			return env(k)
+		}
+		return ""
+	}
+	status := p.Run(t.Context())
+	p.Env = env
+	return run{status, out.String(), errOut.String()}
+}
+
+func TestProgram(t *testing.T) {
+	author := func(k string) string { return map[string]string{op.EnvAuthorName: "Ada", op.EnvAuthorEmail: "a@x"}[k] }
+	db := filepath.Join(t.TempDir(), "db")
+	if err := os.MkdirAll(filepath.Join(db, ".stemma"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args   string
+		status int
+		out    string // what the output contains
+		err    string // what standard error contains
+	}{
+		{"stemma do", 0, "by Ada\n", "hint: a hint\n"},
+		{"stemma do -q", 0, "by Ada\n", ""},
+		{"stemma --quiet do", 0, "by Ada\n", ""},
+		{"stemma do --exit 1", 1, "by Ada\n", "hint"},
+		{"stemma do --exit 7", 7, "", ""},
+		{"dolt do --exit 7", 1, "", ""},
+		{"/usr/bin/dolt do --exit 7", 1, "", ""},
+		{"Dolt.EXE do --exit 7", 1, "", ""},
+		{"stemma do --fail conflict", 4, "", "error: it is conflict\n"},
+		{"stemma do --fail no-space", 8, "", "error: it is no-space\n"},
+		{"dolt do --fail no-space", 1, "", "error: it is no-space\n"},
+		{"stemma do -r json", 0, "by Ada\n", ""},
+		{"stemma table do", 3, "", "is not a database\nrun: stemma init"},
+		{"dolt table do", 1, "", "error: The current directory is not a valid dolt repository.\nrun: dolt init"},
+		{"stemma -C " + db + " table do", 0, "in db by Ada\n", ""},
+		{"stemma table do --data-dir " + db, 0, "in db by Ada\n", ""},
+		{"stemma table --help", 0, "usage: stemma table <command>", ""},
+		{"stemma table", 2, "   do            Do it to a table\n", ""},
+		{"dolt table", 1, "Valid commands for dolt table are\n                  do - Do it to a table.\n", ""},
+		{"stemma table od", 2, "", "error: od is not a command of stemma table\nthe nearest is: stemma table do\n"},
+		{"stemma help table do", 0, "stemma table do - Do it to a table", ""},
+		{"stemma help table", 0, "usage: stemma table <command>", ""},
+		{"stemma remote x", 0, "by Ada", ""},
+		{"stemma remote add x", 0, "by Ada", ""},
+		{"stemma remote --help", 0, "COMMANDS\n   add           Add a place far away\n", ""},
+		{"stemma do --version", 2, "", "unknown flag --version"},
+	} {
+		got := runProgram(t, &Program{Env: author}, strings.Split(c.args, " ")...)
+		if got.status != c.status || !strings.Contains(got.out, c.out) || !strings.Contains(got.err, c.err) || c.err == "" && strings.Contains(got.err, "error") {
+			t.Errorf("%s: %+v, want %+v", c.args, got, c)
+		}
+	}
+}
+
+// Who makes commits without having said who they are is told so, once the work is done.
+func TestAuthorHint(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, ".stemma"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got := runProgram(t, &Program{Dir: dir}, "stemma", "table", "do"); !strings.Contains(got.err, "to change that: stemma config --global --set user.name") {
+		t.Errorf("%+v", got)
+	}
+	if got := runProgram(t, &Program{Dir: dir}, "stemma", "do"); strings.Contains(got.err, "user.name") {
+		t.Errorf("a verb that needs no database: %+v", got)
+	}
+}
+
+func TestOpen(t *testing.T) {
+	var trace []string
+	p := &Program{Open: func(_ context.Context, s op.Spec, scope *op.Scope) (func() error, error) {
+		trace = append(trace, "open "+s.Name)
+		scope.Author.Name = "opened"
+		return func() error { trace = append(trace, "close"); return errs.New(errs.NoSpace, "close it") }, nil
+	}}
+	got := runProgram(t, p, "stemma", "do")
+	if got.status != exitNoSpace || !strings.Contains(got.out, "by opened") || strings.Join(trace, ",") != "open do,close" {
+		t.Errorf("%+v, %v", got, trace)
+	}
+	p = &Program{Open: func(context.Context, op.Spec, *op.Scope) (func() error, error) {
+		return nil, errs.New(errs.Locked, "taken")
+	}}
+	if got := runProgram(t, p, "stemma", "do"); got.status != exitUnavailable || got.out != "" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestCancel(t *testing.T) {
+	var out bytes.Buffer
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(10*time.Millisecond, cancel)
+	p := &Program{Args: []string{"stemma", "do", "--wait"}, Out: &out, Err: &out, Dir: t.TempDir(), Env: func(string) string { return t.Name() },
+		Clock: clock.System{}, Specs: []op.Spec{op.Define[verb](op.Spec{Name: "do", Short: "Do it"})}}
+	if got := p.Run(ctx); got != exitCanceled {
+		t.Errorf("a cancelled verb exits with %d: %s", got, out.String())
+	}
+}
+
+func TestCompleteNames(t *testing.T) {
+	p := &Program{Names: func(_ context.Context, kind string, _ *op.Scope) ([]string, error) {
+		return []string{kind + "-a", "main"}, nil
+	}}
+	if got := runProgram(t, p, "stemma", "__complete", "do", "b"); !strings.HasPrefix(got.out, "branch-a\n:4\n") {
+		t.Errorf("%+v", got)
+	}
+	p = &Program{Names: func(context.Context, string, *op.Scope) ([]string, error) { return nil, errors.New("broken") }}
+	if got := runProgram(t, p, "stemma", "__complete", "do", "b"); !strings.HasPrefix(got.out, ":1\n") {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestProgress(t *testing.T) {
+	var b bytes.Buffer
+	if newProgress(&b, true) != nil || newProgress(nil, false) != nil {
+		t.Error("progress that nobody sees")
+	}
+	p, ok := newProgress(&b, false).(*progress)
+	if !ok {
+		t.Fatal("no progress")
+	}
+	task := p.Start("import prices", 10, "rows")
+	task.Add(10)
+	task.Done()
+	if b.String() != "" {
+		t.Errorf("quick work was told of: %q", b.String())
+	}
+	p.least = 0
+	task = p.Start("import prices", 0, "rows")
+	task.Add(1234)
+	task.Done()
+	task.Done()
+	if !regexp.MustCompile(`^import prices: 1,234 rows in \d\.\d s \([0-9,]+ rows/s\)\n$`).MatchString(b.String()) {
+		t.Errorf("%q", b.String())
+	}
+	// On a terminal: bars are drawn, and cleared before the line.
+	b.Reset()
+	p.bars.Store(true)
+	task = p.Start("push", 1000, "bytes")
+	task.Add(1000)
+	task.Done()
+	if !strings.Contains(b.String(), "push") || !strings.HasSuffix(b.String(), "\n") {
+		t.Errorf("%q", b.String())
+	}
+	for _, c := range []struct {
+		n    int64
+		unit string
+		want string
+	}{
+		{0, "rows", "x: 2.0 s"}, {3_000_000, "bytes", "x: 3.0 MB in 2.0 s (1.5 MB/s)"}, {3_000_000, "rows", "x: 3,000,000 rows in 2.0 s (1,500,000 rows/s)"},
+	} {
+		if got := summary("x", c.n, c.unit, 2*time.Second); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}

@@ -1,0 +1,55 @@
+package cli
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/stemmadb/stemma/internal/op"
+)
+
+func TestMain(m *testing.M) {
+	program := func() { os.Exit(Main(&Program{Version: "1.2.3", Specs: op.All()})) }
+	testscript.Main(m, map[string]func(){"stemma": program, "dolt": program})
+}
+
+// Transcripts of the command line. Beside testscript's commands there is
+//
+//	exits <status> <program> [<args>]    run a program that must exit with the status
+//
+// UPDATE_SCRIPTS=1 rewrites the outputs that cmp compares.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:           "testdata/script",
+		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("STEMMA_HOME", filepath.Join(env.WorkDir, "home"))
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exits": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) < 2 {
+					ts.Fatalf("usage: exits <status> <program> [<args>]")
+				}
+				want, err := strconv.Atoi(args[0])
+				ts.Check(err)
+				got := 0
+				if err := ts.Exec(args[1], args[2:]...); err != nil {
+					var e *exec.ExitError
+					if !errors.As(err, &e) {
+						ts.Fatalf("%v", err)
+					}
+					got = e.ExitCode()
+				}
+				if got != want {
+					ts.Fatalf("%v exits with %d, want %d", args[1:], got, want)
+				}
+			},
+		},
+	})
+}

@@ -1,0 +1,27 @@
+package op
+
+// All are the verbs, in the order in which help lists them.
+func All() []Spec {
+	return []Spec{
+		configSpec(),
+		versionSpec(),
+	}
+}
+
+// Groups of verbs, as help shows them.
+const (
+	GroupStart  = "start a database"
+	GroupWork   = "work on the current change"
+	GroupLook   = "examine the history and state"
+	GroupGrow   = "grow, mark and tweak the history"
+	GroupRemote = "collaborate"
+	GroupData   = "bring data in and out"
+	GroupServe  = "query and serve"
+	GroupCare   = "look after a database"
+	GroupSelf   = "stemma itself"
+)
+
+// Groups are the groups in the order in which help shows them.
+func Groups() []string {
+	return []string{GroupStart, GroupWork, GroupLook, GroupGrow, GroupRemote, GroupData, GroupServe, GroupCare, GroupSelf}
+}

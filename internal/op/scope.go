@@ -1,0 +1,66 @@
+package op
+
+import (
+	"io"
+
+	"github.com/stemmadb/stemma/internal/clock"
+)
+
+// Author is who a commit is by.
+type Author struct {
+	Name  string
+	Email string
+}
+
+// String is the form of git: "Name <mail>".
+func (a Author) String() string { return a.Name + " <" + a.Email + ">" }
+
+// Scope is what a verb runs in. Edges fill it; a verb changes nothing in it. The zero Scope is enough for verbs that need nothing.
+type Scope struct {
+	Dir      string      // the directory that the verb works in: a database's, or where one is to be made
+	Branch   string      // the branch that the verb works on; "" is the directory's checked-out branch
+	Author   Author      // author and committer of what the verb makes
+	Clock    clock.Clock // the time
+	Progress Progress    // nil: none is shown
+	Settings Settings    // the user's and the database's configuration
+	In       io.Reader   // standard input, for verbs that read "-"; may be nil
+	Out      io.Writer   // for verbs that write a stream rather than a Result, such as an export to "-"; may be nil
+	Dolt     bool        // the caller used the name dolt: Dolt's words and what it creates
+	Version  string      // of this program
+}
+
+// Program is the name under which the user called: "stemma" or "dolt".
+func (s *Scope) Program() string {
+	if s.Dolt {
+		return "dolt"
+	}
+	return "stemma"
+}
+
+// Start begins a piece of work to be shown: total units, 0 when unknown. It works on a Scope without Progress.
+func (s *Scope) Start(title string, total int64, unit string) Task {
+	if s.Progress == nil {
+		return noTask{}
+	}
+	return s.Progress.Start(title, total, unit)
+}
+
+// Progress shows how far work has come.
+type Progress interface {
+	// Start begins a piece of work: title is a few words ("import prices"), total its size or 0 when unknown, unit what is counted:
+	// "rows", "chunks", or "bytes", which are shown in MB.
+	Start(title string, total int64, unit string) Task
+}
+
+// Task is a piece of work that is shown. It may be used by many goroutines.
+type Task interface {
+	// Add counts n more units.
+	Add(n int64)
+	// Done ends the display. It must be called once, however the work ended.
+	Done()
+}
+
+type noTask struct{}
+
+func (noTask) Add(int64) {}
+func (noTask) Done()     {}

@@ -1,0 +1,78 @@
+package op
+
+import (
+	"context"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+)
+
+// DoltVersion is the release of Dolt whose words, layouts and SQL surface the name dolt keeps.
+const DoltVersion = "2.3.1"
+
+// FormatVersion is the newest version of the storage format that this program writes.
+const FormatVersion = 1
+
+// Version is the verb that tells the program's version.
+type Version struct {
+	Verbose bool `flag:"verbose,v" help:"tell the storage format, the Go release and the platform as well"`
+}
+
+func versionSpec() Spec {
+	return Define[Version](Spec{
+		Name: "version", Group: GroupSelf, ReadOnly: true,
+		Short:    "Show the version of this program",
+		Examples: []Example{{"version", "the version alone"}, {"version --verbose", "what a bug report wants to know"}},
+	})
+}
+
+// Run tells the version.
+func (v *Version) Run(_ context.Context, s *Scope) (*Result, error) {
+	r := &Result{Columns: []Column{Text("name"), Text("value")}}
+	add := func(line, name string, val any) {
+		r.Printf("%s", line)
+		r.Add(name, val)
+	}
+	version := s.Version
+	if version == "" {
+		version = "unknown"
+	}
+	if s.Dolt {
+		add("dolt version "+DoltVersion, "dolt", DoltVersion)
+	} else {
+		add("stemma version "+version, "stemma", version)
+	}
+	if !v.Verbose {
+		return r, nil
+	}
+	if s.Dolt {
+		add("stemma version "+version, "stemma", version)
+	} else {
+		add("compatible with dolt "+DoltVersion, "dolt", DoltVersion)
+	}
+	format := formatName()
+	add("database storage format: "+format, "format", format)
+	add("go: "+runtime.Version(), "go", runtime.Version())
+	platform := runtime.GOOS + "/" + runtime.GOARCH
+	add("platform: "+platform, "platform", platform)
+	if rev := revision(); rev != "" {
+		add("revision: "+rev, "revision", rev)
+	}
+	return r, nil
+}
+
+func formatName() string { return "stemma/" + strconv.Itoa(FormatVersion) }
+
+// revision is the commit that the program was built from, when the build knew it.
+func revision() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value
+		}
+	}
+	return ""
+}

@@ -1,0 +1,126 @@
+package pack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/stemmadb/stemma/internal/chunk"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+)
+
+// Append queues one frame: the chunks of b, which may be nil, and recs. After a crash all of it is there or nothing, and nothing
+// that was appended later without it. It returns the frame's LSN at once; Wait says when it is durable. Frames of concurrent
+// calls are in the order of their LSNs. The chunks can then be read from the store, and b is empty and can be used again.
+//
+// A frame of more than a mebibyte puts its chunks, and its records when they alone are so long, into packs that are synced
+// first. When there is no room the error is of class NoSpace, nothing was appended and the store can be used on; a batch
+// whose files could not be written can then only be closed.
+func (s *Store) Append(ctx context.Context, b *Batch, recs ...Record) (lsn uint64, err error) {
+	if s.j == nil {
+		return 0, errReadOnly("append")
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, errs.With(errs.Canceled, err)
+	}
+	var chunks []encoded
+	if b != nil {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.err != nil {
+			return 0, b.err
+		}
+		if b.w != nil || len(b.full) > 0 || batchSize(b.list, recs) > maxPayload {
+			files, err := b.toFiles(ctx)
+			if err != nil {
+				return 0, fmt.Errorf("append a batch: %w", err)
+			}
+			if err := s.publish(files...); err != nil {
+				b.err = err
+				return 0, fmt.Errorf("append a batch: %w", err)
+			}
+		}
+		chunks = b.list
+	}
+	buf := s.bufs.Get().(*[]byte)
+	defer func() { s.bufs.Put(buf) }()
+	payload := appendBatch((*buf)[:0], chunks, recs)
+	if cap(payload) <= maxPayload {
+		*buf = payload
+	}
+	if len(payload) > maxPayload {
+		if payload, err = s.outside(ctx, payload[1:]); err != nil {
+			return 0, fmt.Errorf("append records: %w", err)
+		}
+	}
+	lsn, err = s.j.append(ctx, frameBatch, payload, func(seg *segment, off int64) { s.index(seg, off, payload, chunks) })
+	if err != nil {
+		return 0, err
+	}
+	if b != nil {
+		b.list, b.bytes = b.list[:0], 0
+		clear(b.at)
+	}
+	return lsn, nil
+}
+
+// index makes the chunks of a payload at off in seg visible.
+func (s *Store) index(seg *segment, off int64, payload []byte, chunks []encoded) {
+	if len(chunks) == 0 {
+		return
+	}
+	placed, err := parseChunks(&cursor{b: payload, at: 1})
+	if err != nil {
+		panic("pack: a payload just built does not parse: " + err.Error())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range placed {
+		if _, ok := s.chunks[p.hash]; !ok {
+			s.chunks[p.hash] = p.location(seg, off)
+		}
+	}
+}
+
+// outside puts a body that is too long for a frame into packs and is the payload that refers to it.
+func (s *Store) outside(ctx context.Context, body []byte) (payload []byte, err error) {
+	b := s.NewBatch()
+	ref := bodyRef{total: uint64(len(body))}
+	for len(body) > 0 {
+		n := min(len(body), bodyPiece)
+		h, err := b.Put(ctx, newPiece(body[:n]))
+		if err != nil {
+			return nil, errors.Join(err, b.Close())
+		}
+		ref.pieces = append(ref.pieces, h)
+		body = body[n:]
+	}
+	files, err := b.toFiles(ctx)
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	if err := s.publish(files...); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	if payload = appendRef(nil, ref); len(payload) > maxPayload {
+		return nil, errs.New(errs.Unsupported, "a frame with %d bytes of records is too long", ref.total)
+	}
+	return payload, b.Close()
+}
+
+// newPiece is the chunk that holds a piece of a body: kind blob, version 1, the bytes.
+func newPiece(data []byte) []byte {
+	out := make([]byte, 0, 2+len(data))
+	out = append(out, byte(chunk.KindBlob), 1)
+	return append(out, data...)
+}
+
+// trimPiece is the inverse of newPiece.
+func trimPiece(h hash.Hash, data []byte) ([]byte, error) {
+	_, body, err := chunk.CheckKind(data, chunk.KindBlob, 1)
+	if err != nil {
+		return nil, fmt.Errorf("read chunk %s of a long record: %w", h, err)
+	}
+	return body, nil
+}

@@ -1,0 +1,279 @@
+package pack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+
+	"github.com/stemmadb/stemma/internal/chunk"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+)
+
+const (
+	// spillBytes is how many bytes of chunks a batch keeps in memory.
+	spillBytes = 8 << 20
+	// packBytes is the length at which a batch begins another pack file, so that the writer's table stays small.
+	packBytes = 1 << 30
+)
+
+// Batch is a chunk.Store over a Store: what is Put into it is seen by nobody else until Append publishes it with the records that
+// name it. Chunks that the store has are not kept again. Beyond spillBytes chunks go to unpublished pack files, so a batch of any
+// size needs little memory. It may be used by many goroutines; it must be closed.
+type Batch struct {
+	s   *Store
+	dir string // of its pack files
+
+	mu    sync.RWMutex
+	list  []encoded // in memory, in the order put
+	at    map[hash.Hash]int
+	bytes int // stored bytes in list
+	w     *writer
+	full  []*file // finished, unpublished
+	err   error   // of a spill: the batch can only be closed
+}
+
+// NewBatch is an empty batch. That of a read-only store spills to files only if it is made by NewBatchIn.
+func (s *Store) NewBatch() *Batch {
+	b := &Batch{s: s, at: map[hash.Hash]int{}}
+	if !s.readOnly {
+		b.dir = filepath.Join(s.dir, packsDir)
+	}
+	return b
+}
+
+// NewBatchIn is an empty batch whose pack files are made in the existing directory dir: for a process that builds packs beside the
+// store's owner, Exports them and asks the owner to Adopt them.
+func (s *Store) NewBatchIn(dir string) *Batch {
+	b := s.NewBatch()
+	b.dir = dir
+	return b
+}
+
+// Put implements chunk.Writer.
+func (b *Batch) Put(ctx context.Context, data []byte) (hash.Hash, error) {
+	if len(data) > chunk.MaxSize {
+		return hash.Hash{}, errs.New(errs.Invalid, "put chunk: %d bytes are above the limit of %d", len(data), chunk.MaxSize)
+	}
+	h := hash.Sum(data)
+	if ok, err := b.Has(ctx, h); ok || err != nil {
+		return h, err
+	}
+	// Compression runs outside the lock, in the goroutine of the one who puts.
+	e, err := b.s.codecs.encode(h, data)
+	if err != nil {
+		return h, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return h, b.add(e)
+}
+
+// add keeps a chunk unless it came meanwhile.
+func (b *Batch) add(e encoded) error {
+	if b.err != nil {
+		return b.err
+	}
+	if _, ok := b.at[e.hash]; ok || b.spilled(e.hash) {
+		return nil
+	}
+	b.at[e.hash] = len(b.list)
+	b.list = append(b.list, e)
+	b.bytes += len(e.data)
+	if b.bytes >= spillBytes {
+		return b.spill()
+	}
+	return nil
+}
+
+// spilled tells whether a chunk is in one of the batch's own files, by prefix for finished ones: to put it twice is no harm.
+func (b *Batch) spilled(h hash.Hash) bool {
+	if b.w != nil {
+		if _, ok := b.w.at[h]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// spill moves the chunks in memory to a file.
+func (b *Batch) spill() error {
+	err := b.spillTo()
+	if err != nil {
+		b.err = err
+	}
+	return err
+}
+
+func (b *Batch) spillTo() error {
+	if b.dir == "" {
+		return errReadOnly("spill a batch")
+	}
+	if b.w == nil {
+		w, err := newWriter(b.s.fsys, filepath.Join(b.dir, filepath.Base(b.s.tmpPath())))
+		if err != nil {
+			return err
+		}
+		b.w = w
+	}
+	for _, e := range b.list {
+		if err := b.w.add(e); err != nil {
+			return err
+		}
+	}
+	if err := b.w.flush(); err != nil {
+		return err
+	}
+	b.list, b.bytes = b.list[:0], 0
+	clear(b.at)
+	if b.w.size() >= packBytes {
+		return b.finish(context.Background())
+	}
+	return nil
+}
+
+// finish ends the file being written.
+func (b *Batch) finish(ctx context.Context) error {
+	p, err := b.w.finish(ctx)
+	if err != nil {
+		return err
+	}
+	b.full = append(b.full, p)
+	b.w = nil
+	return nil
+}
+
+// Get implements chunk.Reader over the batch and its store.
+func (b *Batch) Get(ctx context.Context, h hash.Hash) ([]byte, error) {
+	e, ok, err := b.own(h)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return b.s.Get(ctx, h)
+	}
+	return b.s.codecs.decode(e)
+}
+
+// own is the stored form of a chunk of the batch itself.
+func (b *Batch) own(h hash.Hash) (e encoded, ok bool, err error) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if i, ok := b.at[h]; ok {
+		return b.list[i], true, nil
+	}
+	if b.w != nil {
+		if e, ok, err := b.w.get(h); ok || err != nil {
+			return e, ok, err
+		}
+	}
+	for _, p := range b.full {
+		if e, _, ok, err := p.get(h); ok || err != nil {
+			return e, ok, err
+		}
+	}
+	return e, false, nil
+}
+
+// Has tells whether a chunk is in the batch or its store.
+func (b *Batch) Has(ctx context.Context, h hash.Hash) (bool, error) {
+	b.mu.RLock()
+	_, ok := b.at[h]
+	ok = ok || b.spilled(h)
+	full := b.full
+	var err error
+	for i := 0; i < len(full) && !ok && err == nil; i++ {
+		ok, err = full[i].has(h)
+	}
+	b.mu.RUnlock()
+	if ok || err != nil {
+		return ok, err
+	}
+	return b.s.Has(ctx, h)
+}
+
+// Len is the number of stored bytes of the chunks that the batch holds, in memory and in files.
+func (b *Batch) Len() int64 {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	n := int64(b.bytes)
+	if b.w != nil {
+		n += b.w.size()
+	}
+	for _, p := range b.full {
+		n += p.size
+	}
+	return n
+}
+
+// toFiles moves all chunks into finished packs and gives them away.
+func (b *Batch) toFiles(ctx context.Context) ([]*file, error) {
+	if b.err != nil {
+		return nil, b.err
+	}
+	if len(b.list) > 0 {
+		if err := b.spill(); err != nil {
+			return nil, err
+		}
+	}
+	if b.w != nil {
+		if err := b.finish(ctx); err != nil {
+			b.err = err
+			return nil, err
+		}
+	}
+	out := b.full
+	b.full = nil
+	return out, nil
+}
+
+// Export writes the batch's chunks into synced pack files in the batch's directory, empties the batch and returns their paths: what
+// Adopt takes, in the same process or in the owner's. It is empty when there are no chunks.
+func (b *Batch) Export(ctx context.Context) ([]string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	files, err := b.toFiles(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("export a batch: %w", err)
+	}
+	var paths []string
+	for _, p := range files {
+		path := filepath.Join(b.dir, p.name+packExt)
+		if err := p.rename(b.s.fsys, path); err != nil {
+			return nil, fmt.Errorf("export a batch: %w", err)
+		}
+		if err := p.close(); err != nil {
+			return nil, fmt.Errorf("export a batch: %w", err)
+		}
+		paths = append(paths, path)
+	}
+	if len(paths) == 0 {
+		return nil, nil
+	}
+	if err := b.s.fsys.SyncDir(b.dir); err != nil {
+		return nil, fmt.Errorf("export a batch: %w", err)
+	}
+	return paths, nil
+}
+
+// Close drops what was not appended and removes the batch's files.
+func (b *Batch) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var err error
+	if b.w != nil {
+		err = b.w.abort()
+	}
+	for _, p := range b.full {
+		err = errors.Join(err, p.close(), b.s.fsys.Remove(p.path))
+	}
+	b.list, b.bytes, b.w, b.full = nil, 0, nil, nil
+	clear(b.at)
+	b.err = errs.New(errs.Invalid, "use a batch: it is closed")
+	if err != nil {
+		return fmt.Errorf("close a batch: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,224 @@
+package pack
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+)
+
+// Packs below smallPack bytes are folded together with the journal once there are manySmall of them, so that looking a chunk up
+// asks few packs.
+const (
+	smallPack = 8 << 20
+	manySmall = 8
+)
+
+// Checkpoint makes state stand for all records so far: it begins a new segment whose first frame holds state, durably. Afterwards
+// the chunks of the older segments are folded into a pack in the background and those segments are removed; Close
+// waits for that and reports its errors, and the next Checkpoint does again what failed. No Append may run meanwhile.
+func (s *Store) Checkpoint(ctx context.Context, state []byte) error {
+	if s.j == nil {
+		return errReadOnly("checkpoint")
+	}
+	// A fold that runs holds the segments that the next one would take. Its error is reported by Close, or mended by the next.
+	if err := s.fold.idle(ctx); err != nil {
+		return err
+	}
+	payload := append([]byte{bodyInline}, state...)
+	if len(payload) > maxPayload {
+		var err error
+		if payload, err = s.outside(ctx, state); err != nil {
+			return fmt.Errorf("checkpoint: %w", err)
+		}
+	}
+	seg, err := s.j.checkpoint(payload)
+	if err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	s.mu.Lock()
+	s.state, s.tail = nil, nil
+	s.mu.Unlock()
+	s.fold.start(func() error { return s.foldBefore(context.WithoutCancel(ctx), seg) })
+	return nil
+}
+
+// folder runs at most one fold in the background.
+type folder struct {
+	mu   sync.Mutex
+	done chan struct{} // of the last fold
+	err  error         // of the last fold, once done
+}
+
+// start runs fn; the folder is idle.
+func (f *folder) start(fn func() error) {
+	done := make(chan struct{})
+	f.mu.Lock()
+	f.done, f.err = done, nil
+	f.mu.Unlock()
+	go func() {
+		err := fn()
+		f.mu.Lock()
+		f.err = err
+		f.mu.Unlock()
+		close(done)
+	}()
+}
+
+// idle returns when no fold runs.
+func (f *folder) idle(ctx context.Context) error {
+	f.mu.Lock()
+	done := f.done
+	f.mu.Unlock()
+	if done == nil {
+		return nil
+	}
+	select {
+	case <-done:
+		return nil
+	default:
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return errs.With(errs.Canceled, ctx.Err())
+	}
+}
+
+// wait returns when no fold runs any more, with the error of the last one. The fold itself cannot be abandoned: it uses the
+// store's files.
+func (f *folder) wait(ctx context.Context) error {
+	err := f.idle(context.WithoutCancel(ctx))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return errors.Join(err, f.err)
+}
+
+// foldBefore moves the chunks of all segments before seg into a pack and removes those segments.
+//
+// Order: the pack is synced and has its name durably before a segment goes; segments go oldest first, each durably, so
+// what a crash leaves is a contiguous end of the journal.
+func (s *Store) foldBefore(ctx context.Context, seg *segment) error {
+	s.mu.RLock()
+	var old []*segment
+	for _, x := range s.segs {
+		if x.num < seg.num {
+			old = append(old, x)
+		}
+	}
+	moved := s.chunksIn(old)
+	small := s.smallPacks()
+	s.mu.RUnlock()
+
+	if len(moved) > 0 || len(small) > 0 {
+		if err := s.foldInto(ctx, moved, small); err != nil {
+			return fmt.Errorf("fold the journal: %w", err)
+		}
+	}
+	s.mu.Lock()
+	for _, m := range moved {
+		delete(s.chunks, m.hash)
+	}
+	s.segs = slices.DeleteFunc(slices.Clone(s.segs), func(x *segment) bool { return slices.Contains(old, x) })
+	s.packs = slices.DeleteFunc(slices.Clone(s.packs), func(p *file) bool { return slices.Contains(small, p) })
+	s.mu.Unlock()
+
+	err := errors.Join(closeAll(old), closePacks(small))
+	for _, x := range old {
+		err = errors.Join(err, s.removeDurably(journalDir, x.path))
+	}
+	for _, p := range small {
+		err = errors.Join(err, s.removeDurably(packsDir, p.path))
+	}
+	if err != nil {
+		return fmt.Errorf("remove folded files: %w", err)
+	}
+	return nil
+}
+
+// moved is a chunk of the journal on its way into a pack.
+type movedChunk struct {
+	hash hash.Hash
+	loc  location
+}
+
+// chunksIn is the chunks of some segments in the order they were put.
+func (s *Store) chunksIn(segs []*segment) []movedChunk {
+	var out []movedChunk
+	for h, loc := range s.chunks {
+		if slices.Contains(segs, loc.seg) {
+			out = append(out, movedChunk{h, loc})
+		}
+	}
+	slices.SortFunc(out, func(a, b movedChunk) int {
+		return cmp.Or(cmp.Compare(a.loc.seg.num, b.loc.seg.num), cmp.Compare(a.loc.off, b.loc.off))
+	})
+	return out
+}
+
+// smallPacks is the packs to be folded too, if there are enough.
+func (s *Store) smallPacks() []*file {
+	var out []*file
+	for _, p := range s.packs {
+		if p.size < smallPack {
+			out = append(out, p)
+		}
+	}
+	if len(out) < manySmall {
+		return nil
+	}
+	return out
+}
+
+// foldInto writes a pack of the given chunks and publishes it. Each chunk's hash is verified on the way.
+func (s *Store) foldInto(ctx context.Context, moved []movedChunk, small []*file) error {
+	w, err := newWriter(s.fsys, s.tmpPath())
+	if err != nil {
+		return err
+	}
+	put := func(e encoded) error {
+		if err := s.codecs.check(e); err != nil {
+			return err
+		}
+		return w.add(e)
+	}
+	err = func() error {
+		for _, p := range small {
+			if err := p.each(ctx, true, func(e encoded, _ uint64) error { return put(e) }); err != nil {
+				return err
+			}
+		}
+		for _, m := range moved {
+			e, err := s.readLocation(m.hash, m.loc)
+			if err != nil {
+				return err
+			}
+			if err := put(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	}()
+	if err != nil {
+		return errors.Join(err, w.abort())
+	}
+	p, err := w.finish(ctx)
+	if err != nil {
+		return errors.Join(err, w.abort())
+	}
+	return s.publish(p)
+}
+
+// removeDurably removes a file of one of the store's directories and syncs the directory.
+func (s *Store) removeDurably(sub, path string) error {
+	if err := s.fsys.Remove(path); err != nil {
+		return err
+	}
+	return s.fsys.SyncDir(s.path(sub))
+}

@@ -1,0 +1,142 @@
+package pack
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/vfs"
+)
+
+const (
+	formatFile    = "FORMAT"
+	journalDir    = "journal"
+	packsDir      = "packs"
+	formatVersion = 1
+)
+
+// format is the content of the file FORMAT: which programs may open the directory.
+type format struct {
+	version  int
+	required []string // a program that does not know one of these cannot open the directory
+	readOnly []string // … can read it but not write
+	optional []string // … can ignore it
+}
+
+// current is the format that this program writes.
+func current() format {
+	return format{version: formatVersion, required: []string{"journal-1", "pack-1", "sha256"}}
+}
+
+func (f format) encode() []byte {
+	line := func(name string, flags []string) string {
+		return strings.TrimRight(name+" "+strings.Join(flags, " "), " ") + "\n"
+	}
+	return []byte(fmt.Sprintf("stemma database\nversion %d\n", f.version) +
+		line("required", f.required) + line("read-only", f.readOnly) + line("optional", f.optional))
+}
+
+// parseFormat reads what encode writes. Lines with unknown first words are of class Corrupt: what newer versions add they add as flags.
+func parseFormat(data []byte) (format, error) {
+	var f format
+	bad := func(why string) (format, error) {
+		return format{}, errs.New(errs.Corrupt, "read FORMAT: %s", why)
+	}
+	sc := bufio.NewScanner(bytes.NewReader(data))
+	if !sc.Scan() || sc.Text() != "stemma database" {
+		return bad("it does not begin with the line \"stemma database\"")
+	}
+	for sc.Scan() {
+		words := strings.Fields(sc.Text())
+		if len(words) == 0 {
+			continue
+		}
+		switch words[0] {
+		case "version":
+			n, err := strconv.Atoi(strings.Join(words[1:], " "))
+			if err != nil || n < 1 {
+				return bad("its version is not a number")
+			}
+			f.version = n
+		case "required":
+			f.required = append(f.required, words[1:]...)
+		case "read-only":
+			f.readOnly = append(f.readOnly, words[1:]...)
+		case "optional":
+			f.optional = append(f.optional, words[1:]...)
+		default:
+			return bad(fmt.Sprintf("unknown line %q", words[0]))
+		}
+	}
+	if err := sc.Err(); err != nil {
+		return bad(err.Error())
+	}
+	if f.version == 0 {
+		return bad("it names no version")
+	}
+	return f, nil
+}
+
+// admits tells whether this program may open the directory so.
+func (f format) admits(readOnly bool) error {
+	if f.version > formatVersion {
+		return errs.New(errs.TooNew, "the database has format version %d and this program knows %d; use a newer stemma", f.version, formatVersion)
+	}
+	known := current()
+	for _, flag := range f.required {
+		if !slices.Contains(known.required, flag) {
+			return errs.New(errs.TooNew, "the database requires the feature %q, which this program does not know; use a newer stemma", flag)
+		}
+	}
+	for _, flag := range f.readOnly {
+		if !readOnly && !slices.Contains(known.readOnly, flag) {
+			return errs.New(errs.TooNew, "the database can be written only with the feature %q, which this program does not know; open it for reading, or use a newer stemma", flag)
+		}
+	}
+	return nil
+}
+
+// Create makes an empty store in the directory dir, which need not exist. It is of class Exists when dir holds a store already.
+func Create(ctx context.Context, fsys vfs.FS, dir string) error {
+	if err := ctx.Err(); err != nil {
+		return errs.With(errs.Canceled, err)
+	}
+	name := filepath.Join(dir, formatFile)
+	if _, err := fsys.Stat(name); err == nil {
+		return errs.New(errs.Exists, "create store %s: there is one already", dir)
+	} else if !errs.Is(err, errs.NotFound) {
+		return fmt.Errorf("create store %s: %w", dir, err)
+	}
+	for _, sub := range []string{journalDir, packsDir} {
+		if err := fsys.MkdirAll(filepath.Join(dir, sub)); err != nil {
+			return fmt.Errorf("create store %s: %w", dir, err)
+		}
+	}
+	// FORMAT comes last: a directory without it is no store.
+	if err := vfs.WriteFile(fsys, name, current().encode()); err != nil {
+		return fmt.Errorf("create store %s: %w", dir, err)
+	}
+	return nil
+}
+
+// checkFormat reads FORMAT and decides whether to go on.
+func checkFormat(fsys vfs.FS, dir string, readOnly bool) error {
+	data, err := vfs.ReadFile(fsys, filepath.Join(dir, formatFile))
+	if errs.Is(err, errs.NotFound) {
+		return errs.New(errs.NotFound, "there is no database in it")
+	}
+	if err != nil {
+		return err
+	}
+	f, err := parseFormat(data)
+	if err != nil {
+		return err
+	}
+	return f.admits(readOnly)
+}

@@ -1,0 +1,321 @@
+package pack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/stemmadb/stemma/internal/chunk"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/vfs"
+)
+
+// Record is an entry of the journal whose meaning is the caller's.
+type Record struct {
+	Type    uint8
+	Payload []byte
+	LSN     uint64 // of its frame; set by Recovered, ignored by Append
+}
+
+// DefaultCacheBytes is the budget of the chunk cache when Options names none.
+const DefaultCacheBytes = 64 << 20
+
+// Options say how a store is opened. The zero value opens it for writing.
+type Options struct {
+	// ReadOnly opens the store beside its owner: nothing is changed, and what is read is the state as of opening or Refresh.
+	ReadOnly bool
+	// CacheBytes is the budget of the chunk cache in bytes; 0 means DefaultCacheBytes, below 0 no cache.
+	CacheBytes int64
+}
+
+// Store is the chunk store and journal of one directory. Get, Has, NewBatch, Append, Wait, Stats and Backup may be called by many
+// goroutines; Checkpoint, Refresh and Close only when no Append runs.
+type Store struct {
+	fsys     vfs.FS
+	dir      string
+	readOnly bool
+	codecs   *codecs
+	cache    *chunk.Cache
+	j        *journal // nil when read-only
+	tmp      atomic.Int64
+	bufs     sync.Pool // *[]byte, payloads being built
+
+	mu     sync.RWMutex
+	segs   []*segment
+	packs  []*file // never changed in place
+	chunks map[hash.Hash]location
+	state  []byte
+	tail   []Record
+	end    uint64 // LSN behind the last frame when the journal was read
+
+	fold folder
+}
+
+// Open opens the store in dir and recovers it. It takes no lock: whoever opens for writing holds the directory's lock. Class
+// NotFound: no store; TooNew: made by a newer version; Corrupt: journal or a pack's index is damaged.
+func Open(ctx context.Context, fsys vfs.FS, dir string, opt Options) (*Store, error) {
+	s, err := open(ctx, fsys, dir, opt)
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", dir, err)
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, fsys vfs.FS, dir string, opt Options) (s *Store, err error) {
+	if err := checkFormat(fsys, dir, opt.ReadOnly); err != nil {
+		return nil, err
+	}
+	s = &Store{fsys: fsys, dir: dir, readOnly: opt.ReadOnly, codecs: newCodecs()}
+	s.bufs.New = func() any { return new([]byte) }
+	if opt.CacheBytes == 0 {
+		opt.CacheBytes = DefaultCacheBytes
+	}
+	s.cache = chunk.NewCache(storeReader{s}, max(opt.CacheBytes, 0))
+	l, err := load(ctx, fsys, dir, opt.ReadOnly, nil, s.codecs)
+	if err != nil {
+		return nil, err
+	}
+	if !opt.ReadOnly {
+		s.j, err = l.openJournal(fsys, dir, s.began)
+		if err == nil && len(s.segs) > 0 { // recovery began a segment
+			l.move(s.segs[0])
+			err = l.retire(s.segs[0])
+		}
+		if err == nil {
+			err = l.sweep(ctx, fsys, dir)
+		}
+		if err != nil {
+			return nil, errors.Join(err, closeAll(s.segs), l.close(nil))
+		}
+	}
+	l.segs = append(l.segs, s.segs...)
+	s.take(l)
+	return s, nil
+}
+
+// take makes what was loaded the store's.
+func (s *Store) take(l *loaded) {
+	s.segs, s.packs, s.chunks, s.state, s.tail, s.end = l.segs, l.packs, l.chunks, l.state, l.tail, l.end
+}
+
+// began takes note of a new segment.
+func (s *Store) began(seg *segment) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.segs = append(s.segs, seg)
+}
+
+func closeAll(segs []*segment) error {
+	var err error
+	for _, seg := range segs {
+		err = errors.Join(err, seg.f.Close())
+	}
+	return err
+}
+
+func closePacks(packs []*file) error {
+	var err error
+	for _, p := range packs {
+		err = errors.Join(err, p.close())
+	}
+	return err
+}
+
+// Recovered is the state of the last checkpoint (nil when there was none) and the records appended after it, in order, as of Open
+// or Refresh. After a Checkpoint it is empty: the caller knows better.
+func (s *Store) Recovered() (state []byte, tail []Record) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.state, s.tail
+}
+
+// Get implements chunk.Reader.
+func (s *Store) Get(ctx context.Context, h hash.Hash) ([]byte, error) { return s.cache.Get(ctx, h) }
+
+// storeReader is the store behind its cache.
+type storeReader struct{ s *Store }
+
+// Get reads a chunk from journal or packs.
+func (r storeReader) Get(_ context.Context, h hash.Hash) ([]byte, error) {
+	e, _, err := r.s.find(h)
+	if err != nil {
+		return nil, err
+	}
+	return r.s.codecs.decode(e)
+}
+
+// place is where a chunk was found.
+type place struct {
+	path string
+	off  int64
+}
+
+// find reads the stored form of a chunk.
+func (s *Store) find(h hash.Hash) (encoded, place, error) {
+	for {
+		e, at, err := s.findOnce(h)
+		// A file that was folded away between look-up and read: look again.
+		if !errors.Is(err, fs.ErrClosed) || s.isClosed() {
+			return e, at, err
+		}
+	}
+}
+
+func (s *Store) findOnce(h hash.Hash) (encoded, place, error) {
+	s.mu.RLock()
+	loc, ok := s.chunks[h]
+	packs := s.packs
+	s.mu.RUnlock()
+	if ok {
+		e, err := s.readLocation(h, loc)
+		return e, place{loc.seg.path, loc.off}, err
+	}
+	for i := len(packs) - 1; i >= 0; i-- {
+		if e, off, ok, err := packs[i].get(h); ok || err != nil {
+			return e, place{packs[i].path, int64(off)}, err
+		}
+	}
+	return encoded{}, place{}, chunk.ErrMissing(h)
+}
+
+// readLocation reads a chunk of the journal.
+func (s *Store) readLocation(h hash.Hash, loc location) (encoded, error) {
+	e := encoded{hash: h, data: make([]byte, loc.length), raw: loc.raw, codec: loc.codec}
+	var err error
+	if s.j != nil {
+		err = s.j.read(loc.seg, e.data, loc.off)
+	} else {
+		err = readFull(loc.seg.f, e.data, loc.off)
+	}
+	if err != nil {
+		return e, fmt.Errorf("read journal segment %s at byte %d: %w", loc.seg.path, loc.off, err)
+	}
+	if sum32(e.data) != loc.crc {
+		return e, errs.New(errs.Corrupt, "read journal segment %s at byte %d: chunk %s has a wrong CRC", loc.seg.path, loc.off, h)
+	}
+	return e, nil
+}
+
+// isClosed tells whether Close was called.
+func (s *Store) isClosed() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.chunks == nil
+}
+
+// Has tells whether a chunk is in the store.
+func (s *Store) Has(_ context.Context, h hash.Hash) (bool, error) {
+	if _, ok := s.cache.Peek(h); ok {
+		return true, nil
+	}
+	for {
+		ok, err := s.hasOnce(h)
+		if !errors.Is(err, fs.ErrClosed) || s.isClosed() {
+			return ok, err
+		}
+	}
+}
+
+func (s *Store) hasOnce(h hash.Hash) (bool, error) {
+	s.mu.RLock()
+	_, ok := s.chunks[h]
+	packs := s.packs
+	s.mu.RUnlock()
+	for i := len(packs) - 1; i >= 0 && !ok; i-- {
+		var err error
+		if ok, err = packs[i].has(h); err != nil {
+			return false, err
+		}
+	}
+	return ok, nil
+}
+
+// Wait returns when the frame at lsn, an answer of Append, and all before it are durable. An error of writing or syncing makes
+// this and every later Append and Wait fail, since nobody knows any more what is on the disk.
+func (s *Store) Wait(ctx context.Context, lsn uint64) error {
+	if s.j == nil {
+		return errReadOnly("wait")
+	}
+	return s.j.wait(ctx, lsn)
+}
+
+func errReadOnly(verb string) error {
+	return errs.New(errs.ReadOnly, "%s: the store is open for reading only", verb)
+}
+
+// TailBytes is the number of journal bytes since the last checkpoint: what an opening must replay.
+func (s *Store) TailBytes() int64 {
+	if s.j == nil {
+		return 0
+	}
+	return s.j.tail()
+}
+
+// tmpPath is a new name for a file that is not published yet.
+func (s *Store) tmpPath() string {
+	return filepath.Join(s.dir, packsDir, fmt.Sprintf("%d%s", s.tmp.Add(1), tmpExt))
+}
+
+// publish gives synced packs, files below the store's file system, their names in the store and makes their chunks visible. The
+// store owns them from here on, also when it fails.
+func (s *Store) publish(packs ...*file) error {
+	dir := filepath.Join(s.dir, packsDir)
+	var fresh []*file
+	for _, p := range packs {
+		path := filepath.Join(dir, p.name+packExt)
+		if s.hasPack(p.name) {
+			// The very same chunks are there already.
+			if err := errors.Join(p.close(), s.fsys.Remove(p.path)); err != nil {
+				return fmt.Errorf("drop pack %s: %w", p.path, err)
+			}
+			continue
+		}
+		if err := p.rename(s.fsys, path); err != nil {
+			return fmt.Errorf("publish pack %s: %w", p.name, errors.Join(err, closePacks(fresh)))
+		}
+		fresh = append(fresh, p)
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	if err := s.fsys.SyncDir(dir); err != nil {
+		return fmt.Errorf("publish packs: %w", errors.Join(err, closePacks(fresh)))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.packs = append(s.packs[:len(s.packs):len(s.packs)], fresh...)
+	return nil
+}
+
+func (s *Store) hasPack(name string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, p := range s.packs {
+		if p.name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// Close ends the store: waits for background work, makes all appended frames durable, marks the journal as cleanly closed and
+// closes all files. It reports what went wrong in background work too. ctx bounds nothing but the wait for that work.
+func (s *Store) Close(ctx context.Context) error {
+	err := s.fold.wait(ctx)
+	if s.j != nil {
+		err = errors.Join(err, s.j.close())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err = errors.Join(err, closePacks(s.packs), closeAll(s.segs))
+	s.packs, s.segs, s.chunks = nil, nil, nil
+	if err != nil {
+		return fmt.Errorf("close store %s: %w", s.dir, err)
+	}
+	return nil
+}

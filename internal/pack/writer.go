@@ -1,0 +1,123 @@
+package pack
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	gohash "hash"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/vfs"
+)
+
+func leUint32(b []byte) uint32 { return binary.LittleEndian.Uint32(b) }
+
+// writer writes one pack. It is used by one goroutine at a time; chunks can be read back after flush. After an error it can only
+// be aborted.
+type writer struct {
+	fsys    vfs.FS
+	path    string
+	f       vfs.File
+	off     int64 // bytes in the file, buf not counted
+	buf     []byte
+	entries []entry
+	at      map[hash.Hash]int // positions in entries
+	sum     gohash.Hash
+}
+
+// writeBlock is how many bytes a writer collects before it writes.
+const writeBlock = 1 << 20
+
+// newWriter begins a pack in a new file.
+func newWriter(fsys vfs.FS, path string) (*writer, error) {
+	f, err := fsys.Create(path)
+	if err != nil {
+		return nil, fmt.Errorf("write pack %s: %w", path, err)
+	}
+	w := &writer{fsys: fsys, path: path, f: f, at: map[hash.Hash]int{}, sum: sha256.New()}
+	w.buf = append(w.buf, packMagic...)
+	w.buf = binary.LittleEndian.AppendUint32(w.buf, packVersion)
+	w.buf = append(w.buf, 0, 0, 0, 0)
+	return w, nil
+}
+
+// add appends a chunk unless it is there.
+func (w *writer) add(e encoded) error {
+	if _, ok := w.at[e.hash]; ok {
+		return nil
+	}
+	if uint64(len(w.entries)) >= 1<<32-1 {
+		return errs.New(errs.Unsupported, "write pack %s: too many chunks", w.path)
+	}
+	w.at[e.hash] = len(w.entries)
+	w.entries = append(w.entries, entry{prefix: prefixOf(e.hash), off: uint64(w.size()), length: uint32(len(e.data))})
+	w.sum.Write(e.hash[:])
+	w.buf = appendRecord(w.buf, e)
+	if len(w.buf) >= writeBlock {
+		return w.flush()
+	}
+	return nil
+}
+
+// size is the number of bytes so far.
+func (w *writer) size() int64 { return w.off + int64(len(w.buf)) }
+
+// flush writes what was collected.
+func (w *writer) flush() error {
+	if _, err := w.f.WriteAt(w.buf, w.off); err != nil {
+		return fmt.Errorf("write pack %s: %w", w.path, err)
+	}
+	w.off += int64(len(w.buf))
+	w.buf = w.buf[:0]
+	return nil
+}
+
+// get reads a chunk back; all chunks must have been flushed.
+func (w *writer) get(h hash.Hash) (e encoded, ok bool, err error) {
+	i, ok := w.at[h]
+	if !ok {
+		return e, false, nil
+	}
+	x := w.entries[i]
+	buf := make([]byte, recordHeader+int(x.length))
+	if err := readFull(w.f, buf, int64(x.off)); err != nil {
+		return e, true, fmt.Errorf("read pack %s at byte %d: %w", w.path, x.off, err)
+	}
+	e, err = parseRecord(buf)
+	return e, true, err
+}
+
+// finish writes index and footer, syncs, and opens the pack for reading.
+func (w *writer) finish(ctx context.Context) (*file, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, errs.With(errs.Canceled, err)
+	}
+	ft := footer{indexOff: uint64(w.size()), count: uint32(len(w.entries))}
+	w.sum.Sum(ft.hashes[:0])
+	x := newIndex(w.entries)
+	w.buf = append(w.buf, encodeTail(x, &ft)...)
+	if err := w.flush(); err != nil {
+		return nil, err
+	}
+	if err := w.f.Sync(); err != nil {
+		return nil, fmt.Errorf("sync pack %s: %w", w.path, err)
+	}
+	if err := w.f.Close(); err != nil {
+		return nil, fmt.Errorf("close pack %s: %w", w.path, err)
+	}
+	w.f = nil
+	return openPack(w.fsys, w.path, false)
+}
+
+// abort drops the pack and its file.
+func (w *writer) abort() error {
+	var err error
+	if w.f != nil {
+		err = w.f.Close()
+		w.f = nil
+	}
+	return errors.Join(err, w.fsys.Remove(w.path))
+}

@@ -1,0 +1,191 @@
+package page
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/stemmadb/stemma/internal/value"
+)
+
+// valueSide is a column of one page of a pair that is being compared.
+type valueSide struct {
+	seg   segment
+	there bool
+}
+
+func (v *valueSide) isNull(c *column, i int) bool {
+	if !v.there {
+		return c.absentNull
+	}
+	return v.seg.isNull(i)
+}
+
+func (v *valueSide) isAddr(c *column, i int) bool {
+	if !v.there {
+		return c.absentAddr
+	}
+	return v.seg.isAddr(i)
+}
+
+func (v *valueSide) someNull(c *column) bool {
+	return !v.there && c.absentNull || v.there && v.seg.nulls != nullsNone
+}
+func (v *valueSide) someAddr(c *column) bool {
+	return !v.there && c.absentAddr || v.there && v.seg.addrs != nil
+}
+
+// compareColumn marks the pairs of rows that differ in column c.
+func (d *differ) compareColumn(ctx context.Context, c *column, ahi, bhi int) error {
+	if c.key >= 0 && c.sortPart == nil && (c.phys == value.Int64 || c.phys == value.Bytes) {
+		return nil // equal keys have equal cells
+	}
+	if d.sameBytes(c) && (d.a.find(c) < 0 || d.aligned()) {
+		return nil
+	}
+	var a, b valueSide
+	var err error
+	if a.there, err = d.a.segmentOf(ctx, c, &a.seg); err != nil {
+		return err
+	}
+	if b.there, err = d.b.segmentOf(ctx, c, &b.seg); err != nil {
+		return err
+	}
+	if a.someNull(c) || b.someNull(c) || a.someAddr(c) || b.someAddr(c) {
+		d.compareFlags(c, &a, &b)
+	}
+	if c.phys == value.Bytes {
+		return d.compareStrings(c, &a, &b, ahi, bhi)
+	}
+	return d.compareNums(c, &a, &b, ahi, bhi)
+}
+
+// pairs calls fn for every stretch of pairs, with rows counted from alo and blo.
+func (d *differ) pairs(fn func(i, j, n int)) {
+	for _, m := range d.matches {
+		if m.i >= 0 && m.j >= 0 {
+			fn(m.i-d.alo, m.j-d.blo, m.n)
+		}
+	}
+}
+
+// compareFlags marks the pairs of which one is NULL, or out of line, and the other is not.
+func (d *differ) compareFlags(c *column, a, b *valueSide) {
+	d.pairs(func(i, j, n int) {
+		for k := range n {
+			x, y := d.alo+i+k, d.blo+j+k
+			if a.isNull(c, x) != b.isNull(c, y) || a.isAddr(c, x) != b.isAddr(c, y) {
+				d.changed[i+k] = true
+			}
+		}
+	})
+}
+
+// differBoth marks pair i+k, j+k as changed unless both are NULL.
+func (d *differ) differBoth(c *column, a *valueSide, i int) {
+	if !a.isNull(c, d.alo+i) { // one NULL of the two has been marked already
+		d.changed[i] = true
+	}
+}
+
+// compareNums compares columns of a fixed-size class: as stored numbers when both sides have one form, else as bits.
+func (d *differ) compareNums(c *column, a, b *valueSide, ahi, bhi int) error {
+	raw := !a.there || !b.there || a.seg.form != b.seg.form
+	va, vb := grow(&d.sc.numsA, ahi-d.alo), grow(&d.sc.numsB, bhi-d.blo)
+	if err := d.readSide(c, a, va, d.alo, raw); err != nil {
+		return err
+	}
+	if err := d.readSide(c, b, vb, d.blo, raw); err != nil {
+		return err
+	}
+	for _, m := range d.matches {
+		if m.i < 0 || m.j < 0 {
+			continue
+		}
+		x, y := va[m.i-d.alo:][:m.n], vb[m.j-d.blo:][:m.n]
+		for k, v := range x {
+			if v != y[k] {
+				d.differBoth(c, a, m.i-d.alo+k)
+			}
+		}
+	}
+	return nil
+}
+
+func (d *differ) readSide(c *column, v *valueSide, dst []int64, lo int, raw bool) error {
+	if !v.there {
+		for i := range dst {
+			dst[i] = c.absentBits
+		}
+		return nil
+	}
+	if err := v.seg.readNums(dst, lo, &d.sc.codes); err != nil {
+		return err
+	}
+	if raw {
+		v.seg.toRaw(dst)
+	}
+	return nil
+}
+
+// compareStrings compares columns of class Bytes: by common ranks when both sides have dictionaries in the order of bytes, else
+// string by string.
+func (d *differ) compareStrings(c *column, a, b *valueSide, ahi, bhi int) error {
+	sc := d.sc
+	ka := keySide{lo: d.alo, n: ahi - d.alo, c: c, seg: a.seg, there: a.there}
+	kb := keySide{lo: d.blo, n: bhi - d.blo, c: c, seg: b.seg, there: b.there}
+	if ka.noDict() || kb.noDict() || c.sortPart != nil {
+		return d.compareEach(c, a, b)
+	}
+	if err := ka.dict(&sc.dictA, &sc.codes); err != nil {
+		return err
+	}
+	if err := kb.dict(&sc.dictB, &sc.codesB); err != nil {
+		return err
+	}
+	if ka.allNull() || kb.allNull() {
+		return nil // the flags have told all
+	}
+	ra, rb := grow(&sc.remap, sc.dictA.d), grow(&sc.remapB, sc.dictB.d)
+	unifySorted(&sc.dictA, &sc.dictB, ra, rb)
+	for _, m := range d.matches {
+		if m.i < 0 || m.j < 0 {
+			continue
+		}
+		x, y := sc.codes[m.i-d.alo:][:m.n], sc.codesB[m.j-d.blo:][:m.n]
+		for k, v := range x {
+			if ra[v] != rb[y[k]] {
+				d.differBoth(c, a, m.i-d.alo+k)
+			}
+		}
+	}
+	return nil
+}
+
+// compareEach compares strings in place.
+func (d *differ) compareEach(c *column, a, b *valueSide) error {
+	var ba, bb strBuf
+	var failed error
+	d.pairs(func(i, j, n int) {
+		for k := 0; k < n && failed == nil; k++ {
+			if d.changed[i+k] || a.isNull(c, d.alo+i+k) {
+				continue
+			}
+			x, y := c.absentStr, c.absentStr
+			var err error
+			if a.there {
+				if x, err = a.seg.str(d.alo+i+k, ba[:0]); err != nil {
+					failed = err
+				}
+			}
+			if b.there {
+				if y, err = b.seg.str(d.blo+j+k, bb[:0]); err != nil {
+					failed = err
+				}
+			}
+			if failed == nil && !bytes.Equal(x, y) {
+				d.changed[i+k] = true
+			}
+		}
+	})
+	return failed
+}

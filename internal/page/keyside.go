@@ -1,0 +1,162 @@
+package page
+
+import (
+	"github.com/stemmadb/stemma/internal/value"
+)
+
+// keySide is n rows from lo on of a key column of one page that is being compared.
+type keySide struct {
+	lo, n int
+	c     *column
+	seg   segment
+	there bool // else the page leaves the column out: every cell is the absent value
+}
+
+func (k *keySide) read(p *Page, c *column) {
+	k.c = c
+	k.there = p.keySegment(c, &k.seg)
+}
+
+func (k *keySide) someNull() bool {
+	if !k.there {
+		return k.c.absentNull
+	}
+	return k.seg.nulls != nullsNone
+}
+
+func (k *keySide) isNull(i int) bool {
+	if !k.there {
+		return k.c.absentNull
+	}
+	return k.seg.isNull(k.lo + i)
+}
+
+// allNull tells whether no row has a value.
+func (k *keySide) allNull() bool {
+	return !k.there && k.c.absentNull || k.there && k.seg.nulls == nullsAll
+}
+
+// nullFlags fills dst with 0 for NULL rows and 1 for the others.
+func (k *keySide) nullFlags(dst []uint64) {
+	for i := range dst {
+		dst[i] = 1
+		if k.isNull(i) {
+			dst[i] = 0
+		}
+	}
+}
+
+// numbers fills dst with the order of the cells of a fixed-size class.
+func (k *keySide) numbers(dst []uint64, sc *scratch) error {
+	if !k.there {
+		v := orderOf(k.c.phys, uint64(k.c.absentBits))
+		for i := range dst {
+			dst[i] = v
+		}
+		return nil
+	}
+	vals := grow(&sc.numsA, len(dst))
+	if err := k.seg.readNums(vals, k.lo, &sc.codes); err != nil {
+		return err
+	}
+	k.seg.toRaw(vals)
+	for i, v := range vals {
+		dst[i] = orderOf(k.c.phys, uint64(v))
+	}
+	return nil
+}
+
+// shift subtracts least, and gives NULL rows 0.
+func (k *keySide) shift(v []uint64, least uint64) {
+	for i := range v {
+		v[i] -= least
+	}
+	if k.someNull() {
+		for i := range v {
+			if k.isNull(i) {
+				v[i] = 0
+			}
+		}
+	}
+}
+
+// noDict tells whether the rows have strings but no dictionary.
+func (k *keySide) noDict() bool {
+	return k.there && k.seg.nulls != nullsAll && k.seg.enc != encDict
+}
+
+// dict reads the dictionary and the codes of the rows. A column that is left out has a dictionary of one entry, one without values
+// has none.
+func (k *keySide) dict(d *flatDict, codes *[]uint32) error {
+	cs := grow(codes, k.n)
+	if k.there && k.seg.nulls != nullsAll {
+		if err := k.seg.readCodes(cs, k.lo); err != nil {
+			return err
+		}
+		return d.read(&k.seg)
+	}
+	clear(cs)
+	if d.d = 1; k.allNull() {
+		d.d = 0
+	}
+	offs := grow(&d.offs, 2)
+	offs[0], offs[1] = 0, uint32(len(k.c.absentStr))
+	d.data = k.c.absentStr
+	return nil
+}
+
+// ranks fills dst with the ranks of the codes, 0 for NULL rows.
+func (k *keySide) ranks(dst []uint64, codes, rank []uint32) {
+	if k.allNull() {
+		clear(dst)
+		return
+	}
+	for i, c := range codes {
+		dst[i] = uint64(rank[c])
+	}
+	if k.someNull() {
+		for i := range dst {
+			if k.isNull(i) {
+				dst[i] = 0
+			}
+		}
+	}
+}
+
+// strings is the bytes by which each row is ordered: the string, or its sort key where the order is not that of the bytes. NULL rows
+// have none.
+func (k *keySide) strings(kp *keyPart, part *value.KeyPart) ([]span, []byte, error) {
+	spans := make([]span, k.n)
+	var buf []byte
+	if kp.raw && k.there && k.seg.enc == encPlain && k.seg.nulls != nullsAll {
+		var d flatDict
+		if err := d.readRange(&k.seg, k.lo, k.lo+k.n); err != nil {
+			return nil, nil, err
+		}
+		for i := range spans {
+			spans[i] = span{d.offs[i], d.offs[i+1] - d.offs[i]}
+		}
+		return spans, d.data, nil
+	}
+	var space strBuf
+	for i := range spans {
+		if k.isNull(i) {
+			continue
+		}
+		v := k.c.absentStr
+		if k.there {
+			var err error
+			if v, err = k.seg.str(k.lo+i, space[:0]); err != nil {
+				return nil, nil, err
+			}
+		}
+		at := len(buf)
+		if kp.raw {
+			buf = append(buf, v...)
+		} else {
+			buf = value.AppendKeyPart(buf, part, value.BytesCell(v))
+		}
+		spans[i] = span{uint32(at), uint32(len(buf) - at)}
+	}
+	return spans, buf, nil
+}

@@ -1,0 +1,335 @@
+package page
+
+import (
+	"bytes"
+	"math/bits"
+
+	"github.com/stemmadb/stemma/internal/value"
+)
+
+// Keys are compared as whole numbers. For each key column the cells of both pages get ranks in one common order: entries of sorted
+// dictionaries by a merge of the two, numbers by their distance from the least of both pages. The ranks of a row, first column first,
+// are packed into 64-bit words. A column of strings without a dictionary cannot be ranked cheaply: it ends a run of words, and its
+// strings are compared in place.
+
+// stage is a step of the comparison of two keys: a word for each row, or strings.
+type stage struct {
+	a, b []uint64 // words
+	strs *stringKey
+}
+
+// stringKey is a key column that is compared as strings.
+type stringKey struct {
+	a, b   []span
+	da, db []byte
+	desc   bool
+}
+
+type rankScratch struct {
+	matches      []match
+	words        [][]uint64 // two for each word stage
+	nwords       int
+	stages       []stage
+	va, vb       []uint64
+	na, nb       []uint64
+	ra, rb       []uint32
+	keyA, keyB   []byte
+	spanA, spanB []span
+}
+
+func (r *rankScratch) word(n int) []uint64 {
+	if r.nwords == len(r.words) {
+		r.words = append(r.words, nil)
+	}
+	w := grow(&r.words[r.nwords], n)
+	clear(w)
+	r.nwords++
+	return w
+}
+
+// pair fills d.matches by merging the keys of rows [alo,ahi) of a and [blo,bhi) of b.
+func (d *differ) pair(ahi, bhi int) error {
+	if d.alo == ahi || d.blo == bhi {
+		if d.alo < ahi {
+			d.matches = append(d.matches, match{d.alo, -1, ahi - d.alo})
+		}
+		if d.blo < bhi {
+			d.matches = append(d.matches, match{-1, d.blo, bhi - d.blo})
+		}
+		return nil
+	}
+	p := packer{d: d, r: &d.sc.rank, na: ahi - d.alo, nb: bhi - d.blo}
+	p.r.stages, p.r.nwords = p.r.stages[:0], 0
+	for k := range d.f.key {
+		if err := p.column(&d.f.key[k]); err != nil {
+			return err
+		}
+	}
+	if st := p.r.stages; len(st) == 1 && st[0].strs == nil {
+		d.mergeWords(st[0].a, st[0].b)
+	} else {
+		d.mergeStages(st, p.na, p.nb)
+	}
+	return nil
+}
+
+// extend appends one pair or single row to the matches.
+func (d *differ) extend(i, j int) {
+	if n := len(d.matches); n > 0 {
+		m := &d.matches[n-1]
+		if (i < 0) == (m.i < 0) && (j < 0) == (m.j < 0) && (i < 0 || i == m.i+m.n) && (j < 0 || j == m.j+m.n) {
+			m.n++
+			return
+		}
+	}
+	d.matches = append(d.matches, match{i, j, 1})
+}
+
+// mergeWords merges keys of one word.
+func (d *differ) mergeWords(a, b []uint64) {
+	i, j := 0, 0
+	for i < len(a) && j < len(b) {
+		if a[i] == b[j] {
+			k := 1
+			for i+k < len(a) && j+k < len(b) && a[i+k] == b[j+k] {
+				k++
+			}
+			d.matches = append(d.matches, match{d.alo + i, d.blo + j, k})
+			i, j = i+k, j+k
+		} else if a[i] < b[j] {
+			d.extend(d.alo+i, -1)
+			i++
+		} else {
+			d.extend(-1, d.blo+j)
+			j++
+		}
+	}
+	d.rest(i, len(a), j, len(b))
+}
+
+// rest appends the rows behind the end of the shorter side.
+func (d *differ) rest(i, na, j, nb int) {
+	for ; i < na; i++ {
+		d.extend(d.alo+i, -1)
+	}
+	for ; j < nb; j++ {
+		d.extend(-1, d.blo+j)
+	}
+}
+
+// mergeStages merges keys of several words or with strings.
+func (d *differ) mergeStages(st []stage, na, nb int) {
+	i, j := 0, 0
+	for i < na && j < nb {
+		c := 0
+		for k := range st {
+			if c = st[k].compare(i, j); c != 0 {
+				break
+			}
+		}
+		switch {
+		case c == 0:
+			d.extend(d.alo+i, d.blo+j)
+			i++
+			j++
+		case c < 0:
+			d.extend(d.alo+i, -1)
+			i++
+		default:
+			d.extend(-1, d.blo+j)
+			j++
+		}
+	}
+	d.rest(i, na, j, nb)
+}
+
+func (s *stage) compare(i, j int) int {
+	if s.strs == nil {
+		switch a, b := s.a[i], s.b[j]; {
+		case a < b:
+			return -1
+		case a > b:
+			return 1
+		}
+		return 0
+	}
+	k := s.strs
+	x, y := k.a[i], k.b[j]
+	c := bytes.Compare(k.da[x.off:x.off+x.len], k.db[y.off:y.off+y.len])
+	if k.desc {
+		return -c
+	}
+	return c
+}
+
+// packer packs ranks into words.
+type packer struct {
+	d      *differ
+	r      *rankScratch
+	na, nb int
+	free   uint // bits left in the last word
+}
+
+// field adds a rank of w bits for each row. A descending column's ranks are complemented.
+func (p *packer) field(a, b []uint64, w uint, desc bool) {
+	if w == 0 {
+		return
+	}
+	if w > p.free {
+		p.r.stages = append(p.r.stages, stage{a: p.r.word(p.na), b: p.r.word(p.nb)})
+		p.free = 64
+	}
+	p.free -= w
+	s := &p.r.stages[len(p.r.stages)-1]
+	var flip uint64
+	if desc {
+		flip = maskOf(w)
+	}
+	for i, v := range a {
+		s.a[i] |= (v ^ flip) << p.free
+	}
+	for i, v := range b {
+		s.b[i] |= (v ^ flip) << p.free
+	}
+}
+
+// column adds a key column.
+func (p *packer) column(kp *keyPart) error {
+	c := &p.d.f.cols[kp.col]
+	sa, sb := keySide{lo: p.d.alo, n: p.na}, keySide{lo: p.d.blo, n: p.nb}
+	sa.read(p.d.a, c)
+	sb.read(p.d.b, c)
+	va, vb := grow(&p.r.va, p.na), grow(&p.r.vb, p.nb)
+	if sa.someNull() || sb.someNull() {
+		sa.nullFlags(va)
+		sb.nullFlags(vb)
+		p.field(va, vb, 1, kp.part.Desc)
+	}
+	if c.phys != value.Bytes {
+		if err := sa.numbers(va, p.d.sc); err != nil {
+			return err
+		}
+		if err := sb.numbers(vb, p.d.sc); err != nil {
+			return err
+		}
+		least, most := ^uint64(0), uint64(0)
+		for _, side := range [2]struct {
+			s *keySide
+			v []uint64
+		}{{&sa, va}, {&sb, vb}} {
+			for i, v := range side.v {
+				if !side.s.isNull(i) {
+					least, most = min(least, v), max(most, v)
+				}
+			}
+		}
+		if least > most {
+			return nil // all NULL
+		}
+		sa.shift(va, least)
+		sb.shift(vb, least)
+		p.field(va, vb, uint(bits.Len64(most-least)), kp.part.Desc)
+		return nil
+	}
+	if sa.noDict() || sb.noDict() {
+		return p.strings(kp, &sa, &sb)
+	}
+	sc := p.d.sc
+	if err := sa.dict(&sc.dictA, &sc.codes); err != nil {
+		return err
+	}
+	if err := sb.dict(&sc.dictB, &sc.codesB); err != nil {
+		return err
+	}
+	ra, rb := grow(&p.r.ra, sc.dictA.d), grow(&p.r.rb, sc.dictB.d)
+	n := p.unify(kp, &sc.dictA, &sc.dictB, ra, rb)
+	sa.ranks(va, sc.codes, ra)
+	sb.ranks(vb, sc.codesB, rb)
+	p.field(va, vb, uint(bits.Len(uint(max(1, n)-1))), kp.part.Desc)
+	return nil
+}
+
+// unify gives the entries of two sorted dictionaries their ranks in the union of both, equal ones by the order of the key, and
+// returns the number of ranks.
+func (p *packer) unify(kp *keyPart, a, b *flatDict, ra, rb []uint32) int {
+	if kp.raw {
+		return unifySorted(a, b, ra, rb)
+	}
+	part := kp.part
+	part.Desc = false
+	p.r.keyA, p.r.spanA = sortKeys(p.r.keyA[:0], p.r.spanA[:0], a, &part)
+	p.r.keyB, p.r.spanB = sortKeys(p.r.keyB[:0], p.r.spanB[:0], b, &part)
+	ka, kb := p.r.spanA, p.r.spanB
+	i, j, rank := 0, 0, 0
+	for i < len(ka) || j < len(kb) {
+		var key []byte
+		if j == len(kb) || i < len(ka) && bytes.Compare(ka[i].of(p.r.keyA), kb[j].of(p.r.keyB)) <= 0 {
+			key = ka[i].of(p.r.keyA)
+		} else {
+			key = kb[j].of(p.r.keyB)
+		}
+		for ; i < len(ka) && bytes.Equal(ka[i].of(p.r.keyA), key); i++ {
+			ra[i] = uint32(rank)
+		}
+		for ; j < len(kb) && bytes.Equal(kb[j].of(p.r.keyB), key); j++ {
+			rb[j] = uint32(rank)
+		}
+		rank++
+	}
+	return rank
+}
+
+func (s span) of(b []byte) []byte { return b[s.off : s.off+s.len] }
+
+// sortKeys appends the sort key of every entry of d.
+func sortKeys(buf []byte, spans []span, d *flatDict, part *value.KeyPart) ([]byte, []span) {
+	for c := range d.d {
+		at := len(buf)
+		buf = value.AppendKeyPart(buf, part, value.BytesCell(d.get(c)))
+		spans = append(spans, span{uint32(at), uint32(len(buf) - at)})
+	}
+	return buf, spans
+}
+
+// unifySorted is unify for dictionaries in the order of bytes.
+func unifySorted(a, b *flatDict, ra, rb []uint32) int {
+	i, j, rank := 0, 0, uint32(0)
+	for i < a.d && j < b.d {
+		c := bytes.Compare(a.get(i), b.get(j))
+		if c <= 0 {
+			ra[i] = rank
+			i++
+		}
+		if c >= 0 {
+			rb[j] = rank
+			j++
+		}
+		rank++
+	}
+	for ; i < a.d; i++ {
+		ra[i] = rank
+		rank++
+	}
+	for ; j < b.d; j++ {
+		rb[j] = rank
+		rank++
+	}
+	return int(rank)
+}
+
+// strings adds a key column as strings that are compared in place.
+func (p *packer) strings(kp *keyPart, sa, sb *keySide) error {
+	k := &stringKey{desc: kp.part.Desc}
+	part := kp.part
+	part.Desc = false
+	var err error
+	if k.a, k.da, err = sa.strings(kp, &part); err != nil {
+		return err
+	}
+	if k.b, k.db, err = sb.strings(kp, &part); err != nil {
+		return err
+	}
+	p.r.stages = append(p.r.stages, stage{strs: k})
+	p.free = 0
+	return nil
+}

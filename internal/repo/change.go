@@ -1,0 +1,141 @@
+package repo
+
+import (
+	"encoding/binary"
+
+	"github.com/stemmadb/stemma/internal/binfmt"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/table"
+	"github.com/stemmadb/stemma/internal/tree"
+)
+
+// recordChange is the type of the journal records of this package.
+const recordChange uint8 = 1
+
+// changeVersion is the format of their payload, its first byte.
+const changeVersion byte = 1
+
+// change is what a journal record says: everything that happens at one LSN. A checkpoint's state is a change from nothing.
+type change struct {
+	refs []refChange
+	tags []tagChange
+	work []workChange
+	rows []rowChange
+	head string       // the checked-out branch, "" unchanged
+	auto []autoChange // AUTO_INCREMENT counters, in checkpoints only
+}
+
+// refChange moves, makes or, with a zero head, removes a branch.
+type refChange struct {
+	name string
+	head history.CommitID
+}
+
+// tagChange makes or, with a zero object, removes a tag. object is the hash of its chunk.
+type tagChange struct {
+	name   string
+	object hash.Hash
+}
+
+// workChange sets the working and staged roots of a branch. Row edits of the tables in folded, up to those LSNs, are in the roots.
+type workChange struct {
+	branch          string
+	working, staged tree.Root
+	all             bool // every table is folded, up to the record's own LSN
+	folded          []folded
+}
+
+// folded says that the row edits of a table up to an LSN are in the working root or have no meaning any more.
+type folded struct {
+	table string
+	upTo  uint64 // 0: up to the record's own LSN
+}
+
+// rowChange holds row edits of a table, whose rows are laid out by the schema of that hash.
+type rowChange struct {
+	branch  string
+	table   string // lower case
+	schema  hash.Hash
+	changes *table.Changes  // when written by a transaction
+	over    *table.Overlay  // when written by a checkpoint
+	edits   []table.RowEdit // when read
+}
+
+type autoChange struct {
+	table string
+	next  uint64
+}
+
+func (c *change) encode() []byte {
+	b := []byte{changeVersion}
+	b = binary.AppendUvarint(b, uint64(len(c.refs)))
+	for _, x := range c.refs {
+		b = binfmt.AppendString(b, x.name)
+		b = append(b, x.head[:]...)
+	}
+	b = binary.AppendUvarint(b, uint64(len(c.tags)))
+	for _, x := range c.tags {
+		b = binfmt.AppendString(b, x.name)
+		b = append(b, x.object[:]...)
+	}
+	b = binary.AppendUvarint(b, uint64(len(c.work)))
+	for _, x := range c.work {
+		b = binfmt.AppendString(b, x.branch)
+		b = tree.AppendRoot(b, x.working)
+		b = tree.AppendRoot(b, x.staged)
+		b = binfmt.AppendBool(b, x.all)
+		b = binary.AppendUvarint(b, uint64(len(x.folded)))
+		for _, f := range x.folded {
+			b = binfmt.AppendString(b, f.table)
+			b = binary.AppendUvarint(b, f.upTo)
+		}
+	}
+	b = binary.AppendUvarint(b, uint64(len(c.rows)))
+	for _, x := range c.rows {
+		b = binfmt.AppendString(b, x.branch)
+		b = binfmt.AppendString(b, x.table)
+		b = append(b, x.schema[:]...)
+		if x.over != nil {
+			b = x.over.Append(b)
+		} else {
+			b = x.changes.Append(b)
+		}
+	}
+	b = binfmt.AppendString(b, c.head)
+	b = binary.AppendUvarint(b, uint64(len(c.auto)))
+	for _, x := range c.auto {
+		b = binfmt.AppendString(b, x.table)
+		b = binary.AppendUvarint(b, x.next)
+	}
+	return b
+}
+
+func decodeChange(b []byte) (*change, error) {
+	d := &binfmt.Decoder{B: b, What: "journal record"}
+	if v := d.Byte(); v != changeVersion {
+		d.Fail("unknown version")
+	}
+	c := &change{}
+	for n := d.Count(); n > 0 && d.Err == nil; n-- {
+		c.refs = append(c.refs, refChange{name: d.Str(), head: d.Hash()})
+	}
+	for n := d.Count(); n > 0 && d.Err == nil; n-- {
+		c.tags = append(c.tags, tagChange{name: d.Str(), object: d.Hash()})
+	}
+	for n := d.Count(); n > 0 && d.Err == nil; n-- {
+		x := workChange{branch: d.Str(), working: tree.ReadRoot(d), staged: tree.ReadRoot(d), all: d.Bool()}
+		for m := d.Count(); m > 0 && d.Err == nil; m-- {
+			x.folded = append(x.folded, folded{table: d.Str(), upTo: d.Uvarint()})
+		}
+		c.work = append(c.work, x)
+	}
+	for n := d.Count(); n > 0 && d.Err == nil; n-- {
+		c.rows = append(c.rows, rowChange{branch: d.Str(), table: d.Str(), schema: d.Hash(), edits: table.ReadEdits(d)})
+	}
+	c.head = d.Str()
+	for n := d.Count(); n > 0 && d.Err == nil; n-- {
+		c.auto = append(c.auto, autoChange{table: d.Str(), next: d.Uvarint()})
+	}
+	return c, d.Done()
+}

@@ -1,0 +1,221 @@
+package repo
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/pack"
+	"github.com/stemmadb/stemma/internal/root"
+	"github.com/stemmadb/stemma/internal/table"
+)
+
+// Bounds above which edits are folded in the background, in bytes.
+const (
+	foldOverlay = 64 << 20  // memory of a branch's overlays
+	foldTail    = 256 << 20 // journal since the last checkpoint
+)
+
+// Working is a branch's working set at a moment, its tables' edits folded into their trees.
+type Working struct {
+	Branch          string
+	Head            history.CommitID
+	Working, Staged *root.Root
+}
+
+// Fold brings all edits of the branch's working tables that are published now into their trees. Edits that others make meanwhile
+// stay above the trees. A database that is open for reading only computes the trees in memory.
+func (r *Repo) Fold(ctx context.Context, name string) (*Working, error) {
+	r.foldMu.Lock()
+	defer r.foldMu.Unlock()
+	return r.fold(ctx, name)
+}
+
+// fold is Fold for those who hold foldMu.
+func (r *Repo) fold(ctx context.Context, name string) (*Working, error) {
+	b, ok := r.published.Load().branches.Get(name)
+	if !ok {
+		return nil, r.errNoRef(name)
+	}
+	w := &Working{Branch: name, Head: b.head, Working: root.Open(r.store, b.working), Staged: root.Open(r.store, b.staged)}
+	if !b.overlays() {
+		return w, nil
+	}
+	batch := r.store.NewBatch()
+	folded, sealed, err := r.seal(ctx, batch, b)
+	if err != nil {
+		batch.Close()
+		return nil, err
+	}
+	if r.opt.ReadOnly {
+		w.Working = folded
+		return w, nil
+	}
+	defer batch.Close()
+	s, err := r.swap(ctx, batch, b, sealed)
+	if err != nil {
+		return nil, err
+	}
+	w.Working = root.Open(r.store, folded.Tree())
+	return w, r.publish(ctx, s)
+}
+
+// seal builds the trees of the branch's working tables with their edits and gives the root with them. It holds no lock.
+func (r *Repo) seal(ctx context.Context, batch *pack.Batch, b *branch) (*root.Root, map[string]*table.Table, error) {
+	work := root.Open(batch, b.working)
+	sealed := map[string]*table.Table{}
+	var changes []root.Change
+	for _, l := range slices.Sorted(maps.Keys(b.tables)) {
+		over := b.tables[l].over
+		if over.Len() == 0 {
+			continue
+		}
+		e, ok, err := work.Get(ctx, root.KindTable, l)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !ok {
+			return nil, nil, errs.New(errs.Corrupt, "fold table %s: it is not in the working set", l)
+		}
+		t, err := r.openTable(ctx, e)
+		if err != nil {
+			return nil, nil, err
+		}
+		if t, err = table.NewView(batch, t, over).Fold(ctx, batch); err != nil {
+			return nil, nil, err
+		}
+		if e.Table, err = t.Put(ctx, batch); err != nil {
+			return nil, nil, err
+		}
+		sealed[l] = t
+		changes = append(changes, root.Change{Entry: e})
+	}
+	nr, err := work.With(ctx, batch, changes...)
+	if err != nil {
+		return nil, nil, err
+	}
+	return root.Open(batch, nr.Tree()), sealed, nil
+}
+
+// swap puts the sealed tables of the branch as it was under the edits that came since.
+func (r *Repo) swap(ctx context.Context, batch *pack.Batch, was *branch, sealed map[string]*table.Table) (*state, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	cur, ok := r.tip.branches.Get(was.name)
+	if !ok {
+		return nil, r.errNoRef(was.name)
+	}
+	next := cur.copy(0)
+	w := workChange{branch: was.name, staged: cur.staged}
+	old, now := root.Open(batch, was.working), root.Open(batch, cur.working)
+	var changes []root.Change
+	for _, l := range slices.Sorted(maps.Keys(sealed)) {
+		a, _, err := old.Get(ctx, root.KindTable, l)
+		if err != nil {
+			return nil, err
+		}
+		e, ok, err := now.Get(ctx, root.KindTable, l)
+		if err != nil {
+			return nil, err
+		}
+		if !ok || e.Table != a.Table {
+			continue // replaced as a whole meanwhile
+		}
+		rest, err := table.Residue(ctx, batch, sealed[l], was.tables[l].over, cur.tables[l].over)
+		if err != nil {
+			return nil, err
+		}
+		next.tables[l] = workTable{over: rest, version: cur.tables[l].version}
+		e.Table = sealed[l].Hash()
+		changes = append(changes, root.Change{Entry: e})
+		w.folded = append(w.folded, folded{table: l, upTo: was.lsn})
+	}
+	nr, err := now.With(ctx, batch, changes...)
+	if err != nil {
+		return nil, err
+	}
+	next.working, w.working = nr.Tree(), nr.Tree()
+	return r.append(ctx, batch, &change{work: []workChange{w}}, func(s *state) {
+		next.lsn = s.lsn
+		s.branches.Set(was.name, next)
+	})
+}
+
+// maintain starts a fold in the background when edits or the journal have grown.
+func (r *Repo) maintain(s *state) {
+	if r.closed.Load() || r.folds.Load() {
+		return
+	}
+	due := r.store.TailBytes() > foldTail
+	if !due {
+		s.branches.Scan(func(_ string, b *branch) bool {
+			due = b.overlayBytes() > foldOverlay
+			return !due
+		})
+	}
+	if !due || r.folds.Swap(true) {
+		return
+	}
+	r.work.Add(1)
+	go func() {
+		defer r.work.Done()
+		defer r.folds.Store(false)
+		// An error here loses nothing: the edits stay in the journal and above the trees, and a store that cannot write says so
+		// to the next commit.
+		if err := r.Checkpoint(context.Background()); err != nil {
+			r.lastFold.Store(&err)
+		}
+	}()
+}
+
+// BackgroundError is the error of the last fold in the background, nil when it went well.
+func (r *Repo) BackgroundError() error {
+	if p := r.lastFold.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// Checkpoint folds all edits into trees and begins a new journal segment, so that opening has next to nothing to replay.
+func (r *Repo) Checkpoint(ctx context.Context) error {
+	r.foldMu.Lock()
+	defer r.foldMu.Unlock()
+	for _, name := range r.published.Load().branches.Keys() {
+		if _, err := r.fold(ctx, name); err != nil {
+			return err
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ch := &change{head: r.tip.head, auto: r.auto.save()}
+	r.tip.branches.Scan(func(name string, b *branch) bool {
+		ch.refs = append(ch.refs, refChange{name: name, head: b.head})
+		ch.work = append(ch.work, workChange{branch: name, working: b.working, staged: b.staged, all: true})
+		for _, l := range slices.Sorted(maps.Keys(b.tables)) {
+			if over := b.tables[l].over; over.Len() > 0 {
+				ch.rows = append(ch.rows, rowChange{branch: name, table: l, over: over})
+			}
+		}
+		return true
+	})
+	for i := range ch.rows {
+		b, _ := r.tip.branches.Get(ch.rows[i].branch)
+		e, _, err := root.Open(r.store, b.working).Get(ctx, root.KindTable, ch.rows[i].table)
+		if err != nil {
+			return err
+		}
+		t, err := r.openTable(ctx, e)
+		if err != nil {
+			return err
+		}
+		ch.rows[i].schema = t.Schema.Hash
+	}
+	r.tip.tags.Scan(func(name string, h hash.Hash) bool {
+		ch.tags = append(ch.tags, tagChange{name: name, object: h})
+		return true
+	})
+	return r.store.Checkpoint(ctx, ch.encode())
+}

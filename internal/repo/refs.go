@@ -1,0 +1,368 @@
+package repo
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/pack"
+	"github.com/stemmadb/stemma/internal/root"
+	"github.com/stemmadb/stemma/internal/table"
+)
+
+// Branch is a branch as it is published.
+type Branch struct {
+	Name string
+	Head history.CommitID
+}
+
+// Branches is all branches, ordered by name.
+func (r *Repo) Branches() []Branch {
+	var out []Branch
+	r.published.Load().branches.Scan(func(name string, b *branch) bool {
+		out = append(out, Branch{Name: name, Head: b.head})
+		return true
+	})
+	return out
+}
+
+// BranchHead is the commit that the branch names; ok is false when there is no such branch.
+func (r *Repo) BranchHead(name string) (id history.CommitID, ok bool) {
+	b, ok := r.published.Load().branches.Get(name)
+	if !ok {
+		return id, false
+	}
+	return b.head, true
+}
+
+// CheckedOut is the directory's checked-out branch: the one that the command line works on.
+func (r *Repo) CheckedOut() string { return r.published.Load().head }
+
+// CheckOut makes the branch the directory's checked-out one.
+func (r *Repo) CheckOut(ctx context.Context, name string) error {
+	return r.changeRefs(ctx, func(s *state) (*change, func(*state), error) {
+		if _, ok := s.branches.Get(name); !ok {
+			return nil, nil, r.errNoRef(name)
+		}
+		return &change{head: name}, func(s *state) { s.head = name }, nil
+	})
+}
+
+// CreateBranch makes a branch at the commit with a clean working set. One of that name is an error of class Exists unless force
+// is set, which moves it and drops its working set.
+func (r *Repo) CreateBranch(ctx context.Context, name string, at history.CommitID, force bool) error {
+	if err := CheckRefName(name); err != nil {
+		return err
+	}
+	c, err := history.GetCommit(ctx, r.store, at)
+	if err != nil {
+		return err
+	}
+	return r.changeRefs(ctx, func(s *state) (*change, func(*state), error) {
+		if _, ok := s.branches.Get(name); ok && !force {
+			return nil, nil, errs.New(errs.Exists, "a branch named '%s' already exists", name)
+		}
+		if err := s.checkRefPath(name); err != nil {
+			return nil, nil, err
+		}
+		b := &branch{name: name, head: at, working: c.Root, staged: c.Root}
+		return b.change(), func(s *state) { b.lsn = s.lsn; s.branches.Set(name, b) }, nil
+	})
+}
+
+// CopyBranch makes the branch to from the branch from, its working set included.
+func (r *Repo) CopyBranch(ctx context.Context, from, to string, force bool) error {
+	if err := CheckRefName(to); err != nil {
+		return err
+	}
+	if _, err := r.Fold(ctx, from); err != nil {
+		return err
+	}
+	return r.changeRefs(ctx, func(s *state) (*change, func(*state), error) {
+		src, ok := s.branches.Get(from)
+		if !ok {
+			return nil, nil, r.errNoRef(from)
+		}
+		if _, ok := s.branches.Get(to); ok && !force {
+			return nil, nil, errs.New(errs.Exists, "a branch named '%s' already exists", to)
+		}
+		b := &branch{name: to, head: src.head, working: src.working, staged: src.staged}
+		return b.change(), func(s *state) { b.lsn = s.lsn; s.branches.Set(to, b) }, nil
+	})
+}
+
+// RenameBranch gives the branch another name; when it is checked out it stays so.
+func (r *Repo) RenameBranch(ctx context.Context, from, to string, force bool) error {
+	if from == to {
+		return nil
+	}
+	if err := r.CopyBranch(ctx, from, to, force); err != nil {
+		return err
+	}
+	if r.CheckedOut() == from {
+		if err := r.CheckOut(ctx, to); err != nil {
+			return err
+		}
+	}
+	return r.dropBranch(ctx, from)
+}
+
+// DeleteBranch removes a branch. One that is checked out, or the last one, is an error of class Invalid; one whose commits no other
+// branch has is, too, unless force is set.
+func (r *Repo) DeleteBranch(ctx context.Context, name string, force bool) error {
+	head, ok := r.BranchHead(name)
+	if !ok {
+		return r.errNoRef(name)
+	}
+	if r.CheckedOut() == name {
+		return errs.New(errs.Invalid, "cannot delete branch '%s': it is checked out", name)
+	}
+	if !force {
+		merged := false
+		for _, b := range r.Branches() {
+			if b.Name == name {
+				continue
+			}
+			ok, err := history.IsAncestor(ctx, r.store, head, b.Head)
+			if err != nil {
+				return err
+			}
+			if merged = ok; merged {
+				break
+			}
+		}
+		if !merged {
+			return errs.New(errs.Invalid, "the branch '%s' is not fully merged; to delete it anyway use 'branch -D %s'", name, name)
+		}
+	}
+	return r.dropBranch(ctx, name)
+}
+
+func (r *Repo) dropBranch(ctx context.Context, name string) error {
+	return r.changeRefs(ctx, func(s *state) (*change, func(*state), error) {
+		if _, ok := s.branches.Get(name); !ok {
+			return nil, nil, r.errNoRef(name)
+		}
+		if s.branches.Len() == 1 {
+			return nil, nil, errs.New(errs.Invalid, "cannot delete branch '%s': it is the last one", name)
+		}
+		return &change{refs: []refChange{{name: name}}}, func(s *state) { s.branches.Delete(name) }, nil
+	})
+}
+
+// change is the journal's form of the whole branch, which has no overlays.
+func (b *branch) change() *change {
+	return &change{
+		refs: []refChange{{name: b.name, head: b.head}},
+		work: []workChange{{branch: b.name, working: b.working, staged: b.staged, all: true}},
+	}
+}
+
+// checkRefPath refuses names of which one would be the directory of another: a and a/b.
+func (s *state) checkRefPath(name string) error {
+	var err error
+	s.branches.Scan(func(other string, _ *branch) bool {
+		if strings.HasPrefix(other, name+"/") || strings.HasPrefix(name, other+"/") {
+			err = errs.New(errs.Exists, "cannot make branch '%s': the branch '%s' stands in its way", name, other)
+		}
+		return err == nil
+	})
+	return err
+}
+
+// Tag is a tag as it is published.
+type Tag struct {
+	Name string
+	history.Tag
+}
+
+// Tags is all tags, ordered by name.
+func (r *Repo) Tags(ctx context.Context) ([]Tag, error) {
+	s := r.published.Load()
+	var out []Tag
+	for _, name := range s.tags.Keys() {
+		h, _ := s.tags.Get(name)
+		t, err := history.GetTag(ctx, r.store, h)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, Tag{Name: name, Tag: *t})
+	}
+	return out, nil
+}
+
+// CreateTag makes a tag. One of that name is an error of class Exists.
+func (r *Repo) CreateTag(ctx context.Context, name string, t history.Tag) error {
+	if err := CheckRefName(name); err != nil {
+		return err
+	}
+	if t.Tagger.Time.IsZero() {
+		t.Tagger.Time = r.opt.Clock.Now()
+	}
+	batch := r.store.NewBatch()
+	defer batch.Close()
+	h, err := t.Put(ctx, batch)
+	if err != nil {
+		return err
+	}
+	return r.changeRefsWith(ctx, batch, func(s *state) (*change, func(*state), error) {
+		if _, ok := s.tags.Get(name); ok {
+			return nil, nil, errs.New(errs.Exists, "a tag named '%s' already exists", name)
+		}
+		return &change{tags: []tagChange{{name: name, object: h}}}, func(s *state) { s.tags.Set(name, h) }, nil
+	})
+}
+
+// DeleteTag removes a tag.
+func (r *Repo) DeleteTag(ctx context.Context, name string) error {
+	return r.changeRefs(ctx, func(s *state) (*change, func(*state), error) {
+		if _, ok := s.tags.Get(name); !ok {
+			return nil, nil, errs.New(errs.NotFound, "tag '%s' not found", name)
+		}
+		return &change{tags: []tagChange{{name: name}}}, func(s *state) { s.tags.Delete(name) }, nil
+	})
+}
+
+func (r *Repo) changeRefs(ctx context.Context, plan func(*state) (*change, func(*state), error)) error {
+	return r.changeRefsWith(ctx, nil, plan)
+}
+
+// changeRefsWith makes a change that plan derives from the newest state, under the commit lock.
+func (r *Repo) changeRefsWith(ctx context.Context, batch *pack.Batch, plan func(*state) (*change, func(*state), error)) error {
+	s, err := func() (*state, error) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		ch, apply, err := plan(r.tip)
+		if err != nil {
+			return nil, err
+		}
+		return r.append(ctx, batch, ch, apply)
+	}()
+	if err != nil {
+		return err
+	}
+	return r.publish(ctx, s)
+}
+
+// Snapshot is the database at one moment, for reading: a commit, or a branch's working set.
+type Snapshot struct {
+	r      *Repo
+	Root   *root.Root
+	Commit history.CommitID // the commit, or the head below the working set
+	tables map[string]workTable
+}
+
+// SnapshotAt is the database as of a commit.
+func (r *Repo) SnapshotAt(ctx context.Context, id history.CommitID) (*Snapshot, error) {
+	c, err := history.GetCommit(ctx, r.store, id)
+	if err != nil {
+		return nil, err
+	}
+	return &Snapshot{r: r, Root: root.Open(r.store, c.Root), Commit: id}, nil
+}
+
+// SnapshotRoot is the database with that content.
+func (r *Repo) SnapshotRoot(rt *root.Root) *Snapshot { return &Snapshot{r: r, Root: rt} }
+
+// SnapshotWorking is the published working set of a branch.
+func (r *Repo) SnapshotWorking(branchName string) (*Snapshot, error) {
+	b, ok := r.published.Load().branches.Get(branchName)
+	if !ok {
+		return nil, r.errNoRef(branchName)
+	}
+	return &Snapshot{r: r, Root: root.Open(r.store, b.working), Commit: b.head, tables: b.tables}, nil
+}
+
+// SnapshotStaged is the staged set of a branch.
+func (r *Repo) SnapshotStaged(branchName string) (*Snapshot, error) {
+	b, ok := r.published.Load().branches.Get(branchName)
+	if !ok {
+		return nil, r.errNoRef(branchName)
+	}
+	return &Snapshot{r: r, Root: root.Open(r.store, b.staged), Commit: b.head}, nil
+}
+
+// Table is the view of the table and its name as written; ok is false when there is none.
+func (s *Snapshot) Table(ctx context.Context, name string) (v *table.View, written string, ok bool, err error) {
+	e, ok, err := s.Root.Get(ctx, root.KindTable, name)
+	if err != nil || !ok {
+		return nil, "", false, err
+	}
+	t, err := s.r.openTable(ctx, e)
+	if err != nil {
+		return nil, "", false, err
+	}
+	return table.NewView(s.r.store, t, s.tables[strings.ToLower(name)].over), e.Name, true, nil
+}
+
+// TableNames is the names of the tables, in the order of their lower-case forms.
+func (s *Snapshot) TableNames(ctx context.Context) ([]string, error) {
+	es, err := s.Root.List(ctx, root.KindTable)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(es))
+	for i, e := range es {
+		names[i] = e.Name
+	}
+	return names, nil
+}
+
+// errNoRef is the error for an unknown branch, with the nearest names.
+func (r *Repo) errNoRef(name string) error {
+	s := r.published.Load()
+	names := append(s.branches.Keys(), s.tags.Keys()...)
+	if near := nearest(name, names); len(near) > 0 {
+		return errs.New(errs.NotFound, "branch or ref not found: %s; did you mean %s?", name, strings.Join(near, " or "))
+	}
+	return errs.New(errs.NotFound, "branch or ref not found: %s", name)
+}
+
+// nearest is at most three of the names within a third of name's length in edits, the nearest first.
+func nearest(name string, names []string) []string {
+	type cand struct {
+		name string
+		d    int
+	}
+	var cs []cand
+	limit := max(1, len(name)/3)
+	for _, n := range names {
+		if d := distance(strings.ToLower(name), strings.ToLower(n)); d <= limit {
+			cs = append(cs, cand{n, d})
+		}
+	}
+	slices.SortFunc(cs, func(a, b cand) int {
+		if a.d != b.d {
+			return a.d - b.d
+		}
+		return strings.Compare(a.name, b.name)
+	})
+	var out []string
+	for _, c := range cs[:min(3, len(cs))] {
+		out = append(out, "'"+c.name+"'")
+	}
+	return out
+}
+
+// distance is the Levenshtein distance of two strings in bytes.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		diag := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := diag
+			if a[i-1] != b[j-1] {
+				cost++
+			}
+			diag = row[j]
+			row[j] = min(cost, row[j]+1, row[j-1]+1)
+		}
+	}
+	return row[len(b)]
+}

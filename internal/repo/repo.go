@@ -1,0 +1,270 @@
+// Package repo is a database in a directory: its refs, working sets and commits over the chunk store, and the transactions that
+// change them. One process at a time may open it for writing; any may read.
+package repo
+
+import (
+	"context"
+	"io"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/stemmadb/stemma/internal/clock"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/pack"
+	"github.com/stemmadb/stemma/internal/root"
+	"github.com/stemmadb/stemma/internal/schema"
+	"github.com/stemmadb/stemma/internal/table"
+	"github.com/stemmadb/stemma/internal/vfs"
+)
+
+// DirName is the directory that holds the database inside the directory that users see.
+const DirName = ".stemma"
+
+// DefaultBranch is the branch that Init makes unless told otherwise.
+const DefaultBranch = "main"
+
+// InitMessage is the message of a database's first commit.
+const InitMessage = "Initialize data repository"
+
+// Options steer how a database is opened.
+type Options struct {
+	ReadOnly   bool        // without the owner's lock; nothing can be changed
+	CacheBytes int64       // for chunks; 0 is the store's default
+	Clock      clock.Clock // nil is the system's
+}
+
+// Repo is an open database. It is used by many goroutines.
+type Repo struct {
+	fs      vfs.FS
+	dir     string // that holds FORMAT, journal and packs
+	name    string
+	opt     Options
+	lock    io.Closer
+	store   *pack.Store
+	schemas schema.Cache
+	tables  tableCache
+
+	mu        sync.Mutex // the commit lock: orders changes
+	tip       *state     // newest state, durable or not; under mu
+	published atomic.Pointer[state]
+	pubMu     sync.Mutex // orders publishing
+
+	foldMu sync.Mutex // one fold at a time
+	work   sync.WaitGroup
+	folds  atomic.Bool // a background fold is due or runs
+	closed atomic.Bool
+
+	lastFold atomic.Pointer[error]
+
+	auto autoCounters
+}
+
+// InitOptions steer how a database is made.
+type InitOptions struct {
+	Branch    string // "" is DefaultBranch
+	Author    history.Signature
+	Committer history.Signature
+}
+
+// Init makes an empty database with one commit in the directory path, which need not exist. One that is there already is an error
+// of class Exists.
+func Init(ctx context.Context, fs vfs.FS, path string, opt InitOptions) error {
+	dir := filepath.Join(path, DirName)
+	if _, err := fs.Stat(filepath.Join(dir, "FORMAT")); err == nil {
+		return errs.New(errs.Exists, "init %s: this directory already holds a database", path)
+	}
+	if opt.Branch == "" {
+		opt.Branch = DefaultBranch
+	}
+	if err := CheckRefName(opt.Branch); err != nil {
+		return err
+	}
+	if err := fs.MkdirAll(dir); err != nil {
+		return err
+	}
+	lock, err := fs.Lock(filepath.Join(dir, "LOCK"))
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := pack.Create(ctx, fs, dir); err != nil {
+		return err
+	}
+	st, err := pack.Open(ctx, fs, dir, pack.Options{})
+	if err != nil {
+		return err
+	}
+	b := st.NewBatch()
+	c := &history.Commit{Height: 1, Author: opt.Author, Committer: opt.Committer, Message: InitMessage}
+	id, err := c.Put(ctx, b)
+	if err != nil {
+		return err
+	}
+	ch := &change{refs: []refChange{{name: opt.Branch, head: id}}, work: []workChange{{branch: opt.Branch, all: true}}, head: opt.Branch}
+	lsn, err := st.Append(ctx, b, pack.Record{Type: recordChange, Payload: ch.encode()})
+	if err != nil {
+		return err
+	}
+	if err := st.Wait(ctx, lsn); err != nil {
+		return err
+	}
+	return st.Close(ctx)
+}
+
+// Open opens the database in the directory path. Without Options.ReadOnly it takes the directory's lock; when another process has
+// it the error is of class Locked.
+func Open(ctx context.Context, fs vfs.FS, path string, opt Options) (*Repo, error) {
+	if opt.Clock == nil {
+		opt.Clock = clock.System{}
+	}
+	dir := filepath.Join(path, DirName)
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	r := &Repo{fs: fs, dir: dir, name: filepath.Base(abs), opt: opt}
+	if _, err := fs.Stat(dir); err != nil {
+		if errs.Is(err, errs.NotFound) {
+			return nil, errs.New(errs.NotFound, "open %s: no database here; make one with 'stemma init'", path)
+		}
+		return nil, err
+	}
+	if !opt.ReadOnly {
+		if r.lock, err = fs.Lock(filepath.Join(dir, "LOCK")); err != nil {
+			return nil, err
+		}
+	}
+	r.store, err = pack.Open(ctx, fs, dir, pack.Options{ReadOnly: opt.ReadOnly, CacheBytes: opt.CacheBytes})
+	if err == nil {
+		err = r.recover(ctx)
+	}
+	if err != nil {
+		if r.store != nil {
+			err = errs.With(errs.CodeOf(err), err)
+			if e := r.store.Close(ctx); e != nil && err == nil {
+				err = e
+			}
+		}
+		if r.lock != nil {
+			if e := r.lock.Close(); e != nil && err == nil {
+				err = e
+			}
+		}
+		return nil, err
+	}
+	return r, nil
+}
+
+// closeTail is the most journal that a clean close leaves to be replayed, in bytes.
+const closeTail = 4 << 20
+
+// Close ends the use of the database: it waits for work in the background and leaves at most a few MiB of journal to replay.
+func (r *Repo) Close(ctx context.Context) error {
+	if r.closed.Swap(true) {
+		return nil
+	}
+	r.work.Wait()
+	var err error
+	if !r.opt.ReadOnly && r.store.TailBytes() > closeTail {
+		err = r.Checkpoint(ctx)
+	}
+	if e := r.store.Close(ctx); err == nil {
+		err = e
+	}
+	if r.lock != nil {
+		if e := r.lock.Close(); err == nil {
+			err = e
+		}
+	}
+	return err
+}
+
+// Name is the database's name: that of its directory.
+func (r *Repo) Name() string { return r.name }
+
+// Dir is the directory of the store's files.
+func (r *Repo) Dir() string { return r.dir }
+
+// FS is the file system that the database lives in.
+func (r *Repo) FS() vfs.FS { return r.fs }
+
+// Store is the chunk store.
+func (r *Repo) Store() *pack.Store { return r.store }
+
+// ReadOnly tells whether the database was opened without the right to write.
+func (r *Repo) ReadOnly() bool { return r.opt.ReadOnly }
+
+// Clock is the clock of commits.
+func (r *Repo) Clock() clock.Clock { return r.opt.Clock }
+
+// TempDir is where files of sorts and loads go; it is emptied when the database is opened for writing.
+func (r *Repo) TempDir() string { return filepath.Join(r.dir, "tmp") }
+
+// tableCacheLimit bounds the number of opened tables kept.
+const tableCacheLimit = 4096
+
+// tableCache keeps opened tables by hash and comments.
+type tableCache struct {
+	mu sync.RWMutex
+	m  map[string]*table.Table
+}
+
+func (r *Repo) openTable(ctx context.Context, e root.Entry) (*table.Table, error) {
+	k := string(e.Table[:]) + string(e.Comments)
+	r.tables.mu.RLock()
+	t := r.tables.m[k]
+	r.tables.mu.RUnlock()
+	if t != nil {
+		return t, nil
+	}
+	t, err := table.Open(ctx, r.store, &r.schemas, e.Table, e.Comments)
+	if err != nil {
+		return nil, err
+	}
+	r.tables.mu.Lock()
+	defer r.tables.mu.Unlock()
+	if r.tables.m == nil || len(r.tables.m) >= tableCacheLimit {
+		r.tables.m = map[string]*table.Table{}
+	}
+	r.tables.m[k] = t
+	return t, nil
+}
+
+// CheckRefName reports why name cannot be the name of a branch or a tag. The rules are git's, and a name must not look like a
+// hash or a revision expression.
+func CheckRefName(name string) error {
+	bad := func(why string) error {
+		return errs.New(errs.Invalid, "'%s' is not a valid branch or tag name: %s", name, why)
+	}
+	switch {
+	case name == "":
+		return errs.New(errs.Invalid, "a branch or tag name must not be empty")
+	case name == "HEAD" || name == "WORKING" || name == "STAGED" || name == "@":
+		return bad("it is reserved")
+	case len(name) == hash.ShortLen && hash.IsPrefix(name) || len(name) == hash.FullLen && hash.IsPrefix(name):
+		return bad("it looks like a hash")
+	case strings.HasPrefix(name, "-"):
+		return bad("it begins with '-'")
+	case strings.HasPrefix(name, "/"), strings.HasSuffix(name, "/"), strings.Contains(name, "//"):
+		return bad("it has an empty part")
+	case strings.Contains(name, ".."), strings.Contains(name, "@{"):
+		return bad("it contains '..' or '@{'")
+	case strings.HasSuffix(name, "."), strings.HasSuffix(name, ".lock"):
+		return bad("it ends with '.' or '.lock'")
+	}
+	for _, part := range strings.Split(name, "/") {
+		if strings.HasPrefix(part, ".") {
+			return bad("a part begins with '.'")
+		}
+	}
+	for _, c := range name {
+		if c < 0x20 || c == 0x7f || strings.ContainsRune(" ~^:?*[\\", c) {
+			return bad("it contains a blank, a control character or one of ~ ^ : ? * [ \\")
+		}
+	}
+	return nil
+}

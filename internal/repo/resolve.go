@@ -1,0 +1,197 @@
+package repo
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/history"
+)
+
+// Resolve finds the commit that a revision means, for a session on the branch head: HEAD (or @), a branch, a tag, a hash or a
+// prefix of it of at least hash.MinPrefixLen characters, or a time; then any of ~n and ^n. Of a name that could be several, the
+// first in this order wins. A time is UTC unless it says otherwise, and means the last first-parent commit of head at or before it.
+func (r *Repo) Resolve(ctx context.Context, rev, head string) (history.CommitID, error) {
+	var none history.CommitID
+	base, steps := splitRevision(rev)
+	if base == "" && steps != "" {
+		return none, errs.New(errs.Invalid, "invalid revision '%s': name a commit before '%s'", rev, steps)
+	}
+	id, err := r.resolveBase(ctx, base, head)
+	if err != nil {
+		return none, err
+	}
+	for steps != "" {
+		op := steps[0]
+		steps = steps[1:]
+		n, digits := 1, 0
+		for digits < len(steps) && steps[digits] >= '0' && steps[digits] <= '9' {
+			digits++
+		}
+		if digits > 0 {
+			if n, err = strconv.Atoi(steps[:digits]); err != nil {
+				return none, errs.New(errs.Invalid, "invalid revision '%s': the number is too large", rev)
+			}
+			steps = steps[digits:]
+		}
+		if id, err = r.step(ctx, id, op, n, rev); err != nil {
+			return none, err
+		}
+	}
+	return id, nil
+}
+
+// splitRevision cuts the ancestor steps off the end of a revision.
+func splitRevision(rev string) (base, steps string) {
+	i := strings.IndexAny(rev, "~^")
+	if i < 0 {
+		return rev, ""
+	}
+	return rev[:i], rev[i:]
+}
+
+// step goes from a commit to its n-th first-parent ancestor ('~') or to its n-th parent ('^').
+func (r *Repo) step(ctx context.Context, id history.CommitID, op byte, n int, rev string) (history.CommitID, error) {
+	if op != '~' && op != '^' {
+		return id, errs.New(errs.Invalid, "invalid revision '%s': only ~ and ^ may follow a commit", rev)
+	}
+	if op == '^' {
+		if n == 0 {
+			return id, nil
+		}
+		c, err := history.GetCommit(ctx, r.store, id)
+		if err != nil {
+			return id, err
+		}
+		if n > len(c.Parents) {
+			return id, errs.New(errs.NotFound, "invalid ancestor spec '%s': commit %s has %d parents", rev, id, len(c.Parents))
+		}
+		return c.Parents[n-1], nil
+	}
+	for ; n > 0; n-- {
+		c, err := history.GetCommit(ctx, r.store, id)
+		if err != nil {
+			return id, err
+		}
+		if len(c.Parents) == 0 {
+			return id, errs.New(errs.NotFound, "invalid ancestor spec '%s': the history is shorter", rev)
+		}
+		id = c.Parents[0]
+	}
+	return id, nil
+}
+
+func (r *Repo) resolveBase(ctx context.Context, base, head string) (history.CommitID, error) {
+	s := r.published.Load()
+	if base == "" {
+		return history.CommitID{}, errs.New(errs.Invalid, "an empty string names no commit")
+	}
+	if strings.EqualFold(base, "HEAD") || base == "@" {
+		b, ok := s.branches.Get(head)
+		if !ok {
+			return history.CommitID{}, r.errNoRef(head)
+		}
+		return b.head, nil
+	}
+	name := strings.TrimPrefix(base, "refs/heads/")
+	if b, ok := s.branches.Get(name); ok {
+		return b.head, nil
+	}
+	if h, ok := s.tags.Get(strings.TrimPrefix(base, "refs/tags/")); ok {
+		t, err := history.GetTag(ctx, r.store, h)
+		if err != nil {
+			return history.CommitID{}, err
+		}
+		return t.Commit, nil
+	}
+	if base == "master" {
+		// Users of older tools call the default branch so.
+		if b, ok := s.branches.Get(DefaultBranch); ok {
+			return b.head, nil
+		}
+	}
+	if hash.IsPrefix(base) {
+		id, ok, err := r.commitByPrefix(ctx, base)
+		if err != nil || ok {
+			return id, err
+		}
+	}
+	if t, ok := parseTime(base); ok {
+		return r.commitAt(ctx, head, t, base)
+	}
+	return history.CommitID{}, r.errNoRef(base)
+}
+
+// commitByPrefix finds the commit whose hash begins so among those that refs reach.
+func (r *Repo) commitByPrefix(ctx context.Context, prefix string) (found history.CommitID, ok bool, err error) {
+	if len(prefix) == hash.FullLen {
+		h, err := hash.Parse(prefix)
+		if err != nil {
+			return found, false, nil
+		}
+		if _, err := history.GetCommit(ctx, r.store, h); err != nil {
+			if errs.Is(err, errs.NotFound) || errs.Is(err, errs.Corrupt) {
+				return found, false, nil
+			}
+			return found, false, err
+		}
+		return h, true, nil
+	}
+	hs, err := r.store.FindPrefix(ctx, prefix)
+	if err != nil {
+		return found, false, err
+	}
+	n := 0
+	for _, h := range hs {
+		if _, err := history.GetCommit(ctx, r.store, h); err == nil {
+			found = h
+			n++
+		}
+	}
+	if n > 1 {
+		return found, false, errs.New(errs.Invalid, "'%s' begins the hashes of %d commits: give more characters", prefix, n)
+	}
+	return found, n == 1, nil
+}
+
+// commitAt is the last first-parent commit of the branch at or before t.
+func (r *Repo) commitAt(ctx context.Context, head string, t time.Time, text string) (history.CommitID, error) {
+	b, ok := r.published.Load().branches.Get(head)
+	if !ok {
+		return history.CommitID{}, r.errNoRef(head)
+	}
+	return r.CommitAtTime(ctx, b.head, t, text)
+}
+
+// CommitAtTime is the last commit at or before t among id and its first-parent ancestors; text is how the user wrote the time.
+func (r *Repo) CommitAtTime(ctx context.Context, id history.CommitID, t time.Time, text string) (history.CommitID, error) {
+	for {
+		c, err := history.GetCommit(ctx, r.store, id)
+		if err != nil {
+			return id, err
+		}
+		if !c.Committer.Time.After(t) {
+			return id, nil
+		}
+		if len(c.Parents) == 0 {
+			return id, errs.New(errs.NotFound, "no commit at or before %s: the first one is of %s", text, c.Committer.Time.UTC().Format("2006-01-02 15:04:05"))
+		}
+		id = c.Parents[0]
+	}
+}
+
+// parseTime reads a time as people write it; without a zone it is UTC.
+func parseTime(s string) (time.Time, bool) {
+	for _, layout := range []string{
+		"2006-01-02", "2006-01-02 15:04", "2006-01-02 15:04:05.999999999", "2006-01-02T15:04:05.999999999",
+		time.RFC3339Nano, "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02T15:04", "2006-01-02T15.04.05.999Z",
+	} {
+		if t, err := time.ParseInLocation(layout, s, time.UTC); err == nil {
+			return t, true
+		}
+	}
+	return time.Time{}, false
+}

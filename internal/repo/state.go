@@ -1,0 +1,73 @@
+package repo
+
+import (
+	"maps"
+
+	"github.com/tidwall/btree"
+
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/table"
+	"github.com/stemmadb/stemma/internal/tree"
+)
+
+// state is all that is named and mutable in a database at one LSN. It is immutable; a change makes a new one.
+type state struct {
+	lsn      uint64
+	branches *btree.Map[string, *branch]
+	tags     *btree.Map[string, hash.Hash]
+	head     string // the checked-out branch of the directory
+}
+
+// branch is a branch with its working set. It is immutable.
+type branch struct {
+	name            string
+	head            history.CommitID
+	working, staged tree.Root
+	tables          map[string]workTable // by lower-case name: those with an overlay or changed since the database was opened
+	lsn             uint64               // of the last record in it
+}
+
+// workTable is what a branch knows of a working table beside its root.
+type workTable struct {
+	over    *table.Overlay // nil for none
+	version uint64         // LSN of the last change of its content, folds not counted
+}
+
+func newState() *state {
+	return &state{branches: &btree.Map[string, *branch]{}, tags: &btree.Map[string, hash.Hash]{}}
+}
+
+// copy is a state to be changed before it is published. The caller holds the commit lock.
+func (s *state) copy(lsn uint64) *state {
+	return &state{lsn: lsn, branches: s.branches.Copy(), tags: s.tags.Copy(), head: s.head}
+}
+
+// copy is a branch to be changed before it is published.
+func (b *branch) copy(lsn uint64) *branch {
+	c := *b
+	c.tables = maps.Clone(b.tables)
+	if c.tables == nil {
+		c.tables = map[string]workTable{}
+	}
+	c.lsn = lsn
+	return &c
+}
+
+// overlays tells whether any working table has unfolded edits.
+func (b *branch) overlays() bool {
+	for _, t := range b.tables {
+		if t.over.Len() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// overlayBytes is about the memory of all unfolded edits.
+func (b *branch) overlayBytes() (n int64) {
+	for _, t := range b.tables {
+		n += t.over.Bytes()
+	}
+	return n
+}

@@ -1,0 +1,444 @@
+package table
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/stemmadb/stemma/internal/chunk"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/schema"
+	"github.com/stemmadb/stemma/internal/tree"
+	"github.com/stemmadb/stemma/internal/value"
+	"github.com/stemmadb/stemma/internal/vfs"
+)
+
+// OnDuplicate says what a load does with a row whose key is there already.
+type OnDuplicate int
+
+// What a load does with duplicates.
+const (
+	FailDuplicate    OnDuplicate = iota // the load fails
+	IgnoreDuplicate                     // the first row stays
+	ReplaceDuplicate                    // the last row stays
+)
+
+// LoadOptions steer a load.
+type LoadOptions struct {
+	FS          vfs.FS // for the files of the sort
+	TempDir     string
+	Memory      int // bytes for buffers; 0 is 128 MiB
+	OnDuplicate OnDuplicate
+}
+
+// LoadStats count the rows of a load.
+type LoadStats struct {
+	Rows       uint64 // given
+	Added      uint64
+	Replaced   uint64
+	Duplicates uint64 // left out
+}
+
+// Encoder turns rows into the keys and payloads that a Loader takes. It belongs to one goroutine; many may work side by side.
+type Encoder struct {
+	w     chunk.Writer
+	l     *schema.Layout
+	types []value.Type
+	key   []bool
+	cells []value.Cell
+}
+
+// NewEncoder makes an encoder that writes long cells to w.
+func NewEncoder(w chunk.Writer, s *schema.Compiled) *Encoder {
+	e := &Encoder{w: w, l: s.Primary}
+	e.types, e.key = rowTypes(s)
+	return e
+}
+
+// Append appends the key and the payload of a row, given by the cells of the rows' layout, to key and row.
+func (e *Encoder) Append(ctx context.Context, key, row []byte, cells []value.Cell) ([]byte, []byte, error) {
+	key = e.l.AppendKey(key, cells)
+	e.cells = append(e.cells[:0], cells...)
+	if err := store(ctx, e.w, e.l, e.types, e.key, e.cells); err != nil {
+		return key, row, err
+	}
+	return key, value.AppendTuple(row, e.l.Phys, e.cells), nil
+}
+
+// Loader makes a table of many rows, faster than edits do and within bounded memory: rows that come in key order go straight into
+// leaves, others are sorted first. It bypasses overlays. It belongs to one goroutine and must be closed.
+type Loader struct {
+	st     chunk.Store
+	base   *Table
+	opt    LoadOptions
+	stats  LoadStats
+	first  *run // rows in key order so far, until they are many or out of order
+	sorter *Sorter
+	build  *tree.Builder
+	last   []byte // last key of first or build
+	next   int64  // ordinal of the next keyless row
+}
+
+// NewLoader begins a load into base, whose overlay must have been folded. Chunks go to st.
+func NewLoader(ctx context.Context, st chunk.Store, base *Table, opt LoadOptions) (*Loader, error) {
+	if opt.Memory <= 0 {
+		opt.Memory = 128 << 20
+	}
+	l := &Loader{st: st, base: base, opt: opt, first: &run{}}
+	if base.Schema.Keyless() {
+		n, err := nextOrdinal(ctx, NewView(st, base, nil))
+		if err != nil {
+			return nil, err
+		}
+		l.next = n
+	}
+	return l, nil
+}
+
+// NextOrdinal gives out the ordinal of a keyless table's next row.
+func (l *Loader) NextOrdinal() int64 {
+	l.next++
+	return l.next - 1
+}
+
+// Add takes a row as an Encoder gives it. The loader copies what it needs. With FailDuplicate, a key that came before may be an
+// error of class DuplicateKey here or in Finish.
+func (l *Loader) Add(ctx context.Context, key, row []byte) error {
+	l.stats.Rows++
+	switch {
+	case l.build != nil:
+		if bytes.Compare(key, l.last) > 0 {
+			l.last = append(l.last[:0], key...)
+			l.stats.Added++
+			return l.build.Add(ctx, key, row)
+		}
+		if bytes.Equal(key, l.last) && l.opt.OnDuplicate != ReplaceDuplicate {
+			return l.duplicateKey(key)
+		}
+		return l.toSorter(key, row)
+	case l.sorter != nil:
+		return l.sorter.Add(key, row)
+	}
+	if c := bytes.Compare(key, l.last); c <= 0 && len(l.first.refs) > 0 {
+		if c == 0 && l.opt.OnDuplicate != ReplaceDuplicate {
+			return l.duplicateKey(key)
+		}
+		for _, r := range l.first.refs {
+			if err := l.toSorter(l.first.key(r), l.first.row(r)); err != nil {
+				return err
+			}
+		}
+		l.first = nil
+		return l.toSorter(key, row)
+	}
+	b := l.first
+	b.refs = append(b.refs, rowRef{at: uint32(len(b.data)), klen: uint32(len(key)), rlen: uint32(len(row))})
+	b.data = append(append(b.data, key...), row...)
+	l.last = append(l.last[:0], key...)
+	if len(b.data) > l.opt.Memory/4 && l.base.Rows.Count == 0 {
+		return l.startBuild(ctx)
+	}
+	return nil
+}
+
+func (l *Loader) duplicateKey(key []byte) error {
+	if l.opt.OnDuplicate == IgnoreDuplicate {
+		l.stats.Duplicates++
+		return nil
+	}
+	return errs.New(errs.DuplicateKey, "duplicate primary key in row %d", l.stats.Rows)
+}
+
+func (l *Loader) startBuild(ctx context.Context) error {
+	l.build = tree.NewBuilder(l.st, l.base.Schema.Primary.Format, tree.BuilderOptions{Parallel: 2})
+	for _, r := range l.first.refs {
+		l.stats.Added++
+		if err := l.build.Add(ctx, l.first.key(r), l.first.row(r)); err != nil {
+			return err
+		}
+	}
+	l.first = nil
+	return nil
+}
+
+func (l *Loader) toSorter(key, row []byte) error {
+	if l.sorter == nil {
+		l.sorter = NewSorter(l.opt.FS, l.opt.TempDir, l.opt.Memory)
+	}
+	return l.sorter.Add(key, row)
+}
+
+// Finish gives the table with the rows, its indexes built anew. A unique index that the rows violate is an error of class
+// DuplicateKey.
+func (l *Loader) Finish(ctx context.Context) (*Table, LoadStats, error) {
+	rows, err := l.finishRows(ctx)
+	if err != nil {
+		return nil, l.stats, err
+	}
+	t := &Table{Schema: l.base.Schema, Rows: rows, Indexes: make([]tree.Root, len(l.base.Indexes))}
+	for n := range t.Indexes {
+		if t.Indexes[n], err = BuildIndex(ctx, l.st, t, n, l.opt); err != nil {
+			return nil, l.stats, err
+		}
+	}
+	return t, l.stats, nil
+}
+
+func (l *Loader) finishRows(ctx context.Context) (tree.Root, error) {
+	f := l.base.Schema.Primary.Format
+	root := l.base.Rows
+	if l.first != nil && root.Count == 0 {
+		if err := l.startBuild(ctx); err != nil {
+			return root, err
+		}
+	}
+	if l.first != nil {
+		for _, r := range l.first.refs {
+			if err := l.toSorter(l.first.key(r), l.first.row(r)); err != nil {
+				return root, err
+			}
+		}
+		l.first = nil
+	}
+	var err error
+	if l.build != nil {
+		if root, err = l.build.Finish(ctx); err != nil {
+			return root, err
+		}
+		l.build = nil
+	}
+	if l.sorter == nil {
+		return root, nil
+	}
+	sorted, err := l.sorter.Sort()
+	if err != nil {
+		return root, err
+	}
+	src := &loadSource{l: l, sorted: sorted}
+	if root.Count > 0 {
+		src.base = tree.New(l.st, f, root)
+		return tree.Apply(ctx, l.st, f, root, src)
+	}
+	b := tree.NewBuilder(l.st, f, tree.BuilderOptions{Parallel: 2})
+	for {
+		e, ok, err := src.Next(ctx)
+		if err != nil {
+			return root, err
+		}
+		if !ok {
+			return b.Finish(ctx)
+		}
+		if err := b.Add(ctx, e.Key, e.Row); err != nil {
+			return root, err
+		}
+	}
+}
+
+// loadSource gives sorted rows as edits, one a key, as OnDuplicate wants.
+type loadSource struct {
+	l      *Loader
+	sorted *Sorted
+	base   tree.Tree // empty: nothing to look up
+	key    []byte
+	row    []byte
+	have   bool
+}
+
+// Next implements tree.EditSource.
+func (s *loadSource) Next(ctx context.Context) (tree.Edit, bool, error) {
+	for {
+		if !s.have {
+			k, r, ok, err := s.sorted.Next(ctx)
+			if err != nil || !ok {
+				return tree.Edit{}, false, err
+			}
+			s.key, s.row = bytes.Clone(k), bytes.Clone(r)
+		}
+		s.have = false
+		key, row := s.key, s.row
+		for {
+			k, r, ok, err := s.sorted.Next(ctx)
+			if err != nil {
+				return tree.Edit{}, false, err
+			}
+			if !ok {
+				break
+			}
+			if !bytes.Equal(k, key) {
+				s.key, s.row, s.have = bytes.Clone(k), bytes.Clone(r), true
+				break
+			}
+			switch s.l.opt.OnDuplicate {
+			case FailDuplicate:
+				return tree.Edit{}, false, errs.New(errs.DuplicateKey, "duplicate primary key %s", DescribeKey(s.l.base.Schema, r))
+			case IgnoreDuplicate:
+				s.l.stats.Duplicates++
+			case ReplaceDuplicate:
+				s.l.stats.Duplicates++
+				row = bytes.Clone(r)
+			}
+		}
+		if s.base.Count() > 0 {
+			_, _, found, err := s.base.Get(ctx, key)
+			if err != nil {
+				return tree.Edit{}, false, err
+			}
+			if found {
+				switch s.l.opt.OnDuplicate {
+				case FailDuplicate:
+					return tree.Edit{}, false, errs.New(errs.DuplicateKey, "duplicate primary key %s", DescribeKey(s.l.base.Schema, row))
+				case IgnoreDuplicate:
+					s.l.stats.Duplicates++
+					continue
+				}
+				s.l.stats.Replaced++
+				return tree.Edit{Key: key, Row: row}, true, nil
+			}
+		}
+		s.l.stats.Added++
+		return tree.Edit{Key: key, Row: row}, true, nil
+	}
+}
+
+// Close frees what a load that did not finish holds.
+func (l *Loader) Close() error {
+	if l.build != nil {
+		l.build.Close()
+		l.build = nil
+	}
+	if l.sorter == nil {
+		return nil
+	}
+	s := l.sorter
+	l.sorter = nil
+	return s.Close()
+}
+
+// DescribeKey is the primary key of a row payload as MySQL prints it: the values joined by "-".
+func DescribeKey(s *schema.Compiled, row []byte) string {
+	cells := make([]value.Cell, len(s.Primary.Phys))
+	if err := value.DecodeTuple(row, s.Primary.Phys, cells); err != nil {
+		return "?"
+	}
+	types, _ := rowTypes(s)
+	var b []byte
+	b = append(b, '\'')
+	for i, k := range s.Primary.Key {
+		if i > 0 {
+			b = append(b, '-')
+		}
+		b = value.AppendText(b, types[k], cells[k])
+	}
+	return string(append(b, '\''))
+}
+
+// BuildIndex builds the tree of index n of a table from its rows. A violated unique index is an error of class DuplicateKey.
+func BuildIndex(ctx context.Context, st chunk.Store, t *Table, n int, opt LoadOptions) (root tree.Root, err error) {
+	if opt.Memory <= 0 {
+		opt.Memory = 128 << 20
+	}
+	s := t.Schema
+	l := s.Index[n]
+	types, _ := rowTypes(s)
+	sorter := NewSorter(opt.FS, opt.TempDir, opt.Memory)
+	defer func() {
+		if e := sorter.Close(); err == nil {
+			err = e
+		}
+	}()
+	row := make([]value.Cell, len(s.Primary.Phys))
+	out := make([]value.Cell, len(l.Source))
+	var key, tuple []byte
+	scan := NewView(st, t, nil).Scan(ScanOptions{Rows: RowsTree})
+	for {
+		b, ok, err := scan.Next(ctx)
+		if err != nil {
+			return root, err
+		}
+		if !ok {
+			break
+		}
+		for i := b.Lo; i < b.Hi; i++ {
+			for _, src := range l.Source {
+				if row[src.Cell], err = b.Page.Cell(ctx, src.Cell, i); err != nil {
+					return root, err
+				}
+			}
+			if err := indexCells(ctx, st, l, types, row, out); err != nil {
+				return root, err
+			}
+			key = l.AppendKey(key[:0], out)
+			tuple = value.AppendTuple(tuple[:0], l.Phys, out)
+			if err := sorter.Add(key, tuple); err != nil {
+				return root, err
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return root, errs.With(errs.Canceled, err)
+		}
+	}
+	sorted, err := sorter.Sort()
+	if err != nil {
+		return root, err
+	}
+	b := tree.NewBuilder(st, l.Format, tree.BuilderOptions{Parallel: 2})
+	defer b.Close()
+	uniq := uniqueCheck{s: s, n: n, cells: make([]value.Cell, len(l.Source))}
+	for {
+		k, r, ok, err := sorted.Next(ctx)
+		if err != nil {
+			return root, err
+		}
+		if !ok {
+			return b.Finish(ctx)
+		}
+		if err := uniq.next(k, r); err != nil {
+			return root, err
+		}
+		if err := b.Add(ctx, k, r); err != nil {
+			return root, err
+		}
+	}
+}
+
+// uniqueCheck watches the entries of an index in key order for two with the same non-NULL values.
+type uniqueCheck struct {
+	s     *schema.Compiled
+	n     int
+	cells []value.Cell
+	last  []byte
+}
+
+func (u *uniqueCheck) next(key, tuple []byte) error {
+	x := &u.s.Indexes[u.n]
+	if !x.Unique {
+		return nil
+	}
+	l := u.s.Index[u.n]
+	at := 0
+	for i := range x.Columns {
+		n := value.KeyPartLen(key[at:], &l.Parts[i])
+		if n < 0 {
+			return errs.New(errs.Corrupt, "build index %s: malformed key", x.Name)
+		}
+		if n == 1 { // NULL
+			u.last = u.last[:0]
+			return nil
+		}
+		at += n
+	}
+	if len(u.last) > 0 && bytes.Equal(u.last, key[:at]) {
+		if err := value.DecodeTuple(tuple, l.Phys, u.cells); err != nil {
+			return err
+		}
+		b := []byte{'\''}
+		for i := range x.Columns {
+			if i > 0 {
+				b = append(b, '-')
+			}
+			b = value.AppendText(b, l.Parts[i].Type, u.cells[i])
+		}
+		return errs.New(errs.DuplicateKey, "duplicate entry %s' for unique index %s", b, x.Name)
+	}
+	u.last = append(u.last[:0], key[:at]...)
+	return nil
+}

@@ -1,0 +1,171 @@
+package tree
+
+import (
+	"context"
+
+	"github.com/stemmadb/stemma/internal/errs"
+)
+
+// Cursor is a position among the rows of a tree, or beyond them. It belongs to one goroutine. It starts beyond; after an error it
+// is beyond as well.
+type Cursor struct {
+	t    Tree
+	path path
+	leaf Leaf // nil when beyond
+	i    int
+}
+
+// Cursor is a new cursor over t.
+func (t Tree) Cursor() *Cursor { return &Cursor{t: t, path: path{r: t.r, root: t.root}} }
+
+// Valid tells whether the cursor is at a row. The methods that read a row demand it.
+func (c *Cursor) Valid() bool { return c.leaf != nil }
+
+// Leaf is the leaf that holds the row.
+func (c *Cursor) Leaf() Leaf { return c.leaf }
+
+// Index is the row's place in its leaf.
+func (c *Cursor) Index() int { return c.i }
+
+// Key appends the row's key to dst.
+func (c *Cursor) Key(dst []byte) []byte { return c.leaf.AppendKey(dst, c.i) }
+
+// Row appends the row's payload to dst.
+func (c *Cursor) Row(ctx context.Context, dst []byte) ([]byte, error) {
+	return c.leaf.AppendRow(ctx, dst, c.i)
+}
+
+// Ordinal is the number of rows ahead of the row.
+func (c *Cursor) Ordinal() uint64 { return c.path.rowsBefore() + uint64(c.i) }
+
+// First goes to the first row.
+func (c *Cursor) First(ctx context.Context) error { return c.edge(ctx, firstChild, 0) }
+
+// Last goes to the last row.
+func (c *Cursor) Last(ctx context.Context) error { return c.edge(ctx, lastChild, -1) }
+
+func (c *Cursor) edge(ctx context.Context, pick func(*node) int, i int) error {
+	c.leaf = nil
+	if c.t.root.IsEmpty() {
+		return nil
+	}
+	if err := c.path.top(ctx); err != nil {
+		return err
+	}
+	if err := c.path.descend(ctx, pick); err != nil {
+		return err
+	}
+	return c.load(ctx, i)
+}
+
+// load opens the leaf that the path leads to, at row i, or at its last row when i is -1.
+func (c *Cursor) load(ctx context.Context, i int) error {
+	at := c.path.chunk()
+	leaf, err := loadLeaf(ctx, c.t.r, c.t.f, at.hash)
+	if err != nil {
+		return err
+	}
+	n := leaf.Len()
+	if uint64(n) != at.count || n == 0 {
+		return errs.New(errs.Corrupt, "read leaf %s: %d rows where %d are due", at.hash, n, at.count)
+	}
+	if i < 0 {
+		i = n - 1
+	}
+	c.leaf, c.i = leaf, i
+	return nil
+}
+
+// Seek goes to the first row whose key is not below key, or beyond.
+func (c *Cursor) Seek(ctx context.Context, key []byte) error {
+	c.leaf = nil
+	if c.t.root.IsEmpty() {
+		return nil
+	}
+	if err := c.path.seek(ctx, key); err != nil {
+		return err
+	}
+	if err := c.load(ctx, 0); err != nil {
+		return err
+	}
+	if c.i, _ = c.leaf.Search(key); c.i == c.leaf.Len() {
+		return c.NextLeaf(ctx)
+	}
+	return nil
+}
+
+// SeekOrdinal goes to the row that has n rows ahead of it, or beyond.
+func (c *Cursor) SeekOrdinal(ctx context.Context, n uint64) error {
+	c.leaf = nil
+	if n >= c.t.root.Count {
+		return nil
+	}
+	if err := c.path.top(ctx); err != nil {
+		return err
+	}
+	left := n
+	if err := c.path.descend(ctx, ordinal(&left)); err != nil {
+		return err
+	}
+	if left >= c.path.chunk().count {
+		return errs.New(errs.Corrupt, "seek row %d: the tree's counts do not add up", n)
+	}
+	return c.load(ctx, int(left))
+}
+
+// ordinal picks the child that holds row *left of a node, and lowers *left to that row's number below the child.
+func ordinal(left *uint64) func(nd *node) int {
+	return func(nd *node) int {
+		for i := range nd.n - 1 {
+			k := nd.count(i)
+			if *left < k {
+				return i
+			}
+			*left -= k
+		}
+		return nd.n - 1
+	}
+}
+
+// Next goes to the following row, or beyond.
+func (c *Cursor) Next(ctx context.Context) error {
+	if c.i+1 < c.leaf.Len() {
+		c.i++
+		return nil
+	}
+	return c.NextLeaf(ctx)
+}
+
+// NextLeaf goes to the first row of the following leaf, or beyond.
+func (c *Cursor) NextLeaf(ctx context.Context) error {
+	c.leaf = nil
+	ok, err := c.path.next(ctx)
+	if err != nil || !ok {
+		return err
+	}
+	return c.load(ctx, 0)
+}
+
+// Prev goes to the preceding row, or beyond.
+func (c *Cursor) Prev(ctx context.Context) error {
+	if c.i > 0 {
+		c.i--
+		return nil
+	}
+	c.leaf = nil
+	ok, err := c.path.prev(ctx)
+	if err != nil || !ok {
+		return err
+	}
+	return c.load(ctx, -1)
+}
+
+// PrevLeaf goes to the last row of the preceding leaf, or beyond.
+func (c *Cursor) PrevLeaf(ctx context.Context) error {
+	c.leaf = nil
+	ok, err := c.path.prev(ctx)
+	if err != nil || !ok {
+		return err
+	}
+	return c.load(ctx, -1)
+}

@@ -1,0 +1,266 @@
+package tree
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/stemmadb/stemma/internal/chunk"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+)
+
+// leafPacker cuts a sequence of rows into leaves and hands their entries on in key order. It is what Builder and Apply share, so
+// that they cannot disagree on where leaves end.
+type leafPacker struct {
+	w     chunk.Writer
+	f     Format
+	emit  func(ctx context.Context, e entry) error
+	reuse func(key, data []byte) (hash.Hash, bool) // a chunk known to be stored already; nil for none
+
+	split   splitter
+	lb      LeafBuilder
+	last    []byte // last key added
+	key     []byte // scratch
+	weights []int32
+
+	parallel int // leaves that may be encoded at once; 0 encodes in the caller
+	queue    []*leafJob
+	free     []LeafBuilder
+}
+
+// leafJob is a leaf on its way: entry and err are set when done is closed.
+type leafJob struct {
+	lb    LeafBuilder
+	entry entry
+	err   error
+	done  chan struct{}
+}
+
+func newLeafPacker(w chunk.Writer, f Format, emit func(context.Context, entry) error) *leafPacker {
+	return &leafPacker{w: w, f: f, emit: emit, split: newSplitter(f.Target(), 0), lb: f.NewBuilder()}
+}
+
+// empty tells whether the next row begins a leaf.
+func (p *leafPacker) empty() bool { return p.lb.Len() == 0 }
+
+// add appends one row.
+func (p *leafPacker) add(ctx context.Context, key, row []byte) error {
+	if len(key) > MaxKey {
+		return errs.New(errs.Invalid, "add row: key of %d bytes, the most is %d", len(key), MaxKey)
+	}
+	w, err := p.lb.Add(key, row)
+	if err != nil {
+		return err
+	}
+	p.last = append(p.last[:0], key...)
+	if p.split.add(key, w) {
+		return p.cut(ctx)
+	}
+	return nil
+}
+
+// addFrom appends rows [i,j) of l. Keys are read only where a leaf may end.
+func (p *leafPacker) addFrom(ctx context.Context, l Leaf, i, j int) error {
+	if i >= j {
+		return nil
+	}
+	var err error
+	if p.weights, err = l.Weights(ctx, p.weights[:0], i, j); err != nil {
+		return err
+	}
+	start := i
+	for r := i; r < j; r++ {
+		w := int(p.weights[r-i])
+		if p.split.quiet(w) {
+			p.split.size += uint64(w)
+			continue
+		}
+		p.key = l.AppendKey(p.key[:0], r)
+		if !p.split.add(p.key, w) {
+			continue
+		}
+		if err := p.lb.AddFrom(ctx, l, start, r+1); err != nil {
+			return err
+		}
+		p.last = append(p.last[:0], p.key...)
+		if err := p.cut(ctx); err != nil {
+			return err
+		}
+		start = r + 1
+	}
+	p.last = l.AppendKey(p.last[:0], j-1)
+	if start == j {
+		return nil
+	}
+	return p.lb.AddFrom(ctx, l, start, j)
+}
+
+// flush ends the open leaf, if there is one, and waits for all leaves under way.
+func (p *leafPacker) flush(ctx context.Context) error {
+	if !p.empty() {
+		if err := p.cut(ctx); err != nil {
+			return err
+		}
+	}
+	return p.drain(ctx, 0)
+}
+
+// cut ends the open leaf.
+func (p *leafPacker) cut(ctx context.Context) error {
+	p.split.reset()
+	e := entry{key: bytes.Clone(p.last), count: uint64(p.lb.Len())}
+	if e.key == nil {
+		e.key = []byte{}
+	}
+	if p.parallel == 0 {
+		if err := p.encode(ctx, p.lb, &e); err != nil {
+			return err
+		}
+		return p.emit(ctx, e)
+	}
+	if err := p.drain(ctx, p.parallel-1); err != nil {
+		return err
+	}
+	job := &leafJob{lb: p.lb, entry: e, done: make(chan struct{})}
+	p.queue = append(p.queue, job)
+	go func() {
+		job.err = p.encode(ctx, job.lb, &job.entry)
+		close(job.done)
+	}()
+	if n := len(p.free); n > 0 {
+		p.lb, p.free = p.free[n-1], p.free[:n-1]
+	} else {
+		p.lb = p.f.NewBuilder()
+	}
+	return nil
+}
+
+// encode stores the leaf that lb holds.
+func (p *leafPacker) encode(ctx context.Context, lb LeafBuilder, e *entry) error {
+	data, flags, err := lb.Finish(ctx, p.w)
+	if err != nil {
+		return fmt.Errorf("build leaf: %w", err)
+	}
+	e.flags = flags
+	if p.reuse != nil {
+		if h, ok := p.reuse(e.key, data); ok {
+			e.hash = h
+			return nil
+		}
+	}
+	if e.hash, err = p.w.Put(ctx, data); err != nil {
+		return fmt.Errorf("store leaf: %w", err)
+	}
+	return nil
+}
+
+// drain waits until at most n leaves are under way and hands on the finished ones. After an error nothing is under way.
+func (p *leafPacker) drain(ctx context.Context, n int) error {
+	var err error
+	for len(p.queue) > n || err != nil && len(p.queue) > 0 {
+		job := p.queue[0]
+		p.queue = p.queue[1:]
+		<-job.done
+		p.free = append(p.free, job.lb)
+		switch {
+		case err != nil:
+		case job.err != nil:
+			err = job.err
+		default:
+			err = p.emit(ctx, job.entry)
+		}
+	}
+	return err
+}
+
+// nodePacker cuts a sequence of child entries into the nodes of one level.
+type nodePacker struct {
+	w     chunk.Writer
+	level uint8
+	emit  func(ctx context.Context, e entry) error
+	reuse func(key, data []byte) (hash.Hash, bool)
+
+	split splitter
+	open  []entry // children of the node that is not finished
+	total uint64  // children so far
+}
+
+func newNodePacker(w chunk.Writer, level uint8, emit func(context.Context, entry) error) *nodePacker {
+	return &nodePacker{w: w, level: level, emit: emit, split: newSplitter(nodeTarget, level)}
+}
+
+// empty tells whether the next child begins a node.
+func (p *nodePacker) empty() bool { return len(p.open) == 0 }
+
+// add appends one child.
+func (p *nodePacker) add(ctx context.Context, e entry) error {
+	p.open = append(p.open, e)
+	p.total++
+	if p.split.add(e.key, entryWeight(e.key)) {
+		return p.flush(ctx)
+	}
+	return nil
+}
+
+// flush ends the open node, if there is one.
+func (p *nodePacker) flush(ctx context.Context) error {
+	if p.empty() {
+		return nil
+	}
+	p.split.reset()
+	data := encodeNode(p.level, p.open)
+	e := entry{key: p.open[len(p.open)-1].key}
+	for i := range p.open {
+		e.count += p.open[i].count
+		e.flags |= p.open[i].flags
+	}
+	clear(p.open)
+	p.open = p.open[:0]
+	if p.reuse != nil {
+		if h, ok := p.reuse(e.key, data); ok {
+			e.hash = h
+			return p.emit(ctx, e)
+		}
+	}
+	var err error
+	if e.hash, err = p.w.Put(ctx, data); err != nil {
+		return fmt.Errorf("store node: %w", err)
+	}
+	return p.emit(ctx, e)
+}
+
+// spine builds all levels above a given one.
+type spine struct {
+	w      chunk.Writer
+	base   uint8 // level of the chunks that add receives
+	levels []*nodePacker
+}
+
+// add takes the next chunk of level base.
+func (s *spine) add(ctx context.Context, e entry) error { return s.addAt(ctx, 0, e) }
+
+func (s *spine) addAt(ctx context.Context, i int, e entry) error {
+	if i == len(s.levels) {
+		up := func(ctx context.Context, e entry) error { return s.addAt(ctx, i+1, e) }
+		s.levels = append(s.levels, newNodePacker(s.w, s.base+1+uint8(i), up))
+	}
+	return s.levels[i].add(ctx, e)
+}
+
+// finish ends every level and returns the root: the only chunk of the lowest level that has one.
+func (s *spine) finish(ctx context.Context) (Root, error) {
+	if len(s.levels) == 0 {
+		return Root{}, nil
+	}
+	for i := 0; ; i++ {
+		p := s.levels[i]
+		if p.total == 1 {
+			e := p.open[0]
+			return Root{Hash: e.hash, Level: s.base + uint8(i), Flags: e.flags, Count: e.count}, nil
+		}
+		if err := p.flush(ctx); err != nil {
+			return Root{}, err
+		}
+	}
+}

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package vfs
+
+import "os"
+
+// syncFile is os.File.Sync, which is F_FULLFSYNC on macOS and FlushFileBuffers on Windows.
+func syncFile(f *os.File) error { return f.Sync() }
