@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -33,7 +34,7 @@ type Program struct {
 	// Specs are the commands.
 	Specs []op.Spec
 	// Open puts what the verb needs into its scope, such as the database of scope.Dir, and returns what closes it again. It is called
-	// for every verb, after the flags have been read. Nil opens nothing.
+	// for every verb, after the flags have been read. Nil opens the database of the directory, or has its owner carry out the verb.
 	Open func(ctx context.Context, spec op.Spec, scope *op.Scope) (closeFn func() error, err error)
 
 	// Names are the names of a kind (a Param's Complete: "branch", "table", …) that the shell may offer. Nil and errors offer none.
@@ -43,6 +44,8 @@ type Program struct {
 	dir     string // where the verb works
 	globals globals
 	status  int
+
+	interrupt atomic.Pointer[func()] // what an interrupt does instead of cancelling everything
 }
 
 // globals are the flags that every command takes, before its name or behind it.
@@ -67,11 +70,24 @@ func (p *Program) globalParams(leading bool) ([]op.Param, error) {
 }
 
 // Main runs p, of which Version, Specs and the hooks are set, as the program of this process and returns its exit status. The first
-// interrupt or termination signal cancels the work, the second ends the process.
+// interrupt or termination signal cancels the work, the second ends the process. While there is something that can be interrupted
+// alone (see interruptible), interrupts do only that.
 func Main(p *Program) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // gives the signals back their usual effect
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		for s := range signals {
+			if interrupt := p.interrupt.Load(); s == os.Interrupt && interrupt != nil {
+				(*interrupt)()
+				continue
+			}
+			cancel()
+			signal.Stop(signals) // gives the signals back their usual effect
+			return
+		}
+	}()
 	dir, err := os.Getwd()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "error: find the working directory: %v\n", err)
@@ -79,6 +95,12 @@ func Main(p *Program) int {
 	}
 	p.Args, p.In, p.Out, p.Err, p.Env, p.Dir, p.Clock = os.Args, os.Stdin, os.Stdout, os.Stderr, os.Getenv, dir, clock.System{}
 	return p.Run(ctx)
+}
+
+// interruptible makes interrupts call fn until the function that it returns is called.
+func (p *Program) interruptible(fn func()) (restore func()) {
+	old := p.interrupt.Swap(&fn)
+	return func() { p.interrupt.Store(old) }
 }
 
 // Run does what the arguments ask for and returns the exit status.
@@ -169,16 +191,8 @@ func (p *Program) exec(ctx context.Context, spec op.Spec, argv []string) (err er
 	if spec.Needs == op.NeedDatabase && scope.Settings.Local == "" {
 		return p.noDatabase()
 	}
-	if p.Open != nil {
-		closeFn, openErr := p.Open(ctx, spec, scope)
-		if openErr != nil {
-			return openErr
-		}
-		if closeFn != nil {
-			defer func() { err = errors.Join(err, closeFn()) }()
-		}
-	}
-	r, err := verb.Run(ctx, scope)
+	r, closeFn, err := p.perform(ctx, spec, verb, scope)
+	defer func() { err = errors.Join(err, closeFn()) }()
 	if err != nil {
 		return err
 	}
@@ -202,6 +216,26 @@ func (p *Program) exec(ctx context.Context, spec op.Spec, argv []string) (err er
 
 // answer writes a result to standard output: its lines, or its rows where a form was asked for or there are no lines.
 func (p *Program) answer(r *op.Result) error {
+	if err := p.answerOne(r); err != nil {
+		return err
+	}
+	for _, part := range r.Parts {
+		lines := part.Lines
+		part.Lines = nil
+		if p.globals.Format == "" {
+			if err := p.answerOne(&op.Result{Lines: lines}); err != nil {
+				return err
+			}
+		}
+		if err := p.answer(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// answerOne draws an answer without its parts.
+func (p *Program) answerOne(r *op.Result) error {
 	if r.Lines != nil && (p.globals.Format == "" || len(r.Columns) == 0) {
 		for _, l := range r.Lines {
 			if _, err := fmt.Fprintln(p.Out, l); err != nil {

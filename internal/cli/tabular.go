@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"strings"
 
-	"github.com/rivo/uniseg"
-
 	"github.com/stemmadb/stemma/internal/op"
 )
 
@@ -39,7 +37,7 @@ type tabular struct {
 func newTabular(w *bufio.Writer, cols []op.Column) *tabular {
 	t := &tabular{w: w, cols: cols, widths: make([]int, len(cols))}
 	for i, c := range cols {
-		t.widths[i] = uniseg.StringWidth(c.Name)
+		t.widths[i] = displayWidth(c.Name)
 	}
 	return t
 }
@@ -50,7 +48,7 @@ func (t *tabular) row(cells []any) error {
 		texts[i] = shown(t.cols[i], c)
 		t.bytes += len(texts[i])
 		for line := range strings.SplitSeq(texts[i], "\n") {
-			t.widths[i] = max(t.widths[i], uniseg.StringWidth(line))
+			t.widths[i] = max(t.widths[i], displayWidth(line))
 		}
 	}
 	t.batch = append(t.batch, texts)
@@ -125,7 +123,7 @@ func (t *tabular) line(texts []string) {
 	for i, s := range texts {
 		t.w.WriteByte(' ')
 		t.w.WriteString(s)
-		for range t.widths[i] - uniseg.StringWidth(s) + 1 {
+		for range t.widths[i] - displayWidth(s) + 1 {
 			t.w.WriteByte(' ')
 		}
 		t.w.WriteByte('|')

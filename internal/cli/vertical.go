@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"fmt"
 
-	"github.com/rivo/uniseg"
-
 	"github.com/stemmadb/stemma/internal/op"
 )
 
@@ -24,7 +22,7 @@ type vertical struct {
 func newVertical(w *bufio.Writer, cols []op.Column) *vertical {
 	v := &vertical{w: w, cols: cols}
 	for _, c := range cols {
-		v.width = max(v.width, uniseg.StringWidth(c.Name))
+		v.width = max(v.width, displayWidth(c.Name))
 	}
 	return v
 }
@@ -34,7 +32,7 @@ func (v *vertical) row(cells []any) error {
 	v.n++
 	fmt.Fprintf(v.w, "%s %d. row %s\n", stars, v.n, stars)
 	for i, cell := range cells {
-		for range v.width - uniseg.StringWidth(v.cols[i].Name) {
+		for range v.width - displayWidth(v.cols[i].Name) {
 			v.w.WriteByte(' ')
 		}
 		fmt.Fprintf(v.w, "%s: %s\n", v.cols[i].Name, shown(v.cols[i], cell))

@@ -3,6 +3,21 @@ package op
 // All are the verbs, in the order in which help lists them.
 func All() []Spec {
 	return []Spec{
+		initSpec(),
+		statusSpec(),
+		addSpec(),
+		commitSpec(),
+		resetSpec(),
+		logSpec(),
+		diffSpec(),
+		lsSpec(),
+		branchSpec(),
+		checkoutSpec(),
+		tagSpec(),
+		fsckSpec(),
+		backupSpec(),
+		tableImportSpec(),
+		tableExportSpec(),
 		configSpec(),
 		versionSpec(),
 	}

@@ -34,6 +34,8 @@ type Result struct {
 	Stream iter.Seq2[[]any, error]
 	// Lines are what a person is shown, without line ends. Nil means that the rows are drawn as a table.
 	Lines []string
+	// Parts are further answers, drawn one after the other behind this one: of each its Lines, then its rows.
+	Parts []*Result
 	// Hints are lines beside the answer: warnings and advice, which the command line writes to standard error.
 	Hints []string
 	// Detail is a structured answer that does not fit rows, as JSON; see SetDetail.
@@ -106,6 +108,11 @@ func (r *Result) All() iter.Seq2[[]any, error] {
 
 // Collect reads the stream, if there is one, into Rows.
 func (r *Result) Collect() error {
+	for _, p := range r.Parts {
+		if err := p.Collect(); err != nil {
+			return err
+		}
+	}
 	if r.Stream == nil {
 		return nil
 	}
@@ -134,6 +141,7 @@ type wireResult struct {
 	Columns  []wireColumn        `json:"columns,omitempty"`
 	Rows     [][]json.RawMessage `json:"rows,omitempty"`
 	Lines    []string            `json:"lines"` // null: the rows are drawn
+	Parts    []*Result           `json:"parts,omitempty"`
 	Hints    []string            `json:"hints,omitempty"`
 	Detail   json.RawMessage     `json:"detail,omitempty"`
 	ExitCode int                 `json:"exit_code,omitempty"`
@@ -158,7 +166,7 @@ func (r *Result) MarshalJSON() ([]byte, error) {
 	if r.Stream != nil {
 		return nil, errs.New(errs.Internal, "encode result: its rows have not been collected")
 	}
-	w := wireResult{Lines: r.Lines, Hints: r.Hints, Detail: r.Detail, ExitCode: r.ExitCode}
+	w := wireResult{Lines: r.Lines, Parts: r.Parts, Hints: r.Hints, Detail: r.Detail, ExitCode: r.ExitCode}
 	for _, c := range r.Columns {
 		t := c.Type
 		w.Columns = append(w.Columns, wireColumn{c.Name, t.Kind, t.Length, t.Precision, t.Scale, t.Collation, t.Subtype, t.SRID, t.HasSRID, t.Values})
@@ -186,7 +194,12 @@ func (r *Result) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &w); err != nil {
 		return errs.New(errs.Invalid, "decode result: %w", err)
 	}
-	*r = Result{Lines: w.Lines, Hints: w.Hints, Detail: w.Detail, ExitCode: w.ExitCode}
+	for i, p := range w.Parts {
+		if p == nil {
+			return errs.New(errs.Invalid, "decode result: part %d is null", i+1)
+		}
+	}
+	*r = Result{Lines: w.Lines, Parts: w.Parts, Hints: w.Hints, Detail: w.Detail, ExitCode: w.ExitCode}
 	for _, c := range w.Columns {
 		r.Columns = append(r.Columns, Column{c.Name, value.Type{Kind: c.Kind, Length: c.Length, Precision: c.Precision, Scale: c.Scale,
 			Collation: c.Collation, Subtype: c.Subtype, SRID: c.SRID, HasSRID: c.HasSRID, Values: c.Values}})

@@ -62,6 +62,9 @@ func TestResultRoundTrip(t *testing.T) {
 		}
 		in.Lines = rapid.SampledFrom([][]string{nil, {}, {"a", ""}}).Draw(t, "lines")
 		in.Hints = rapid.SampledFrom([][]string{nil, {"h"}}).Draw(t, "hints")
+		if rapid.Bool().Draw(t, "part") {
+			in.Parts = []*Result{{Columns: []Column{Whole("n")}, Rows: [][]any{{int64(1)}}, Lines: []string{"part"}}}
+		}
 		if rapid.Bool().Draw(t, "detail") {
 			if err := in.SetDetail(map[string]int{"a": 1}); err != nil {
 				t.Fatal(err)
@@ -93,7 +96,7 @@ func TestResultRefuses(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, s := range []string{`{"columns":[{"name":"a","kind":5}],"rows":[["x"]]}`, `{"rows":[[1]]}`, `[]`, `{"columns":[{"kind":24}],"rows":[[1]]}`} {
+	for _, s := range []string{`{"columns":[{"name":"a","kind":5}],"rows":[["x"]]}`, `{"rows":[[1]]}`, `[]`, `{"parts":[null]}`, `{"columns":[{"kind":24}],"rows":[[1]]}`} {
 		var r Result
 		if err := json.Unmarshal([]byte(s), &r); !errs.Is(err, errs.Invalid) && !strings.Contains(err.Error(), "cannot unmarshal") {
 			t.Errorf("%s: %v", s, err)

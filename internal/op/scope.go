@@ -1,9 +1,13 @@
 package op
 
 import (
+	"context"
 	"io"
 
 	"github.com/stemmadb/stemma/internal/clock"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/vfs"
 )
 
 // Author is who a commit is by.
@@ -18,6 +22,8 @@ func (a Author) String() string { return a.Name + " <" + a.Email + ">" }
 // Scope is what a verb runs in. Edges fill it; a verb changes nothing in it. The zero Scope is enough for verbs that need nothing.
 type Scope struct {
 	Dir      string      // the directory that the verb works in: a database's, or where one is to be made
+	FS       vfs.FS      // where Dir is
+	Repo     *repo.Repo  // the database of Dir; nil for verbs that need none
 	Branch   string      // the branch that the verb works on; "" is the directory's checked-out branch
 	Author   Author      // author and committer of what the verb makes
 	Clock    clock.Clock // the time
@@ -27,6 +33,9 @@ type Scope struct {
 	Out      io.Writer   // for verbs that write a stream rather than a Result, such as an export to "-"; may be nil
 	Dolt     bool        // the caller used the name dolt: Dolt's words and what it creates
 	Version  string      // of this program
+
+	// Switch makes the caller work on another branch. Nil checks the branch out in the directory.
+	Switch func(ctx context.Context, branch string) error
 }
 
 // Program is the name under which the user called: "stemma" or "dolt".
@@ -64,3 +73,24 @@ type noTask struct{}
 
 func (noTask) Add(int64) {}
 func (noTask) Done()     {}
+
+// branch is the branch that the verb works on.
+func (s *Scope) branch() string {
+	if s.Branch != "" {
+		return s.Branch
+	}
+	return s.Repo.CheckedOut()
+}
+
+// signature is the author of what the verb makes, now.
+func (s *Scope) signature() history.Signature {
+	return history.Signature{Name: s.Author.Name, Email: s.Author.Email}
+}
+
+// switchTo makes the caller work on the branch.
+func (s *Scope) switchTo(ctx context.Context, branch string) error {
+	if s.Switch != nil {
+		return s.Switch(ctx, branch)
+	}
+	return s.Repo.CheckOut(ctx, branch)
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"sync"
 
@@ -62,11 +63,11 @@ func (f *folder) start(fn func() error) {
 	f.done, f.err = done, nil
 	f.mu.Unlock()
 	go func() {
+		defer close(done)
 		err := fn()
 		f.mu.Lock()
 		f.err = err
 		f.mu.Unlock()
-		close(done)
 	}()
 }
 
@@ -113,11 +114,22 @@ func (s *Store) foldBefore(ctx context.Context, seg *segment) error {
 		}
 	}
 	moved := s.chunksIn(old)
-	small := s.smallPacks()
+	small, others := s.smallPacks()
 	s.mu.RUnlock()
 
-	if len(moved) > 0 || len(small) > 0 {
-		if err := s.foldInto(ctx, moved, small); err != nil {
+	// An interrupted fold may have left segments whose chunks are in a pack already.
+	var fresh []movedChunk
+	for _, m := range moved {
+		there, err := inPacks(others, m.hash)
+		if err != nil {
+			return fmt.Errorf("fold the journal: %w", err)
+		}
+		if !there {
+			fresh = append(fresh, m)
+		}
+	}
+	if len(fresh) > 0 || len(small) > 0 {
+		if err := s.foldInto(ctx, fresh, small); err != nil {
 			return fmt.Errorf("fold the journal: %w", err)
 		}
 	}
@@ -131,18 +143,34 @@ func (s *Store) foldBefore(ctx context.Context, seg *segment) error {
 
 	err := errors.Join(closeAll(old), closePacks(small))
 	for _, x := range old {
-		err = errors.Join(err, s.removeDurably(journalDir, x.path))
+		s.folded = append(s.folded, x.path)
 	}
 	for _, p := range small {
-		err = errors.Join(err, s.removeDurably(packsDir, p.path))
+		s.folded = append(s.folded, p.path)
 	}
-	if err != nil {
+	if err = errors.Join(err, s.removeFolded()); err != nil {
 		return fmt.Errorf("remove folded files: %w", err)
 	}
 	return nil
 }
 
-// moved is a chunk of the journal on its way into a pack.
+// removeFolded removes the files that are folded, each durably before the next, and stops at the first that cannot be: a segment
+// must not outlive a younger one. What is left comes first the next time.
+func (s *Store) removeFolded() error {
+	for len(s.folded) > 0 {
+		path := s.folded[0]
+		if err := s.fsys.Remove(path); err != nil && !errs.Is(err, errs.NotFound) {
+			return err
+		}
+		if err := s.fsys.SyncDir(filepath.Dir(path)); err != nil {
+			return err
+		}
+		s.folded = s.folded[1:]
+	}
+	return nil
+}
+
+// movedChunk is a chunk of the journal on its way into a pack.
 type movedChunk struct {
 	hash hash.Hash
 	loc  location
@@ -162,18 +190,29 @@ func (s *Store) chunksIn(segs []*segment) []movedChunk {
 	return out
 }
 
-// smallPacks is the packs to be folded too, if there are enough.
-func (s *Store) smallPacks() []*file {
-	var out []*file
+// smallPacks is the packs to be folded too, if there are enough of them, and the other packs.
+func (s *Store) smallPacks() (small, others []*file) {
 	for _, p := range s.packs {
 		if p.size < smallPack {
-			out = append(out, p)
+			small = append(small, p)
+		} else {
+			others = append(others, p)
 		}
 	}
-	if len(out) < manySmall {
-		return nil
+	if len(small) < manySmall {
+		return nil, s.packs
 	}
-	return out
+	return small, others
+}
+
+// inPacks tells whether one of the packs has the chunk.
+func inPacks(packs []*file, h hash.Hash) (bool, error) {
+	for _, p := range packs {
+		if ok, err := p.has(h); ok || err != nil {
+			return ok, err
+		}
+	}
+	return false, nil
 }
 
 // foldInto writes a pack of the given chunks and publishes it. Each chunk's hash is verified on the way.
@@ -213,12 +252,4 @@ func (s *Store) foldInto(ctx context.Context, moved []movedChunk, small []*file)
 		return errors.Join(err, w.abort())
 	}
 	return s.publish(p)
-}
-
-// removeDurably removes a file of one of the store's directories and syncs the directory.
-func (s *Store) removeDurably(sub, path string) error {
-	if err := s.fsys.Remove(path); err != nil {
-		return err
-	}
-	return s.fsys.SyncDir(s.path(sub))
 }

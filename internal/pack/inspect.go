@@ -68,8 +68,6 @@ func (s *Store) Files() []string {
 	return out
 }
 
-func (s *Store) path(sub string) string { return filepath.Join(s.dir, sub) }
-
 // Each calls fn with every chunk that is there when it begins, the length in bytes of its canonical form and the path of the file
 // it is in. A chunk in two packs comes twice; so may one that is moved meanwhile. fn must not call Close.
 func (s *Store) Each(ctx context.Context, fn func(h hash.Hash, size int64, where string) error) error {

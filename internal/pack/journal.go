@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/invariants"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
 
@@ -63,13 +64,15 @@ func (j *journal) append(ctx context.Context, typ uint8, payload []byte, placed 
 	full := len(j.pending) >= maxPending
 	j.mu.Unlock()
 	if full {
-		return lsn, j.wait(ctx, lsn)
+		// The frame is queued: giving up now would report as failed what will be there.
+		return lsn, j.wait(context.WithoutCancel(ctx), lsn)
 	}
 	return lsn, nil
 }
 
 // push queues a frame for which there is room.
 func (j *journal) push(typ uint8, payload []byte) {
+	invariants.Check(j.seg.offset(j.next)+int64(frameSize(len(payload))) <= j.allocated, "frame at LSN %d reaches beyond its file", j.next)
 	f := frame{lsn: j.next, epoch: j.epoch, durable: j.durable.Load(), typ: typ, payload: payload}
 	j.pending = appendFrame(j.pending, f)
 	j.touched = true

@@ -53,7 +53,8 @@ type Store struct {
 	tail   []Record
 	end    uint64 // LSN behind the last frame when the journal was read
 
-	fold folder
+	fold   folder
+	folded []string // files to be removed, oldest segment first; used by the running fold only
 }
 
 // Open opens the store in dir and recovers it. It takes no lock: whoever opens for writing holds the directory's lock. Class
@@ -226,13 +227,10 @@ func (s *Store) hasOnce(h hash.Hash) (bool, error) {
 	_, ok := s.chunks[h]
 	packs := s.packs
 	s.mu.RUnlock()
-	for i := len(packs) - 1; i >= 0 && !ok; i-- {
-		var err error
-		if ok, err = packs[i].has(h); err != nil {
-			return false, err
-		}
+	if ok {
+		return true, nil
 	}
-	return ok, nil
+	return inPacks(packs, h)
 }
 
 // Wait returns when the frame at lsn, an answer of Append, and all before it are durable. An error of writing or syncing makes

@@ -206,8 +206,8 @@ func TestSpill(t *testing.T) {
 	s := newStore(t, fsys, testDir)
 	b := s.NewBatch()
 	var chunks [][]byte
-	for i := range 500 {
-		c := chunktest.Sample(chunk.KindRowLeaf, 100<<10, uint64(i))
+	for i := range 200 {
+		c := chunktest.Sample(chunk.KindNode, 100<<10, uint64(i))
 		chunks = append(chunks, c)
 		if _, err := b.Put(t.Context(), c); err != nil {
 			t.Fatal(err)
@@ -223,8 +223,8 @@ func TestSpill(t *testing.T) {
 		}
 	}
 	dropped := s.NewBatch()
-	for i := range 200 {
-		if _, err := dropped.Put(t.Context(), chunktest.Sample(chunk.KindPage, 100<<10, uint64(1000+i))); err != nil {
+	for i := range 100 {
+		if _, err := dropped.Put(t.Context(), chunktest.Sample(chunk.KindNode, 100<<10, uint64(1000+i))); err != nil {
 			t.Fatal(err)
 		}
 	}

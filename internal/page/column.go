@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"unsafe"
 
 	"github.com/stemmadb/stemma/internal/value"
 )
@@ -16,11 +17,13 @@ type columnBuf struct {
 	strs  strTable
 	nulls []uint32 // NULL rows, ascending
 	addrs []uint32 // out-of-line rows, ascending
+	base  []byte   // the blob of the dictionary that is the sorted part of strs
 }
 
 func (b *columnBuf) reset() {
 	b.n, b.nums, b.ids, b.nulls, b.addrs = 0, b.nums[:0], b.ids[:0], b.nulls[:0], b.addrs[:0]
 	b.strs.reset()
+	b.base = nil
 }
 
 func (b *columnBuf) addNull(p value.Phys) {
@@ -157,6 +160,9 @@ func (b *columnBuf) addCodes(s *segment, ids []uint32, lo int, plain bool, sc *s
 	if err := s.readCodes(ids, lo); err != nil {
 		return err
 	}
+	if b.strs.sorted == s.d && len(b.base) == len(s.blob) && unsafe.SliceData(b.base) == unsafe.SliceData(s.blob) {
+		return nil // the same dictionary again: its codes are the ids
+	}
 	if len(ids)*4 < s.d { // few rows of many strings: only theirs are read
 		return b.addFew(s, ids, sc)
 	}
@@ -171,6 +177,7 @@ func (b *columnBuf) addCodes(s *segment, ids []uint32, lo int, plain bool, sc *s
 		for i, id := range old {
 			old[i] = moved[id]
 		}
+		b.base = s.blob
 		return nil
 	}
 	used := grow(&sc.used, s.d)

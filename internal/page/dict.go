@@ -122,17 +122,3 @@ func (f *flatDict) ascending() bool {
 	}
 	return true
 }
-
-// copyEntry copies entry c to out[at:], which has copySlack bytes to spare behind it, and returns its length.
-func (f *flatDict) copyEntry(out []byte, at, c int) int {
-	from := f.offs[c]
-	n := int(f.offs[c+1] - from)
-	_ = out[at+n+copySlack-1]
-	dst := unsafe.Add(unsafe.Pointer(unsafe.SliceData(out)), at)
-	src := unsafe.Add(unsafe.Pointer(unsafe.SliceData(f.data)), int(from))
-	copy16(dst, src)
-	for k := copySlack; k < n; k += copySlack {
-		copy16(unsafe.Add(dst, k), unsafe.Add(src, k))
-	}
-	return n
-}

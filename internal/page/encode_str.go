@@ -150,6 +150,15 @@ func (e *encoder) sortStrings(t *strTable, part *value.KeyPart) []uint32 {
 		}
 		return bytes.Compare(t.get(a), t.get(b)) < 0
 	})
+	if len(extra)*8 < len(base) {
+		for _, id := range extra {
+			b := t.get(id)
+			at, _ := slices.BinarySearchFunc(base, b, func(id uint32, b []byte) int { return bytes.Compare(t.get(id), b) })
+			base = slices.Insert(base, at, id)
+		}
+		e.order = base
+		return base
+	}
 	// merge from the back, in place
 	i, j := len(base)-1, len(extra)-1
 	base = append(base, extra...)

@@ -104,7 +104,7 @@ func (p *Page) SumFloats(ctx context.Context, col, lo, hi int) (sum float64, cou
 		return 0, 0, err
 	}
 	if !ok {
-		if c.absentNull {
+		if c.absentNull || lo == hi {
 			return 0, 0, nil
 		}
 		return c.absent.Float() * float64(hi-lo), hi - lo, nil

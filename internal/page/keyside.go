@@ -127,36 +127,47 @@ func (k *keySide) ranks(dst []uint64, codes, rank []uint32) {
 // have none.
 func (k *keySide) strings(kp *keyPart, part *value.KeyPart) ([]span, []byte, error) {
 	spans := make([]span, k.n)
-	var buf []byte
-	if kp.raw && k.there && k.seg.enc == encPlain && k.seg.nulls != nullsAll {
-		var d flatDict
+	if k.allNull() {
+		return spans, nil, nil
+	}
+	d := flatDict{d: 1, offs: []uint32{0, uint32(len(k.c.absentStr))}, data: k.c.absentStr}
+	var codes []uint32
+	switch {
+	case !k.there:
+		codes = make([]uint32, k.n)
+	case k.seg.enc == encDict:
+		if err := k.dict(&d, &codes); err != nil {
+			return nil, nil, err
+		}
+	default:
 		if err := d.readRange(&k.seg, k.lo, k.lo+k.n); err != nil {
 			return nil, nil, err
 		}
-		for i := range spans {
-			spans[i] = span{d.offs[i], d.offs[i+1] - d.offs[i]}
-		}
-		return spans, d.data, nil
 	}
-	var space strBuf
+	data := d.data
+	if !kp.raw {
+		data = d.toSortKeys(part)
+	}
 	for i := range spans {
-		if k.isNull(i) {
-			continue
+		c := i
+		if codes != nil {
+			c = int(codes[i])
 		}
-		v := k.c.absentStr
-		if k.there {
-			var err error
-			if v, err = k.seg.str(k.lo+i, space[:0]); err != nil {
-				return nil, nil, err
-			}
+		if !k.isNull(i) {
+			spans[i] = span{d.offs[c], d.offs[c+1] - d.offs[c]}
 		}
-		at := len(buf)
-		if kp.raw {
-			buf = append(buf, v...)
-		} else {
-			buf = value.AppendKeyPart(buf, part, value.BytesCell(v))
-		}
-		spans[i] = span{uint32(at), uint32(len(buf) - at)}
 	}
-	return spans, buf, nil
+	return spans, data, nil
+}
+
+// toSortKeys gives d offsets into sort keys in place of its strings, and returns them.
+func (f *flatDict) toSortKeys(part *value.KeyPart) []byte {
+	var keys []byte
+	for c := range f.d {
+		b := f.get(c)
+		f.offs[c] = uint32(len(keys))
+		keys = value.AppendKeyPart(keys, part, value.BytesCell(b))
+	}
+	f.offs[f.d] = uint32(len(keys))
+	return keys
 }

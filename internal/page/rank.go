@@ -31,7 +31,6 @@ type rankScratch struct {
 	nwords       int
 	stages       []stage
 	va, vb       []uint64
-	na, nb       []uint64
 	ra, rb       []uint32
 	keyA, keyB   []byte
 	spanA, spanB []span

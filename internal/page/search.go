@@ -50,7 +50,7 @@ func (p *Page) Search(key []byte) (int, bool) {
 		if lo == hi {
 			return lo, false
 		}
-		n := value.KeyPartLen(key, &kp.part)
+		n := partLen(key, kp)
 		var pr probe
 		if n < 0 || !pr.parse(key[:n], kp, space[:0]) {
 			return p.searchBytes(key, k, lo, hi)
@@ -71,6 +71,16 @@ func (p *Page) Search(key []byte) (int, bool) {
 		return hi, false
 	}
 	return lo, lo < hi
+}
+
+// partLen is value.KeyPartLen, quicker for the usual strings.
+func partLen(key []byte, kp *keyPart) int {
+	if kp.raw && !kp.part.Desc && key[0] == 1 {
+		if k := bytes.IndexByte(key[1:], 0); k >= 0 && k+2 < len(key) && key[k+2] == 0 {
+			return k + 3
+		}
+	}
+	return value.KeyPartLen(key, &kp.part)
 }
 
 // parse reads a key part that value.AppendKeyPart may have made; buf is room for its bytes. It is false for other bytes.

@@ -3,6 +3,7 @@ package page
 import (
 	"encoding/binary"
 	"math/bits"
+	"unsafe"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/value"
@@ -288,11 +289,15 @@ func (s *segment) readCodes(dst []uint32, lo int) error {
 		}
 		return nil
 	}
-	for r, i := s.run(lo), 0; i < len(dst); r++ {
+	r, i := s.run(lo), 0
+	checkPacked(s.ends, r, s.runs, s.pwidth)
+	ends, mask := unsafe.Pointer(unsafe.SliceData(s.ends)), maskOf(s.pwidth)
+	for ; i < len(dst); r++ {
 		if r >= s.runs {
 			return corrupt("runs end early")
 		}
-		e := min(s.end(r)-lo, len(dst))
+		at := uint(r) * s.pwidth
+		e := min(int(load64(ends, at>>3)>>(at&7)&mask)-lo, len(dst))
 		if e <= i {
 			return corrupt("runs are not ascending")
 		}
@@ -303,10 +308,10 @@ func (s *segment) readCodes(dst []uint32, lo int) error {
 		if int(c) >= s.d {
 			return corrupt("a code is beyond its dictionary")
 		}
-		for d := dst[i:e]; len(d) > 0; d = d[1:] {
-			d[0] = c
+		dst[i] = c
+		for i++; i < e; i++ {
+			dst[i] = c
 		}
-		i = e
 	}
 	return nil
 }

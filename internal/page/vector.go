@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"unsafe"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/value"
@@ -210,7 +211,7 @@ func (p *Page) Bytes(ctx context.Context, col, lo, hi int, dst *Strings) error {
 	dst.Offs = slices.Grow(dst.Offs, n)[:at+1+n]
 	dst.Data = slices.Grow(dst.Data, total+copySlack)
 	dst.Data = dst.Data[:len(dst.Data)+total]
-	rows.copyTo(dst.Data[:cap(dst.Data)], dst.Offs[at:])
+	rows.copyTo(dst.Data[:cap(dst.Data)], dst.Offs[at:], total)
 	return nil
 }
 
@@ -260,11 +261,12 @@ func (r *stringRows) total(n int) int {
 	return t
 }
 
-// copyTo writes the strings to out from offs[0] on, and the offsets behind each to offs[1:]. out has copySlack bytes to spare.
-func (r *stringRows) copyTo(out []byte, offs []uint32) {
+// copyTo writes the strings, which are of total bytes together, to out from offs[0] on, and the offsets behind each to offs[1:]. out
+// has copySlack bytes to spare.
+func (r *stringRows) copyTo(out []byte, offs []uint32, total int) {
 	at := int(offs[0])
+	d := r.dict
 	if !r.coded {
-		d := r.dict
 		copy(out[at:], d.data[d.offs[0]:d.offs[d.d]])
 		shift := uint32(at) - d.offs[0]
 		for i := range d.d {
@@ -272,11 +274,27 @@ func (r *stringRows) copyTo(out []byte, offs []uint32) {
 		}
 		return
 	}
+	if len(r.codes) == 0 {
+		return
+	}
+	_, _ = out[at+total+copySlack-1], offs[len(r.codes)]
+	dst := unsafe.Add(unsafe.Pointer(unsafe.SliceData(out)), at)
+	src := unsafe.Pointer(unsafe.SliceData(d.data))
+	ends := offs[1 : len(r.codes)+1]
+	dict := d.offs[:d.d+1]
 	for i, c := range r.codes {
 		if r.nulls == nil || !r.nulls.isNull(r.lo+i) {
-			at += r.dict.copyEntry(out, at, int(c))
+			from := dict[c]
+			n := int(dict[c+1] - from)
+			p := unsafe.Add(src, int(from))
+			copy16(dst, p)
+			for k := copySlack; k < n; k += copySlack {
+				copy16(unsafe.Add(dst, k), unsafe.Add(p, k))
+			}
+			dst = unsafe.Add(dst, n)
+			at += n
 		}
-		offs[i+1] = uint32(at)
+		ends[i] = uint32(at)
 	}
 }
 

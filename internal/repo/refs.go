@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/pack"
@@ -290,11 +291,18 @@ func (s *Snapshot) Table(ctx context.Context, name string) (v *table.View, writt
 	if err != nil || !ok {
 		return nil, "", false, err
 	}
-	t, err := s.r.openTable(ctx, e)
+	// A root that was folded in memory has chunks that the store has not.
+	rd := s.Root.Reader()
+	var t *table.Table
+	if rd == chunk.Reader(s.r.store) {
+		t, err = s.r.openTable(ctx, e)
+	} else {
+		t, err = table.Open(ctx, rd, &s.r.schemas, e.Table, e.Comments)
+	}
 	if err != nil {
 		return nil, "", false, err
 	}
-	return table.NewView(s.r.store, t, s.tables[strings.ToLower(name)].over), e.Name, true, nil
+	return table.NewView(rd, t, s.tables[strings.ToLower(name)].over), e.Name, true, nil
 }
 
 // TableNames is the names of the tables, in the order of their lower-case forms.

@@ -4,6 +4,7 @@ package repo
 
 import (
 	"context"
+	"errors"
 	"io"
 	"path/filepath"
 	"strings"
@@ -23,6 +24,26 @@ import (
 
 // DirName is the directory that holds the database inside the directory that users see.
 const DirName = ".stemma"
+
+// DoltDirName is the name of that directory when the database was made by the program under the name dolt.
+const DoltDirName = ".dolt"
+
+// Locate finds the directory that holds the database of path. None is an error of class NotFound, a repository of Dolt itself one
+// of class Unsupported.
+func Locate(fs vfs.FS, path string) (string, error) {
+	for _, name := range []string{DirName, DoltDirName} {
+		dir := filepath.Join(path, name)
+		if _, err := fs.Stat(filepath.Join(dir, "FORMAT")); err == nil {
+			return dir, nil
+		} else if !errs.Is(err, errs.NotFound) {
+			return "", err
+		}
+		if _, err := fs.Stat(filepath.Join(dir, "noms")); err == nil {
+			return "", errs.New(errs.Unsupported, "open %s: this is a repository of Dolt's own format; export its tables there with 'dolt dump -r csv' and bring them in with 'stemma table import'", path)
+		}
+	}
+	return "", errs.New(errs.NotFound, "open %s: no database here; make one with 'stemma init'", path)
+}
 
 // DefaultBranch is the branch that Init makes unless told otherwise.
 const DefaultBranch = "main"
@@ -66,6 +87,7 @@ type Repo struct {
 // InitOptions steer how a database is made.
 type InitOptions struct {
 	Branch    string // "" is DefaultBranch
+	DirName   string // of the directory that holds the database; "" is DirName
 	Author    history.Signature
 	Committer history.Signature
 }
@@ -73,10 +95,15 @@ type InitOptions struct {
 // Init makes an empty database with one commit in the directory path, which need not exist. One that is there already is an error
 // of class Exists.
 func Init(ctx context.Context, fs vfs.FS, path string, opt InitOptions) error {
-	dir := filepath.Join(path, DirName)
-	if _, err := fs.Stat(filepath.Join(dir, "FORMAT")); err == nil {
+	if _, err := Locate(fs, path); err == nil {
 		return errs.New(errs.Exists, "init %s: this directory already holds a database", path)
+	} else if !errs.Is(err, errs.NotFound) {
+		return err
 	}
+	if opt.DirName == "" {
+		opt.DirName = DirName
+	}
+	dir := filepath.Join(path, opt.DirName)
 	if opt.Branch == "" {
 		opt.Branch = DefaultBranch
 	}
@@ -121,18 +148,15 @@ func Open(ctx context.Context, fs vfs.FS, path string, opt Options) (*Repo, erro
 	if opt.Clock == nil {
 		opt.Clock = clock.System{}
 	}
-	dir := filepath.Join(path, DirName)
+	dir, err := Locate(fs, path)
+	if err != nil {
+		return nil, err
+	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
 	r := &Repo{fs: fs, dir: dir, name: filepath.Base(abs), opt: opt}
-	if _, err := fs.Stat(dir); err != nil {
-		if errs.Is(err, errs.NotFound) {
-			return nil, errs.New(errs.NotFound, "open %s: no database here; make one with 'stemma init'", path)
-		}
-		return nil, err
-	}
 	if !opt.ReadOnly {
 		if r.lock, err = fs.Lock(filepath.Join(dir, "LOCK")); err != nil {
 			return nil, err
@@ -144,15 +168,10 @@ func Open(ctx context.Context, fs vfs.FS, path string, opt Options) (*Repo, erro
 	}
 	if err != nil {
 		if r.store != nil {
-			err = errs.With(errs.CodeOf(err), err)
-			if e := r.store.Close(ctx); e != nil && err == nil {
-				err = e
-			}
+			err = errors.Join(err, r.store.Close(ctx))
 		}
 		if r.lock != nil {
-			if e := r.lock.Close(); e != nil && err == nil {
-				err = e
-			}
+			err = errors.Join(err, r.lock.Close())
 		}
 		return nil, err
 	}

@@ -50,6 +50,9 @@ func Open(r chunk.Reader, t tree.Root) *Root { return &Root{r: r, tree: t} }
 // Tree names the root's tree. It is the zero Root for an empty database.
 func (r *Root) Tree() tree.Root { return r.tree }
 
+// Reader serves the chunks of the root.
+func (r *Root) Reader() chunk.Reader { return r.r }
+
 // Hash identifies the content: the hash of the top chunk, zero for an empty database.
 func (r *Root) Hash() hash.Hash { return r.tree.Hash }
 

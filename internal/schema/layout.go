@@ -14,6 +14,7 @@ const prefixSalt uint64 = 0x9e3779b97f4a7c15
 type Layout struct {
 	Format *page.Format
 	Phys   []value.Phys    // of the tuple's cells
+	Absent []value.Cell    // of the tuple's cells: what rows from before the column read as
 	Parts  []value.KeyPart // of the key, in order
 	Key    []int           // tuple positions of the key's parts
 	Source []Source        // where a tuple cell comes from
@@ -45,7 +46,7 @@ func (s *Schema) PrimaryLayout() (*Layout, error) {
 		if c < 0 {
 			return nil, fmt.Errorf("lay out table: primary key names an unknown column")
 		}
-		keys = append(keys, page.KeyColumn{Column: c, Desc: k.Desc})
+		keys = append(keys, page.KeyColumn{Column: c, Desc: k.Desc, Prefix: k.Prefix})
 		l.Key = append(l.Key, c)
 		l.Parts = append(l.Parts, value.KeyPart{Type: s.Columns[c].Type, Desc: k.Desc, Prefix: k.Prefix})
 	}
@@ -104,6 +105,7 @@ func (l *Layout) finish(cols []page.Column, keys []page.KeyColumn, target int) (
 	l.Format = f
 	for _, c := range cols {
 		l.Phys = append(l.Phys, c.Type.Phys())
+		l.Absent = append(l.Absent, c.Absent)
 	}
 	return l, nil
 }

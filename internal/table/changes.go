@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"slices"
 
 	"github.com/tidwall/btree"
 
 	"github.com/stemmadb/stemma/internal/binfmt"
 	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/value"
 )
 
@@ -106,15 +108,13 @@ func Replay(ctx context.Context, v *View, edits []RowEdit) (*Overlay, error) {
 }
 
 // Rebase moves the changes onto v, a later state of the table they were made on, and gives the overlay and the changes there.
-// Edits of one row that set different columns merge. The same column set by both sides, or a row deleted by one and changed by the
-// other, is an error of class Conflict; a key that both sides added, or a unique value that is taken by now, is a
-// *DuplicateKeyError.
+// Edits of one row that set different columns merge, unless columns of the table depend on each other (wholeRows). The same column
+// set by both sides, or a row deleted by one and changed by the other, is an error of class Conflict; a key that both sides added, or
+// a unique value that is taken by now, is a *DuplicateKeyError. Rows added to a keyless table go behind the last row of v.
 func (c *Changes) Rebase(ctx context.Context, w chunk.Store, v *View) (*Overlay, *Changes, error) {
 	e := NewEditor(w, v)
-	l := v.Table.Schema.Primary
-	n := len(l.Phys)
-	cells := make([]value.Cell, n)
-	// Deletions first, so that unique values that they free can be taken.
+	cells := make([]value.Cell, len(v.Table.Schema.Primary.Phys))
+	// Deletions first, so that rows of a keyless table are appended behind what is left.
 	for _, deletions := range []bool{true, false} {
 		var err error
 		c.edits.Scan(func(x edit) bool {
@@ -128,7 +128,37 @@ func (c *Changes) Rebase(ctx context.Context, w chunk.Store, v *View) (*Overlay,
 			return nil, nil, err
 		}
 	}
+	if err := e.checkAllUnique(ctx, cells); err != nil {
+		return nil, nil, err
+	}
 	return e.view.over, e.Changes(), nil
+}
+
+// checkAllUnique looks for edited rows whose unique values another row has. It comes when all rows stand, since they may have handed
+// values on from one to another.
+func (e *Editor) checkAllUnique(ctx context.Context, cells []value.Cell) error {
+	s := e.view.Table.Schema
+	if !slices.ContainsFunc(s.Indexes, func(x schema.Index) bool { return x.Unique }) {
+		return nil
+	}
+	var err error
+	e.edits.Scan(func(x edit) bool {
+		if x.new == nil {
+			return true
+		}
+		if err = value.DecodeTuple(x.new, s.Primary.Phys, cells); err == nil {
+			err = checkUnique(ctx, e.view, e.types, cells, x.key)
+		}
+		return err == nil
+	})
+	return err
+}
+
+// wholeRows tells whether rows of a table count as changed as a whole: a check or a generated column may depend on several
+// columns, and what holds for the row of either side need not hold for a mixture.
+func wholeRows(s *schema.Compiled) bool {
+	return slices.ContainsFunc(s.Columns, func(c schema.Column) bool { return c.Generated != "" }) ||
+		slices.ContainsFunc(s.Checks, func(c schema.Check) bool { return c.Enforced })
 }
 
 func (c *Changes) rebaseOne(ctx context.Context, e *Editor, x edit, cells []value.Cell) error {
@@ -149,11 +179,14 @@ func (c *Changes) rebaseOne(ctx context.Context, e *Editor, x edit, cells []valu
 	if err := value.DecodeTuple(x.new, l.Phys, cells); err != nil {
 		return err
 	}
+	if x.old == nil && e.view.Table.Schema.Keyless() {
+		return e.appendRow(ctx, cells)
+	}
 	if !sameRow(cur, x.old) {
 		if x.old == nil {
 			return e.duplicate("PRIMARY", l, cells, cur)
 		}
-		if cur == nil {
+		if cur == nil || wholeRows(e.view.Table.Schema) {
 			return errConflict()
 		}
 		old, theirs := make([]value.Cell, len(cells)), make([]value.Cell, len(cells))
@@ -173,10 +206,26 @@ func (c *Changes) rebaseOne(ctx context.Context, e *Editor, x edit, cells []valu
 			}
 		}
 	}
-	if err := checkUnique(ctx, e.view, e.types, cells, x.key); err != nil {
+	return e.put(ctx, x.key, cur, inBase, cells)
+}
+
+// appendRow puts a row of a keyless table behind the last one.
+func (e *Editor) appendRow(ctx context.Context, cells []value.Cell) error {
+	n, err := e.NextOrdinal(ctx)
+	if err != nil {
 		return err
 	}
-	return e.put(ctx, x.key, cur, inBase, cells)
+	cells[0] = value.IntCell(n)
+	key := e.view.Table.Schema.Primary.AppendKey(nil, cells)
+	_, _, inBase, err := e.view.tuple(ctx, key)
+	if err != nil {
+		return err
+	}
+	if err := e.put(ctx, key, nil, inBase, cells); err != nil {
+		return err
+	}
+	e.next = n + 1
+	return nil
 }
 
 func errConflict() error {

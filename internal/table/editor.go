@@ -37,6 +37,9 @@ func editLess(a, b edit) bool { return bytes.Compare(a.key, b.key) < 0 }
 
 // Editor edits a table within a transaction: it keeps the changed view, and what was changed. It belongs to one goroutine.
 // Rows are given as cells of the rows' layout; of a keyless table the first cell is the hidden ordinal.
+//
+// A *DuplicateKeyError leaves the editor as it was. After any other error the last edit may be there in part: Reset goes back to
+// before it.
 type Editor struct {
 	w     chunk.Store
 	view  *View
@@ -44,8 +47,8 @@ type Editor struct {
 	types []value.Type // of the rows' layout
 	key   []bool       // which cells are part of the primary key
 	next  int64        // ordinal of the next row of a keyless table; -1 until known
+	found int64        // bytes of the overlay before the first edit
 	cells []value.Cell // scratch
-	icell []value.Cell // scratch
 }
 
 // NewEditor edits a view through a private copy of its overlay. Long cells are written to w.
@@ -56,7 +59,7 @@ func NewEditor(w chunk.Store, v *View) *Editor {
 	} else {
 		o = o.Copy()
 	}
-	e := &Editor{w: w, view: NewView(w, v.Table, o), next: -1}
+	e := &Editor{w: w, view: NewView(w, v.Table, o), next: -1, found: o.bytes}
 	e.edits = btree.NewBTreeGOptions(editLess, btree.Options{NoLocks: true})
 	e.types, e.key = rowTypes(v.Table.Schema)
 	return e
@@ -87,8 +90,8 @@ func (e *Editor) Freeze() *View { return NewView(e.view.r, e.view.Table, e.view.
 // Dirty tells whether there are edits.
 func (e *Editor) Dirty() bool { return e.edits.Len() > 0 }
 
-// Bytes is about the memory of the edits.
-func (e *Editor) Bytes() int64 { return e.view.over.bytes }
+// Bytes is about the memory of this editor's edits, those of the overlay below them not counted.
+func (e *Editor) Bytes() int64 { return max(0, e.view.over.bytes-e.found) }
 
 // NextOrdinal is the hidden ordinal that the next row of a keyless table gets: one above the last row's, 0 in an empty table.
 func (e *Editor) NextOrdinal(ctx context.Context) (int64, error) {
@@ -361,7 +364,7 @@ func (v *View) RowKey(n int, cells []value.Cell) []byte {
 	var key []byte
 	for i := range s.Primary.Parts {
 		for j, src := range s.Index[n].Source {
-			if src.Cell == s.Primary.Key[i] && src.Prefix == 0 {
+			if src.Cell == s.Primary.Key[i] && (src.Prefix == 0 || src.Prefix == s.Primary.Parts[i].Prefix) {
 				key = value.AppendKeyPart(key, &s.Primary.Parts[i], cells[j])
 				break
 			}

@@ -55,8 +55,11 @@ func (v *View) Fold(ctx context.Context, st chunk.Store) (*Table, error) {
 // Residue is the edits of the overlay now that are not in the overlay then, of which now is a later state, moved onto the table t
 // that then was folded into. It is nil when there are none.
 func Residue(ctx context.Context, r chunk.Reader, t *Table, then, now *Overlay) (*Overlay, error) {
-	if now.Len() == 0 || then == now {
+	if then == now {
 		return nil, nil
+	}
+	if now == nil {
+		now = NewOverlay(len(t.Indexes))
 	}
 	base := NewView(r, t, nil)
 	out := NewOverlay(len(t.Indexes))

@@ -71,7 +71,7 @@ type Loader struct {
 	base   *Table
 	opt    LoadOptions
 	stats  LoadStats
-	first  *run // rows in key order so far, until they are many or out of order
+	first  *rowBuffer // rows in key order so far, until they are many or out of order
 	sorter *Sorter
 	build  *tree.Builder
 	last   []byte // last key of first or build
@@ -83,7 +83,7 @@ func NewLoader(ctx context.Context, st chunk.Store, base *Table, opt LoadOptions
 	if opt.Memory <= 0 {
 		opt.Memory = 128 << 20
 	}
-	l := &Loader{st: st, base: base, opt: opt, first: &run{}}
+	l := &Loader{st: st, base: base, opt: opt, first: &rowBuffer{}}
 	if base.Schema.Keyless() {
 		n, err := nextOrdinal(ctx, NewView(st, base, nil))
 		if err != nil {
@@ -122,21 +122,23 @@ func (l *Loader) Add(ctx context.Context, key, row []byte) error {
 		if c == 0 && l.opt.OnDuplicate != ReplaceDuplicate {
 			return l.duplicateKey(key)
 		}
-		for _, r := range l.first.refs {
-			if err := l.toSorter(l.first.key(r), l.first.row(r)); err != nil {
-				return err
-			}
-		}
-		l.first = nil
+		l.firstToSorter()
 		return l.toSorter(key, row)
 	}
-	b := l.first
-	b.refs = append(b.refs, rowRef{at: uint32(len(b.data)), klen: uint32(len(key)), rlen: uint32(len(row))})
-	b.data = append(append(b.data, key...), row...)
-	l.last = append(l.last[:0], key...)
-	if len(b.data) > l.opt.Memory/4 && l.base.Rows.Count == 0 {
-		return l.startBuild(ctx)
+	if l.first.full(len(key)+len(row), l.opt.Memory/buffersOfSorter) {
+		if l.base.Rows.Count > 0 {
+			l.firstToSorter()
+			return l.toSorter(key, row)
+		}
+		if err := l.startBuild(ctx); err != nil {
+			return err
+		}
+		l.stats.Added++
+		l.last = append(l.last[:0], key...)
+		return l.build.Add(ctx, key, row)
 	}
+	l.first.add(key, row)
+	l.last = append(l.last[:0], key...)
 	return nil
 }
 
@@ -152,7 +154,8 @@ func (l *Loader) startBuild(ctx context.Context) error {
 	l.build = tree.NewBuilder(l.st, l.base.Schema.Primary.Format, tree.BuilderOptions{Parallel: 2})
 	for _, r := range l.first.refs {
 		l.stats.Added++
-		if err := l.build.Add(ctx, l.first.key(r), l.first.row(r)); err != nil {
+		_, key, row := l.first.record(r)
+		if err := l.build.Add(ctx, key, row); err != nil {
 			return err
 		}
 	}
@@ -165,6 +168,13 @@ func (l *Loader) toSorter(key, row []byte) error {
 		l.sorter = NewSorter(l.opt.FS, l.opt.TempDir, l.opt.Memory)
 	}
 	return l.sorter.Add(key, row)
+}
+
+// firstToSorter makes a sorter go on from the first rows.
+func (l *Loader) firstToSorter() {
+	l.sorter = NewSorter(l.opt.FS, l.opt.TempDir, l.opt.Memory)
+	l.sorter.take(l.first)
+	l.first = nil
 }
 
 // Finish gives the table with the rows, its indexes built anew. A unique index that the rows violate is an error of class
@@ -192,12 +202,7 @@ func (l *Loader) finishRows(ctx context.Context) (tree.Root, error) {
 		}
 	}
 	if l.first != nil {
-		for _, r := range l.first.refs {
-			if err := l.toSorter(l.first.key(r), l.first.row(r)); err != nil {
-				return root, err
-			}
-		}
-		l.first = nil
+		l.firstToSorter()
 	}
 	var err error
 	if l.build != nil {
@@ -238,9 +243,16 @@ type loadSource struct {
 	l      *Loader
 	sorted *Sorted
 	base   tree.Tree // empty: nothing to look up
-	key    []byte
-	row    []byte
-	have   bool
+	now    loadedRow // given out
+	ahead  loadedRow // read already
+	have   bool      // whether ahead is set
+}
+
+// loadedRow is a row in memory of its own.
+type loadedRow struct{ key, row []byte }
+
+func (r *loadedRow) set(key, row []byte) {
+	r.key, r.row = append(r.key[:0], key...), append(r.row[:0], row...)
 }
 
 // Next implements tree.EditSource.
@@ -251,10 +263,11 @@ func (s *loadSource) Next(ctx context.Context) (tree.Edit, bool, error) {
 			if err != nil || !ok {
 				return tree.Edit{}, false, err
 			}
-			s.key, s.row = bytes.Clone(k), bytes.Clone(r)
+			s.ahead.set(k, r)
 		}
 		s.have = false
-		key, row := s.key, s.row
+		s.now, s.ahead = s.ahead, s.now
+		key := s.now.key
 		for {
 			k, r, ok, err := s.sorted.Next(ctx)
 			if err != nil {
@@ -264,7 +277,8 @@ func (s *loadSource) Next(ctx context.Context) (tree.Edit, bool, error) {
 				break
 			}
 			if !bytes.Equal(k, key) {
-				s.key, s.row, s.have = bytes.Clone(k), bytes.Clone(r), true
+				s.ahead.set(k, r)
+				s.have = true
 				break
 			}
 			switch s.l.opt.OnDuplicate {
@@ -274,7 +288,7 @@ func (s *loadSource) Next(ctx context.Context) (tree.Edit, bool, error) {
 				s.l.stats.Duplicates++
 			case ReplaceDuplicate:
 				s.l.stats.Duplicates++
-				row = bytes.Clone(r)
+				s.now.row = append(s.now.row[:0], r...)
 			}
 		}
 		if s.base.Count() > 0 {
@@ -285,17 +299,17 @@ func (s *loadSource) Next(ctx context.Context) (tree.Edit, bool, error) {
 			if found {
 				switch s.l.opt.OnDuplicate {
 				case FailDuplicate:
-					return tree.Edit{}, false, errs.New(errs.DuplicateKey, "duplicate primary key %s", DescribeKey(s.l.base.Schema, row))
+					return tree.Edit{}, false, errs.New(errs.DuplicateKey, "duplicate primary key %s", DescribeKey(s.l.base.Schema, s.now.row))
 				case IgnoreDuplicate:
 					s.l.stats.Duplicates++
 					continue
 				}
 				s.l.stats.Replaced++
-				return tree.Edit{Key: key, Row: row}, true, nil
+				return tree.Edit{Key: key, Row: s.now.row}, true, nil
 			}
 		}
 		s.l.stats.Added++
-		return tree.Edit{Key: key, Row: row}, true, nil
+		return tree.Edit{Key: key, Row: s.now.row}, true, nil
 	}
 }
 

@@ -10,14 +10,15 @@ import (
 	"github.com/stemmadb/stemma/internal/value"
 )
 
-// LongLimit is the length in bytes above which a cell of a long type that is not part of the primary key is kept out of line.
-// It is a constant of the format: whether a cell is out of line depends on nothing but its length.
+// LongLimit is the length in bytes above which a cell of a long type is kept out of line, unless it is part of the primary key or
+// is the column's absent value. It is a constant of the format: whether a cell is out of line depends on its value and the schema
+// only. The absent value stays in line because rows from before the column have it so, and equal rows make equal pages.
 const LongLimit = 1024
 
 // store gives the form in which a row is kept: its long cells written to w and replaced by their addresses. cells is changed.
 func store(ctx context.Context, w chunk.Writer, l *schema.Layout, types []value.Type, key []bool, cells []value.Cell) error {
 	for i := range cells {
-		if l.Phys[i] != value.Bytes || cells[i].IsNull() || cells[i].IsAddr() || key[i] || len(cells[i].Bytes()) <= LongLimit || !types[i].Long() {
+		if l.Phys[i] != value.Bytes || cells[i].IsNull() || cells[i].IsAddr() || key[i] || len(cells[i].Bytes()) <= LongLimit || !types[i].Long() || cells[i].Equal(l.Absent[i]) {
 			continue
 		}
 		addr, err := tree.WriteBlob(ctx, w, cells[i].Bytes())
@@ -68,4 +69,19 @@ func prefix(t value.Type, b []byte, n int) []byte {
 		at += size
 	}
 	return b[:at]
+}
+
+// IndexMatches tells whether cells are the entry that a row makes in index n.
+func IndexMatches(ctx context.Context, r chunk.Reader, s *schema.Compiled, n int, row, cells []value.Cell) (bool, error) {
+	types, _ := rowTypes(s)
+	want := make([]value.Cell, len(cells))
+	if err := indexCells(ctx, r, s.Index[n], types, row, want); err != nil {
+		return false, err
+	}
+	for i := range want {
+		if !want[i].Equal(cells[i]) {
+			return false, nil
+		}
+	}
+	return true, nil
 }

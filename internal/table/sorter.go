@@ -2,12 +2,11 @@ package table
 
 import (
 	"bytes"
-	"container/heap"
 	"context"
 	"encoding/binary"
 	"io"
 	"path/filepath"
-	"slices"
+	"runtime"
 	"strconv"
 
 	"golang.org/x/sync/errgroup"
@@ -16,91 +15,54 @@ import (
 	"github.com/stemmadb/stemma/internal/vfs"
 )
 
+// buffersOfSorter is how many buffers a sorter has: one that is filled and two that are sorted and written.
+const buffersOfSorter = 3
+
 // Sorter puts rows into key order within bounded memory: full buffers are sorted beside the caller and written to files, which
 // Sort merges. Rows of one key keep the order in which they came. It belongs to one goroutine.
 type Sorter struct {
 	fs    vfs.FS
 	dir   string
 	limit int // bytes of a buffer
-	buf   *run
+	buf   *rowBuffer
+	spare chan *rowBuffer
 	files []*runFile
 	work  *errgroup.Group
-	seq   uint64
+	rows  uint64
 	names int
 }
 
-// run is a buffer of rows.
-type run struct {
-	data []byte // key length, row length (uvarints), key, row of each
-	refs []rowRef
-}
-
-// rowRef names a row of a run by its place; prefix is the beginning of its key as a number.
-type rowRef struct {
-	prefix uint64
-	at     uint32 // of the key in data
-	klen   uint32
-	rlen   uint32
-	seq    uint32
-}
-
-// NewSorter makes a sorter that holds about three buffers of limit bytes in memory and writes its files into dir.
-func NewSorter(fs vfs.FS, dir string, limit int) *Sorter {
-	s := &Sorter{fs: fs, dir: dir, limit: limit, work: &errgroup.Group{}}
-	s.work.SetLimit(2)
+// NewSorter makes a sorter that holds about that many bytes in memory and writes its files into dir.
+func NewSorter(fs vfs.FS, dir string, memory int) *Sorter {
+	s := &Sorter{fs: fs, dir: dir, limit: memory / buffersOfSorter, work: &errgroup.Group{}, spare: make(chan *rowBuffer, buffersOfSorter)}
+	s.work.SetLimit(buffersOfSorter - 1)
 	return s
 }
 
 // Len is the number of rows so far.
-func (s *Sorter) Len() uint64 { return s.seq }
+func (s *Sorter) Len() uint64 { return s.rows }
 
-// Add takes a row.
+// Add takes a row, of which it copies what it needs.
 func (s *Sorter) Add(key, row []byte) error {
-	if s.buf == nil {
-		s.buf = &run{}
-	}
-	if len(key)+len(row) > 1<<30 {
+	n := len(key) + len(row)
+	if n > 1<<30 {
 		return errs.New(errs.Invalid, "sort rows: a row of %d bytes is too long", len(row))
 	}
-	if n := len(s.buf.data); n > 0 && n+len(key)+len(row)+24*len(s.buf.refs) > s.limit {
+	if s.buf == nil {
+		s.buf = &rowBuffer{}
+	}
+	if s.buf.full(n, s.limit) {
 		if err := s.spill(); err != nil {
 			return err
 		}
-		s.buf = &run{data: make([]byte, 0, n), refs: make([]rowRef, 0, len(s.buf.refs))}
 	}
-	b := s.buf
-	b.refs = append(b.refs, rowRef{prefix: keyPrefix(key), at: uint32(len(b.data)), klen: uint32(len(key)), rlen: uint32(len(row)), seq: uint32(len(b.refs))})
-	b.data = append(append(b.data, key...), row...)
-	s.seq++
+	s.buf.add(key, row)
+	s.rows++
 	return nil
 }
 
-// keyPrefix skips the key's first marker byte, which rows of one table share.
-func keyPrefix(key []byte) uint64 {
-	var p [8]byte
-	if len(key) > 1 {
-		copy(p[:], key[1:])
-	}
-	return binary.BigEndian.Uint64(p[:])
-}
-
-func (b *run) key(r rowRef) []byte { return b.data[r.at : r.at+r.klen] }
-func (b *run) row(r rowRef) []byte { return b.data[r.at+r.klen : r.at+r.klen+r.rlen] }
-
-func (b *run) sort() {
-	slices.SortFunc(b.refs, func(x, y rowRef) int {
-		if x.prefix != y.prefix {
-			if x.prefix < y.prefix {
-				return -1
-			}
-			return 1
-		}
-		if c := bytes.Compare(b.key(x), b.key(y)); c != 0 {
-			return c
-		}
-		return int(x.seq) - int(y.seq)
-	})
-}
+// take makes the sorter go on from rows that were added to b, in their order. It must be empty.
+func (s *Sorter) take(b *rowBuffer) { s.buf, s.rows = b, uint64(len(b.refs)) }
 
 // spill hands the buffer to a worker that sorts it and writes it to a file.
 func (s *Sorter) spill() error {
@@ -113,36 +75,40 @@ func (s *Sorter) spill() error {
 	}
 	rf := &runFile{f: f, name: name}
 	s.files = append(s.files, rf)
-	s.work.Go(func() error {
-		b.sort()
-		return rf.write(b)
+	s.work.Go(func() error { // waits until a worker is free
+		b.sort(1)
+		err := rf.write(b)
+		b.reset()
+		s.spare <- b
+		return err
 	})
+	select {
+	case s.buf = <-s.spare:
+	default:
+		s.buf = &rowBuffer{}
+	}
 	return nil
 }
 
 // Sort ends the input and gives the rows in key order.
 func (s *Sorter) Sort() (*Sorted, error) {
+	if s.buf != nil {
+		s.buf.sort(runtime.GOMAXPROCS(0))
+	}
 	if err := s.work.Wait(); err != nil {
 		return nil, err
 	}
-	out := &Sorted{sorter: s}
-	for i, f := range s.files {
-		c := &fileCursor{f: f, order: i}
-		if ok, err := c.next(); err != nil {
-			return nil, err
-		} else if ok {
-			out.heap = append(out.heap, c)
-		}
+	for len(s.spare) > 0 {
+		<-s.spare // their memory is free for others
+	}
+	var cs []*cursor
+	for _, f := range s.files {
+		cs = append(cs, &cursor{f: f})
 	}
 	if s.buf != nil {
-		s.buf.sort()
-		c := &memCursor{b: s.buf, order: len(s.files)}
-		if ok, _ := c.next(); ok {
-			out.heap = append(out.heap, c)
-		}
+		cs = append(cs, &cursor{b: s.buf})
 	}
-	heap.Init(&out.heap)
-	return out, nil
+	return newSorted(cs)
 }
 
 // Close removes the files. The sorter and what Sort gave cannot be used after it.
@@ -160,162 +126,170 @@ func (s *Sorter) Close() error {
 	return err
 }
 
-// runFile is a sorted run in a file: for each row the lengths of key and row as uvarints, then both.
+// runFile is a sorted run in a file: the records of a rowBuffer one after the other.
 type runFile struct {
 	f    vfs.File
 	name string
 	size int64
 }
 
-func (f *runFile) write(b *run) error {
-	out := make([]byte, 0, 1<<20)
-	flush := func() error {
+func (f *runFile) write(b *rowBuffer) error {
+	const step = 1 << 20
+	out := make([]byte, 0, step+step/8)
+	for i, r := range b.refs {
+		rec, _, _ := b.record(r)
+		out = append(out, rec...)
+		if len(out) < step && i+1 < len(b.refs) {
+			continue
+		}
 		if _, err := f.f.WriteAt(out, f.size); err != nil {
 			return err
 		}
 		f.size += int64(len(out))
 		out = out[:0]
-		return nil
 	}
-	for _, r := range b.refs {
-		out = binary.AppendUvarint(out, uint64(r.klen))
-		out = binary.AppendUvarint(out, uint64(r.rlen))
-		out = append(out, b.data[r.at:r.at+r.klen+r.rlen]...)
-		if len(out) >= 1<<20 {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-	}
-	return flush()
-}
-
-// cursor walks through a sorted run.
-type cursor interface {
-	next() (bool, error)
-	cur() (key, row []byte)
-	rank() int
-	first() uint64 // keyPrefix of the key
-}
-
-type memCursor struct {
-	b     *run
-	i     int
-	order int
-}
-
-func (c *memCursor) next() (bool, error)    { c.i++; return c.i <= len(c.b.refs), nil }
-func (c *memCursor) cur() (key, row []byte) { r := c.b.refs[c.i-1]; return c.b.key(r), c.b.row(r) }
-func (c *memCursor) rank() int              { return c.order }
-func (c *memCursor) first() uint64          { return c.b.refs[c.i-1].prefix }
-
-type fileCursor struct {
-	f        *runFile
-	order    int
-	off      int64 // of the byte after buf in the file
-	buf      []byte
-	key, row []byte
-	prefix   uint64
-}
-
-func (c *fileCursor) cur() (key, row []byte) { return c.key, c.row }
-func (c *fileCursor) rank() int              { return c.order }
-func (c *fileCursor) first() uint64          { return c.prefix }
-
-func (c *fileCursor) next() (bool, error) {
-	if len(c.buf) == 0 && c.off >= c.f.size {
-		return false, nil
-	}
-	for {
-		k, n := binary.Uvarint(c.buf)
-		if n > 0 {
-			r, m := binary.Uvarint(c.buf[n:])
-			if m > 0 && uint64(len(c.buf)-n-m) >= k+r {
-				body := c.buf[n+m:]
-				c.key, c.row = body[:k:k], body[k:k+r:k+r]
-				c.prefix = keyPrefix(c.key)
-				c.buf = body[k+r:]
-				return true, nil
-			}
-		}
-		if err := c.fill(); err != nil {
-			return false, err
-		}
-	}
-}
-
-// fill reads on. What was given before stays valid, since a new buffer is made.
-func (c *fileCursor) fill() error {
-	const step = 256 << 10
-	left := c.f.size - c.off
-	if left <= 0 {
-		return errs.New(errs.Corrupt, "sort rows: the file %s ends within a row", c.f.name)
-	}
-	n := min(left, max(step, int64(len(c.buf))))
-	b := make([]byte, len(c.buf)+int(n))
-	copy(b, c.buf)
-	if _, err := c.f.f.ReadAt(b[len(c.buf):], c.off); err != nil && err != io.EOF {
-		return err
-	}
-	c.off += n
-	c.buf = b
 	return nil
 }
 
-type cursorHeap []cursor
+// cursor walks through a sorted run: a buffer in memory or a file.
+type cursor struct {
+	key, row []byte
+	prefix   uint64 // first window of key
+	done     bool
 
-func (h cursorHeap) Len() int { return len(h) }
-func (h cursorHeap) Less(i, j int) bool {
-	a, b := h[i], h[j]
-	if x, y := a.first(), b.first(); x != y {
-		return x < y
+	b *rowBuffer
+	i int
+
+	f    *runFile
+	off  int64  // of the byte behind buf in the file
+	buf  []byte // read
+	rest []byte // of it
+}
+
+// next goes to the next row, or sets done. Key and row are valid until it is called again.
+func (c *cursor) next() error {
+	if c.b != nil {
+		if c.done = c.i == len(c.b.refs); !c.done {
+			_, c.key, c.row = c.b.record(c.b.refs[c.i])
+			c.prefix = window(c.key, 0)
+			c.i++
+		}
+		return nil
 	}
-	ka, _ := a.cur()
-	kb, _ := b.cur()
-	if c := bytes.Compare(ka, kb); c != 0 {
+	for {
+		k, n := binary.Uvarint(c.rest)
+		if n > 0 {
+			r, m := binary.Uvarint(c.rest[n:])
+			if body := c.rest[n+max(m, 0):]; m > 0 && uint64(len(body)) >= k+r {
+				c.key, c.row, c.rest = body[:k:k], body[k:k+r:k+r], body[k+r:]
+				c.prefix = window(c.key, 0)
+				return nil
+			}
+		}
+		if c.off == c.f.size {
+			if len(c.rest) > 0 {
+				return errs.New(errs.Corrupt, "sort rows: the file %s ends within a row", c.f.name)
+			}
+			c.done = true
+			return nil
+		}
+		if err := c.fill(); err != nil {
+			return err
+		}
+	}
+}
+
+// fill reads on.
+func (c *cursor) fill() error {
+	const step = 256 << 10
+	have := len(c.rest)
+	n := int(min(c.f.size-c.off, max(step, int64(have))))
+	if cap(c.buf) < have+n {
+		c.buf = append(make([]byte, 0, have+n), c.rest...)
+	} else {
+		c.buf = append(c.buf[:0], c.rest...)
+	}
+	c.buf = c.buf[:have+n]
+	got, err := c.f.f.ReadAt(c.buf[have:], c.off)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	if got < n {
+		return errs.New(errs.Corrupt, "sort rows: the file %s became shorter", c.f.name)
+	}
+	c.off += int64(n)
+	c.rest = c.buf
+	return nil
+}
+
+// Sorted is the sorter's rows in key order, rows of one key in the order in which they came: a merge of runs by a tree of losers
+// (Knuth, The Art of Computer Programming, volume 3, section 5.4.1).
+type Sorted struct {
+	cs    []*cursor // in the order of their rows' coming
+	loser []int     // loser[i] lost the match at node i; loser[0] is the winner of all
+	moved bool      // the winner's row was given out
+}
+
+func newSorted(cs []*cursor) (*Sorted, error) {
+	for _, c := range cs {
+		if err := c.next(); err != nil {
+			return nil, err
+		}
+	}
+	s := &Sorted{cs: cs, loser: make([]int, len(cs))}
+	if n := len(cs); n > 0 {
+		winner := make([]int, 2*n)
+		for i := range cs {
+			winner[n+i] = i
+		}
+		for i := n - 1; i > 0; i-- {
+			a, b := winner[2*i], winner[2*i+1]
+			if s.less(b, a) {
+				a, b = b, a
+			}
+			winner[i], s.loser[i] = a, b
+		}
+		s.loser[0] = winner[1]
+	}
+	return s, nil
+}
+
+// less tells whether run a's row comes before run b's.
+func (s *Sorted) less(a, b int) bool {
+	x, y := s.cs[a], s.cs[b]
+	switch {
+	case x.done || y.done:
+		return !x.done && y.done
+	case x.prefix != y.prefix:
+		return x.prefix < y.prefix
+	}
+	if c := bytes.Compare(x.key, y.key); c != 0 {
 		return c < 0
 	}
-	return a.rank() < b.rank()
-}
-func (h cursorHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-
-// Push implements heap.Interface.
-func (h *cursorHeap) Push(x any) { *h = append(*h, x.(cursor)) }
-
-// Pop implements heap.Interface.
-func (h *cursorHeap) Pop() any {
-	old := *h
-	x := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return x
-}
-
-// Sorted is the sorter's rows in key order, rows of one key in the order in which they came.
-type Sorted struct {
-	sorter *Sorter
-	heap   cursorHeap
-	moved  bool
+	return a < b
 }
 
 // Next is the next row, valid until the next call; false at the end.
 func (s *Sorted) Next(context.Context) (key, row []byte, ok bool, err error) {
-	if s.moved && len(s.heap) > 0 {
-		more, err := s.heap[0].next()
-		if err != nil {
-			return nil, nil, false, err
-		}
-		if more {
-			if len(s.heap) > 1 {
-				heap.Fix(&s.heap, 0)
-			}
-		} else {
-			heap.Pop(&s.heap)
-		}
-	}
-	s.moved = true
-	if len(s.heap) == 0 {
+	if len(s.cs) == 0 {
 		return nil, nil, false, nil
 	}
-	key, row = s.heap[0].cur()
-	return key, row, true, nil
+	w := s.loser[0]
+	if s.moved && !s.cs[w].done {
+		if err := s.cs[w].next(); err != nil {
+			return nil, nil, false, err
+		}
+		for i := (w + len(s.cs)) / 2; i > 0; i /= 2 {
+			if s.less(s.loser[i], w) {
+				w, s.loser[i] = s.loser[i], w
+			}
+		}
+		s.loser[0] = w
+	}
+	s.moved = true
+	c := s.cs[w]
+	if c.done {
+		return nil, nil, false, nil
+	}
+	return c.key, c.row, true, nil
 }

@@ -14,8 +14,8 @@ import (
 //	else     when h/2^64 < 1 - exp(-(H(s) - H(s'))),  H(s) = (s/L)^4,  L = T/Gamma(1.25).
 //
 // So sizes follow a Weibull distribution of shape 4, whose mean is T and whose coefficient of variation is 0.28: the tightest
-// shape at which a changed item seldom moves more than the chunk it is in (docs/format.md has the measurements). All is integer
-// arithmetic, so that every CPU agrees; hazard and cutChance are the exact functions.
+// shape at which a changed item seldom moves more than the chunk it is in. All is integer arithmetic, so that every CPU agrees;
+// hazard and cutChance are the exact functions.
 
 // nodeTarget is the target of an interior node in weight.
 const nodeTarget = 2048

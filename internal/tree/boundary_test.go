@@ -67,7 +67,7 @@ func TestChunkSizes(t *testing.T) {
 		s := newSplitter(c.target, 0)
 		var n, sum, sq, size float64
 		var key [8]byte
-		for n < 20000 {
+		for n < 10000 {
 			w := c.low + rng.IntN(c.high-c.low+1)
 			size += float64(w)
 			for i := range key {

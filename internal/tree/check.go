@@ -30,19 +30,43 @@ func (p Problem) Unwrap() error { return p.Err }
 // report for each problem and goes on with what can still be read; an error of report ends it and is returned. The leaves' own
 // encoding is verified by building each anew.
 func Check(ctx context.Context, r chunk.Reader, f Format, root Root, report func(Problem) error) error {
+	return CheckNew(ctx, r, f, root, nil, report)
+}
+
+// Checked remembers the chunks of trees of one Format that were verified, so that trees that share chunks cost what they do not
+// share. The zero Checked is empty and ready.
+type Checked struct {
+	seen map[hash.Hash]seenChunk
+}
+
+// seenChunk is what a chunk was found to be.
+type seenChunk struct {
+	entry entry
+	final bool // it was the last of its level, where the boundary rule need not end it
+}
+
+// CheckNew is Check for the chunks that checked does not remember yet; it remembers them. A nil checked remembers nothing.
+func CheckNew(ctx context.Context, r chunk.Reader, f Format, root Root, checked *Checked, report func(Problem) error) error {
 	if root.IsEmpty() {
 		if root != (Root{}) {
 			return report(Problem{Hash: root.Hash, Level: int(root.Level), Err: errs.New(errs.Corrupt, "a root of no rows that is not zero (T4)")})
 		}
 		return nil
 	}
-	c := &checker{r: r, f: f, report: report, lb: f.NewBuilder(), split: make([]splitter, int(root.Level)+1)}
+	c := &checker{r: r, f: f, lb: f.NewBuilder(), split: make([]splitter, int(root.Level)+1), checked: checked}
+	if checked != nil && checked.seen == nil {
+		checked.seen = map[hash.Hash]seenChunk{}
+	}
 	for i := range c.split {
 		target := nodeTarget
 		if i == 0 {
 			target = f.Target()
 		}
 		c.split[i] = newSplitter(target, uint8(i))
+	}
+	c.report = func(p Problem) error {
+		c.problems++
+		return report(p)
 	}
 	top := entry{hash: root.Hash, count: root.Count, flags: root.Flags}
 	return c.check(ctx, top, root.Level, true, true)
@@ -56,6 +80,22 @@ type checker struct {
 	split  []splitter // by level; each fed in key order
 	key    []byte     // the last row's key
 	any    bool       // there was a row
+
+	checked  *Checked // nil: nothing is remembered
+	problems int
+}
+
+// known tells whether the chunk of e was verified before, in this place or in one that asks for no less.
+func (c *checker) known(e entry, last bool) bool {
+	if c.checked == nil || e.key == nil {
+		return false
+	}
+	s, ok := c.checked.seen[e.hash]
+	if !ok || s.final && !last || s.entry.count != e.count || s.entry.flags != e.flags || !bytes.Equal(s.entry.key, e.key) {
+		return false
+	}
+	c.key, c.any = append(c.key[:0], e.key...), true
+	return true
 }
 
 // found reports what is wrong with a chunk.
@@ -68,6 +108,20 @@ func (c *checker) check(ctx context.Context, e entry, level uint8, root, last bo
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if c.known(e, last) {
+		return nil
+	}
+	before := c.problems
+	if err := c.checkChunk(ctx, e, level, root, last); err != nil {
+		return err
+	}
+	if c.checked != nil && e.key != nil && c.problems == before {
+		c.checked.seen[e.hash] = seenChunk{entry: entry{hash: e.hash, count: e.count, flags: e.flags, key: bytes.Clone(e.key)}, final: last}
+	}
+	return nil
+}
+
+func (c *checker) checkChunk(ctx context.Context, e entry, level uint8, root, last bool) error {
 	data, err := c.r.Get(ctx, e.hash)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -121,7 +175,7 @@ func (c *checker) node(ctx context.Context, e entry, data []byte, level uint8, r
 	if err := c.promise(e, sum, level); err != nil {
 		return err
 	}
-	if !bytes.Equal(encodeNode(level, es), data) {
+	if again, err := encodeNode(level, es); err != nil || !bytes.Equal(again, data) {
 		if err := c.found(e.hash, int(level), "not the canonical encoding of its children (T5)"); err != nil {
 			return err
 		}
@@ -255,6 +309,9 @@ func (c *checker) blob(ctx context.Context, root hash.Hash) error {
 
 // whole verifies a chunk's bytes.
 func (c *checker) whole(ctx context.Context, h hash.Hash, level int) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	data, err := c.r.Get(ctx, h)
 	if err != nil {
 		return c.report(Problem{Hash: h, Level: level, Err: err})

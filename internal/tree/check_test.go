@@ -73,7 +73,9 @@ func TestCheckFindsDamage(t *testing.T) {
 	// with is the root of a tree whose top node has other children.
 	with := func(level uint8, change func(es []entry) []entry) Root {
 		es := change(append([]entry(nil), es...))
-		h, err := st.Put(ctx, encodeNode(level, es))
+		data, err := encodeNode(level, es)
+		ok(t, err)
+		h, err := st.Put(ctx, data)
 		ok(t, err)
 		out := Root{Hash: h, Level: level}
 		for _, e := range es {
@@ -84,7 +86,8 @@ func TestCheckFindsDamage(t *testing.T) {
 	}
 	wrongCount := root
 	wrongCount.Count++
-	wide := encodeNode(root.Level, es)
+	wide, err := encodeNode(root.Level, es)
+	ok(t, err)
 	wide[3] |= formWide
 	loose := []byte(nil)
 	{
@@ -92,7 +95,7 @@ func TestCheckFindsDamage(t *testing.T) {
 		at := len(wide) - len(top.tail) - len(top.prefix) - len(top.ends)
 		loose = append(loose, wide[:at]...)
 		for i := range top.n {
-			_, hi := span(top.ends, false, i)
+			_, hi := span(top.ends, false, i, len(top.tail))
 			loose = appendOffset(loose, true, hi)
 		}
 		loose = append(append(loose, top.prefix...), top.tail...)

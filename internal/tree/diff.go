@@ -1,7 +1,6 @@
 package tree
 
 import (
-	"bytes"
 	"context"
 
 	"github.com/stemmadb/stemma/internal/chunk"
@@ -256,6 +255,3 @@ func (s *side) skip() {
 	}
 	s.done = true
 }
-
-// sameRow tells whether two rows, either of which may be absent (a nil leaf), have equal payloads.
-func sameRow(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, b) }

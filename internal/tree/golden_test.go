@@ -31,7 +31,8 @@ func TestGolden(t *testing.T) {
 		t.Errorf("leaf is %q, want %q", leaf, wantLeaf)
 	}
 	h1, h2 := hash.Sum([]byte("1")), hash.Sum([]byte("2"))
-	nd := encodeNode(2, []entry{{key: []byte("ab"), hash: h1, count: 3, flags: FlagRefs}, {key: []byte("acx"), hash: h2, count: 300}})
+	nd, err := encodeNode(2, []entry{{key: []byte("ab"), hash: h1, count: 3, flags: FlagRefs}, {key: []byte("acx"), hash: h2, count: 300}})
+	ok(t, err)
 	wantNode := "\x02\x01\x02\x02" + "\x02\x00\x00\x00" + "\x01\x00\x00\x00" + string(h1[:]) + string(h2[:]) + "\x03\x00\x2c\x01" + "\x01\x00" + "\x01\x00\x03\x00" + "a" + "bcx"
 	if string(nd) != wantNode {
 		t.Errorf("node is %q, want %q", nd, wantNode)

@@ -35,7 +35,7 @@ type merger struct {
 	started bool
 	ourDone bool
 
-	key, base, our1, row []byte // scratch
+	key, base, ourRow, row []byte // scratch
 }
 
 // Next implements EditSource.
@@ -94,12 +94,12 @@ func (m *merger) reach(ctx context.Context) (bool, error) {
 
 // settle decides a key that both changed; theirs is its payload there.
 func (m *merger) settle(ctx context.Context, c Change, theirs []byte) (row []byte, edit bool, err error) {
-	ours, err := payload(ctx, m.our1, m.our.B, m.our.BI)
+	ours, err := payload(ctx, m.ourRow, m.our.B, m.our.BI)
 	if err != nil {
 		return nil, false, err
 	}
 	if ours != nil {
-		m.our1 = ours
+		m.ourRow = ours
 	}
 	if sameRow(ours, theirs) {
 		return nil, false, nil
@@ -129,3 +129,6 @@ func payload(ctx context.Context, buf []byte, leaf Leaf, i int) ([]byte, error) 
 	}
 	return row, err
 }
+
+// sameRow tells whether two rows, either of which may be absent (a nil leaf), have equal payloads.
+func sameRow(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, b) }

@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -75,7 +76,7 @@ func openNode(data []byte) (node, error) {
 	nd.ends = take(n * os)
 	nd.prefix = take(p)
 	nd.tail = rest
-	return nd, checkEnds(nd.ends, nd.wide, nd.n, len(nd.tail))
+	return nd, checkEnd(nd.ends, nd.wide, nd.n, len(nd.tail))
 }
 
 // loadNode fetches and opens the node named h, which must be of this level.
@@ -135,11 +136,15 @@ func (nd *node) rowsBefore(i int) (sum uint64) {
 	return sum
 }
 
-// encodeNode is the chunk of a node with these children, one at least.
-func encodeNode(level uint8, es []entry) []byte {
+// encodeNode is the chunk of a node with these children, one at least. Keys that do not rise, as only a malformed node has them,
+// are an error of class Corrupt when they cannot be written.
+func encodeNode(level uint8, es []entry) ([]byte, error) {
 	prefix := commonPrefix(es[0].key, es[len(es)-1].key)
 	tail, most := 0, uint64(0)
 	for i := range es {
+		if !bytes.HasPrefix(es[i].key, es[0].key[:prefix]) {
+			return nil, errs.New(errs.Corrupt, "build node: key %x of child %d is out of order", es[i].key, i)
+		}
 		tail += len(es[i].key) - prefix
 		most = max(most, es[i].count)
 	}
@@ -177,5 +182,5 @@ func encodeNode(level uint8, es []entry) []byte {
 	for i := range es {
 		dst = append(dst, es[i].key[prefix:]...)
 	}
-	return dst
+	return dst, nil
 }

@@ -209,7 +209,10 @@ func (p *nodePacker) flush(ctx context.Context) error {
 		return nil
 	}
 	p.split.reset()
-	data := encodeNode(p.level, p.open)
+	data, err := encodeNode(p.level, p.open)
+	if err != nil {
+		return err
+	}
 	e := entry{key: p.open[len(p.open)-1].key}
 	for i := range p.open {
 		e.count += p.open[i].count
@@ -223,7 +226,6 @@ func (p *nodePacker) flush(ctx context.Context) error {
 			return p.emit(ctx, e)
 		}
 	}
-	var err error
 	if e.hash, err = p.w.Put(ctx, data); err != nil {
 		return fmt.Errorf("store node: %w", err)
 	}

@@ -78,10 +78,7 @@ func (f KVFormat) Open(_ chunk.Reader, data []byte) (Leaf, error) {
 	}
 	l.tail, l.rows = rest[:keys], rest[keys:]
 	l.rowsAt = len(data) - len(l.rows)
-	if err := checkEnds(l.ends, l.wide, l.n, keys); err != nil {
-		return nil, err
-	}
-	return l, checkEnds(l.rowEnds, l.wide, l.n, len(l.rows))
+	return l, checkEnd(l.rowEnds, l.wide, l.n, len(l.rows))
 }
 
 // Len implements Leaf.
@@ -94,7 +91,7 @@ func (l *rowLeaf) Search(key []byte) (int, bool) { return l.search(key) }
 func (l *rowLeaf) AppendKey(dst []byte, i int) []byte { return l.appendKey(dst, i) }
 
 func (l *rowLeaf) row(i int) []byte {
-	lo, hi := span(l.rowEnds, l.wide, i)
+	lo, hi := span(l.rowEnds, l.wide, i, len(l.rows))
 	return l.rows[lo:hi]
 }
 
@@ -127,7 +124,7 @@ func (f KVFormat) Patch(_ context.Context, _ chunk.Writer, l Leaf, patches []Pat
 	}
 	data := bytes.Clone(leaf.data)
 	for _, p := range patches {
-		lo, _ := span(leaf.rowEnds, leaf.wide, p.Index)
+		lo, _ := span(leaf.rowEnds, leaf.wide, p.Index, len(leaf.rows))
 		copy(data[leaf.rowsAt+lo:], p.Row)
 	}
 	return data, 0, true, nil
@@ -233,7 +230,8 @@ func (b *rowLeafBuilder) AddFrom(_ context.Context, l Leaf, i, j int) error {
 	return nil
 }
 
-// Finish implements LeafBuilder. A builder without rows cannot be finished.
+// Finish implements LeafBuilder. A builder without rows cannot be finished. Keys out of order, which only a malformed leaf can have
+// brought in, are an error of class Corrupt when they cannot be written.
 func (b *rowLeafBuilder) Finish(context.Context, chunk.Writer) ([]byte, Flags, error) {
 	n := len(b.keyEnds)
 	if n == 0 {
@@ -262,7 +260,11 @@ func (b *rowLeafBuilder) Finish(context.Context, chunk.Writer) ([]byte, Flags, e
 	}
 	dst = append(dst, b.keys[:prefix]...)
 	start := 0
-	for _, e := range b.keyEnds {
+	shared := b.keys[:prefix]
+	for i, e := range b.keyEnds {
+		if !bytes.HasPrefix(b.keys[start:e], shared) {
+			return nil, 0, errs.New(errs.Corrupt, "build leaf: key %x of row %d is out of order", b.keys[start:e], i)
+		}
 		dst = append(dst, b.keys[start+prefix:e]...)
 		start = e
 	}

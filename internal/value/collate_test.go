@@ -169,7 +169,7 @@ func TestWeightsFrozen(t *testing.T) {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256(data)
-	if got, want := hex.EncodeToString(sum[:]), "184df53f405195159bd746a7fcf378874259760845dedc3b4d955b4d9798a819"; got != want {
+	if got, want := hex.EncodeToString(sum[:]), "6ca06323e0a5b37faee497a05c6771d199b3b88f08d55f5b46331c8beffbfbfa"; got != want {
 		t.Errorf("weights.bin has SHA-256 %s, want %s", got, want)
 	}
 }

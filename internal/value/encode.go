@@ -123,6 +123,8 @@ func (t Type) check() error {
 		bad = "fraction digits"
 	case t.Kind == KindBit && (t.Length == 0 || t.Length > 64):
 		bad = "length of a bit string"
+	case t.Kind == KindBinary && t.Length > 255:
+		bad = "length of a binary string"
 	case t.Kind == KindEnum && len(t.Values) > MaxEnumValues || t.Kind == KindSet && len(t.Values) > MaxSetValues:
 		bad = "number of labels"
 	}

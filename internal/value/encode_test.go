@@ -50,7 +50,7 @@ func TestDecodeTypeRefuses(t *testing.T) {
 		"170100", "1701", "17018000", "1701ffffffff1f", "1701ffffffffffffffffffff01", // lengths: zero, absent, not minimal, too large
 		"17090500", "170905ff", // collations: zero though present, unknown
 		"0d04" + "02", "0d0242", "0d060203", "0d06411f", // decimals: no precision, 66 digits, scale above precision, scale 31
-		"120207", "0e0141", "0e00", // datetime(7), bit(65), bit(0)
+		"120207", "0e0141", "0e00", "19018002", // datetime(7), bit(65), bit(0), binary(256)
 		"1480", "148000", "148002" + "0161", "1480ffffffff0f", // values: absent, none, too few, too many
 	} {
 		b, err := hex.DecodeString(in)

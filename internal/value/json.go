@@ -18,7 +18,7 @@ import (
 //  4. A number without point and exponent is a whole number: its digits, however many, and -0 is 0.
 //  5. Any other number is a decimal fraction, which stays one: 1.0 and 1 differ. Its digits are kept exactly, however many, without
 //     those that do not count; it is written plainly with at least one digit behind the point when its first digit has a decimal
-//     exponent of -4 to 15, else as d.ddde-dd or d.ddde+dd without the plus. Zero is 0.0 or -0.0.
+//     exponent of -4 to 15, else as 1.5e-7 or 2e300. Zero is 0.0 or -0.0.
 //
 // No number passes through floating point.
 

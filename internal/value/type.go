@@ -1,5 +1,14 @@
 // Package value is the type system of stored cells: SQL types, how each is kept (its physical class), tuples of cells, and
 // keys whose byte order is the order of the values. It knows nothing of trees, SQL engines or Arrow.
+//
+// A value takes these forms, each with its layout and invariants where it is made:
+//
+//	text  <-- Parse, AppendText -->  Cell  -- AppendTuple, DecodeTuple -->  tuple: the bytes of a row
+//	                                   |
+//	                                   +---- AppendKeyPart -------------->  key: ordered bytes, not read back
+//
+// Everything here is a pure function of its arguments, and what is stored (cells, tuples, keys, weights, canonical JSON) is part of
+// the format: testdata/golden.txt pins it.
 package value
 
 // Kind is a SQL type without its parameters. The numbers are part of the format (docs/format.md).
@@ -8,7 +17,7 @@ type Kind uint8
 // The kinds.
 const (
 	KindInvalid   Kind = 0
-	KindInt8      Kind = 1
+	KindInt8      Kind = 1 // Precision 1 for BOOLEAN, which is shown as tinyint(1)
 	KindInt16     Kind = 2
 	KindInt24     Kind = 3
 	KindInt32     Kind = 4
@@ -50,7 +59,7 @@ const (
 type Type struct {
 	Kind      Kind
 	Length    uint32    // characters, bytes, bits or dimensions, by Kind
-	Precision uint8     // decimal digits; fraction digits of times
+	Precision uint8     // decimal digits; fraction digits of times; 1 for BOOLEAN
 	Scale     uint8     // decimal digits after the point
 	Collation Collation // of character types, ENUM and SET
 	Subtype   uint8     // geometry subtype (0 any)

@@ -1,6 +1,8 @@
 package vfs
 
 import (
+	"fmt"
+	"io/fs"
 	"os"
 	"syscall"
 )
@@ -19,7 +21,7 @@ func syncFile(f *os.File) error {
 			}
 		}
 	}); err != nil {
-		return err
+		return fmt.Errorf("fdatasync %s: %w: %w", f.Name(), fs.ErrClosed, err) // Control fails for closed files only
 	}
 	return os.NewSyscallError("fdatasync", serr)
 }

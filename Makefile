@@ -1,0 +1,82 @@
+# make        builds bin/stemma, and bin/compat/dolt, the same program under Dolt's name
+# make test   is what every change must pass
+# make help   lists the rest
+#
+# Nothing but Go is needed. The flags below are all that a build needs: the SQL engine's pure-Go regular expressions, no cgo, so that
+# the program is one static file.
+
+GO ?= go
+export CGO_ENABLED := 0
+export GOFLAGS := -tags=gms_pure_go -buildvcs=false
+
+# The version is the newest tag's; between tags with what has come since. Without tags it is the one in cmd/stemma/main.go.
+VERSION ?= $(shell git describe --tags --dirty --match 'v*' 2>/dev/null | sed 's/^v//')
+LDFLAGS := -s -w $(if $(VERSION),-X main.version=$(VERSION))
+
+PKG        ?= ./...
+PLATFORMS  := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+BENCH      ?= .
+CHECKS     ?= 20000
+FUZZTIME   ?= 60s
+
+.PHONY: build test unit race cross vet fmt fmt-check lint bench torture demo install clean help
+
+build: ## build the program
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/stemma ./cmd/stemma
+	@mkdir -p bin/compat
+	@ln -sf ../stemma bin/compat/dolt
+
+test: fmt-check vet unit cross ## all that a change must pass
+
+unit: ## run the tests (PKG=./internal/tree/... for some)
+	$(GO) test $(PKG)
+
+race: ## run the tests with the race detector, which needs a C compiler
+	CGO_ENABLED=1 $(GO) test -race $(PKG)
+
+cross: ## build for every platform
+	@set -e; for p in $(PLATFORMS); do \
+		echo "build for $$p"; \
+		GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -o /dev/null ./cmd/stemma; \
+	done
+
+vet: ## report suspicious code
+	$(GO) vet $(PKG)
+
+fmt: ## format the sources
+	gofmt -w .
+
+fmt-check:
+	@bad=$$(gofmt -l .); \
+	if [ -n "$$bad" ]; then echo "not formatted (make fmt):"; echo "$$bad"; exit 1; fi
+
+lint: fmt-check vet ## vet, format and staticcheck
+	$(GO) run $(STATICCHECK) $(PKG)
+
+bench: ## run the benchmarks (BENCH=<pattern>, PKG=<packages>)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
+
+torture: ## long property runs and fuzzing of every decoder (CHECKS=<n>, FUZZTIME=<time>)
+	@set -e; \
+	for p in $$($(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}} {{.TestImports}} {{.XTestImports}}{{end}}' $(PKG) | grep 'pgregory.net/rapid' | cut -d' ' -f1); do \
+		$(GO) test -count=1 -timeout 2h $$p -rapid.checks=$(CHECKS); \
+	done; \
+	for p in $$($(GO) list $(PKG)); do \
+		for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+			echo "$$p $$f"; \
+			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; \
+		done; \
+	done
+
+demo: build ## show the program at work
+	PATH="$(CURDIR)/bin:$(CURDIR)/bin/compat:$$PATH" demo/run.sh
+
+install: ## install the program where Go installs programs
+	$(GO) install -trimpath -ldflags '$(LDFLAGS)' ./cmd/stemma
+
+clean: ## remove what was built
+	rm -rf bin demo/out
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12

@@ -1,0 +1,258 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"net"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/stemmadb/stemma/internal/engine"
+	"github.com/stemmadb/stemma/internal/engine/fn"
+	"github.com/stemmadb/stemma/internal/engine/proc"
+	"github.com/stemmadb/stemma/internal/engine/registry"
+	"github.com/stemmadb/stemma/internal/engine/systab"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/op"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/server/mysql"
+	"github.com/stemmadb/stemma/internal/server/owner"
+	"github.com/stemmadb/stemma/internal/vfs"
+)
+
+// How long a process that is ending waits for what others have asked of it: operations, and statements of SQL.
+const (
+	drainOps = 24 * time.Hour // as long as the operation takes; an interrupt ends it
+	drainSQL = 10 * time.Second
+)
+
+// holding is what this process owns: the database of a directory, or those of its sub-directories, each with a socket on which the
+// other processes of the machine are served meanwhile.
+type holding struct {
+	p     *Program
+	fs    vfs.FS
+	dir   string     // where the databases are
+	repo  *repo.Repo // of dir itself; nil when dir only holds databases
+	many  bool       // sub-directories of dir are databases too
+	socks []*owner.Server
+
+	mu     sync.Mutex
+	sql    mysql.Options // for the SQL server, when it is started
+	engine *engine.Engine
+	server *mysql.Server
+	ended  bool
+}
+
+// hold opens the database of dir for writing and serves it to others. When another process owns it the error is of class Locked.
+func (p *Program) hold(ctx context.Context, dir string) (*holding, error) {
+	h := &holding{p: p, fs: vfs.OS{}, dir: dir}
+	r, err := repo.Open(ctx, h.fs, dir, repo.Options{Clock: p.Clock})
+	if err != nil {
+		return nil, err
+	}
+	h.repo = r
+	h.serve(r)
+	return h, nil
+}
+
+// holdAll opens the databases of dir: its own, if there is one, and those of its sub-directories, and starts the engine on them.
+func (p *Program) holdAll(ctx context.Context, dir string, opt mysql.Options) (h *holding, err error) {
+	if _, found, err := findDatabase(dir); err != nil {
+		return nil, err
+	} else if found {
+		if h, err = p.hold(ctx, dir); err != nil {
+			return nil, err
+		}
+	} else {
+		h = &holding{p: p, fs: vfs.OS{}, dir: dir}
+	}
+	h.many, h.sql = true, opt
+	if _, err := h.start(ctx); err != nil {
+		return nil, errors.Join(err, h.close(ctx))
+	}
+	return h, nil
+}
+
+// serve answers for a database. A directory that cannot have a socket, such as one on some network file systems, is not served: then
+// other processes find it locked.
+func (h *holding) serve(r *repo.Repo) {
+	s, err := owner.Serve(r.Dir(), &handler{h: h, repo: r})
+	if err == nil {
+		h.socks = append(h.socks, s)
+	}
+}
+
+// start starts the SQL engine and its server, unless they run.
+func (h *holding) start(ctx context.Context) (*mysql.Server, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ended {
+		return nil, errs.New(errs.Unavailable, "the process is ending")
+	}
+	if h.server != nil {
+		return h.server, nil
+	}
+	procs := proc.New(h.p.Specs, h.p.Version)
+	opt := engine.Options{
+		FS: h.fs, Repo: repo.Options{Clock: h.p.Clock}, ReadOnly: h.sql.ReadOnly,
+		Registries: registry.Registries{
+			SystemTables:   systab.Tables(),
+			Functions:      append(fn.Functions(fn.Versions{Program: h.p.Version, Storage: storageName}), fn.Procedures(procs.Rows, procs.Names()...)...),
+			TableFunctions: systab.Functions(),
+			Procedures:     procs.Procedures(),
+		},
+	}
+	if h.repo != nil {
+		opt.Repos = []*repo.Repo{h.repo}
+	}
+	if h.many {
+		opt.Dir = h.dir
+	}
+	e, err := engine.New(ctx, opt)
+	if err != nil {
+		return nil, err
+	}
+	o := h.sql
+	o.Engine, o.FS = e, h.fs
+	if o.Privileges == "" {
+		o.Privileges = h.privileges()
+	}
+	s, err := mysql.New(ctx, o)
+	if err != nil {
+		return nil, errors.Join(err, e.Close(ctx))
+	}
+	h.engine, h.server = e, s
+	if h.many {
+		return s, h.serveMany()
+	}
+	return s, nil
+}
+
+// storageName is what dolt_storage_format() says.
+const storageName = "STEMMA"
+
+// serveMany serves the databases in sub-directories.
+func (h *holding) serveMany() error {
+	names, err := databasesIn(h.fs, h.dir)
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if r, _, ok := h.engine.Provider().Lookup(n); ok && r != h.repo {
+			h.serve(r)
+		}
+	}
+	return nil
+}
+
+// databasesIn are the names of the sub-directories of dir that are databases.
+func databasesIn(fs vfs.FS, dir string) ([]string, error) {
+	names, err := fs.ReadDir(dir)
+	if err != nil {
+		return nil, errs.New(errs.CodeOf(err), "look for databases in %s: %w", dir, err)
+	}
+	var out []string
+	for _, n := range names {
+		if _, err := repo.Locate(fs, filepath.Join(dir, n)); err == nil {
+			out = append(out, n)
+		}
+	}
+	return out, nil
+}
+
+// privileges is the file of users and grants for the databases.
+func (h *holding) privileges() string {
+	const name = "privileges.db"
+	if h.repo != nil {
+		return filepath.Join(h.repo.Dir(), name)
+	}
+	return filepath.Join(h.dir, ".stemmacfg", name)
+}
+
+// dial connects to the engine of this process.
+func (h *holding) dial(ctx context.Context) (net.Conn, error) {
+	s, err := h.start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	here, there := net.Pipe()
+	if err := s.Serve(there); err != nil {
+		return nil, errors.Join(err, here.Close(), there.Close())
+	}
+	return here, nil
+}
+
+// close ends the holding: others are no longer let in, what they have begun is finished, and the databases are closed.
+func (h *holding) close(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
+	h.mu.Lock()
+	h.ended = true
+	h.mu.Unlock()
+	var wait sync.WaitGroup
+	fail := make([]error, len(h.socks))
+	for i, s := range h.socks {
+		wait.Go(func() { fail[i] = s.Close(drainOps) })
+	}
+	err := h.stopSQL(ctx)
+	wait.Wait()
+	if h.engine != nil {
+		err = errors.Join(err, h.engine.Close(ctx))
+	}
+	if h.repo != nil {
+		err = errors.Join(err, h.repo.Close(ctx))
+	}
+	for _, e := range fail {
+		if e != nil && !errors.Is(e, net.ErrClosed) {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
+}
+
+// stopSQL hangs up on the clients of the SQL server, if it was started.
+func (h *holding) stopSQL(ctx context.Context) error {
+	if h.server == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, drainSQL)
+	defer cancel()
+	return h.server.Shut(ctx)
+}
+
+// handler does what other processes ask of a database that this one owns.
+type handler struct {
+	h    *holding
+	repo *repo.Repo
+}
+
+var _ owner.Handler = (*handler)(nil)
+
+// Do implements owner.Handler.
+func (x *handler) Do(ctx context.Context, req *owner.Request, progress op.Progress) (*op.Result, error) {
+	spec, ok := op.Find(x.h.p.Specs, req.Op)
+	if !ok {
+		return nil, errs.New(errs.Unsupported, "the process that owns the database does not know '%s': it is of version %s", req.Op, x.h.p.Version)
+	}
+	verb, err := op.BindJSON(spec, req.Params)
+	if err != nil {
+		return nil, err
+	}
+	global, err := x.h.p.globalSettings()
+	if err != nil {
+		return nil, err
+	}
+	return verb.Run(ctx, &op.Scope{
+		Dir: req.Dir, FS: x.h.fs, Repo: x.repo, Branch: req.Branch, Author: req.Author, Clock: x.h.p.Clock, Progress: progress,
+		Settings: op.Settings{Global: global, Local: filepath.Join(x.repo.Dir(), "config")}, Dolt: req.Dolt, Version: x.h.p.Version,
+	})
+}
+
+// SQL implements owner.Handler.
+func (x *handler) SQL(conn net.Conn) error {
+	s, err := x.h.start(context.Background())
+	if err != nil {
+		return err
+	}
+	return s.Serve(conn)
+}

@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/op"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/server/owner"
+	"github.com/stemmadb/stemma/internal/vfs"
+)
+
+// How long a process tries to reach a database that is locked, whose owner does not answer because it is starting or ending, and how
+// long it pauses between attempts at first and at most.
+const (
+	ownerPatience = 10 * time.Second
+	ownerPause    = 2 * time.Millisecond
+	ownerPauseMax = 200 * time.Millisecond
+)
+
+// perform runs a verb where it belongs: one that only reads beside whoever owns the database, one that writes as its owner, or by
+// the owner when there is one. What it returns must be closed when the result has been read.
+func (p *Program) perform(ctx context.Context, spec op.Spec, verb op.Op, scope *op.Scope) (*op.Result, func() error, error) {
+	none := func() error { return nil }
+	scope.FS = vfs.OS{}
+	switch {
+	case p.Open != nil:
+		closeFn, err := p.Open(ctx, spec, scope)
+		if err != nil {
+			return nil, none, err
+		}
+		if closeFn == nil {
+			closeFn = none
+		}
+		r, err := verb.Run(ctx, scope)
+		return r, closeFn, err
+	case spec.Needs != op.NeedDatabase:
+		r, err := verb.Run(ctx, scope)
+		return r, none, err
+	case spec.ReadOnly:
+		db, err := repo.Open(ctx, scope.FS, scope.Dir, repo.Options{ReadOnly: true, Clock: scope.Clock})
+		if err != nil {
+			return nil, none, err
+		}
+		scope.Repo = db
+		r, err := verb.Run(ctx, scope)
+		return r, func() error { return db.Close(context.WithoutCancel(ctx)) }, err
+	}
+	var r *op.Result
+	closeFn := none
+	err := p.owning(ctx, func() error {
+		h, err := p.hold(ctx, scope.Dir)
+		if err != nil {
+			return err
+		}
+		closeFn = func() error { return h.close(ctx) }
+		scope.Repo = h.repo
+		r, err = verb.Run(ctx, scope)
+		return settled{err}
+	}, func() (err error) {
+		r, err = p.forward(ctx, spec, verb, scope)
+		return err
+	})
+	return r, closeFn, err
+}
+
+// settled is the outcome of work that has been done, whatever class its error has.
+type settled struct{ error }
+
+// owning lets mine work as the owner of a database. When that is locked, theirs asks the owner. An owner that does not answer has
+// ended, or has not begun to answer: then both are tried again for a while. mine wraps in settled what is no failure to become the
+// owner.
+func (p *Program) owning(ctx context.Context, mine, theirs func() error) error {
+	patience, cancel := context.WithTimeout(ctx, ownerPatience)
+	defer cancel()
+	for pause := ownerPause; ; pause = min(2*pause, ownerPauseMax) {
+		err := mine()
+		if s, ok := err.(settled); ok {
+			return s.error
+		}
+		if !errs.Is(err, errs.Locked) {
+			return err
+		}
+		asked := theirs()
+		if !errors.Is(asked, owner.ErrNoOwner) {
+			return asked
+		}
+		select {
+		case <-time.After(pause):
+		case <-patience.Done():
+			if ctx.Err() != nil {
+				return errs.With(errs.Canceled, ctx.Err())
+			}
+			return errs.New(errs.Locked, "the database is in use by another process, which does not answer: %w", err)
+		}
+	}
+}
+
+// forward lets the owner of the scope's database carry out a verb.
+func (p *Program) forward(ctx context.Context, spec op.Spec, verb op.Op, scope *op.Scope) (*op.Result, error) {
+	params, err := op.EncodeJSON(spec, verb)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := repo.Locate(scope.FS, scope.Dir)
+	if err != nil {
+		return nil, err
+	}
+	return owner.Do(ctx, dir, &owner.Request{
+		Op: spec.Name, Params: params, Author: scope.Author, Branch: scope.Branch, Dir: scope.Dir, Dolt: scope.Dolt,
+	}, scope.Progress)
+}

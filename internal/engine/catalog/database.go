@@ -1,0 +1,194 @@
+package catalog
+
+import (
+	"strings"
+	"time"
+
+	"github.com/dolthub/go-mysql-server/sql"
+
+	"github.com/stemmadb/stemma/internal/engine/registry"
+	"github.com/stemmadb/stemma/internal/engine/session"
+	"github.com/stemmadb/stemma/internal/engine/sqltable"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/table"
+)
+
+// Database is a database as a statement names it: a branch's working set in the session's transaction, or a commit.
+type Database struct {
+	p    *Provider
+	h    *session.Handle
+	name string
+}
+
+var (
+	_ sql.Database                = (*Database)(nil)
+	_ sql.ReadOnlyDatabase        = (*Database)(nil)
+	_ sql.AliasedDatabase         = (*Database)(nil)
+	_ sql.VersionedDatabase       = (*Database)(nil)
+	_ sql.CollatedDatabase        = (*Database)(nil)
+	_ sql.TableCreator            = (*Database)(nil)
+	_ sql.IndexedTableCreator     = (*Database)(nil)
+	_ sql.TableDropper            = (*Database)(nil)
+	_ sql.TableRenamer            = (*Database)(nil)
+	_ sql.TemporaryTableCreator   = (*Database)(nil)
+	_ sql.TemporaryTableDatabase  = (*Database)(nil)
+)
+
+// Name implements sql.Database.
+func (d *Database) Name() string { return d.name }
+
+// AliasedName implements sql.AliasedDatabase: the name without a revision, to which privileges are granted.
+func (d *Database) AliasedName() string { return d.h.Base() }
+
+// Handle is the database as system tables and functions see it.
+func (d *Database) Handle() registry.Handle { return d.h }
+
+// IsReadOnly implements sql.ReadOnlyDatabase.
+func (d *Database) IsReadOnly() bool { return !d.h.Writable() }
+
+// GetTableInsensitive implements sql.Database: temporary tables first, then those of the database, then system tables.
+func (d *Database) GetTableInsensitive(ctx *sql.Context, name string) (sql.Table, bool, error) {
+	if t, ok, err := d.temporary(ctx, name); ok || err != nil {
+		return t, ok, session.Error(err)
+	}
+	part, err := d.h.Part(ctx)
+	if err != nil {
+		return nil, false, session.Error(err)
+	}
+	if part == nil {
+		r, err := d.h.Reader(ctx)
+		if err != nil {
+			return nil, false, session.Error(err)
+		}
+		return d.in(ctx, r, d.h, name)
+	}
+	v, written, ok, err := part.Table(ctx, name)
+	if err != nil {
+		return nil, false, session.Error(err)
+	}
+	if !ok {
+		return d.system(ctx, d.h, name)
+	}
+	t, err := d.open(v, written, part, d.h.Writable())
+	return t, err == nil, err
+}
+
+func (d *Database) open(v *table.View, written string, part *session.Part, write bool) (sql.Table, error) {
+	def, err := d.p.defs.Get(v.Schema(), d.name, written)
+	if err != nil {
+		return nil, session.Error(err)
+	}
+	return sqltable.Open(d.p.defs, def, part, write), nil
+}
+
+// in is a table as a reader has it.
+func (d *Database) in(ctx *sql.Context, r registry.Reader, h *session.Handle, name string) (sql.Table, bool, error) {
+	v, written, ok, err := r.Table(ctx, name)
+	if err != nil {
+		return nil, false, session.Error(err)
+	}
+	if !ok {
+		return d.system(ctx, h, name)
+	}
+	def, err := d.p.defs.Get(v.Schema(), d.name, written)
+	if err != nil {
+		return nil, false, session.Error(err)
+	}
+	return sqltable.New(def, v), true, nil
+}
+
+// system is a table that is computed.
+func (d *Database) system(ctx *sql.Context, h *session.Handle, name string) (sql.Table, bool, error) {
+	ctor, ok := d.p.opt.Registries.SystemTables.Lookup(name)
+	if !ok {
+		return nil, false, nil
+	}
+	t, ok, err := ctor(ctx, h, name)
+	return t, ok, session.Error(err)
+}
+
+// GetTableNames implements sql.Database.
+func (d *Database) GetTableNames(ctx *sql.Context) ([]string, error) {
+	r, err := d.h.Reader(ctx)
+	if err != nil {
+		return nil, session.Error(err)
+	}
+	names, err := r.TableNames(ctx)
+	return names, session.Error(err)
+}
+
+// GetTableInsensitiveAsOf implements sql.VersionedDatabase.
+func (d *Database) GetTableInsensitiveAsOf(ctx *sql.Context, name string, asOf any) (sql.Table, bool, error) {
+	r, h, err := d.asOf(ctx, asOf)
+	if err != nil {
+		return nil, false, err
+	}
+	return d.in(ctx, r, h, name)
+}
+
+// GetTableNamesAsOf implements sql.VersionedDatabase.
+func (d *Database) GetTableNamesAsOf(ctx *sql.Context, asOf any) ([]string, error) {
+	r, _, err := d.asOf(ctx, asOf)
+	if err != nil {
+		return nil, err
+	}
+	names, err := r.TableNames(ctx)
+	return names, session.Error(err)
+}
+
+// asOf is the tables that AS OF means: a ref, a hash or a time.
+func (d *Database) asOf(ctx *sql.Context, asOf any) (registry.Reader, *session.Handle, error) {
+	switch x := asOf.(type) {
+	case string:
+		r, id, err := d.h.At(ctx, x)
+		if err != nil {
+			return nil, nil, session.Error(err)
+		}
+		return r, d.h.AsOf(id), nil
+	case time.Time:
+		r, id, err := d.h.AtTime(ctx, x)
+		if err != nil {
+			return nil, nil, session.Error(err)
+		}
+		return r, d.h.AsOf(id), nil
+	}
+	return nil, nil, sql.ErrAsOfNotSupported.New(d.name)
+}
+
+// GetCollation implements sql.CollatedDatabase.
+func (d *Database) GetCollation(*sql.Context) sql.CollationID {
+	if e := d.p.find(d.h.Base()); e != nil {
+		d.p.mu.RLock()
+		defer d.p.mu.RUnlock()
+		return e.collation
+	}
+	return sql.Collation_Default
+}
+
+// SetCollation implements sql.CollatedDatabase. It holds until the database is closed.
+func (d *Database) SetCollation(_ *sql.Context, collation sql.CollationID) error {
+	e := d.p.find(d.h.Base())
+	if e == nil {
+		return sql.ErrDatabaseNotFound.New(d.name)
+	}
+	d.p.mu.Lock()
+	defer d.p.mu.Unlock()
+	e.collation = collation
+	return nil
+}
+
+// writable is the transaction's part of the branch, if that may be written.
+func (d *Database) writable(ctx *sql.Context) (*session.Part, error) {
+	if !d.h.Writable() {
+		return nil, session.Error(errs.New(errs.ReadOnly, "database %s cannot be written", d.name))
+	}
+	p, err := d.h.Part(ctx)
+	return p, session.Error(err)
+}
+
+// reserved tells whether a name is that of a system table.
+func (d *Database) reserved(name string) bool {
+	l := strings.ToLower(name)
+	_, ok := d.p.opt.Registries.SystemTables.Lookup(name)
+	return ok || strings.HasPrefix(l, "dolt_") || strings.HasPrefix(l, "stemma_")
+}

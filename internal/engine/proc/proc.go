@@ -1,0 +1,141 @@
+package proc
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/dolthub/go-mysql-server/sql"
+
+	"github.com/stemmadb/stemma/internal/engine/registry"
+	"github.com/stemmadb/stemma/internal/engine/session"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/op"
+)
+
+// The prefixes of the procedures' names.
+const (
+	prefixDolt = "dolt_"
+	prefix     = "stemma_"
+)
+
+// Set is the procedures of a set of verbs.
+type Set struct {
+	version string
+	byName  map[string]op.Spec // by procedure
+	names   []string           // of the procedures, in the order of the verbs
+}
+
+// New makes procedures of those of the verbs that work on a database; version is the program's.
+func New(specs []op.Spec, version string) *Set {
+	s := &Set{version: version, byName: map[string]op.Spec{}}
+	for _, spec := range specs {
+		if spec.New == nil || spec.Needs != op.NeedDatabase {
+			continue
+		}
+		name := strings.NewReplacer(" ", "_", "-", "_").Replace(spec.Name)
+		for _, p := range []string{prefixDolt, prefix} {
+			s.byName[p+name] = spec
+			s.names = append(s.names, p+name)
+		}
+	}
+	return s
+}
+
+// Procedures are the set as the engine wants it.
+func (s *Set) Procedures() []sql.ExternalStoredProcedureDetails {
+	out := make([]sql.ExternalStoredProcedureDetails, 0, len(s.names))
+	for _, name := range s.names {
+		spec := s.byName[name]
+		out = append(out, sql.ExternalStoredProcedureDetails{
+			Name: name, Schema: schemaOf(name, spec.Name), ReadOnly: spec.ReadOnly, AdminOnly: filesOf(spec),
+			Function: func(ctx *sql.Context, args ...string) (sql.RowIter, error) {
+				return s.Rows(ctx, name, args)
+			},
+		})
+	}
+	return out
+}
+
+// filesOf tells whether the verb takes paths, which are those of the server: only an administrator may use it.
+func filesOf(spec op.Spec) bool {
+	for i := range spec.Params {
+		if c := spec.Params[i].Complete; c == "file" || c == "dir" {
+			return true
+		}
+	}
+	return false
+}
+
+// Names are the names of the procedures.
+func (s *Set) Names() []string { return slices.Clone(s.names) }
+
+// Rows is Call with an iterator.
+func (s *Set) Rows(ctx *sql.Context, name string, args []string) (sql.RowIter, error) {
+	rows, err := s.Call(ctx, name, args...)
+	if err != nil {
+		return nil, err
+	}
+	return sql.RowsToRowIter(rows...), nil
+}
+
+// Call runs a procedure on the current database of the session and returns its rows, which are at least one for the verbs whose
+// columns are known. The error of an unknown name is of class NotFound.
+func (s *Set) Call(ctx *sql.Context, name string, args ...string) ([]sql.Row, error) {
+	name = strings.ToLower(name)
+	spec, ok := s.byName[name]
+	if !ok {
+		return nil, errs.New(errs.NotFound, "call %s: there is no such procedure", name)
+	}
+	verb, err := op.BindArgs(spec, args)
+	if err != nil {
+		return nil, session.Error(err)
+	}
+	sess, err := registry.SessionOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	db, err := sess.Database(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	if !spec.ReadOnly && (db.Branch() == "" || db.Repo().ReadOnly()) {
+		return nil, session.Error(errs.New(errs.ReadOnly, "call %s: database %s cannot be written", name, db.Name()))
+	}
+	var rows []sql.Row
+	err = sess.Outside(ctx, func(ctx *sql.Context) error {
+		r, err := verb.Run(ctx, s.scope(ctx, sess, db, strings.HasPrefix(name, prefixDolt)))
+		if err != nil {
+			return err
+		}
+		if r == nil {
+			r = &op.Result{}
+		}
+		if err := r.Collect(); err != nil {
+			return err
+		}
+		rows = rowsOf(spec.Name, r)
+		for _, h := range r.Hints {
+			ctx.Warn(hintCode, "%s", h)
+		}
+		return nil
+	})
+	return rows, session.Error(err)
+}
+
+// hintCode is MySQL's number of a note without a number of its own.
+const hintCode = 1105
+
+// scope is what a verb runs in: the session's database, branch and author.
+func (s *Set) scope(ctx *sql.Context, sess registry.Session, db registry.Handle, dolt bool) *op.Scope {
+	r := db.Repo()
+	author := sess.Author()
+	sc := &op.Scope{
+		Dir: filepath.Dir(r.Dir()), FS: r.FS(), Repo: r, Branch: db.Branch(), Clock: r.Clock(), Dolt: dolt, Version: s.version,
+		Author:   op.Author{Name: author.Name, Email: author.Email},
+		Settings: op.Settings{Local: filepath.Join(r.Dir(), "config")},
+	}
+	sc.Switch = func(_ context.Context, branch string) error { return sess.SwitchBranch(ctx, db.Base(), branch) }
+	return sc
+}

@@ -1,0 +1,282 @@
+// Package session is a client's session with the SQL engine: its transaction over the branches that it uses, what the bare name of
+// a database means in it, its temporary tables, its version-control variables and its prepared statements.
+//
+// A transaction begins with a statement and costs nothing until a table is used: then the branch is pinned as it is at that moment
+// (a Part). Marks of a statement and savepoints are moments of all parts together.
+package session
+
+import (
+	"context"
+	"strings"
+	"sync"
+
+	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/plan"
+	"github.com/dolthub/vitess/go/vt/sqlparser"
+
+	"github.com/stemmadb/stemma/internal/engine/registry"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/repo"
+)
+
+// Databases finds the databases that a session can use.
+type Databases interface {
+	// Lookup is the open database of that name, matched without case; '_' matches '-' where no database has the name itself.
+	// Its canonical name is that of its directory.
+	Lookup(name string) (r *repo.Repo, canonical string, ok bool)
+	// DefaultBranch is the branch that new sessions work on.
+	DefaultBranch(canonical string) string
+}
+
+// Options are what a session needs to know.
+type Options struct {
+	Databases Databases
+	// Author makes the commits of the session; when its name is empty it is made of the client's user and host.
+	Author history.Signature
+}
+
+// Session is a client's session. Like all sessions of the engine it serves one statement at a time.
+type Session struct {
+	*sql.BaseSession
+	opt      Options
+	heads    map[string]head // by canonical lower-case name: what the bare name of a database means
+	tempMu   sync.Mutex
+	temp     map[string]*repo.Repo // of temporary tables, by canonical lower-case name
+	prepared *statements
+	cached   *statements
+}
+
+// head is what the bare name of a database means in a session: a branch, or a commit when that is set.
+type head struct {
+	branch string
+	commit history.CommitID
+}
+
+var (
+	_ registry.Session          = (*Session)(nil)
+	_ sql.TransactionSession    = (*Session)(nil)
+	_ sql.LifecycleAwareSession = (*Session)(nil)
+)
+
+// New makes a session of the engine's own part of one.
+func New(base *sql.BaseSession, opt Options) *Session {
+	return &Session{
+		BaseSession: base, opt: opt, heads: map[string]head{}, temp: map[string]*repo.Repo{},
+		prepared: newStatements(), cached: newStatements(),
+	}
+}
+
+// Of is the session of a statement; an error of class Internal when it is not one of this package.
+func Of(ctx *sql.Context) (*Session, error) {
+	s, ok := ctx.Session.(*Session)
+	if !ok {
+		return nil, errs.New(errs.Internal, "the session is a %T, not one of this database", ctx.Session)
+	}
+	return s, nil
+}
+
+// SplitName cuts the revision off a database name: what is behind the first '/' or '@'.
+func SplitName(name string) (base, revision string) {
+	if i := strings.IndexAny(name, "/@"); i >= 0 {
+		return name[:i], name[i+1:]
+	}
+	return name, ""
+}
+
+// Database is a database by name, with or without a revision; "" is the current one.
+func (s *Session) Database(ctx *sql.Context, name string) (registry.Handle, error) {
+	return s.Handle(ctx, name)
+}
+
+// Handle is Database with its concrete type.
+func (s *Session) Handle(ctx *sql.Context, name string) (*Handle, error) {
+	if name == "" {
+		if name = s.GetCurrentDatabase(); name == "" {
+			return nil, sql.ErrNoDatabaseSelected.New()
+		}
+	}
+	base, rev := SplitName(name)
+	r, canonical, ok := s.opt.Databases.Lookup(base)
+	if !ok {
+		return nil, sql.ErrDatabaseNotFound.New(name)
+	}
+	h := &Handle{s: s, name: name, base: canonical, repo: r}
+	if rev == "" {
+		now := s.head(r, canonical)
+		h.branch, h.commit = now.branch, now.commit
+		if !h.commit.IsZero() {
+			h.branch = ""
+		}
+		return h, nil
+	}
+	if _, ok := r.BranchHead(rev); ok {
+		h.branch = rev
+		return h, nil
+	}
+	id, err := r.Resolve(ctx, rev, s.head(r, canonical).branch)
+	if err != nil {
+		if errs.Is(err, errs.NotFound) {
+			return nil, sql.ErrDatabaseNotFound.New(name)
+		}
+		return nil, Error(err)
+	}
+	h.commit = id
+	return h, nil
+}
+
+// head is what the bare name of a database means now.
+func (s *Session) head(r *repo.Repo, canonical string) head {
+	l := strings.ToLower(canonical)
+	now, ok := s.heads[l]
+	if ok {
+		if _, exists := r.BranchHead(now.branch); exists || !now.commit.IsZero() {
+			return now
+		}
+	}
+	if _, v, ok := sql.SystemVariables.GetGlobal(canonical + suffixDefaultBranch); ok {
+		if b, ok := v.(string); ok && b != "" {
+			if b = strings.TrimPrefix(b, "refs/heads/"); branchExists(r, b) {
+				return s.setHead(l, b)
+			}
+		}
+	}
+	if b := s.opt.Databases.DefaultBranch(canonical); branchExists(r, b) {
+		return s.setHead(l, b)
+	}
+	return s.setHead(l, r.CheckedOut())
+}
+
+func (s *Session) setHead(l, branch string) head {
+	s.heads[l] = head{branch: branch}
+	return s.heads[l]
+}
+
+func branchExists(r *repo.Repo, name string) bool {
+	_, ok := r.BranchHead(name)
+	return ok
+}
+
+// ActiveBranch implements registry.Session.
+func (s *Session) ActiveBranch(ctx *sql.Context, base string) (string, error) {
+	h, err := s.Handle(ctx, base)
+	if err != nil {
+		return "", err
+	}
+	return h.Branch(), nil
+}
+
+// SwitchBranch implements registry.Session. When the current database names a revision of base, it becomes base.
+func (s *Session) SwitchBranch(ctx *sql.Context, base, branch string) error {
+	r, canonical, ok := s.opt.Databases.Lookup(base)
+	if !ok {
+		return sql.ErrDatabaseNotFound.New(base)
+	}
+	if !branchExists(r, branch) {
+		_, err := r.Begin(ctx, branch) // for its error, which names what is near
+		return Error(err)
+	}
+	return s.Outside(ctx, func(*sql.Context) error {
+		s.setHead(strings.ToLower(canonical), branch)
+		cur, rev := SplitName(s.GetCurrentDatabase())
+		if _, c, ok := s.opt.Databases.Lookup(cur); ok && rev != "" && c == canonical {
+			s.SetCurrentDatabase(canonical)
+		}
+		return nil
+	})
+}
+
+// detach makes the bare name of a database mean a commit, which cannot be written.
+func (s *Session) detach(ctx *sql.Context, canonical string, id history.CommitID) error {
+	return s.Outside(ctx, func(*sql.Context) error {
+		l := strings.ToLower(canonical)
+		s.heads[l] = head{branch: s.heads[l].branch, commit: id}
+		return nil
+	})
+}
+
+// Author implements registry.Session.
+func (s *Session) Author() history.Signature {
+	a := s.opt.Author
+	if a.Name == "" {
+		c := s.Client()
+		a.Name, a.Email = c.User, c.User+"@"+c.Address
+	}
+	return a
+}
+
+// UseDatabase is told of USE. The name itself is set by the engine.
+func (s *Session) UseDatabase(ctx *sql.Context, db sql.Database) error {
+	return s.BaseSession.UseDatabase(ctx, db)
+}
+
+// ValidateSession is called at the start of every statement. It ends what a failed statement has left.
+func (s *Session) ValidateSession(ctx *sql.Context) error {
+	if ctx.IsInterpreted() {
+		return nil
+	}
+	return s.settle(ctx)
+}
+
+// settle takes away what a statement that failed has left: its transaction when it ran in one of its own, else its changes to
+// schemas, which end with a commit when they succeed.
+func (s *Session) settle(ctx *sql.Context) error {
+	tx, ok := s.GetTransaction().(*Tx)
+	if !ok {
+		return nil
+	}
+	tx.closeStatement()
+	if !s.GetIgnoreAutoCommit() {
+		auto, err := plan.IsSessionAutocommit(ctx)
+		if err != nil {
+			return err
+		}
+		if auto {
+			tx.end()
+			s.SetTransaction(nil)
+			return nil
+		}
+	}
+	tx.undoDDL()
+	return nil
+}
+
+// CommandBegin implements sql.LifecycleAwareSession.
+func (s *Session) CommandBegin() error { return nil }
+
+// CommandEnd implements sql.LifecycleAwareSession.
+func (s *Session) CommandEnd() {}
+
+// SessionEnd ends the session's transaction and drops its temporary tables.
+func (s *Session) SessionEnd() {
+	if tx, ok := s.GetTransaction().(*Tx); ok {
+		tx.end()
+		s.SetTransaction(nil)
+	}
+	s.tempMu.Lock()
+	defer s.tempMu.Unlock()
+	for _, r := range s.temp {
+		// The tables are in memory only: there is nothing that a failure could lose.
+		_ = r.Close(context.Background())
+	}
+	s.temp = map[string]*repo.Repo{}
+}
+
+// PrepareQuery keeps a prepared statement; the least recently used one is dropped when there are too many.
+func (s *Session) PrepareQuery(query string, stmt sqlparser.Statement) { s.prepared.put(query, stmt) }
+
+// UnprepareQuery drops a prepared statement.
+func (s *Session) UnprepareQuery(query string) { s.prepared.drop(query) }
+
+// GetPreparedQuery is a prepared statement.
+func (s *Session) GetPreparedQuery(query string) (sqlparser.Statement, bool) {
+	return s.prepared.get(query)
+}
+
+// CacheQuery keeps a parsed statement for a while.
+func (s *Session) CacheQuery(query string, stmt sqlparser.Statement) { s.cached.put(query, stmt) }
+
+// GetCachedQuery is a statement kept by CacheQuery.
+func (s *Session) GetCachedQuery(query string) (sqlparser.Statement, bool) {
+	return s.cached.get(query)
+}

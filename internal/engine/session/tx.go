@@ -1,0 +1,248 @@
+package session
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/dolthub/go-mysql-server/sql"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/repo"
+)
+
+// Tx is a session's transaction: one part for each branch that it has used.
+type Tx struct {
+	readOnly   bool
+	parts      []*Part
+	savepoints []savepoint
+	stmt       *mark // of the statement that edits rows, nil for none
+	ddl        *mark // from before the first change of a schema that is not committed
+	done       bool
+}
+
+var _ sql.Transaction = (*Tx)(nil)
+
+// String implements sql.Transaction.
+func (t *Tx) String() string { return "transaction" }
+
+// IsReadOnly implements sql.Transaction.
+func (t *Tx) IsReadOnly() bool { return t.readOnly }
+
+// savepoint is a named moment of the transaction.
+type savepoint struct {
+	name string // lower case
+	mark *mark
+}
+
+// mark is a moment of the parts of a transaction.
+type mark struct {
+	open  int // editors of the statement that are between begin and end
+	saved map[*Part]*repo.Savepoint
+}
+
+func (t *Tx) mark() *mark {
+	m := &mark{saved: make(map[*Part]*repo.Savepoint, len(t.parts))}
+	for _, p := range t.parts {
+		m.saved[p] = p.tx.Savepoint()
+	}
+	return m
+}
+
+// reset goes back to the mark. Parts that came later lose all their changes.
+func (t *Tx) reset(m *mark) {
+	for _, p := range t.parts {
+		sp := m.saved[p]
+		if sp == nil {
+			sp = p.first
+		}
+		if sp != nil {
+			p.tx.RollbackTo(sp)
+			p.gen++
+		}
+	}
+}
+
+// end gives up the transaction's changes.
+func (t *Tx) end() {
+	if t.done {
+		return
+	}
+	t.done = true
+	for _, p := range t.parts {
+		p.tx.Rollback()
+	}
+}
+
+// undoDDL takes back changes of schemas that their statement did not finish.
+func (t *Tx) undoDDL() {
+	if t.ddl == nil {
+		return
+	}
+	m := t.ddl
+	t.ddl = nil
+	t.reset(m)
+}
+
+// commit makes the changes of all parts last, one after the other.
+func (t *Tx) commit(ctx *sql.Context) error {
+	defer t.end()
+	for _, p := range t.parts {
+		if err := p.tx.Commit(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// StartTransaction implements sql.TransactionSession.
+func (s *Session) StartTransaction(_ *sql.Context, c sql.TransactionCharacteristic) (sql.Transaction, error) {
+	if old, ok := s.GetTransaction().(*Tx); ok {
+		old.end()
+	}
+	return &Tx{readOnly: c == sql.ReadOnly}, nil
+}
+
+// CommitTransaction implements sql.TransactionSession. When it fails the transaction is over as well: the engine would keep it.
+func (s *Session) CommitTransaction(ctx *sql.Context, t sql.Transaction) error {
+	tx, ok := t.(*Tx)
+	if !ok || tx.done {
+		return nil
+	}
+	if err := tx.commit(ctx); err != nil {
+		ctx.SetTransaction(nil)
+		ctx.SetIgnoreAutoCommit(false)
+		return Error(err)
+	}
+	return nil
+}
+
+// Rollback implements sql.TransactionSession.
+func (s *Session) Rollback(_ *sql.Context, t sql.Transaction) error {
+	if tx, ok := t.(*Tx); ok {
+		tx.end()
+	}
+	return nil
+}
+
+// CreateSavepoint implements sql.TransactionSession.
+func (s *Session) CreateSavepoint(_ *sql.Context, t sql.Transaction, name string) error {
+	tx, ok := t.(*Tx)
+	if !ok {
+		return nil
+	}
+	l := strings.ToLower(name)
+	if i := tx.savepoint(l); i >= 0 {
+		tx.savepoints = slices.Delete(tx.savepoints, i, i+1)
+	}
+	tx.savepoints = append(tx.savepoints, savepoint{name: l, mark: tx.mark()})
+	return nil
+}
+
+func (t *Tx) savepoint(name string) int {
+	return slices.IndexFunc(t.savepoints, func(p savepoint) bool { return p.name == name })
+}
+
+// RollbackToSavepoint implements sql.TransactionSession.
+func (s *Session) RollbackToSavepoint(_ *sql.Context, t sql.Transaction, name string) error {
+	tx, ok := t.(*Tx)
+	if !ok {
+		return nil
+	}
+	i := tx.savepoint(strings.ToLower(name))
+	if i < 0 {
+		return sql.ErrSavepointDoesNotExist.New(name)
+	}
+	tx.reset(tx.savepoints[i].mark)
+	tx.savepoints = tx.savepoints[:i+1]
+	return nil
+}
+
+// ReleaseSavepoint implements sql.TransactionSession.
+func (s *Session) ReleaseSavepoint(_ *sql.Context, t sql.Transaction, name string) error {
+	tx, ok := t.(*Tx)
+	if !ok {
+		return nil
+	}
+	i := tx.savepoint(strings.ToLower(name))
+	if i < 0 {
+		return sql.ErrSavepointDoesNotExist.New(name)
+	}
+	tx.savepoints = tx.savepoints[:i]
+	return nil
+}
+
+// tx is the session's transaction, begun when there is none.
+func (s *Session) tx(ctx *sql.Context) *Tx {
+	if tx, ok := s.GetTransaction().(*Tx); ok && !tx.done {
+		return tx
+	}
+	tx := &Tx{}
+	ctx.SetTransaction(tx)
+	return tx
+}
+
+// Outside implements registry.Session.
+func (s *Session) Outside(ctx *sql.Context, fn func(ctx *sql.Context) error) error {
+	explicit := s.GetIgnoreAutoCommit()
+	if t := s.GetTransaction(); t != nil {
+		if err := s.CommitTransaction(ctx, t); err != nil {
+			return err
+		}
+		ctx.SetTransaction(nil)
+	}
+	err := fn(ctx)
+	if old, ok := s.GetTransaction().(*Tx); ok {
+		old.end()
+	}
+	ctx.SetTransaction(&Tx{})
+	ctx.SetIgnoreAutoCommit(explicit)
+	return Error(err)
+}
+
+// part is the transaction's part of a branch.
+func (s *Session) part(ctx *sql.Context, r *repo.Repo, branch string) (*Part, error) {
+	tx := s.tx(ctx)
+	for _, p := range tx.parts {
+		if p.tx.Repo() == r && p.tx.Branch() == branch {
+			return p, nil
+		}
+	}
+	t, err := r.Begin(ctx, branch)
+	if err != nil {
+		return nil, err
+	}
+	p := &Part{owner: tx, tx: t}
+	tx.parts = append(tx.parts, p)
+	return p, nil
+}
+
+// Forget drops the transaction's parts of a database that is going away.
+func (s *Session) Forget(r *repo.Repo) {
+	tx, ok := s.GetTransaction().(*Tx)
+	if !ok {
+		return
+	}
+	gone := func(p *Part) bool { return p.tx.Repo() == r }
+	for _, p := range tx.parts {
+		if gone(p) {
+			p.tx.Rollback()
+		}
+	}
+	tx.parts = slices.DeleteFunc(tx.parts, gone)
+	forget := func(m *mark) {
+		if m != nil {
+			maps.DeleteFunc(m.saved, func(p *Part, _ *repo.Savepoint) bool { return gone(p) })
+		}
+	}
+	forget(tx.stmt)
+	forget(tx.ddl)
+	for _, p := range tx.savepoints {
+		forget(p.mark)
+	}
+}
+
+// errReadOnly says that a database cannot be written.
+func errReadOnly(name string) error {
+	return errs.New(errs.ReadOnly, "database %s cannot be written: it shows a commit; use a branch", name)
+}

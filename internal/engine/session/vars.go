@@ -1,0 +1,120 @@
+package session
+
+import (
+	"strings"
+
+	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/types"
+
+	"github.com/stemmadb/stemma/internal/errs"
+)
+
+// What the names of a database's variables end with; the beginning is the database's name.
+const (
+	suffixHead          = "_head"
+	suffixWorking       = "_working"
+	suffixStaged        = "_staged"
+	suffixHeadRef       = "_head_ref"
+	suffixDefaultBranch = "_default_branch"
+)
+
+// refPrefix begins the names of branches in the variables.
+const refPrefix = "refs/heads/"
+
+// RegisterVariables makes the variables of a database known to the engine, whose list of variables is one for the whole process:
+// @@<name>_head, @@<name>_working, @@<name>_staged (hashes of the commit, the working and the staged set), @@<name>_head_ref (the
+// session's branch, which setting it switches) and @@<name>_default_branch (of new sessions).
+func RegisterVariables(name string) {
+	names := []string{name}
+	if u := strings.ReplaceAll(name, "-", "_"); u != name {
+		names = append(names, u)
+	}
+	var vars []sql.SystemVariable
+	for _, n := range names {
+		if _, _, ok := sql.SystemVariables.GetGlobal(n + suffixHead); ok {
+			continue
+		}
+		for _, suffix := range []string{suffixHead, suffixHeadRef, suffixWorking, suffixStaged, suffixDefaultBranch} {
+			scope := sql.SystemVariableScope_Session
+			if suffix == suffixDefaultBranch {
+				scope = sql.SystemVariableScope_Both
+			}
+			vars = append(vars, &sql.MysqlSystemVariable{
+				Name: n + suffix, Scope: sql.GetMysqlScope(scope), Dynamic: true, Default: "",
+				Type: types.NewSystemStringType(n + suffix),
+			})
+		}
+	}
+	sql.SystemVariables.AddSystemVariables(vars)
+}
+
+// versionVariable takes the name of a variable apart; ok is false when it is not one of a database.
+func (s *Session) versionVariable(name string) (base, suffix string, ok bool) {
+	for _, x := range []string{suffixHeadRef, suffixHead, suffixWorking, suffixStaged} {
+		if len(name) > len(x) && strings.EqualFold(name[len(name)-len(x):], x) {
+			_, base, ok = s.opt.Databases.Lookup(name[:len(name)-len(x)])
+			return base, x, ok
+		}
+	}
+	return "", "", false
+}
+
+// GetSessionVariable computes the variables of databases.
+func (s *Session) GetSessionVariable(ctx *sql.Context, name string) (any, error) {
+	base, suffix, ok := s.versionVariable(name)
+	if !ok {
+		return s.BaseSession.GetSessionVariable(ctx, name)
+	}
+	h, err := s.Handle(ctx, base)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case suffix == suffixHeadRef:
+		if h.branch == "" {
+			return "", nil
+		}
+		return refPrefix + h.branch, nil
+	case suffix == suffixHead || h.branch == "":
+		id, err := h.Head(ctx)
+		if err != nil {
+			return nil, Error(err)
+		}
+		return id.String(), nil
+	}
+	w, err := h.repo.Fold(ctx, h.branch)
+	if err != nil {
+		return nil, Error(err)
+	}
+	if suffix == suffixStaged {
+		return w.Staged.Hash().String(), nil
+	}
+	return w.Working.Hash().String(), nil
+}
+
+// SetSessionVariable switches branches when the variable of a database's head is set.
+func (s *Session) SetSessionVariable(ctx *sql.Context, name string, value any) error {
+	base, suffix, ok := s.versionVariable(name)
+	if !ok {
+		return s.BaseSession.SetSessionVariable(ctx, name, value)
+	}
+	text, isText := value.(string)
+	if !isText {
+		return errs.New(errs.Invalid, "set @@%s: the value must be a string", name)
+	}
+	switch suffix {
+	case suffixHeadRef:
+		return s.SwitchBranch(ctx, base, strings.TrimPrefix(text, refPrefix))
+	case suffixHead:
+		h, err := s.Handle(ctx, base)
+		if err != nil {
+			return err
+		}
+		id, err := h.Resolve(ctx, text)
+		if err != nil {
+			return Error(err)
+		}
+		return s.detach(ctx, base, id)
+	}
+	return sql.ErrSystemVariableReadOnly.New(name)
+}

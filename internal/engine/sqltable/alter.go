@@ -1,0 +1,333 @@
+package sqltable
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/dolthub/go-mysql-server/sql"
+
+	"github.com/stemmadb/stemma/internal/engine/types"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/schema"
+	"github.com/stemmadb/stemma/internal/table"
+	"github.com/stemmadb/stemma/internal/value"
+)
+
+// alter replaces the table by what fn makes of it, whose edits are all in its trees, and brings t up to date.
+func (t *Writable) alter(ctx *sql.Context, fn func(tx *repo.Tx, cur *table.Table) (*table.Table, error)) error {
+	name := t.def.Name
+	var next *table.Table
+	err := t.part.Alter(func(tx *repo.Tx) error {
+		cur, err := tx.FoldTable(ctx, name)
+		if err != nil {
+			return err
+		}
+		if next, err = fn(tx, cur); err != nil {
+			return err
+		}
+		return tx.PutTable(ctx, name, next)
+	})
+	if err != nil {
+		return err
+	}
+	return t.refresh(next.Schema)
+}
+
+// refresh makes t show a new schema.
+func (t *Writable) refresh(s *schema.Compiled) error {
+	d, err := t.defs.Get(s, t.def.DB, t.def.Name)
+	if err != nil {
+		return err
+	}
+	fresh := newIn(d, t.part)
+	t.Table = &fresh
+	return nil
+}
+
+// describe changes the schema only: the trees stay as they are.
+func (t *Writable) describe(ctx *sql.Context, change func(s *schema.Schema) error) error {
+	return t.alter(ctx, func(_ *repo.Tx, cur *table.Table) (*table.Table, error) {
+		c, err := changed(cur.Schema, change)
+		if err != nil {
+			return nil, err
+		}
+		return &table.Table{Schema: c, Rows: cur.Rows, Indexes: cur.Indexes}, nil
+	})
+}
+
+func changed(s *schema.Compiled, change func(s *schema.Schema) error) (*schema.Compiled, error) {
+	next := s.Schema.Clone()
+	if err := change(next); err != nil {
+		return nil, err
+	}
+	return schema.Compile(next)
+}
+
+// place moves the column at from to where order wants it; nil leaves it.
+func place(s *schema.Schema, from int, order *sql.ColumnOrder) error {
+	if order == nil {
+		return nil
+	}
+	c := s.Columns[from]
+	rest := slices.Delete(slices.Clone(s.Columns), from, from+1)
+	to := 0
+	if !order.First {
+		at := slices.IndexFunc(rest, func(x schema.Column) bool { return strings.EqualFold(x.Name, order.AfterColumn) })
+		if at < 0 {
+			return sql.ErrTableColumnNotFound.New("", order.AfterColumn)
+		}
+		to = at + 1
+	}
+	s.Columns = slices.Insert(rest, to, c)
+	return nil
+}
+
+// AddColumn implements sql.AlterableTable. Rows that are there read as the column's Absent.
+func (t *Writable) AddColumn(ctx *sql.Context, col *sql.Column, order *sql.ColumnOrder) error {
+	return t.describe(ctx, func(s *schema.Schema) error { return addColumn(ctx, s, col, order) })
+}
+
+func addColumn(ctx *sql.Context, s *schema.Schema, col *sql.Column, order *sql.ColumnOrder) error {
+	if s.ColumnIndex(col.Name) >= 0 {
+		return sql.ErrColumnExists.New(col.Name)
+	}
+	c, err := types.ColumnFromSQL(ctx, col)
+	if err != nil {
+		return err
+	}
+	c.ID = schema.AssignID(c.Name, c.Type, s.Columns, nil)
+	s.Columns = append(s.Columns, c)
+	return place(s, len(s.Columns)-1, order)
+}
+
+// DropColumn implements sql.AlterableTable. The column leaves the indexes, too; an index without columns goes.
+func (t *Writable) DropColumn(ctx *sql.Context, name string) error {
+	return t.alter(ctx, func(tx *repo.Tx, cur *table.Table) (*table.Table, error) {
+		c, err := changed(cur.Schema, func(s *schema.Schema) error {
+			at := s.ColumnIndex(name)
+			if at < 0 {
+				return sql.ErrTableColumnNotFound.New(t.def.Name, name)
+			}
+			s.Columns = slices.Delete(s.Columns, at, at+1)
+			dropGone(s)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		return rewrite(ctx, tx, cur, c)
+	})
+}
+
+// dropGone takes columns that are no more out of the primary key and the indexes.
+func dropGone(s *schema.Schema) {
+	gone := func(k schema.IndexColumn) bool { return s.ColumnByID(k.Column) < 0 }
+	s.PrimaryKey = slices.DeleteFunc(slices.Clone(s.PrimaryKey), gone)
+	var keep []schema.Index
+	for _, x := range s.Indexes {
+		if x.Columns = slices.DeleteFunc(slices.Clone(x.Columns), gone); len(x.Columns) > 0 {
+			keep = append(keep, x)
+		}
+	}
+	s.Indexes = keep
+}
+
+// ModifyColumn implements sql.AlterableTable, for changes that leave all cells as they are; see ShouldRewriteTable.
+func (t *Writable) ModifyColumn(ctx *sql.Context, name string, col *sql.Column, order *sql.ColumnOrder) error {
+	return t.describe(ctx, func(s *schema.Schema) error {
+		at := s.ColumnIndex(name)
+		if at < 0 {
+			return sql.ErrTableColumnNotFound.New(t.def.Name, name)
+		}
+		if other := s.ColumnIndex(col.Name); other >= 0 && other != at {
+			return sql.ErrColumnExists.New(col.Name)
+		}
+		c, err := types.ColumnFromSQL(ctx, col)
+		if err != nil {
+			return err
+		}
+		old := &s.Columns[at]
+		c.ID, c.Absent = old.ID, old.Absent
+		if s.InPrimaryKey(c.ID) {
+			c.Nullable = false
+		}
+		s.Columns[at] = c
+		return place(s, at, order)
+	})
+}
+
+// sameCells tells whether cells of one type are, as they are, cells of the other with the same place in a leaf.
+func sameCells(a, b value.Type) bool {
+	if a.Kind != b.Kind || a.Collation != b.Collation || a.Precision != b.Precision || a.Scale != b.Scale ||
+		a.Subtype != b.Subtype || a.SRID != b.SRID || a.HasSRID != b.HasSRID {
+		return false
+	}
+	switch a.Kind {
+	case value.KindChar, value.KindVarchar, value.KindText, value.KindVarbinary, value.KindBlob:
+		return a.Length <= b.Length
+	case value.KindEnum, value.KindSet:
+		return len(a.Values) <= len(b.Values) && slices.Equal(a.Values, b.Values[:len(a.Values)])
+	}
+	return a.Length == b.Length
+}
+
+// CreateIndex implements sql.IndexAlterableTable. The index is built here.
+func (t *Writable) CreateIndex(ctx *sql.Context, def sql.IndexDef) error {
+	return t.alter(ctx, func(tx *repo.Tx, cur *table.Table) (*table.Table, error) {
+		if def.Name == "" && len(def.Columns) > 0 {
+			var err error
+			if def.Name, err = sql.GenerateMySqlIndexName(ctx, def, t); err != nil {
+				return nil, err
+			}
+		}
+		if cur.Schema.IndexByName(def.Name) >= 0 || strings.EqualFold(def.Name, primaryID) {
+			return nil, sql.ErrDuplicateKey.New(def.Name)
+		}
+		c, err := changed(cur.Schema, func(s *schema.Schema) error {
+			x, err := types.IndexFromSQL(s, def)
+			s.Indexes = append(s.Indexes, x)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		n := len(c.Indexes) - 1
+		next := &table.Table{Schema: c, Rows: cur.Rows, Indexes: append(slices.Clone(cur.Indexes), cur.Rows)}
+		root, err := table.BuildIndex(ctx, tx.Store(), next, n, loadOptions(tx))
+		if err != nil {
+			return nil, duplicate(err, false)
+		}
+		next.Indexes[n] = root
+		return next, nil
+	})
+}
+
+// duplicate makes an error of class DuplicateKey the engine's.
+func duplicate(err error, primary bool) error {
+	if errs.Is(err, errs.DuplicateKey) {
+		return sql.NewUniqueKeyErr(err.Error(), primary, nil)
+	}
+	return err
+}
+
+func loadOptions(tx *repo.Tx) table.LoadOptions {
+	return table.LoadOptions{FS: tx.Repo().FS(), TempDir: tx.Repo().TempDir()}
+}
+
+// DropIndex implements sql.IndexAlterableTable.
+func (t *Writable) DropIndex(ctx *sql.Context, name string) error {
+	return t.alter(ctx, func(_ *repo.Tx, cur *table.Table) (*table.Table, error) {
+		n := cur.Schema.IndexByName(name)
+		if n < 0 {
+			return nil, sql.ErrIndexNotFound.New(name)
+		}
+		c, err := changed(cur.Schema, func(s *schema.Schema) error {
+			s.Indexes = slices.Delete(s.Indexes, n, n+1)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		return &table.Table{Schema: c, Rows: cur.Rows, Indexes: slices.Delete(slices.Clone(cur.Indexes), n, n+1)}, nil
+	})
+}
+
+// RenameIndex implements sql.IndexAlterableTable.
+func (t *Writable) RenameIndex(ctx *sql.Context, from, to string) error {
+	return t.describe(ctx, func(s *schema.Schema) error {
+		n := s.IndexByName(from)
+		if n < 0 {
+			return sql.ErrIndexNotFound.New(from)
+		}
+		if other := s.IndexByName(to); other >= 0 && other != n {
+			return sql.ErrDuplicateKey.New(to)
+		}
+		s.Indexes[n].Name = to
+		return nil
+	})
+}
+
+// ShouldBuildIndex implements sql.IndexBuildingTable: CreateIndex has built it.
+func (t *Writable) ShouldBuildIndex(*sql.Context, sql.IndexDef) (bool, error) { return false, nil }
+
+// BuildIndex implements sql.IndexBuildingTable. The rows that the engine gives are in the index already.
+func (t *Writable) BuildIndex(*sql.Context, sql.IndexDef) (sql.RowInserter, error) {
+	return ignoreRows{}, nil
+}
+
+// ModifyComment implements sql.CommentAlterableTable.
+func (t *Writable) ModifyComment(ctx *sql.Context, comment string) error {
+	return t.describe(ctx, func(s *schema.Schema) error { s.Comment = comment; return nil })
+}
+
+// ModifyDefaultCollation implements sql.CollationAlterableTable.
+func (t *Writable) ModifyDefaultCollation(ctx *sql.Context, id sql.CollationID) error {
+	c, err := types.CollationFromSQL(id)
+	if err != nil {
+		return err
+	}
+	return t.describe(ctx, func(s *schema.Schema) error { s.Collation = c; return nil })
+}
+
+// ModifyStoredCollation implements sql.CollationAlterableTable: all columns of text get the collation.
+func (t *Writable) ModifyStoredCollation(ctx *sql.Context, id sql.CollationID) error {
+	c, err := types.CollationFromSQL(id)
+	if err != nil {
+		return err
+	}
+	return t.alter(ctx, func(tx *repo.Tx, cur *table.Table) (*table.Table, error) {
+		next, err := changed(cur.Schema, func(s *schema.Schema) error {
+			s.Collation = c
+			for i := range s.Columns {
+				switch s.Columns[i].Type.Kind {
+				case value.KindChar, value.KindVarchar, value.KindText, value.KindEnum, value.KindSet:
+					s.Columns[i].Type.Collation = c
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		return rewrite(ctx, tx, cur, next)
+	})
+}
+
+// CreatePrimaryKey implements sql.PrimaryKeyAlterableTable.
+func (t *Writable) CreatePrimaryKey(ctx *sql.Context, columns []sql.IndexColumn) error {
+	return t.alter(ctx, func(tx *repo.Tx, cur *table.Table) (*table.Table, error) {
+		c, err := changed(cur.Schema, func(s *schema.Schema) error {
+			if !s.Keyless() {
+				return sql.ErrMultiplePrimaryKeysDefined.New()
+			}
+			var err error
+			s.PrimaryKey, err = types.IndexColumnsFromSQL(s, columns)
+			for _, k := range s.PrimaryKey {
+				s.Columns[s.ColumnByID(k.Column)].Nullable = false
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		return rewrite(ctx, tx, cur, c)
+	})
+}
+
+// DropPrimaryKey implements sql.PrimaryKeyAlterableTable.
+func (t *Writable) DropPrimaryKey(ctx *sql.Context) error {
+	return t.alter(ctx, func(tx *repo.Tx, cur *table.Table) (*table.Table, error) {
+		c, err := changed(cur.Schema, func(s *schema.Schema) error {
+			if s.Keyless() {
+				return sql.ErrCantDropFieldOrKey.New(primaryID)
+			}
+			s.PrimaryKey = nil
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		return rewrite(ctx, tx, cur, c)
+	})
+}

@@ -1,0 +1,109 @@
+// Package sqltable shows tables to the SQL engine: their rows, indexes and statistics, and the editing and altering of them.
+//
+// A Table is a view of a table with a projection; a Writable is one whose rows and schema can be changed through the session's
+// transaction. What depends on the schema only, a Def, is made once and shared.
+package sqltable
+
+import (
+	"sync"
+
+	"github.com/dolthub/go-mysql-server/sql"
+
+	"github.com/stemmadb/stemma/internal/engine/types"
+	"github.com/stemmadb/stemma/internal/schema"
+	"github.com/stemmadb/stemma/internal/table"
+)
+
+// Def is what the engine is told of a table's schema. It is immutable and shared by sessions.
+type Def struct {
+	Schema  *schema.Compiled
+	DB      string // as the statement names it
+	Name    string // as written when the table was made
+	codecs  []*types.Codec
+	sql     sql.PrimaryKeySchema
+	rows    *types.RowCodec
+	cells   []int // of a column: its cell in the rows' tuples, -1 for none
+	indexes []sql.Index
+	byTree  []*Index // of Schema.Indexes
+	primary *Index   // nil for keyless tables
+}
+
+// defLimit bounds the number of definitions kept.
+const defLimit = 4096
+
+// Defs keeps definitions. The zero Defs is empty and ready.
+type Defs struct {
+	mu sync.RWMutex
+	m  map[defKey]*Def
+}
+
+// defKey names a definition. A compiled schema is one pointer while the layers below keep it.
+type defKey struct {
+	schema   *schema.Compiled
+	db, name string
+}
+
+// Get is the definition of a table of that schema in the database db.
+func (c *Defs) Get(s *schema.Compiled, db, name string) (*Def, error) {
+	k := defKey{s, db, name}
+	c.mu.RLock()
+	d := c.m[k]
+	c.mu.RUnlock()
+	if d != nil {
+		return d, nil
+	}
+	d, err := newDef(s, db, name)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.m == nil || len(c.m) >= defLimit {
+		c.m = map[defKey]*Def{}
+	}
+	c.m[k] = d
+	return d, nil
+}
+
+func newDef(s *schema.Compiled, db, name string) (*Def, error) {
+	codecs, err := types.Codecs(s.Schema)
+	if err != nil {
+		return nil, err
+	}
+	d := &Def{Schema: s, DB: db, Name: name, codecs: codecs, sql: types.SchemaToSQL(s.Schema, codecs, db, name)}
+	if d.rows, err = types.TableRows(s, codecs); err != nil {
+		return nil, err
+	}
+	first := 0
+	if s.Keyless() { // the ordinal
+		first = 1
+	}
+	d.cells = make([]int, len(codecs))
+	for i := range d.cells {
+		d.cells[i] = first + i
+		if d.sql.Schema[i].Virtual {
+			d.cells[i] = -1
+		}
+	}
+	if !s.Keyless() {
+		if d.primary, err = d.newIndex(table.RowsTree); err != nil {
+			return nil, err
+		}
+		d.indexes = append(d.indexes, d.primary)
+	}
+	for n := range s.Indexes {
+		x, err := d.newIndex(table.Rows(n))
+		if err != nil {
+			return nil, err
+		}
+		d.byTree = append(d.byTree, x)
+		d.indexes = append(d.indexes, x)
+	}
+	return d, nil
+}
+
+// SQLSchema is the schema as the engine has it. It must not be changed.
+func (d *Def) SQLSchema() sql.PrimaryKeySchema { return d.sql }
+
+// Codecs convert the cells of the columns.
+func (d *Def) Codecs() []*types.Codec { return d.codecs }

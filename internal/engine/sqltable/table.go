@@ -1,0 +1,166 @@
+package sqltable
+
+import (
+	"strings"
+
+	"github.com/dolthub/go-mysql-server/sql"
+
+	"github.com/stemmadb/stemma/internal/engine/session"
+	"github.com/stemmadb/stemma/internal/engine/types"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/table"
+)
+
+// Table is a table as a statement reads it.
+type Table struct {
+	def  *Def
+	part *session.Part // of the session's transaction; nil when view says all
+	view *table.View   // when part is nil
+
+	cols   []int      // projected columns; nil is all
+	names  []string   // of cols
+	schema sql.Schema // of cols
+}
+
+var (
+	_ sql.Table                 = (*Table)(nil)
+	_ sql.ProjectedTable        = (*Table)(nil)
+	_ sql.PrimaryKeyTable       = (*Table)(nil)
+	_ sql.CommentedTable        = (*Table)(nil)
+	_ sql.StatisticsTable       = (*Table)(nil)
+	_ sql.PartitionCounter      = (*Table)(nil)
+	_ sql.TemporaryTable        = (*Table)(nil)
+	_ sql.Databaseable          = (*Table)(nil)
+	_ sql.IndexAddressableTable = (*Table)(nil)
+	_ sql.IndexedTable          = (*Table)(nil)
+)
+
+// New is a table that shows a view.
+func New(d *Def, v *table.View) *Table {
+	return &Table{def: d, view: v, schema: d.sql.Schema}
+}
+
+// newIn is a table of a session's transaction.
+func newIn(d *Def, p *session.Part) Table {
+	return Table{def: d, part: p, schema: d.sql.Schema}
+}
+
+// Def is the table's definition.
+func (t *Table) Def() *Def { return t.def }
+
+// View is the table as the statement sees it, standing still.
+func (t *Table) View(ctx *sql.Context) (*table.View, error) {
+	if t.part == nil {
+		return t.view, nil
+	}
+	v, err := t.part.Pinned(ctx, t.def.Name)
+	if err != nil {
+		return nil, session.Error(err)
+	}
+	if v == nil {
+		return nil, sql.ErrTableNotFound.New(t.def.Name)
+	}
+	if v.Table.Schema.Hash != t.def.Schema.Hash {
+		return nil, errs.New(errs.Internal, "read table %s: its schema changed within the statement", t.def.Name)
+	}
+	return v, nil
+}
+
+// Name implements sql.Table.
+func (t *Table) Name() string { return t.def.Name }
+
+// String implements sql.Table.
+func (t *Table) String() string { return t.def.Name }
+
+// Database implements sql.Databaseable.
+func (t *Table) Database() string { return t.def.DB }
+
+// Schema implements sql.Table: the projected columns.
+func (t *Table) Schema(*sql.Context) sql.Schema { return t.schema }
+
+// Collation implements sql.Table.
+func (t *Table) Collation() sql.CollationID {
+	id, err := types.CollationToSQL(t.def.Schema.Collation)
+	if err != nil {
+		return sql.Collation_Default
+	}
+	return id
+}
+
+// Comment implements sql.CommentedTable.
+func (t *Table) Comment() string { return t.def.Schema.Comment }
+
+// PrimaryKeySchema implements sql.PrimaryKeyTable: all columns.
+func (t *Table) PrimaryKeySchema(*sql.Context) sql.PrimaryKeySchema { return t.def.sql }
+
+// IsTemporary implements sql.TemporaryTable.
+func (t *Table) IsTemporary() bool { return t.part != nil && t.part.Temporary() }
+
+// PartitionCount implements sql.PartitionCounter.
+func (t *Table) PartitionCount(*sql.Context) (int64, error) { return 1, nil }
+
+// RowCount implements sql.StatisticsTable. It is exact.
+func (t *Table) RowCount(ctx *sql.Context) (uint64, bool, error) {
+	v, err := t.View(ctx)
+	if err != nil {
+		return 0, false, err
+	}
+	return v.Count(), true, nil
+}
+
+// bytesPerRow is a guess at a row's size that only the planner uses.
+const bytesPerRow = 64
+
+// DataLength implements sql.StatisticsTable.
+func (t *Table) DataLength(ctx *sql.Context) (uint64, error) {
+	n, _, err := t.RowCount(ctx)
+	return n * bytesPerRow, err
+}
+
+// WithProjections implements sql.ProjectedTable.
+func (t *Table) WithProjections(_ *sql.Context, names []string) (sql.Table, error) {
+	return t.project(names)
+}
+
+func (t *Table) project(names []string) (*Table, error) {
+	c := *t
+	c.cols, c.names, c.schema = make([]int, len(names)), names, make(sql.Schema, len(names))
+	for i, n := range names {
+		at := t.def.Schema.ColumnIndex(n)
+		if at < 0 {
+			return nil, sql.ErrTableColumnNotFound.New(t.def.Name, n)
+		}
+		c.cols[i], c.schema[i] = at, t.def.sql.Schema[at]
+	}
+	return &c, nil
+}
+
+// Projections implements sql.ProjectedTable.
+func (t *Table) Projections() []string { return t.names }
+
+// IndexedAccess implements sql.IndexAddressable.
+func (t *Table) IndexedAccess(*sql.Context, sql.IndexLookup) sql.IndexedTable { return t }
+
+// GetIndexes implements sql.IndexAddressable.
+func (t *Table) GetIndexes(*sql.Context) ([]sql.Index, error) { return t.def.indexes, nil }
+
+// PreciseMatch implements sql.IndexAddressable: a lookup gives the rows of its ranges and no others.
+func (t *Table) PreciseMatch() bool { return true }
+
+// PeekNextAutoIncrementValue implements sql.AutoIncrementGetter.
+func (t *Table) PeekNextAutoIncrementValue(ctx *sql.Context) (uint64, error) {
+	if t.part == nil || t.def.Schema.AutoColumn() < 0 {
+		return 1, nil
+	}
+	n, err := t.part.Tx().PeekAuto(ctx, t.def.Name)
+	return n, session.Error(err)
+}
+
+// column is the position of a column, matched without case.
+func (t *Table) column(name string) (int, error) {
+	i := t.def.Schema.ColumnIndex(name)
+	if i < 0 {
+		return 0, sql.ErrTableColumnNotFound.New(t.def.Name, strings.ToLower(name))
+	}
+	return i, nil
+}

@@ -1,0 +1,160 @@
+package sqltable
+
+import (
+	"math"
+
+	"github.com/cockroachdb/apd/v3"
+	"github.com/dolthub/go-mysql-server/sql"
+
+	"github.com/stemmadb/stemma/internal/engine/session"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/table"
+)
+
+// Writable is a table of a branch that a session can write. The methods that change the schema bring it up to date, since the
+// engine goes on with the same object.
+type Writable struct {
+	*Table
+	defs *Defs
+}
+
+var (
+	_ sql.InsertableTable          = (*Writable)(nil)
+	_ sql.UpdatableTable           = (*Writable)(nil)
+	_ sql.DeletableTable           = (*Writable)(nil)
+	_ sql.ReplaceableTable         = (*Writable)(nil)
+	_ sql.TruncateableTable        = (*Writable)(nil)
+	_ sql.AutoIncrementTable       = (*Writable)(nil)
+	_ sql.RewritableTable          = (*Writable)(nil)
+	_ sql.PrimaryKeyAlterableTable = (*Writable)(nil)
+	_ sql.IndexBuildingTable       = (*Writable)(nil)
+	_ sql.CollationAlterableTable  = (*Writable)(nil)
+	_ sql.CommentAlterableTable    = (*Writable)(nil)
+	_ sql.ProjectedTable           = (*Writable)(nil)
+	_ sql.IndexAddressableTable    = (*Writable)(nil)
+	_ sql.IndexedTable             = (*Writable)(nil)
+	_ sql.IndexSearchableTable     = (*Writable)(nil)
+)
+
+// Open is a table of a session's transaction on a branch. When write is not set it can be read only.
+func Open(defs *Defs, d *Def, p *session.Part, write bool) sql.Table {
+	t := newIn(d, p)
+	if !write {
+		return &t
+	}
+	return &Writable{Table: &t, defs: defs}
+}
+
+// WithProjections implements sql.ProjectedTable.
+func (t *Writable) WithProjections(_ *sql.Context, names []string) (sql.Table, error) {
+	p, err := t.project(names)
+	if err != nil {
+		return nil, err
+	}
+	return &Writable{Table: p, defs: t.defs}, nil
+}
+
+// IndexedAccess implements sql.IndexAddressable.
+func (t *Writable) IndexedAccess(*sql.Context, sql.IndexLookup) sql.IndexedTable { return t }
+
+// Inserter implements sql.InsertableTable.
+func (t *Writable) Inserter(*sql.Context) sql.RowInserter { return newEditor(t) }
+
+// Updater implements sql.UpdatableTable.
+func (t *Writable) Updater(*sql.Context) sql.RowUpdater { return newEditor(t) }
+
+// Deleter implements sql.DeletableTable.
+func (t *Writable) Deleter(*sql.Context) sql.RowDeleter { return newEditor(t) }
+
+// Replacer implements sql.ReplaceableTable.
+func (t *Writable) Replacer(*sql.Context) sql.RowReplacer { return newEditor(t) }
+
+// Truncate implements sql.TruncateableTable.
+func (t *Writable) Truncate(ctx *sql.Context) (int, error) {
+	var n uint64
+	err := t.part.Change(func(tx *repo.Tx) error {
+		v, written, ok, err := tx.Table(ctx, t.def.Name)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return sql.ErrTableNotFound.New(t.def.Name)
+		}
+		n = v.Count()
+		return tx.PutTable(ctx, written, table.Empty(v.Table.Schema))
+	})
+	return int(n), err
+}
+
+// GetNextAutoIncrementValue implements sql.AutoIncrementTable.
+func (t *Writable) GetNextAutoIncrementValue(ctx *sql.Context, given any) (uint64, error) {
+	g, err := autoGiven(given)
+	if err != nil {
+		return 0, err
+	}
+	n, err := t.part.Tx().NextAuto(ctx, t.def.Name, g)
+	return n, session.Error(err)
+}
+
+// autoGiven is the value that a row brings for an AUTO_INCREMENT column; 0 when it leaves the choice or counts for nothing.
+func autoGiven(v any) (uint64, error) {
+	signed := func(n int64) (uint64, error) { return uint64(max(n, 0)), nil }
+	switch v := v.(type) {
+	case nil:
+		return 0, nil
+	case int:
+		return signed(int64(v))
+	case int8:
+		return signed(int64(v))
+	case int16:
+		return signed(int64(v))
+	case int32:
+		return signed(int64(v))
+	case int64:
+		return signed(v)
+	case uint:
+		return uint64(v), nil
+	case uint8:
+		return uint64(v), nil
+	case uint16:
+		return uint64(v), nil
+	case uint32:
+		return uint64(v), nil
+	case uint64:
+		return v, nil
+	case float32:
+		return autoGiven(float64(v))
+	case float64:
+		if !(v >= 1) {
+			return 0, nil
+		}
+		if v >= math.MaxUint64 {
+			return math.MaxUint64, nil
+		}
+		return uint64(v), nil
+	case *apd.Decimal:
+		f, err := v.Float64()
+		if err != nil {
+			return 0, err
+		}
+		return autoGiven(f)
+	}
+	return 0, errs.New(errs.Internal, "next AUTO_INCREMENT value: a row brings a %T", v)
+}
+
+// AutoIncrementSetter implements sql.AutoIncrementTable.
+func (t *Writable) AutoIncrementSetter(*sql.Context) sql.AutoIncrementSetter { return autoSetter{t} }
+
+type autoSetter struct{ t *Writable }
+
+// SetAutoIncrementValue implements sql.AutoIncrementSetter.
+func (s autoSetter) SetAutoIncrementValue(ctx *sql.Context, n uint64) error {
+	return session.Error(s.t.part.Tx().SetAuto(ctx, s.t.def.Name, n))
+}
+
+// AcquireAutoIncrementLock implements sql.AutoIncrementSetter. Values are given out one by one without a lock.
+func (autoSetter) AcquireAutoIncrementLock(*sql.Context) (func(), error) { return func() {}, nil }
+
+// Close implements sql.AutoIncrementSetter.
+func (autoSetter) Close(*sql.Context) error { return nil }

@@ -1,0 +1,204 @@
+package systab
+
+import (
+	"context"
+	"strings"
+
+	"github.com/dolthub/go-mysql-server/sql"
+
+	"github.com/stemmadb/stemma/internal/engine/registry"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/history"
+)
+
+// The beginnings of the names of per-table system tables.
+const (
+	prefixDiff       = "dolt_diff_"
+	prefixCommitDiff = "dolt_commit_diff_"
+	prefixHistory    = "dolt_history_"
+)
+
+// shapeOf is the columns under which the history of a table is shown: those it has now or, when it was dropped, in the head.
+func shapeOf(ctx *sql.Context, db registry.Handle, name string) (*shape, bool, error) {
+	for _, rev := range []string{working, "HEAD"} {
+		r, _, err := db.At(ctx, rev)
+		if err != nil {
+			return nil, false, err
+		}
+		v, _, ok, err := r.Table(ctx, name)
+		if err != nil {
+			return nil, false, err
+		}
+		if ok {
+			sh, err := newShape(v.Schema())
+			return sh, err == nil, err
+		}
+	}
+	return nil, false, nil
+}
+
+// diffTable is dolt_diff_<table>: how each commit changed the rows of a table against its first parent, along the first parents of
+// the head, the newest first, after how the working set differs from the head. Where both from_commit and to_commit are given it is
+// the difference of that pair, whatever lies between them.
+func diffTable(ctx *sql.Context, db registry.Handle, name string) (sql.Table, bool, error) {
+	of := name[len(prefixDiff):]
+	sh, ok, err := shapeOf(ctx, db, of)
+	if err != nil || !ok {
+		return nil, false, err
+	}
+	keys := append([]string{"to_commit from_commit", "to_commit", "from_commit"}, sh.keys("to_")...)
+	keys = append(keys, sh.keys("from_")...)
+	t := newTable(db, name, diffColumns(sh, sh), keys, nil)
+	t.rows = func(ctx *sql.Context, at Point) (sql.RowIter, error) {
+		to, hasTo := at.text("to_commit")
+		from, hasFrom := at.text("from_commit")
+		switch {
+		case hasTo && hasFrom:
+			return pairRows(ctx, db, of, sh, from, to, at)
+		case hasTo:
+			return intoRows(ctx, db, of, sh, to, at)
+		}
+		want := ""
+		if hasFrom {
+			m, err := momentAt(ctx, db, from)
+			if err != nil {
+				return noRows(), orNoRows(err)
+			}
+			want = m.name
+		}
+		steps, err := newSteps(ctx, db)
+		if err != nil {
+			return nil, err
+		}
+		return chain(func(ctx *sql.Context) (sql.RowIter, error) {
+			for {
+				a, b, ok, err := steps.next(ctx)
+				if err != nil || !ok {
+					return nil, err
+				}
+				d := &rowDiff{from: a, to: b, shapes: [2]*shape{sh, sh}, fromName: a.label(), toName: b.label(), at: at}
+				if hasFrom {
+					if a == nil || a.name != want {
+						continue
+					}
+					d.fromName, steps.cur = from, nil
+				}
+				return d.rows(ctx, of)
+			}
+		}), nil
+	}
+	return t, true, nil
+}
+
+// commitDiffTable is dolt_commit_diff_<table>: how the rows of a table differ between the two commits that must be given.
+func commitDiffTable(ctx *sql.Context, db registry.Handle, name string) (sql.Table, bool, error) {
+	of := name[len(prefixCommitDiff):]
+	sh, ok, err := shapeOf(ctx, db, of)
+	if err != nil || !ok {
+		return nil, false, err
+	}
+	keys := append([]string{"to_commit from_commit"}, sh.keys("to_")...)
+	keys = append(keys, sh.keys("from_")...)
+	t := newTable(db, name, diffColumns(sh, sh), keys, nil)
+	t.rows = func(ctx *sql.Context, at Point) (sql.RowIter, error) {
+		to, hasTo := at.text("to_commit")
+		from, hasFrom := at.text("from_commit")
+		if !hasTo || !hasFrom {
+			return nil, errs.New(errs.Invalid, "read %s: the query must give one to_commit and one from_commit", name)
+		}
+		return pairRows(ctx, db, of, sh, from, to, at)
+	}
+	return &required{Table: t, columns: []string{"to_commit", "from_commit"}}, true, nil
+}
+
+// pairRows are the rows that differ between two revisions. The commit columns show the words that were asked for, so that rows match
+// the filter.
+func pairRows(ctx *sql.Context, db registry.Handle, of string, sh *shape, from, to string, at Point) (sql.RowIter, error) {
+	a, err := momentAt(ctx, db, from)
+	if err != nil {
+		return nil, err
+	}
+	b, err := momentAt(ctx, db, to)
+	if err != nil {
+		return nil, err
+	}
+	d := &rowDiff{from: a, to: b, shapes: [2]*shape{sh, sh}, fromName: from, toName: to, at: at}
+	return d.rows(ctx, of)
+}
+
+// intoRows are the rows that a revision changed against its first parent, the working set against the head.
+func intoRows(ctx *sql.Context, db registry.Handle, of string, sh *shape, to string, at Point) (sql.RowIter, error) {
+	b, err := momentAt(ctx, db, to)
+	if err != nil {
+		return noRows(), orNoRows(err)
+	}
+	var a *moment
+	if b.commit == nil {
+		a, err = momentAt(ctx, db, "HEAD")
+	} else {
+		a, err = parentOf(ctx, db, b)
+	}
+	if err != nil {
+		return nil, err
+	}
+	d := &rowDiff{from: a, to: b, shapes: [2]*shape{sh, sh}, fromName: a.label(), toName: to, at: at}
+	return d.rows(ctx, of)
+}
+
+// orNoRows is nil for the error that a revision names nothing: then no rows have it.
+func orNoRows(err error) error {
+	if errs.Is(err, errs.NotFound) || errs.Is(err, errs.Invalid) {
+		return nil
+	}
+	return err
+}
+
+// parentOf is the first parent of a commit; nil when it has none.
+func parentOf(ctx context.Context, db registry.Handle, m *moment) (*moment, error) {
+	if len(m.commit.Parents) == 0 {
+		return nil, nil
+	}
+	c, err := history.GetCommit(ctx, db.Repo().Store(), m.commit.Parents[0])
+	if err != nil {
+		return nil, err
+	}
+	return momentOf(db, c), nil
+}
+
+// steps goes back along first parents: from the working set to the head, then from commit to commit, to the nothing before the first.
+type steps struct {
+	db  registry.Handle
+	cur *moment
+}
+
+func newSteps(ctx *sql.Context, db registry.Handle) (*steps, error) {
+	start := "HEAD"
+	if db.Branch() != "" {
+		start = working
+	}
+	m, err := momentAt(ctx, db, start)
+	return &steps{db: db, cur: m}, err
+}
+
+// next is the next step; from is nil at the first commit.
+func (s *steps) next(ctx *sql.Context) (from, to *moment, ok bool, err error) {
+	if to = s.cur; to == nil {
+		return nil, nil, false, nil
+	}
+	if to.commit == nil {
+		from, err = momentAt(ctx, s.db, "HEAD")
+	} else {
+		from, err = parentOf(ctx, s.db, to)
+	}
+	s.cur = from
+	return from, to, err == nil, err
+}
+
+// dotted cuts a range of revisions, "a..b" or "a...b", in two; ok is false when it is none.
+func dotted(s string) (from, to string, three, ok bool) {
+	if a, b, ok := strings.Cut(s, "..."); ok {
+		return a, b, true, true
+	}
+	a, b, ok := strings.Cut(s, "..")
+	return a, b, false, ok
+}

@@ -1,0 +1,165 @@
+package systab
+
+import (
+	"context"
+
+	"github.com/dolthub/go-mysql-server/sql"
+
+	"github.com/stemmadb/stemma/internal/chunk"
+	"github.com/stemmadb/stemma/internal/diff"
+	"github.com/stemmadb/stemma/internal/engine/types"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/schema"
+	"github.com/stemmadb/stemma/internal/table"
+	"github.com/stemmadb/stemma/internal/value"
+)
+
+// shape is the columns under which rows of a table are shown, whatever its columns were when the rows were written.
+type shape struct {
+	schema *schema.Compiled
+	codecs []*types.Codec
+	cols   []int // positions in the schema of those that are shown
+	known  map[hash.Hash]*projector
+}
+
+// newShape shows rows with the columns of s.
+func newShape(s *schema.Compiled) (*shape, error) {
+	codecs, err := types.Codecs(s.Schema)
+	if err != nil {
+		return nil, err
+	}
+	sh := &shape{schema: s, codecs: codecs, known: map[hash.Hash]*projector{}}
+	for i := range s.Columns {
+		if !sql.IsHiddenSystemColumn(s.Columns[i].Name) {
+			sh.cols = append(sh.cols, i)
+		}
+	}
+	return sh, nil
+}
+
+// columns are the columns of the shape under names that begin with prefix: nullable, and without defaults and keys.
+func (sh *shape) columns(prefix string) []*sql.Column {
+	out := make([]*sql.Column, len(sh.cols))
+	for i, c := range sh.cols {
+		out[i] = &sql.Column{Name: prefix + sh.schema.Columns[c].Name, Type: sh.codecs[c].SQL, Nullable: true}
+	}
+	return out
+}
+
+// keys are the names of the key columns, with a prefix.
+func (sh *shape) keys(prefix string) []string {
+	var out []string
+	for _, k := range sh.schema.PrimaryKey {
+		out = append(out, prefix+sh.schema.Columns[sh.schema.ColumnByID(k.Column)].Name)
+	}
+	return out
+}
+
+// projector reads rows of one schema as rows of a shape.
+type projector struct{ slots []slot }
+
+// slot is a column of a shape: where the rows read have it, -1 for nowhere, and how it is read.
+type slot struct {
+	at    int
+	codec *types.Codec
+	as    sql.Type // what the value becomes; nil when it is one already
+}
+
+// projector makes the projector for rows of schema s. Columns are paired by id, then by equal name and type.
+func (sh *shape) projector(s *schema.Compiled) (*projector, error) {
+	if p := sh.known[s.Hash]; p != nil {
+		return p, nil
+	}
+	p := &projector{slots: make([]slot, len(sh.cols))}
+	pairs := diff.Align(s.Schema, sh.schema.Schema)
+	for i, c := range sh.cols {
+		to := &sh.schema.Columns[c]
+		sl := slot{at: pairs[c].From, codec: sh.codecs[c]}
+		if sl.at >= 0 {
+			from := &s.Columns[sl.at]
+			if from.Generated != "" && !from.Stored {
+				sl.at = -1 // virtual: no row holds it
+			} else if !from.Type.Equal(to.Type) {
+				var err error
+				if sl.codec, err = types.NewCodec(from.Type); err != nil {
+					return nil, err
+				}
+				sl.as = sh.codecs[c].SQL
+			}
+		}
+		p.slots[i] = sl
+	}
+	sh.known[s.Hash] = p
+	return p, nil
+}
+
+// fill reads a row, whose cells cell gives by column of its schema, into dst. A value that the shape's type cannot take is NULL, with
+// a warning.
+func (p *projector) fill(ctx *sql.Context, r chunk.Reader, cell func(ctx context.Context, col int) (value.Cell, error), dst []any) error {
+	for i := range p.slots {
+		s := &p.slots[i]
+		if s.at < 0 {
+			dst[i] = nil
+			continue
+		}
+		c, err := cell(ctx, s.at)
+		if err != nil {
+			return err
+		}
+		if c, err = table.Resolve(ctx, r, c); err != nil {
+			return err
+		}
+		v, err := s.codec.FromCell(c)
+		if err != nil {
+			return err
+		}
+		if s.as != nil && v != nil {
+			if v, err = sql.UnwrapAny(ctx, v); err != nil {
+				return err
+			}
+			if conv, in, err := s.as.Convert(ctx, v); err != nil || in != sql.InRange {
+				ctx.Warn(1292, "the value %v of an older column type cannot be shown as %s", v, s.as)
+				v = nil
+			} else {
+				v = conv
+			}
+		}
+		dst[i] = v
+	}
+	return nil
+}
+
+// bounds are the keys of the rows of s whose leading key columns have the values that a point gives under names with the prefix;
+// ok is false when it gives none, or one that a key cannot hold.
+func (sh *shape) bounds(ctx context.Context, s *schema.Compiled, prefix string, at Point) (lo, hi []byte, ok bool) {
+	pairs := diff.Align(s.Schema, sh.schema.Schema)
+	var key []byte
+	n := 0
+	for i, k := range s.PrimaryKey {
+		col := s.ColumnByID(k.Column)
+		var name string
+		for _, p := range pairs {
+			if p.From == col && p.To >= 0 {
+				name = sh.schema.Columns[p.To].Name
+			}
+		}
+		v, has := at[lower(prefix+name)]
+		if name == "" || !has {
+			break
+		}
+		c, err := types.NewCodec(s.Columns[col].Type)
+		if err != nil {
+			return nil, nil, false
+		}
+		cell, err := c.ToCell(ctx, v)
+		if err != nil || cell.IsNull() || cell.IsAddr() {
+			return nil, nil, false
+		}
+		key = value.AppendKeyPart(key, &s.Primary.Parts[i], cell)
+		n++
+	}
+	if n == 0 {
+		return nil, nil, false
+	}
+	return key, value.PrefixEnd(key), true
+}

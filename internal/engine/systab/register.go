@@ -1,0 +1,37 @@
+package systab
+
+import (
+	"github.com/dolthub/go-mysql-server/sql"
+
+	"github.com/stemmadb/stemma/internal/engine/registry"
+)
+
+// Tables are the system tables.
+func Tables() registry.SystemTables {
+	return registry.SystemTables{
+		Exact: map[string]registry.TableCtor{
+			"dolt_log":              logTable,
+			"dolt_commits":          commitsTable,
+			"dolt_commit_ancestors": ancestorsTable,
+			"dolt_branches":         branchesTable,
+			"dolt_tags":             tagsTable,
+			"dolt_status":           statusTable,
+			"dolt_diff":             changesTable,
+		},
+		Prefix: map[string]registry.TableCtor{
+			prefixDiff:       diffTable,
+			prefixCommitDiff: commitDiffTable,
+			prefixHistory:    historyTable,
+		},
+	}
+}
+
+// Functions are the table functions.
+func Functions() []sql.TableFunction {
+	return []sql.TableFunction{
+		newFunction("dolt_diff", diffFunction),
+		newFunction("dolt_diff_stat", statFunction),
+		newFunction("dolt_diff_summary", summaryFunction),
+		newFunction("dolt_log", logFunction),
+	}
+}

@@ -1,0 +1,136 @@
+package systab
+
+import (
+	"io"
+	"iter"
+
+	"github.com/dolthub/go-mysql-server/sql"
+
+	"github.com/stemmadb/stemma/internal/diff"
+	"github.com/stemmadb/stemma/internal/table"
+)
+
+// rowDiff is the row differences of one table between two moments, as rows of dolt_diff_<table>.
+type rowDiff struct {
+	from, to *moment // from is nil before the first commit
+	shapes   [2]*shape
+	// labels of the two commits as columns show them
+	fromName, toName any
+	at               Point
+}
+
+// diffColumns are the columns of a row difference between tables shown as the two shapes.
+func diffColumns(from, to *shape) []*sql.Column {
+	cols := to.columns("to_")
+	cols = append(cols, textNull("to_commit"), atNull("to_commit_date"))
+	cols = append(cols, from.columns("from_")...)
+	return append(cols, textNull("from_commit"), atNull("from_commit_date"), text("diff_type"))
+}
+
+// rows gives the differing rows of the table, as they are found.
+func (d *rowDiff) rows(ctx *sql.Context, name string) (sql.RowIter, error) {
+	a, err := d.from.table(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	b, err := d.to.table(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return d.between(ctx, a, b)
+}
+
+// between is rows of two tables that are known, either of which may be nil.
+func (d *rowDiff) between(ctx *sql.Context, a, b *table.Table) (sql.RowIter, error) {
+	if a == nil && b == nil {
+		return noRows(), nil
+	}
+	r := both{d.from, d.to}
+	p, err := diff.NewPair(r, a, b)
+	if err != nil || p.Same() {
+		return noRows(), err
+	}
+	var opt diff.Options
+	if p.Keyed() {
+		s := b
+		if s == nil {
+			s = a
+		}
+		if lo, hi, ok := d.shapes[1].bounds(ctx, s.Schema, "to_", d.at); ok {
+			opt.Lo, opt.Hi = lo, hi
+		} else if lo, hi, ok := d.shapes[0].bounds(ctx, s.Schema, "from_", d.at); ok {
+			opt.Lo, opt.Hi = lo, hi
+		}
+	}
+	var fromProj, toProj *projector
+	if a != nil {
+		if fromProj, err = d.shapes[0].projector(a.Schema); err != nil {
+			return nil, err
+		}
+	}
+	if b != nil {
+		if toProj, err = d.shapes[1].projector(b.Schema); err != nil {
+			return nil, err
+		}
+	}
+	next, stop := iter.Pull2(p.Rows(ctx, opt))
+	nf, nt := len(d.shapes[0].cols), len(d.shapes[1].cols)
+	return closingRows{
+		rowsFunc: func(ctx *sql.Context) (sql.Row, error) {
+			c, err, ok := next()
+			if err != nil {
+				return nil, err
+			}
+			if !ok {
+				return nil, io.EOF
+			}
+			row := make(sql.Row, nt+nf+5)
+			if c.To.Valid() {
+				if err := toProj.fill(ctx, r, c.To.Cell, row[:nt]); err != nil {
+					return nil, err
+				}
+			}
+			if c.From.Valid() {
+				if err := fromProj.fill(ctx, r, c.From.Cell, row[nt+2:nt+2+nf]); err != nil {
+					return nil, err
+				}
+			}
+			row[nt], row[nt+1] = d.toName, d.to.date()
+			tail := row[nt+2+nf:]
+			tail[0], tail[1], tail[2] = d.fromName, d.from.date(), c.Type.String()
+			return row, nil
+		},
+		close: func(*sql.Context) error { stop(); return nil },
+	}, nil
+}
+
+// chain gives the rows of iterators one after the other. next gives the following iterator; nil ends.
+func chain(next func(ctx *sql.Context) (sql.RowIter, error)) sql.RowIter {
+	var cur sql.RowIter
+	return closingRows{
+		rowsFunc: func(ctx *sql.Context) (sql.Row, error) {
+			for {
+				if cur == nil {
+					var err error
+					if cur, err = next(ctx); err != nil || cur == nil {
+						return nil, orEOF(err)
+					}
+				}
+				row, err := cur.Next(ctx)
+				if err != io.EOF {
+					return row, err
+				}
+				err = cur.Close(ctx)
+				if cur = nil; err != nil {
+					return nil, err
+				}
+			}
+		},
+		close: func(ctx *sql.Context) error {
+			if cur == nil {
+				return nil
+			}
+			return cur.Close(ctx)
+		},
+	}
+}

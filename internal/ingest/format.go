@@ -1,0 +1,135 @@
+package ingest
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/stemmadb/stemma/internal/value"
+)
+
+// Format says how a file is written.
+type Format struct {
+	Comma    byte // between fields; an ASCII character other than a quote, CR and LF
+	NoHeader bool // the first record is data
+}
+
+// ParseDelimiter reads the separator that a user gives: one ASCII character, or \t for a tab.
+func ParseDelimiter(s string) (byte, error) {
+	if s == `\t` || s == "tab" {
+		s = "\t"
+	}
+	if len(s) != 1 || s[0] >= utf8.RuneSelf || strings.ContainsAny(s, "\"\r\n\x00") {
+		return 0, invalid(`delimiter %q: want one ASCII character, not a quote and not a line end; \t is a tab`, s)
+	}
+	return s[0], nil
+}
+
+// Head is what a file's first record says.
+type Head struct {
+	Names  []string // of the fields, from the header
+	Fields int      // of the first record
+}
+
+// ReadHead reads the first record of a file. Without a header in the file, Names is nil.
+func ReadHead(src Source, f Format) (Head, error) {
+	fr := newFramer(src, f.Comma)
+	fr.size = 64 << 10
+	var b block
+	ok, err := fr.next(&b)
+	if err != nil {
+		return Head{}, err
+	}
+	if !ok {
+		return Head{}, invalid("read %s: the file is empty", src.Name)
+	}
+	var s Splitter
+	var rec Record
+	s.Reset(b.data, b.line, f.Comma)
+	if _, bad := s.Next(&rec); bad != nil {
+		bad.File = src.Name
+		return Head{}, bad
+	}
+	h := Head{Fields: len(rec.Fields)}
+	fail := func(err error) (Head, error) { return Head{}, &LineError{File: src.Name, Line: rec.Line, Err: err} }
+	if f.NoHeader {
+		return h, nil
+	}
+	if rec.Blank() {
+		return fail(invalid("the header is missing: the line is empty"))
+	}
+	seen := map[string]int{}
+	for i, raw := range rec.Fields {
+		if err := checkText(raw, false); err != nil {
+			return fail(fmt.Errorf("field %d of the header: %w", i+1, err))
+		}
+		if bytes.IndexByte(raw, '\r') >= 0 {
+			return fail(invalid("field %d of the header holds a carriage return: if the lines end with CR alone, convert them to LF first", i+1))
+		}
+		name := strings.TrimSpace(string(raw))
+		if name == "" {
+			return fail(invalid("field %d of the header is empty: name it, or give the names with --columns and --no-header", i+1))
+		}
+		if first, ok := seen[strings.ToLower(name)]; ok {
+			return fail(invalid("fields %d and %d of the header have the same name %s", first, i+1, name))
+		}
+		seen[strings.ToLower(name)] = i + 1
+		h.Names = append(h.Names, name)
+	}
+	return h, nil
+}
+
+// checkText tells why bytes are not the text of a field. A NUL byte is let through in quotes only: elsewhere it is the mark of a
+// damaged file or of another encoding.
+func checkText(b []byte, quoted bool) error {
+	if i := bytes.IndexByte(b, 0); i >= 0 && !quoted {
+		return invalid("a NUL byte at byte %d of the field: is the file damaged, or in UTF-16?", i+1)
+	}
+	for i, rest := 0, b; len(rest) > 0; {
+		r, n := utf8.DecodeRune(rest)
+		if r == utf8.RuneError && n == 1 {
+			return invalid("byte 0x%02x at byte %d of the field is not UTF-8; if the file is in Latin-1, convert it first: iconv -f LATIN1 -t UTF-8", rest[0], i+1)
+		}
+		i, rest = i+n, rest[n:]
+	}
+	return nil
+}
+
+// holdsBytes tells whether values of a type are bytes rather than text, so that they need not be UTF-8.
+func holdsBytes(t value.Type) bool {
+	switch t.Kind {
+	case value.KindBinary, value.KindVarbinary, value.KindBlob, value.KindBit, value.KindGeometry:
+		return true
+	}
+	return false
+}
+
+// holdsEmpty tells whether a quoted field without characters is a value of the type. Of the others it is NULL, since many programs quote
+// every field.
+func holdsEmpty(t value.Type) bool {
+	switch t.Kind {
+	case value.KindChar, value.KindVarchar, value.KindText, value.KindBinary, value.KindVarbinary, value.KindBlob, value.KindSet:
+		return true
+	case value.KindEnum:
+		for _, v := range t.Values {
+			if v == "" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// errFields is the error of a record with another number of fields than its file.
+func errFields(have, want int) error {
+	return invalid("%s, want %d", count(have, "field"), want)
+}
+
+// count is n with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

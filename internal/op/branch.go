@@ -1,0 +1,142 @@
+package op
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/history"
+)
+
+// Branch is the verb that lists, makes, renames, copies and deletes branches.
+type Branch struct {
+	Copy    bool     `flag:"copy,c" help:"copy a branch"`
+	Move    bool     `flag:"move,m" help:"rename a branch"`
+	Delete  bool     `flag:"delete,d" help:"delete branches that others contain"`
+	DeleteF bool     `flag:"D" help:"delete branches, whatever is lost"`
+	Force   bool     `flag:"force,f" help:"take a name that is in use"`
+	List    bool     `flag:"list" help:"list branches, of the given names if any"`
+	All     bool     `flag:"all,a" help:"list remote branches too"`
+	Verbose bool     `flag:"verbose,v" help:"list hashes and messages too"`
+	Current bool     `flag:"show-current" help:"print the checked-out branch"`
+	Args    []string `arg:"rest" value:"name" complete:"branch" help:"a new branch and where it begins; or branches to act on"`
+}
+
+func branchSpec() Spec {
+	return Define[Branch](Spec{
+		Name: "branch", Group: GroupGrow, Needs: NeedDatabase,
+		Short: "List, create, rename or delete branches",
+		Usage: []string{
+			"[--list] [-v] [-a]", "[-f] <name> [<start-point>]", "-m [-f] [<old>] <new>", "-c [-f] [<old>] <new>", "(-d | -D) <name>...", "--show-current",
+		},
+		Examples: []Example{{"branch", "list the branches"}, {"branch fix main~2", "make a branch at an older commit"}, {"branch -d fix", "delete it again"}},
+	})
+}
+
+// Run does it.
+func (c *Branch) Run(ctx context.Context, s *Scope) (*Result, error) {
+	modes := 0
+	for _, b := range []bool{c.Copy, c.Move, c.Delete || c.DeleteF, c.List, c.Current} {
+		if b {
+			modes++
+		}
+	}
+	if modes > 1 {
+		return nil, errs.New(errs.Invalid, "branch: give only one of -c, -m, -d, --list and --show-current")
+	}
+	switch {
+	case c.Current:
+		r := Say("%s", s.branch())
+		r.Columns, r.Rows = []Column{Text("name")}, [][]any{{s.branch()}}
+		return r, nil
+	case c.Delete || c.DeleteF:
+		if len(c.Args) == 0 {
+			return nil, errs.New(errs.Invalid, "branch: name the branches to delete")
+		}
+		for _, n := range c.Args {
+			if n == s.branch() {
+				return nil, errs.New(errs.Invalid, "attempted to delete checked out branch '%s'; check out another one first", n)
+			}
+			if err := s.Repo.DeleteBranch(ctx, n, c.DeleteF || c.Force); err != nil {
+				return nil, err
+			}
+		}
+		return statusResult(0), nil
+	case c.Copy, c.Move:
+		return c.copyOrMove(ctx, s)
+	case c.List || len(c.Args) == 0:
+		return c.list(ctx, s)
+	}
+	if len(c.Args) > 2 {
+		return nil, errs.New(errs.Invalid, "branch: give a name and at most one start point")
+	}
+	start := "HEAD"
+	if len(c.Args) == 2 {
+		start = c.Args[1]
+	}
+	at, err := s.Repo.Resolve(ctx, start, s.branch())
+	if err != nil {
+		return nil, err
+	}
+	if c.Force && c.Args[0] == s.branch() {
+		return nil, errs.New(errs.Invalid, "cannot force update the current branch '%s': use 'reset'", c.Args[0])
+	}
+	return statusResult(0), s.Repo.CreateBranch(ctx, c.Args[0], at, c.Force)
+}
+
+func (c *Branch) copyOrMove(ctx context.Context, s *Scope) (*Result, error) {
+	from, to := s.branch(), ""
+	switch len(c.Args) {
+	case 1:
+		to = c.Args[0]
+	case 2:
+		from, to = c.Args[0], c.Args[1]
+	default:
+		return nil, errs.New(errs.Invalid, "branch: give the new name, or the old and the new name")
+	}
+	if c.Copy {
+		return statusResult(0), s.Repo.CopyBranch(ctx, from, to, c.Force)
+	}
+	if err := s.Repo.RenameBranch(ctx, from, to, c.Force); err != nil {
+		return nil, err
+	}
+	if from == s.Branch && s.Switch != nil {
+		return statusResult(0), s.Switch(ctx, to)
+	}
+	return statusResult(0), nil
+}
+
+func (c *Branch) list(ctx context.Context, s *Scope) (*Result, error) {
+	r := &Result{Columns: []Column{Text("name"), Text("hash"), Text("latest_commit_message")}, Lines: []string{}}
+	width := 0
+	var show []string
+	heads := map[string]history.CommitID{}
+	for _, b := range s.Repo.Branches() {
+		if len(c.Args) > 0 && !slices.Contains(c.Args, b.Name) {
+			continue
+		}
+		show = append(show, b.Name)
+		heads[b.Name] = b.Head
+		width = max(width, len(b.Name))
+	}
+	for _, n := range show {
+		mark := "  "
+		if n == s.branch() {
+			mark = "* "
+		}
+		cm, err := history.GetCommit(ctx, s.Repo.Store(), heads[n])
+		if err != nil {
+			return nil, err
+		}
+		first, _, _ := strings.Cut(cm.Message, "\n")
+		r.Add(n, cm.ID.String(), first)
+		if c.Verbose {
+			r.Lines = append(r.Lines, fmt.Sprintf("%s%-*s\t%s\t%s", mark, width, n, cm.ID, first))
+		} else {
+			r.Lines = append(r.Lines, mark+n)
+		}
+	}
+	return r, nil
+}

@@ -1,0 +1,140 @@
+package op
+
+import (
+	"context"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/root"
+)
+
+// Checkout is the verb that changes to another branch, or sets tables back.
+type Checkout struct {
+	New   string   `flag:"b" value:"branch" help:"make the branch first"`
+	Reset string   `flag:"B" value:"branch" help:"make the branch first, or move it when it exists"`
+	Force bool     `flag:"force,f" hidden:"true" help:"accepted for compatibility"`
+	Args  []string `arg:"rest" value:"branch|table" complete:"branch" help:"a branch; a revision and tables; or tables"`
+	Dash  []string `arg:"dash" value:"table" complete:"table" help:"tables"`
+}
+
+func checkoutSpec() Spec {
+	return Define[Checkout](Spec{
+		Name: "checkout", Group: GroupGrow, Needs: NeedDatabase,
+		Short: "Switch branches or restore tables",
+		Long: `With a branch: later commands work on it. Uncommitted changes stay with the branch on which they were made; each branch has a
+working set of its own.
+
+With tables: their working state is set back to the staged one, or to that of the revision given before them.`,
+		Usage:    []string{"<branch>", "-b <new-branch> [<start-point>]", "[<revision>] [--] <table>..."},
+		Examples: []Example{{"checkout -b fix", "make a branch and change to it"}, {"checkout main", "change back"}, {"checkout prices", "undo changes of a table"}},
+	})
+}
+
+// Run does it.
+func (c *Checkout) Run(ctx context.Context, s *Scope) (*Result, error) {
+	if c.New != "" && c.Reset != "" {
+		return nil, errs.New(errs.Invalid, "checkout: -b and -B exclude each other")
+	}
+	if name := c.New + c.Reset; name != "" {
+		if len(c.Args) > 1 || len(c.Dash) > 0 {
+			return nil, errs.New(errs.Invalid, "checkout: a new branch takes at most one start point")
+		}
+		start := "HEAD"
+		if len(c.Args) == 1 {
+			start = c.Args[0]
+		}
+		at, err := s.Repo.Resolve(ctx, start, s.branch())
+		if err != nil {
+			return nil, err
+		}
+		if err := s.Repo.CreateBranch(ctx, name, at, c.Reset != ""); err != nil {
+			return nil, err
+		}
+		return c.move(ctx, s, name)
+	}
+	if len(c.Args)+len(c.Dash) == 0 {
+		return nil, errs.New(errs.Invalid, "checkout: name a branch or tables")
+	}
+	if len(c.Args) == 1 && len(c.Dash) == 0 {
+		if _, ok := s.Repo.BranchHead(c.Args[0]); ok {
+			return c.move(ctx, s, c.Args[0])
+		}
+		if c.Args[0] == "." {
+			return c.all(ctx, s)
+		}
+	}
+	return c.restore(ctx, s)
+}
+
+func (c *Checkout) move(ctx context.Context, s *Scope, name string) (*Result, error) {
+	already := name == s.branch()
+	if err := s.switchTo(ctx, name); err != nil {
+		return nil, err
+	}
+	word := "Switched to branch '%s'"
+	if already && c.New == "" {
+		word = "Already on branch '%s'"
+	}
+	r := Say(word, name)
+	r.Columns, r.Rows = []Column{Whole("status"), Text("message")}, [][]any{{int64(0), r.Lines[0]}}
+	return r, nil
+}
+
+// restore sets tables back, to the staged set or to a revision before them.
+func (c *Checkout) restore(ctx context.Context, s *Scope) (*Result, error) {
+	names := append(append([]string(nil), c.Args...), c.Dash...)
+	st, err := s.Repo.SnapshotStaged(s.branch())
+	if err != nil {
+		return nil, err
+	}
+	from := st.Root
+	first, firstErr := c.tableOrRevision(ctx, s, st, names[0])
+	if firstErr != nil {
+		return nil, firstErr
+	}
+	if first != nil {
+		if from, names = first, names[1:]; len(names) == 0 {
+			return nil, errs.New(errs.Invalid, "'%s' is a commit, not a branch: make a branch there with 'checkout -b <name> %s', or name tables to restore", c.Args[0], c.Args[0])
+		}
+	}
+	if err := s.Repo.Restore(ctx, s.branch(), from, names); err != nil {
+		return nil, err
+	}
+	return statusResult(0), nil
+}
+
+// tableOrRevision is the root of the revision that name is, unless it is a table; nil then.
+func (c *Checkout) tableOrRevision(ctx context.Context, s *Scope, st *repo.Snapshot, name string) (*root.Root, error) {
+	w, err := s.Repo.SnapshotWorking(s.branch())
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range []*repo.Snapshot{st, w} {
+		if _, _, ok, err := x.Table(ctx, name); err != nil || ok {
+			return nil, err
+		}
+	}
+	id, err := s.Repo.Resolve(ctx, name, s.branch())
+	if err != nil {
+		return nil, errs.New(errs.NotFound, "'%s' is neither a branch, a table nor a revision: %w", name, err)
+	}
+	cm, err := history.GetCommit(ctx, s.Repo.Store(), id)
+	if err != nil {
+		return nil, err
+	}
+	return root.Open(s.Repo.Store(), cm.Root), nil
+}
+
+// all sets back every table that the staged set has.
+func (c *Checkout) all(ctx context.Context, s *Scope) (*Result, error) {
+	st, err := s.Repo.SnapshotStaged(s.branch())
+	if err != nil {
+		return nil, err
+	}
+	names, err := st.TableNames(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return statusResult(0), s.Repo.Restore(ctx, s.branch(), st.Root, names)
+}

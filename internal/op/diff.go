@@ -1,0 +1,540 @@
+package op
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/stemmadb/stemma/internal/diff"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/root"
+	"github.com/stemmadb/stemma/internal/table"
+	"github.com/stemmadb/stemma/internal/value"
+)
+
+// Diff is the verb that shows changes between two states.
+type Diff struct {
+	Data      bool     `flag:"data,d" help:"show rows only"`
+	Schema    bool     `flag:"schema,s" help:"show schemas only"`
+	Stat      bool     `flag:"stat" help:"show numbers of changed rows and cells"`
+	Summary   bool     `flag:"summary" help:"show which tables changed, and how"`
+	NameOnly  bool     `flag:"name-only" help:"show the names of changed tables"`
+	Limit     int      `flag:"limit" value:"count" default:"-1" help:"show at most this many changed rows a table"`
+	Filter    string   `flag:"filter" enum:"added,modified,removed,renamed,dropped" help:"show only changes of this kind"`
+	Staged    bool     `flag:"staged" alias:"cached" help:"show what the next commit would take"`
+	MergeBase bool     `flag:"merge-base" help:"begin at the common ancestor"`
+	Reverse   bool     `flag:"reverse,R" help:"exchange the two sides"`
+	Skinny    bool     `flag:"skinny" help:"leave out columns that no shown row changes"`
+	Args      []string `arg:"rest" value:"revision|table" complete:"ref" help:"at most two revisions, then tables"`
+	Tables    []string `arg:"dash" value:"table" complete:"table" help:"tables"`
+}
+
+func diffSpec() Spec {
+	return Define[Diff](Spec{
+		Name: "diff", Group: GroupLook, Needs: NeedDatabase, ReadOnly: true,
+		Short: "Show changes between commits, the working set and the staged set",
+		Long: `Without a revision: what is not staged yet. With one: from it to the working set. With two, or a..b: from the first to the
+second. With a...b: from their common ancestor to the second.`,
+		Usage:    []string{"[<revision>] [<revision>] [<table>...]", "<revision>..<revision> [<table>...]", "--staged [<revision>] [<table>...]"},
+		Examples: []Example{{"diff", "changes that are not staged"}, {"diff HEAD~1 HEAD prices --limit 5", "what the last commit did to a table"}, {"diff main fix --stat", "how much two branches differ"}},
+	})
+}
+
+// side is one state of a comparison.
+type side struct {
+	name string
+	snap *repo.Snapshot
+}
+
+// Run compares.
+func (c *Diff) Run(ctx context.Context, s *Scope) (*Result, error) {
+	from, to, tables, err := c.sides(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	if c.Reverse {
+		from, to = to, from
+	}
+	r := from.snap.Root.Reader()
+	if to.name == working {
+		r = to.snap.Root.Reader()
+	}
+	deltas, err := diff.Tables(ctx, r, from.snap.Root.Tree(), to.snap.Root.Tree())
+	if err != nil {
+		return nil, err
+	}
+	var keep []diff.Delta
+	for _, d := range deltas {
+		if wanted(&d, tables) && c.kind(d.Kind) {
+			keep = append(keep, d)
+		}
+	}
+	if c.Summary || c.NameOnly {
+		return c.summary(keep), nil
+	}
+	out := &Result{}
+	for i := range keep {
+		part, err := c.table(ctx, s, &keep[i], from, to)
+		if err != nil {
+			return nil, err
+		}
+		if part != nil {
+			out.Parts = append(out.Parts, part...)
+		}
+	}
+	return out, nil
+}
+
+// working is the name of the side that is the working set.
+const working = "WORKING"
+
+// sides reads the arguments.
+func (c *Diff) sides(ctx context.Context, s *Scope) (from, to side, tables []string, err error) {
+	args := append([]string(nil), c.Args...)
+	tables = append(tables, c.Tables...)
+	var revs []string
+	threeDots := false
+	for i, a := range args {
+		if i == 0 {
+			if l, r, ok := strings.Cut(a, "..."); ok {
+				revs, threeDots = []string{orHead(l), orHead(r)}, true
+				continue
+			}
+			if l, r, ok := strings.Cut(a, ".."); ok {
+				revs = []string{orHead(l), orHead(r)}
+				continue
+			}
+		}
+		if len(revs) < 2 {
+			_, rerr := s.Repo.Resolve(ctx, a, s.branch())
+			if rerr == nil || strings.EqualFold(a, working) || strings.EqualFold(a, "STAGED") {
+				revs = append(revs, a)
+				continue
+			}
+			if !errs.Is(rerr, errs.NotFound) {
+				return from, to, nil, rerr
+			}
+			if known, kerr := tableAnywhere(ctx, s, a, revs); kerr != nil {
+				return from, to, nil, kerr
+			} else if !known {
+				return from, to, nil, errs.New(errs.NotFound, "'%s' is neither a revision nor a table: %w", a, rerr)
+			}
+		}
+		tables = append(tables, args[i:]...)
+		break
+	}
+	at := func(rev string) (side, error) { return c.side(ctx, s, rev) }
+	switch {
+	case c.Staged && len(revs) > 1:
+		return from, to, nil, errs.New(errs.Invalid, "diff: --staged takes at most one revision")
+	case c.Staged && len(revs) == 1:
+		from, err = at(revs[0])
+		revs = []string{revs[0], "STAGED"}
+	case c.Staged:
+		revs = []string{"HEAD", "STAGED"}
+	case len(revs) == 0:
+		revs = []string{"STAGED", working}
+	case len(revs) == 1:
+		revs = append(revs, working)
+	}
+	if c.MergeBase || threeDots {
+		x, err := s.Repo.Resolve(ctx, revs[0], s.branch())
+		if err != nil {
+			return from, to, nil, err
+		}
+		second := revs[1]
+		if second == working || second == "STAGED" {
+			second = "HEAD"
+		}
+		y, err := s.Repo.Resolve(ctx, second, s.branch())
+		if err != nil {
+			return from, to, nil, err
+		}
+		base, err := history.MergeBase(ctx, s.Repo.Store(), x, y)
+		if err != nil {
+			return from, to, nil, err
+		}
+		if base.IsZero() {
+			return from, to, nil, errs.New(errs.Invalid, "'%s' and '%s' have no common ancestor", revs[0], revs[1])
+		}
+		revs[0] = base.Full()
+	}
+	if from, err = at(revs[0]); err != nil {
+		return from, to, nil, err
+	}
+	to, err = at(revs[1])
+	return from, to, tables, err
+}
+
+func orHead(rev string) string {
+	if rev == "" {
+		return "HEAD"
+	}
+	return rev
+}
+
+func (c *Diff) side(ctx context.Context, s *Scope, rev string) (side, error) {
+	switch {
+	case strings.EqualFold(rev, working):
+		w, err := s.Repo.Fold(ctx, s.branch())
+		if err != nil {
+			return side{}, err
+		}
+		return side{working, s.Repo.SnapshotRoot(w.Working)}, nil
+	case strings.EqualFold(rev, "STAGED"):
+		snap, err := s.Repo.SnapshotStaged(s.branch())
+		return side{"STAGED", snap}, err
+	}
+	id, err := s.Repo.Resolve(ctx, rev, s.branch())
+	if err != nil {
+		return side{}, err
+	}
+	snap, err := s.Repo.SnapshotAt(ctx, id)
+	return side{rev, snap}, err
+}
+
+// tableAnywhere tells whether the working set, the head or one of the revisions has the table.
+func tableAnywhere(ctx context.Context, s *Scope, name string, revs []string) (bool, error) {
+	if knownTables(ctx, s, []string{name}) {
+		return true, nil
+	}
+	for _, rev := range revs {
+		id, err := s.Repo.Resolve(ctx, rev, s.branch())
+		if err != nil {
+			continue // WORKING and STAGED
+		}
+		snap, err := s.Repo.SnapshotAt(ctx, id)
+		if err != nil {
+			return false, err
+		}
+		if _, _, ok, err := snap.Table(ctx, name); err != nil || ok {
+			return ok, err
+		}
+	}
+	return false, nil
+}
+
+func wanted(d *diff.Delta, tables []string) bool {
+	if len(tables) == 0 {
+		return true
+	}
+	for _, t := range tables {
+		if d.Is(t) {
+			return true
+		}
+	}
+	return false
+}
+
+// kind tells whether --filter keeps tables to which that happened. Rows are filtered apart.
+func (c *Diff) kind(k diff.Kind) bool {
+	switch c.Filter {
+	case "renamed":
+		return k == diff.TableRenamed
+	case "dropped":
+		return k == diff.TableDropped
+	}
+	return true
+}
+
+func (c *Diff) summary(deltas []diff.Delta) *Result {
+	r := &Result{Columns: []Column{Text("Table name"), Text("Diff type"), Text("Data change"), Text("Schema change")}}
+	for _, d := range deltas {
+		name := d.Name()
+		if d.Kind == diff.TableRenamed {
+			name = d.From.Name + " -> " + d.To.Name
+		}
+		r.Add(name, d.Kind.String(), fmt.Sprint(d.Data), fmt.Sprint(d.Schema))
+	}
+	if c.NameOnly {
+		r.Lines = []string{}
+		for _, row := range r.Rows {
+			r.Lines = append(r.Lines, row[0].(string))
+		}
+	}
+	return r
+}
+
+// table is the parts that show one table.
+func (c *Diff) table(ctx context.Context, s *Scope, d *diff.Delta, from, to side) ([]*Result, error) {
+	word := s.Program()
+	head := &Result{}
+	a, b := d.From.Name, d.To.Name
+	switch d.Kind {
+	case diff.TableAdded:
+		head.Lines = []string{fmt.Sprintf("diff --%s a/%s b/%s", word, b, b), "added table"}
+	case diff.TableDropped:
+		head.Lines = []string{fmt.Sprintf("diff --%s a/%s b/%s", word, a, a), "deleted table"}
+	default:
+		head.Lines = []string{
+			fmt.Sprintf("diff --%s a/%s b/%s", word, a, b),
+			fmt.Sprintf("--- a/%s @ %s", a, d.From.Table), fmt.Sprintf("+++ b/%s @ %s", b, d.To.Table),
+		}
+	}
+	before, err := openSide(ctx, from.snap, d.From)
+	if err != nil {
+		return nil, err
+	}
+	after, err := openSide(ctx, to.snap, d.To)
+	if err != nil {
+		return nil, err
+	}
+	if d.Schema && !c.Data && !c.Stat {
+		head.Lines = append(head.Lines, schemaLines(before, after, a, b)...)
+	}
+	if c.Schema && !c.Stat {
+		if !d.Schema {
+			return nil, nil
+		}
+		return []*Result{head}, nil
+	}
+	var r = from.snap.Root.Reader()
+	if to.name == working {
+		r = to.snap.Root.Reader()
+	}
+	pair, err := diff.NewPair(r, tableOf(before), tableOf(after))
+	if err != nil {
+		return nil, err
+	}
+	if c.Stat {
+		lines, err := statLines(ctx, pair)
+		head.Lines = append(head.Lines, lines...)
+		return []*Result{head}, err
+	}
+	if pair.Same() || !d.Data {
+		return []*Result{head}, nil
+	}
+	c.rows(ctx, head, pair)
+	return []*Result{head}, nil
+}
+
+func openSide(ctx context.Context, snap *repo.Snapshot, e root.Entry) (*table.View, error) {
+	if e.Name == "" {
+		return nil, nil
+	}
+	v, _, ok, err := snap.Table(ctx, e.Name)
+	if err == nil && !ok {
+		err = errs.New(errs.Corrupt, "read table %s: it is not in its root", e.Name)
+	}
+	return v, err
+}
+
+func tableOf(v *table.View) *table.Table {
+	if v == nil {
+		return nil
+	}
+	return v.Table
+}
+
+// schemaLines is a line diff of the two CREATE TABLE statements.
+func schemaLines(before, after *table.View, a, b string) []string {
+	var x, y []string
+	if before != nil {
+		x = strings.Split(before.Schema().CreateTable(a), "\n")
+	}
+	if after != nil {
+		y = strings.Split(after.Schema().CreateTable(b), "\n")
+	}
+	return lineDiff(x, y)
+}
+
+// lineDiff marks the lines of a longest common subsequence with a blank, others with - or +.
+func lineDiff(x, y []string) []string {
+	n, m := len(x), len(y)
+	l := make([][]int, n+1)
+	for i := range l {
+		l[i] = make([]int, m+1)
+	}
+	for i := n - 1; i >= 0; i-- {
+		for j := m - 1; j >= 0; j-- {
+			if x[i] == y[j] {
+				l[i][j] = l[i+1][j+1] + 1
+			} else {
+				l[i][j] = max(l[i+1][j], l[i][j+1])
+			}
+		}
+	}
+	var out []string
+	i, j := 0, 0
+	for i < n || j < m {
+		switch {
+		case i < n && j < m && x[i] == y[j]:
+			out = append(out, " "+x[i])
+			i++
+			j++
+		case i < n && (j == m || l[i+1][j] >= l[i][j+1]):
+			out = append(out, "-"+x[i])
+			i++
+		default:
+			out = append(out, "+"+y[j])
+			j++
+		}
+	}
+	return out
+}
+
+// rows makes part's rows the changed rows of the pair, each behind its mark: + and - for added and removed rows, < and > for the
+// two states of a modified one.
+func (c *Diff) rows(ctx context.Context, part *Result, pair *diff.Pair) {
+	cols := pair.Columns()
+	if c.Skinny {
+		cols = skinny(ctx, pair, cols)
+	}
+	part.Columns = []Column{Text(" ")}
+	var from, to []value.Type
+	types := func(t *table.Table) (out []value.Type) {
+		if t != nil {
+			for i := range t.Schema.Columns {
+				out = append(out, t.Schema.Columns[i].Type)
+			}
+		}
+		return out
+	}
+	from, to = types(pair.From()), types(pair.To())
+	for _, k := range cols {
+		t := value.Type{}
+		if k.To >= 0 {
+			t = to[k.To]
+		} else {
+			t = from[k.From]
+		}
+		part.Columns = append(part.Columns, Column{Name: k.Name, Type: t})
+	}
+	part.Stream = c.stream(ctx, pair, cols, from, to)
+}
+
+// skinny is the key columns and those in which a modified row differs; all of them when rows come or go.
+func skinny(ctx context.Context, pair *diff.Pair, cols []diff.Column) []diff.Column {
+	changed := make([]bool, len(cols))
+	for ch, err := range pair.Rows(ctx, diff.Options{}) {
+		if err != nil || ch.Type != diff.Modified {
+			return cols
+		}
+		for i := range cols {
+			if d, err := pair.CellDiffers(ctx, ch, &cols[i]); err != nil || d {
+				changed[i] = true
+			}
+		}
+	}
+	var out []diff.Column
+	s := pair.To().Schema
+	for i, k := range cols {
+		if changed[i] || k.To >= 0 && s.InPrimaryKey(s.Columns[k.To].ID) {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+func (c *Diff) stream(ctx context.Context, pair *diff.Pair, cols []diff.Column, from, to []value.Type) iter.Seq2[[]any, error] {
+	return func(yield func([]any, error) bool) {
+		n := 0
+		draw := func(mark string, row diff.Row, old bool) (bool, error) {
+			out := make([]any, 0, len(cols)+1)
+			out = append(out, mark)
+			for i := range cols {
+				at, types := cols[i].To, to
+				if old {
+					at, types = cols[i].From, from
+				}
+				if at < 0 {
+					out = append(out, nil)
+					continue
+				}
+				cell, err := row.Cell(ctx, at)
+				if err != nil {
+					return false, err
+				}
+				v, err := cellValue(ctx, pair.Reader(), types[at], cell)
+				if err != nil {
+					return false, err
+				}
+				out = append(out, v)
+			}
+			return yield(out, nil), nil
+		}
+		for ch, err := range pair.Rows(ctx, diff.Options{}) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if c.Filter != "" && c.Filter != ch.Type.String() {
+				continue
+			}
+			if c.Limit >= 0 && n >= c.Limit {
+				return
+			}
+			n++
+			more := true
+			switch ch.Type {
+			case diff.Added:
+				more, err = draw("+", ch.To, false)
+			case diff.Removed:
+				more, err = draw("-", ch.From, true)
+			default:
+				if more, err = draw("<", ch.From, true); more && err == nil {
+					more, err = draw(">", ch.To, false)
+				}
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !more {
+				return
+			}
+		}
+	}
+}
+
+// statLines is the numbers of a pair as Dolt prints them.
+func statLines(ctx context.Context, pair *diff.Pair) ([]string, error) {
+	st, err := pair.Stat(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if st.RowsAdded+st.RowsRemoved+st.RowsModified == 0 && st.OldCells == st.NewCells {
+		return []string{"No data changes. See schema changes by using -s or --schema."}, nil
+	}
+	if !pair.Keyed() {
+		return []string{count(st.RowsAdded, "Row Added", "Rows Added"), count(st.RowsRemoved, "Row Deleted", "Rows Deleted")}, nil
+	}
+	part := func(n, of uint64) string {
+		if n == 0 {
+			return "0.00%"
+		}
+		return fmt.Sprintf("%.2f%%", 100*float64(n)/float64(of))
+	}
+	line := func(n uint64, one, many string, of uint64) string {
+		return count(n, one, many) + " (" + part(n, of) + ")"
+	}
+	return []string{
+		line(st.RowsUnmodified, "Row Unmodified", "Rows Unmodified", st.OldRows),
+		line(st.RowsAdded, "Row Added", "Rows Added", st.OldRows),
+		line(st.RowsRemoved, "Row Deleted", "Rows Deleted", st.OldRows),
+		line(st.RowsModified, "Row Modified", "Rows Modified", st.OldRows),
+		line(st.CellsAdded, "Cell Added", "Cells Added", st.OldCells),
+		line(st.CellsRemoved, "Cell Deleted", "Cells Deleted", st.OldCells),
+		line(st.CellsModified, "Cell Modified", "Cells Modified", st.OldCells),
+		"(" + count(st.OldRows, "Row Entry", "Row Entries") + " vs " + count(st.NewRows, "Row Entry", "Row Entries") + ")", "",
+	}, nil
+}
+
+// count is a number with its thousands marked, and the noun for it.
+func count(n uint64, one, many string) string {
+	digits := fmt.Sprint(n)
+	var b strings.Builder
+	for i, d := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			b.WriteByte(',')
+		}
+		b.WriteRune(d)
+	}
+	if n == 1 {
+		return b.String() + " " + one
+	}
+	return b.String() + " " + many
+}

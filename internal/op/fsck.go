@@ -1,0 +1,71 @@
+package op
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/stemmadb/stemma/internal/fsck"
+	"github.com/stemmadb/stemma/internal/pack"
+)
+
+// Fsck is the verb that verifies a database.
+type Fsck struct {
+	Quiet bool `flag:"no-progress" hidden:"true" help:"accepted for compatibility"`
+}
+
+func fsckSpec() Spec {
+	return Define[Fsck](Spec{
+		Name: "fsck", Group: GroupCare, Needs: NeedDatabase, ReadOnly: true,
+		Short: "Verify the integrity of the database",
+		Long: `Reads everything: the files of the store with the checksum and hash of every chunk, and from each branch, tag, working and
+staged set all that they reach, with the order, counts and shape of every tree and the agreement of indexes with rows. Each problem is
+a line that says what is wrong and where. The exit status is 1 when there is one.`,
+	})
+}
+
+// Run verifies.
+func (c *Fsck) Run(ctx context.Context, s *Scope) (*Result, error) {
+	r := &Result{Columns: []Column{Text("problem")}, Lines: []string{}}
+	found := func(text string) {
+		r.Add(text)
+		r.Lines = append(r.Lines, text)
+	}
+	st := s.Repo.Store()
+	task := s.Start("verify files", 0, "files")
+	file := func(p pack.Problem) {
+		where := p.File
+		if p.Offset > 0 {
+			where = fmt.Sprintf("%s, byte %d", p.File, p.Offset)
+		}
+		found(fmt.Sprintf("%s: %v", where, p.Err))
+	}
+	err := st.VerifyPacks(ctx, file)
+	if err == nil {
+		err = st.VerifyJournal(ctx, file)
+	}
+	task.Done()
+	if err != nil {
+		return nil, err
+	}
+	task = s.Start("verify history", 0, "commits")
+	defer task.Done()
+	check := fsck.New(st, func(p fsck.Problem) { found(p.String()) }, func(n int) { task.Add(int64(n)) })
+	starts, err := s.Repo.Starts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, start := range starts {
+		if err := check.Check(ctx, start); err != nil {
+			return nil, err
+		}
+	}
+	n := check.Counts()
+	summary := fmt.Sprintf("%s, %s, %s verified", plural(uint64(n.Commits), "commit"), plural(uint64(n.Tables), "table"), plural(n.Rows, "row"))
+	if len(r.Rows) == 0 {
+		r.Lines = append(r.Lines, summary+": no problems found")
+		return r, nil
+	}
+	r.Lines = append(r.Lines, summary+": "+plural(uint64(len(r.Rows)), "problem")+" found")
+	r.ExitCode = 1
+	return r, nil
+}

@@ -1,0 +1,77 @@
+package op
+
+import (
+	"context"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/history"
+)
+
+// Reset is the verb that unstages tables and moves a branch back.
+type Reset struct {
+	Hard bool     `flag:"hard" help:"set branch, staged and working set to the commit; changes are lost"`
+	Soft bool     `flag:"soft" help:"move the branch only"`
+	Args []string `arg:"rest" value:"revision|table" complete:"ref" help:"a commit; or tables to unstage, . for all"`
+}
+
+func resetSpec() Spec {
+	return Define[Reset](Spec{
+		Name: "reset", Group: GroupWork, Needs: NeedDatabase,
+		Short:    "Unstage tables, or set the branch to another commit",
+		Usage:    []string{"[<table>...]", "[--soft] [<revision>]", "--hard [<revision>]"},
+		Examples: []Example{{"reset prices", "unstage a table"}, {"reset --hard", "drop all changes since the last commit"}, {"reset --soft HEAD~1", "undo the last commit, keep its changes staged"}},
+	})
+}
+
+// Run does it.
+func (c *Reset) Run(ctx context.Context, s *Scope) (*Result, error) {
+	if c.Hard && c.Soft {
+		return nil, errs.New(errs.Invalid, "reset: --hard and --soft exclude each other")
+	}
+	head, err := s.Repo.Resolve(ctx, "HEAD", s.branch())
+	if err != nil {
+		return nil, err
+	}
+	if c.Hard || c.Soft {
+		if len(c.Args) > 1 {
+			return nil, errs.New(errs.Invalid, "reset: --hard and --soft take at most one revision")
+		}
+		to := head
+		if len(c.Args) == 1 {
+			if to, err = s.Repo.Resolve(ctx, c.Args[0], s.branch()); err != nil {
+				return nil, err
+			}
+		}
+		if c.Hard {
+			return statusResult(0), s.Repo.ResetHard(ctx, s.branch(), to)
+		}
+		return statusResult(0), s.Repo.ResetSoft(ctx, s.branch(), to, true)
+	}
+	names := c.Args
+	if len(names) == 0 || len(names) == 1 && names[0] == "." {
+		return statusResult(0), s.Repo.Unstage(ctx, s.branch(), head, nil)
+	}
+	if len(names) == 1 && !stagedOrCommitted(ctx, s, names[0]) {
+		to, err := s.Repo.Resolve(ctx, names[0], s.branch())
+		if err != nil {
+			return nil, errs.New(errs.NotFound, "'%s' is neither a table nor a revision: %w", names[0], err)
+		}
+		return statusResult(0), s.Repo.ResetSoft(ctx, s.branch(), to, false)
+	}
+	return statusResult(0), s.Repo.Unstage(ctx, s.branch(), head, names)
+}
+
+// stagedOrCommitted tells whether the staged set or the head has a table of that name.
+func stagedOrCommitted(ctx context.Context, s *Scope, name string) bool {
+	st, err := s.Repo.SnapshotStaged(s.branch())
+	if err != nil {
+		return false
+	}
+	h, err := s.Repo.SnapshotAt(ctx, history.CommitID(st.Commit))
+	if err != nil {
+		return false
+	}
+	_, _, a, errA := st.Table(ctx, name)
+	_, _, b, errB := h.Table(ctx, name)
+	return errA == nil && errB == nil && (a || b)
+}

@@ -1,0 +1,128 @@
+package op
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/stemmadb/stemma/internal/diff"
+	"github.com/stemmadb/stemma/internal/history"
+)
+
+// Status is the verb that shows what has changed since the last commit.
+type Status struct{}
+
+func statusSpec() Spec {
+	return Define[Status](Spec{
+		Name: "status", Group: GroupLook, Needs: NeedDatabase, ReadOnly: true,
+		Short: "Show the working tree status",
+	})
+}
+
+// tableStatus is a table with what happened to it: "new table", "modified", "deleted" or "renamed".
+type tableStatus struct {
+	name, word string
+}
+
+// treeStatus is what differs between head, staged and working set.
+type treeStatus struct {
+	staged, unstaged, untracked []tableStatus
+}
+
+// readStatus compares head, staged and working set of the scope's branch.
+func readStatus(ctx context.Context, s *Scope) (*treeStatus, error) {
+	w, err := s.Repo.Fold(ctx, s.branch())
+	if err != nil {
+		return nil, err
+	}
+	c, err := history.GetCommit(ctx, s.Repo.Store(), w.Head)
+	if err != nil {
+		return nil, err
+	}
+	out := &treeStatus{}
+	staged, err := diff.Tables(ctx, w.Working.Reader(), c.Root, w.Staged.Tree())
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range staged {
+		out.staged = append(out.staged, describeChange(d))
+	}
+	unstaged, err := diff.Tables(ctx, w.Working.Reader(), w.Staged.Tree(), w.Working.Tree())
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range unstaged {
+		switch d.Kind {
+		case diff.TableAdded:
+			out.untracked = append(out.untracked, describeChange(d))
+		case diff.TableRenamed:
+			out.unstaged = append(out.unstaged, tableStatus{d.From.Name, "deleted"})
+			out.untracked = append(out.untracked, tableStatus{d.To.Name, "new table"})
+		default:
+			out.unstaged = append(out.unstaged, describeChange(d))
+		}
+	}
+	return out, nil
+}
+
+func describeChange(d diff.Delta) tableStatus {
+	switch d.Kind {
+	case diff.TableAdded:
+		return tableStatus{d.To.Name, "new table"}
+	case diff.TableDropped:
+		return tableStatus{d.From.Name, "deleted"}
+	case diff.TableRenamed:
+		return tableStatus{d.From.Name + " -> " + d.To.Name, "renamed"}
+	}
+	return tableStatus{d.To.Name, "modified"}
+}
+
+// Run compares and draws.
+func (c *Status) Run(ctx context.Context, s *Scope) (*Result, error) {
+	st, err := readStatus(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	p := s.Program()
+	r := &Result{Columns: []Column{Text("table_name"), Flag("staged"), Text("status")}}
+	r.Printf("On branch %s\n", s.branch())
+	section := func(title string, help []string, list []tableStatus, staged bool, word func(tableStatus) string) {
+		if len(list) == 0 {
+			return
+		}
+		r.Lines = append(r.Lines, title)
+		r.Lines = append(r.Lines, help...)
+		for _, t := range list {
+			r.Printf("\t%-18s%s\n", word(t)+":", t.name)
+			r.Add(t.name, Truth(staged), t.word)
+		}
+	}
+	plain := func(t tableStatus) string { return t.word }
+	section("Changes to be committed:", []string{`  (use "` + p + ` reset <table>..." to unstage)`}, st.staged, true, plain)
+	if len(st.staged) > 0 && len(st.unstaged) > 0 {
+		r.Lines = append(r.Lines, "")
+	}
+	section("Changes not staged for commit:", []string{
+		`  (use "` + p + ` add <table>" to update what will be committed)`,
+		`  (use "` + p + ` checkout <table>" to discard changes in working directory)`,
+	}, st.unstaged, false, plain)
+	if len(st.staged)+len(st.unstaged) > 0 && len(st.untracked) > 0 {
+		r.Lines = append(r.Lines, "")
+	}
+	section("Untracked tables:", []string{`  (use "` + p + ` add <table>" to include in what will be committed)`}, st.untracked, false, plain)
+	if len(st.staged)+len(st.unstaged)+len(st.untracked) == 0 {
+		r.Lines = append(r.Lines, "nothing to commit, working tree clean")
+	}
+	return r, nil
+}
+
+// plural is "1 row" or "n rows".
+func plural(n uint64, word string) string {
+	if n == 1 {
+		return fmt.Sprintf("%d %s", n, word)
+	}
+	if strings.HasSuffix(word, "y") {
+		return fmt.Sprintf("%d %sies", n, word[:len(word)-1])
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}

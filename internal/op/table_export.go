@@ -1,0 +1,128 @@
+package op
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/ingest"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/table"
+)
+
+// TableExport is the verb that writes a table to a file.
+type TableExport struct {
+	Force    bool   `flag:"force,f" help:"overwrite the file if it exists"`
+	Type     string `flag:"file-type" enum:"csv,psv" help:"psv has | between fields; by the file's name otherwise"`
+	Delim    string `flag:"delim" value:"char" help:"the character between fields; \\t is a tab"`
+	NoHeader bool   `flag:"no-header" help:"leave out the line of column names"`
+	Table    string `arg:"1" required:"true" complete:"table" value:"table[@revision]" help:"the table, of the working set unless a revision is given"`
+	File     string `arg:"2" complete:"file" help:"the file; standard output when it is - or missing"`
+}
+
+func tableExportSpec() Spec {
+	return Define[TableExport](Spec{
+		Name: "table export", Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
+		Short: "Write a table to a CSV file",
+		Long:  `Rows come in the order of the primary key. NULL is an empty field, an empty string is "".`,
+		Examples: []Example{
+			{"table export prices prices.csv", "the working set's"},
+			{"table export prices@HEAD~1 old.csv", "the commit's before"},
+			{"table export prices -", "to standard output"},
+		},
+	})
+}
+
+// Run exports.
+func (c *TableExport) Run(ctx context.Context, s *Scope) (*Result, error) {
+	v, err := c.view(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	format, err := csvFormat(c.File, c.Type, c.Delim, c.NoHeader)
+	if err != nil {
+		return nil, err
+	}
+	task := s.Start("export "+c.Table, int64(v.Count()), "rows")
+	defer task.Done()
+	if c.File == "" || c.File == "-" {
+		if s.Out == nil {
+			return nil, errs.New(errs.Invalid, "table export: there is no standard output; name a file")
+		}
+		_, err := ingest.Export(ctx, s.Out, v, format, task.Add)
+		return &Result{Lines: []string{}}, err
+	}
+	n, err := c.write(ctx, s, v, format, task)
+	if err != nil {
+		return nil, err
+	}
+	r := Say("Successfully exported data.")
+	r.Columns, r.Rows = []Column{Whole("rows")}, [][]any{{int64(n)}}
+	return r, nil
+}
+
+// view is the table that the argument names.
+func (c *TableExport) view(ctx context.Context, s *Scope) (*table.View, error) {
+	name, ref, at := c.Table, "", strings.LastIndexByte(c.Table, '@')
+	if at >= 0 {
+		name, ref = c.Table[:at], c.Table[at+1:]
+	}
+	var snap *repo.Snapshot
+	if at < 0 {
+		var err error
+		if snap, err = s.Repo.SnapshotWorking(s.branch()); err != nil {
+			return nil, err
+		}
+	} else {
+		id, err := s.Repo.Resolve(ctx, ref, s.branch())
+		if err != nil {
+			return nil, err
+		}
+		if snap, err = s.Repo.SnapshotAt(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	v, _, ok, err := snap.Table(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		names, err := snap.TableNames(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return nil, errs.New(errs.NotFound, "table not found: %s%s", c.Table, meant(Nearest(name, names)))
+	}
+	return v, nil
+}
+
+// write makes the file: under another name first, so that the name means the old file or all of the new one.
+func (c *TableExport) write(ctx context.Context, s *Scope, v *table.View, format ingest.Format, task Task) (n uint64, err error) {
+	fs, path := s.fs(), s.path(c.File)
+	if info, err := fs.Stat(path); err == nil && info.Dir {
+		return 0, errs.New(errs.Invalid, "export to %s: it is a directory", c.File)
+	} else if err == nil && !c.Force {
+		return 0, errs.New(errs.Exists, "export to %s: the file exists; use -f to overwrite it", c.File)
+	} else if err != nil && !errs.Is(err, errs.NotFound) {
+		return 0, errs.New(errs.CodeOf(err), "export to %s: %w", c.File, err)
+	}
+	tmp := path + ".tmp"
+	f, err := fs.Create(tmp)
+	if err != nil {
+		return 0, errs.New(errs.CodeOf(err), "export to %s: %w", c.File, err)
+	}
+	n, err = ingest.Export(ctx, io.NewOffsetWriter(f, 0), v, format, task.Add)
+	if err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = fs.Rename(tmp, path)
+	}
+	if err != nil {
+		return n, errs.New(errs.CodeOf(err), "export to %s: %w", c.File, errors.Join(err, fs.Remove(tmp)))
+	}
+	return n, nil
+}

@@ -1,0 +1,508 @@
+package op
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/ingest"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/schema"
+	"github.com/stemmadb/stemma/internal/table"
+	"github.com/stemmadb/stemma/internal/value"
+	"github.com/stemmadb/stemma/internal/vfs"
+)
+
+// TableImport is the verb that loads a file into a table.
+type TableImport struct {
+	Create   bool     `flag:"create-table,c" help:"make the table; the columns' types are inferred from the whole file"`
+	Update   bool     `flag:"update-table,u" help:"add rows to a table, and replace those whose key is in the file"`
+	Append   bool     `flag:"append-table,a" help:"add rows to a table; a key that is there already is an error"`
+	Replace  bool     `flag:"replace-table,r" help:"replace all rows of a table, and keep its schema"`
+	Force    bool     `flag:"force,f" help:"with -c: replace a table that exists, its schema too"`
+	Keys     []string `flag:"pk" sep:"," value:"column,..." help:"with -c: the columns of the primary key"`
+	AllText  bool     `flag:"all-text" help:"with -c: make every column text"`
+	NoHeader bool     `flag:"no-header" help:"the first line is data"`
+	Columns  []string `flag:"columns" sep:"," value:"name,..." help:"names of the fields of a file without header; else the fields to load"`
+	Delim    string   `flag:"delim" value:"char" help:"the character between fields; \\t is a tab"`
+	Type     string   `flag:"file-type" enum:"csv,psv" help:"psv has | between fields; by the file's name otherwise"`
+	Map      string   `flag:"map,m" value:"file" complete:"file" help:"JSON object of file column to table column"`
+	Continue bool     `flag:"continue" help:"write lines that cannot be loaded to a file of their own and go on"`
+	Rejects  string   `flag:"rejects" value:"file" complete:"file" help:"where those lines go (default <file>.rejects.csv)"`
+	Quiet    bool     `flag:"quiet" help:"say nothing of what was inferred"`
+	NoFKs    bool     `flag:"disable-fk-checks" hidden:"true" help:"accepted for compatibility"`
+	Ignore   bool     `flag:"ignore-skipped-rows" hidden:"true" help:"accepted for compatibility"`
+	Table    string   `arg:"1" complete:"table" help:"the table, or the file, whose name is the table's then"`
+	File     string   `arg:"2" complete:"file" help:"the file; standard input when it is - or missing"`
+}
+
+func tableImportSpec() Spec {
+	return Define[TableImport](Spec{
+		Name: "table import", Group: GroupData, Needs: NeedDatabase,
+		Short: "Load a CSV file into a table",
+		Usage: []string{"<file>", "(-c | -u | -a | -r) [--pk <column>,...] <table> [<file>]"},
+		Long: `All of the file is loaded, or nothing when a line cannot be: the error names it. An empty field is NULL, "" an empty string.
+
+With one argument that is a file's name, the table is called like the file.`,
+		Examples: []Example{
+			{"table import prices.csv", "make a table prices of the file"},
+			{"table import -c --pk npi_number,code,payer prices prices.csv", "with a primary key"},
+			{"table import -u prices new.csv", "add and replace rows"},
+		},
+	})
+}
+
+// Run imports.
+func (c *TableImport) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
+	i := &importing{c: c, s: s}
+	if err := i.names(); err != nil {
+		return nil, err
+	}
+	if err := i.check(); err != nil {
+		return nil, err
+	}
+	if s.Repo.ReadOnly() {
+		return nil, errs.New(errs.ReadOnly, "import into %s: the database is open for reading only", i.table)
+	}
+	closeFile, err := i.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, closeFile()) }()
+	if i.head, err = ingest.ReadHead(i.src, i.format); err != nil {
+		return nil, err
+	}
+	if i.tx, err = s.Repo.Begin(ctx, s.branch()); err != nil {
+		return nil, err
+	}
+	defer i.tx.Rollback()
+	if err := i.prepare(ctx); err != nil {
+		return nil, err
+	}
+	stats, err := i.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return i.result(stats), nil
+}
+
+// importing is one run of the verb.
+type importing struct {
+	c      *TableImport
+	s      *Scope
+	table  string
+	file   string // "" for standard input
+	format ingest.Format
+	src    ingest.Source
+	head   ingest.Head
+	tx     *repo.Tx
+
+	fields   []string     // names of the file's fields
+	columns  []int        // the table's column of each, -1 for none
+	base     *table.Table // what the rows are added to
+	onDup    table.OnDuplicate
+	rejects  *rejectsFile
+	inferred []string // what to tell of it
+}
+
+// names finds out which argument is the table and which the file.
+func (i *importing) names() error {
+	i.table, i.file = i.c.Table, i.c.File
+	if i.file == "" && isFileName(i.table) {
+		i.table, i.file = tableName(i.c.Table), i.c.Table
+	}
+	if i.file == "-" {
+		i.file = ""
+	}
+	if i.table == "" {
+		return errs.New(errs.Invalid, "table import: name a table, a file or both")
+	}
+	return nil
+}
+
+// isFileName tells whether an argument alone is a file rather than a table.
+func isFileName(s string) bool {
+	if strings.ContainsAny(s, `/\`) {
+		return true
+	}
+	switch strings.ToLower(filepath.Ext(s)) {
+	case ".csv", ".psv", ".tsv", ".txt":
+		return true
+	}
+	return false
+}
+
+// tableName makes the name of a table of a file's.
+func tableName(file string) string {
+	base := filepath.Base(file)
+	base = strings.TrimSuffix(base, filepath.Ext(base))
+	return strings.Map(func(r rune) rune {
+		if r == '_' || r == '$' || unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return r
+		}
+		return '_'
+	}, base)
+}
+
+// check refuses flags that contradict each other, and reads those of the format.
+func (i *importing) check() error {
+	c := i.c
+	modes := 0
+	for _, m := range []bool{c.Create, c.Update, c.Append, c.Replace} {
+		if m {
+			modes++
+		}
+	}
+	switch {
+	case modes > 1:
+		return errs.New(errs.Invalid, "table import: -c, -u, -a and -r exclude each other")
+	case modes == 0:
+		c.Create = true
+		if c.Force {
+			return errs.New(errs.Invalid, "table import: -f goes with -c")
+		}
+	}
+	switch {
+	case !c.Create && len(c.Keys) > 0:
+		return errs.New(errs.Invalid, "table import: --pk goes with -c; the key of a table that exists stays")
+	case !c.Create && c.AllText:
+		return errs.New(errs.Invalid, "table import: --all-text goes with -c; the columns of a table that exists stay")
+	case c.Rejects != "" && !c.Continue:
+		return errs.New(errs.Invalid, "table import: --rejects goes with --continue")
+	case c.Map != "" && len(c.Columns) > 0:
+		return errs.New(errs.Invalid, "table import: --map and --columns exclude each other")
+	}
+	var err error
+	i.format, err = csvFormat(i.file, c.Type, c.Delim, c.NoHeader)
+	return err
+}
+
+// csvFormat is the format of a file by its name and the flags.
+func csvFormat(file, fileType, delim string, noHeader bool) (ingest.Format, error) {
+	f := ingest.Format{Comma: ',', NoHeader: noHeader}
+	if fileType == "" {
+		fileType = strings.TrimPrefix(strings.ToLower(filepath.Ext(file)), ".")
+	}
+	switch fileType {
+	case "psv":
+		f.Comma = '|'
+	case "tsv":
+		f.Comma = '\t'
+	case "json", "jsonl", "xlsx", "parquet", "sql", "gz", "zst":
+		return f, errs.New(errs.Unsupported, "%s: only CSV and files with other separators are understood, not %s; --file-type csv reads it as CSV anyway", file, fileType)
+	}
+	if delim != "" {
+		var err error
+		if f.Comma, err = ingest.ParseDelimiter(delim); err != nil {
+			return f, err
+		}
+	}
+	return f, nil
+}
+
+// fs is where the user's files are.
+func (s *Scope) fs() vfs.FS {
+	if s.FS != nil {
+		return s.FS
+	}
+	return vfs.OS{}
+}
+
+// path is a file's name seen from where the verb works.
+func (s *Scope) path(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(s.Dir, name)
+}
+
+// open opens the file, or copies standard input to a temporary one.
+func (i *importing) open(ctx context.Context) (closeFn func() error, err error) {
+	if i.file == "" {
+		if i.s.In == nil {
+			return nil, errs.New(errs.Invalid, "table import: there is no standard input; name a file")
+		}
+		fs, dir := i.s.Repo.FS(), i.s.Repo.TempDir()
+		if err := fs.MkdirAll(dir); err != nil {
+			return nil, err
+		}
+		sp, err := ingest.NewSpool(ctx, fs, filepath.Join(dir, "import.tmp"), "standard input", i.s.In)
+		if err != nil {
+			return nil, err
+		}
+		i.src = sp.Source
+		return sp.Close, nil
+	}
+	path := i.s.path(i.file)
+	if info, err := i.s.fs().Stat(path); err == nil && info.Dir {
+		return nil, errs.New(errs.Invalid, "read %s: it is a directory", i.file)
+	}
+	f, err := i.s.fs().Open(path)
+	if err != nil {
+		return nil, errs.New(errs.CodeOf(err), "read %s: %w", i.file, err)
+	}
+	size, err := f.Size()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	i.src = ingest.Source{Name: i.file, R: f, Size: size}
+	return f.Close, nil
+}
+
+// prepare finds the table that the rows go to, or makes it, and matches the file's fields with its columns.
+func (i *importing) prepare(ctx context.Context) error {
+	_, written, exists, err := i.tx.Table(ctx, i.table)
+	if err != nil {
+		return err
+	}
+	if exists {
+		i.table = written
+	}
+	if i.c.Create {
+		if exists && !i.c.Force {
+			return errs.New(errs.Exists, "table %s already exists: use -u to update it, -a to append to it, -r to replace its rows, or -c -f to make it anew", i.table)
+		}
+		return i.create(ctx)
+	}
+	if !exists {
+		names, err := i.tx.TableNames(ctx)
+		if err != nil {
+			return err
+		}
+		return errs.New(errs.NotFound, "table not found: %s; use -c to make it%s", i.table, meant(Nearest(i.table, names)))
+	}
+	if i.base, err = i.tx.FoldTable(ctx, i.table); err != nil {
+		return err
+	}
+	switch {
+	case i.c.Replace:
+		i.base = table.Empty(i.base.Schema)
+	case i.c.Update:
+		i.onDup = table.ReplaceDuplicate
+	}
+	if i.c.Continue && !i.c.Update {
+		i.onDup = table.IgnoreDuplicate
+	}
+	return i.match()
+}
+
+// match finds the column of each field of the file.
+func (i *importing) match() error {
+	s := i.base.Schema
+	var own []string
+	for n := range s.Columns {
+		own = append(own, s.Columns[n].Name)
+	}
+	wanted, err := i.fieldNames(own)
+	if err != nil {
+		return err
+	}
+	taken := map[int]string{}
+	for n, name := range wanted {
+		c := -1
+		if name != "" {
+			if c = s.ColumnIndex(name); c < 0 {
+				return errs.New(errs.Invalid, "%s has a column %s that table %s has not%s; leave it out with --columns or give it another name with --map",
+					i.src.Name, name, i.table, meant(Nearest(name, own)))
+			}
+			if other, ok := taken[c]; ok {
+				return errs.New(errs.Invalid, "%s: the columns %s and %s both go to column %s", i.src.Name, other, i.fields[n], s.Columns[c].Name)
+			}
+			taken[c] = i.fields[n]
+		}
+		i.columns = append(i.columns, c)
+	}
+	return nil
+}
+
+// fieldNames sets the names of the file's fields and gives those of the columns that they go to, "" for none. own are the columns of
+// a table that exists.
+func (i *importing) fieldNames(own []string) ([]string, error) {
+	c, h := i.c, i.head
+	switch {
+	case h.Names != nil:
+		i.fields = h.Names
+	case len(c.Columns) > 0:
+		i.fields = c.Columns
+	case len(own) > 0:
+		i.fields = own
+	default:
+		for n := range h.Fields {
+			i.fields = append(i.fields, fmt.Sprintf("column%d", n+1))
+		}
+	}
+	if len(i.fields) != h.Fields {
+		return nil, errs.New(errs.Invalid, "%s line 1: %d fields, want %d: %s", i.src.Name, h.Fields, len(i.fields), strings.Join(i.fields, ", "))
+	}
+	wanted := slices.Clone(i.fields)
+	switch {
+	case c.Map != "":
+		return wanted, i.applyMap(wanted)
+	case len(c.Columns) > 0 && h.Names != nil:
+		return wanted, keepOnly(wanted, c.Columns, i.src.Name)
+	}
+	return wanted, nil
+}
+
+// keepOnly empties the names that are not among the columns.
+func keepOnly(names, columns []string, file string) error {
+	for _, col := range columns {
+		if !slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, col) }) {
+			return errs.New(errs.Invalid, "--columns: %s has no column %s%s", file, col, meant(Nearest(col, names)))
+		}
+	}
+	for n := range names {
+		if !slices.ContainsFunc(columns, func(c string) bool { return strings.EqualFold(names[n], c) }) {
+			names[n] = ""
+		}
+	}
+	return nil
+}
+
+// applyMap renames the names as the map file says. Those that it does not name are left out.
+func (i *importing) applyMap(names []string) error {
+	data, err := vfs.ReadFile(i.s.fs(), i.s.path(i.c.Map))
+	if err != nil {
+		return errs.New(errs.CodeOf(err), "read %s: %w", i.c.Map, err)
+	}
+	var m map[string]string
+	if err := json.Unmarshal(data, &m); err != nil {
+		return errs.New(errs.Invalid, "read %s: want a JSON object of file column to table column: %w", i.c.Map, err)
+	}
+	var from []string
+	for k := range m {
+		from = append(from, k)
+	}
+	slices.Sort(from)
+	if err := keepOnly(names, from, i.src.Name); err != nil {
+		return err
+	}
+	for n := range names {
+		for _, k := range from {
+			if strings.EqualFold(names[n], k) {
+				names[n] = m[k]
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// create infers the columns and makes an empty table of them.
+func (i *importing) create(ctx context.Context) error {
+	wanted, err := i.fieldNames(nil)
+	if err != nil {
+		return err
+	}
+	task := i.s.Start("infer the types of "+i.src.Name, i.src.Size, "bytes")
+	in, err := ingest.Infer(ctx, i.src, ingest.InferOptions{
+		Format: i.format, Names: i.fields, AllText: i.c.AllText, SkipBad: i.c.Continue, Keys: len(i.c.Keys) == 0, Bytes: task.Add,
+	})
+	task.Done()
+	if err != nil {
+		return err
+	}
+	sch := &schema.Schema{Collation: value.CollationUtf8mb40900Bin}
+	var said, unique []string
+	for n, name := range wanted {
+		if name == "" {
+			i.columns = append(i.columns, -1)
+			continue
+		}
+		i.columns = append(i.columns, len(sch.Columns))
+		t := in.Types[n]
+		col := schema.Column{Name: name, Type: t, Nullable: true, ID: schema.AssignID(name, t, sch.Columns, nil)}
+		sch.Columns = append(sch.Columns, col)
+		said = append(said, name+" "+strings.ToUpper(t.String()))
+		if slices.Contains(in.Unique, n) {
+			unique = append(unique, name)
+		}
+	}
+	for _, k := range i.c.Keys {
+		n := sch.ColumnIndex(strings.TrimSpace(k))
+		if n < 0 {
+			return errs.New(errs.Invalid, "--pk: %s has no column %s%s", i.src.Name, k, meant(Nearest(k, wanted)))
+		}
+		sch.Columns[n].Nullable = false
+		sch.PrimaryKey = append(sch.PrimaryKey, schema.IndexColumn{Column: sch.Columns[n].ID})
+	}
+	i.inferred = append(i.inferred, "inferred: "+strings.Join(said, ", "))
+	switch {
+	case len(i.c.Keys) > 0:
+	case !in.KeysKnown:
+		i.inferred = append(i.inferred, "no primary key: the file is too large to look for one; use --pk to give it")
+	case len(unique) == 0:
+		i.inferred = append(i.inferred, "no primary key: no column alone could be one; use --pk to give several")
+	default:
+		i.inferred = append(i.inferred, "no primary key: "+strings.Join(unique, ", ")+" could be one; use --pk")
+	}
+	compiled, err := schema.Compile(sch)
+	if err != nil {
+		return err
+	}
+	i.base = table.Empty(compiled)
+	if i.c.Continue {
+		i.onDup = table.IgnoreDuplicate
+	}
+	return nil
+}
+
+// load reads the file into the table and commits.
+func (i *importing) load(ctx context.Context) (st ingest.Stats, err error) {
+	opt := ingest.LoadOptions{
+		LoadOptions: table.LoadOptions{FS: i.s.Repo.FS(), TempDir: i.s.Repo.TempDir(), OnDuplicate: i.onDup},
+		Format:      i.format, Names: i.fields, Columns: i.columns, Keep: i.c.Update, Now: i.s.Repo.Clock().Now(),
+		Auto: func(ctx context.Context, given uint64) (uint64, error) { return i.tx.NextAuto(ctx, i.table, given) },
+	}
+	if i.c.Continue {
+		i.rejects = &rejectsFile{fs: i.s.fs(), name: i.rejectsName(), path: i.s.path(i.rejectsName())}
+		opt.Reject = i.rejects.add
+		defer func() { err = errors.Join(err, i.rejects.close(err == nil)) }()
+	}
+	task := i.s.Start("import "+i.table, i.src.Size, "bytes")
+	defer task.Done()
+	opt.Bytes = task.Add
+	tab, st, err := ingest.Load(ctx, i.tx.Store(), i.base, i.src, opt)
+	if err != nil {
+		return st, err
+	}
+	if err := i.tx.PutTable(ctx, i.table, tab); err != nil {
+		return st, err
+	}
+	return st, i.tx.Commit(ctx)
+}
+
+// rejectsName is the file of lines that cannot be loaded.
+func (i *importing) rejectsName() string {
+	switch {
+	case i.c.Rejects != "":
+		return i.c.Rejects
+	case i.file != "":
+		return i.file + ".rejects.csv"
+	}
+	return i.table + ".rejects.csv"
+}
+
+// result is the answer, in Dolt's words.
+func (i *importing) result(st ingest.Stats) *Result {
+	r := &Result{
+		Columns: []Column{Whole("rows_processed"), Whole("additions"), Whole("modifications"), Whole("had_no_effect"), Whole("lines_skipped")},
+		Rows:    [][]any{{int64(st.Rows), int64(st.Added), int64(st.Modified), int64(st.NoEffect), int64(st.Rejected)}},
+	}
+	r.Printf("Rows Processed: %d, Additions: %d, Modifications: %d, Had No Effect: %d", st.Rows, st.Added, st.Modified, st.NoEffect)
+	if st.Rejected > 0 {
+		r.Printf("Lines skipped: %d", st.Rejected)
+		r.Hints = append(r.Hints, fmt.Sprintf("%s with the reasons: %s", plural(st.Rejected, "line"), i.rejects.name))
+	}
+	r.Printf("Import completed successfully.")
+	if !i.c.Quiet {
+		r.Hints = append(r.Hints, i.inferred...)
+	}
+	return r
+}

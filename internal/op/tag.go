@@ -1,0 +1,77 @@
+package op
+
+import (
+	"context"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/history"
+)
+
+// Tag is the verb that names commits.
+type Tag struct {
+	Message string   `flag:"message,m" value:"text" help:"why"`
+	Delete  bool     `flag:"delete,d" help:"delete tags"`
+	Verbose bool     `flag:"verbose,v" help:"list commits, taggers and messages too"`
+	Author  string   `flag:"author" value:"'Name <mail>'" help:"the tagger"`
+	Args    []string `arg:"rest" value:"name" help:"a new tag and the commit it names; or tags to delete"`
+}
+
+func tagSpec() Spec {
+	return Define[Tag](Spec{
+		Name: "tag", Group: GroupGrow, Needs: NeedDatabase,
+		Short:    "List, create or delete tags",
+		Usage:    []string{"[-v]", "[-m <text>] <name> [<revision>]", "-d <name>..."},
+		Examples: []Example{{`tag -m "model 3 was trained on this" v3`, "name the last commit"}},
+	})
+}
+
+// Run does it.
+func (c *Tag) Run(ctx context.Context, s *Scope) (*Result, error) {
+	if c.Delete {
+		if len(c.Args) == 0 {
+			return nil, errs.New(errs.Invalid, "tag: name the tags to delete")
+		}
+		for _, n := range c.Args {
+			if err := s.Repo.DeleteTag(ctx, n); err != nil {
+				return nil, err
+			}
+		}
+		return statusResult(0), nil
+	}
+	if len(c.Args) == 0 {
+		return c.list(ctx, s)
+	}
+	if len(c.Args) > 2 {
+		return nil, errs.New(errs.Invalid, "tag: give a name and at most one revision")
+	}
+	rev := "HEAD"
+	if len(c.Args) == 2 {
+		rev = c.Args[1]
+	}
+	id, err := s.Repo.Resolve(ctx, rev, s.branch())
+	if err != nil {
+		return nil, err
+	}
+	who, err := s.signatureWith(c.Author)
+	if err != nil {
+		return nil, err
+	}
+	return statusResult(0), s.Repo.CreateTag(ctx, c.Args[0], history.Tag{Commit: id, Tagger: who, Message: c.Message})
+}
+
+func (c *Tag) list(ctx context.Context, s *Scope) (*Result, error) {
+	tags, err := s.Repo.Tags(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &Result{Columns: []Column{Text("tag_name"), Text("tag_hash"), Text("tagger"), Text("email"), Moment("date"), Text("message")}, Lines: []string{}}
+	for _, t := range tags {
+		r.Add(t.Name, t.Commit.String(), t.Tagger.Name, t.Tagger.Email, t.Tagger.Time.UTC(), t.Message)
+		if !c.Verbose {
+			r.Lines = append(r.Lines, t.Name)
+			continue
+		}
+		r.Printf("%s\t%s\nTagger: %s <%s>\nDate:  %s\n\n\t%s\n\n", t.Name, t.Commit, t.Tagger.Name, t.Tagger.Email, showTime(t.Tagger.Time), t.Message)
+	}
+	return r, nil
+}

@@ -1,0 +1,38 @@
+// Package pack is the local store of one database directory: a journal that makes small changes durable with one sync, and packs,
+// immutable files in which chunks stay. It is a chunk store and a log of records whose meaning is the caller's.
+//
+//	dir/FORMAT                   text: format version, required, read-only and optional features
+//	dir/journal/0000000007.jnl   segments; LSNs run on from one to the next
+//	dir/packs/<digest>.pack      packs, named after the digest of their index
+//	dir/{journal,packs}/*.tmp    being written; removed by the next owner
+//
+// Integers are little-endian; uvarint is that of encoding/binary; crc is CRC32C.
+//
+//	segment   "STMJRNL1" | u64 number | u64 base LSN | u64 epoch | 28 zero bytes | u32 crc of those 60 bytes
+//	          frames, then zeros that are allocated ahead (a clean close cuts them off)
+//	frame     u32 len | u32 crc of bytes 8..len | u64 LSN | u64 epoch | u64 durable_lsn | u8 type | payload | zeros up to 8
+//	payload   u8 form; form 0: the body follows; form 1: uvarint length, uvarint n, n hashes of the blob chunks that hold it
+//	batch     uvarint n, n × { hash | u8 codec | uvarint raw | uvarint stored | bytes }, uvarint m, m × { u8 type | uvarint len | bytes }
+//	          a body of form 1 has n = 0
+//	checkpoint  the state, opaque
+//
+//	pack      "STMPACK1" | u32 version | u32 0
+//	          records: hash | u32 raw | u32 stored | u8 codec | 3 zero bytes | u32 crc of header and bytes | bytes
+//	          index: count × u64 hash prefix (its first 8 bytes as a big-endian number) | count × u64 offset | count × u32 stored,
+//	                 sorted by (prefix, offset)
+//	          footer: u64 index offset | u64 index length | u32 count | u32 version | SHA-256 of all hashes in record order |
+//	                  digest = SHA-256 of the index and the 56 bytes before | "STMPEND1"
+//
+// What always holds:
+//
+//	P1  The LSN is the position of a frame in the endless journal; a frame at X of n bytes is followed by one at X+n.
+//	P2  A segment is made under another name, synced, renamed, and its directory synced before a frame is appended to it; and
+//	    that only when all frames below its base are durable. So a bad frame below the base of a later segment is corruption.
+//	P3  A segment whose base is at or below that of an earlier one replaces it from there on (recovery makes such).
+//	P4  A pack has its name, durably, before a frame is appended that relies on it and before a file is removed whose chunks it took.
+//	P5  Files are removed oldest segment first, each durably, so the segments are contiguous in LSN at all times.
+//	P6  A frame below durable_lsn of any frame was synced without an error. What was not is copied and synced before a new
+//	    owner relies on it, though it can be read: after a failed sync the page cache does not tell what is on the disk.
+//	P7  Whoever reads the journal first and packs afterwards finds every chunk that the journal relies on.
+//	P8  The hash, not the CRC, is a chunk's identity; it is verified when a chunk is folded and by Verify.
+package pack

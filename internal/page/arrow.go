@@ -1,0 +1,301 @@
+package page
+
+import (
+	"context"
+	"math"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/value"
+)
+
+// largeText is the declared length in bytes from which strings have 64-bit offsets in Arrow (MEDIUMTEXT and above).
+const largeText = 1<<24 - 1
+
+// ArrowType is the Arrow type in which cells of type t are read:
+//
+//	integers            the integer of the same or the next greater width and signedness
+//	BIT                 uint64
+//	YEAR                uint16
+//	FLOAT, DOUBLE       float32, float64
+//	DECIMAL             decimal128 up to 38 digits, else decimal256
+//	DATE                date32
+//	TIME                duration[us]
+//	DATETIME            timestamp[us]
+//	TIMESTAMP           timestamp[us, UTC]
+//	ENUM, SET           utf8
+//	CHAR, VARCHAR, TEXT utf8; large_utf8 from MEDIUMTEXT on
+//	JSON                large_utf8
+//	BINARY, VARBINARY   binary
+//	BLOB, GEOMETRY      binary; large_binary from MEDIUMBLOB on and for geometry
+//	VECTOR              fixed_size_list of float32
+func ArrowType(t value.Type) arrow.DataType {
+	switch t.Kind {
+	case value.KindInt8:
+		return arrow.PrimitiveTypes.Int8
+	case value.KindInt16:
+		return arrow.PrimitiveTypes.Int16
+	case value.KindInt24, value.KindInt32:
+		return arrow.PrimitiveTypes.Int32
+	case value.KindUint8:
+		return arrow.PrimitiveTypes.Uint8
+	case value.KindUint16, value.KindYear:
+		return arrow.PrimitiveTypes.Uint16
+	case value.KindUint24, value.KindUint32:
+		return arrow.PrimitiveTypes.Uint32
+	case value.KindUint64, value.KindBit:
+		return arrow.PrimitiveTypes.Uint64
+	case value.KindFloat32:
+		return arrow.PrimitiveTypes.Float32
+	case value.KindFloat64:
+		return arrow.PrimitiveTypes.Float64
+	case value.KindDecimal:
+		if t.Precision <= 38 {
+			return &arrow.Decimal128Type{Precision: int32(t.Precision), Scale: int32(t.Scale)}
+		}
+		return &arrow.Decimal256Type{Precision: int32(t.Precision), Scale: int32(t.Scale)}
+	case value.KindDate:
+		return arrow.FixedWidthTypes.Date32
+	case value.KindTime:
+		return arrow.FixedWidthTypes.Duration_us
+	case value.KindDatetime:
+		return &arrow.TimestampType{Unit: arrow.Microsecond}
+	case value.KindTimestamp:
+		return arrow.FixedWidthTypes.Timestamp_us
+	case value.KindEnum, value.KindSet, value.KindChar, value.KindVarchar:
+		return arrow.BinaryTypes.String
+	case value.KindText:
+		if t.Length >= largeText {
+			return arrow.BinaryTypes.LargeString
+		}
+		return arrow.BinaryTypes.String
+	case value.KindJSON:
+		return arrow.BinaryTypes.LargeString
+	case value.KindBinary, value.KindVarbinary:
+		return arrow.BinaryTypes.Binary
+	case value.KindBlob:
+		if t.Length >= largeText {
+			return arrow.BinaryTypes.LargeBinary
+		}
+		return arrow.BinaryTypes.Binary
+	case value.KindGeometry:
+		return arrow.BinaryTypes.LargeBinary
+	case value.KindVector:
+		return arrow.FixedSizeListOfNonNullable(int32(t.Length), arrow.PrimitiveTypes.Float32)
+	}
+	return arrow.PrimitiveTypes.Int64
+}
+
+// BatchColumn names a column of the layout and what it is called in the batch.
+type BatchColumn struct {
+	Column   int // index into Layout.Columns
+	Name     string
+	Nullable bool
+}
+
+// Batcher gathers row ranges of pages into Arrow record batches. It belongs to one goroutine at a time.
+type Batcher struct {
+	f       *Format
+	mem     memory.Allocator
+	schema  *arrow.Schema
+	rows    int
+	n       int
+	cols    []batchColumn
+	resolve func(ctx context.Context, addr []byte) ([]byte, error)
+	sc      scratch
+}
+
+// NewBatcher makes a Batcher for some columns. mem lends the buffers, a Pool for preference; rows is how many a batch will have, as a
+// rule. resolve fetches out-of-line cells by their address; without it they are an error of class Unsupported.
+func (f *Format) NewBatcher(mem memory.Allocator, cols []BatchColumn, rows int, resolve func(ctx context.Context, addr []byte) ([]byte, error)) (*Batcher, error) {
+	b := &Batcher{f: f, mem: mem, rows: max(rows, 64), resolve: resolve}
+	fields := make([]arrow.Field, len(cols))
+	for i, c := range cols {
+		if c.Column < 0 || c.Column >= len(f.cols) {
+			return nil, errs.New(errs.Internal, "make batcher: no column %d", c.Column)
+		}
+		t := f.layout.Columns[c.Column].Type
+		fields[i] = arrow.Field{Name: c.Name, Type: ArrowType(t), Nullable: c.Nullable}
+		b.cols = append(b.cols, newBatchColumn(&f.cols[c.Column], t, fields[i].Type))
+	}
+	b.schema = arrow.NewSchema(fields, nil)
+	return b, nil
+}
+
+// Schema is the schema of the batches.
+func (b *Batcher) Schema() *arrow.Schema { return b.schema }
+
+// Len is the number of rows gathered.
+func (b *Batcher) Len() int { return b.n }
+
+// Size is the number of bytes of strings gathered in the column that has most. Strings with 32-bit offsets must stay below 2 GiB
+// together; a page adds as many as it has.
+func (b *Batcher) Size() int {
+	size := 0
+	for i := range b.cols {
+		if b.cols[i].offs.buf != nil {
+			size = max(size, b.cols[i].vals.n)
+		}
+	}
+	return size
+}
+
+// Append adds rows [lo,hi) of p. After an error the Batcher holds no rows.
+func (b *Batcher) Append(ctx context.Context, p *Page, lo, hi int) error {
+	if err := p.checkRange(lo, hi); err != nil {
+		return err
+	}
+	if hi == lo {
+		return nil
+	}
+	for i := range b.cols {
+		if err := b.cols[i].append(ctx, b, p, lo, hi); err != nil {
+			b.drop()
+			return err
+		}
+	}
+	b.n += hi - lo
+	return nil
+}
+
+// Record is the rows gathered as a record batch, which the caller releases; the Batcher is then empty.
+func (b *Batcher) Record() arrow.RecordBatch {
+	arrays := make([]arrow.Array, len(b.cols))
+	for i := range b.cols {
+		arrays[i] = b.cols[i].array(b)
+	}
+	rec := array.NewRecordBatch(b.schema, arrays, int64(b.n))
+	for _, a := range arrays {
+		a.Release()
+	}
+	b.n = 0
+	return rec
+}
+
+// Release gives the buffers of rows that were gathered and not taken back to the allocator.
+func (b *Batcher) Release() { b.drop() }
+
+func (b *Batcher) drop() {
+	for i := range b.cols {
+		c := &b.cols[i]
+		for _, g := range []*growing{&c.vals, &c.offs, &c.valid} {
+			g.free(b.mem)
+		}
+		c.nulls = 0
+	}
+	b.n = 0
+}
+
+// growing is a buffer of the allocator of which n bytes are used.
+type growing struct {
+	buf []byte
+	n   int
+}
+
+// extend makes room for k more bytes, want in all at the first time, and returns them with spare bytes behind; the caller adds to n.
+func (g *growing) extend(mem memory.Allocator, k, want, spare int) []byte {
+	if need := g.n + k + spare; need > len(g.buf) {
+		size := max(need, 2*len(g.buf), want)
+		next := mem.Allocate(size)
+		copy(next, g.buf[:g.n])
+		if g.buf != nil {
+			mem.Free(g.buf)
+		}
+		g.buf = next
+	}
+	return g.buf[g.n : g.n+k+spare]
+}
+
+func (g *growing) free(mem memory.Allocator) {
+	if g.buf != nil {
+		mem.Free(g.buf)
+	}
+	*g = growing{}
+}
+
+// take hands the used bytes over as an Arrow buffer; nil when nothing was ever written.
+func (g *growing) take(mem memory.Allocator) *memory.Buffer {
+	if g.buf == nil {
+		return nil
+	}
+	b := memory.NewBufferWithAllocator(mem.Reallocate(g.n, g.buf), mem)
+	*g = growing{}
+	return b
+}
+
+// appendBits appends n bits of src from bit lo on, all of them set when src is nil, to the bitmap dst that has at bits. Bits of dst
+// from at on are zero.
+func appendBits(dst []byte, at int, src []byte, lo, n int) {
+	for i := 0; i < n; {
+		if (at+i)&7 == 0 && n-i >= 8 {
+			v := byte(0xff)
+			if src != nil {
+				k := lo + i
+				v = byte(le.Uint16(src[k>>3:]) >> (k & 7))
+			}
+			dst[(at+i)>>3] = v
+			i += 8
+			continue
+		}
+		if src == nil || bitSet(src, lo+i) {
+			dst[(at+i)>>3] |= 1 << ((at + i) & 7)
+		}
+		i++
+	}
+}
+
+// array makes the Arrow array of a column and empties it.
+func (c *batchColumn) array(b *Batcher) arrow.Array {
+	bufs := []*memory.Buffer{c.valid.take(b.mem)}
+	var children []arrow.ArrayData
+	switch {
+	case c.offSize > 0:
+		if c.offs.buf == nil { // no rows
+			c.offs.extend(b.mem, c.offSize, 0, 0)
+			clear(c.offs.buf)
+			c.offs.n = c.offSize
+		}
+		bufs = append(bufs, c.offs.take(b.mem), c.vals.take(b.mem))
+	case c.dims > 0:
+		vals := c.vals.take(b.mem)
+		child := array.NewData(arrow.PrimitiveTypes.Float32, b.n*c.dims, []*memory.Buffer{nil, vals}, nil, 0, 0)
+		children = append(children, child)
+		if vals != nil {
+			vals.Release()
+		}
+	default:
+		bufs = append(bufs, c.vals.take(b.mem))
+	}
+	data := array.NewData(c.arrow, b.n, bufs, children, c.nulls, 0)
+	for _, buf := range bufs {
+		if buf != nil {
+			buf.Release()
+		}
+	}
+	for _, ch := range children {
+		ch.Release()
+	}
+	c.nulls = 0
+	a := array.MakeFromData(data)
+	data.Release()
+	return a
+}
+
+// Read is a record batch of rows [lo,hi) of one page, for callers that want no more.
+func (b *Batcher) Read(ctx context.Context, p *Page, lo, hi int) (arrow.RecordBatch, error) {
+	if err := b.Append(ctx, p, lo, hi); err != nil {
+		return nil, err
+	}
+	return b.Record(), nil
+}
+
+// checkOffsets keeps strings with 32-bit offsets below 2 GiB.
+func (c *batchColumn) checkOffsets(more int) error {
+	if c.offSize == 4 && c.vals.n+more > math.MaxInt32 {
+		return errs.New(errs.Invalid, "read pages: a batch has more than 2 GiB of strings in one column; take fewer rows")
+	}
+	return nil
+}

@@ -1,0 +1,289 @@
+package page
+
+import (
+	"context"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/decimal128"
+	"github.com/apache/arrow-go/v18/arrow/decimal256"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/value"
+)
+
+// batchColumn is a column of the batch that is being gathered.
+type batchColumn struct {
+	c       *column
+	typ     value.Type
+	arrow   arrow.DataType
+	width   int // bytes of a value of fixed width; 0 for the others
+	offSize int // 4 or 8 for strings
+	dims    int // of vectors
+	vals    growing
+	offs    growing
+	valid   growing // kept from the first NULL on
+	nulls   int
+}
+
+func newBatchColumn(c *column, t value.Type, dt arrow.DataType) batchColumn {
+	bc := batchColumn{c: c, typ: t, arrow: dt}
+	switch dt := dt.(type) {
+	case *arrow.StringType, *arrow.BinaryType:
+		bc.offSize = 4
+	case *arrow.LargeStringType, *arrow.LargeBinaryType:
+		bc.offSize = 8
+	case *arrow.FixedSizeListType:
+		bc.dims = int(dt.Len())
+		bc.width = 4 * bc.dims
+	case arrow.FixedWidthDataType:
+		bc.width = dt.BitWidth() / 8
+	}
+	return bc
+}
+
+// append adds rows [lo,hi) of p.
+func (c *batchColumn) append(ctx context.Context, b *Batcher, p *Page, lo, hi int) error {
+	var s segment
+	ok, err := p.segmentOf(ctx, c.c, &s)
+	if err != nil {
+		return err
+	}
+	c.appendValid(b, &s, ok, lo, hi)
+	switch {
+	case c.offSize > 0 && c.c.phys == value.Bytes:
+		return c.appendStrings(ctx, b, &s, ok, lo, hi)
+	case c.offSize > 0:
+		return c.appendNames(b, &s, ok, lo, hi)
+	case c.c.phys == value.Bytes:
+		return c.appendWide(ctx, b, &s, ok, lo, hi)
+	}
+	return c.appendNums(b, &s, ok, lo, hi)
+}
+
+// appendValid adds the validity of rows [lo,hi).
+func (c *batchColumn) appendValid(b *Batcher, s *segment, ok bool, lo, hi int) {
+	n := hi - lo
+	src, nulls := []byte(nil), 0
+	switch {
+	case !ok && c.c.absentNull || ok && s.nulls == nullsAll:
+		nulls = n
+	case ok && s.nulls == nullsSome:
+		src = s.valid[:cap(s.valid)]
+		nulls = n - countBits(s.valid, lo, hi)
+	}
+	if nulls == 0 && c.valid.buf == nil {
+		return
+	}
+	if c.valid.buf == nil { // the rows so far had values
+		first := c.valid.extend(b.mem, 0, (max(b.rows, b.n)+7)/8, (b.n+7)/8)
+		clear(c.valid.buf)
+		appendBits(first, 0, nil, 0, b.n)
+		c.valid.n = (b.n + 7) / 8
+	}
+	size := (b.n + n + 7) / 8
+	fresh := c.valid.extend(b.mem, size-c.valid.n, 0, 0)
+	clear(fresh)
+	if nulls < n {
+		appendBits(c.valid.buf, b.n, src, lo, n)
+	}
+	c.valid.n = size
+	c.nulls += nulls
+}
+
+// fixed makes room for n values of fixed width.
+func (c *batchColumn) fixed(b *Batcher, n int) []byte {
+	out := c.vals.extend(b.mem, n*c.width, b.rows*c.width, 0)
+	c.vals.n += n * c.width
+	return out
+}
+
+// appendNums adds rows of a fixed-size class.
+func (c *batchColumn) appendNums(b *Batcher, s *segment, ok bool, lo, hi int) error {
+	out := c.fixed(b, hi-lo)
+	if c.width == 8 {
+		if ok && c.c.phys == value.Float64 && s.form != 0 && s.enc == encInts && s.nulls != nullsAll {
+			unpackDec(arrow.Float64Traits.CastFromBytes(out), s.vals, lo, s.width, s.base, pow10[s.form-1])
+			return nil
+		}
+		vals := arrow.Int64Traits.CastFromBytes(out)
+		if err := c.nums(b, vals, s, ok, lo); err != nil {
+			return err
+		}
+		if k := c.typ.Kind; k == value.KindUint64 || k == value.KindBit {
+			for i := range vals {
+				vals[i] ^= -1 << 63
+			}
+		}
+		return nil
+	}
+	vals := grow(&b.sc.numsB, hi-lo)
+	if err := c.nums(b, vals, s, ok, lo); err != nil {
+		return err
+	}
+	switch c.width {
+	case 1:
+		for i, v := range vals {
+			out[i] = byte(v)
+		}
+	case 2:
+		dst := arrow.Int16Traits.CastFromBytes(out)
+		for i, v := range vals {
+			dst[i] = int16(v)
+		}
+	case 4:
+		dst := arrow.Int32Traits.CastFromBytes(out)
+		for i, v := range vals {
+			dst[i] = int32(v)
+		}
+	case 16:
+		dst := arrow.Decimal128Traits.CastFromBytes(out)
+		for i, v := range vals {
+			dst[i] = decimal128.FromI64(v)
+		}
+	}
+	return nil
+}
+
+// nums fills vals with the bits of the cells from row lo on.
+func (c *batchColumn) nums(b *Batcher, vals []int64, s *segment, ok bool, lo int) error {
+	if !ok {
+		for i := range vals {
+			vals[i] = c.c.absentBits
+		}
+		return nil
+	}
+	if err := s.readNums(vals, lo, &b.sc.codes); err != nil {
+		return err
+	}
+	s.toRaw(vals)
+	return nil
+}
+
+// appendNames adds rows of ENUM and SET columns as text.
+func (c *batchColumn) appendNames(b *Batcher, s *segment, ok bool, lo, hi int) error {
+	vals := grow(&b.sc.numsB, hi-lo)
+	if err := c.nums(b, vals, s, ok, lo); err != nil {
+		return err
+	}
+	return c.each(b, hi-lo, func(i int) ([]byte, error) {
+		if ok && s.isNull(lo+i) || !ok && c.c.absentNull {
+			return nil, nil
+		}
+		b.sc.str = value.AppendText(b.sc.str[:0], c.typ, value.IntCell(vals[i]))
+		return b.sc.str, nil
+	})
+}
+
+// offsets makes room for the offsets of n more strings, and returns them with the one before.
+func (c *batchColumn) offsets(b *Batcher, n int) []byte {
+	if c.offs.n == 0 {
+		c.offs.extend(b.mem, c.offSize, (b.rows+1)*c.offSize, 0)
+		clear(c.offs.buf[:c.offSize])
+		c.offs.n = c.offSize
+	}
+	c.offs.extend(b.mem, n*c.offSize, 0, 0)
+	at := c.offs.n - c.offSize
+	c.offs.n += n * c.offSize
+	return c.offs.buf[at:c.offs.n]
+}
+
+// each adds n strings, one call of fn for each.
+func (c *batchColumn) each(b *Batcher, n int, fn func(i int) ([]byte, error)) error {
+	offs := c.offsets(b, n)
+	for i := range n {
+		v, err := fn(i)
+		if err != nil {
+			return err
+		}
+		if err := c.checkOffsets(len(v)); err != nil {
+			return err
+		}
+		copy(c.vals.extend(b.mem, len(v), 16*b.rows, 0), v)
+		c.vals.n += len(v)
+		if c.offSize == 4 {
+			le.PutUint32(offs[4*i+4:], uint32(c.vals.n))
+		} else {
+			le.PutUint64(offs[8*i+8:], uint64(c.vals.n))
+		}
+	}
+	return nil
+}
+
+// appendStrings adds rows of class Bytes.
+func (c *batchColumn) appendStrings(ctx context.Context, b *Batcher, s *segment, ok bool, lo, hi int) error {
+	if !ok || s.nulls == nullsAll || s.addrs != nil {
+		return c.each(b, hi-lo, func(i int) ([]byte, error) { return c.long(ctx, b, s, ok, lo+i) })
+	}
+	rows, err := s.readStrings(lo, hi, &b.sc)
+	if err != nil {
+		return err
+	}
+	n := hi - lo
+	total := rows.total(n)
+	if err := c.checkOffsets(total); err != nil {
+		return err
+	}
+	offs := c.offsets(b, n)
+	c.vals.extend(b.mem, total, 16*b.rows, copySlack)
+	if c.offSize == 4 {
+		rows.copyTo(c.vals.buf, arrow.Uint32Traits.CastFromBytes(offs), total)
+	} else {
+		short := grow(&b.sc.remap, n+1)
+		short[0] = 0
+		rows.copyTo(c.vals.buf[c.vals.n:], short, total)
+		wide := arrow.Int64Traits.CastFromBytes(offs)
+		for i, o := range short {
+			wide[i] = int64(c.vals.n) + int64(o)
+		}
+	}
+	c.vals.n += total
+	return nil
+}
+
+// long is the string of row i, fetched when it is out of line; nil when it is NULL.
+func (c *batchColumn) long(ctx context.Context, b *Batcher, s *segment, ok bool, i int) ([]byte, error) {
+	cell := c.c.absent
+	if ok {
+		var err error
+		if cell, err = s.cell(i, b.sc.str[:0]); err != nil {
+			return nil, err
+		}
+	}
+	if !cell.IsAddr() {
+		return cell.Bytes(), nil
+	}
+	if b.resolve == nil {
+		return nil, errs.New(errs.Unsupported, "read pages: out-of-line cells without a way to fetch them")
+	}
+	return b.resolve(ctx, cell.Bytes())
+}
+
+// appendWide adds rows of class Bytes that are of fixed width in Arrow: long decimals and vectors.
+func (c *batchColumn) appendWide(ctx context.Context, b *Batcher, s *segment, ok bool, lo, hi int) error {
+	out := c.fixed(b, hi-lo)
+	clear(out)
+	for i := range hi - lo {
+		v, err := c.long(ctx, b, s, ok, lo+i)
+		if err != nil {
+			return err
+		}
+		if ok && s.isNull(lo+i) || !ok && c.c.absentNull {
+			continue
+		}
+		at := out[i*c.width : (i+1)*c.width]
+		switch {
+		case c.dims > 0:
+			if len(v) != len(at) {
+				return errs.New(errs.Corrupt, "read pages: a vector of %d bytes in a column of %d", len(v), len(at))
+			}
+			copy(at, v)
+		case len(v) != value.DecimalLen(c.typ.Precision):
+			return errs.New(errs.Corrupt, "read pages: a decimal of %d bytes", len(v))
+		case c.width == 16:
+			arrow.Decimal128Traits.CastFromBytes(at)[0] = decimal128.FromBigInt(value.DecimalBig(c.typ, value.BytesCell(v)))
+		default:
+			arrow.Decimal256Traits.CastFromBytes(at)[0] = decimal256.FromBigInt(value.DecimalBig(c.typ, value.BytesCell(v)))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,30 @@
+package repo
+
+import (
+	"context"
+
+	"github.com/stemmadb/stemma/internal/fsck"
+	"github.com/stemmadb/stemma/internal/history"
+)
+
+// Starts is everything from which chunks are reached: branches, their working and staged sets, tags.
+func (r *Repo) Starts(ctx context.Context) ([]fsck.Start, error) {
+	var out []fsck.Start
+	s := r.published.Load()
+	s.branches.Scan(func(name string, b *branch) bool {
+		out = append(out,
+			fsck.Start{Name: "branch " + name, Commit: b.head},
+			fsck.Start{Name: "staged set of " + name, Root: b.staged},
+			fsck.Start{Name: "working set of " + name, Root: b.working})
+		return true
+	})
+	for _, name := range s.tags.Keys() {
+		h, _ := s.tags.Get(name)
+		t, err := history.GetTag(ctx, r.store, h)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, fsck.Start{Name: "tag " + name, Commit: t.Commit})
+	}
+	return out, nil
+}

@@ -1,0 +1,243 @@
+package mysql
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/dolthub/go-mysql-server/server"
+	"github.com/dolthub/go-mysql-server/sql"
+	vitess "github.com/dolthub/vitess/go/mysql"
+
+	"github.com/stemmadb/stemma/internal/engine"
+	"github.com/stemmadb/stemma/internal/engine/session"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/vfs"
+)
+
+// Version is the MySQL version that clients are told, and behave for.
+const Version = "8.0.33"
+
+// Defaults of Options.
+const (
+	DefaultPort           = 3306
+	DefaultMaxConnections = 1000
+	DefaultTimeout        = 8 * time.Hour
+)
+
+// How many clients may wait when there are too many connections, and for how long.
+const (
+	maxWaiting  = 50
+	waitTimeout = time.Minute
+)
+
+// Options steer a server.
+type Options struct {
+	Engine *engine.Engine
+
+	Address string // host:port to listen on; "" listens on none
+	Socket  string // path of a unix socket to listen on; "" listens on none
+
+	FS         vfs.FS // where Privileges is
+	Privileges string // file of users and grants; "" keeps them in memory
+	Files      string // directory that LOAD DATA INFILE and INTO OUTFILE are bound to; "" is every place
+
+	ReadOnly       bool                         // refuse statements that change anything
+	NoAutoCommit   bool                         // sessions begin with autocommit = 0
+	UserVars       map[string]map[string]string // session variables that a user's sessions begin with, by user
+	MaxConnections int                          // 0 is DefaultMaxConnections
+	Timeout        time.Duration                // how long a connection may stand idle, or a client take to read; 0 is DefaultTimeout
+	TLS            *tls.Config                  // nil offers none
+	RequireTLS     bool                         // refuse connections without TLS, except trusted ones and unix sockets
+
+	Log *slog.Logger // nil logs nothing
+}
+
+// Server answers clients. It is made running.
+type Server struct {
+	opt      Options
+	ln       *listener
+	gms      *server.Server
+	accepted chan struct{} // closed when no more connections are accepted
+}
+
+// New opens the server's addresses and begins to answer. Errors of opening are of class Unavailable.
+func New(ctx context.Context, opt Options) (*Server, error) {
+	if opt.MaxConnections == 0 {
+		opt.MaxConnections = DefaultMaxConnections
+	}
+	if opt.Timeout == 0 {
+		opt.Timeout = DefaultTimeout
+	}
+	if opt.RequireTLS && opt.TLS == nil {
+		return nil, errs.New(errs.Invalid, "start server: to require TLS, a certificate and a key are needed")
+	}
+	redirect(opt.Log)
+	if err := setVariables(opt); err != nil {
+		return nil, err
+	}
+	e := opt.Engine.SQLEngine()
+	if opt.ReadOnly {
+		e.ReadOnly.Store(true)
+	}
+	users := &privileges{fs: opt.FS, path: opt.Privileges}
+	if err := users.load(sql.NewContext(ctx), e.Analyzer.Catalog.MySQLDb); err != nil {
+		return nil, err
+	}
+	s := &Server{opt: opt, ln: newListener(), accepted: make(chan struct{})}
+	if err := s.listen(); err != nil {
+		return nil, errors.Join(err, s.ln.Close())
+	}
+	gms, err := server.NewServerWithHandler(server.Config{
+		Listener:                  s.ln,
+		Version:                   Version,
+		Address:                   opt.Address,
+		ConnReadTimeout:           opt.Timeout,
+		ConnWriteTimeout:          opt.Timeout,
+		MaxConnections:            uint64(opt.MaxConnections),
+		MaxWaitConnections:        maxWaiting,
+		MaxWaitConnectionsTimeout: waitTimeout,
+		TLSConfig:                 opt.TLS,
+		MaxLoggedQueryLen:         1000,
+		ProtocolListenerFactory:   s.protocol,
+	}, e, sql.NewContext, s.session, nil, wrap)
+	if err != nil {
+		return nil, errors.Join(errs.New(errs.Internal, "start server: %w", err), s.ln.Close())
+	}
+	s.gms = gms
+	go func() {
+		defer close(s.accepted)
+		gms.Listener.Accept()
+	}()
+	return s, nil
+}
+
+func (s *Server) listen() error {
+	if s.opt.Address != "" {
+		ln, err := net.Listen("tcp", s.opt.Address)
+		if err != nil {
+			return errs.New(errs.Unavailable, "listen on %s: %w", s.opt.Address, err)
+		}
+		s.ln.add(ln)
+	}
+	if s.opt.Socket != "" {
+		ln, err := listenUnix(s.opt.Socket)
+		if err != nil {
+			return err
+		}
+		s.ln.add(ln)
+	}
+	return nil
+}
+
+// protocol makes the listener of MySQL's protocol.
+func (s *Server) protocol(cfg server.Config, lc vitess.ListenerConfig, sel server.ServerEventListener) (server.ProtocolListener, error) {
+	lc.AuthServer = newAuth(lc.AuthServer, s.opt.RequireTLS)
+	return server.MySQLProtocolListenerFactory(cfg, lc, sel)
+}
+
+// setVariables sets the variables that describe the server. All servers of a process share them.
+func setVariables(opt Options) error {
+	if err := sql.SystemVariables.AssignValues(map[string]any{
+		"version":          Version,
+		"version_comment":  "stemma",
+		"local_infile":     int8(1),
+		"secure_file_priv": opt.Files,
+		"max_connections":  int64(opt.MaxConnections),
+	}); err != nil {
+		return errs.New(errs.Internal, "set the server's variables: %w", err)
+	}
+	return nil
+}
+
+// session makes the session of a connection.
+func (s *Server) session(ctx context.Context, c *vitess.Conn, addr string) (sql.Session, error) {
+	base, err := sql.BaseSessionFromConnection(ctx, c, addr)
+	if err != nil {
+		return nil, err
+	}
+	if isTrusted(c) {
+		return session.New(base, session.Options{Databases: checkedOut{s.opt.Engine.Provider()}, Author: peerAuthor(c.User)}), nil
+	}
+	sess := s.opt.Engine.NewSession(base)
+	vars := s.opt.UserVars[base.Client().User]
+	if s.opt.NoAutoCommit {
+		vars = merged(map[string]string{"autocommit": "0"}, vars)
+	}
+	for name, value := range vars {
+		if err := sess.SetSessionVariable(sql.NewContext(ctx, sql.WithSession(sess)), name, value); err != nil {
+			return nil, errs.New(errs.Invalid, "set @@%s for user %s: %w", name, base.Client().User, err)
+		}
+	}
+	return sess, nil
+}
+
+// checkedOut are databases whose sessions begin on the branch that the directory has checked out at that time.
+type checkedOut struct{ session.Databases }
+
+// DefaultBranch implements session.Databases.
+func (c checkedOut) DefaultBranch(name string) string {
+	if r, _, ok := c.Lookup(name); ok {
+		return r.CheckedOut()
+	}
+	return c.Databases.DefaultBranch(name)
+}
+
+// Addr is the TCP address that the server listens on, or its socket's; of one that listens on none it is "localhost".
+func (s *Server) Addr() net.Addr { return s.ln.Addr() }
+
+// Serve answers a client on a connection that was accepted elsewhere. The client may do everything, without a password; the user name
+// that it gives is the author of its commits, as "Name <mail>". Serve returns at once; the server closes the connection. The error is
+// net.ErrClosed when the server takes no more clients.
+func (s *Server) Serve(conn net.Conn) error {
+	return s.ln.hand(&tracked{Conn: conn, l: s.ln, trusted: true})
+}
+
+// Running is the number of statements under way.
+func (s *Server) Running() int {
+	n := 0
+	for _, p := range s.opt.Engine.SQLEngine().ProcessList.Processes() {
+		if p.Command == sql.ProcessCommandQuery {
+			n++
+		}
+	}
+	return n
+}
+
+// Shut refuses new clients, lets statements under way finish until ctx is done, and then hangs up on every client. What a client has
+// not committed is rolled back.
+func (s *Server) Shut(ctx context.Context) error {
+	err := s.gms.Close()
+	if e := s.ln.Close(); e != nil {
+		err = errors.Join(err, e)
+	}
+	<-s.accepted
+	const pause = 5 * time.Millisecond
+	for s.Running() > 0 && ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+	list := s.opt.Engine.SQLEngine().ProcessList
+	for _, p := range list.Processes() {
+		list.Kill(p.Connection)
+	}
+	s.ln.hangUp()
+	s.gms.SessionManager().WaitForClosedConnections()
+	if err != nil {
+		return errs.New(errs.Internal, "stop server: %w", err)
+	}
+	return nil
+}
+
+// merged is a with b's members over it.
+func merged(a, b map[string]string) map[string]string {
+	for k, v := range b {
+		a[k] = v
+	}
+	return a
+}
