@@ -23,7 +23,7 @@ FUZZTIME   ?= 60s
 .PHONY: build test unit race cross vet fmt fmt-check lint bench torture demo install clean help
 
 build: ## build the program
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/stemma ./cmd/stemma
+	$(GO) build -ldflags '$(LDFLAGS)' -o bin/stemma ./cmd/stemma
 	@mkdir -p bin/compat
 	@ln -sf ../stemma bin/compat/dolt
 
@@ -73,7 +73,7 @@ demo: build ## show the program at work
 	PATH="$(CURDIR)/bin:$(CURDIR)/bin/compat:$$PATH" demo/run.sh
 
 install: ## install the program where Go installs programs
-	$(GO) install -trimpath -ldflags '$(LDFLAGS)' ./cmd/stemma
+	$(GO) install -ldflags '$(LDFLAGS)' ./cmd/stemma
 
 clean: ## remove what was built
 	rm -rf bin demo/out

@@ -43,13 +43,13 @@ func (d *Decoder) Byte() byte {
 	return v
 }
 
-// Uvarint reads an unsigned varint.
+// Uvarint reads an unsigned varint. One that is longer than it need be is refused: a value has one encoding.
 func (d *Decoder) Uvarint() uint64 {
 	if d.Err != nil {
 		return 0
 	}
 	v, n := binary.Uvarint(d.B)
-	if n <= 0 {
+	if n <= 0 || n > 1 && d.B[n-1] == 0 {
 		d.Fail("bad varint")
 		return 0
 	}
@@ -57,13 +57,13 @@ func (d *Decoder) Uvarint() uint64 {
 	return v
 }
 
-// Varint reads a zigzag varint.
+// Varint reads a zigzag varint, as Uvarint does.
 func (d *Decoder) Varint() int64 {
 	if d.Err != nil {
 		return 0
 	}
 	v, n := binary.Varint(d.B)
-	if n <= 0 {
+	if n <= 0 || n > 1 && d.B[n-1] == 0 {
 		d.Fail("bad varint")
 		return 0
 	}

@@ -31,6 +31,7 @@ type splitter struct {
 	depth  int             // of BEGIN and CASE
 	ending bool            // the last word was END
 	cut    bool            // the last byte of text is the terminator
+	closed bool            // the statement that next returned had a terminator
 }
 
 // newSplitter reads statements from r.
@@ -103,10 +104,13 @@ func (s *splitter) last(err error) (statement, error) {
 	if strings.TrimSpace(s.text.String()) == "" {
 		return statement{}, io.EOF
 	}
-	return s.statement(false), nil
+	st := s.statement(false)
+	s.closed = false
+	return st, nil
 }
 
 func (s *splitter) statement(vertical bool) statement {
+	s.closed = true
 	t := s.text.String()
 	if s.cut {
 		t = t[:len(t)-1]

@@ -48,9 +48,9 @@ func (p *Program) tree() *cobra.Command {
 	return root
 }
 
-// specs are the specs, with one for every parent that has none; parents come before their children.
+// specs are the specs, with this package's own and one for every parent that has none; parents come before their children.
 func (p *Program) specs() []op.Spec {
-	out := slices.Clone(p.Specs)
+	out := append(slices.Clone(p.Specs), p.sqlSpec(), p.serverSpec())
 	for _, s := range p.Specs {
 		if parent := parentName(s.Name); parent != "" {
 			if _, ok := op.Find(out, parent); !ok {

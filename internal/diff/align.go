@@ -63,10 +63,8 @@ func sameCells(a, b value.Type) bool {
 	switch a.Kind {
 	case value.KindDecimal:
 		return a.Scale == b.Scale && (a.Phys() == value.Int64 || a.Precision == b.Precision)
-	case value.KindBit:
+	case value.KindBit, value.KindBinary:
 		return a.Length == b.Length
-	case value.KindBinary:
-		return a.Kind == b.Kind && a.Length == b.Length
 	case value.KindEnum, value.KindSet:
 		n := min(len(a.Values), len(b.Values))
 		return slices.Equal(a.Values[:n], b.Values[:n])

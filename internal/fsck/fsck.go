@@ -11,6 +11,7 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/page"
 	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/table"
@@ -21,8 +22,9 @@ import (
 // Start is a place from which chunks are reached.
 type Start struct {
 	Name   string           // as reports name it: "branch main", "working set of main"
+	Tag    hash.Hash        // of a tag's chunk, which names the commit; zero for none
 	Commit history.CommitID // zero for none
-	Root   tree.Root        // when Commit is zero
+	Root   tree.Root        // when Tag and Commit are zero
 }
 
 // Problem is something that is wrong.
@@ -47,7 +49,7 @@ type Checker struct {
 	step    func(commits int) // may be nil
 	schemas schema.Cache
 	commits map[history.CommitID]bool
-	roots   map[hash.Hash]bool
+	roots   map[tree.Root]bool
 	tables  map[hash.Hash]bool
 	rows    map[hash.Hash]*tree.Checked // by schema and tree
 	entries tree.Checked
@@ -57,7 +59,7 @@ type Checker struct {
 // New makes a checker of the chunks in r. step is called after every commit; nil for not at all.
 func New(r chunk.Reader, report func(Problem), step func(commits int)) *Checker {
 	return &Checker{
-		r: r, report: report, step: step, commits: map[history.CommitID]bool{}, roots: map[hash.Hash]bool{},
+		r: r, report: report, step: step, commits: map[history.CommitID]bool{}, roots: map[tree.Root]bool{},
 		tables: map[hash.Hash]bool{}, rows: map[hash.Hash]*tree.Checked{},
 	}
 }
@@ -67,6 +69,22 @@ func (c *Checker) Counts() Counts { return c.counts }
 
 // Check verifies everything that start reaches. An error means that the verification itself could not go on.
 func (c *Checker) Check(ctx context.Context, start Start) error {
+	if !start.Tag.IsZero() {
+		data, err := c.whole(ctx, start.Tag)
+		if err != nil {
+			c.report(Problem{start.Name, err})
+			return nil
+		}
+		tag, err := history.DecodeTag(data)
+		if err != nil {
+			c.report(Problem{start.Name, err})
+			return nil
+		}
+		if !bytes.Equal(tag.Encode(), data) {
+			c.report(Problem{start.Name, errs.New(errs.Corrupt, "not the canonical encoding of a tag")})
+		}
+		start.Commit = tag.Commit
+	}
 	if start.Commit.IsZero() {
 		return c.root(ctx, start.Name, start.Root)
 	}
@@ -96,14 +114,17 @@ func (c *Checker) Check(ctx context.Context, start Start) error {
 			c.report(Problem{where, errs.New(errs.Corrupt, "not the canonical encoding of a commit")})
 		}
 		c.counts.Commits++
-		height := uint64(0)
+		height, known := uint64(0), true
 		for _, p := range cm.Parents {
 			todo = append(todo, p)
-			if pc, err := history.GetCommit(ctx, c.r, p); err == nil {
-				height = max(height, pc.Height)
+			pc, err := history.GetCommit(ctx, c.r, p)
+			if err != nil {
+				known = false // the parent itself is reported when its turn comes
+				continue
 			}
+			height = max(height, pc.Height)
 		}
-		if cm.Height != height+1 {
+		if known && cm.Height != height+1 {
 			c.report(Problem{where, errs.New(errs.Corrupt, "its height is %d, its parents ask for %d", cm.Height, height+1)})
 		}
 		if err := c.root(ctx, where, cm.Root); err != nil {
@@ -129,10 +150,10 @@ func (c *Checker) whole(ctx context.Context, h hash.Hash) ([]byte, error) {
 }
 
 func (c *Checker) root(ctx context.Context, where string, t tree.Root) error {
-	if t.Hash.IsZero() || c.roots[t.Hash] {
+	if t.Hash.IsZero() || c.roots[t] {
 		return nil
 	}
-	c.roots[t.Hash] = true
+	c.roots[t] = true
 	c.counts.Roots++
 	sound := true
 	err := tree.CheckNew(ctx, c.r, root.Format(), t, &c.entries, func(p tree.Problem) error {
@@ -143,12 +164,15 @@ func (c *Checker) root(ctx context.Context, where string, t tree.Root) error {
 	if err != nil || !sound {
 		return err
 	}
-	es, err := root.Open(c.r, t).List(ctx, root.KindTable)
+	es, err := root.Open(c.r, t).All(ctx)
 	if err != nil {
 		c.report(Problem{where + ": root", err})
 		return nil
 	}
 	for _, e := range es {
+		if e.Kind != root.KindTable {
+			continue
+		}
 		if err := c.table(ctx, where+": table "+e.Name, e); err != nil {
 			return err
 		}
@@ -158,6 +182,10 @@ func (c *Checker) root(ctx context.Context, where string, t tree.Root) error {
 
 func (c *Checker) table(ctx context.Context, where string, e root.Entry) error {
 	if c.tables[e.Table] {
+		// The comments are not the table's.
+		if _, err := table.Open(ctx, c.r, &c.schemas, e.Table, e.Comments); len(e.Comments) > 0 && err != nil {
+			c.report(Problem{where, err})
+		}
 		return nil
 	}
 	c.tables[e.Table] = true
@@ -212,54 +240,88 @@ func (c *Checker) table(ctx context.Context, where string, e root.Entry) error {
 }
 
 // indexes verifies that every index has an entry for each row and no others: as many as there are rows, each naming a row that
-// makes it.
+// makes it; and that no two rows have the same values in a unique one.
 func (c *Checker) indexes(ctx context.Context, where string, t *table.Table) error {
-	v := table.NewView(c.r, t, nil)
-	row := make([]value.Cell, len(t.Schema.Primary.Phys))
 	for n := range t.Indexes {
 		place := where + ": index " + t.Schema.Indexes[n].Name
 		if t.Indexes[n].Count != t.Rows.Count {
 			c.report(Problem{place, errs.New(errs.Corrupt, "%d entries for %d rows", t.Indexes[n].Count, t.Rows.Count)})
 			continue
 		}
-		l := t.Schema.Index[n]
-		cells := make([]value.Cell, len(l.Phys))
-		scan := v.Scan(table.ScanOptions{Rows: table.Rows(n)})
-		for {
-			b, ok, err := scan.Next(ctx)
-			if err != nil {
-				c.report(Problem{place, err})
-				break
-			}
-			if !ok {
-				break
-			}
-			for i := b.Lo; i < b.Hi; i++ {
-				for k := range cells {
-					if cells[k], err = b.Page.Cell(ctx, k, i); err != nil {
-						return err
-					}
-				}
-				found, err := v.Get(ctx, v.RowKey(n, cells), row)
-				if err != nil {
-					c.report(Problem{place, err})
-					continue
-				}
-				if !found {
-					c.report(Problem{place, errs.New(errs.Corrupt, "an entry names a row that is not there")})
-					continue
-				}
-				same, err := table.IndexMatches(ctx, c.r, t.Schema, n, row, cells)
-				if err != nil {
-					c.report(Problem{place, err})
-				} else if !same {
-					c.report(Problem{place, errs.New(errs.Corrupt, "an entry differs from the row that it names")})
-				}
-			}
-			if err := ctx.Err(); err != nil {
-				return errs.With(errs.Canceled, err)
-			}
+		if err := c.index(ctx, place, t, n); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+func (c *Checker) index(ctx context.Context, place string, t *table.Table, n int) error {
+	v := table.NewView(c.r, t, nil)
+	x := &indexCheck{v: v, n: n, row: make([]value.Cell, len(t.Schema.Primary.Phys)), cells: make([]value.Cell, len(t.Schema.Index[n].Phys))}
+	scan := v.Scan(table.ScanOptions{Rows: table.Rows(n)})
+	for {
+		b, ok, err := scan.Next(ctx)
+		if err != nil {
+			c.report(Problem{place, err})
+			return nil
+		}
+		if !ok {
+			return nil
+		}
+		for i := b.Lo; i < b.Hi; i++ {
+			if err := x.entry(ctx, b.Page, i); err != nil {
+				c.report(Problem{place, err})
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return errs.With(errs.Canceled, err)
+		}
+	}
+}
+
+// indexCheck verifies the entries of an index in their order.
+type indexCheck struct {
+	v          *table.View
+	n          int
+	row, cells []value.Cell
+	last, next []byte // the unique values of the last entry that has no NULL among them, and those of this one
+}
+
+// entry says what is wrong with entry i of a page.
+func (x *indexCheck) entry(ctx context.Context, p *page.Page, i int) (err error) {
+	for k := range x.cells {
+		if x.cells[k], err = p.Cell(ctx, k, i); err != nil {
+			return err
+		}
+	}
+	found, err := x.v.Get(ctx, x.v.RowKey(x.n, x.cells), x.row)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return errs.New(errs.Corrupt, "an entry names a row that is not there")
+	}
+	same, err := table.IndexMatches(ctx, x.v.Reader(), x.v.Schema(), x.n, x.row, x.cells)
+	if err != nil {
+		return err
+	}
+	if !same {
+		return errs.New(errs.Corrupt, "an entry differs from the row that it names")
+	}
+	if !x.v.Schema().Indexes[x.n].Unique {
+		return nil
+	}
+	l := x.v.Layout(table.Rows(x.n))
+	x.next = x.next[:0]
+	for k := range x.v.Schema().Indexes[x.n].Columns {
+		if x.cells[k].IsNull() {
+			return nil
+		}
+		x.next = value.AppendKeyPart(x.next, &l.Parts[k], x.cells[k])
+	}
+	if len(x.last) > 0 && bytes.Equal(x.last, x.next) {
+		return errs.New(errs.Corrupt, "two rows have the same values in this unique index")
+	}
+	x.last, x.next = x.next, x.last
 	return nil
 }

@@ -104,8 +104,7 @@ func (h *commitHeap) Pop() any {
 	return x
 }
 
-// MergeBase is a best common ancestor of two commits: the one of greatest height, the larger hash among equals; the zero id when
-// they have none.
+// MergeBase is a best common ancestor of two commits: the first of them in the order of Walker; the zero id when they have none.
 func MergeBase(ctx context.Context, r chunk.Reader, a, b CommitID) (CommitID, error) {
 	const left, right = 1, 2
 	marks := map[CommitID]byte{a: left}

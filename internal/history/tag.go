@@ -18,12 +18,15 @@ type Tag struct {
 	Message string
 }
 
-// Put keeps the tag and returns the hash of its chunk.
-func (t *Tag) Put(ctx context.Context, w chunk.Writer) (hash.Hash, error) {
+// Encode gives the tag's canonical bytes.
+func (t *Tag) Encode() []byte {
 	b := append([]byte{byte(chunk.KindTag), TagVersion}, t.Commit[:]...)
 	b = appendSignature(b, t.Tagger)
-	return w.Put(ctx, binfmt.AppendString(b, t.Message))
+	return binfmt.AppendString(b, t.Message)
 }
+
+// Put keeps the tag and returns the hash of its chunk.
+func (t *Tag) Put(ctx context.Context, w chunk.Writer) (hash.Hash, error) { return w.Put(ctx, t.Encode()) }
 
 // GetTag reads the tag of that hash.
 func GetTag(ctx context.Context, r chunk.Reader, h hash.Hash) (*Tag, error) {

@@ -498,7 +498,7 @@ func (i *importing) result(st ingest.Stats) *Result {
 	r.Printf("Rows Processed: %d, Additions: %d, Modifications: %d, Had No Effect: %d", st.Rows, st.Added, st.Modified, st.NoEffect)
 	if st.Rejected > 0 {
 		r.Printf("Lines skipped: %d", st.Rejected)
-		r.Hints = append(r.Hints, fmt.Sprintf("%s with the reasons: %s", plural(st.Rejected, "line"), i.rejects.name))
+		r.Hints = append(r.Hints, i.rejects.name+" has the lines that could not be loaded, and why")
 	}
 	r.Printf("Import completed successfully.")
 	if !i.c.Quiet {

@@ -284,14 +284,6 @@ func (c *batchColumn) array(b *Batcher) arrow.Array {
 	return a
 }
 
-// Read is a record batch of rows [lo,hi) of one page, for callers that want no more.
-func (b *Batcher) Read(ctx context.Context, p *Page, lo, hi int) (arrow.RecordBatch, error) {
-	if err := b.Append(ctx, p, lo, hi); err != nil {
-		return nil, err
-	}
-	return b.Record(), nil
-}
-
 // checkOffsets keeps strings with 32-bit offsets below 2 GiB.
 func (c *batchColumn) checkOffsets(more int) error {
 	if c.offSize == 4 && c.vals.n+more > math.MaxInt32 {

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/stemmadb/stemma/internal/chunk"
+	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/value"
 )
 
@@ -128,11 +129,30 @@ func TestArrowTypes(t *testing.T) {
 		}
 		checkRecord(t, m, b, rows)
 	}
+	if b.Schema().NumFields() != len(m.f.cols) || b.Size() != 0 {
+		t.Errorf("%d fields, %d bytes", b.Schema().NumFields(), b.Size())
+	}
 	checkRecord(t, m, b, nil)
 	if err := b.Append(ctx, p, 0, 9); err != nil {
 		t.Fatal(err)
 	}
+	if b.Size() == 0 {
+		t.Error("no strings gathered")
+	}
 	b.Release()
+}
+
+func TestArrowNeedsResolver(t *testing.T) {
+	m := &model{f: newFormat(t, Layout{Columns: []Column{{ID: 1, Type: textType}}})}
+	st := chunk.NewMem()
+	p := m.open(t, st, m.build(t, st, []modelRow{m.row([]value.Cell{addr(1)})}))
+	b, err := m.f.NewBatcher(NewPool(0), allColumns(m.f), 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Append(context.Background(), p, 0, 1); !errs.Is(err, errs.Unsupported) || b.Len() != 0 {
+		t.Errorf("%v, %d rows", err, b.Len())
+	}
 }
 
 func checkRecord(t fataler, m *model, b *Batcher, rows []modelRow) {

@@ -128,7 +128,7 @@ func FuzzPage(f *testing.F) {
 			le.PutUint32(data[8:], uint32(len(data)))
 		}
 		p, err := m.f.OpenPage(anyGroup{data}, data)
-		if err != nil || p.n > 100000 {
+		if err != nil || p.n > 20000 {
 			return
 		}
 		exercise(m.f, p, key, other)
@@ -145,7 +145,7 @@ func TestDamage(t *testing.T) {
 	for _, n := range []int{1, 40, 300} {
 		mixedRows(m, n, r, true)
 		good := m.build(t, st, m.rows)
-		for range 4000 {
+		for range 1200 {
 			data := slices.Clone(good)
 			for range 1 + r.IntN(3) {
 				at := r.IntN(len(data))
@@ -155,7 +155,7 @@ func TestDamage(t *testing.T) {
 				data[at] = byte(r.Uint32())
 			}
 			le.PutUint32(data[8:], uint32(len(data)))
-			if p, err := m.f.OpenPage(anyGroup{data}, data); err == nil && p.n < 100000 {
+			if p, err := m.f.OpenPage(anyGroup{data}, data); err == nil && p.n < 20000 {
 				exercise(m.f, p, data[:min(20, len(data))], other)
 			}
 		}

@@ -115,6 +115,14 @@ func TestEncodings(t *testing.T) {
 			h := hash.Sum([]byte{byte(i), byte(i >> 8)})
 			return value.BytesCell(slices.Concat(h[:], h[:], h[:], h[:i%32]))
 		}, "plain store2"},
+		{"large dictionary", textType, 2000, func(i int) value.Cell {
+			h := hash.Sum([]byte{byte(i / 2), byte(i >> 9)})
+			return value.BytesCell(slices.Concat(h[:], h[:], h[:], h[:i/2%32]))
+		}, "dict d1000 bits store2"},
+		{"large front-coded dictionary", textType, 700, func(i int) value.Cell {
+			h := hash.Sum([]byte{byte(i), byte(i >> 8)})
+			return value.BytesCell(slices.Concat(bytes.Repeat([]byte("p"), 300), h[:], h[:], h[:], h[:i%32]))
+		}, "dict d700 bits store4"},
 		{"addresses", textType, 100, func(i int) value.Cell { return addr(i % 3) }, "dict d3 bits store0 addrs"},
 		{"address or its bytes", textType, 100, func(i int) value.Cell {
 			if i%2 == 0 {

@@ -52,6 +52,10 @@ type folded struct {
 	upTo  uint64 // 0: up to the record's own LSN
 }
 
+// upToCheckpoint is an LSN behind the edits in a checkpoint, which count as those of LSN 0, and before those of any record: a record
+// is longer than a byte, and the first of a journal has no edits.
+const upToCheckpoint = 1
+
 // rowChange holds row edits of a table, whose rows are laid out by the schema of that hash.
 type rowChange struct {
 	branch  string

@@ -2,6 +2,8 @@ package repo
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -167,40 +169,84 @@ func (r *Repo) stageKnown(ctx context.Context, batch chunk.Store, head *root.Roo
 
 // Stage brings the working state of the named tables, all of them when names is nil, into the branch's staged set.
 func (r *Repo) Stage(ctx context.Context, branchName string, names []string) error {
-	w, err := r.Fold(ctx, branchName)
-	if err != nil {
-		return err
-	}
-	batch := r.store.NewBatch()
-	defer batch.Close()
-	staged := w.Working
-	if names != nil {
-		if staged, err = r.copyTables(ctx, batch, w.Working, w.Staged, names); err != nil {
-			return err
+	return r.restage(ctx, branchName, func(batch *pack.Batch, w *Working) (*root.Root, error) {
+		if names == nil {
+			return w.Working, nil
 		}
-	}
-	return r.setRoots(ctx, batch, branchName, nil, &staged, nil)
+		return r.copyTables(ctx, batch, w.Working, w.Staged, names)
+	})
 }
 
 // Unstage sets the staged state of the named tables, all when names is nil, back to that of the commit.
 func (r *Repo) Unstage(ctx context.Context, branchName string, at history.CommitID, names []string) error {
-	w, err := r.Fold(ctx, branchName)
-	if err != nil {
-		return err
-	}
 	c, err := history.GetCommit(ctx, r.store, at)
 	if err != nil {
 		return err
 	}
-	batch := r.store.NewBatch()
-	defer batch.Close()
-	staged := root.Open(r.store, c.Root)
-	if names != nil {
-		if staged, err = r.copyTables(ctx, batch, staged, w.Staged, names); err != nil {
+	committed := root.Open(r.store, c.Root)
+	return r.restage(ctx, branchName, func(batch *pack.Batch, w *Working) (*root.Root, error) {
+		if names == nil {
+			return committed, nil
+		}
+		return r.copyTables(ctx, batch, committed, w.Staged, names)
+	})
+}
+
+// restage sets the branch's staged set to what plan makes of the folded branch, and begins anew when another changes head or staged
+// set meanwhile.
+func (r *Repo) restage(ctx context.Context, branchName string, plan func(*pack.Batch, *Working) (*root.Root, error)) error {
+	for {
+		s, err := r.tryRestage(ctx, branchName, plan)
+		if err != nil {
 			return err
 		}
+		if s != nil {
+			return r.publish(ctx, s)
+		}
 	}
-	return r.setRoots(ctx, batch, branchName, nil, &staged, nil)
+}
+
+// tryRestage is one attempt of restage; the state is nil when it must begin anew.
+func (r *Repo) tryRestage(ctx context.Context, branchName string, plan func(*pack.Batch, *Working) (*root.Root, error)) (*state, error) {
+	w, err := r.Fold(ctx, branchName)
+	if err != nil {
+		return nil, err
+	}
+	batch := r.store.NewBatch()
+	defer batch.Close()
+	staged, err := plan(batch, w)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	cur, ok := r.tip.branches.Get(branchName)
+	if !ok {
+		return nil, r.errNoRef(branchName)
+	}
+	if cur.head != w.Head || cur.staged != w.Staged.Tree() {
+		return nil, nil
+	}
+	next := cur.copy(0)
+	next.staged = staged.Tree()
+	return r.setBranch(ctx, batch, next, &change{}, nil)
+}
+
+// setBranch appends next as the state of its branch: its roots and what ch holds beside. The tables named in whole are changed as a
+// whole, so that their earlier edits have no meaning any more. The caller holds the commit lock.
+func (r *Repo) setBranch(ctx context.Context, batch *pack.Batch, next *branch, ch *change, whole []string) (*state, error) {
+	w := workChange{branch: next.name, working: next.working, staged: next.staged}
+	for _, l := range whole {
+		w.folded = append(w.folded, folded{table: l})
+	}
+	ch.work = append(ch.work, w)
+	return r.append(ctx, batch, ch, func(s *state) {
+		next.lsn = s.lsn
+		for _, l := range whole {
+			next.tables[l] = workTable{version: s.lsn, since: s.lsn}
+		}
+		s.branches.Set(next.name, next)
+	})
 }
 
 // Restore sets the working state of the named tables to that of the root from; edits of other tables stay. A name that neither
@@ -221,17 +267,11 @@ func (r *Repo) Restore(ctx context.Context, branchName string, from *root.Root, 
 		}
 		next := cur.copy(0)
 		next.working = working.Tree()
-		w := workChange{branch: branchName, working: next.working, staged: next.staged}
-		for _, n := range names {
-			w.folded = append(w.folded, folded{table: strings.ToLower(n)})
+		whole := make([]string, len(names))
+		for i, n := range names {
+			whole[i] = strings.ToLower(n)
 		}
-		return r.append(ctx, batch, &change{work: []workChange{w}}, func(s *state) {
-			next.lsn = s.lsn
-			for _, f := range w.folded {
-				next.tables[f.table] = workTable{version: s.lsn}
-			}
-			s.branches.Set(branchName, next)
-		})
+		return r.setBranch(ctx, batch, next, &change{}, whole)
 	}()
 	if err != nil {
 		return err
@@ -264,62 +304,34 @@ func (r *Repo) copyTables(ctx context.Context, batch chunk.Store, from, to *root
 
 // ResetSoft moves the branch and its staged set to the commit and leaves the working set as it is; soft leaves the staged set too.
 func (r *Repo) ResetSoft(ctx context.Context, branchName string, to history.CommitID, soft bool) error {
-	c, err := history.GetCommit(ctx, r.store, to)
-	if err != nil {
-		return err
-	}
-	if soft {
-		return r.setRoots(ctx, nil, branchName, nil, nil, &to)
-	}
-	staged := root.Open(r.store, c.Root)
-	return r.setRoots(ctx, nil, branchName, nil, &staged, &to)
+	return r.reset(ctx, branchName, to, func(_ *pack.Batch, next *branch, c *history.Commit) ([]string, error) {
+		if !soft {
+			next.staged = c.Root
+		}
+		return nil, nil
+	})
 }
 
 // ResetHard moves the branch, its staged and its working set to the commit. Tables of the working set that neither the old head
-// nor the staged set knows stay, as untracked files do in git.
+// nor the staged set knows stay with their edits, as untracked files do in git.
 func (r *Repo) ResetHard(ctx context.Context, branchName string, to history.CommitID) error {
-	w, err := r.Fold(ctx, branchName)
-	if err != nil {
+	// Few edits are left to be looked at under the commit lock when most are folded.
+	if _, err := r.Fold(ctx, branchName); err != nil {
 		return err
 	}
+	return r.reset(ctx, branchName, to, func(batch *pack.Batch, next *branch, c *history.Commit) ([]string, error) {
+		return r.resetWorking(ctx, batch, next, c)
+	})
+}
+
+// reset moves a branch to a commit, and its roots as set does, which gives the tables that it changed as a whole.
+func (r *Repo) reset(ctx context.Context, name string, to history.CommitID, set func(*pack.Batch, *branch, *history.Commit) ([]string, error)) error {
 	c, err := history.GetCommit(ctx, r.store, to)
 	if err != nil {
 		return err
 	}
-	head, err := history.GetCommit(ctx, r.store, w.Head)
-	if err != nil {
-		return err
-	}
-	target := root.Open(r.store, c.Root)
-	es, err := w.Working.List(ctx, root.KindTable)
-	if err != nil {
-		return err
-	}
-	var keep []root.Change
-	for _, e := range es {
-		known := false
-		for _, x := range []*root.Root{root.Open(r.store, head.Root), w.Staged, target} {
-			_, ok, err := x.Get(ctx, root.KindTable, e.Name)
-			if err != nil {
-				return err
-			}
-			known = known || ok
-		}
-		if !known {
-			keep = append(keep, root.Change{Entry: e})
-		}
-	}
 	batch := r.store.NewBatch()
 	defer batch.Close()
-	working, err := target.With(ctx, batch, keep...)
-	if err != nil {
-		return err
-	}
-	return r.setRoots(ctx, batch, branchName, &working, &target, &to)
-}
-
-// setRoots sets what is not nil of a branch's working root, staged root and head. A new working root drops all unfolded edits.
-func (r *Repo) setRoots(ctx context.Context, batch *pack.Batch, name string, working, staged **root.Root, head *history.CommitID) error {
 	s, err := func() (*state, error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -328,37 +340,12 @@ func (r *Repo) setRoots(ctx context.Context, batch *pack.Batch, name string, wor
 			return nil, r.errNoRef(name)
 		}
 		next := cur.copy(0)
-		ch := &change{}
-		if head != nil {
-			next.head = *head
-			ch.refs = append(ch.refs, refChange{name: name, head: *head})
+		whole, err := set(batch, next, c)
+		if err != nil {
+			return nil, err
 		}
-		if staged != nil {
-			next.staged = (*staged).Tree()
-		}
-		var reset map[string]bool
-		if working != nil {
-			var err error
-			if reset, err = r.changedTables(ctx, batch, cur, *working); err != nil {
-				return nil, err
-			}
-			next.working = (*working).Tree()
-		}
-		ch.work = append(ch.work, workChange{branch: name, working: next.working, staged: next.staged, all: working != nil})
-		return r.append(ctx, batch, ch, func(s *state) {
-			next.lsn = s.lsn
-			if working != nil {
-				for l, wt := range next.tables {
-					if wt.over.Len() > 0 {
-						reset[l] = true
-					}
-				}
-				for l := range reset {
-					next.tables[l] = workTable{version: s.lsn}
-				}
-			}
-			s.branches.Set(name, next)
-		})
+		next.head = to
+		return r.setBranch(ctx, batch, next, &change{refs: []refChange{{name: name, head: to}}}, whole)
 	}()
 	if err != nil {
 		return err
@@ -366,17 +353,58 @@ func (r *Repo) setRoots(ctx context.Context, batch *pack.Batch, name string, wor
 	return r.publish(ctx, s)
 }
 
-// changedTables is the lower-case names of the tables whose entries differ between the branch's working root and the new one.
-func (r *Repo) changedTables(ctx context.Context, batch *pack.Batch, cur *branch, to *root.Root) (map[string]bool, error) {
+// resetWorking gives the branch next the roots of ResetHard and returns the tables whose content changes.
+func (r *Repo) resetWorking(ctx context.Context, batch *pack.Batch, next *branch, c *history.Commit) ([]string, error) {
+	head, err := history.GetCommit(ctx, r.store, next.head)
+	if err != nil {
+		return nil, err
+	}
+	target := root.Open(r.store, c.Root)
+	es, err := root.Open(r.store, next.working).List(ctx, root.KindTable)
+	if err != nil {
+		return nil, err
+	}
+	known := []*root.Root{root.Open(r.store, head.Root), root.Open(r.store, next.staged), target}
+	untracked := map[string]bool{}
+	var keep []root.Change
+	for _, e := range es {
+		found := false
+		for _, x := range known {
+			_, ok, err := x.Get(ctx, root.KindTable, e.Name)
+			if err != nil {
+				return nil, err
+			}
+			found = found || ok
+		}
+		if !found {
+			untracked[strings.ToLower(e.Name)] = true
+			keep = append(keep, root.Change{Entry: e})
+		}
+	}
+	working, err := target.With(ctx, batch, keep...)
+	if err != nil {
+		return nil, err
+	}
+	whole, err := r.changedTables(ctx, batch, next.working, working.Tree())
+	if err != nil {
+		return nil, err
+	}
+	for l, wt := range next.tables {
+		if wt.over.Len() > 0 && !untracked[l] {
+			whole[l] = true
+		}
+	}
+	next.working, next.staged = working.Tree(), c.Root
+	return slices.Sorted(maps.Keys(whole)), nil
+}
+
+// changedTables is the lower-case names of the tables whose entries differ between two roots.
+func (r *Repo) changedTables(ctx context.Context, batch *pack.Batch, from, to tree.Root) (map[string]bool, error) {
 	out := map[string]bool{}
-	if cur.working == to.Tree() {
+	if from == to {
 		return out, nil
 	}
-	var rd chunk.Store = r.store.NewBatch()
-	if batch != nil {
-		rd = batch
-	}
-	err := tree.Diff(ctx, rd, root.Format(), cur.working, to.Tree(), nil, nil, func(c tree.Change) error {
+	err := tree.Diff(ctx, batch, root.Format(), from, to, nil, nil, func(c tree.Change) error {
 		leaf, i := c.A, c.AI
 		if leaf == nil {
 			leaf, i = c.B, c.BI

@@ -110,28 +110,27 @@ func (r *Repo) swap(ctx context.Context, batch *pack.Batch, was *branch, sealed 
 	}
 	next := cur.copy(0)
 	w := workChange{branch: was.name, staged: cur.staged}
-	old, now := root.Open(batch, was.working), root.Open(batch, cur.working)
+	now := root.Open(batch, cur.working)
 	var changes []root.Change
 	for _, l := range slices.Sorted(maps.Keys(sealed)) {
-		a, _, err := old.Get(ctx, root.KindTable, l)
-		if err != nil {
-			return nil, err
+		if cur.born != was.born || cur.tables[l].since != was.tables[l].since {
+			continue // replaced as a whole meanwhile, be it by an equal table
 		}
 		e, ok, err := now.Get(ctx, root.KindTable, l)
 		if err != nil {
 			return nil, err
 		}
-		if !ok || e.Table != a.Table {
-			continue // replaced as a whole meanwhile
+		if !ok {
+			return nil, errs.New(errs.Corrupt, "fold table %s: it is not in the working set", l)
 		}
 		rest, err := table.Residue(ctx, batch, sealed[l], was.tables[l].over, cur.tables[l].over)
 		if err != nil {
 			return nil, err
 		}
-		next.tables[l] = workTable{over: rest, version: cur.tables[l].version}
+		next.tables[l] = workTable{over: rest, version: cur.tables[l].version, since: cur.tables[l].since}
 		e.Table = sealed[l].Hash()
 		changes = append(changes, root.Change{Entry: e})
-		w.folded = append(w.folded, folded{table: l, upTo: was.lsn})
+		w.folded = append(w.folded, folded{table: l, upTo: max(was.lsn, upToCheckpoint)})
 	}
 	nr, err := now.With(ctx, batch, changes...)
 	if err != nil {
@@ -146,7 +145,7 @@ func (r *Repo) swap(ctx context.Context, batch *pack.Batch, was *branch, sealed 
 
 // maintain starts a fold in the background when edits or the journal have grown.
 func (r *Repo) maintain(s *state) {
-	if r.closed.Load() || r.folds.Load() {
+	if r.folds.Load() {
 		return
 	}
 	due := r.store.TailBytes() > foldTail
@@ -156,7 +155,12 @@ func (r *Repo) maintain(s *state) {
 			return !due
 		})
 	}
-	if !due || r.folds.Swap(true) {
+	if !due {
+		return
+	}
+	r.pubMu.Lock() // against Close, which waits for what has begun
+	defer r.pubMu.Unlock()
+	if r.closed.Load() || r.folds.Swap(true) {
 		return
 	}
 	r.work.Add(1)
@@ -165,9 +169,8 @@ func (r *Repo) maintain(s *state) {
 		defer r.folds.Store(false)
 		// An error here loses nothing: the edits stay in the journal and above the trees, and a store that cannot write says so
 		// to the next commit.
-		if err := r.Checkpoint(context.Background()); err != nil {
-			r.lastFold.Store(&err)
-		}
+		err := r.Checkpoint(context.Background())
+		r.lastFold.Store(&err)
 	}()
 }
 
@@ -185,37 +188,64 @@ func (r *Repo) Checkpoint(ctx context.Context) error {
 	defer r.foldMu.Unlock()
 	for _, name := range r.published.Load().branches.Keys() {
 		if _, err := r.fold(ctx, name); err != nil {
+			if _, there := r.BranchHead(name); !there && errs.Is(err, errs.NotFound) {
+				continue // removed meanwhile
+			}
 			return err
 		}
 	}
+	return r.checkpoint(ctx)
+}
+
+// checkpoint writes the newest state into a new journal segment. The caller holds foldMu.
+func (r *Repo) checkpoint(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	ch := &change{head: r.tip.head, auto: r.auto.save()}
+	var err error
 	r.tip.branches.Scan(func(name string, b *branch) bool {
 		ch.refs = append(ch.refs, refChange{name: name, head: b.head})
 		ch.work = append(ch.work, workChange{branch: name, working: b.working, staged: b.staged, all: true})
-		for _, l := range slices.Sorted(maps.Keys(b.tables)) {
-			if over := b.tables[l].over; over.Len() > 0 {
-				ch.rows = append(ch.rows, rowChange{branch: name, table: l, over: over})
-			}
-		}
-		return true
+		var rows []rowChange
+		rows, err = r.overlayRows(ctx, name, b)
+		ch.rows = append(ch.rows, rows...)
+		return err == nil
 	})
-	for i := range ch.rows {
-		b, _ := r.tip.branches.Get(ch.rows[i].branch)
-		e, _, err := root.Open(r.store, b.working).Get(ctx, root.KindTable, ch.rows[i].table)
-		if err != nil {
-			return err
-		}
-		t, err := r.openTable(ctx, e)
-		if err != nil {
-			return err
-		}
-		ch.rows[i].schema = t.Schema.Hash
+	if err != nil {
+		return err
 	}
 	r.tip.tags.Scan(func(name string, h hash.Hash) bool {
 		ch.tags = append(ch.tags, tagChange{name: name, object: h})
 		return true
 	})
-	return r.store.Checkpoint(ctx, ch.encode())
+	if err := r.store.Checkpoint(ctx, ch.encode()); err != nil {
+		return err
+	}
+	// All of the tip is durable now. The next fold must begin with no less, since it counts all edits in the checkpoint as folded.
+	r.show(r.tip)
+	return nil
+}
+
+// overlayRows is the unfolded edits of a branch's working tables, as edits of the branch called name.
+func (r *Repo) overlayRows(ctx context.Context, name string, b *branch) ([]rowChange, error) {
+	var out []rowChange
+	for _, l := range slices.Sorted(maps.Keys(b.tables)) {
+		over := b.tables[l].over
+		if over.Len() == 0 {
+			continue
+		}
+		e, ok, err := root.Open(r.store, b.working).Get(ctx, root.KindTable, l)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			return nil, errs.New(errs.Corrupt, "read the edits of table %s: it is not in the working set", l)
+		}
+		t, err := r.openTable(ctx, e)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, rowChange{branch: name, table: l, schema: t.Schema.Hash, over: over})
+	}
+	return out, nil
 }

@@ -98,6 +98,9 @@ func (r *Repo) load(ctx context.Context) error {
 		s.branches.Set(name, b)
 	}
 	if s.branches.Len() == 0 {
+		if checkpoint == nil && len(tail) == 0 {
+			return errs.New(errs.NotFound, "open %s: making this database was interrupted; finish it with 'stemma init'", r.dir)
+		}
 		return errs.New(errs.Corrupt, "open %s: the database has no branch", r.dir)
 	}
 	r.tip = s

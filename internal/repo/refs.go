@@ -65,21 +65,39 @@ func (r *Repo) CreateBranch(ctx context.Context, name string, at history.CommitI
 		if _, ok := s.branches.Get(name); ok && !force {
 			return nil, nil, errs.New(errs.Exists, "a branch named '%s' already exists", name)
 		}
-		if err := s.checkRefPath(name); err != nil {
+		if err := s.checkRefPath(name, ""); err != nil {
 			return nil, nil, err
 		}
 		b := &branch{name: name, head: at, working: c.Root, staged: c.Root}
-		return b.change(), func(s *state) { b.lsn = s.lsn; s.branches.Set(name, b) }, nil
+		return b.change(), func(s *state) { b.lsn, b.born = s.lsn, s.lsn; s.branches.Set(name, b) }, nil
 	})
 }
 
-// CopyBranch makes the branch to from the branch from, its working set included.
+// CopyBranch makes the branch to from the branch from, its working set included. A branch of that name is an error of class Exists
+// unless force is set, which replaces it.
 func (r *Repo) CopyBranch(ctx context.Context, from, to string, force bool) error {
+	return r.copyBranch(ctx, from, to, force, false)
+}
+
+// RenameBranch gives the branch another name; when it is checked out it stays so. force is that of CopyBranch.
+func (r *Repo) RenameBranch(ctx context.Context, from, to string, force bool) error {
+	if from == to {
+		return nil
+	}
+	return r.copyBranch(ctx, from, to, force, true)
+}
+
+// copyBranch copies or moves a branch in one record.
+func (r *Repo) copyBranch(ctx context.Context, from, to string, force, move bool) error {
 	if err := CheckRefName(to); err != nil {
 		return err
 	}
+	// What is folded need not be in the record. Edits that come meanwhile are.
 	if _, err := r.Fold(ctx, from); err != nil {
 		return err
+	}
+	if from == to && force {
+		return nil
 	}
 	return r.changeRefs(ctx, func(s *state) (*change, func(*state), error) {
 		src, ok := s.branches.Get(from)
@@ -89,25 +107,37 @@ func (r *Repo) CopyBranch(ctx context.Context, from, to string, force bool) erro
 		if _, ok := s.branches.Get(to); ok && !force {
 			return nil, nil, errs.New(errs.Exists, "a branch named '%s' already exists", to)
 		}
-		b := &branch{name: to, head: src.head, working: src.working, staged: src.staged}
-		return b.change(), func(s *state) { b.lsn = s.lsn; s.branches.Set(to, b) }, nil
-	})
-}
-
-// RenameBranch gives the branch another name; when it is checked out it stays so.
-func (r *Repo) RenameBranch(ctx context.Context, from, to string, force bool) error {
-	if from == to {
-		return nil
-	}
-	if err := r.CopyBranch(ctx, from, to, force); err != nil {
-		return err
-	}
-	if r.CheckedOut() == from {
-		if err := r.CheckOut(ctx, to); err != nil {
-			return err
+		gone := ""
+		if move {
+			gone = from
 		}
-	}
-	return r.dropBranch(ctx, from)
+		if err := s.checkRefPath(to, gone); err != nil {
+			return nil, nil, err
+		}
+		b := src.copy(0)
+		b.name = to
+		ch := b.change()
+		var err error
+		if ch.rows, err = r.overlayRows(ctx, to, src); err != nil {
+			return nil, nil, err
+		}
+		if move {
+			ch.refs = append(ch.refs, refChange{name: from})
+			if s.head == from {
+				ch.head = to
+			}
+		}
+		return ch, func(s *state) {
+			b.lsn, b.born = s.lsn, s.lsn
+			s.branches.Set(to, b)
+			if move {
+				s.branches.Delete(from)
+				if s.head == from {
+					s.head = to
+				}
+			}
+		}, nil
+	})
 }
 
 // DeleteBranch removes a branch. One that is checked out, or the last one, is an error of class Invalid; one whose commits no other
@@ -118,7 +148,7 @@ func (r *Repo) DeleteBranch(ctx context.Context, name string, force bool) error 
 		return r.errNoRef(name)
 	}
 	if r.CheckedOut() == name {
-		return errs.New(errs.Invalid, "cannot delete branch '%s': it is checked out", name)
+		return errCheckedOut(name)
 	}
 	if !force {
 		merged := false
@@ -138,22 +168,27 @@ func (r *Repo) DeleteBranch(ctx context.Context, name string, force bool) error 
 			return errs.New(errs.Invalid, "the branch '%s' is not fully merged; to delete it anyway use 'branch -D %s'", name, name)
 		}
 	}
-	return r.dropBranch(ctx, name)
-}
-
-func (r *Repo) dropBranch(ctx context.Context, name string) error {
 	return r.changeRefs(ctx, func(s *state) (*change, func(*state), error) {
-		if _, ok := s.branches.Get(name); !ok {
+		b, ok := s.branches.Get(name)
+		switch {
+		case !ok:
 			return nil, nil, r.errNoRef(name)
-		}
-		if s.branches.Len() == 1 {
+		case s.head == name:
+			return nil, nil, errCheckedOut(name)
+		case s.branches.Len() == 1:
 			return nil, nil, errs.New(errs.Invalid, "cannot delete branch '%s': it is the last one", name)
+		case b.head != head && !force:
+			return nil, nil, errs.New(errs.Conflict, "cannot delete branch '%s': it got a commit meanwhile", name)
 		}
 		return &change{refs: []refChange{{name: name}}}, func(s *state) { s.branches.Delete(name) }, nil
 	})
 }
 
-// change is the journal's form of the whole branch, which has no overlays.
+func errCheckedOut(name string) error {
+	return errs.New(errs.Invalid, "cannot delete branch '%s': it is checked out", name)
+}
+
+// change is the journal's form of the whole branch without its unfolded edits.
 func (b *branch) change() *change {
 	return &change{
 		refs: []refChange{{name: b.name, head: b.head}},
@@ -161,10 +196,13 @@ func (b *branch) change() *change {
 	}
 }
 
-// checkRefPath refuses names of which one would be the directory of another: a and a/b.
-func (s *state) checkRefPath(name string) error {
+// checkRefPath refuses names of which one would be the directory of another: a and a/b. The branch gone, if any, does not count.
+func (s *state) checkRefPath(name, gone string) error {
 	var err error
 	s.branches.Scan(func(other string, _ *branch) bool {
+		if other == gone {
+			return true
+		}
 		if strings.HasPrefix(other, name+"/") || strings.HasPrefix(name, other+"/") {
 			err = errs.New(errs.Exists, "cannot make branch '%s': the branch '%s' stands in its way", name, other)
 		}

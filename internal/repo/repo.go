@@ -93,39 +93,61 @@ type InitOptions struct {
 }
 
 // Init makes an empty database with one commit in the directory path, which need not exist. One that is there already is an error
-// of class Exists.
+// of class Exists; one that an interrupted Init left is finished.
 func Init(ctx context.Context, fs vfs.FS, path string, opt InitOptions) error {
-	if _, err := Locate(fs, path); err == nil {
-		return errs.New(errs.Exists, "init %s: this directory already holds a database", path)
-	} else if !errs.Is(err, errs.NotFound) {
-		return err
-	}
-	if opt.DirName == "" {
-		opt.DirName = DirName
-	}
-	dir := filepath.Join(path, opt.DirName)
 	if opt.Branch == "" {
 		opt.Branch = DefaultBranch
 	}
 	if err := CheckRefName(opt.Branch); err != nil {
 		return err
 	}
-	if err := fs.MkdirAll(dir); err != nil {
-		return err
+	dir, err := Locate(fs, path)
+	there := err == nil
+	if !there {
+		if !errs.Is(err, errs.NotFound) {
+			return err
+		}
+		if opt.DirName == "" {
+			opt.DirName = DirName
+		}
+		dir = filepath.Join(path, opt.DirName)
+		if err := fs.MkdirAll(dir); err != nil {
+			return err
+		}
 	}
 	lock, err := fs.Lock(filepath.Join(dir, "LOCK"))
+	if there && errs.Is(err, errs.Locked) {
+		return errInitExists(path)
+	}
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
-	if err := pack.Create(ctx, fs, dir); err != nil {
-		return err
+	if !there {
+		if err := pack.Create(ctx, fs, dir); err != nil {
+			return err
+		}
 	}
 	st, err := pack.Open(ctx, fs, dir, pack.Options{})
 	if err != nil {
 		return err
 	}
+	if state, tail := st.Recovered(); state != nil || len(tail) > 0 {
+		err = errInitExists(path)
+	} else {
+		err = firstCommit(ctx, st, opt)
+	}
+	return errors.Join(err, st.Close(ctx))
+}
+
+func errInitExists(path string) error {
+	return errs.New(errs.Exists, "init %s: this directory already holds a database", path)
+}
+
+// firstCommit makes the first branch and its commit in an empty store.
+func firstCommit(ctx context.Context, st *pack.Store, opt InitOptions) error {
 	b := st.NewBatch()
+	defer b.Close()
 	c := &history.Commit{Height: 1, Author: opt.Author, Committer: opt.Committer, Message: InitMessage}
 	id, err := c.Put(ctx, b)
 	if err != nil {
@@ -136,10 +158,7 @@ func Init(ctx context.Context, fs vfs.FS, path string, opt InitOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := st.Wait(ctx, lsn); err != nil {
-		return err
-	}
-	return st.Close(ctx)
+	return st.Wait(ctx, lsn)
 }
 
 // Open opens the database in the directory path. Without Options.ReadOnly it takes the directory's lock; when another process has
@@ -183,7 +202,10 @@ const closeTail = 4 << 20
 
 // Close ends the use of the database: it waits for work in the background and leaves at most a few MiB of journal to replay.
 func (r *Repo) Close(ctx context.Context) error {
-	if r.closed.Swap(true) {
+	r.pubMu.Lock()
+	again := r.closed.Swap(true)
+	r.pubMu.Unlock()
+	if again {
 		return nil
 	}
 	r.work.Wait()

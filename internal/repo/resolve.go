@@ -146,9 +146,12 @@ func (r *Repo) commitByPrefix(ctx context.Context, prefix string) (found history
 	}
 	n := 0
 	for _, h := range hs {
-		if _, err := history.GetCommit(ctx, r.store, h); err == nil {
+		switch _, err := history.GetCommit(ctx, r.store, h); {
+		case err == nil:
 			found = h
 			n++
+		case !errs.Is(err, errs.Corrupt): // a chunk of another kind is
+			return found, false, err
 		}
 	}
 	if n > 1 {

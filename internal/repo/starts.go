@@ -4,11 +4,10 @@ import (
 	"context"
 
 	"github.com/stemmadb/stemma/internal/fsck"
-	"github.com/stemmadb/stemma/internal/history"
 )
 
 // Starts is everything from which chunks are reached: branches, their working and staged sets, tags.
-func (r *Repo) Starts(ctx context.Context) ([]fsck.Start, error) {
+func (r *Repo) Starts(context.Context) ([]fsck.Start, error) {
 	var out []fsck.Start
 	s := r.published.Load()
 	s.branches.Scan(func(name string, b *branch) bool {
@@ -20,11 +19,7 @@ func (r *Repo) Starts(ctx context.Context) ([]fsck.Start, error) {
 	})
 	for _, name := range s.tags.Keys() {
 		h, _ := s.tags.Get(name)
-		t, err := history.GetTag(ctx, r.store, h)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, fsck.Start{Name: "tag " + name, Commit: t.Commit})
+		out = append(out, fsck.Start{Name: "tag " + name, Tag: h})
 	}
 	return out, nil
 }

@@ -26,12 +26,14 @@ type branch struct {
 	working, staged tree.Root
 	tables          map[string]workTable // by lower-case name: those with an overlay or changed since the database was opened
 	lsn             uint64               // of the last record in it
+	born            uint64               // LSN of the record that made it, which tells it from another of its name; 0 from before opening
 }
 
 // workTable is what a branch knows of a working table beside its root.
 type workTable struct {
 	over    *table.Overlay // nil for none
 	version uint64         // LSN of the last change of its content, folds not counted
+	since   uint64         // LSN of its last change as a whole: overlays of one since are earlier and later states of each other
 }
 
 func newState() *state {

@@ -263,11 +263,15 @@ type Savepoint struct {
 	whole map[string]bool
 	marks map[string]table.Mark
 	views map[string]*table.View
+	names map[string]string
 }
 
 // Savepoint remembers the present changes.
 func (t *Tx) Savepoint() *Savepoint {
-	sp := &Savepoint{root: t.root, whole: maps.Clone(t.whole), marks: map[string]table.Mark{}, views: map[string]*table.View{}}
+	sp := &Savepoint{
+		root: t.root, whole: maps.Clone(t.whole), names: maps.Clone(t.names),
+		marks: map[string]table.Mark{}, views: map[string]*table.View{},
+	}
 	for n, e := range t.editors {
 		sp.marks[n] = e.Mark()
 		sp.views[n] = e.View()
@@ -286,7 +290,7 @@ func (t *Tx) RollbackTo(sp *Savepoint) {
 		}
 		e.Reset(m)
 	}
-	t.whole = maps.Clone(sp.whole)
+	t.whole, t.names = maps.Clone(sp.whole), maps.Clone(sp.names)
 	clear(t.views)
 	for n, m := range sp.marks {
 		if t.editors[n] == nil {
@@ -345,6 +349,9 @@ func (t *Tx) enqueue(ctx context.Context) (*state, error) {
 	cur, ok := r.tip.branches.Get(t.branch)
 	if !ok {
 		return nil, errs.New(errs.Conflict, "commit transaction: branch '%s' was removed meanwhile", t.branch)
+	}
+	if cur.born != t.base.born {
+		return nil, errs.New(errs.Conflict, "commit transaction: branch '%s' was replaced meanwhile; start the transaction again", t.branch)
 	}
 	next := cur.copy(0)
 	ch := &change{}
@@ -407,7 +414,7 @@ func (t *Tx) enqueue(ctx context.Context) (*state, error) {
 				return nil, err
 			}
 		}
-		next.tables[l] = workTable{over: over}
+		next.tables[l] = workTable{over: over, since: cur.tables[l].since}
 		touched[l] = true
 		ch.rows = append(ch.rows, rowChange{branch: t.branch, table: l, schema: schemaHash, changes: changes})
 	}
@@ -419,6 +426,9 @@ func (t *Tx) enqueue(ctx context.Context) (*state, error) {
 		for l := range touched {
 			wt := next.tables[l]
 			wt.version = s.lsn
+			if t.whole[l] {
+				wt.since = s.lsn
+			}
 			next.tables[l] = wt
 		}
 		s.branches.Set(t.branch, next)
@@ -452,16 +462,22 @@ func (r *Repo) append(ctx context.Context, b *pack.Batch, ch *change, apply func
 	return s, nil
 }
 
-// publish waits until the state is durable and shows it to new transactions.
+// publish waits until the state is durable and shows it to new transactions. It waits even when the caller gives up: what is in the
+// journal will be there, so to report it as canceled would be wrong.
 func (r *Repo) publish(ctx context.Context, s *state) error {
-	if err := r.store.Wait(ctx, s.lsn); err != nil {
+	if err := r.store.Wait(context.WithoutCancel(ctx), s.lsn); err != nil {
 		return err
 	}
+	r.show(s)
+	r.maintain(s)
+	return nil
+}
+
+// show gives a durable state to new transactions, unless they see a later one already.
+func (r *Repo) show(s *state) {
 	r.pubMu.Lock()
+	defer r.pubMu.Unlock()
 	if p := r.published.Load(); p == nil || p.lsn < s.lsn {
 		r.published.Store(s)
 	}
-	r.pubMu.Unlock()
-	r.maintain(s)
-	return nil
 }

@@ -110,14 +110,24 @@ func (r *Root) Get(ctx context.Context, k Kind, name string) (Entry, bool, error
 
 // List is all entries of that kind, ordered by lower-case name.
 func (r *Root) List(ctx context.Context, k Kind) ([]Entry, error) {
+	return r.list(ctx, []byte{byte(k)}, func(key []byte) bool { return len(key) > 0 && key[0] == byte(k) })
+}
+
+// All is all entries, ordered by kind, then lower-case name; those of kinds that this program does not know, too.
+func (r *Root) All(ctx context.Context) ([]Entry, error) {
+	return r.list(ctx, nil, func([]byte) bool { return true })
+}
+
+// list is the entries from a key on while their keys are in.
+func (r *Root) list(ctx context.Context, from []byte, in func(key []byte) bool) ([]Entry, error) {
 	cur := tree.New(r.r, format, r.tree).Cursor()
 	var out []Entry
-	if err := cur.Seek(ctx, []byte{byte(k)}); err != nil {
+	if err := cur.Seek(ctx, from); err != nil {
 		return nil, err
 	}
 	for cur.Valid() {
 		kb := cur.Key(nil)
-		if kb[0] != byte(k) {
+		if !in(kb) {
 			break
 		}
 		v, err := cur.Row(ctx, nil)
@@ -142,7 +152,8 @@ type Change struct {
 	Drop  bool
 }
 
-// With is the root after the changes, later ones winning over earlier ones of the same name.
+// With is the root after the changes, later ones winning over earlier ones of the same name. It reads through st, which has the new
+// chunks.
 func (r *Root) With(ctx context.Context, st chunk.Store, changes ...Change) (*Root, error) {
 	byKey := map[string]tree.Edit{}
 	for _, c := range changes {
@@ -163,5 +174,5 @@ func (r *Root) With(ctx context.Context, st chunk.Store, changes ...Change) (*Ro
 	if err != nil {
 		return nil, err
 	}
-	return Open(r.r, t), nil
+	return Open(st, t), nil
 }

@@ -3,6 +3,7 @@ package schema
 import (
 	"context"
 	"encoding/binary"
+	"math"
 
 	"github.com/stemmadb/stemma/internal/binfmt"
 	"github.com/stemmadb/stemma/internal/chunk"
@@ -95,6 +96,9 @@ func Decode(data []byte) (*Schema, error) {
 	for i := 0; i < n && d.Err == nil; i++ {
 		c := Column{ID: d.Uint64(), Name: d.Str(), Type: readType(d)}
 		f := d.Byte()
+		if f&^(flagNullable|flagDefault|flagStored|flagAuto) != 0 {
+			d.Fail("unknown flags of a column")
+		}
 		c.Nullable, c.HasDefault, c.Stored, c.AutoIncrement = f&flagNullable != 0, f&flagDefault != 0, f&flagStored != 0, f&flagAuto != 0
 		c.Default, c.OnUpdate, c.Generated = d.Str(), d.Str(), d.Str()
 		absent := d.Bytes()
@@ -114,8 +118,14 @@ func Decode(data []byte) (*Schema, error) {
 	for i := 0; i < n && d.Err == nil; i++ {
 		s.Checks = append(s.Checks, Check{Name: d.Str(), Expr: d.Str(), Enforced: d.Bool()})
 	}
-	s.Collation = value.Collation(d.Byte())
-	s.Target = int(d.Uvarint())
+	if s.Collation = value.Collation(d.Byte()); s.Collation != value.CollationNone && s.Collation.String() == value.CollationNone.String() {
+		d.Fail("unknown collation")
+	}
+	target := d.Uvarint()
+	if target > math.MaxInt32 {
+		d.Fail("target of a leaf is too large")
+	}
+	s.Target = int(target)
 	if err := d.Done(); err != nil {
 		return nil, err
 	}
@@ -169,8 +179,8 @@ func (s *Schema) WithComments(b []byte) (*Schema, error) {
 	for i := 0; i < len(c.Indexes) && d.Err == nil; i++ {
 		c.Indexes[i].Comment = d.Str()
 	}
-	if d.Err != nil {
-		return nil, d.Err
+	if err := d.Done(); err != nil {
+		return nil, err
 	}
 	return c, nil
 }
@@ -189,7 +199,13 @@ func readIndexColumns(d *binfmt.Decoder) []IndexColumn {
 	n := d.Count()
 	var out []IndexColumn
 	for i := 0; i < n && d.Err == nil; i++ {
-		out = append(out, IndexColumn{Column: d.Uint64(), Prefix: uint32(d.Uvarint()), Desc: d.Bool()})
+		k := IndexColumn{Column: d.Uint64()}
+		prefix := d.Uvarint()
+		if prefix > math.MaxUint32 {
+			d.Fail("prefix of an index column is too long")
+		}
+		k.Prefix, k.Desc = uint32(prefix), d.Bool()
+		out = append(out, k)
 	}
 	return out
 }

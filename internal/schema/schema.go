@@ -151,9 +151,14 @@ func (s *Schema) Validate() error {
 		names[l] = true
 	}
 	check := func(what string, cols []IndexColumn) error {
-		for _, k := range cols {
+		for i, k := range cols {
 			if s.ColumnByID(k.Column) < 0 {
 				return errs.New(errs.Invalid, "%s names a column that does not exist", what)
+			}
+			for _, other := range cols[:i] {
+				if other.Column == k.Column {
+					return errs.New(errs.Invalid, "%s names a column twice", what)
+				}
 			}
 		}
 		return nil
@@ -161,7 +166,16 @@ func (s *Schema) Validate() error {
 	if err := check("the primary key", s.PrimaryKey); err != nil {
 		return err
 	}
+	indexes := map[string]bool{}
 	for i := range s.Indexes {
+		l := strings.ToLower(s.Indexes[i].Name)
+		if indexes[l] {
+			return errs.New(errs.Invalid, "duplicate index name %s", s.Indexes[i].Name)
+		}
+		indexes[l] = true
+		if len(s.Indexes[i].Columns) == 0 {
+			return errs.New(errs.Invalid, "index %s has no columns", s.Indexes[i].Name)
+		}
 		if err := check("index "+s.Indexes[i].Name, s.Indexes[i].Columns); err != nil {
 			return err
 		}

@@ -21,17 +21,17 @@ type Database struct {
 }
 
 var (
-	_ sql.Database                = (*Database)(nil)
-	_ sql.ReadOnlyDatabase        = (*Database)(nil)
-	_ sql.AliasedDatabase         = (*Database)(nil)
-	_ sql.VersionedDatabase       = (*Database)(nil)
-	_ sql.CollatedDatabase        = (*Database)(nil)
-	_ sql.TableCreator            = (*Database)(nil)
-	_ sql.IndexedTableCreator     = (*Database)(nil)
-	_ sql.TableDropper            = (*Database)(nil)
-	_ sql.TableRenamer            = (*Database)(nil)
-	_ sql.TemporaryTableCreator   = (*Database)(nil)
-	_ sql.TemporaryTableDatabase  = (*Database)(nil)
+	_ sql.Database               = (*Database)(nil)
+	_ sql.ReadOnlyDatabase       = (*Database)(nil)
+	_ sql.AliasedDatabase        = (*Database)(nil)
+	_ sql.VersionedDatabase      = (*Database)(nil)
+	_ sql.CollatedDatabase       = (*Database)(nil)
+	_ sql.TableCreator           = (*Database)(nil)
+	_ sql.IndexedTableCreator    = (*Database)(nil)
+	_ sql.TableDropper           = (*Database)(nil)
+	_ sql.TableRenamer           = (*Database)(nil)
+	_ sql.TemporaryTableCreator  = (*Database)(nil)
+	_ sql.TemporaryTableDatabase = (*Database)(nil)
 )
 
 // Name implements sql.Database.
@@ -69,16 +69,29 @@ func (d *Database) GetTableInsensitive(ctx *sql.Context, name string) (sql.Table
 	if !ok {
 		return d.system(ctx, d.h, name)
 	}
-	t, err := d.open(v, written, part, d.h.Writable())
+	t, err := d.open(ctx, v, written, part, d.h.Writable())
 	return t, err == nil, err
 }
 
-func (d *Database) open(v *table.View, written string, part *session.Part, write bool) (sql.Table, error) {
+func (d *Database) open(ctx *sql.Context, v *table.View, written string, part *session.Part, write bool) (sql.Table, error) {
+	def, err := d.def(ctx, v, written)
+	if err != nil {
+		return nil, err
+	}
+	return sqltable.Open(d.p.defs, def, part, write), nil
+}
+
+// def is the definition of a table for the session.
+func (d *Database) def(ctx *sql.Context, v *table.View, written string) (*sqltable.Def, error) {
+	s, err := session.Of(ctx)
+	if err != nil {
+		return nil, err
+	}
 	def, err := d.p.defs.Get(v.Schema(), d.name, written)
 	if err != nil {
 		return nil, session.Error(err)
 	}
-	return sqltable.Open(d.p.defs, def, part, write), nil
+	return def.For(s), nil
 }
 
 // in is a table as a reader has it.
@@ -90,9 +103,9 @@ func (d *Database) in(ctx *sql.Context, r registry.Reader, h *session.Handle, na
 	if !ok {
 		return d.system(ctx, h, name)
 	}
-	def, err := d.p.defs.Get(v.Schema(), d.name, written)
+	def, err := d.def(ctx, v, written)
 	if err != nil {
-		return nil, false, session.Error(err)
+		return nil, false, err
 	}
 	return sqltable.New(def, v), true, nil
 }

@@ -131,7 +131,7 @@ func (d *Database) temporary(ctx *sql.Context, name string) (sql.Table, bool, er
 	if err != nil || !ok {
 		return nil, false, err
 	}
-	t, err := d.open(v, written, p, true)
+	t, err := d.open(ctx, v, written, p, true)
 	return t, err == nil, err
 }
 

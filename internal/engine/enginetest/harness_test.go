@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	sqle "github.com/dolthub/go-mysql-server"
 	"github.com/dolthub/go-mysql-server/enginetest"
 	"github.com/dolthub/go-mysql-server/enginetest/scriptgen/setup"
 	"github.com/dolthub/go-mysql-server/sql"
@@ -26,6 +25,7 @@ type harness struct {
 	scripts []setup.SetupScript
 	eng     *engine.Engine
 	session *session.Session
+	keep    bool // the next engine is that of the databases that were made already
 }
 
 var (
@@ -78,12 +78,15 @@ var addConstraint = regexp.MustCompile(`(?is)^(alter table \S+ add constraint|cr
 
 // NewEngine implements enginetest.Harness.
 func (h *harness) NewEngine(t *testing.T) (enginetest.QueryEngine, error) {
-	h.fresh()
+	if !h.keep {
+		h.fresh()
+	}
+	h.keep = false
 	e := h.eng.SQLEngine()
 	e.Analyzer.Catalog.MySQLDb.AddRootAccount()
 	ctx := enginetest.NewContext(h)
 	scripts := h.scripts
-	if len(scripts) == 0 {
+	if len(scripts) == 0 && len(h.eng.Provider().AllDatabases(ctx)) == 0 {
 		scripts = setup.MydbData
 	}
 	var kept []setup.SetupScript
@@ -145,6 +148,7 @@ func (h *harness) SkipQueryTest(query string) bool {
 // NewDatabases implements enginetest.VersionedDBHarness.
 func (h *harness) NewDatabases(names ...string) []sql.Database {
 	h.fresh()
+	h.keep = true
 	ctx := enginetest.NewContext(h)
 	var out []sql.Database
 	for _, n := range names {
@@ -195,5 +199,3 @@ func (h *harness) SnapshotTable(db sql.VersionedDatabase, _ string, asOf any) er
 		return hd.Repo().CreateBranch(ctx, name, c.ID, true)
 	})
 }
-
-var _ = (*sqle.Engine)(nil)

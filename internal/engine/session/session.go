@@ -45,7 +45,27 @@ type Session struct {
 	temp     map[string]*repo.Repo // of temporary tables, by canonical lower-case name
 	prepared *statements
 	cached   *statements
+	local    map[any]any
 }
+
+// localLimit bounds what Local keeps.
+const localLimit = 4096
+
+// Local is the session's own value for a key, made when it is not there.
+func (s *Session) Local(key any, make func() any) any {
+	v, ok := s.local[key]
+	if !ok {
+		if len(s.local) >= localLimit {
+			clear(s.local)
+		}
+		v = make()
+		s.local[key] = v
+	}
+	return v
+}
+
+// ForgetLocal drops the session's own value for a key.
+func (s *Session) ForgetLocal(key any) { delete(s.local, key) }
 
 // head is what the bare name of a database means in a session: a branch, or a commit when that is set.
 type head struct {
@@ -63,7 +83,7 @@ var (
 func New(base *sql.BaseSession, opt Options) *Session {
 	return &Session{
 		BaseSession: base, opt: opt, heads: map[string]head{}, temp: map[string]*repo.Repo{},
-		prepared: newStatements(), cached: newStatements(),
+		prepared: newStatements(), cached: newStatements(), local: map[any]any{},
 	}
 }
 

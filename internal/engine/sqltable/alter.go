@@ -6,6 +6,7 @@ import (
 
 	"github.com/dolthub/go-mysql-server/sql"
 
+	"github.com/stemmadb/stemma/internal/engine/session"
 	"github.com/stemmadb/stemma/internal/engine/types"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/repo"
@@ -17,6 +18,7 @@ import (
 // alter replaces the table by what fn makes of it, whose edits are all in its trees, and brings t up to date.
 func (t *Writable) alter(ctx *sql.Context, fn func(tx *repo.Tx, cur *table.Table) (*table.Table, error)) error {
 	name := t.def.Name
+	t.def.forget(ctx)
 	var next *table.Table
 	err := t.part.Alter(func(tx *repo.Tx) error {
 		cur, err := tx.FoldTable(ctx, name)
@@ -31,15 +33,20 @@ func (t *Writable) alter(ctx *sql.Context, fn func(tx *repo.Tx, cur *table.Table
 	if err != nil {
 		return err
 	}
-	return t.refresh(next.Schema)
+	return t.refresh(ctx, next.Schema)
 }
 
 // refresh makes t show a new schema.
-func (t *Writable) refresh(s *schema.Compiled) error {
+func (t *Writable) refresh(ctx *sql.Context, s *schema.Compiled) error {
+	own, err := session.Of(ctx)
+	if err != nil {
+		return err
+	}
 	d, err := t.defs.Get(s, t.def.DB, t.def.Name)
 	if err != nil {
 		return err
 	}
+	d = d.For(own)
 	fresh := newIn(d, t.part)
 	t.Table = &fresh
 	return nil

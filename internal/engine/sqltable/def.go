@@ -9,6 +9,7 @@ import (
 
 	"github.com/dolthub/go-mysql-server/sql"
 
+	"github.com/stemmadb/stemma/internal/engine/session"
 	"github.com/stemmadb/stemma/internal/engine/types"
 	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/table"
@@ -26,6 +27,40 @@ type Def struct {
 	indexes []sql.Index
 	byTree  []*Index // of Schema.Indexes
 	primary *Index   // nil for keyless tables
+	shared  *Def     // that this one was copied from for a session; nil for itself
+}
+
+// For is the definition for a session. The engine changes the columns that it is given while it alters a table, so each session
+// has columns of its own, until it alters the table.
+func (d *Def) For(s *session.Session) *Def {
+	v := s.Local(d, func() any {
+		c := *d
+		c.shared = d
+		c.sql.Schema = make(sql.Schema, len(d.sql.Schema))
+		for i, col := range d.sql.Schema {
+			c.sql.Schema[i] = copyColumn(col)
+		}
+		return &c
+	})
+	return v.(*Def)
+}
+
+func copyColumn(col *sql.Column) *sql.Column {
+	c := *col
+	for _, e := range []**sql.ColumnDefaultValue{&c.Default, &c.Generated, &c.OnUpdate} {
+		if *e != nil {
+			v := **e
+			*e = &v
+		}
+	}
+	return &c
+}
+
+// forget makes the session take fresh columns the next time.
+func (d *Def) forget(ctx *sql.Context) {
+	if s, err := session.Of(ctx); err == nil && d.shared != nil {
+		s.ForgetLocal(d.shared)
+	}
 }
 
 // defLimit bounds the number of definitions kept.

@@ -153,7 +153,7 @@ func (t *Table) PeekNextAutoIncrementValue(ctx *sql.Context) (uint64, error) {
 		return 1, nil
 	}
 	n, err := t.part.Tx().PeekAuto(ctx, t.def.Name)
-	return n, session.Error(err)
+	return t.def.clampAuto(n), session.Error(err)
 }
 
 // column is the position of a column, matched without case.

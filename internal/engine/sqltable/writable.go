@@ -1,15 +1,18 @@
 package sqltable
 
 import (
+	"context"
 	"math"
 
 	"github.com/cockroachdb/apd/v3"
 	"github.com/dolthub/go-mysql-server/sql"
+	gms "github.com/dolthub/go-mysql-server/sql/types"
 
 	"github.com/stemmadb/stemma/internal/engine/session"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/table"
+	"github.com/stemmadb/stemma/internal/value"
 )
 
 // Writable is a table of a branch that a session can write. The methods that change the schema bring it up to date, since the
@@ -94,7 +97,7 @@ func (t *Writable) GetNextAutoIncrementValue(ctx *sql.Context, given any) (uint6
 		return 0, err
 	}
 	n, err := t.part.Tx().NextAuto(ctx, t.def.Name, g)
-	return n, session.Error(err)
+	return t.def.clampAuto(n), session.Error(err)
 }
 
 // autoGiven is the value that a row brings for an AUTO_INCREMENT column; 0 when it leaves the choice or counts for nothing.
@@ -139,8 +142,31 @@ func autoGiven(v any) (uint64, error) {
 			return 0, err
 		}
 		return autoGiven(f)
+	case string: // the engine converts it to the column's type later
+		f, _, err := gms.Float64.Convert(context.Background(), v)
+		if f, ok := f.(float64); ok && err == nil {
+			return autoGiven(f)
+		}
+		return 0, nil
 	}
 	return 0, errs.New(errs.Internal, "next AUTO_INCREMENT value: a row brings a %T", v)
+}
+
+// clampAuto is n or the greatest value of the AUTO_INCREMENT column, which MySQL gives out again when there is none above it.
+func (d *Def) clampAuto(n uint64) uint64 {
+	if i := d.Schema.AutoColumn(); i >= 0 {
+		if top, ok := autoTop[d.Schema.Columns[i].Type.Kind]; ok {
+			return min(n, top)
+		}
+	}
+	return n
+}
+
+// autoTop are the greatest values of the kinds of whole numbers.
+var autoTop = map[value.Kind]uint64{
+	value.KindInt8: math.MaxInt8, value.KindInt16: math.MaxInt16, value.KindInt24: 1<<23 - 1, value.KindInt32: math.MaxInt32,
+	value.KindInt64: math.MaxInt64, value.KindUint8: math.MaxUint8, value.KindUint16: math.MaxUint16,
+	value.KindUint24: 1<<24 - 1, value.KindUint32: math.MaxUint32,
 }
 
 // AutoIncrementSetter implements sql.AutoIncrementTable.
@@ -150,7 +176,7 @@ type autoSetter struct{ t *Writable }
 
 // SetAutoIncrementValue implements sql.AutoIncrementSetter.
 func (s autoSetter) SetAutoIncrementValue(ctx *sql.Context, n uint64) error {
-	return session.Error(s.t.part.Tx().SetAuto(ctx, s.t.def.Name, n))
+	return session.Error(s.t.part.Tx().SetAuto(ctx, s.t.def.Name, s.t.def.clampAuto(n)))
 }
 
 // AcquireAutoIncrementLock implements sql.AutoIncrementSetter. Values are given out one by one without a lock.

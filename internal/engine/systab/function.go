@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/expression"
 
 	"github.com/stemmadb/stemma/internal/engine/registry"
 	"github.com/stemmadb/stemma/internal/errs"
@@ -12,8 +13,8 @@ import (
 
 // call is what a table function makes of its arguments: the columns, the tables that it reads, and how its rows are made.
 type call struct {
-	cols   []*sql.Column
-	tables []string // that the user must be allowed to read; nil for all
+	cols   []*sql.Column // nil for those that the function always has
+	tables []string      // that the user must be allowed to read; nil for all
 	rows   func(ctx *sql.Context) (sql.RowIter, error)
 }
 
@@ -23,6 +24,7 @@ type binder func(ctx *sql.Context, db registry.Handle, args []string) (*call, er
 // Function is a table function. It is immutable; the With methods give copies.
 type Function struct {
 	name   string
+	cols   func() []*sql.Column // the columns, where they do not depend on the arguments; else nil
 	bind   binder
 	db     sql.Database
 	args   []sql.Expression
@@ -37,7 +39,9 @@ var (
 	_ sql.CollationCoercible       = (*Function)(nil)
 )
 
-func newFunction(name string, bind binder) *Function { return &Function{name: name, bind: bind} }
+func newFunction(name string, cols func() []*sql.Column, bind binder) *Function {
+	return &Function{name: name, cols: cols, bind: bind}
+}
 
 // NewInstance implements sql.TableFunction.
 func (f *Function) NewInstance(ctx *sql.Context, db sql.Database, args []sql.Expression) (sql.Node, error) {
@@ -49,6 +53,9 @@ func (f *Function) NewInstance(ctx *sql.Context, db sql.Database, args []sql.Exp
 // bound is f with its arguments read; while some are parameters of a prepared statement, without.
 func (f *Function) bound(ctx *sql.Context) (*Function, error) {
 	f.call, f.schema = nil, nil
+	if f.cols != nil {
+		f.show(f.cols())
+	}
 	args := make([]string, len(f.args))
 	for i, a := range f.args {
 		if !isConstant(a) {
@@ -89,16 +96,26 @@ func (f *Function) bound(ctx *sql.Context) (*Function, error) {
 	if f.call, err = f.bind(ctx, h, args); err != nil {
 		return nil, err
 	}
-	for _, c := range f.call.cols {
-		c.Source, c.DatabaseSource = f.name, f.db.Name()
-		f.schema = append(f.schema, c)
+	if f.call.cols != nil {
+		f.show(f.call.cols)
 	}
 	return f, nil
 }
 
+// show makes the columns the function's schema.
+func (f *Function) show(cols []*sql.Column) {
+	for _, c := range cols {
+		c.Source = f.name
+		if f.db != nil {
+			c.DatabaseSource = f.db.Name()
+		}
+	}
+	f.schema = cols
+}
+
 // hasParameter tells whether an expression waits for a value of a prepared statement.
 func hasParameter(e sql.Expression) bool {
-	if e == nil || !e.Resolved() {
+	if expression.IsBindVar(e) {
 		return true
 	}
 	for _, c := range e.Children() {
@@ -106,7 +123,7 @@ func hasParameter(e sql.Expression) bool {
 			return true
 		}
 	}
-	return strings.HasPrefix(fmt.Sprintf("%T", e), "*expression.BindVar")
+	return false
 }
 
 // Name implements sql.Nameable.

@@ -29,9 +29,9 @@ func Tables() registry.SystemTables {
 // Functions are the table functions.
 func Functions() []sql.TableFunction {
 	return []sql.TableFunction{
-		newFunction("dolt_diff", diffFunction),
-		newFunction("dolt_diff_stat", statFunction),
-		newFunction("dolt_diff_summary", summaryFunction),
-		newFunction("dolt_log", logFunction),
+		newFunction("dolt_diff", nil, diffFunction),
+		newFunction("dolt_diff_stat", statColumns, statFunction),
+		newFunction("dolt_diff_summary", summaryColumns, summaryFunction),
+		newFunction("dolt_log", logColumns, logFunction),
 	}
 }

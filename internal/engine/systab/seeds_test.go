@@ -40,9 +40,9 @@ func TestSeeds(t *testing.T) {
 	// B17
 	w.want(`select to_sepal_width, from_sepal_width, diff_type, to_commit, from_commit
 	from dolt_diff_example_test_x where from_commit = hashof('HEAD^') and to_commit = hashof('HEAD') limit 5`,
-		"3.3|NULL|added|"+w.head("main")+"|"+w.head("main^"),
 		"NULL|3.5|removed|"+w.head("main")+"|"+w.head("main^"),
-		"NULL|3|removed|"+w.head("main")+"|"+w.head("main^"))
+		"NULL|3|removed|"+w.head("main")+"|"+w.head("main^"),
+		"3.3|NULL|added|"+w.head("main")+"|"+w.head("main^"))
 	// B20
 	w.want("select to_sepal_length, to_sepal_width, diff_type from dolt_diff('master', 'new', 'example_test_x')", "6|0.2|added")
 	// B21, B22

@@ -132,6 +132,9 @@ func TestDiffTable(t *testing.T) {
 	w.want("select to_id from dolt_diff_t where from_commit = hashof('HEAD^')", "2", "3")
 	w.want("select to_id from dolt_diff_t where from_commit = 'none'")
 	w.want("select to_id from dolt_diff_t where to_commit = 'none'")
+	w.want("select to_id from dolt_diff_t where to_commit = null")
+	w.want("select to_id from dolt_diff_t where to_commit = concat(hashof('HEAD'), '') or to_id = 1", "2", "3", "1")
+	w.want("select a.to_id from dolt_diff_t a join dolt_diff_t b on a.to_commit = b.to_commit and a.to_id = b.to_id where b.to_v = 'c'", "3")
 	w.want("select to_id, from_id, to_commit, from_commit from dolt_diff_t where to_commit = 'side' and from_commit = 'main'",
 		"NULL|1|side|main", "2|2|side|main", "NULL|3|side|main")
 	w.want("select to_v, diff_type from dolt_diff_t where to_id = 2", "B|modified", "b|added")
@@ -217,6 +220,9 @@ func TestTableFunctions(t *testing.T) {
 	w.want("select message from dolt_log('-n', 1, 'side')", "side")
 	w.want("select message from dolt_log('--merges')")
 	w.fails("select * from dolt_log('--nonsense')", "nonsense")
+	w.run("prepare q from 'select message from dolt_log(?) limit 1'", "set @rev = 'side'")
+	w.want("execute q using @rev", "side")
+	w.fails("select * from dolt_diff('HEAD^', 'HEAD', uuid()) d", "constant")
 	w.want("select refs from dolt_log('--decorate=full') limit 1", "HEAD -> refs/heads/main")
 	w.want("select d.diff_type, l.message from dolt_diff('HEAD^', 'HEAD', 't') d join dolt_log l on l.commit_hash = d.to_commit where d.to_id = 3", "added|two")
 }

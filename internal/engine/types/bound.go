@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/big"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/apd/v3"
@@ -53,10 +54,32 @@ func (c *Codec) locate(ctx context.Context, v any) (position, error) {
 	if ok {
 		return at(cell), nil
 	}
-	if n := rational(v); n != nil {
+	n := rational(v)
+	if text, isText := v.(string); isText {
+		n = leadingNumber(text)
+	}
+	if n != nil {
 		return c.locateNumber(n), nil
 	}
 	return position{}, nil
+}
+
+// leadingNumber is the number that a text begins with, as the engine compares texts with numbers; 0 when there is none.
+func leadingNumber(text string) *big.Rat {
+	text = strings.TrimLeft(text, " \t\n\r")
+	end := 0
+	for i, ch := range []byte(text) {
+		if ch >= '0' && ch <= '9' {
+			end = i + 1
+		} else if !((ch == '+' || ch == '-') && i == 0 || ch == '.' && !strings.Contains(text[:i], ".")) {
+			break
+		}
+	}
+	n, ok := new(big.Rat).SetString(text[:end])
+	if !ok {
+		return new(big.Rat)
+	}
+	return n
 }
 
 // locateString orders a string of any length, also one that the column could not hold.

@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/op"
+	"github.com/stemmadb/stemma/internal/server/mysql"
+	"github.com/stemmadb/stemma/internal/server/owner"
+)
+
+// serverVerb is the verb that lets MySQL clients in.
+type serverVerb struct {
+	Host         string `flag:"host,H" value:"address" help:"listen on this address (default localhost)"`
+	Port         int    `flag:"port,P" help:"listen on this port (default 3306)"`
+	LogLevel     string `flag:"loglevel,l" enum:"trace,debug,info,warning,error,fatal" help:"how much to log (default info)"`
+	Timeout      int    `flag:"timeout,t" value:"ms" help:"how long a connection may be idle, in milliseconds (default 28800000)"`
+	ReadOnly     bool   `flag:"readonly,r" help:"refuse statements that change anything"`
+	MaxConns     int    `flag:"max-connections" help:"how many clients there may be (default 1000)"`
+	Socket       string `flag:"socket" bare:"/tmp/mysql.sock" value:"path" complete:"file" help:"listen on a unix socket as well"`
+	Config       string `flag:"config" value:"file" complete:"file" help:"read settings from a file of YAML; flags win"`
+	NoAutoCommit bool   `flag:"no-auto-commit" help:"let sessions begin with autocommit off"`
+	TLSCert      string `flag:"tls-cert" value:"file" complete:"file" help:"certificate for TLS, PEM"`
+	TLSKey       string `flag:"tls-key" value:"file" complete:"file" help:"its private key, PEM"`
+	RequireTLS   bool   `flag:"require-secure-transport" help:"refuse connections over the network without TLS"`
+	Privileges   string `flag:"privilege-file" value:"file" complete:"file" help:"keep users and grants in this file"`
+
+	program *Program
+}
+
+func (p *Program) serverSpec() op.Spec {
+	return specOf(op.Spec{
+		Name: "sql-server", Group: op.GroupServe, Short: "Start a MySQL-compatible server",
+		Long: `Serves the database of the directory, or each directory in it that is a database, to any MySQL client. It listens on this machine
+only, unless a host is given. Until a user is created, root may come in from this machine without a password.
+
+Other commands work beside a running server: what changes the database is carried out by it.
+
+An interrupt lets running statements finish and ends the server.
+
+A file of settings holds any of these, with the defaults shown:
+
+    log_level: info
+    data_dir: .
+    privilege_file: .stemma/privileges.db
+    behavior:
+      read_only: false
+      autocommit: true
+    listener:
+      host: localhost
+      port: 3306
+      max_connections: 1000
+      read_timeout_millis: 28800000
+      socket: ""
+      tls_cert: ""
+      tls_key: ""
+      require_secure_transport: false
+    user_session_vars:
+      - name: analyst
+        vars: {max_execution_time: "60000"}`,
+		Usage:    []string{"[-H <address>] [-P <port>] [<options>]"},
+		Examples: []op.Example{{Args: "sql-server", Help: "serve on localhost:3306"}, {Args: "sql-server -H 0.0.0.0 -P 3307 -l warning", Help: "let other machines in"}},
+	}, func() op.Op { return &serverVerb{program: p} })
+}
+
+// Run serves until it is interrupted.
+func (v *serverVerb) Run(ctx context.Context, scope *op.Scope) (_ *op.Result, err error) {
+	c := defaultConfig()
+	if v.Config != "" {
+		if err := c.read(absolute(v.program.Dir, v.Config)); err != nil {
+			return nil, err
+		}
+	}
+	dir := scope.Dir
+	if v.program.globals.Dir == "" && c.DataDir != "" {
+		dir = absolute(v.program.Dir, c.DataDir)
+	}
+	v.override(&c)
+	opt, err := c.options(v.program, dir)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := fmt.Fprintf(v.program.Out, "Starting server with Config %s\n", c); err != nil {
+		return nil, errs.New(errs.Internal, "write to standard output: %w", err)
+	}
+	var h *holding
+	err = v.program.owning(ctx, func() error {
+		h, err = v.program.holdAll(ctx, dir, opt)
+		return err
+	}, func() error { return owner.ErrNoOwner })
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, h.close(ctx)) }()
+	opt.Log.Info("Server ready. Accepting connections.", "address", h.server.Addr().String())
+	<-ctx.Done()
+	opt.Log.Info("Server closing. Waiting for running statements.")
+	return nil, nil
+}
+
+// override puts the flags over the file's settings.
+func (v *serverVerb) override(c *serverConfig) {
+	set(&c.Listener.Host, v.Host)
+	set(&c.Listener.Port, v.Port)
+	set(&c.Listener.MaxConnections, v.MaxConns)
+	set(&c.Listener.ReadTimeout, v.Timeout)
+	set(&c.Listener.Socket, v.Socket)
+	set(&c.Listener.TLSCert, v.TLSCert)
+	set(&c.Listener.TLSKey, v.TLSKey)
+	set(&c.Listener.RequireTLS, v.RequireTLS)
+	set(&c.LogLevel, v.LogLevel)
+	set(&c.Behavior.ReadOnly, v.ReadOnly)
+	set(&c.PrivilegeFile, v.Privileges)
+	if v.NoAutoCommit {
+		c.Behavior.AutoCommit = false
+	}
+}
+
+// set sets what a flag gives.
+func set[T comparable](dest *T, given T) {
+	var none T
+	if given != none {
+		*dest = given
+	}
+}
+
+// options are the settings as the server wants them, for databases in dir.
+func (c *serverConfig) options(p *Program, dir string) (mysql.Options, error) {
+	const maxPort = 1<<16 - 1
+	if c.Listener.Port < 0 || c.Listener.Port > maxPort {
+		return mysql.Options{}, errs.New(errs.Invalid, "sql-server: port %d: want 0 to %d", c.Listener.Port, maxPort)
+	}
+	level, err := mysql.ParseLevel(c.LogLevel)
+	if err != nil {
+		return mysql.Options{}, err
+	}
+	path := func(s string) string {
+		if s == "" {
+			return ""
+		}
+		return absolute(p.Dir, s)
+	}
+	o := mysql.Options{
+		Address: net.JoinHostPort(c.Listener.Host, strconv.Itoa(c.Listener.Port)), Socket: path(c.Listener.Socket),
+		Privileges: path(c.PrivilegeFile), Files: filepath.Join(dir, "files"), ReadOnly: c.Behavior.ReadOnly,
+		NoAutoCommit: !c.Behavior.AutoCommit, MaxConnections: c.Listener.MaxConnections,
+		Timeout: time.Duration(c.Listener.ReadTimeout) * time.Millisecond, RequireTLS: c.Listener.RequireTLS,
+		Log: mysql.NewLogger(p.Err, level),
+	}
+	if o.TLS, err = mysql.LoadTLS(path(c.Listener.TLSCert), path(c.Listener.TLSKey)); err != nil {
+		return mysql.Options{}, err
+	}
+	o.UserVars = map[string]map[string]string{}
+	for _, u := range c.UserVars {
+		o.UserVars[u.Name] = u.Vars
+	}
+	return o, nil
+}

@@ -1,0 +1,232 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/stemmadb/stemma/internal/clock"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/op"
+)
+
+// sqlVerb is the verb that runs SQL.
+type sqlVerb struct {
+	Query    string `flag:"query,q" value:"sql" help:"run these statements and exit"`
+	File     string `flag:"file,f" value:"file" complete:"file" help:"run the statements in a file and exit"`
+	Continue bool   `flag:"continue,c" help:"go on behind a statement that failed"`
+	Batch    bool   `flag:"batch,b" help:"no shell, even on a terminal"`
+	Use      string `flag:"use-db,d" value:"name" help:"begin with this database, or db/branch"`
+
+	program *Program
+}
+
+// specOf completes a spec of a verb that is this package's own; fresh makes one with nothing set.
+func specOf(s op.Spec, fresh func() op.Op) op.Spec {
+	params, err := op.ParamsOf(fresh())
+	if err != nil {
+		panic(fmt.Sprintf("define %s: %v", s.Name, err)) // the tags are constants of the program
+	}
+	s.Params = params
+	s.New = func() op.Op {
+		o := fresh()
+		if err := op.SetDefaults(params, o); err != nil {
+			panic(fmt.Sprintf("define %s: %v", s.Name, err))
+		}
+		return o
+	}
+	s.New()
+	return s
+}
+
+func (p *Program) sqlSpec() op.Spec {
+	return specOf(op.Spec{
+		Name: "sql", Group: op.GroupServe, Short: "Run SQL queries",
+		Long: `Without -q and -f a shell is started when the input is a terminal; else the input is a script. The session works on the checked-out
+branch; 'use <database>/<branch>' changes to another one, in the session only.
+
+Where another process owns the database, such as a server, the statements are run by it.
+
+A script ends at its first error and the program exits with 1, unless -c is given.`,
+		Usage: []string{"[-d <name>]", "-q <sql>", "-f <file>", "< <file>"},
+		Examples: []op.Example{
+			{Args: `sql -q "select * from prices limit 5"`, Help: "run a query"},
+			{Args: `sql -r csv -q "select * from prices as of 'v1'"`, Help: "rows of a tag as CSV"},
+			{Args: "sql -f load.sql", Help: "run a script"},
+			{Args: "sql", Help: "start the shell"},
+		},
+	}, func() op.Op { return &sqlVerb{program: p} })
+}
+
+// Run does it.
+func (v *sqlVerb) Run(ctx context.Context, scope *op.Scope) (result *op.Result, err error) {
+	if v.Query != "" && v.File != "" {
+		return nil, errs.New(errs.Invalid, "sql: -q and -f exclude each other")
+	}
+	format, err := ParseFormat(v.program.globals.Format)
+	if err != nil {
+		return nil, err
+	}
+	in, closeIn, err := v.input(scope)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, closeIn()) }()
+	s, err := v.program.openSQL(ctx, scope, v.Use)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.end(ctx)) }()
+	r := &sqlRunner{sqlSession: s, out: v.program.Out, format: format, now: scope.Clock}
+	if in == nil {
+		return nil, r.shell(ctx)
+	}
+	r.verbose = isTerminal(v.program.Out) && format == Tabular
+	failed, err := r.script(ctx, in, v.Continue)
+	if err != nil || !failed {
+		return nil, err
+	}
+	return &op.Result{ExitCode: exitFailed, Lines: []string{}}, nil
+}
+
+// input is where the statements come from; nil for the shell.
+func (v *sqlVerb) input(scope *op.Scope) (in io.Reader, closeFn func() error, err error) {
+	none := func() error { return nil }
+	switch {
+	case v.Query != "":
+		return strings.NewReader(v.Query), none, nil
+	case v.File != "" && v.File != "-":
+		f, err := os.Open(absolute(scope.Dir, v.File))
+		if err != nil {
+			return nil, nil, errs.New(errs.NotFound, "sql: open script: %w", err)
+		}
+		return f, f.Close, nil
+	case v.File == "-" || v.Batch || !isTerminal(scope.In):
+		return scope.In, none, nil
+	}
+	return nil, none, nil
+}
+
+// isTerminal tells whether what is read or written is a terminal.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// sqlRunner runs statements and draws their answers.
+type sqlRunner struct {
+	*sqlSession
+	out     io.Writer
+	format  Format
+	verbose bool // tell of every statement that it is done, and how long it took
+	now     clock.Clock
+}
+
+// script runs the statements of a script. failed tells that one of them had an error, which was reported.
+func (r *sqlRunner) script(ctx context.Context, in io.Reader, goOn bool) (failed bool, err error) {
+	statements := newSplitter(in)
+	for {
+		st, err := statements.next()
+		if errors.Is(err, io.EOF) {
+			return failed, nil
+		}
+		if err != nil {
+			return failed, err
+		}
+		if st.text == "" {
+			continue
+		}
+		err = r.run(ctx, st)
+		if err == nil {
+			continue
+		}
+		if ctx.Err() != nil {
+			return failed, errs.With(errs.Canceled, ctx.Err())
+		}
+		failed = true
+		r.p.report(fmt.Errorf("on line %d for query %s: %s", st.line, shortened(st.text), sqlMessage(err)))
+		if gone, _ := lost(err); gone || !goOn {
+			return failed, nil
+		}
+	}
+}
+
+// shortened is a statement as an error message shows it.
+func shortened(text string) string {
+	const most = 500
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
+}
+
+// run runs a statement and draws its answer.
+func (r *sqlRunner) run(ctx context.Context, st statement) (err error) {
+	start := r.now.Now()
+	a, err := r.query(ctx, st.text)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.close()) }()
+	if len(a.columns) == 0 {
+		return r.done(ctx, st, start)
+	}
+	format := r.format
+	if st.vertical {
+		format = Vertical
+	}
+	a.hex = r.verbose
+	n, err := Render(r.out, format, a.columns, a.all())
+	if err != nil {
+		return err
+	}
+	if format == CSV || format == JSON {
+		return nil
+	}
+	tail := "\n" // as Dolt does, behind every table
+	if r.verbose {
+		took := r.now.Now().Sub(start).Seconds()
+		switch n {
+		case 0:
+			tail = fmt.Sprintf("Empty set (%.2f sec)\n\n", took)
+		case 1:
+			tail = fmt.Sprintf("1 row in set (%.2f sec)\n\n", took)
+		default:
+			tail = fmt.Sprintf("%d rows in set (%.2f sec)\n\n", n, took)
+		}
+	}
+	return r.print(tail)
+}
+
+// done tells of a statement without rows that it is done.
+func (r *sqlRunner) done(ctx context.Context, st statement, start time.Time) error {
+	if !r.verbose {
+		return nil
+	}
+	took := r.now.Now().Sub(start).Seconds()
+	if word, _, _ := strings.Cut(st.text, " "); strings.EqualFold(word, "use") {
+		return r.print("Database Changed\n")
+	}
+	n := "0"
+	if cells, err := r.one(ctx, "select row_count()"); err == nil && !strings.HasPrefix(cells[0], "-") {
+		n = cells[0]
+	}
+	rows := "rows"
+	if n == "1" {
+		rows = "row"
+	}
+	return r.print(fmt.Sprintf("Query OK, %s %s affected (%.2f sec)\n", n, rows, took))
+}
+
+func (r *sqlRunner) print(s string) error {
+	if _, err := io.WriteString(r.out, s); err != nil {
+		return errs.New(errs.Internal, "write the answer: %w", err)
+	}
+	return nil
+}

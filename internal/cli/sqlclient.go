@@ -1,0 +1,200 @@
+package cli
+
+import (
+	"context"
+	"database/sql/driver"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log"
+	"net"
+	"strings"
+
+	client "github.com/go-sql-driver/mysql"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/op"
+	"github.com/stemmadb/stemma/internal/value"
+)
+
+// sqlConn is a connection to an SQL engine, of this process or of the one that owns the database. Both speak MySQL's protocol, so that
+// a statement's answer is the same wherever it runs.
+type sqlConn struct {
+	conn driver.Conn
+	cfg  *client.Config
+}
+
+// dialFunc makes a connection on which MySQL's protocol is spoken.
+type dialFunc func(ctx context.Context) (net.Conn, error)
+
+// connectSQL begins a session with commits by the author; database is the current one, "" for none.
+func connectSQL(ctx context.Context, dial dialFunc, author op.Author, database string) (*sqlConn, error) {
+	cfg := client.NewConfig()
+	cfg.User, cfg.DBName, cfg.Net, cfg.Addr = author.String(), database, "stemma", "localhost"
+	cfg.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }
+	cfg.AllowAllFiles = true // the user's own process sends the files that the user's own statement names
+	cfg.MaxAllowedPacket = 1 << 30
+	cfg.CheckConnLiveness = false
+	cfg.Logger = log.New(io.Discard, "", 0) // what it would log comes back as errors
+	c := &sqlConn{cfg: cfg}
+	return c, c.open(ctx)
+}
+
+func (c *sqlConn) open(ctx context.Context) error {
+	connector, err := client.NewConnector(c.cfg)
+	if err != nil {
+		return errs.New(errs.Internal, "connect to the engine: %w", err)
+	}
+	c.conn, err = connector.Connect(ctx)
+	return err
+}
+
+// close ends the session.
+func (c *sqlConn) close() error { return c.conn.Close() }
+
+// lost tells whether an error means that the connection is gone, and whether the statement has certainly not been begun.
+func lost(err error) (gone, unsent bool) {
+	if errors.Is(err, driver.ErrBadConn) {
+		return true, true
+	}
+	return errors.Is(err, client.ErrInvalidConn) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed), false
+}
+
+// query runs a statement. The answer must be read to its end, or closed, before the next one.
+func (c *sqlConn) query(ctx context.Context, text string) (*sqlAnswer, error) {
+	q, ok := c.conn.(driver.QueryerContext)
+	if !ok {
+		return nil, errs.New(errs.Internal, "the MySQL client cannot query")
+	}
+	rows, err := q.QueryContext(ctx, text, nil)
+	if err != nil {
+		return nil, err
+	}
+	a := &sqlAnswer{rows: rows}
+	types, _ := rows.(driver.RowsColumnTypeDatabaseTypeName)
+	for i, name := range rows.Columns() {
+		a.names = append(a.names, types.ColumnTypeDatabaseTypeName(i))
+		a.columns = append(a.columns, op.Column{Name: name, Type: columnType(a.names[i])})
+	}
+	return a, nil
+}
+
+// one is the first row of a statement's answer as texts; NULL is "".
+func (c *sqlConn) one(ctx context.Context, text string) (cells []string, err error) {
+	a, err := c.query(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, a.close()) }()
+	for row, err := range a.all() {
+		if err != nil {
+			return nil, err
+		}
+		for i, cell := range row {
+			if cell == nil {
+				cells = append(cells, "")
+				continue
+			}
+			cells = append(cells, op.FormatCell(a.columns[i].Type, cell))
+		}
+		return cells, nil
+	}
+	return nil, errs.New(errs.Internal, "%s: no rows", text)
+}
+
+// kill cancels the statement that the connection of that number runs, over a connection of its own.
+func (c *sqlConn) kill(ctx context.Context, id string) (err error) {
+	k := &sqlConn{cfg: c.cfg.Clone()}
+	if err := k.open(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, k.close()) }()
+	a, err := k.query(ctx, "kill query "+id)
+	if err != nil {
+		return err
+	}
+	return a.close()
+}
+
+// sqlAnswer is what a statement answers: rows, or only that it is done.
+type sqlAnswer struct {
+	rows    driver.Rows
+	columns []op.Column // none: the statement has no rows
+	names   []string    // of the columns' MySQL types
+	hex     bool        // show binary strings as 0x…
+}
+
+// all are the rows, in cells as Render wants them. A row is good until the next one.
+func (a *sqlAnswer) all() iter.Seq2[[]any, error] {
+	return func(yield func([]any, error) bool) {
+		cells := make([]driver.Value, len(a.columns))
+		out := make([]any, len(a.columns))
+		for {
+			err := a.rows.Next(cells)
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for i, c := range cells {
+				out[i] = a.cell(i, c)
+			}
+			if !yield(out, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (a *sqlAnswer) close() error { return a.rows.Close() }
+
+func (a *sqlAnswer) cell(i int, c driver.Value) any {
+	b, ok := c.([]byte)
+	if !ok {
+		return c
+	}
+	switch a.names[i] {
+	case "BIT":
+		var n [8]byte
+		copy(n[max(0, 8-len(b)):], b)
+		return binary.BigEndian.Uint64(n[:])
+	case "BINARY", "VARBINARY", "GEOMETRY", "VECTOR":
+		if a.hex {
+			return fmt.Sprintf("0x%X", b)
+		}
+	}
+	return string(b)
+}
+
+// columnType is the type under which a column of a MySQL type is drawn.
+func columnType(name string) value.Type {
+	switch n := strings.TrimPrefix(name, "UNSIGNED "); n {
+	case "TINYINT", "SMALLINT", "MEDIUMINT", "INT", "BIGINT", "YEAR":
+		if n != name {
+			return value.Type{Kind: value.KindUint64}
+		}
+		return value.Type{Kind: value.KindInt64}
+	case "BIT":
+		return value.Type{Kind: value.KindUint64}
+	case "FLOAT":
+		return value.Type{Kind: value.KindFloat32}
+	case "DOUBLE":
+		return value.Type{Kind: value.KindFloat64}
+	case "JSON":
+		return value.Type{Kind: value.KindJSON}
+	}
+	return op.Text("").Type
+}
+
+// sqlMessage is an error of a statement as people read it: MySQL's message without the client's words before it.
+func sqlMessage(err error) string {
+	var e *client.MySQLError
+	if errors.As(err, &e) {
+		return e.Message
+	}
+	return err.Error()
+}

@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"net"
+	"path/filepath"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/op"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/server/mysql"
+	"github.com/stemmadb/stemma/internal/server/owner"
+	"github.com/stemmadb/stemma/internal/vfs"
+)
+
+// sqlSession is a session of SQL on the databases of a directory: with this process's own engine while it owns them, else with the
+// owner's.
+type sqlSession struct {
+	p        *Program
+	scope    *op.Scope
+	database string // to begin with; "" for none
+	*sqlConn
+	held *holding // nil while another process owns the databases
+}
+
+// openSQL begins a session on the databases of the scope's directory.
+func (p *Program) openSQL(ctx context.Context, scope *op.Scope, database string) (*sqlSession, error) {
+	s := &sqlSession{p: p, scope: scope, database: database}
+	if database == "" {
+		var err error
+		if s.database, err = onlyDatabase(scope.Dir); err != nil {
+			return nil, err
+		}
+	}
+	return s, s.connect(ctx)
+}
+
+// onlyDatabase is the name of the database in dir: its own, or that of the only sub-directory that is one. Otherwise it is "".
+func onlyDatabase(dir string) (string, error) {
+	if _, found, err := findDatabase(dir); err != nil {
+		return "", err
+	} else if found {
+		return filepath.Base(dir), nil
+	}
+	names, err := databasesIn(vfs.OS{}, dir)
+	if err != nil || len(names) != 1 {
+		return "", err
+	}
+	return names[0], nil
+}
+
+// connect connects to the engine of the databases' owner, becoming it when there is none.
+func (s *sqlSession) connect(ctx context.Context) error {
+	return s.p.owning(ctx, func() error {
+		h, err := s.p.holdAll(ctx, s.scope.Dir, mysql.Options{})
+		if err != nil {
+			return err
+		}
+		c, err := connectSQL(ctx, h.dial, s.scope.Author, s.database)
+		if err != nil {
+			return settled{errors.Join(errs.New(errs.Internal, "connect to the engine: %s", sqlMessage(err)), h.close(ctx))}
+		}
+		s.held, s.sqlConn = h, c
+		return settled{}
+	}, func() error {
+		places, err := s.places()
+		if err != nil {
+			return err
+		}
+		for _, dir := range places {
+			c, err := connectSQL(ctx, func(ctx context.Context) (net.Conn, error) { return owner.DialSQL(ctx, dir) }, s.scope.Author, s.database)
+			if err == nil {
+				s.held, s.sqlConn = nil, c
+				return nil
+			}
+			if gone, _ := lost(err); !gone && !errors.Is(err, owner.ErrNoOwner) {
+				return errs.New(errs.Unavailable, "connect to the process that owns the database: %s", sqlMessage(err))
+			}
+		}
+		return owner.ErrNoOwner
+	})
+}
+
+// places are the directories in which an owner's socket may be.
+func (s *sqlSession) places() ([]string, error) {
+	dirs := []string{s.scope.Dir}
+	names, err := databasesIn(vfs.OS{}, s.scope.Dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range names {
+		dirs = append(dirs, filepath.Join(s.scope.Dir, n))
+	}
+	var out []string
+	for _, d := range dirs {
+		if place, err := repo.Locate(vfs.OS{}, d); err == nil {
+			out = append(out, place)
+		}
+	}
+	return out, nil
+}
+
+// end ends the session, and the ownership.
+func (s *sqlSession) end(ctx context.Context) error {
+	err := s.sqlConn.close()
+	if gone, _ := lost(err); gone {
+		err = nil // the other end was first
+	}
+	if s.held != nil {
+		err = errors.Join(err, s.held.close(ctx))
+	}
+	return err
+}

@@ -1,0 +1,255 @@
+package op
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stemmadb/stemma/internal/clock"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/vfs"
+)
+
+// tables is a database in memory on which the verbs of tables are tried.
+type tables struct {
+	t   *testing.T
+	s   *Scope
+	out bytes.Buffer
+}
+
+func newTables(t *testing.T) *tables {
+	t.Helper()
+	ctx := context.Background()
+	fs := vfs.NewMem()
+	at := clock.Fixed{T: time.Date(2021, 4, 7, 9, 0, 0, 0, time.UTC)}
+	sig := history.Signature{Name: "Ada", Email: "ada@example.org", Time: at.T}
+	if err := repo.Init(ctx, fs, "/db", repo.InitOptions{Author: sig, Committer: sig}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := repo.Open(ctx, fs, "/db", repo.Options{Clock: at})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	x := &tables{t: t}
+	x.s = &Scope{Dir: "/db", FS: fs, Repo: r, Clock: at, Author: Author{"Ada", "ada@example.org"}, Out: &x.out}
+	return x
+}
+
+// file makes a file.
+func (x *tables) file(name, text string) {
+	x.t.Helper()
+	if err := vfs.WriteFile(x.s.FS, "/db/"+name, []byte(text)); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// read is a file's content.
+func (x *tables) read(name string) string {
+	x.t.Helper()
+	b, err := vfs.ReadFile(x.s.FS, "/db/"+name)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return string(b)
+}
+
+// run runs a verb and gives its lines and hints.
+func (x *tables) run(argv ...string) (string, error) {
+	x.t.Helper()
+	n := 2
+	if argv[0] != "table" {
+		n = 1
+	}
+	spec, ok := Find(All(), strings.Join(argv[:n], " "))
+	if !ok {
+		x.t.Fatal("no verb", argv)
+	}
+	o, err := BindArgs(spec, argv[n:])
+	if err != nil {
+		return "", err
+	}
+	x.out.Reset()
+	r, err := o.Run(context.Background(), x.s)
+	if err != nil {
+		return "", err
+	}
+	if _, err := r.MarshalJSON(); err != nil {
+		x.t.Error(err)
+	}
+	return strings.Join(append(r.Lines, r.Hints...), "\n"), nil
+}
+
+func (x *tables) ok(want string, argv ...string) {
+	x.t.Helper()
+	got, err := x.run(argv...)
+	if err != nil {
+		x.t.Fatalf("%v: %v", argv, err)
+	}
+	if got != want {
+		x.t.Errorf("%v:\n%s\nwant:\n%s", argv, got, want)
+	}
+}
+
+func (x *tables) fails(code errs.Code, want string, argv ...string) {
+	x.t.Helper()
+	_, err := x.run(argv...)
+	if !errs.Is(err, code) || !strings.Contains(err.Error(), want) {
+		x.t.Errorf("%v: %v (%s)\nwant %s: %s", argv, err, errs.CodeOf(err), code, want)
+	}
+}
+
+// has compares a table's rows.
+func (x *tables) has(table, want string) {
+	x.t.Helper()
+	if _, err := x.run("table", "export", table); err != nil {
+		x.t.Fatal(err)
+	}
+	if got := x.out.String(); got != want {
+		x.t.Errorf("%s:\n%swant:\n%s", table, got, want)
+	}
+}
+
+func TestImportModes(t *testing.T) {
+	x := newTables(t)
+	x.file("my prices.csv", "id,code,price\n2,b,2.50\n1,a,\n")
+	x.ok("Rows Processed: 2, Additions: 2, Modifications: 0, Had No Effect: 0\nImport completed successfully.\n"+
+		"inferred: id INT, code VARCHAR(255), price DOUBLE\nno primary key: id, code could be one; use --pk", "table", "import", "my prices.csv")
+	x.has("my_prices", "id,code,price\n2,b,2.5\n1,a,\n") // keyless: the order written
+	x.fails(errs.Exists, "table my_prices already exists: use -u", "table", "import", "my prices.csv")
+	x.fails(errs.Exists, "-c -f", "table", "import", "-c", "my_prices", "my prices.csv")
+
+	x.ok("Rows Processed: 2, Additions: 2, Modifications: 0, Had No Effect: 0\nImport completed successfully.\n"+
+		"inferred: id INT, code VARCHAR(255), price DOUBLE", "table", "import", "-c", "-f", "--pk", "id", "my_prices", "my prices.csv")
+	x.has("my_prices", "id,code,price\n1,a,\n2,b,2.5\n")
+
+	x.file("new.csv", "PRICE,id\n9,1\n2.5,2\n7,3\n")
+	x.ok("Rows Processed: 3, Additions: 1, Modifications: 1, Had No Effect: 1\nImport completed successfully.", "table", "import", "-u", "My_Prices", "new.csv")
+	x.has("my_prices", "id,code,price\n1,a,9\n2,b,2.5\n3,,7\n") // a column that the file lacks keeps its values
+
+	x.fails(errs.DuplicateKey, "new.csv line 2: duplicate primary key '1'; the table has it already", "table", "import", "-a", "my_prices", "new.csv")
+	x.ok("Rows Processed: 3, Additions: 0, Modifications: 0, Had No Effect: 3\nImport completed successfully.", "table", "import", "-a", "--continue", "my_prices", "new.csv")
+	x.s.In = strings.NewReader("4,d,4\n")
+	x.ok("Rows Processed: 1, Additions: 1, Modifications: 0, Had No Effect: 0\nImport completed successfully.", "table", "import", "-a", "--no-header", "my_prices")
+	x.has("my_prices", "id,code,price\n1,a,9\n2,b,2.5\n3,,7\n4,d,4\n")
+
+	x.file("all.csv", "id|code|price\n8|x|1\n")
+	x.ok("Rows Processed: 1, Additions: 1, Modifications: 0, Had No Effect: 0\nImport completed successfully.", "table", "import", "-r", "--file-type", "psv", "my_prices", "all.csv")
+	x.has("my_prices", "id,code,price\n8,x,1\n")
+
+	x.file("other.csv", "n,extra,c\n5,?,e\n")
+	x.fails(errs.Invalid, "other.csv has a column n that table my_prices has not", "table", "import", "-u", "my_prices", "other.csv")
+	x.file("map.json", `{"n": "id", "c": "code"}`)
+	x.ok("Rows Processed: 1, Additions: 1, Modifications: 0, Had No Effect: 0\nImport completed successfully.", "table", "import", "-u", "--map", "map.json", "my_prices", "other.csv")
+	x.file("some.csv", "id,what,code\n6,?,f\n")
+	x.ok("Rows Processed: 1, Additions: 1, Modifications: 0, Had No Effect: 0\nImport completed successfully.", "table", "import", "-u", "--columns", "id,code", "my_prices", "some.csv")
+	x.has("my_prices", "id,code,price\n5,e,\n6,f,\n8,x,1\n")
+
+	x.s.In = strings.NewReader("a;b\n01;x\n")
+	x.ok("Rows Processed: 1, Additions: 1, Modifications: 0, Had No Effect: 0\nImport completed successfully.", "table", "import", "-c", "--all-text", "--delim", ";", "--quiet", "texts", "-")
+	x.has("texts", "a,b\n01,x\n")
+}
+
+func TestImportRefusals(t *testing.T) {
+	x := newTables(t)
+	x.file("t.csv", "id,name\n1,a\n")
+	x.ok("Rows Processed: 1, Additions: 1, Modifications: 0, Had No Effect: 0\nImport completed successfully.", "table", "import", "-c", "--quiet", "--pk", "id", "t", "t.csv")
+	before := x.branchState()
+	x.file("bad.csv", "id,name\n2,b\n3,\"c\n")
+	x.file("wide.csv", "id,name\n2,b\n3,c,d\n")
+	x.file("dup.csv", "id,name\n2,b\n2,c\n")
+	x.file("empty.csv", "")
+	for _, c := range []struct {
+		code errs.Code
+		want string
+		argv string
+	}{
+		{errs.Invalid, "bad.csv line 3: a quoted field that begins here is not closed", "-a t bad.csv"},
+		{errs.Invalid, "wide.csv line 3: 3 fields, want 2", "-a t wide.csv"},
+		{errs.Invalid, "wide.csv line 3: 3 fields, want 2", "-c u wide.csv"},
+		{errs.DuplicateKey, "dup.csv line 3", "-a t dup.csv"},
+		{errs.Invalid, "the file is empty", "-a t empty.csv"},
+		{errs.NotFound, "table not found: tt; use -c to make it; did you mean t?", "-a tt t.csv"},
+		{errs.NotFound, "read none.csv", "-a t none.csv"},
+		{errs.Invalid, "exclude each other", "-a -u t t.csv"},
+		{errs.Invalid, "--pk goes with -c", "-a --pk id t t.csv"},
+		{errs.Invalid, "--pk: t.csv has no column nam; did you mean name?", "-c --pk nam v t.csv"},
+		{errs.Invalid, `delimiter "xx"`, "-a --delim xx t t.csv"},
+		{errs.Unsupported, "x.parquet", "-c x x.parquet"},
+		{errs.Invalid, "there is no standard input", "-a t"},
+		{errs.Invalid, "name a table", ""},
+	} {
+		x.fails(c.code, c.want, append([]string{"table", "import"}, strings.Fields(c.argv)...)...)
+	}
+	if after := x.branchState(); after != before {
+		t.Errorf("a failed import changed something: %s, was %s", after, before)
+	}
+	if left, err := x.s.FS.ReadDir(x.s.Repo.TempDir()); err == nil && len(left) > 0 {
+		t.Error("files left:", left)
+	}
+	if b := x.read("bad.csv"); b != "id,name\n2,b\n3,\"c\n" {
+		t.Error("the file was changed")
+	}
+}
+
+// branchState identifies all of the working set.
+func (x *tables) branchState() string {
+	x.t.Helper()
+	w, err := x.s.Repo.Fold(context.Background(), "main")
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return w.Working.Tree().Hash.Full()
+}
+
+func TestImportRejects(t *testing.T) {
+	x := newTables(t)
+	x.file("t.csv", "id,n\n1,1\n2,x\n3,\"3\n4,4\n5\n")
+	x.ok("Rows Processed: 3, Additions: 3, Modifications: 0, Had No Effect: 0\nLines skipped: 2\nImport completed successfully.\n"+
+		"t.csv.rejects.csv has the lines that could not be loaded, and why\ninferred: id INT, n VARCHAR(255)", "table", "import", "-c", "--pk", "id", "--continue", "t", "t.csv")
+	x.has("t", "id,n\n1,1\n2,x\n4,4\n")
+	want := "line,reason,record\n" +
+		"4,\"a quoted field that begins here is not closed before the end of the file: is the file cut off?\",\"3,\"\"3\"\n" +
+		"6,\"1 field, want 2\",\"5\"\n"
+	if got := x.read("t.csv.rejects.csv"); got != want {
+		t.Errorf("%s", got)
+	}
+	x.file("u.csv", "id,n\n5,5\n5,x\n7\n")
+	x.fails(errs.Invalid, "u.csv line 4: 1 field", "table", "import", "-a", "t", "u.csv")
+	x.ok("Rows Processed: 2, Additions: 1, Modifications: 0, Had No Effect: 1\nLines skipped: 1\nImport completed successfully.\n"+
+		"why.csv has the lines that could not be loaded, and why", "table", "import", "-a", "--continue", "--rejects", "why.csv", "t", "u.csv")
+}
+
+func TestExport(t *testing.T) {
+	x := newTables(t)
+	x.file("t.csv", "id,s,f\n1,,0.1\n2,\"\",1e300\n3,\"a,b\",\n")
+	x.ok("Rows Processed: 3, Additions: 3, Modifications: 0, Had No Effect: 0\nImport completed successfully.", "table", "import", "-c", "--quiet", "--pk", "id", "t", "t.csv")
+	x.ok("Successfully exported data.", "table", "export", "t", "out.csv")
+	if got, want := x.read("out.csv"), "id,s,f\n1,,0.1\n2,\"\",1e+300\n3,\"a,b\",\n"; got != want {
+		t.Errorf("%s", got)
+	}
+	x.fails(errs.Exists, "use -f to overwrite", "table", "export", "t", "out.csv")
+	x.ok("Successfully exported data.", "table", "export", "-f", "--no-header", "t", "out.psv")
+	x.ok("Successfully exported data.", "table", "export", "-f", "--no-header", "t", "out.psv")
+	if got, want := x.read("out.psv"), "1||0.1\n2|\"\"|1e+300\n3|a,b|\n"; got != want {
+		t.Errorf("%s", got)
+	}
+	if _, err := x.run("commit", "-Am", "first"); err != nil {
+		t.Fatal(err)
+	}
+	x.file("u.csv", "id,s\n1,changed\n")
+	x.ok("Rows Processed: 1, Additions: 0, Modifications: 1, Had No Effect: 0\nImport completed successfully.", "table", "import", "-u", "t", "u.csv")
+	x.has("t", "id,s,f\n1,changed,0.1\n2,\"\",1e+300\n3,\"a,b\",\n")
+	x.has("t@HEAD", "id,s,f\n1,,0.1\n2,\"\",1e+300\n3,\"a,b\",\n")
+	x.fails(errs.NotFound, "table not found: tt; did you mean t?", "table", "export", "tt")
+	x.fails(errs.NotFound, "nowhere", "table", "export", "t@nowhere")
+	x.fails(errs.Invalid, "it is a directory", "table", "export", "-f", "t", ".stemma")
+}
