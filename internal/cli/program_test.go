@@ -99,6 +99,9 @@ func runProgram(t *testing.T, p *Program, args ...string) run {
 	if p.Dir == "" {
 		p.Dir = t.TempDir()
 	}
+	if p.Open == nil { // these verbs use no database
+		p.Open = func(context.Context, op.Spec, *op.Scope) (func() error, error) { return nil, nil }
+	}
 	home := t.TempDir()
 	env := p.Env
 	p.Env = func(k string) string {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +22,7 @@ func TestMain(m *testing.M) {
 // Transcripts of the command line. Beside testscript's commands there is
 //
 //	exits <status> <program> [<args>]    run a program that must exit with the status
+//	freeport <variable>                  set the variable to a TCP port that nobody listens on
 //
 // UPDATE_SCRIPTS=1 rewrites the outputs that cmp compares.
 func TestScripts(t *testing.T) {
@@ -32,6 +34,17 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"freeport": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) != 1 {
+					ts.Fatalf("usage: freeport <variable>")
+				}
+				l, err := net.Listen("tcp", "127.0.0.1:0")
+				ts.Check(err)
+				_, port, err := net.SplitHostPort(l.Addr().String())
+				ts.Check(err)
+				ts.Check(l.Close())
+				ts.Setenv(args[0], port)
+			},
 			"exits": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) < 2 {
 					ts.Fatalf("usage: exits <status> <program> [<args>]")

@@ -48,8 +48,9 @@ func (p *Program) welcome() error {
 		fmt.Fprintf(&b, "There is no database in %s.\n", p.dir)
 	}
 	b.WriteString("\nWhat to do next:\n")
+	specs := p.specs()
 	for _, s := range append(steps(found), step{"help", "", "all commands"}) {
-		if _, ok := op.Find(p.Specs, s.verb); ok || s.verb == "help" {
+		if _, ok := op.Find(specs, s.verb); ok || s.verb == "help" {
 			fmt.Fprintf(&b, "   %s\n      %s\n", joined(p.name, s.verb, s.args), s.help)
 		}
 	}

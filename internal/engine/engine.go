@@ -62,7 +62,9 @@ func New(ctx context.Context, opt Options) (*Engine, error) {
 	a.Catalog.StatsProvider = newStats()
 	e := &Engine{provider: p, opt: opt}
 	e.sqle = sqle.New(a, &sqle.Config{IsReadOnly: opt.ReadOnly}).WithBackgroundThreads(sql.NewBackgroundThreads())
-	a.ExecBuilder = rowexec.NewBuilder(executor{}, a.Overrides)
+	exec := &executor{}
+	a.ExecBuilder = rowexec.NewBuilder(exec, a.Overrides)
+	exec.engine = a.ExecBuilder
 	a.ExecBuilder.Runner = e.sqle
 	if err := e.loadUsers(ctx); err != nil {
 		return nil, err

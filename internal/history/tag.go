@@ -26,7 +26,9 @@ func (t *Tag) Encode() []byte {
 }
 
 // Put keeps the tag and returns the hash of its chunk.
-func (t *Tag) Put(ctx context.Context, w chunk.Writer) (hash.Hash, error) { return w.Put(ctx, t.Encode()) }
+func (t *Tag) Put(ctx context.Context, w chunk.Writer) (hash.Hash, error) {
+	return w.Put(ctx, t.Encode())
+}
 
 // GetTag reads the tag of that hash.
 func GetTag(ctx context.Context, r chunk.Reader, h hash.Hash) (*Tag, error) {

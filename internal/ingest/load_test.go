@@ -270,6 +270,62 @@ func TestKeyless(t *testing.T) {
 	}
 }
 
+// TestIndexes has more rows than fit the memory of the sorts, NULLs in an indexed column, and a unique index that is violated.
+func TestIndexes(t *testing.T) {
+	ctx := context.Background()
+	cols := []schema.Column{column("id", value.Type{Kind: value.KindInt64}, false), column("a", value.Type{Kind: value.KindInt64}, true)}
+	plain := empty(t, 1, cols...)
+	s := plain.Schema.Schema.Clone()
+	s.Indexes = []schema.Index{{Name: "a", Unique: true, Columns: []schema.IndexColumn{{Column: s.Columns[1].ID}}}}
+	compiled, err := schema.Compile(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := table.Empty(compiled)
+	st := chunk.NewMem()
+	var b strings.Builder
+	b.WriteString("id,a\n")
+	const n = 20000
+	for i := range n {
+		id := i * 7919 % n
+		if id%3 == 0 {
+			fmt.Fprintf(&b, "%d,\n", id)
+		} else {
+			fmt.Fprintf(&b, "%d,%d\n", id, n-id)
+		}
+	}
+	o := options(base)
+	o.Memory = 200 << 10
+	fs := vfs.NewMem()
+	if err := fs.MkdirAll("/tmp"); err != nil {
+		t.Fatal(err)
+	}
+	o.FS, o.TempDir = fs, "/tmp"
+	tab, stats, err := Load(ctx, st, base, source(b.String()), o)
+	if err != nil || stats.Added != n || tab.Indexes[0].Count != n {
+		t.Fatal(stats, err)
+	}
+	ed := table.NewEditor(st, table.NewView(st, base, nil))
+	for id := range n {
+		a := value.Null
+		if id%3 != 0 {
+			a = value.IntCell(int64(n - id))
+		}
+		if err := ed.Insert(ctx, []value.Cell{value.IntCell(int64(id)), a}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want, err := ed.View().Fold(ctx, st); err != nil || want.Hash() != tab.Hash() {
+		t.Fatal("a load and edits give different tables", err)
+	}
+	if _, _, err := Load(ctx, st, tab, source("id,a\n-5,1\n"), o); !errs.Is(err, errs.DuplicateKey) || !strings.Contains(err.Error(), "unique index a") {
+		t.Error(err)
+	}
+	if left, err := fs.ReadDir("/tmp"); err != nil || len(left) > 0 {
+		t.Error("files left:", left, err)
+	}
+}
+
 func TestCancel(t *testing.T) {
 	base := empty(t, 1, column("a", value.Type{Kind: value.KindInt64}, false))
 	ctx, cancel := context.WithCancel(context.Background())

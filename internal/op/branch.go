@@ -15,7 +15,7 @@ type Branch struct {
 	Copy    bool     `flag:"copy,c" help:"copy a branch"`
 	Move    bool     `flag:"move,m" help:"rename a branch"`
 	Delete  bool     `flag:"delete,d" help:"delete branches that others contain"`
-	DeleteF bool     `flag:"D" help:"delete branches, whatever is lost"`
+	DeleteF bool     `flag:",D" help:"delete branches, whatever is lost"`
 	Force   bool     `flag:"force,f" help:"take a name that is in use"`
 	List    bool     `flag:"list" help:"list branches, of the given names if any"`
 	All     bool     `flag:"all,a" help:"list remote branches too"`

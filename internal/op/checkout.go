@@ -11,8 +11,8 @@ import (
 
 // Checkout is the verb that changes to another branch, or sets tables back.
 type Checkout struct {
-	New   string   `flag:"b" value:"branch" help:"make the branch first"`
-	Reset string   `flag:"B" value:"branch" help:"make the branch first, or move it when it exists"`
+	New   string   `flag:",b" value:"branch" help:"make the branch first"`
+	Reset string   `flag:",B" value:"branch" help:"make the branch first, or move it when it exists"`
 	Force bool     `flag:"force,f" hidden:"true" help:"accepted for compatibility"`
 	Args  []string `arg:"rest" value:"branch|table" complete:"branch" help:"a branch; a revision and tables; or tables"`
 	Dash  []string `arg:"dash" value:"table" complete:"table" help:"tables"`

@@ -2,20 +2,16 @@ package op
 
 import (
 	"context"
-	"encoding/json"
+	"crypto/rand"
 	"errors"
-	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"unicode"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/ingest"
 	"github.com/stemmadb/stemma/internal/repo"
-	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/table"
-	"github.com/stemmadb/stemma/internal/value"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
 
@@ -232,7 +228,7 @@ func (i *importing) open(ctx context.Context) (closeFn func() error, err error) 
 		if err := fs.MkdirAll(dir); err != nil {
 			return nil, err
 		}
-		sp, err := ingest.NewSpool(ctx, fs, filepath.Join(dir, "import.tmp"), "standard input", i.s.In)
+		sp, err := ingest.NewSpool(ctx, fs, filepath.Join(dir, "import-"+rand.Text()+".tmp"), "standard input", i.s.In)
 		if err != nil {
 			return nil, err
 		}
@@ -290,167 +286,6 @@ func (i *importing) prepare(ctx context.Context) error {
 		i.onDup = table.IgnoreDuplicate
 	}
 	return i.match()
-}
-
-// match finds the column of each field of the file.
-func (i *importing) match() error {
-	s := i.base.Schema
-	var own []string
-	for n := range s.Columns {
-		own = append(own, s.Columns[n].Name)
-	}
-	wanted, err := i.fieldNames(own)
-	if err != nil {
-		return err
-	}
-	taken := map[int]string{}
-	for n, name := range wanted {
-		c := -1
-		if name != "" {
-			if c = s.ColumnIndex(name); c < 0 {
-				return errs.New(errs.Invalid, "%s has a column %s that table %s has not%s; leave it out with --columns or give it another name with --map",
-					i.src.Name, name, i.table, meant(Nearest(name, own)))
-			}
-			if other, ok := taken[c]; ok {
-				return errs.New(errs.Invalid, "%s: the columns %s and %s both go to column %s", i.src.Name, other, i.fields[n], s.Columns[c].Name)
-			}
-			taken[c] = i.fields[n]
-		}
-		i.columns = append(i.columns, c)
-	}
-	return nil
-}
-
-// fieldNames sets the names of the file's fields and gives those of the columns that they go to, "" for none. own are the columns of
-// a table that exists.
-func (i *importing) fieldNames(own []string) ([]string, error) {
-	c, h := i.c, i.head
-	switch {
-	case h.Names != nil:
-		i.fields = h.Names
-	case len(c.Columns) > 0:
-		i.fields = c.Columns
-	case len(own) > 0:
-		i.fields = own
-	default:
-		for n := range h.Fields {
-			i.fields = append(i.fields, fmt.Sprintf("column%d", n+1))
-		}
-	}
-	if len(i.fields) != h.Fields {
-		return nil, errs.New(errs.Invalid, "%s line 1: %d fields, want %d: %s", i.src.Name, h.Fields, len(i.fields), strings.Join(i.fields, ", "))
-	}
-	wanted := slices.Clone(i.fields)
-	switch {
-	case c.Map != "":
-		return wanted, i.applyMap(wanted)
-	case len(c.Columns) > 0 && h.Names != nil:
-		return wanted, keepOnly(wanted, c.Columns, i.src.Name)
-	}
-	return wanted, nil
-}
-
-// keepOnly empties the names that are not among the columns.
-func keepOnly(names, columns []string, file string) error {
-	for _, col := range columns {
-		if !slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, col) }) {
-			return errs.New(errs.Invalid, "--columns: %s has no column %s%s", file, col, meant(Nearest(col, names)))
-		}
-	}
-	for n := range names {
-		if !slices.ContainsFunc(columns, func(c string) bool { return strings.EqualFold(names[n], c) }) {
-			names[n] = ""
-		}
-	}
-	return nil
-}
-
-// applyMap renames the names as the map file says. Those that it does not name are left out.
-func (i *importing) applyMap(names []string) error {
-	data, err := vfs.ReadFile(i.s.fs(), i.s.path(i.c.Map))
-	if err != nil {
-		return errs.New(errs.CodeOf(err), "read %s: %w", i.c.Map, err)
-	}
-	var m map[string]string
-	if err := json.Unmarshal(data, &m); err != nil {
-		return errs.New(errs.Invalid, "read %s: want a JSON object of file column to table column: %w", i.c.Map, err)
-	}
-	var from []string
-	for k := range m {
-		from = append(from, k)
-	}
-	slices.Sort(from)
-	if err := keepOnly(names, from, i.src.Name); err != nil {
-		return err
-	}
-	for n := range names {
-		for _, k := range from {
-			if strings.EqualFold(names[n], k) {
-				names[n] = m[k]
-				break
-			}
-		}
-	}
-	return nil
-}
-
-// create infers the columns and makes an empty table of them.
-func (i *importing) create(ctx context.Context) error {
-	wanted, err := i.fieldNames(nil)
-	if err != nil {
-		return err
-	}
-	task := i.s.Start("infer the types of "+i.src.Name, i.src.Size, "bytes")
-	in, err := ingest.Infer(ctx, i.src, ingest.InferOptions{
-		Format: i.format, Names: i.fields, AllText: i.c.AllText, SkipBad: i.c.Continue, Keys: len(i.c.Keys) == 0, Bytes: task.Add,
-	})
-	task.Done()
-	if err != nil {
-		return err
-	}
-	sch := &schema.Schema{Collation: value.CollationUtf8mb40900Bin}
-	var said, unique []string
-	for n, name := range wanted {
-		if name == "" {
-			i.columns = append(i.columns, -1)
-			continue
-		}
-		i.columns = append(i.columns, len(sch.Columns))
-		t := in.Types[n]
-		col := schema.Column{Name: name, Type: t, Nullable: true, ID: schema.AssignID(name, t, sch.Columns, nil)}
-		sch.Columns = append(sch.Columns, col)
-		said = append(said, name+" "+strings.ToUpper(t.String()))
-		if slices.Contains(in.Unique, n) {
-			unique = append(unique, name)
-		}
-	}
-	for _, k := range i.c.Keys {
-		n := sch.ColumnIndex(strings.TrimSpace(k))
-		if n < 0 {
-			return errs.New(errs.Invalid, "--pk: %s has no column %s%s", i.src.Name, k, meant(Nearest(k, wanted)))
-		}
-		sch.Columns[n].Nullable = false
-		sch.PrimaryKey = append(sch.PrimaryKey, schema.IndexColumn{Column: sch.Columns[n].ID})
-	}
-	i.inferred = append(i.inferred, "inferred: "+strings.Join(said, ", "))
-	switch {
-	case len(i.c.Keys) > 0:
-	case !in.KeysKnown:
-		i.inferred = append(i.inferred, "no primary key: the file is too large to look for one; use --pk to give it")
-	case len(unique) == 0:
-		i.inferred = append(i.inferred, "no primary key: no column alone could be one; use --pk to give several")
-	default:
-		i.inferred = append(i.inferred, "no primary key: "+strings.Join(unique, ", ")+" could be one; use --pk")
-	}
-	compiled, err := schema.Compile(sch)
-	if err != nil {
-		return err
-	}
-	i.base = table.Empty(compiled)
-	if i.c.Continue {
-		i.onDup = table.IgnoreDuplicate
-	}
-	return nil
 }
 
 // load reads the file into the table and commits.

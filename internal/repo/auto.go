@@ -118,7 +118,10 @@ func (t *Tx) maxAuto(ctx context.Context, name string) (uint64, error) {
 	}
 	l := strings.ToLower(name)
 	var err error
-	t.r.published.Load().branches.Scan(func(_ string, b *branch) bool {
+	t.r.published.Load().branches.Scan(func(n string, b *branch) bool {
+		if n == t.branch && t.whole[l] {
+			return true // what this transaction has replaced counts no more
+		}
 		var e root.Entry
 		var ok bool
 		if e, ok, err = root.Open(t.r.store, b.working).Get(ctx, root.KindTable, name); err != nil || !ok {

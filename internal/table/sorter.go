@@ -3,11 +3,11 @@ package table
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/binary"
 	"io"
 	"path/filepath"
 	"runtime"
-	"strconv"
 
 	"golang.org/x/sync/errgroup"
 
@@ -29,7 +29,6 @@ type Sorter struct {
 	files []*runFile
 	work  *errgroup.Group
 	rows  uint64
-	names int
 }
 
 // NewSorter makes a sorter that holds about that many bytes in memory and writes its files into dir.
@@ -67,8 +66,7 @@ func (s *Sorter) take(b *rowBuffer) { s.buf, s.rows = b, uint64(len(b.refs)) }
 // spill hands the buffer to a worker that sorts it and writes it to a file.
 func (s *Sorter) spill() error {
 	b := s.buf
-	s.names++
-	name := filepath.Join(s.dir, "sort-"+strconv.Itoa(s.names)+".tmp")
+	name := filepath.Join(s.dir, "sort-"+rand.Text()+".tmp") // several sorters may work in one directory
 	f, err := s.fs.Create(name)
 	if err != nil {
 		return err

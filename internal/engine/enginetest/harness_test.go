@@ -74,7 +74,7 @@ func (h *harness) Setup(data ...[]setup.SetupScript) {
 var constraint = regexp.MustCompile(`(?is),\s*constraint\s+\S+\s+foreign key\s*\([^)]*\)\s*references\s+\S+\s*\([^)]*\)(\s+on (delete|update) \w+( \w+)?)*`)
 
 // addConstraint is a statement that a setup must not use yet.
-var addConstraint = regexp.MustCompile(`(?is)^(alter table \S+ add constraint|create view)`)
+var addConstraint = regexp.MustCompile(`(?is)^(alter table \S+ add constraint|create view|create vector index)`)
 
 // NewEngine implements enginetest.Harness.
 func (h *harness) NewEngine(t *testing.T) (enginetest.QueryEngine, error) {
@@ -126,6 +126,9 @@ func (h *harness) NewSession() *sql.Context {
 
 // NewContextWithClient implements enginetest.ClientHarness.
 func (h *harness) NewContextWithClient(client sql.Client) *sql.Context {
+	if h.eng == nil {
+		h.fresh()
+	}
 	s := h.eng.NewSession(sql.NewBaseSessionWithClientServer("address", client, 1))
 	return sql.NewContext(context.Background(), sql.WithSession(s))
 }

@@ -104,6 +104,16 @@ func addColumn(ctx *sql.Context, s *schema.Schema, col *sql.Column, order *sql.C
 		return err
 	}
 	c.ID = schema.AssignID(c.Name, c.Type, s.Columns, nil)
+	if !c.Nullable && !c.HasDefault && c.Generated == "" { // MySQL fills it with the type's zero
+		codec, err := types.NewCodec(c.Type)
+		if err != nil {
+			return err
+		}
+		if c.Absent, err = codec.ToCell(ctx, col.Type.Zero()); err != nil {
+			return err
+		}
+		c.Absent = c.Absent.Clone()
+	}
 	s.Columns = append(s.Columns, c)
 	return place(s, len(s.Columns)-1, order)
 }
@@ -224,7 +234,7 @@ func loadOptions(tx *repo.Tx) table.LoadOptions {
 
 // DropIndex implements sql.IndexAlterableTable.
 func (t *Writable) DropIndex(ctx *sql.Context, name string) error {
-	return t.alter(ctx, func(_ *repo.Tx, cur *table.Table) (*table.Table, error) {
+	return t.alter(ctx, func(tx *repo.Tx, cur *table.Table) (*table.Table, error) {
 		n := cur.Schema.IndexByName(name)
 		if n < 0 {
 			return nil, sql.ErrIndexNotFound.New(name)
@@ -235,6 +245,11 @@ func (t *Writable) DropIndex(ctx *sql.Context, name string) error {
 		})
 		if err != nil {
 			return nil, err
+		}
+		for i := range c.Columns {
+			if kept(cur.Schema.Schema, i) != kept(c.Schema, i) {
+				return rewrite(ctx, tx, cur, c)
+			}
 		}
 		return &table.Table{Schema: c, Rows: cur.Rows, Indexes: slices.Delete(slices.Clone(cur.Indexes), n, n+1)}, nil
 	})
@@ -255,12 +270,29 @@ func (t *Writable) RenameIndex(ctx *sql.Context, from, to string) error {
 	})
 }
 
-// ShouldBuildIndex implements sql.IndexBuildingTable: CreateIndex has built it.
-func (t *Writable) ShouldBuildIndex(*sql.Context, sql.IndexDef) (bool, error) { return false, nil }
+// ShouldBuildIndex implements sql.IndexBuildingTable: CreateIndex has built the index, unless it has a virtual column, whose values
+// only the engine can compute.
+func (t *Writable) ShouldBuildIndex(_ *sql.Context, def sql.IndexDef) (bool, error) {
+	s := t.def.Schema.Schema
+	for _, c := range def.Columns {
+		if at := s.ColumnIndex(c.Name); at >= 0 && virtual(&s.Columns[at]) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
 
-// BuildIndex implements sql.IndexBuildingTable. The rows that the engine gives are in the index already.
-func (t *Writable) BuildIndex(*sql.Context, sql.IndexDef) (sql.RowInserter, error) {
-	return ignoreRows{}, nil
+// BuildIndex implements sql.IndexBuildingTable. When the index needs values that the rows do not have, they are written anew.
+func (t *Writable) BuildIndex(ctx *sql.Context, def sql.IndexDef) (sql.RowInserter, error) {
+	build, err := t.ShouldBuildIndex(ctx, def)
+	if err != nil {
+		return nil, err
+	}
+	if !build {
+		t.Table.quiet = true // for the scan that comes next
+		return ignoreRows{}, nil
+	}
+	return t.rewriter(ctx, t.def.Schema, t.def.codecs)
 }
 
 // ModifyComment implements sql.CommentAlterableTable.

@@ -5,6 +5,8 @@
 package sqltable
 
 import (
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/dolthub/go-mysql-server/sql"
@@ -22,8 +24,9 @@ type Def struct {
 	Name    string // as written when the table was made
 	codecs  []*types.Codec
 	sql     sql.PrimaryKeySchema
-	rows    *types.RowCodec
-	cells   []int // of a column: its cell in the rows' tuples, -1 for none
+	rows    *types.RowCodec // of rows that are written
+	cells   []int           // of a column: the cell that it is read from in the rows' tuples, -1 for virtual columns
+	kept    []bool          // of a column: its values are in the rows
 	indexes []sql.Index
 	byTree  []*Index // of Schema.Indexes
 	primary *Index   // nil for keyless tables
@@ -106,15 +109,16 @@ func newDef(s *schema.Compiled, db, name string) (*Def, error) {
 		return nil, err
 	}
 	d := &Def{Schema: s, DB: db, Name: name, codecs: codecs, sql: types.SchemaToSQL(s.Schema, codecs, db, name)}
-	if d.rows, err = types.TableRows(s, codecs); err != nil {
+	if d.rows, err = writtenRows(s, codecs); err != nil {
 		return nil, err
 	}
 	first := 0
 	if s.Keyless() { // the ordinal
 		first = 1
 	}
-	d.cells = make([]int, len(codecs))
+	d.cells, d.kept = make([]int, len(codecs)), make([]bool, len(codecs))
 	for i := range d.cells {
+		d.kept[i] = kept(s.Schema, i)
 		d.cells[i] = first + i
 		if d.sql.Schema[i].Virtual {
 			d.cells[i] = -1
@@ -132,9 +136,51 @@ func newDef(s *schema.Compiled, db, name string) (*Def, error) {
 			return nil, err
 		}
 		d.byTree = append(d.byTree, x)
+	}
+	// By name, so that the order does not tell in which order branches that were merged had made them.
+	byName := slices.Clone(d.byTree)
+	slices.SortFunc(byName, func(a, b *Index) int { return strings.Compare(strings.ToLower(a.id), strings.ToLower(b.id)) })
+	for _, x := range byName {
 		d.indexes = append(d.indexes, x)
 	}
 	return d, nil
+}
+
+// writtenRows is the codec of rows that are written. Virtual columns are kept when an index needs them, although they are never
+// read from the rows.
+func writtenRows(s *schema.Compiled, codecs []*types.Codec) (*types.RowCodec, error) {
+	first := 0
+	if s.Keyless() { // the ordinal
+		first = 1
+	}
+	cells := make([]int, len(codecs))
+	for i := range cells {
+		if cells[i] = first + i; !kept(s.Schema, i) {
+			cells[i] = -1
+		}
+	}
+	return types.NewRowCodec(s.Primary.Phys, codecs, cells)
+}
+
+// virtual tells whether a column is computed when it is read.
+func virtual(c *schema.Column) bool { return c.Generated != "" && !c.Stored }
+
+// kept tells whether the values of a column are in the rows: all but those of virtual columns without an index.
+func kept(s *schema.Schema, column int) bool {
+	c := &s.Columns[column]
+	if !virtual(c) {
+		return true
+	}
+	for i := range s.Indexes {
+		if indexHas(&s.Indexes[i], c.ID) {
+			return true
+		}
+	}
+	return false
+}
+
+func indexHas(x *schema.Index, id uint64) bool {
+	return slices.ContainsFunc(x.Columns, func(k schema.IndexColumn) bool { return k.Column == id })
 }
 
 // SQLSchema is the schema as the engine has it. It must not be changed.

@@ -22,6 +22,7 @@ type editor struct {
 	gen     int           // of the part when ed was got
 	old     []value.Cell  // scratch
 	new     []value.Cell  // scratch
+	kept    []bool        // of a column: its values are in the rows
 	keyless *keyless      // of a table without primary key
 	err     error         // of StatementBegin, which cannot return it
 }
@@ -30,7 +31,7 @@ var _ sql.TableEditor = (*editor)(nil)
 
 func newEditor(t *Writable) *editor {
 	n := len(t.def.Schema.Primary.Phys)
-	e := &editor{t: t, def: t.def, old: make([]value.Cell, n), new: make([]value.Cell, n)}
+	e := &editor{t: t, def: t.def, old: make([]value.Cell, n), new: make([]value.Cell, n), kept: t.def.kept}
 	if t.def.Schema.Keyless() {
 		e.keyless = &keyless{e: e}
 	}
@@ -98,7 +99,7 @@ func (e *editor) Update(ctx *sql.Context, old, new sql.Row) error {
 	if err != nil {
 		return e.fail(ctx, err)
 	}
-	if err := e.newCells(ctx, old, new); err != nil {
+	if err := e.newCells(ctx, old, new); err != nil { // unlike Insert, without reading what stays
 		return err
 	}
 	if e.keyless != nil {
@@ -148,9 +149,10 @@ func (e *editor) keyCells(ctx *sql.Context, row sql.Row) error {
 
 // newCells fills new with the cells of a row. Values out of line that the update leaves as they are are not read.
 func (e *editor) newCells(ctx *sql.Context, old, new sql.Row) error {
+	first := len(e.new) - len(e.def.codecs)
 	for i, c := range e.def.codecs {
-		at := e.def.cells[i]
-		if at < 0 {
+		at := first + i
+		if !e.kept[i] {
 			continue
 		}
 		if a := address(new[i]); a != nil && bytes.Equal(a, address(old[i])) {

@@ -32,6 +32,10 @@ func rewrite(ctx *sql.Context, tx *repo.Tx, cur *table.Table, s *schema.Compiled
 	}
 	from := make([]int, len(s.Columns))
 	for i := range s.Columns {
+		if !kept(s.Schema, i) {
+			from[i] = notKept
+			continue
+		}
 		if from[i] = cur.Schema.ColumnByID(s.Columns[i].ID); from[i] >= 0 {
 			from[i] += first
 		}
@@ -54,7 +58,10 @@ func rewrite(ctx *sql.Context, tx *repo.Tx, cur *table.Table, s *schema.Compiled
 			}
 			for c, at := range from {
 				cell := s.Columns[c].Absent
-				if at >= 0 {
+				switch {
+				case at == notKept:
+					cell = value.Null
+				case at >= 0:
 					cell = old[at]
 				}
 				if l.inKey[c] {
@@ -73,6 +80,9 @@ func rewrite(ctx *sql.Context, tx *repo.Tx, cur *table.Table, s *schema.Compiled
 		}
 	}
 }
+
+// notKept stands for a column whose values are not in the rows.
+const notKept = -2
 
 // load makes a table of rows.
 type load struct {
@@ -112,7 +122,7 @@ func (l *load) add(ctx *sql.Context) error {
 
 func (l *load) finish(ctx *sql.Context) (*table.Table, error) {
 	t, _, err := l.loader.Finish(ctx)
-	return t, duplicate(err, false)
+	return t, duplicate(err, err != nil && strings.Contains(err.Error(), "duplicate primary key"))
 }
 
 // ShouldRewriteTable implements sql.RewritableTable: true when the cells of a column change or the key does.
@@ -146,7 +156,16 @@ func (t *Writable) RewriteInserter(
 	ctx *sql.Context, oldSchema, newSchema sql.PrimaryKeySchema, oldColumn, newColumn *sql.Column, idxCols []sql.IndexColumn,
 ) (sql.RowInserter, error) {
 	if oldColumn == nil && newColumn != nil && constantColumn(newColumn) {
+		t.Table.quiet = true // for the scan that comes next
 		return &addInserter{t: t, col: newColumn, order: orderOf(newSchema.Schema, newColumn.Name)}, nil
+	}
+	if len(newSchema.PkOrdinals) == 0 && oldColumn == nil && newColumn == nil && len(idxCols) == 0 {
+		if len(oldSchema.PkOrdinals) == 0 {
+			return nil, sql.ErrCantDropFieldOrKey.New(primaryID)
+		}
+		if err := sql.ValidatePrimaryKeyDrop(ctx, t, oldSchema); err != nil {
+			return nil, err
+		}
 	}
 	next, err := t.rewritten(ctx, newSchema, oldColumn, newColumn, idxCols)
 	if err != nil {
@@ -156,7 +175,11 @@ func (t *Writable) RewriteInserter(
 	if err != nil {
 		return nil, err
 	}
-	rows, err := types.TableRows(next, codecs)
+	return t.rewriter(ctx, next, codecs)
+}
+
+func (t *Writable) rewriter(ctx *sql.Context, next *schema.Compiled, codecs []*types.Codec) (sql.RowInserter, error) {
+	rows, err := writtenRows(next, codecs)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +196,7 @@ func constantColumn(c *sql.Column) bool {
 		return false
 	}
 	if c.Default == nil {
-		return c.Nullable
+		return true
 	}
 	return c.Default.IsLiteral() && c.Default.Resolved()
 }

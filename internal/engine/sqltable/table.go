@@ -17,6 +17,8 @@ type Table struct {
 	part *session.Part // of the session's transaction; nil when view says all
 	view *table.View   // when part is nil
 
+	quiet bool // while the engine alters the table in a way that asks for no rows
+
 	cols   []int      // projected columns; nil is all
 	names  []string   // of cols
 	schema sql.Schema // of cols

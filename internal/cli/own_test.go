@@ -1,0 +1,182 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// process is a stemma that runs beside the test.
+type process struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+	err bytes.Buffer
+}
+
+func command(dir string, args ...string) *exec.Cmd {
+	cmd := exec.Command("stemma", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "STEMMA_HOME="+filepath.Join(dir, "..", "home"), "STEMMA_AUTHOR_NAME=Ada", "STEMMA_AUTHOR_EMAIL=a@x")
+	return cmd
+}
+
+func stemma(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	out, err := command(dir, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("stemma %q: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// start starts a program and leaves its standard input open.
+func start(t *testing.T, dir string, args ...string) *process {
+	t.Helper()
+	p := &process{cmd: command(dir, args...)}
+	in, err := p.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.in, p.out, p.cmd.Stderr = in, bufio.NewReader(out), &p.err
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if p.cmd.ProcessState == nil {
+			p.cmd.Process.Kill()
+			p.cmd.Wait()
+		}
+	})
+	return p
+}
+
+// say writes a line.
+func (p *process) say(t *testing.T, line string) {
+	t.Helper()
+	if _, err := io.WriteString(p.in, line+"\n"); err != nil {
+		t.Fatalf("write %q: %v\n%s", line, err, p.err.String())
+	}
+}
+
+// hear reads lines until one is the wanted.
+func (p *process) hear(t *testing.T, want string) {
+	t.Helper()
+	for {
+		line, err := p.out.ReadString('\n')
+		if err != nil {
+			t.Fatalf("wait for %q: %v\n%s", want, err, p.err.String())
+		}
+		if strings.TrimSpace(line) == want {
+			return
+		}
+	}
+}
+
+func (p *process) end(t *testing.T) {
+	t.Helper()
+	p.in.Close()
+	if err := p.cmd.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, p.err.String())
+	}
+}
+
+func newDatabase(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "db")
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	stemma(t, dir, "init")
+	return dir
+}
+
+// A session of SQL owns the database; another process's verbs and statements are done by it, and its session stays.
+func TestShellOwns(t *testing.T) {
+	dir := newDatabase(t)
+	p := start(t, dir, "sql", "-r", "csv")
+	p.say(t, "create table t (id int primary key); select 'ready' as a;")
+	p.hear(t, "ready")
+	stemma(t, dir, "commit", "-Am", "by another process")
+	stemma(t, dir, "sql", "-q", "insert into t values (1)")
+	p.say(t, "select count(*) as n from t; select message from dolt_log limit 1;")
+	p.hear(t, "1")
+	p.hear(t, "by another process")
+	stemma(t, dir, "branch", "b")
+	stemma(t, dir, "checkout", "b") // moves the directory, not the session
+	p.say(t, "select active_branch();")
+	p.hear(t, "main")
+	if out := stemma(t, dir, "sql", "-r", "csv", "-q", "select active_branch()"); !strings.Contains(out, "\nb\n") {
+		t.Errorf("a new session is on %q", out)
+	}
+	p.end(t)
+	if out := stemma(t, dir, "status"); !strings.Contains(out, "On branch b") {
+		t.Error(out)
+	}
+}
+
+// The owner is killed: what was acknowledged is there, and the next process is the owner.
+func TestOwnerKilled(t *testing.T) {
+	dir := newDatabase(t)
+	p := start(t, dir, "sql", "-r", "csv")
+	p.say(t, "create table t (id int primary key); select 'ready' as a;")
+	p.hear(t, "ready")
+	client := start(t, dir, "sql", "-r", "csv")
+	client.say(t, "insert into t values (1); select 'steady' as a;")
+	client.hear(t, "steady")
+	p.say(t, "start transaction; insert into t values (2); select 'go' as a;")
+	p.hear(t, "go")
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	p.cmd.Wait()
+	client.say(t, "select 1;") // its connection is gone: a script ends
+	if err := client.cmd.Wait(); err == nil {
+		t.Error("a script went on without its owner")
+	}
+	begin := time.Now()
+	if out := stemma(t, dir, "sql", "-r", "csv", "-q", "select count(*) from t"); out != "count(*)\n1\n" {
+		t.Errorf("%q", out)
+	}
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("the next owner took %v", took)
+	}
+}
+
+// Many processes at once commit to one directory: each is the owner or is served by the one that is.
+func TestManyProcesses(t *testing.T) {
+	dir := newDatabase(t)
+	stemma(t, dir, "sql", "-q", "create table t (id int primary key)")
+	stemma(t, dir, "commit", "-Am", "table")
+	const n = 12
+	var wait sync.WaitGroup
+	for i := range n {
+		wait.Go(func() {
+			args := []string{"sql", "-q", "insert into t values (" + string(rune('0'+i%10)) + string(rune('0'+i/10)) + ")"}
+			if i%3 == 0 {
+				args = []string{"commit", "--allow-empty", "-m", "at once"}
+			}
+			if out, err := command(dir, args...).CombinedOutput(); err != nil {
+				t.Errorf("%q: %v\n%s", args, err, out)
+			}
+		})
+	}
+	wait.Wait()
+	if out := stemma(t, dir, "sql", "-r", "csv", "-q", "select count(*) from t"); out != "count(*)\n8\n" {
+		t.Errorf("%q", out)
+	}
+	if out := stemma(t, dir, "sql", "-r", "csv", "-q", "select count(*) from dolt_log where message = 'at once'"); out != "count(*)\n4\n" {
+		t.Errorf("%q", out)
+	}
+}

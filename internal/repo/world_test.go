@@ -1,0 +1,768 @@
+package repo_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"github.com/stemmadb/stemma/internal/chunk"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/fsck"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/root"
+	"github.com/stemmadb/stemma/internal/schema"
+	"github.com/stemmadb/stemma/internal/table"
+	"github.com/stemmadb/stemma/internal/value"
+)
+
+// world is what a database should hold. It is a value: changes make a new one.
+type world struct {
+	branches map[string]wbranch
+	commits  map[string]content // by message, which are all different
+	tags     map[string]string  // to messages
+	head     string
+	born     int
+}
+
+type wbranch struct {
+	head            string // message
+	working, staged content
+	born            int
+}
+
+// content is tables by name. Tables are not changed in place.
+type content map[string]*wtable
+
+type wtable struct {
+	rows    map[int64]wrow
+	version int
+}
+
+type wrow struct {
+	mail string // "" is NULL
+	age  int64
+}
+
+// log is the name of the table without a key; the others are like people().
+const log = "log"
+
+var tableNames = []string{"people", "extra", log}
+
+func newWorld() *world {
+	return &world{
+		branches: map[string]wbranch{"main": {head: repo.InitMessage, working: content{}, staged: content{}}},
+		commits:  map[string]content{repo.InitMessage: {}}, tags: map[string]string{}, head: "main",
+	}
+}
+
+func (w *world) clone() *world {
+	return &world{branches: maps.Clone(w.branches), commits: maps.Clone(w.commits), tags: maps.Clone(w.tags), head: w.head, born: w.born}
+}
+
+func (w *world) names() []string { return slices.Sorted(maps.Keys(w.branches)) }
+
+func (t *wtable) clone() *wtable { return &wtable{rows: maps.Clone(t.rows), version: t.version} }
+
+func (t *wtable) next() int64 {
+	n := int64(0)
+	for k := range t.rows {
+		n = max(n, k+1)
+	}
+	return n
+}
+
+// taken tells whether another row than id has that mail.
+func (t *wtable) taken(id int64, mail string) bool {
+	for k, r := range t.rows {
+		if k != id && mail != "" && r.mail == mail {
+			return true
+		}
+	}
+	return false
+}
+
+func (c content) String() string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(c)) {
+		fmt.Fprintf(&b, " %s{", name)
+		for _, id := range slices.Sorted(maps.Keys(c[name].rows)) {
+			r := c[name].rows[id]
+			fmt.Fprintf(&b, "%d:%s:%d ", id, r.mail, r.age)
+		}
+		b.WriteString("}")
+	}
+	return b.String()
+}
+
+func (w *world) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "on %s\n", w.head)
+	for _, n := range w.names() {
+		x := w.branches[n]
+		fmt.Fprintf(&b, "branch %s at %q%s\n working%s\n staged%s\n", n, x.head, w.commits[x.head], x.working, x.staged)
+	}
+	for _, n := range slices.Sorted(maps.Keys(w.tags)) {
+		fmt.Fprintf(&b, "tag %s at %q\n", n, w.tags[n])
+	}
+	return b.String()
+}
+
+// observe is a database in the words of world.String.
+func observe(ctx context.Context, r *repo.Repo) (string, error) {
+	w := &world{branches: map[string]wbranch{}, commits: map[string]content{}, tags: map[string]string{}, head: r.CheckedOut()}
+	for _, b := range r.Branches() {
+		c, err := history.GetCommit(ctx, r.Store(), b.Head)
+		if err != nil {
+			return "", err
+		}
+		x := wbranch{head: c.Message}
+		working, err := r.SnapshotWorking(b.Name)
+		if err != nil {
+			return "", err
+		}
+		staged, err := r.SnapshotStaged(b.Name)
+		if err != nil {
+			return "", err
+		}
+		at, err := r.SnapshotAt(ctx, b.Head)
+		if err != nil {
+			return "", err
+		}
+		if x.working, err = contentOf(ctx, working); err != nil {
+			return "", err
+		}
+		if x.staged, err = contentOf(ctx, staged); err != nil {
+			return "", err
+		}
+		if w.commits[c.Message], err = contentOf(ctx, at); err != nil {
+			return "", err
+		}
+		w.branches[b.Name] = x
+	}
+	tags, err := r.Tags(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, t := range tags {
+		c, err := history.GetCommit(ctx, r.Store(), t.Commit)
+		if err != nil {
+			return "", err
+		}
+		w.tags[t.Name] = c.Message
+	}
+	return w.String(), nil
+}
+
+func contentOf(ctx context.Context, s *repo.Snapshot) (content, error) {
+	names, err := s.TableNames(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := content{}
+	for _, n := range names {
+		v, _, _, err := s.Table(ctx, n)
+		if err != nil {
+			return nil, err
+		}
+		if out[n], err = tableOf(ctx, v); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// tableOf reads a table by its rows and compares them with its count and its indexes' sizes.
+func tableOf(ctx context.Context, v *table.View) (*wtable, error) {
+	t := &wtable{rows: map[int64]wrow{}}
+	for n := table.RowsTree; int(n) < len(v.Schema().Indexes); n++ {
+		scan := v.Scan(table.ScanOptions{Rows: n})
+		cells := make([]value.Cell, len(v.Layout(n).Phys))
+		seen := uint64(0)
+		for {
+			b, ok, err := scan.Next(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if !ok {
+				break
+			}
+			row, i := b.Row, b.Lo
+			for ; b.Page == nil && i == b.Lo || i < b.Hi; i++ {
+				if b.Page != nil {
+					if row, err = b.Page.AppendRow(ctx, nil, i); err != nil {
+						return nil, err
+					}
+				}
+				if err := value.DecodeTuple(row, v.Layout(n).Phys, cells); err != nil {
+					return nil, err
+				}
+				seen++
+				switch {
+				case n != table.RowsTree:
+				case len(cells) == 2:
+					t.rows[cells[0].Int()] = wrow{age: cells[1].Int()}
+				default:
+					t.rows[cells[0].Int()] = wrow{mail: string(cells[1].Bytes()), age: cells[2].Int()}
+				}
+			}
+		}
+		if seen != v.Count() || seen != uint64(len(t.rows)) {
+			return nil, fmt.Errorf("tree %d gives %d rows, the table %d, its count is %d", n, seen, len(t.rows), v.Count())
+		}
+	}
+	return t, nil
+}
+
+// problems is what fsck says about everything that the database reaches.
+func problems(ctx context.Context, r *repo.Repo) ([]string, error) {
+	var out []string
+	starts, err := r.Starts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := fsck.New(r.Store(), func(p fsck.Problem) { out = append(out, p.String()) }, nil)
+	for _, s := range starts {
+		if err := c.Check(ctx, s); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// wtx is a transaction with what it should see.
+type wtx struct {
+	tx      *repo.Tx
+	branch  string
+	born    int
+	base    content
+	now     content
+	touched map[string]map[int64]bool // by table, keys
+	whole   map[string]bool
+	saved   *wtx
+	point   *repo.Savepoint
+}
+
+func (x *wtx) save() *wtx {
+	s := &wtx{now: maps.Clone(x.now), touched: map[string]map[int64]bool{}, whole: maps.Clone(x.whole)}
+	for t, m := range x.touched {
+		s.touched[t] = maps.Clone(m)
+	}
+	return s
+}
+
+func (x *wtx) restore(s *wtx) {
+	s = s.save()
+	x.now, x.touched, x.whole = s.now, s.touched, s.whole
+}
+
+// set changes a row, or takes it away when row is nil.
+func (x *wtx) set(name string, id int64, row *wrow) {
+	t := x.now[name].clone()
+	if row != nil {
+		t.rows[id] = *row
+	} else {
+		delete(t.rows, id)
+	}
+	x.now[name] = t
+	if x.touched[name] == nil {
+		x.touched[name] = map[int64]bool{}
+	}
+	if x.whole[name] {
+		return
+	}
+	x.touched[name][id] = true
+	if _, had := x.base[name].rows[id]; !had && row == nil {
+		delete(x.touched[name], id)
+	}
+}
+
+// commit is the world after the transaction, and the classes of error of which one must come instead.
+func (x *wtx) commit(w *world) (*world, []errs.Code) {
+	dirty := len(x.whole) > 0
+	for _, m := range x.touched {
+		dirty = dirty || len(m) > 0
+	}
+	if !dirty {
+		return w, nil
+	}
+	b, ok := w.branches[x.branch]
+	if !ok || b.born != x.born {
+		return w, []errs.Code{errs.Conflict}
+	}
+	var wrong []errs.Code
+	w = w.clone()
+	b.working = maps.Clone(b.working)
+	for name := range x.whole {
+		if versionOf(b.working, name) != versionOf(x.base, name) {
+			wrong = append(wrong, errs.Conflict)
+		}
+		delete(b.working, name)
+		w.born++ // versions come from here, too
+		if t := x.now[name]; t != nil {
+			b.working[name] = &wtable{rows: t.rows, version: w.born}
+		}
+	}
+	for name, keys := range x.touched {
+		if x.whole[name] || len(keys) == 0 {
+			continue
+		}
+		cur := b.working[name]
+		if cur == nil {
+			wrong = append(wrong, errs.Conflict)
+			continue
+		}
+		t, bad := mergeRows(name, x.base[name], x.now[name], cur, keys)
+		wrong = append(wrong, bad...)
+		w.born++
+		t.version = w.born
+		b.working[name] = t
+	}
+	w.branches[x.branch] = b
+	return w, wrong
+}
+
+func versionOf(c content, name string) int {
+	if t := c[name]; t != nil {
+		return t.version
+	}
+	return 0
+}
+
+// mergeRows is the table cur after the changes that led from base to now at keys.
+func mergeRows(name string, base, now, cur *wtable, keys map[int64]bool) (out *wtable, wrong []errs.Code) {
+	out = cur.clone()
+	var added []int64
+	for _, id := range slices.Sorted(maps.Keys(keys)) {
+		o, hadO := base.rows[id]
+		n, hasN := now.rows[id]
+		c, hasC := cur.rows[id]
+		switch {
+		case !hasN:
+			if !hasC || c != o {
+				wrong = append(wrong, errs.Conflict)
+			}
+			delete(out.rows, id)
+		case !hadO && name == log:
+			added = append(added, id)
+		case !hadO:
+			if hasC {
+				wrong = append(wrong, errs.DuplicateKey)
+			}
+			out.rows[id] = n
+		case !hasC:
+			wrong = append(wrong, errs.Conflict)
+		default:
+			if n.mail != o.mail && c.mail != o.mail || n.age != o.age && c.age != o.age {
+				wrong = append(wrong, errs.Conflict)
+			}
+			if c.mail != o.mail {
+				n.mail = c.mail
+			}
+			if c.age != o.age {
+				n.age = c.age
+			}
+			out.rows[id] = n
+		}
+	}
+	for _, id := range added {
+		out.rows[out.next()] = now.rows[id]
+	}
+	for id, r := range out.rows {
+		if out.taken(id, r.mail) {
+			return out, append(wrong, errs.DuplicateKey)
+		}
+	}
+	return out, wrong
+}
+
+// play is a database that is used at random beside its world.
+type play struct {
+	rng  *rand.Rand
+	r    *repo.Repo
+	w    *world
+	txs  []*wtx
+	made int
+}
+
+// action is something to be done: the world after it, the classes of error that may come instead, and how to do it.
+type action struct {
+	name string
+	next *world
+	errs []errs.Code
+	do   func(ctx context.Context, r *repo.Repo) error
+}
+
+func (p *play) pick(names []string) string { return names[p.rng.IntN(len(names))] }
+
+func (p *play) someBranch() string { return p.pick(p.w.names()) }
+
+func (p *play) someCommit() string { return p.pick(slices.Sorted(maps.Keys(p.w.commits))) }
+
+// commitOf finds the commit with that message among the ancestors of refs.
+func commitOf(ctx context.Context, r *repo.Repo, message string) (history.CommitID, error) {
+	var from []history.CommitID
+	for _, b := range r.Branches() {
+		from = append(from, b.Head)
+	}
+	tags, err := r.Tags(ctx)
+	if err != nil {
+		return history.CommitID{}, err
+	}
+	for _, t := range tags {
+		from = append(from, t.Commit)
+	}
+	walk, err := history.Walk(ctx, r.Store(), from, nil)
+	if err != nil {
+		return history.CommitID{}, err
+	}
+	for {
+		c, err := walk.Next(ctx)
+		if err != nil {
+			return history.CommitID{}, err
+		}
+		if c == nil {
+			return history.CommitID{}, errUnreachable
+		}
+		if c.Message == message {
+			return c.ID, nil
+		}
+	}
+}
+
+var errUnreachable = errs.New(errs.NotFound, "no ref reaches the commit")
+
+// next is a random action that changes more than a transaction's own state.
+func (p *play) next() action {
+	w := p.w.clone()
+	name := p.someBranch()
+	b := w.branches[name]
+	switch p.rng.IntN(14) {
+	case 0, 1:
+		return action{"fold " + name, w, nil, func(ctx context.Context, r *repo.Repo) error {
+			_, err := r.Fold(ctx, name)
+			return err
+		}}
+	case 2:
+		return action{"checkpoint", w, nil, func(ctx context.Context, r *repo.Repo) error { return r.Checkpoint(ctx) }}
+	case 3, 4, 5:
+		p.made++
+		opt := repo.CommitOptions{Branch: name, Message: fmt.Sprintf("commit %d", p.made), Author: signature()}
+		switch p.rng.IntN(3) {
+		case 0:
+			opt.AddNew = true
+			b.staged = b.working
+		case 1:
+			opt.All = true
+			known := maps.Clone(b.staged)
+			for _, c := range []content{w.commits[b.head], b.staged} {
+				for t := range c {
+					delete(known, t)
+					if x := b.working[t]; x != nil {
+						known[t] = x
+					}
+				}
+			}
+			b.staged = known
+		}
+		a := action{fmt.Sprintf("commit %+v", opt), w, nil, nil}
+		if b.staged.String() == w.commits[b.head].String() {
+			a.next, a.errs = p.w, []errs.Code{errs.NothingToDo}
+		} else {
+			w.commits[opt.Message] = b.staged
+			b.head = opt.Message
+			w.branches[name] = b
+		}
+		a.do = func(ctx context.Context, r *repo.Repo) error {
+			_, err := r.Commit(ctx, opt)
+			return err
+		}
+		return a
+	case 6:
+		if len(w.branches) > 3 {
+			break
+		}
+		p.made++
+		to, at := fmt.Sprintf("b%d", p.made%5), p.someCommit()
+		force := p.rng.IntN(2) == 0
+		a := action{fmt.Sprintf("branch %s at %s force=%v", to, at, force), w, nil, func(ctx context.Context, r *repo.Repo) error {
+			id, err := commitOf(ctx, r, at)
+			if err != nil {
+				return err
+			}
+			return r.CreateBranch(ctx, to, id, force)
+		}}
+		if _, there := w.branches[to]; there && !force {
+			a.next, a.errs = p.w, []errs.Code{errs.Exists}
+		}
+		w.born++
+		w.branches[to] = wbranch{head: at, working: w.commits[at], staged: w.commits[at], born: w.born}
+		return a
+	case 7:
+		a := action{"delete " + name, w, nil, func(ctx context.Context, r *repo.Repo) error { return r.DeleteBranch(ctx, name, true) }}
+		if name == w.head {
+			a.next, a.errs = p.w, []errs.Code{errs.Invalid}
+		}
+		delete(w.branches, name)
+		return a
+	case 8:
+		at := p.someCommit()
+		target := maps.Clone(w.commits[at])
+		for t, x := range b.working {
+			if w.commits[b.head][t] == nil && b.staged[t] == nil && target[t] == nil {
+				target[t] = x
+			}
+		}
+		for t, x := range target { // versions tell of changes
+			if old := b.working[t]; old != nil && (content{t: x}).String() == (content{t: old}).String() {
+				target[t] = old
+			} else {
+				w.born++
+				target[t] = &wtable{rows: x.rows, version: w.born}
+			}
+		}
+		b.working, b.staged, b.head = target, w.commits[at], at
+		w.branches[name] = b
+		return action{fmt.Sprintf("reset %s hard to %s", name, at), w, nil, func(ctx context.Context, r *repo.Repo) error {
+			id, err := commitOf(ctx, r, at)
+			if err != nil {
+				return err
+			}
+			return r.ResetHard(ctx, name, id)
+		}}
+	case 9:
+		t := p.pick(tableNames)
+		from := w.commits[b.head]
+		a := action{fmt.Sprintf("restore %s on %s", t, name), w, nil, func(ctx context.Context, r *repo.Repo) error {
+			id, _ := r.BranchHead(name)
+			c, err := history.GetCommit(ctx, r.Store(), id)
+			if err != nil {
+				return err
+			}
+			return r.Restore(ctx, name, root.Open(chunk.Reader(r.Store()), c.Root), []string{strings.ToUpper(t)})
+		}}
+		if from[t] == nil && b.working[t] == nil {
+			a.next, a.errs = p.w, []errs.Code{errs.NotFound}
+			return a
+		}
+		b.working = maps.Clone(b.working)
+		delete(b.working, t)
+		w.born++
+		if from[t] != nil {
+			b.working[t] = &wtable{rows: from[t].rows, version: w.born}
+		}
+		w.branches[name] = b
+		return a
+	case 10:
+		b.staged = b.working
+		w.branches[name] = b
+		return action{"stage " + name, w, nil, func(ctx context.Context, r *repo.Repo) error { return r.Stage(ctx, name, nil) }}
+	case 11:
+		p.made++
+		to := fmt.Sprintf("b%d", p.made%5)
+		move := p.rng.IntN(2) == 0
+		a := action{fmt.Sprintf("copy %s to %s, move=%v", name, to, move), w, nil, func(ctx context.Context, r *repo.Repo) error {
+			if move {
+				return r.RenameBranch(ctx, name, to, false)
+			}
+			return r.CopyBranch(ctx, name, to, false)
+		}}
+		if _, there := w.branches[to]; there {
+			if name == to && move {
+				a.next = p.w
+				return a
+			}
+			a.next, a.errs = p.w, []errs.Code{errs.Exists}
+			return a
+		}
+		w.born++
+		b.born = w.born
+		w.branches[to] = b
+		if move {
+			delete(w.branches, name)
+			if w.head == name {
+				w.head = to
+			}
+		}
+		return a
+	case 12:
+		p.made++
+		tag := fmt.Sprintf("t%d", p.made)
+		w.tags[tag] = b.head
+		return action{"tag " + tag, w, nil, func(ctx context.Context, r *repo.Repo) error {
+			id, _ := r.BranchHead(name)
+			return r.CreateTag(ctx, tag, history.Tag{Commit: id, Tagger: signature(), Message: "m"})
+		}}
+	}
+	w.head = name
+	return action{"check out " + name, w, nil, func(ctx context.Context, r *repo.Repo) error { return r.CheckOut(ctx, name) }}
+}
+
+// begin starts a transaction.
+func (p *play) begin(ctx context.Context) error {
+	name := p.someBranch()
+	tx, err := p.r.Begin(ctx, name)
+	if err != nil {
+		return err
+	}
+	b := p.w.branches[name]
+	p.txs = append(p.txs, &wtx{
+		tx: tx, branch: name, born: b.born, base: b.working, now: maps.Clone(b.working),
+		touched: map[string]map[int64]bool{}, whole: map[string]bool{},
+	})
+	return nil
+}
+
+// within does something inside a transaction; an error says how database and world differ.
+func (p *play) within(ctx context.Context, x *wtx) error {
+	name := p.pick(tableNames)
+	t := x.now[name]
+	if t == nil {
+		s := people()
+		if name == log {
+			s = &schema.Schema{Columns: people().Columns[2:]}
+		}
+		x.now[name], x.whole[name] = &wtable{rows: map[int64]wrow{}}, true
+		delete(x.touched, name)
+		return x.tx.CreateTable(ctx, name, s)
+	}
+	switch p.rng.IntN(24) {
+	case 0:
+		delete(x.now, name)
+		delete(x.touched, name)
+		x.whole[name] = true
+		return x.tx.DropTable(ctx, name)
+	case 1:
+		to := "extra"
+		if name != "people" || x.now[to] != nil {
+			return nil
+		}
+		x.now[to] = t
+		delete(x.now, name)
+		for _, n := range []string{name, to} {
+			x.whole[n] = true
+			delete(x.touched, n)
+		}
+		return x.tx.RenameTable(ctx, name, to)
+	case 2:
+		x.point, x.saved = x.tx.Savepoint(), x.save()
+		return nil
+	case 3:
+		if x.point != nil {
+			x.tx.RollbackTo(x.point)
+			x.restore(x.saved)
+		}
+		return p.seen(ctx, x)
+	}
+	e, err := x.tx.Editor(ctx, name)
+	if err != nil {
+		return err
+	}
+	id, mail, age := p.rng.Int64N(12), "", p.rng.Int64N(5)
+	if p.rng.IntN(3) > 0 {
+		mail = fmt.Sprintf("m%d", p.rng.IntN(12))
+	}
+	if name == log {
+		mail = ""
+	}
+	old, had := t.rows[id]
+	switch p.rng.IntN(4) {
+	case 0:
+		ok, err := e.Delete(ctx, cellsOf(name, id, wrow{}))
+		if err != nil || ok != had {
+			return fmt.Errorf("delete %d from %s: %v, %w", id, name, ok, err)
+		}
+		if had {
+			x.set(name, id, nil)
+		}
+	case 1, 2:
+		row := wrow{mail, age}
+		if p.rng.IntN(2) == 0 {
+			row.age = old.age
+		} else {
+			row.mail = old.mail
+		}
+		ok, err := e.Update(ctx, cellsOf(name, id, old), cellsOf(name, id, row))
+		if had && t.taken(id, row.mail) {
+			return wantClass("update", err, errs.DuplicateKey)
+		}
+		if err != nil || ok != had {
+			return fmt.Errorf("update %d of %s: %v, %w", id, name, ok, err)
+		}
+		if had {
+			x.set(name, id, &row)
+		}
+	default:
+		if name == log {
+			id, had = t.next(), false
+		}
+		err := e.Insert(ctx, cellsOf(name, id, wrow{mail, age}))
+		if had || t.taken(id, mail) {
+			return wantClass("insert", err, errs.DuplicateKey)
+		}
+		if err != nil {
+			return err
+		}
+		x.set(name, id, &wrow{mail, age})
+	}
+	return nil
+}
+
+// seen compares what a transaction sees with what it should.
+func (p *play) seen(ctx context.Context, x *wtx) error {
+	names, err := x.tx.TableNames(ctx)
+	if err != nil {
+		return err
+	}
+	got := content{}
+	for _, n := range names {
+		v, _, _, err := x.tx.Table(ctx, n)
+		if err != nil {
+			return err
+		}
+		if got[n], err = tableOf(ctx, v); err != nil {
+			return err
+		}
+	}
+	if got.String() != x.now.String() {
+		return fmt.Errorf("a transaction sees%s, want%s", got, x.now)
+	}
+	return nil
+}
+
+func wantClass(what string, err error, want errs.Code) error {
+	if errs.Is(err, want) {
+		return nil
+	}
+	return fmt.Errorf("%s: error %w, want the class %s", what, err, want)
+}
+
+func cellsOf(name string, id int64, r wrow) []value.Cell {
+	if name == log {
+		return []value.Cell{value.IntCell(id), value.IntCell(r.age)}
+	}
+	return person(id, r.mail, r.age)
+}
+
+// end takes a transaction out and gives the action that commits it.
+func (p *play) end() action {
+	i := p.rng.IntN(len(p.txs))
+	x := p.txs[i]
+	p.txs = slices.Delete(p.txs, i, i+1)
+	next, wrong := x.commit(p.w)
+	return action{"commit a transaction on " + x.branch, next, wrong, func(ctx context.Context, _ *repo.Repo) error { return x.tx.Commit(ctx) }}
+}
+
+// outcome judges the error of an action: whether it took place, or what is wrong.
+func (a *action) outcome(err error) (happened bool, wrong error) {
+	switch {
+	case err == nil && len(a.errs) == 0:
+		return true, nil
+	case err != nil && slices.Contains(a.errs, errs.CodeOf(err)):
+		return false, nil
+	}
+	return false, fmt.Errorf("%s: error %w, want one of %v", a.name, err, a.errs)
+}
