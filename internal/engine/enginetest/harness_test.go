@@ -5,7 +5,6 @@ import (
 	"context"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/dolthub/go-mysql-server/enginetest"
@@ -142,10 +141,14 @@ func (h *harness) SupportsForeignKeys() bool { return false }
 // SupportsKeylessTables implements enginetest.KeylessTableHarness.
 func (h *harness) SupportsKeylessTables() bool { return true }
 
-// SkipQueryTest implements enginetest.SkippingHarness.
+// SkipQueryTest implements enginetest.SkippingHarness: query may be the name of a script.
 func (h *harness) SkipQueryTest(query string) bool {
-	_, skip := skipped[strings.ToLower(query)]
-	return skip
+	for _, s := range skips {
+		if s.match.MatchString(query) {
+			return true
+		}
+	}
+	return false
 }
 
 // NewDatabases implements enginetest.VersionedDBHarness.
