@@ -21,10 +21,11 @@ import (
 	"github.com/stemmadb/stemma/internal/vfs"
 )
 
-// How long a process that is ending waits for what others have asked of it: operations, and statements of SQL.
+// How long a process that is ending waits for what others have asked of it. A verb waits as long as that takes, an interrupt ends it;
+// a server must end before whoever stops it loses patience.
 const (
-	drainOps = 24 * time.Hour // as long as the operation takes; an interrupt ends it
-	drainSQL = 10 * time.Second
+	drainVerb   = 24 * time.Hour
+	drainServer = 10 * time.Second
 )
 
 // holding is what this process owns: the database of a directory, or those of its sub-directories, each with a socket on which the
@@ -32,9 +33,10 @@ const (
 type holding struct {
 	p     *Program
 	fs    vfs.FS
-	dir   string     // where the databases are
-	repo  *repo.Repo // of dir itself; nil when dir only holds databases
-	many  bool       // sub-directories of dir are databases too
+	dir   string        // where the databases are
+	repo  *repo.Repo    // of dir itself; nil when dir only holds databases
+	many  bool          // sub-directories of dir are databases too
+	drain time.Duration // how long to wait in the end for what others have begun
 	socks []*owner.Server
 
 	mu     sync.Mutex
@@ -46,7 +48,7 @@ type holding struct {
 
 // hold opens the database of dir for writing and serves it to others. When another process owns it the error is of class Locked.
 func (p *Program) hold(ctx context.Context, dir string) (*holding, error) {
-	h := &holding{p: p, fs: vfs.OS{}, dir: dir}
+	h := &holding{p: p, fs: vfs.OS{}, dir: dir, drain: drainVerb}
 	r, err := repo.Open(ctx, h.fs, dir, repo.Options{Clock: p.Clock})
 	if err != nil {
 		return nil, err
@@ -65,9 +67,12 @@ func (p *Program) holdAll(ctx context.Context, dir string, opt mysql.Options) (h
 			return nil, err
 		}
 	} else {
-		h = &holding{p: p, fs: vfs.OS{}, dir: dir}
+		h = &holding{p: p, fs: vfs.OS{}, dir: dir, drain: drainVerb}
 	}
 	h.many, h.sql = true, opt
+	if opt.Address != "" {
+		h.drain = drainServer
+	}
 	if _, err := h.start(ctx); err != nil {
 		return nil, errors.Join(err, h.close(ctx))
 	}
@@ -192,7 +197,7 @@ func (h *holding) close(ctx context.Context) error {
 	var wait sync.WaitGroup
 	fail := make([]error, len(h.socks))
 	for i, s := range h.socks {
-		wait.Go(func() { fail[i] = s.Close(drainOps) })
+		wait.Go(func() { fail[i] = s.Close(h.drain) })
 	}
 	err := h.stopSQL(ctx)
 	wait.Wait()
@@ -215,7 +220,7 @@ func (h *holding) stopSQL(ctx context.Context) error {
 	if h.server == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, drainSQL)
+	ctx, cancel := context.WithTimeout(ctx, h.drain)
 	defer cancel()
 	return h.server.Shut(ctx)
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -73,7 +74,7 @@ type settled struct{ error }
 // ended, or has not begun to answer: then both are tried again for a while. mine wraps in settled what is no failure to become the
 // owner.
 func (p *Program) owning(ctx context.Context, mine, theirs func() error) error {
-	patience, cancel := context.WithTimeout(ctx, ownerPatience)
+	patience, cancel := context.WithTimeout(ctx, cmp.Or(p.patience, ownerPatience))
 	defer cancel()
 	for pause := ownerPause; ; pause = min(2*pause, ownerPauseMax) {
 		err := mine()

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -45,6 +46,7 @@ type Program struct {
 	globals globals
 	status  int
 
+	patience  time.Duration          // how long to wait for an owner that does not answer; 0 is ownerPatience
 	interrupt atomic.Pointer[func()] // what an interrupt does instead of cancelling everything
 }
 

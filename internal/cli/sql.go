@@ -131,6 +131,7 @@ type sqlRunner struct {
 // script runs the statements of a script. failed tells that one of them had an error, which was reported.
 func (r *sqlRunner) script(ctx context.Context, in io.Reader, goOn bool) (failed bool, err error) {
 	statements := newSplitter(in)
+	first := true // nothing has been done in the session yet that a new one would lack
 	for {
 		st, err := statements.next()
 		if errors.Is(err, io.EOF) {
@@ -143,6 +144,13 @@ func (r *sqlRunner) script(ctx context.Context, in io.Reader, goOn bool) (failed
 			continue
 		}
 		err = r.run(ctx, st)
+		if _, unsent := lost(err); unsent && first {
+			if err := r.connect(ctx); err != nil {
+				return failed, err
+			}
+			err = r.run(ctx, st)
+		}
+		first = false
 		if err == nil {
 			continue
 		}
@@ -167,14 +175,16 @@ func shortened(text string) string {
 }
 
 // run runs a statement and draws its answer.
-func (r *sqlRunner) run(ctx context.Context, st statement) (err error) {
+func (r *sqlRunner) run(ctx context.Context, st statement) error {
 	start := r.now.Now()
 	a, err := r.query(ctx, st.text)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, a.close()) }()
 	if len(a.columns) == 0 {
+		if err := a.close(); err != nil {
+			return err
+		}
 		return r.done(ctx, st, start)
 	}
 	format := r.format
@@ -183,25 +193,28 @@ func (r *sqlRunner) run(ctx context.Context, st statement) (err error) {
 	}
 	a.hex = r.verbose
 	n, err := Render(r.out, format, a.columns, a.all())
-	if err != nil {
+	if e := a.close(); err == nil {
+		err = e
+	}
+	if err != nil || format == CSV || format == JSON {
 		return err
 	}
-	if format == CSV || format == JSON {
-		return nil
+	return r.print(r.tail(n, start))
+}
+
+// tail is what stands behind a table of n rows.
+func (r *sqlRunner) tail(n int64, start time.Time) string {
+	if !r.verbose {
+		return "\n" // as Dolt does
 	}
-	tail := "\n" // as Dolt does, behind every table
-	if r.verbose {
-		took := r.now.Now().Sub(start).Seconds()
-		switch n {
-		case 0:
-			tail = fmt.Sprintf("Empty set (%.2f sec)\n\n", took)
-		case 1:
-			tail = fmt.Sprintf("1 row in set (%.2f sec)\n\n", took)
-		default:
-			tail = fmt.Sprintf("%d rows in set (%.2f sec)\n\n", n, took)
-		}
+	took := r.now.Now().Sub(start).Seconds()
+	switch n {
+	case 0:
+		return fmt.Sprintf("Empty set (%.2f sec)\n\n", took)
+	case 1:
+		return fmt.Sprintf("1 row in set (%.2f sec)\n\n", took)
 	}
-	return r.print(tail)
+	return fmt.Sprintf("%d rows in set (%.2f sec)\n\n", n, took)
 }
 
 // done tells of a statement without rows that it is done.

@@ -36,7 +36,6 @@ func connectSQL(ctx context.Context, dial dialFunc, author op.Author, database s
 	cfg.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }
 	cfg.AllowAllFiles = true // the user's own process sends the files that the user's own statement names
 	cfg.MaxAllowedPacket = 1 << 30
-	cfg.CheckConnLiveness = false
 	cfg.Logger = log.New(io.Discard, "", 0) // what it would log comes back as errors
 	c := &sqlConn{cfg: cfg}
 	return c, c.open(ctx)
@@ -67,6 +66,11 @@ func (c *sqlConn) query(ctx context.Context, text string) (*sqlAnswer, error) {
 	q, ok := c.conn.(driver.QueryerContext)
 	if !ok {
 		return nil, errs.New(errs.Internal, "the MySQL client cannot query")
+	}
+	if r, ok := c.conn.(driver.SessionResetter); ok { // looks whether the other end has hung up, so that nothing is sent in vain
+		if err := r.ResetSession(ctx); err != nil {
+			return nil, err
+		}
 	}
 	rows, err := q.QueryContext(ctx, text, nil)
 	if err != nil {

@@ -172,7 +172,7 @@ func (s *sqlShell) refresh(ctx context.Context, fresh bool) error {
 	s.prompt = "> "
 	cells, err := s.one(ctx, "select database()")
 	if err != nil || cells[0] == "" {
-		return nil // the next statement tells what is wrong
+		return nil // what is wrong is told by the next statement
 	}
 	s.database = cells[0]
 	s.prompt = cells[0] + "> "

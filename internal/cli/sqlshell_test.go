@@ -171,7 +171,7 @@ func TestSlashCall(t *testing.T) {
 func TestComplete(t *testing.T) {
 	c := completer{names: []string{"hospital", "Hour", "id", "price"}}
 	for before, want := range map[string]string{
-		"select h": "[having hospital Hour]", "SELECT HO": "[hospital Hour]", "sel": "[select]", "SEL": "[SELECT]", "select ": "[hospital Hour id price]",
+		"select h": "[Hour having hospital]", "SELECT HO": "[Hour hospital]", "sel": "[select]", "SEL": "[SELECT]", "select ": "[hospital Hour id price]",
 		"select x.pr": "[price primary procedure]", "'ü": "[]",
 	} {
 		if got := fmt.Sprint(c.complete(nil, before)); got != want {
@@ -230,6 +230,10 @@ func TestOwning(t *testing.T) {
 	})
 	if err != nil || tries != 3 {
 		t.Errorf("%v after %d tries", err, tries)
+	}
+	p.patience = 10 * time.Millisecond
+	if err := p.owning(t.Context(), func() error { return locked }, func() error { return owner.ErrNoOwner }); !errs.Is(err, errs.Locked) || !strings.Contains(err.Error(), "does not answer") {
+		t.Error(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

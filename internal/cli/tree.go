@@ -129,7 +129,7 @@ func (p *Program) unknown(word, parent string, siblings []op.Spec) error {
 		names = append(names, s.Words()[len(s.Words())-1])
 	}
 	msg := fmt.Sprintf("%s is not a command of %s", word, joined(p.name, parent))
-	switch near := op.Nearest(word, names); {
+	switch near := errs.Nearest(word, names); {
 	case len(near) == 1:
 		msg += fmt.Sprintf("\nthe nearest is: %s", joined(p.name, parent, near[0]))
 	case len(near) > 1:

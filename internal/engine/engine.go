@@ -13,6 +13,7 @@ import (
 	"github.com/dolthub/go-mysql-server/sql/analyzer"
 	"github.com/dolthub/go-mysql-server/sql/information_schema"
 	"github.com/dolthub/go-mysql-server/sql/mysql_db"
+	"github.com/dolthub/go-mysql-server/sql/rowexec"
 
 	"github.com/stemmadb/stemma/internal/engine/catalog"
 	"github.com/stemmadb/stemma/internal/engine/registry"
@@ -61,6 +62,10 @@ func New(ctx context.Context, opt Options) (*Engine, error) {
 	a.Catalog.StatsProvider = newStats()
 	e := &Engine{provider: p, opt: opt}
 	e.sqle = sqle.New(a, &sqle.Config{IsReadOnly: opt.ReadOnly}).WithBackgroundThreads(sql.NewBackgroundThreads())
+	exec := &executor{}
+	a.ExecBuilder = rowexec.NewBuilder(exec, a.Overrides)
+	a.ExecBuilder.Runner = e.sqle
+	exec.base = a.ExecBuilder
 	if err := e.loadUsers(ctx); err != nil {
 		return nil, err
 	}

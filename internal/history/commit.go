@@ -93,6 +93,9 @@ func DecodeCommit(data []byte) (*Commit, error) {
 	return c, d.Done()
 }
 
+// maxZone is the largest distance of a signature's zone from UTC, in minutes.
+const maxZone = 24 * 60
+
 func appendSignature(b []byte, s Signature) []byte {
 	b = binfmt.AppendString(b, s.Name)
 	b = binfmt.AppendString(b, s.Email)
@@ -103,10 +106,14 @@ func appendSignature(b []byte, s Signature) []byte {
 
 func readSignature(d *binfmt.Decoder) Signature {
 	s := Signature{Name: d.Str(), Email: d.Str()}
-	us, min := d.Varint(), d.Varint()
+	us, minutes := d.Varint(), d.Varint()
+	if minutes < -maxZone || minutes > maxZone {
+		d.Fail("time zone beyond a day")
+		return s
+	}
 	zone := time.UTC
-	if min != 0 {
-		zone = time.FixedZone("", int(min)*60)
+	if minutes != 0 {
+		zone = time.FixedZone("", int(minutes)*60)
 	}
 	s.Time = time.UnixMicro(us).In(zone)
 	return s

@@ -184,7 +184,7 @@ func (p *parser) unknown(flag string) error {
 			}
 		}
 	}
-	return errs.New(errs.Invalid, "%s: unknown flag %s%s", p.verb, flag, meant(Nearest(flag, names)))
+	return errs.New(errs.Invalid, "%s: unknown flag %s%s", p.verb, flag, meant(errs.Nearest(flag, names)))
 }
 
 // unknownShort is the error for the letter at w[i]; a word that is a long flag with one dash too few is named as such.

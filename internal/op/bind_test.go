@@ -343,7 +343,7 @@ func TestNearest(t *testing.T) {
 		{"comit", []string{"commit"}}, {"chekcout", []string{"checkout"}}, {"mrege", []string{"merge"}}, {"COMMIT", []string{"commit"}},
 		{"me", []string{"merge", "merge-base"}}, {"xyzzy", nil}, {"l", []string{"ls"}}, {"", nil}, {"--limt", []string{"--limit"}}, {"--", nil},
 	} {
-		if got := Nearest(c.name, names); !reflect.DeepEqual(got, c.want) {
+		if got := errs.Nearest(c.name, names); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}

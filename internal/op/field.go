@@ -94,7 +94,7 @@ func (p *Param) allowed(v string) error {
 	if len(p.Enum) == 0 || slices.Contains(p.Enum, v) {
 		return nil
 	}
-	return errs.New(errs.Invalid, "%s %q: want one of %s%s", p.Shown(), v, strings.Join(p.Enum, ", "), meant(Nearest(v, p.Enum)))
+	return errs.New(errs.Invalid, "%s %q: want one of %s%s", p.Shown(), v, strings.Join(p.Enum, ", "), meant(errs.Nearest(v, p.Enum)))
 }
 
 func (p *Param) bad(text, want string) error {

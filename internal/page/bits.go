@@ -55,7 +55,7 @@ func appendPacked(dst []byte, vals []int64, base int64, w uint) []byte {
 	var have uint
 	for _, v := range vals {
 		u := uint64(v) - uint64(base)
-		acc |= u << have
+		acc |= u << (have & 63)
 		have += w
 		if have >= 64 {
 			le.PutUint64(out, acc)
@@ -79,13 +79,13 @@ func appendPackedCodes(dst []byte, codes []uint32, w uint) []byte {
 	var acc uint64
 	var have uint
 	for _, c := range codes {
-		acc |= uint64(c) << have
+		acc |= uint64(c) << (have & 63)
 		have += w
 		if have >= 64 {
 			le.PutUint64(out, acc)
 			out = out[8:]
 			have -= 64
-			acc = uint64(c) >> (w - have)
+			acc = uint64(c) >> ((w - have) & 63)
 		}
 	}
 	le.PutUint64(out, acc)
@@ -191,6 +191,33 @@ func sumPacked(b []byte, lo, hi int, w uint) (high, low uint64) {
 		high += c
 	}
 	return high, low
+}
+
+// samePacked is how many of n values of two vectors of width w are equal in turn, from index i of a and j of b on.
+func samePacked(a []byte, i int, b []byte, j, n int, w uint) int {
+	checkPacked(a, i, i+n, w)
+	checkPacked(b, j, j+n, w)
+	p, q := unsafe.Pointer(unsafe.SliceData(a)), unsafe.Pointer(unsafe.SliceData(b))
+	x, y := uint(i)*w, uint(j)*w
+	step, mask := 1, maskOf(w) // as many values at once as any 8 bytes hold
+	if w <= maxWidth {
+		step = maxWidth / int(w)
+		mask = maskOf(uint(step) * w)
+	}
+	k := 0
+	for skip := uint(step) * w; k+step <= n; k += step {
+		if (load64(p, x>>3)>>(x&7)^load64(q, y>>3)>>(y&7))&mask != 0 {
+			break
+		}
+		x, y = x+skip, y+skip
+	}
+	for mask = maskOf(w); k < n; k++ {
+		if (load64(p, x>>3)>>(x&7)^load64(q, y>>3)>>(y&7))&mask != 0 {
+			break
+		}
+		x, y = x+w, y+w
+	}
+	return k
 }
 
 // minMaxPacked is the least and greatest of values [lo,hi) of the vector; lo < hi.

@@ -14,6 +14,7 @@ import (
 type scratch struct {
 	codes, codesB, remap, remapB []uint32
 	used                         []bool
+	changed                      []byte
 	str                          []byte
 	dictA, dictB                 flatDict
 	numsA, numsB                 []int64
@@ -22,6 +23,7 @@ type scratch struct {
 	seg                          []byte
 	pieces                       []piece
 	rank                         rankScratch
+	parts                        []keyParts
 }
 
 func (f *Format) scratch() *scratch {
@@ -42,16 +44,28 @@ type Builder struct {
 	sc   scratch
 }
 
-var _ tree.LeafBuilder = (*Builder)(nil)
+var (
+	_ tree.LeafBuilder = (*Builder)(nil)
+	_ tree.Recycler    = (*Builder)(nil)
+)
 
 // NewBuilder implements tree.Format.
 func (f *Format) NewBuilder() tree.LeafBuilder { return f.NewPageBuilder() }
 
 // NewPageBuilder is NewBuilder with the concrete type.
 func (f *Format) NewPageBuilder() *Builder {
+	if b, ok := f.builders.Get().(*Builder); ok {
+		return b
+	}
 	b := &Builder{f: f, cols: make([]columnBuf, len(f.cols))}
 	b.reset()
 	return b
+}
+
+// Recycle implements tree.Recycler.
+func (b *Builder) Recycle() {
+	b.reset()
+	b.f.builders.Put(b)
 }
 
 func (b *Builder) reset() {

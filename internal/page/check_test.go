@@ -126,6 +126,10 @@ func (m *model) check(t fataler, p *Page, rows []modelRow) {
 			t.Fatalf("weights of a range %v (%v), want %v", got, err, want[1:n-1])
 		}
 	}
+	m.checkKeys(t, p, rows, 0, len(rows))
+	if len(rows) > 2 {
+		m.checkKeys(t, p, rows, 1, len(rows)-1)
+	}
 	m.checkRefs(t, p, rows)
 	m.checkVectors(t, p, rows, 0, len(rows))
 	if len(rows) > 3 {
@@ -365,5 +369,19 @@ func (m *model) checkDiff(t fataler, a *Page, ra []modelRow, alo, ahi int, b *Pa
 	})
 	if err != nil || !slices.Equal(got, want) {
 		t.Fatalf("diff %q (%v), want %q", got, err, want)
+	}
+}
+
+// checkKeys compares the keys of rows [lo,hi), read together, with the rows'.
+func (m *model) checkKeys(t fataler, p *Page, rows []modelRow, lo, hi int) {
+	t.Helper()
+	keys, ends := p.AppendKeys([]byte("x"), []int{1}, lo, hi)
+	if len(ends) != 1+hi-lo || ends[len(ends)-1] != len(keys) {
+		t.Fatalf("keys end at %v of %d bytes", ends, len(keys))
+	}
+	for i, r := range rows[lo:hi] {
+		if got := keys[ends[i]:ends[i+1]]; !bytes.Equal(got, r.key) {
+			t.Fatalf("row %d: key %x among others, want %x", lo+i, got, r.key)
+		}
 	}
 }

@@ -12,7 +12,9 @@ import (
 // columnBuf collects the cells of one column of the leaf that is being built.
 type columnBuf struct {
 	n     int
-	nums  []int64  // fixed-size classes: cells' bits, 0 in NULL rows
+	nums  []int64 // fixed-size classes: cells' bits, 0 in NULL rows; when form is not 0, whole numbers as in a segment of that form
+	form  uint8   // as long as rows that come from pages of one form are the most
+	phys  value.Phys
 	ids   []uint32 // class Bytes: the row's string in strs
 	strs  strTable
 	nulls []uint32 // NULL rows, ascending
@@ -21,6 +23,7 @@ type columnBuf struct {
 }
 
 func (b *columnBuf) reset() {
+	b.form = 0
 	b.n, b.nums, b.ids, b.nulls, b.addrs = 0, b.nums[:0], b.ids[:0], b.nulls[:0], b.addrs[:0]
 	b.strs.reset()
 	b.base = nil
@@ -37,8 +40,40 @@ func (b *columnBuf) addNull(p value.Phys) {
 }
 
 func (b *columnBuf) addNum(bits int64) {
-	b.nums = append(b.nums, bits)
+	b.nums = append(b.nums, b.formed(bits))
 	b.n++
+}
+
+// formed is a cell's bits as they are kept now.
+func (b *columnBuf) formed(bits int64) int64 {
+	if b.form == 0 {
+		return bits
+	}
+	v, ok := wholeOf(b.phys, bits, b.form)
+	if !ok {
+		b.unform()
+		return bits
+	}
+	return v
+}
+
+// unform goes back to bits.
+func (b *columnBuf) unform() {
+	formToRaw(b.nums, b.phys, b.form)
+	b.form = 0
+}
+
+// reform makes the cells so far whole numbers of a form if all of them are.
+func (b *columnBuf) reform(form uint8) {
+	for i, r := range b.nums {
+		v, ok := wholeOf(b.phys, r, form)
+		if !ok {
+			formToRaw(b.nums[:i], b.phys, form)
+			return
+		}
+		b.nums[i] = v
+	}
+	b.form = form
 }
 
 func (b *columnBuf) addStr(s []byte, addr bool) {
@@ -78,7 +113,7 @@ func (b *columnBuf) allAbsent(c *column) bool {
 	}
 	if c.phys != value.Bytes {
 		for _, v := range b.nums {
-			if v != c.absentBits {
+			if int64(formBits(v, c.phys, b.form)) != c.absentBits {
 				return false
 			}
 		}
@@ -122,12 +157,22 @@ func (b *columnBuf) addSegment(s *segment, lo, hi int, plain bool, sc *scratch) 
 	b.n += hi - lo
 	switch {
 	case s.phys != value.Bytes:
-		b.nums = slices.Grow(b.nums, hi-lo)[:at+hi-lo]
+		b.phys = s.phys
+		if s.form != b.form && at <= (hi-lo)/8 && b.form == 0 {
+			b.reform(s.form)
+		}
+		b.nums = slices.Grow(b.nums, hi-lo)
+		if s.form != b.form && b.form != 0 {
+			b.unform()
+		}
+		b.nums = b.nums[:at+hi-lo]
 		dst := b.nums[at:]
 		if err := s.readNums(dst, lo, &sc.codes); err != nil {
 			return err
 		}
-		s.toRaw(dst)
+		if s.form != b.form {
+			s.toRaw(dst)
+		}
 		if s.nulls != nullsNone {
 			for i := range dst {
 				if s.isNull(lo + i) {
@@ -252,5 +297,5 @@ func (b *columnBuf) encode(e *encoder, dst []byte, c *column) []byte {
 	if c.phys == value.Bytes {
 		return e.encodeStrings(dst, &b.strs, b.ids, b.nulls, b.addrs, c.sortPart)
 	}
-	return e.encodeNums(dst, c.phys, b.nums, b.nulls)
+	return e.encodeNums(dst, c.phys, b.nums, b.nulls, b.form)
 }

@@ -74,7 +74,7 @@ func (d *differ) compareFlags(c *column, a, b *valueSide) {
 		for k := range n {
 			x, y := d.alo+i+k, d.blo+j+k
 			if a.isNull(c, x) != b.isNull(c, y) || a.isAddr(c, x) != b.isAddr(c, y) {
-				d.changed[i+k] = true
+				d.changed[i+k] = 1
 			}
 		}
 	})
@@ -83,12 +83,17 @@ func (d *differ) compareFlags(c *column, a, b *valueSide) {
 // differBoth marks pair i+k, j+k as changed unless both are NULL.
 func (d *differ) differBoth(c *column, a *valueSide, i int) {
 	if !a.isNull(c, d.alo+i) { // one NULL of the two has been marked already
-		d.changed[i] = true
+		d.changed[i] = 1
 	}
 }
 
-// compareNums compares columns of a fixed-size class: as stored numbers when both sides have one form, else as bits.
+// compareNums compares columns of a fixed-size class: as packed bits when these mean the same on both sides, as stored numbers when
+// both sides have one form, else as cells' bits.
 func (d *differ) compareNums(c *column, a, b *valueSide, ahi, bhi int) error {
+	if a.there && b.there && a.seg.samePacking(&b.seg) {
+		d.comparePacked(c, a, b)
+		return nil
+	}
 	raw := !a.there || !b.there || a.seg.form != b.seg.form
 	va, vb := grow(&d.sc.numsA, ahi-d.alo), grow(&d.sc.numsB, bhi-d.blo)
 	if err := d.readSide(c, a, va, d.alo, raw); err != nil {
@@ -109,6 +114,27 @@ func (d *differ) compareNums(c *column, a, b *valueSide, ahi, bhi int) error {
 		}
 	}
 	return nil
+}
+
+// samePacking tells whether equal packed bits are equal numbers and different ones different.
+func (s *segment) samePacking(o *segment) bool {
+	return s.enc == encInts && o.enc == encInts && s.nulls != nullsAll && o.nulls != nullsAll && s.form == o.form && s.width == o.width && s.base == o.base
+}
+
+// comparePacked compares the vectors of numbers, stretch by stretch.
+func (d *differ) comparePacked(c *column, a, b *valueSide) {
+	w := a.seg.width
+	for _, m := range d.matches {
+		if m.i < 0 || m.j < 0 || w == 0 {
+			continue
+		}
+		for k := 0; k < m.n; k++ {
+			k += samePacked(a.seg.vals, m.i+k, b.seg.vals, m.j+k, m.n-k, w)
+			if k < m.n {
+				d.differBoth(c, a, m.i-d.alo+k)
+			}
+		}
+	}
 }
 
 func (d *differ) readSide(c *column, v *valueSide, dst []int64, lo int, raw bool) error {
@@ -136,14 +162,34 @@ func (d *differ) compareStrings(c *column, a, b *valueSide, ahi, bhi int) error 
 	if ka.noDict() || kb.noDict() || c.sortPart != nil {
 		return d.compareEach(c, a, b)
 	}
-	if err := ka.dict(&sc.dictA, &sc.codes); err != nil {
-		return err
-	}
-	if err := kb.dict(&sc.dictB, &sc.codesB); err != nil {
-		return err
-	}
 	if ka.allNull() || kb.allNull() {
 		return nil // the flags have told all
+	}
+	if err := ka.codes(grow(&sc.codes, ka.n)); err != nil {
+		return err
+	}
+	if err := kb.codes(grow(&sc.codesB, kb.n)); err != nil {
+		return err
+	}
+	if ka.coded() && kb.coded() && ka.seg.sameDict(&kb.seg) {
+		for _, m := range d.matches {
+			if m.i < 0 || m.j < 0 {
+				continue
+			}
+			x, y := sc.codes[m.i-d.alo:][:m.n], sc.codesB[m.j-d.blo:][:m.n]
+			for k, v := range x {
+				if v != y[k] {
+					d.differBoth(c, a, m.i-d.alo+k)
+				}
+			}
+		}
+		return nil
+	}
+	if err := ka.dict(&sc.dictA); err != nil {
+		return err
+	}
+	if err := kb.dict(&sc.dictB); err != nil {
+		return err
 	}
 	ra, rb := grow(&sc.remap, sc.dictA.d), grow(&sc.remapB, sc.dictB.d)
 	unifySorted(&sc.dictA, &sc.dictB, ra, rb)
@@ -167,7 +213,7 @@ func (d *differ) compareEach(c *column, a, b *valueSide) error {
 	var failed error
 	d.pairs(func(i, j, n int) {
 		for k := 0; k < n && failed == nil; k++ {
-			if d.changed[i+k] || a.isNull(c, d.alo+i+k) {
+			if d.changed[i+k] != 0 || a.isNull(c, d.alo+i+k) {
 				continue
 			}
 			x, y := c.absentStr, c.absentStr
@@ -183,7 +229,7 @@ func (d *differ) compareEach(c *column, a, b *valueSide) error {
 				}
 			}
 			if failed == nil && !bytes.Equal(x, y) {
-				d.changed[i+k] = true
+				d.changed[i+k] = 1
 			}
 		}
 	})

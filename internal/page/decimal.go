@@ -2,6 +2,7 @@ package page
 
 import (
 	"math"
+	"slices"
 
 	"github.com/stemmadb/stemma/internal/value"
 )
@@ -77,24 +78,60 @@ func toDecimals(dst []int64, raw []int64, nulls []uint32, p value.Phys) (form ui
 }
 
 // rawBits is the cell's bits for the stored whole number v.
-func (s *segment) rawBits(v int64) uint64 {
-	if s.form == 0 {
+func (s *segment) rawBits(v int64) uint64 { return formBits(v, s.phys, s.form) }
+
+// formBits is the bits of the cell that a segment of this class and form keeps as v.
+func formBits(v int64, p value.Phys, form uint8) uint64 {
+	if form == 0 {
 		return uint64(v)
 	}
-	f := float64(v) / pow10[s.form-1]
-	if s.phys == value.Float32 {
+	f := float64(v) / pow10[form-1]
+	if p == value.Float32 {
 		return uint64(math.Float32bits(float32(f)))
 	}
 	return math.Float64bits(f)
 }
 
+// wholeOf is what a segment of this class and form keeps of a cell's bits; false when the form does not fit them.
+func wholeOf(p value.Phys, bits int64, form uint8) (int64, bool) {
+	switch {
+	case form == 0:
+		return bits, true
+	case p == value.Float32:
+		return decimal32(uint32(bits), int(form)-1)
+	}
+	return decimal(uint64(bits), int(form)-1)
+}
+
+// lasting tells whether a column that was made of whole numbers of a form would be given that form again: whether no smaller scale
+// fits it. One number that is no multiple of ten shows that, as long as numbers are so small that those of different scales cannot
+// round to one cell: the quotients of two of them differ by more than 2^-50 of themselves, float64 rounds by 2^-53 of them (float32
+// 2^-20 and 2^-24). False is no proof of the contrary.
+func lasting(vals []int64, p value.Phys, form uint8) bool {
+	limit := uint64(1) << 50
+	if p == value.Float32 {
+		limit = 1 << 20
+	}
+	far := uint64(0)
+	for _, v := range vals {
+		far |= uint64(v ^ v>>63) // |v|, or one less
+	}
+	if far >= limit {
+		return false
+	}
+	// NULL rows are 0.
+	return form == 1 || slices.ContainsFunc(vals, func(v int64) bool { return v%10 != 0 })
+}
+
 // toRaw turns stored whole numbers into cells' bits, in place.
-func (s *segment) toRaw(vals []int64) {
-	if s.form == 0 {
+func (s *segment) toRaw(vals []int64) { formToRaw(vals, s.phys, s.form) }
+
+func formToRaw(vals []int64, p value.Phys, form uint8) {
+	if form == 0 {
 		return
 	}
-	pow := pow10[s.form-1]
-	if s.phys == value.Float32 {
+	pow := pow10[form-1]
+	if p == value.Float32 {
 		for i, v := range vals {
 			vals[i] = int64(math.Float32bits(float32(float64(v) / pow)))
 		}

@@ -14,6 +14,10 @@ type flatDict struct {
 	offs []uint32 // d+1
 	data []byte   // with copySlack bytes readable behind it in memory; an alias of the chunk where that is possible
 	buf  []byte
+
+	front  bool    // from a front-coded dictionary: shared and rising are known
+	rising bool    // see ascending
+	shared []uint8 // bytes that an entry shares with the one before it; 0 at restart points
 }
 
 func (f *flatDict) get(c int) []byte { return f.data[f.offs[c]:f.offs[c+1]] }
@@ -32,7 +36,7 @@ func (f *flatDict) readRange(s *segment, lo, hi int) error {
 	n := hi - lo
 	f.d = n
 	offs := grow(&f.offs, n+1)
-	f.data = s.blob
+	f.data, f.front = s.blob, false
 	switch s.store {
 	case storeFixed:
 		for i := range offs {
@@ -68,42 +72,101 @@ func (f *flatDict) readRange(s *segment, lo, hi int) error {
 	return nil
 }
 
-// expand decodes a front-coded dictionary.
+// expand decodes a front-coded dictionary. It notes on the way what an encoder would have to find out again: the bytes that entries
+// share, and whether they ascend.
 func (f *flatDict) expand(s *segment) error {
 	buf := f.buf
 	if cap(buf) < 4*len(s.blob)+1024 {
 		buf = make([]byte, 0, 8*len(s.blob)+1024)
 	}
-	buf = buf[:0]
-	pos, last := 0, 0
-	for c := range s.d {
+	buf = buf[:cap(buf)]
+	blob, room := s.blob, len(buf)-2*copySlack
+	offs, marks := f.offs[:s.d+1], grow(&f.shared, s.d)
+	rising := true
+	pos, last, at := 0, 0, 0
+	for c := range marks {
 		restart := c%frontBlock == 0
 		if restart && s.offset(c/frontBlock) != pos {
 			return corrupt("bad front-coded dictionary")
 		}
-		shared, suffix, next, ok := s.frontNext(pos, restart)
-		at := len(buf)
-		if !ok || shared > at-last {
+		var shared, l int
+		if k := pos + 1; !restart && k < len(blob) && blob[k] < 0x80 { // frontNext of the usual entry, without its calls
+			shared, l, pos = int(blob[pos]), int(blob[k]), pos+2
+		} else {
+			head, suffix, next, ok := s.frontNext(pos, restart)
+			if !ok {
+				return corrupt("bad front-coded dictionary")
+			}
+			shared, l, pos = head, len(suffix), next-len(suffix)
+		}
+		if l > len(blob)-pos || shared > at-last {
 			return corrupt("bad front-coded dictionary")
 		}
-		f.offs[c] = uint32(at)
-		if cap(buf)-at < shared+len(suffix)+2*copySlack {
-			buf = append(make([]byte, 0, 2*cap(buf)+len(suffix)+shared+2*copySlack), buf...)
+		offs[c], marks[c] = uint32(at), uint8(shared)
+		if at+shared+l > room {
+			more := make([]byte, 2*len(buf)+shared+l+2*copySlack)
+			copy(more, buf[:at])
+			buf, room = more, len(more)-2*copySlack
 		}
-		out := buf[at : at+shared+len(suffix)]
-		if shared <= copySlack && len(suffix) <= copySlack { // the usual case, in whole blocks
+		if shared <= copySlack && l <= copySlack { // the usual case, in whole blocks
 			p := unsafe.Pointer(unsafe.SliceData(buf))
 			copy16(unsafe.Add(p, at), unsafe.Add(p, last))
-			copy16(unsafe.Add(p, at+shared), unsafe.Pointer(unsafe.SliceData(suffix)))
+			copy16(unsafe.Add(p, at+shared), unsafe.Add(unsafe.Pointer(unsafe.SliceData(blob)), pos))
 		} else {
-			copy(out, buf[last:last+shared])
-			copy(out[shared:], suffix)
+			copy(buf[at:], buf[last:last+shared])
+			copy(buf[at+shared:], blob[pos:pos+l])
 		}
-		buf = buf[:at+len(out)]
-		last, pos = at, next
+		end := at + shared + l
+		switch {
+		case c == 0:
+		case restart:
+			rising = rising && bytes.Compare(buf[last:at], buf[at:end]) < 0
+		case last+shared == at: // the one before is a prefix
+			rising = rising && l > 0
+		default:
+			rising = rising && l > 0 && buf[at+shared] > buf[last+shared]
+		}
+		last, at, pos = at, end, pos+l
 	}
-	f.offs[s.d] = uint32(len(buf))
-	f.data, f.buf = buf, buf
+	offs[s.d] = uint32(at)
+	f.data, f.buf, f.front, f.rising = buf[:at], buf, true, rising
+	return nil
+}
+
+// lengths fills dst with the lengths of strings [lo, lo+len(dst)) of s; lo is 0 for front-coded dictionaries.
+func (s *segment) lengths(dst []uint32, lo int) error {
+	switch s.store {
+	case storeFixed:
+		for i := range dst {
+			dst[i] = uint32(s.strLen)
+		}
+	case storeOff16, storeOff32:
+		last := s.offset(lo)
+		for i := range dst {
+			next := s.offset(lo + i + 1)
+			if next < last {
+				return corrupt("string offsets are not ascending")
+			}
+			dst[i], last = uint32(next-last), next
+		}
+		if last > len(s.blob) {
+			return corrupt("string offsets are not ascending")
+		}
+	default:
+		pos := 0
+		for c := range dst {
+			if k := pos + 1; c%frontBlock != 0 && k < len(s.blob) && s.blob[k] < 0x80 {
+				dst[c] = uint32(s.blob[pos]) + uint32(s.blob[k])
+				pos += 2 + int(s.blob[k])
+				continue
+			}
+			shared, suffix, next, ok := s.frontNext(pos, c%frontBlock == 0)
+			if !ok {
+				return corrupt("bad front-coded dictionary")
+			}
+			dst[c], pos = uint32(shared+len(suffix)), next
+		}
+	}
 	return nil
 }
 
@@ -115,6 +178,9 @@ func copy16(dst, src unsafe.Pointer) {
 
 // ascending tells whether every string is greater than the one before it.
 func (f *flatDict) ascending() bool {
+	if f.front {
+		return f.rising
+	}
 	for c := 1; c < f.d; c++ {
 		if bytes.Compare(f.get(c-1), f.get(c)) >= 0 {
 			return false

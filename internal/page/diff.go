@@ -22,7 +22,7 @@ type differ struct {
 	a, b     *Page
 	alo, blo int
 	matches  []match
-	changed  []bool // for rows of a from alo on: paired with another payload
+	changed  []byte // for rows of a from alo on: 1 when paired with another payload
 	sc       *scratch
 }
 
@@ -49,7 +49,7 @@ func (f *Format) Diff(ctx context.Context, a tree.Leaf, alo, ahi int, b tree.Lea
 	} else if err := d.pair(ahi, bhi); err != nil {
 		return err
 	}
-	d.changed = grow(&sc.used, ahi-alo)
+	d.changed = grow(&sc.changed, ahi-alo)
 	clear(d.changed)
 	for k := range f.cols {
 		if err := d.compareColumn(ctx, &f.cols[k], ahi, bhi); err != nil {
@@ -62,14 +62,20 @@ func (f *Format) Diff(ctx context.Context, a tree.Leaf, alo, ahi int, b tree.Lea
 
 func (d *differ) emit(emit func(i, j int) error) error {
 	for _, m := range d.matches {
-		for k := range m.n {
+		for k := 0; k < m.n; k++ {
 			var err error
 			switch {
 			case m.j < 0:
 				err = emit(m.i+k, -1)
 			case m.i < 0:
 				err = emit(-1, m.j+k)
-			case d.changed[m.i+k-d.alo]:
+			default:
+				next := bytes.IndexByte(d.changed[m.i+k-d.alo:m.i+m.n-d.alo], 1)
+				if next < 0 {
+					k = m.n
+					continue
+				}
+				k += next
 				err = emit(m.i+k, m.j+k)
 			}
 			if err != nil {

@@ -3,6 +3,7 @@ package page
 import (
 	"math/bits"
 	"slices"
+	"sort"
 
 	"github.com/stemmadb/stemma/internal/value"
 )
@@ -98,14 +99,19 @@ func appendHead(dst []byte, enc encoding, width uint, form uint8, aux, n int, nu
 	return dst
 }
 
-// encodeNums appends the segment of a column of a fixed-size class, whose cells have the bits raw (0 in NULL rows).
-func (e *encoder) encodeNums(dst []byte, p value.Phys, raw []int64, nulls []uint32) []byte {
+// encodeNums appends the segment of a column of a fixed-size class, whose cells have the bits raw (0 in NULL rows), or which are
+// whole numbers of a form already.
+func (e *encoder) encodeNums(dst []byte, p value.Phys, raw []int64, nulls []uint32, form uint8) []byte {
 	n := len(raw)
 	if len(nulls) == n {
 		return appendHead(dst, encInts, 0, 0, 0, n, nulls, nil)
 	}
-	vals, form := raw, uint8(0)
-	if p != value.Int64 {
+	vals := raw
+	if form != 0 && !lasting(vals, p, form) {
+		formToRaw(raw, p, form)
+		form = 0
+	}
+	if p != value.Int64 && form == 0 {
 		vals = grow(&e.nums, n)
 		form = toDecimals(vals, raw, nulls, p)
 	}
@@ -180,6 +186,8 @@ func (e *encoder) numDict(vals []int64, nulls []uint32, runs int, w uint) ([]uin
 	if w == 0 || least(2) >= limit {
 		return nil, codePlan{}, false
 	}
+	// The fewest distinct values that are too many: the least cost rises with their number.
+	most := 2 + sort.Search(n, func(k int) bool { return least(2+k) >= limit })
 	e.ints.reset(n)
 	codes := grow(&e.codes, n)
 	rest := nulls
@@ -189,7 +197,7 @@ func (e *encoder) numDict(vals []int64, nulls []uint32, runs int, w uint) ([]uin
 		if len(rest) > 0 && int(rest[0]) == i {
 			rest = rest[1:]
 		} else if !started || v != last {
-			if code = e.ints.id(v); int(code) == len(e.ints.vals)-1 && least(int(code)+1) >= limit {
+			if code = e.ints.id(v); len(e.ints.vals) >= most {
 				return nil, codePlan{}, false
 			}
 			started, last = true, v

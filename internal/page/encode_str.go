@@ -40,33 +40,16 @@ func (e *encoder) encodeStrings(dst []byte, t *strTable, ids []uint32, nulls, ad
 	}
 	codes := grow(&e.codes, n)
 	carry(codes, ids, nulls)
-	used := grow(&e.used, len(t.ents))
-	clear(used)
-	total, fixed := 0, -1
-	if len(nulls) == 0 {
-		fixed = int(t.ents[codes[0]].len)
-	}
-	rest := nulls
-	for i, c := range codes {
-		used[c] = true
-		if len(rest) > 0 && int(rest[0]) == i {
-			rest = rest[1:]
-			continue
-		}
-		l := int(t.ents[c].len)
-		total += l
-		if l != fixed {
-			fixed = -1
-		}
-	}
-	plain := planStrings(n, total, fixed)
+	plain := e.planPlain(t, codes, nulls)
 	order := e.sortStrings(t, part)
-	rank := grow(&e.rank, len(t.ents))
-	for r, id := range order {
-		rank[id] = uint32(r)
-	}
-	for i, c := range codes {
-		codes[i] = rank[c]
+	if len(order) != t.sorted || len(order) != len(t.ents) { // else codes are ids already
+		rank := grow(&e.rank, len(t.ents))
+		for r, id := range order {
+			rank[id] = uint32(r)
+		}
+		for i, c := range codes {
+			codes[i] = rank[c]
+		}
 	}
 	dict := e.planDict(t, order)
 	runs, inOrder := countRuns(codes)
@@ -81,6 +64,35 @@ func (e *encoder) encodeStrings(dst []byte, t *strTable, ids []uint32, nulls, ad
 	dst = le.AppendUint64(dst, uint64(dict.total)|uint64(dict.strLen)<<32)
 	dst = e.appendDict(dst, t, order, dict)
 	return e.appendCodes(dst, codes, plan)
+}
+
+// planPlain chooses the store of all rows' strings, and marks in e.used those that are used.
+func (e *encoder) planPlain(t *strTable, codes, nulls []uint32) strPlan {
+	used := grow(&e.used, len(t.ents))
+	clear(used)
+	total := 0
+	if len(nulls) == 0 {
+		first, odd := t.ents[codes[0]].len, uint32(0)
+		for _, c := range codes {
+			used[c] = true
+			l := t.ents[c].len
+			total += int(l)
+			odd |= l ^ first
+		}
+		if odd == 0 {
+			return planStrings(len(codes), total, int(first))
+		}
+		return planStrings(len(codes), total, -1)
+	}
+	for i, c := range codes {
+		used[c] = true
+		if len(nulls) > 0 && int(nulls[0]) == i {
+			nulls = nulls[1:]
+		} else {
+			total += int(t.ents[c].len)
+		}
+	}
+	return planStrings(len(codes), total, -1)
 }
 
 // carry copies ids to codes, giving NULL rows the id before them, or the first one.
@@ -115,6 +127,9 @@ func (e *encoder) sortStrings(t *strTable, part *value.KeyPart) []uint32 {
 		}
 	}
 	e.order, e.extra = base, extra
+	if len(extra) == 0 {
+		return base
+	}
 	prefix := grow(&e.prefix, len(t.ents))
 	if part != nil {
 		keys, buf := grow(&e.keys, len(t.ents)), e.keyBuf[:0]
@@ -137,9 +152,6 @@ func (e *encoder) sortStrings(t *strTable, part *value.KeyPart) []uint32 {
 		})
 		e.order = append(e.order, extra...)
 		return e.order
-	}
-	if len(extra) == 0 {
-		return base
 	}
 	for _, id := range extra {
 		prefix[id] = prefix8(t.get(id))
@@ -238,7 +250,12 @@ func (e *encoder) planDict(t *strTable, order []uint32) strPlan {
 		if k%frontBlock == 0 {
 			front += uvarintLen(len(b)) + len(b)
 		} else {
-			s := sharedPrefix(last, b)
+			s := 0
+			if int(id) < len(t.shared) && id%frontBlock != 0 && order[k-1]+1 == id {
+				s = int(t.shared[id]) // neighbours in the old dictionary too
+			} else {
+				s = sharedPrefix(last, b)
+			}
 			shared[k] = uint8(s)
 			front += 1 + uvarintLen(len(b)-s) + len(b) - s
 		}
@@ -259,40 +276,32 @@ func uvarintLen(n int) int { return (bits.Len(uint(n)|1) + 6) / 7 }
 
 // sharedPrefix is the length of the common prefix of a and b, at most maxShared.
 func sharedPrefix(a, b []byte) int {
-	n := min(len(a), len(b), maxShared)
-	i := 0
-	for ; i+8 <= n; i += 8 {
-		if x := le.Uint64(a[i:]) ^ le.Uint64(b[i:]); x != 0 {
-			return i + bits.TrailingZeros64(x)/8
-		}
-	}
-	for i < n && a[i] == b[i] {
-		i++
-	}
-	return i
+	return min(sharedLen(a, b), maxShared)
 }
 
 func (e *encoder) appendDict(dst []byte, t *strTable, order []uint32, p strPlan) []byte {
 	at := 0
 	switch p.store {
 	case storeFront16, storeFront32:
-		for k, id := range order {
-			l := int(t.ents[id].len)
-			if k%frontBlock == 0 {
-				dst = appendOffset(dst, at, p.store == storeFront16)
-				at += uvarintLen(l) + l
-			} else {
-				l -= int(e.shared[k])
-				at += 1 + uvarintLen(l) + l
-			}
-		}
+		short := p.store == storeFront16
+		first := len(dst) // offsets, then entries behind them
+		dst = slices.Grow(dst, p.size)[:first+p.size-p.total]
+		offs := dst[:first]
+		start := len(dst)
 		for k, id := range order {
 			b := t.get(id)
-			if k%frontBlock != 0 {
-				dst = append(dst, e.shared[k])
-				b = b[e.shared[k]:]
+			if k%frontBlock == 0 {
+				offs = appendOffset(offs, len(dst)-start, short)
+			} else {
+				s := e.shared[k]
+				dst = append(dst, s)
+				b = b[s:]
 			}
-			dst = binary.AppendUvarint(dst, uint64(len(b)))
+			if len(b) < 0x80 {
+				dst = append(dst, byte(len(b)))
+			} else {
+				dst = binary.AppendUvarint(dst, uint64(len(b)))
+			}
 			dst = append(dst, b...)
 		}
 		return dst

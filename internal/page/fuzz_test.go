@@ -71,6 +71,7 @@ func exercise(f *Format, p *Page, key []byte, other *Page) {
 		}
 	}
 	_, _ = p.Weights(ctx, nil, lo, hi)
+	p.AppendKeys(nil, nil, lo, hi)
 	_ = p.Refs(ctx, func(tree.Ref) error { return nil })
 	n := hi - lo
 	for k := range f.cols {

@@ -56,6 +56,7 @@ type strTable struct {
 	gen    uint32
 	hashed int
 	sorted int
+	shared []uint8 // bytes that the sorted ones share with the one before, when they came from a front-coded dictionary
 	ents   []span
 	arena  []byte
 	last   uint32 // id of the string found last
@@ -74,7 +75,7 @@ func (t *strTable) reset() {
 	if t.gen++; t.gen == 0 || t.slots == nil {
 		t.slots, t.gen = make([]strSlot, 1024), 1
 	}
-	t.hashed, t.sorted, t.ents, t.arena = 0, 0, t.ents[:0], t.arena[:0]
+	t.hashed, t.sorted, t.ents, t.arena, t.shared = 0, 0, t.ents[:0], t.arena[:0], t.shared[:0]
 }
 
 func (t *strTable) get(id uint32) []byte {
@@ -166,6 +167,9 @@ func (t *strTable) rebase(d *flatDict, moved *[]uint32) []uint32 {
 		t.ents = append(t.ents, span{base + d.offs[c] - d.offs[0], d.offs[c+1] - d.offs[c]})
 	}
 	t.sorted = d.d
+	if d.front {
+		t.shared = append(t.shared[:0], d.shared...)
+	}
 	m := grow(moved, max(1, len(old)))
 	m[0] = 0 // NULL rows of a column without strings
 	for id, s := range old {

@@ -85,23 +85,29 @@ func (k *keySide) noDict() bool {
 	return k.there && k.seg.nulls != nullsAll && k.seg.enc != encDict
 }
 
-// dict reads the dictionary and the codes of the rows. A column that is left out has a dictionary of one entry, one without values
-// has none.
-func (k *keySide) dict(d *flatDict, codes *[]uint32) error {
-	cs := grow(codes, k.n)
-	if k.there && k.seg.nulls != nullsAll {
-		if err := k.seg.readCodes(cs, k.lo); err != nil {
-			return err
-		}
+// coded tells whether the rows have a dictionary in the page.
+func (k *keySide) coded() bool { return k.there && k.seg.nulls != nullsAll && k.seg.enc == encDict }
+
+// codes reads the codes of the rows.
+func (k *keySide) codes(dst []uint32) error {
+	if k.coded() {
+		return k.seg.readCodes(dst, k.lo)
+	}
+	clear(dst)
+	return nil
+}
+
+// dict reads the dictionary of the rows. A column that is left out has one of one entry, one without values has none.
+func (k *keySide) dict(d *flatDict) error {
+	if k.coded() {
 		return d.read(&k.seg)
 	}
-	clear(cs)
 	if d.d = 1; k.allNull() {
 		d.d = 0
 	}
 	offs := grow(&d.offs, 2)
 	offs[0], offs[1] = 0, uint32(len(k.c.absentStr))
-	d.data = k.c.absentStr
+	d.data, d.front = k.c.absentStr, false
 	return nil
 }
 
@@ -136,7 +142,11 @@ func (k *keySide) strings(kp *keyPart, part *value.KeyPart) ([]span, []byte, err
 	case !k.there:
 		codes = make([]uint32, k.n)
 	case k.seg.enc == encDict:
-		if err := k.dict(&d, &codes); err != nil {
+		if err := k.dict(&d); err != nil {
+			return nil, nil, err
+		}
+		codes = make([]uint32, k.n)
+		if err := k.codes(codes); err != nil {
 			return nil, nil, err
 		}
 	default:

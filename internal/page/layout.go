@@ -58,13 +58,14 @@ type keyPart struct {
 
 // Format is the columnar leaf format for one Layout. It implements tree.Format.
 type Format struct {
-	layout Layout
-	target int
-	cols   []column
-	key    []keyPart
-	phys   []value.Phys
-	byID   []int // columns in the order of their ids
-	scr    sync.Pool
+	layout   Layout
+	target   int
+	cols     []column
+	key      []keyPart
+	phys     []value.Phys
+	byID     []int // columns in the order of their ids
+	scr      sync.Pool
+	builders sync.Pool // *Builder, empty
 }
 
 var _ tree.Format = (*Format)(nil)

@@ -111,7 +111,8 @@ func (b *columnBuf) patched(ctx context.Context, p *Page, c *column, k int, patc
 		}
 		if len(b.nulls) == 0 && !anyNull(cells, k, ncols) { // numbers are replaced where they stand
 			for i, pt := range patches {
-				b.nums[pt.Index] = int64(cells[i*ncols+k].Bits())
+				v := b.formed(int64(cells[i*ncols+k].Bits()))
+				b.nums[pt.Index] = v
 			}
 			return nil
 		}

@@ -34,6 +34,7 @@ type rankScratch struct {
 	ra, rb       []uint32
 	keyA, keyB   []byte
 	spanA, spanB []span
+	walkA, walkB frontWalk
 }
 
 func (r *rankScratch) word(n int) []uint64 {
@@ -233,87 +234,48 @@ func (p *packer) column(kp *keyPart) error {
 	if sa.noDict() || sb.noDict() {
 		return p.strings(kp, &sa, &sb)
 	}
+	n, err := p.rankEntries(kp, &sa, &sb)
+	if err != nil || n <= 1 { // one string in both pages orders nothing
+		return err
+	}
 	sc := p.d.sc
-	if err := sa.dict(&sc.dictA, &sc.codes); err != nil {
+	ca, cb := grow(&sc.codes, sa.n), grow(&sc.codesB, sb.n)
+	if err := sa.codes(ca); err != nil {
 		return err
 	}
-	if err := sb.dict(&sc.dictB, &sc.codesB); err != nil {
+	if err := sb.codes(cb); err != nil {
 		return err
 	}
-	ra, rb := grow(&p.r.ra, sc.dictA.d), grow(&p.r.rb, sc.dictB.d)
-	n := p.unify(kp, &sc.dictA, &sc.dictB, ra, rb)
-	sa.ranks(va, sc.codes, ra)
-	sb.ranks(vb, sc.codesB, rb)
-	p.field(va, vb, uint(bits.Len(uint(max(1, n)-1))), kp.part.Desc)
+	sa.ranks(va, ca, p.r.ra)
+	sb.ranks(vb, cb, p.r.rb)
+	p.field(va, vb, uint(bits.Len(uint(n-1))), kp.part.Desc)
 	return nil
 }
 
-// unify gives the entries of two sorted dictionaries their ranks in the union of both, equal ones by the order of the key, and
-// returns the number of ranks.
-func (p *packer) unify(kp *keyPart, a, b *flatDict, ra, rb []uint32) int {
-	if kp.raw {
-		return unifySorted(a, b, ra, rb)
-	}
-	part := kp.part
-	part.Desc = false
-	p.r.keyA, p.r.spanA = sortKeys(p.r.keyA[:0], p.r.spanA[:0], a, &part)
-	p.r.keyB, p.r.spanB = sortKeys(p.r.keyB[:0], p.r.spanB[:0], b, &part)
-	ka, kb := p.r.spanA, p.r.spanB
-	i, j, rank := 0, 0, 0
-	for i < len(ka) || j < len(kb) {
-		var key []byte
-		if j == len(kb) || i < len(ka) && bytes.Compare(ka[i].of(p.r.keyA), kb[j].of(p.r.keyB)) <= 0 {
-			key = ka[i].of(p.r.keyA)
-		} else {
-			key = kb[j].of(p.r.keyB)
+// rankEntries gives the dictionary entries of both sides their ranks in common, in p.r.ra and p.r.rb, and returns how many ranks there
+// are.
+func (p *packer) rankEntries(kp *keyPart, sa, sb *keySide) (int, error) {
+	if da, db := sa.coded(), sb.coded(); da && db {
+		a, b := &sa.seg, &sb.seg
+		ra, rb := grow(&p.r.ra, a.d), grow(&p.r.rb, b.d)
+		if kp.raw && a.sameDict(b) {
+			for c := range ra {
+				ra[c], rb[c] = uint32(c), uint32(c)
+			}
+			return a.d, nil
 		}
-		for ; i < len(ka) && bytes.Equal(ka[i].of(p.r.keyA), key); i++ {
-			ra[i] = uint32(rank)
+		if kp.raw && a.store >= storeFront16 && a.store == b.store {
+			return p.r.unifyFront(a, b, ra, rb)
 		}
-		for ; j < len(kb) && bytes.Equal(kb[j].of(p.r.keyB), key); j++ {
-			rb[j] = uint32(rank)
-		}
-		rank++
 	}
-	return rank
-}
-
-func (s span) of(b []byte) []byte { return b[s.off : s.off+s.len] }
-
-// sortKeys appends the sort key of every entry of d.
-func sortKeys(buf []byte, spans []span, d *flatDict, part *value.KeyPart) ([]byte, []span) {
-	for c := range d.d {
-		at := len(buf)
-		buf = value.AppendKeyPart(buf, part, value.BytesCell(d.get(c)))
-		spans = append(spans, span{uint32(at), uint32(len(buf) - at)})
+	sc := p.d.sc
+	if err := sa.dict(&sc.dictA); err != nil {
+		return 0, err
 	}
-	return buf, spans
-}
-
-// unifySorted is unify for dictionaries in the order of bytes.
-func unifySorted(a, b *flatDict, ra, rb []uint32) int {
-	i, j, rank := 0, 0, uint32(0)
-	for i < a.d && j < b.d {
-		c := bytes.Compare(a.get(i), b.get(j))
-		if c <= 0 {
-			ra[i] = rank
-			i++
-		}
-		if c >= 0 {
-			rb[j] = rank
-			j++
-		}
-		rank++
+	if err := sb.dict(&sc.dictB); err != nil {
+		return 0, err
 	}
-	for ; i < a.d; i++ {
-		ra[i] = rank
-		rank++
-	}
-	for ; j < b.d; j++ {
-		rb[j] = rank
-		rank++
-	}
-	return int(rank)
+	return p.unify(kp, &sc.dictA, &sc.dictB, grow(&p.r.ra, sc.dictA.d), grow(&p.r.rb, sc.dictB.d)), nil
 }
 
 // strings adds a key column as strings that are compared in place.

@@ -181,6 +181,12 @@ func (p *Page) addWeights(ctx context.Context, out []int32, c *column, lo int, s
 		return nil
 	}
 	if c.phys != value.Bytes && c.absentNull {
+		if s.nulls == nullsNone {
+			for i := range out {
+				out[i] += int32(c.width)
+			}
+			return nil
+		}
 		for i := range out {
 			if s.isNull(lo + i) {
 				out[i] += null
@@ -209,6 +215,9 @@ func (p *Page) addWeights(ctx context.Context, out []int32, c *column, lo int, s
 }
 
 func (s *segment) addStrWeights(out []int32, c *column, lo int, sc *scratch) error {
+	if c.absentNull && s.addrs == nil { // only lengths count
+		return s.addLengths(out, c, lo, sc)
+	}
 	dict := &sc.dictA
 	var codes []uint32
 	if s.enc == encDict {
@@ -231,6 +240,44 @@ func (s *segment) addStrWeights(out []int32, c *column, lo int, sc *scratch) err
 			out[i] += int32(c.nullCellWeight())
 		} else {
 			out[i] += int32(c.strWeight(dict.get(k), s.isAddr(lo+i)))
+		}
+	}
+	return nil
+}
+
+// addLengths is addStrWeights where a cell's weight follows from its length alone; strings are not built.
+func (s *segment) addLengths(out []int32, c *column, lo int, sc *scratch) error {
+	first, n := lo, len(out)
+	if s.enc == encDict {
+		first, n = 0, s.d
+	}
+	lens := grow(&sc.remap, n)
+	if err := s.lengths(lens, first); err != nil {
+		return err
+	}
+	if s.enc == encDict {
+		codes := grow(&sc.codes, len(out))
+		if err := s.readCodes(codes, lo); err != nil {
+			return err
+		}
+		for i, k := range codes {
+			out[i] += int32(lens[k]) + lenWeight
+		}
+	} else {
+		for i, l := range lens {
+			out[i] += int32(l) + lenWeight
+		}
+	}
+	if s.nulls == nullsNone {
+		return nil
+	}
+	for i := range out {
+		if s.isNull(lo + i) {
+			k := i
+			if s.enc == encDict {
+				k = int(sc.codes[i])
+			}
+			out[i] += int32(c.nullCellWeight()) - int32(lens[k]) - lenWeight
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package page
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
 
 	"github.com/stemmadb/stemma/internal/value"
 )
@@ -312,12 +313,16 @@ func (s *segment) probeFront(pr *probe) {
 
 func sharedLen(a, b []byte) int {
 	n := min(len(a), len(b))
-	for i := range n {
-		if a[i] != b[i] {
-			return i
+	i := 0
+	for ; i+8 <= n; i += 8 {
+		if x := le.Uint64(a[i:]) ^ le.Uint64(b[i:]); x != 0 {
+			return i + bits.TrailingZeros64(x)/8
 		}
 	}
-	return n
+	for i < n && a[i] == b[i] {
+		i++
+	}
+	return i
 }
 
 // searchBytes is Search within [lo,hi) for bytes that are no key: rows are compared by their encoded keys from part k on.

@@ -3,7 +3,6 @@ package repo
 import (
 	"context"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -58,8 +57,8 @@ func (t *Tx) NextAuto(ctx context.Context, name string, given uint64) (uint64, e
 		return 0, err
 	}
 	if given != 0 {
-		if given >= n && given < math.MaxUint64 {
-			a.next[strings.ToLower(name)] = given + 1
+		if given >= n { // above the greatest value there is none to give out
+			a.next[strings.ToLower(name)] = max(given, given+1)
 		}
 		return given, nil
 	}

@@ -2,7 +2,6 @@ package repo
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/chunk"
@@ -360,55 +359,8 @@ func (s *Snapshot) TableNames(ctx context.Context) ([]string, error) {
 func (r *Repo) errNoRef(name string) error {
 	s := r.published.Load()
 	names := append(s.branches.Keys(), s.tags.Keys()...)
-	if near := nearest(name, names); len(near) > 0 {
-		return errs.New(errs.NotFound, "branch or ref not found: %s; did you mean %s?", name, strings.Join(near, " or "))
+	if near := errs.Nearest(name, names); len(near) > 0 {
+		return errs.New(errs.NotFound, "branch or ref not found: %s; did you mean '%s'?", name, strings.Join(near, "' or '"))
 	}
 	return errs.New(errs.NotFound, "branch or ref not found: %s", name)
-}
-
-// nearest is at most three of the names within a third of name's length in edits, the nearest first.
-func nearest(name string, names []string) []string {
-	type cand struct {
-		name string
-		d    int
-	}
-	var cs []cand
-	limit := max(1, len(name)/3)
-	for _, n := range names {
-		if d := distance(strings.ToLower(name), strings.ToLower(n)); d <= limit {
-			cs = append(cs, cand{n, d})
-		}
-	}
-	slices.SortFunc(cs, func(a, b cand) int {
-		if a.d != b.d {
-			return a.d - b.d
-		}
-		return strings.Compare(a.name, b.name)
-	})
-	var out []string
-	for _, c := range cs[:min(3, len(cs))] {
-		out = append(out, "'"+c.name+"'")
-	}
-	return out
-}
-
-// distance is the Levenshtein distance of two strings in bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diag := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := diag
-			if a[i-1] != b[j-1] {
-				cost++
-			}
-			diag = row[j]
-			row[j] = min(cost, row[j]+1, row[j-1]+1)
-		}
-	}
-	return row[len(b)]
 }

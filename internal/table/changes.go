@@ -209,12 +209,13 @@ func (c *Changes) rebaseOne(ctx context.Context, e *Editor, x edit, cells []valu
 	return e.put(ctx, x.key, cur, inBase, cells)
 }
 
-// appendRow puts a row of a keyless table behind the last one.
+// appendRow puts a row of a keyless table behind the last one, at its own ordinal when that is there.
 func (e *Editor) appendRow(ctx context.Context, cells []value.Cell) error {
 	n, err := e.NextOrdinal(ctx)
 	if err != nil {
 		return err
 	}
+	n = max(n, cells[0].Int())
 	cells[0] = value.IntCell(n)
 	key := e.view.Table.Schema.Primary.AppendKey(nil, cells)
 	_, _, inBase, err := e.view.tuple(ctx, key)

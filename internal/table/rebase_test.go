@@ -52,7 +52,7 @@ func merged(base, mine, theirs *model, touched []string) (out *model, wrong []er
 	}
 	for _, k := range appended {
 		row := slices.Clone(mine.rows[k])
-		row[0] = value.IntCell(out.nextOrdinal())
+		row[0] = value.IntCell(max(out.nextOrdinal(), row[0].Int()))
 		out.rows[out.key(row)] = row
 	}
 	for k, row := range out.rows {

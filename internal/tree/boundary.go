@@ -54,6 +54,14 @@ func (s *splitter) reset() { s.size, s.hazard = 0, 0 }
 // quiet tells whether an item of this weight cannot end a chunk, whatever its key.
 func (s *splitter) quiet(weight int) bool { return s.size+uint64(weight) < s.target/4 }
 
+// pass appends items of this weight together, none of which ends a chunk.
+func (s *splitter) pass(weight uint64) {
+	s.size += weight
+	if s.size >= s.target/4 {
+		s.hazard = hazard(s.size, s.target)
+	}
+}
+
 // add appends an item and tells whether a chunk ends after it, in which case the next item begins a chunk.
 func (s *splitter) add(key []byte, weight int) bool {
 	if s.quiet(weight) {

@@ -56,7 +56,7 @@ func (b *Builder) AddLeafRows(ctx context.Context, l Leaf, i, j int) error {
 	if err := b.ascending(b.key); err != nil {
 		return b.fail(ctx, err)
 	}
-	if err := b.p.addFrom(ctx, l, i, j); err != nil {
+	if err := b.p.addFrom(ctx, l, i, j, 0); err != nil {
 		return b.fail(ctx, err)
 	}
 	b.rows += uint64(j - i)
@@ -95,6 +95,7 @@ func (b *Builder) Finish(ctx context.Context) (Root, error) {
 	if err := b.p.flush(ctx); err != nil {
 		return Root{}, b.fail(ctx, err)
 	}
+	b.p.release()
 	return b.spine.finish(ctx)
 }
 

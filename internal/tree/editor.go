@@ -107,9 +107,9 @@ type editor struct {
 	st      chunk.Store
 	f       Format
 	old     Root
-	nodes   []*levelEditor // of levels 1 to old.Level, made when first needed
-	top     spine          // levels above old.Level, from the new chunks of that level
-	touched bool           // the chunk of level old.Level was replaced
+	nodes   []*nodeEditor // of levels 1 to old.Level, made when first needed
+	top     spine         // levels above old.Level, from the new chunks of that level
+	touched bool          // the chunk of level old.Level was replaced
 }
 
 // above takes the edits that level passes on.

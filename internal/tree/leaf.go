@@ -51,6 +51,18 @@ type Leaf interface {
 	Refs(ctx context.Context, fn func(ref Ref) error) error
 }
 
+// KeyAppender is a Leaf that makes the keys of many rows faster than one by one.
+type KeyAppender interface {
+	// AppendKeys appends the keys of rows [i,j) to dst, one behind the other, and to ends where each ends in dst.
+	AppendKeys(dst []byte, ends []int, i, j int) ([]byte, []int)
+}
+
+// Recycler is a LeafBuilder that can serve again.
+type Recycler interface {
+	// Recycle gives the empty builder back to its Format. It must not be used any more.
+	Recycle()
+}
+
 // LeafBuilder collects rows in key order and encodes them as one leaf.
 type LeafBuilder interface {
 	// Add appends a row and returns its weight, an integer from 1 to Target/64 that is a pure function of the payload.

@@ -30,8 +30,8 @@ type band interface {
 	open(ctx context.Context, h hash.Hash) (block, []byte, error)
 	// same tells whether a put of item i, whose key is equal, changes nothing.
 	same(b block, i int, c *change) bool
-	// copy packs items [i,j) of b.
-	copy(ctx context.Context, b block, i, j int) error
+	// copy packs items [i,j) of b; those below quiet are known not to end a chunk.
+	copy(ctx context.Context, b block, i, j, quiet int) error
 	// put packs a new item.
 	put(ctx context.Context, c change) error
 	// empty tells whether the packer stands at the start of a chunk.
@@ -51,10 +51,11 @@ type levelEditor struct {
 	data []byte
 	end  []byte // the last key of blk
 
-	active bool   // items are being packed
-	pos    int    // items of blk already packed or dropped; only when active
-	passed bool   // that blk ends here was passed up; only when active
-	cutKey []byte // the last new chunk's last key
+	active  bool   // items are being packed
+	pos     int    // items of blk already packed or dropped; only when active
+	passed  bool   // that blk ends here was passed up; only when active
+	aligned bool   // the packer is empty and at the start of blk; only when active
+	cutKey  []byte // the last new chunk's last key
 }
 
 // push takes the next edit.
@@ -108,18 +109,19 @@ func (e *levelEditor) load(ctx context.Context) error {
 	}
 	e.blk, e.data = blk, data
 	e.end = blk.AppendKey(e.end[:0], blk.Len()-1)
-	e.pos, e.passed = 0, false
+	e.pos, e.passed, e.aligned = 0, false, false
 	return nil
 }
 
 // begin starts packing at the start of blk, which is the start of a chunk in the new tree too.
-func (e *levelEditor) begin() { e.active, e.pos, e.passed = true, 0, false }
+func (e *levelEditor) begin() { e.active, e.pos, e.passed, e.aligned = true, 0, false, true }
 
 // merge packs what lies before item i, then the edit in its place.
 func (e *levelEditor) merge(ctx context.Context, i int, found bool, c change) error {
 	if err := e.copyTo(ctx, i); err != nil {
 		return err
 	}
+	e.aligned = false
 	if found {
 		e.pos = i + 1
 	}
@@ -139,8 +141,14 @@ func (e *levelEditor) copyTo(ctx context.Context, i int) error {
 	if e.pos >= i {
 		return nil
 	}
-	err := e.copy(ctx, e.blk, e.pos, i)
-	e.pos = i
+	// The chunk that starts where blk does holds the same items so far, so by T2 it ends at none of them but blk's last: their keys
+	// need not be hashed, nor even read.
+	quiet := 0
+	if e.aligned && e.pos == 0 {
+		quiet = min(i, e.blk.Len()-1)
+	}
+	err := e.copy(ctx, e.blk, e.pos, i, quiet)
+	e.pos, e.aligned = i, false
 	return err
 }
 
@@ -216,26 +224,21 @@ type nodeBand struct {
 	*nodePacker
 }
 
-func (ed *editor) newNodeEditor(level uint8) *levelEditor {
-	e := &levelEditor{at: path{r: ed.st, root: ed.old, level: level}, up: ed.above(level)}
-	p := newNodePacker(ed.st, level, e.cut)
-	p.reuse = e.stored
-	e.band = &nodeBand{r: ed.st, level: level, nodePacker: p}
-	return e
-}
-
 func (b *nodeBand) open(ctx context.Context, h hash.Hash) (block, []byte, error) {
 	nd, err := loadNode(ctx, b.r, h, b.level)
 	return &nd, nd.data, err
 }
 
 func (b *nodeBand) same(blk block, i int, c *change) bool {
-	e := blk.(*node).entry(i)
-	return e.equal(&c.entry)
+	nd := blk.(*node)
+	return nd.hash(i) == c.hash && nd.count(i) == c.count && nd.flags(i) == c.entry.flags
 }
 
-func (b *nodeBand) copy(ctx context.Context, blk block, i, j int) error {
+func (b *nodeBand) copy(ctx context.Context, blk block, i, j, quiet int) error {
 	nd := blk.(*node)
+	for ; i < min(j, quiet); i++ {
+		b.pass(nd.entry(i))
+	}
 	for ; i < j; i++ {
 		if err := b.add(ctx, nd.entry(i)); err != nil {
 			return err
@@ -259,8 +262,8 @@ func (b *rowBand) open(ctx context.Context, h hash.Hash) (block, []byte, error) 
 
 func (b *rowBand) same(block, int, *change) bool { return false }
 
-func (b *rowBand) copy(ctx context.Context, blk block, i, j int) error {
-	return b.addFrom(ctx, blk.(Leaf), i, j)
+func (b *rowBand) copy(ctx context.Context, blk block, i, j, quiet int) error {
+	return b.addFrom(ctx, blk.(Leaf), i, j, quiet)
 }
 
 func (b *rowBand) put(ctx context.Context, c change) error { return b.add(ctx, c.key, c.row) }

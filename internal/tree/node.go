@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"math/bits"
 
 	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
@@ -25,11 +24,6 @@ type entry struct {
 	hash  hash.Hash
 	count uint64 // rows below it
 	flags Flags
-}
-
-// equal tells whether two entries of one key are the same.
-func (e *entry) equal(o *entry) bool {
-	return e.hash == o.hash && e.count == o.count && e.flags == o.flags
 }
 
 // node is an interior node, read in place: the zero-copy view of a chunk of kind 2 (the package comment has its picture).
@@ -149,12 +143,9 @@ func encodeNode(level uint8, es []entry) ([]byte, error) {
 		most = max(most, es[i].count)
 	}
 	wide := tail > 1<<16-1
-	countLog := uint8(0)
-	if w := (bits.Len64(most) + 7) / 8; w > 1 {
-		countLog = uint8(bits.Len(uint(w - 1)))
-	}
-	size := nodeHeader + len(es)*(hash.Size+1<<countLog+1+offsetSize(wide)) + prefix + tail
-	form := countLog << 1
+	log := countLog(most)
+	size := nodeHeader + len(es)*(hash.Size+1<<log+1+offsetSize(wide)) + prefix + tail
+	form := log << 1
 	if wide {
 		form |= formWide
 	}
@@ -168,7 +159,7 @@ func encodeNode(level uint8, es []entry) ([]byte, error) {
 	for i := range es {
 		var b [8]byte
 		binary.LittleEndian.PutUint64(b[:], es[i].count)
-		dst = append(dst, b[:1<<countLog]...)
+		dst = append(dst, b[:1<<log]...)
 	}
 	for i := range es {
 		dst = append(dst, byte(es[i].flags))

@@ -21,8 +21,9 @@ type leafPacker struct {
 	split   splitter
 	lb      LeafBuilder
 	last    []byte // last key added
-	key     []byte // scratch
 	weights []int32
+	keys    []byte // keys of rows that are being copied
+	ends    []int  // where each ends
 
 	parallel int // leaves that may be encoded at once; 0 encodes in the caller
 	queue    []*leafJob
@@ -38,18 +39,44 @@ type leafJob struct {
 }
 
 func newLeafPacker(w chunk.Writer, f Format, emit func(context.Context, entry) error) *leafPacker {
-	return &leafPacker{w: w, f: f, emit: emit, split: newSplitter(f.Target(), 0), lb: f.NewBuilder()}
+	return &leafPacker{w: w, f: f, emit: emit, split: newSplitter(f.Target(), 0)}
 }
 
 // empty tells whether the next row begins a leaf.
-func (p *leafPacker) empty() bool { return p.lb.Len() == 0 }
+func (p *leafPacker) empty() bool { return p.lb == nil || p.lb.Len() == 0 }
+
+// builder is the builder of the open leaf.
+func (p *leafPacker) builder() LeafBuilder {
+	if p.lb == nil {
+		if n := len(p.free); n > 0 {
+			p.lb, p.free = p.free[n-1], p.free[:n-1]
+		} else {
+			p.lb = p.f.NewBuilder()
+		}
+	}
+	return p.lb
+}
+
+// release gives the builders back once nothing is under way. The packer may go on with new ones.
+func (p *leafPacker) release() {
+	if p.lb != nil {
+		p.free = append(p.free, p.lb)
+		p.lb = nil
+	}
+	for _, lb := range p.free {
+		if r, ok := lb.(Recycler); ok && lb.Len() == 0 {
+			r.Recycle()
+		}
+	}
+	p.free = nil
+}
 
 // add appends one row.
 func (p *leafPacker) add(ctx context.Context, key, row []byte) error {
 	if len(key) > MaxKey {
 		return errs.New(errs.Invalid, "add row: key of %d bytes, the most is %d", len(key), MaxKey)
 	}
-	w, err := p.lb.Add(key, row)
+	w, err := p.builder().Add(key, row)
 	if err != nil {
 		return err
 	}
@@ -60,8 +87,8 @@ func (p *leafPacker) add(ctx context.Context, key, row []byte) error {
 	return nil
 }
 
-// addFrom appends rows [i,j) of l. Keys are read only where a leaf may end.
-func (p *leafPacker) addFrom(ctx context.Context, l Leaf, i, j int) error {
+// addFrom appends rows [i,j) of l. Keys are read only where a leaf may end: rows below quiet are known not to end one.
+func (p *leafPacker) addFrom(ctx context.Context, l Leaf, i, j, quiet int) error {
 	if i >= j {
 		return nil
 	}
@@ -69,21 +96,24 @@ func (p *leafPacker) addFrom(ctx context.Context, l Leaf, i, j int) error {
 	if p.weights, err = l.Weights(ctx, p.weights[:0], i, j); err != nil {
 		return err
 	}
-	start := i
-	for r := i; r < j; r++ {
-		w := int(p.weights[r-i])
-		if p.split.quiet(w) {
-			p.split.size += uint64(w)
+	start, r, sum := i, i, uint64(0)
+	for ; r < min(j, quiet); r++ {
+		sum += uint64(p.weights[r-i])
+	}
+	p.split.pass(sum)
+	for ; r < j && p.split.quiet(int(p.weights[r-i])); r++ {
+		p.split.size += uint64(p.weights[r-i])
+	}
+	p.readKeys(l, r, j)
+	for from := r; r < j; r++ {
+		key := p.keyOf(r - from)
+		if !p.split.add(key, int(p.weights[r-i])) {
 			continue
 		}
-		p.key = l.AppendKey(p.key[:0], r)
-		if !p.split.add(p.key, w) {
-			continue
-		}
-		if err := p.lb.AddFrom(ctx, l, start, r+1); err != nil {
+		if err := p.builder().AddFrom(ctx, l, start, r+1); err != nil {
 			return err
 		}
-		p.last = append(p.last[:0], p.key...)
+		p.last = append(p.last[:0], key...)
 		if err := p.cut(ctx); err != nil {
 			return err
 		}
@@ -93,7 +123,28 @@ func (p *leafPacker) addFrom(ctx context.Context, l Leaf, i, j int) error {
 	if start == j {
 		return nil
 	}
-	return p.lb.AddFrom(ctx, l, start, j)
+	return p.builder().AddFrom(ctx, l, start, j)
+}
+
+// readKeys reads the keys of rows [i,j) of l.
+func (p *leafPacker) readKeys(l Leaf, i, j int) {
+	p.keys, p.ends = p.keys[:0], p.ends[:0]
+	if a, ok := l.(KeyAppender); ok && i < j {
+		p.keys, p.ends = a.AppendKeys(p.keys, p.ends, i, j)
+		return
+	}
+	for ; i < j; i++ {
+		p.keys = l.AppendKey(p.keys, i)
+		p.ends = append(p.ends, len(p.keys))
+	}
+}
+
+// keyOf is key k of those read.
+func (p *leafPacker) keyOf(k int) []byte {
+	if k == 0 {
+		return p.keys[:p.ends[0]]
+	}
+	return p.keys[p.ends[k-1]:p.ends[k]]
 }
 
 // flush ends the open leaf, if there is one, and waits for all leaves under way.
@@ -128,11 +179,7 @@ func (p *leafPacker) cut(ctx context.Context) error {
 		job.err = p.encode(ctx, job.lb, &job.entry)
 		close(job.done)
 	}()
-	if n := len(p.free); n > 0 {
-		p.lb, p.free = p.free[n-1], p.free[:n-1]
-	} else {
-		p.lb = p.f.NewBuilder()
-	}
+	p.lb = nil
 	return nil
 }
 
@@ -201,6 +248,13 @@ func (p *nodePacker) add(ctx context.Context, e entry) error {
 		return p.flush(ctx)
 	}
 	return nil
+}
+
+// pass appends one child that is known not to end a node.
+func (p *nodePacker) pass(e entry) {
+	p.open = append(p.open, e)
+	p.total++
+	p.split.pass(uint64(entryWeight(e.key)))
 }
 
 // flush ends the open node, if there is one.

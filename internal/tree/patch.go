@@ -62,7 +62,11 @@ func (e *rowEditor) finish(ctx context.Context) error {
 			return err
 		}
 	}
-	return e.levelEditor.finish(ctx)
+	if err := e.levelEditor.finish(ctx); err != nil {
+		return err
+	}
+	e.band.(*rowBand).release()
+	return nil
 }
 
 // patch applies the collected payloads to blk.

@@ -60,7 +60,7 @@ func (d *Database) GetTableInsensitive(ctx *sql.Context, name string) (sql.Table
 		if err != nil {
 			return nil, false, session.Error(err)
 		}
-		return d.in(ctx, r, d.h, name)
+		return d.in(ctx, r, d.h, name, true)
 	}
 	v, written, ok, err := part.Table(ctx, name)
 	if err != nil {
@@ -94,8 +94,8 @@ func (d *Database) def(ctx *sql.Context, v *table.View, written string) (*sqltab
 	return def.For(s), nil
 }
 
-// in is a table as a reader has it.
-func (d *Database) in(ctx *sql.Context, r registry.Reader, h *session.Handle, name string) (sql.Table, bool, error) {
+// in is a table as a reader has it. One that a statement may name as its target is frozen.
+func (d *Database) in(ctx *sql.Context, r registry.Reader, h *session.Handle, name string, target bool) (sql.Table, bool, error) {
 	v, written, ok, err := r.Table(ctx, name)
 	if err != nil {
 		return nil, false, session.Error(err)
@@ -106,6 +106,9 @@ func (d *Database) in(ctx *sql.Context, r registry.Reader, h *session.Handle, na
 	def, err := d.def(ctx, v, written)
 	if err != nil {
 		return nil, false, err
+	}
+	if target {
+		return sqltable.Frozen(def, v), true, nil
 	}
 	return sqltable.New(def, v), true, nil
 }
@@ -136,7 +139,7 @@ func (d *Database) GetTableInsensitiveAsOf(ctx *sql.Context, name string, asOf a
 	if err != nil {
 		return nil, false, err
 	}
-	return d.in(ctx, r, h, name)
+	return d.in(ctx, r, h, name, false)
 }
 
 // GetTableNamesAsOf implements sql.VersionedDatabase.

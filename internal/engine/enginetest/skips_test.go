@@ -30,5 +30,8 @@ var skips = []skip{
 	skipping(`^show table status`, "the size of rows is estimated otherwise"),
 	skipping(`memory_(admin_only|variadic_add)`, "procedures of the memory engine"),
 	skipping(`column_statistics`, "there are no histograms"),
-	skipping(`JSON functions: multiple functional indexes`, "go-mysql-server evaluates the first index's column unresolved while it builds the second"),
+	skipping(`osticket repro|table charset options|setting charset/collation sets the other`, "scripts whose first statement is skipped for its character set"),
+	skipping(`identifier lengths`, "a script about names of constraints"),
+	skipping(`unique indexes on TEXT/BLOB columns with no prefix length \(MariaDB`, "such indexes are ordered here, so the plan is a better one"),
+	skipping(`case-insensitive collations are restricted for unique indexes on TEXT`, "such indexes are supported here"),
 }

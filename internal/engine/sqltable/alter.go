@@ -17,6 +17,9 @@ import (
 
 // alter replaces the table by what fn makes of it, whose edits are all in its trees, and brings t up to date.
 func (t *Writable) alter(ctx *sql.Context, fn func(tx *repo.Tx, cur *table.Table) (*table.Table, error)) error {
+	if err := t.refused(); err != nil {
+		return err
+	}
 	name := t.def.Name
 	t.def.forget(ctx)
 	var next *table.Table

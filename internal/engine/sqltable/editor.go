@@ -40,11 +40,16 @@ func newEditor(t *Writable) *editor {
 
 // StatementBegin implements sql.EditOpenerCloser.
 func (e *editor) StatementBegin(ctx *sql.Context) {
-	e.err = e.t.part.BeginStatement(ctx, e.def.Name)
+	if e.err = e.t.refused(); e.err == nil {
+		e.err = e.t.part.BeginStatement(ctx, e.def.Name)
+	}
 }
 
 // DiscardChanges implements sql.EditOpenerCloser: it takes back all edits of the statement.
 func (e *editor) DiscardChanges(*sql.Context, error) error {
+	if e.t.frozen {
+		return nil
+	}
 	e.t.part.DiscardStatement()
 	if e.keyless != nil {
 		e.keyless.forget()
@@ -54,6 +59,9 @@ func (e *editor) DiscardChanges(*sql.Context, error) error {
 
 // StatementComplete implements sql.EditOpenerCloser.
 func (e *editor) StatementComplete(ctx *sql.Context) error {
+	if e.t.frozen {
+		return nil
+	}
 	if e.keyless != nil {
 		if err := e.keyless.apply(ctx); err != nil {
 			e.t.part.DiscardStatement()
@@ -68,6 +76,9 @@ func (e *editor) Close(*sql.Context) error { return nil }
 
 // rows is the transaction's editor of the table.
 func (e *editor) rows(ctx *sql.Context) (*table.Editor, error) {
+	if e.err == nil {
+		e.err = e.t.refused()
+	}
 	if e.err != nil {
 		return nil, e.err
 	}

@@ -155,6 +155,9 @@ func (t *Writable) ShouldRewriteTable(ctx *sql.Context, oldSchema, newSchema sql
 func (t *Writable) RewriteInserter(
 	ctx *sql.Context, oldSchema, newSchema sql.PrimaryKeySchema, oldColumn, newColumn *sql.Column, idxCols []sql.IndexColumn,
 ) (sql.RowInserter, error) {
+	if err := t.refused(); err != nil {
+		return nil, err
+	}
 	if oldColumn == nil && newColumn != nil && constantColumn(newColumn) {
 		t.Table.quiet = true // for the scan that comes next
 		return &addInserter{t: t, col: newColumn, order: orderOf(newSchema.Schema, newColumn.Name)}, nil
@@ -179,6 +182,9 @@ func (t *Writable) RewriteInserter(
 }
 
 func (t *Writable) rewriter(ctx *sql.Context, next *schema.Compiled, codecs []*types.Codec) (sql.RowInserter, error) {
+	if err := t.refused(); err != nil {
+		return nil, err
+	}
 	rows, err := writtenRows(next, codecs)
 	if err != nil {
 		return nil, err

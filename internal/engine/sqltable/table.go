@@ -32,6 +32,7 @@ var (
 	_ sql.StatisticsTable       = (*Table)(nil)
 	_ sql.PartitionCounter      = (*Table)(nil)
 	_ sql.TemporaryTable        = (*Table)(nil)
+	_ sql.CheckTable            = (*Table)(nil)
 	_ sql.Databaseable          = (*Table)(nil)
 	_ sql.IndexAddressableTable = (*Table)(nil)
 	_ sql.IndexedTable          = (*Table)(nil)
@@ -94,6 +95,15 @@ func (t *Table) Comment() string { return t.def.Schema.Comment }
 
 // PrimaryKeySchema implements sql.PrimaryKeyTable: all columns.
 func (t *Table) PrimaryKeySchema(*sql.Context) sql.PrimaryKeySchema { return t.def.sql }
+
+// GetChecks implements sql.CheckTable.
+func (t *Table) GetChecks(*sql.Context) ([]sql.CheckDefinition, error) {
+	var out []sql.CheckDefinition
+	for _, c := range t.def.Schema.Checks {
+		out = append(out, sql.CheckDefinition{Name: c.Name, CheckExpression: c.Expr, Enforced: c.Enforced})
+	}
+	return out, nil
+}
 
 // IsTemporary implements sql.TemporaryTable.
 func (t *Table) IsTemporary() bool { return t.part != nil && t.part.Temporary() }

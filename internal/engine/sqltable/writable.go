@@ -3,9 +3,11 @@ package sqltable
 import (
 	"context"
 	"math"
+	"slices"
 
 	"github.com/cockroachdb/apd/v3"
 	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/planbuilder"
 	gms "github.com/dolthub/go-mysql-server/sql/types"
 
 	"github.com/stemmadb/stemma/internal/engine/session"
@@ -19,7 +21,8 @@ import (
 // engine goes on with the same object.
 type Writable struct {
 	*Table
-	defs *Defs
+	defs   *Defs
+	frozen bool
 }
 
 var (
@@ -40,13 +43,23 @@ var (
 	_ sql.IndexSearchableTable     = (*Writable)(nil)
 )
 
-// Open is a table of a session's transaction on a branch. When write is not set it can be read only.
-func Open(defs *Defs, d *Def, p *session.Part, write bool) sql.Table {
+// Open is a table of a session's transaction on a branch. When write is not set every change is refused.
+func Open(defs *Defs, d *Def, p *session.Part, write bool) *Writable {
 	t := newIn(d, p)
-	if !write {
-		return &t
+	return &Writable{Table: &t, defs: defs, frozen: !write}
+}
+
+// Frozen is a table that shows a view and refuses every change: with a better reason than a table that cannot be changed at all.
+func Frozen(d *Def, v *table.View) *Writable {
+	return &Writable{Table: New(d, v), frozen: true}
+}
+
+// refused is the error of every change to a frozen table.
+func (t *Writable) refused() error {
+	if !t.frozen {
+		return nil
 	}
-	return &Writable{Table: &t, defs: defs}
+	return session.Error(errs.New(errs.ReadOnly, "table %s cannot be written: database %s is read-only here", t.def.Name, t.def.DB))
 }
 
 // WithProjections implements sql.ProjectedTable.
@@ -55,11 +68,24 @@ func (t *Writable) WithProjections(_ *sql.Context, names []string) (sql.Table, e
 	if err != nil {
 		return nil, err
 	}
-	return &Writable{Table: p, defs: t.defs}, nil
+	return &Writable{Table: p, defs: t.defs, frozen: t.frozen}, nil
 }
 
 // IndexedAccess implements sql.IndexAddressable.
 func (t *Writable) IndexedAccess(*sql.Context, sql.IndexLookup) sql.IndexedTable { return t }
+
+// Resolved is t with a schema whose expressions the engine can evaluate, if it has virtual columns: the engine evaluates them while
+// it builds an index but does not resolve all of them.
+func (t *Writable) Resolved(ctx *sql.Context, overrides sql.EngineOverrides) *Writable {
+	unresolved := func(c *sql.Column) bool { return c.Virtual && !c.Generated.Resolved() }
+	if !slices.ContainsFunc(t.schema, unresolved) {
+		return t
+	}
+	c := *t.Table
+	b := planbuilder.NewBuilderForColumnDefaultResolution(ctx, overrides)
+	c.schema = b.ResolveSchemaDefaults(t.def.DB, t.def.Name, t.schema)
+	return &Writable{Table: &c, defs: t.defs}
+}
 
 // Inserter implements sql.InsertableTable.
 func (t *Writable) Inserter(*sql.Context) sql.RowInserter { return newEditor(t) }
@@ -75,6 +101,9 @@ func (t *Writable) Replacer(*sql.Context) sql.RowReplacer { return newEditor(t) 
 
 // Truncate implements sql.TruncateableTable.
 func (t *Writable) Truncate(ctx *sql.Context) (int, error) {
+	if err := t.refused(); err != nil {
+		return 0, err
+	}
 	var n uint64
 	err := t.part.Change(func(tx *repo.Tx) error {
 		v, written, ok, err := tx.Table(ctx, t.def.Name)
@@ -92,6 +121,9 @@ func (t *Writable) Truncate(ctx *sql.Context) (int, error) {
 
 // GetNextAutoIncrementValue implements sql.AutoIncrementTable.
 func (t *Writable) GetNextAutoIncrementValue(ctx *sql.Context, given any) (uint64, error) {
+	if err := t.refused(); err != nil {
+		return 0, err
+	}
 	g, err := autoGiven(given)
 	if err != nil {
 		return 0, err
@@ -176,6 +208,9 @@ type autoSetter struct{ t *Writable }
 
 // SetAutoIncrementValue implements sql.AutoIncrementSetter.
 func (s autoSetter) SetAutoIncrementValue(ctx *sql.Context, n uint64) error {
+	if err := s.t.refused(); err != nil {
+		return err
+	}
 	return session.Error(s.t.part.Tx().SetAuto(ctx, s.t.def.Name, s.t.def.clampAuto(n)))
 }
 

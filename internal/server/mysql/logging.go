@@ -162,6 +162,9 @@ func engineLevel(to *slog.Logger) logrus.Level {
 }
 
 func logTo(level slog.Level, message string, attrs ...any) {
+	if strings.HasPrefix(message, "Error reading packet") { // a client has gone without saying so
+		level = slog.LevelDebug
+	}
 	if to := process.to.Load(); to != nil {
 		to.Log(context.Background(), level, strings.TrimSpace(message), attrs...)
 	}

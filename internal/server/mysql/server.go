@@ -6,12 +6,14 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/dolthub/go-mysql-server/server"
 	"github.com/dolthub/go-mysql-server/sql"
 	vitess "github.com/dolthub/vitess/go/mysql"
 
+	"github.com/stemmadb/stemma/internal/clock"
 	"github.com/stemmadb/stemma/internal/engine"
 	"github.com/stemmadb/stemma/internal/engine/session"
 	"github.com/stemmadb/stemma/internal/errs"
@@ -168,11 +170,19 @@ func (s *Server) session(ctx context.Context, c *vitess.Conn, addr string) (sql.
 		vars = merged(map[string]string{"autocommit": "0"}, vars)
 	}
 	for name, value := range vars {
-		if err := sess.SetSessionVariable(sql.NewContext(ctx, sql.WithSession(sess)), name, value); err != nil {
+		if err := sess.SetSessionVariable(sql.NewContext(ctx, sql.WithSession(sess)), name, literal(value)); err != nil {
 			return nil, errs.New(errs.Invalid, "set @@%s for user %s: %w", name, base.Client().User, err)
 		}
 	}
 	return sess, nil
+}
+
+// literal is a variable's value as SQL would write it: a number when it looks like one.
+func literal(value string) any {
+	if n, err := strconv.ParseInt(value, 10, 64); err == nil {
+		return n
+	}
+	return value
 }
 
 // checkedOut are databases whose sessions begin on the branch that the directory has checked out at that time.
@@ -196,27 +206,27 @@ func (s *Server) Serve(conn net.Conn) error {
 	return s.ln.hand(&tracked{Conn: conn, l: s.ln, trusted: true})
 }
 
-// Running is the number of statements under way.
-func (s *Server) Running() int {
-	n := 0
+// grace is how long a client that runs no statement may still begin one when the server is being shut: it has perhaps just connected,
+// or is on its way from one statement to the next.
+const grace = 300 * time.Millisecond
+
+// busy tells whether a client runs a statement, or may be about to.
+func (s *Server) busy() bool {
 	for _, p := range s.opt.Engine.SQLEngine().ProcessList.Processes() {
-		if p.Command == sql.ProcessCommandQuery {
-			n++
+		if p.Command != sql.ProcessCommandSleep || clock.Since(p.StartedAt) < grace {
+			return true
 		}
 	}
-	return n
+	return false
 }
 
 // Shut refuses new clients, lets statements under way finish until ctx is done, and then hangs up on every client. What a client has
 // not committed is rolled back.
 func (s *Server) Shut(ctx context.Context) error {
-	err := s.gms.Close()
-	if e := s.ln.Close(); e != nil {
-		err = errors.Join(err, e)
-	}
+	err := errors.Join(s.gms.Close(), s.ln.Close())
 	<-s.accepted
 	const pause = 5 * time.Millisecond
-	for s.Running() > 0 && ctx.Err() == nil {
+	for s.busy() && ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stemmadb/stemma/internal/clock"
+	"github.com/stemmadb/stemma/internal/repo"
+)
+
+// benchCommit makes durable one-row transactions on the price list in this process.
+func benchCommit(ctx context.Context, e *env) (err error) {
+	dir, err := e.own().base(ctx, e)
+	if err != nil {
+		return err
+	}
+	var alone, slow, together []float64
+	for k := range e.count {
+		dir, err := e.own().copyOf(dir, "commit")
+		if err != nil {
+			return err
+		}
+		r, err := openRepo(ctx, dir)
+		if err != nil {
+			return err
+		}
+		places := choose(e.prices.Places(), min(e.rows/2, 200_000), 100+uint64(k))
+		latencies, _, err := e.updates(ctx, r, places[:len(places)/20], 1)
+		if err == nil {
+			alone = append(alone, median(latencies))
+			slow = append(slow, latencies[len(latencies)*99/100])
+			var took time.Duration
+			_, took, err = e.updates(ctx, r, places[len(places)/20:], 16)
+			together = append(together, float64(len(places)-len(places)/20)/took.Seconds())
+		}
+		if err := errors.Join(err, r.BackgroundError(), r.Close(ctx)); err != nil {
+			return err
+		}
+	}
+	e.record("one at a time: median", "us", atMost(150), alone...)
+	e.record("one at a time: 99th percentile", "us", nil, slow...)
+	e.record("16 at once", "/s", atLeast(50_000), together...)
+	return nil
+}
+
+// updates changes the price of each place's row in a transaction of its own, from so many goroutines, and returns how long each
+// took in microseconds, ascending, and how long all took.
+func (e *env) updates(ctx context.Context, r *repo.Repo, places []int32, workers int) ([]float64, time.Duration, error) {
+	v, err := workingTable(ctx, r, "prices")
+	if err != nil {
+		return nil, 0, err
+	}
+	rows := make([][2]row, len(places))
+	for i, p := range places {
+		x := e.prices.At(p)
+		if rows[i][0], err = priceCells(v, x); err != nil {
+			return nil, 0, err
+		}
+		x.Price++
+		if rows[i][1], err = priceCells(v, x); err != nil {
+			return nil, 0, err
+		}
+	}
+	latencies := make([]float64, len(rows))
+	failures := make([]error, workers)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	begin := clock.System{}.Now()
+	for w := range workers {
+		wg.Go(func() {
+			for failures[w] == nil {
+				i := int(next.Add(1)) - 1
+				if i >= len(rows) {
+					return
+				}
+				t := clock.System{}.Now()
+				failures[w] = update(ctx, r, rows[i][0], rows[i][1])
+				latencies[i] = float64(clock.Since(t).Nanoseconds()) / 1e3
+			}
+		})
+	}
+	wg.Wait()
+	took := clock.Since(begin)
+	slices.Sort(latencies)
+	return latencies, took, errors.Join(failures...)
+}
+
+// update is one transaction.
+func update(ctx context.Context, r *repo.Repo, old, changed row) error {
+	tx, err := r.Begin(ctx, repo.DefaultBranch)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	ed, err := tx.Editor(ctx, "prices")
+	if err != nil {
+		return err
+	}
+	ok, err := ed.Update(ctx, old, changed)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errors.New("a row of the price list is not there")
+	}
+	return tx.Commit(ctx)
+}

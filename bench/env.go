@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/stemmadb/stemma/bench/data"
+)
+
+// env is what a run works with.
+type env struct {
+	out              io.Writer
+	rows             int
+	count, peerCount int
+	dir              string
+	stemma, dolt     string // programs
+	duckdb           string // a Python
+	variants, shapes string
+
+	prices   *data.Prices
+	systems  []*system // stemma first
+	versions map[string]string
+	report   *report
+	question string
+}
+
+// systemNames is the order of columns.
+var systemNames = []string{"stemma", "dolt", "duckdb"}
+
+// prepare builds the program if need be and finds out which peers are there.
+func (e *env) prepare(ctx context.Context) error {
+	if err := os.MkdirAll(e.dir, 0o777); err != nil {
+		return err
+	}
+	if e.stemma == "" {
+		e.stemma = filepath.Join(e.dir, "stemma")
+		build := exec.CommandContext(ctx, "go", "build", "-o", e.stemma, "./cmd/stemma")
+		build.Stderr = os.Stderr
+		if err := build.Run(); err != nil {
+			return fmt.Errorf("build the program: %w", err)
+		}
+	}
+	e.versions = map[string]string{}
+	for _, s := range []*system{{name: "stemma", program: e.stemma}, {name: "dolt", program: e.dolt}} {
+		if s.program == "" {
+			fmt.Fprintf(e.out, "without %s: no program given\n", s.name)
+			continue
+		}
+		program, err := filepath.Abs(s.program)
+		if err != nil {
+			return err
+		}
+		text, err := os.ReadFile(program)
+		if err != nil {
+			return err
+		}
+		s.program = program
+		s.home = filepath.Join(e.dir, fmt.Sprintf("%s-%x-%d", s.name, sha256.Sum256(text), e.rows)[:len(s.name)+12]+fmt.Sprintf("-%d", e.rows))
+		if err := os.MkdirAll(s.home, 0o777); err != nil {
+			return err
+		}
+		version, _, err := s.command(ctx, s.home, "version")
+		if err != nil {
+			return err
+		}
+		line, _, _ := strings.Cut(string(version), "\n")
+		e.versions[s.name] = line[strings.LastIndexByte(line, ' ')+1:]
+		e.systems = append(e.systems, s)
+	}
+	if e.duckdb == "" {
+		fmt.Fprintln(e.out, "without duckdb: no Python given")
+		return nil
+	}
+	version, err := exec.CommandContext(ctx, e.duckdb, "-c", "import duckdb; print(duckdb.__version__)").Output()
+	if err != nil {
+		return fmt.Errorf("ask %s for DuckDB: %w", e.duckdb, err)
+	}
+	e.versions["duckdb"] = strings.TrimSpace(string(version))
+	return nil
+}
+
+// full tells whether the run is of the size that limits are for.
+func (e *env) full() bool { return e.rows == fullRows }
+
+// own is stemma itself.
+func (e *env) own() *system { return e.systems[0] }
+
+// repetitions is how often a system is measured.
+func (e *env) repetitions(system string) int {
+	if system == "stemma" {
+		return e.count
+	}
+	return e.peerCount
+}
+
+// record takes a figure of stemma's; want may be nil.
+func (e *env) record(name, unit string, want *limit, samples ...float64) {
+	e.recordOf("stemma", name, unit, want, samples...)
+}
+
+// recordOf takes a figure of some system. Limits are stemma's.
+func (e *env) recordOf(system, name, unit string, want *limit, samples ...float64) {
+	x := result{Question: e.question, Name: name, System: system, Unit: unit, Value: median(samples), Samples: samples}
+	note := ""
+	if system == "stemma" && want != nil {
+		x.Limit = want
+		note = "  limit " + want.String()
+		if e.full() {
+			kept := want.keeps(x.Value)
+			x.Kept = &kept
+			note += map[bool]string{true: ": kept", false: ": MISSED"}[kept]
+		}
+	}
+	e.report.add(x)
+	fmt.Fprintf(e.out, "  %-7s %-46s %10s %-8s%s\n", system, name, figure(x.Value), unit, note)
+}
+
+// file is the path of a data file, which is written when it is not there.
+func (e *env) file(name string, write func(io.Writer) error) (string, error) {
+	path := filepath.Join(e.dir, name)
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	return path, data.WriteFile(path, write)
+}
+
+// csv is the file of the price list.
+func (e *env) csv(order string) (string, error) {
+	return e.file(fmt.Sprintf("prices-%d-%s.csv", e.rows, order), func(w io.Writer) error {
+		places := e.prices.Places()
+		if order == "shuffled" {
+			e.prices.Shuffle(places)
+		}
+		return e.prices.WritePrices(w, places)
+	})
+}

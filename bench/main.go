@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"runtime/pprof"
+	"strings"
+
+	"github.com/stemmadb/stemma/bench/data"
+)
+
+// fullRows is the size of the price list for which limits are given.
+const fullRows = 10_000_000
+
+// questions are the benchmarks, in the order in which they run.
+var questions = []struct {
+	name, text string
+	run        func(context.Context, *env) error
+}{
+	{"import", "How long does it take to load a CSV file, and how large is the database then?", benchImport},
+	{"documents", "What does a corpus of documents cost, an edit of some of it, and reading it?", benchDocuments},
+	{"store", "How fast are single reads, single edits, scans and sums below SQL?", benchStore},
+	{"diff", "How long does it take to see what changed?", benchDiff},
+	{"update", "How long does a large transaction take, and what does it add?", benchUpdate},
+	{"commit", "How many small durable transactions are there in a second?", benchCommit},
+	{"open", "How long does it take to get an answer from the command line?", benchOpen},
+	{"history", "Does a long history make commits slower, and what does it add?", benchHistory},
+	{"shapes", "What do tables of other shapes cost?", benchShapes},
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	names := make([]string, len(questions))
+	for i, q := range questions {
+		names[i] = q.name
+	}
+	e := &env{out: os.Stdout}
+	only := flag.String("run", strings.Join(names, ","), "the benchmarks to run")
+	flag.IntVar(&e.rows, "rows", fullRows, "rows of the price list; other data sets are as much smaller")
+	flag.IntVar(&e.count, "count", 5, "repetitions; the median counts")
+	flag.StringVar(&e.dir, "data", filepath.Join(os.TempDir(), "bench-data"), "directory of files and databases")
+	flag.StringVar(&e.stemma, "stemma", "", "the program; built when not given")
+	flag.StringVar(&e.dolt, "dolt", os.Getenv("BENCH_DOLT"), "Dolt's program, to compare with")
+	flag.StringVar(&e.duckdb, "duckdb", os.Getenv("BENCH_DUCKDB"), "a Python that has DuckDB, to compare with")
+	flag.IntVar(&e.peerCount, "peer-count", 1, "repetitions of peers")
+	flag.StringVar(&e.variants, "variants", "", "shapes: also try these settings: target, long or both")
+	flag.StringVar(&e.shapes, "shapes", "", "shapes: only those of these names")
+	out := flag.String("out", "", "directory of the results (default bench/results at full size, nowhere else)")
+	machine := flag.String("machine", fmt.Sprintf("%s-%s-%dcpu", runtime.GOOS, runtime.GOARCH, runtime.NumCPU()), "the machine's name in the results")
+	profile := flag.String("cpuprofile", "", "write a CPU profile of this process to the file")
+	flag.Parse()
+	if *out == "" && e.rows == fullRows {
+		*out = filepath.Join("bench", "results")
+	}
+	var err error
+	if e.prices, err = data.NewPrices(e.rows); err != nil {
+		return err
+	}
+	if err := e.prepare(ctx); err != nil {
+		return err
+	}
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err != nil {
+			return err
+		}
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
+	e.report = newReport(*machine, e)
+	wanted := map[string]bool{}
+	for _, n := range strings.Split(*only, ",") {
+		wanted[n] = true
+	}
+	for _, q := range questions {
+		if !wanted[q.name] {
+			continue
+		}
+		delete(wanted, q.name)
+		fmt.Fprintf(e.out, "%s: %s\n", q.name, q.text)
+		e.question = q.name
+		if err := q.run(ctx, e); err != nil {
+			return fmt.Errorf("%s: %w", q.name, err)
+		}
+		if *out != "" {
+			if err := e.report.write(*out); err != nil {
+				return err
+			}
+		}
+	}
+	for n := range wanted {
+		return fmt.Errorf("there is no benchmark %q; there are %s", n, strings.Join(names, ", "))
+	}
+	return nil
+}

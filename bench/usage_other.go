@@ -1,0 +1,14 @@
+//go:build !unix
+
+package main
+
+import (
+	"io/fs"
+	"os"
+)
+
+// maxResident is not known.
+func maxResident(*os.ProcessState) int64 { return 0 }
+
+// allocated is the file's length.
+func allocated(info fs.FileInfo) int64 { return info.Size() }

@@ -1,0 +1,56 @@
+package errs
+
+import (
+	"slices"
+	"strings"
+)
+
+// Nearest are the candidates that someone who typed name may have meant, at most three: those at the smallest edit distance (insertions,
+// deletions, substitutions and swaps of neighbours) if that is small for the name's length. One that begins with the name counts as
+// one edit away.
+func Nearest(name string, candidates []string) []string {
+	low := strings.ToLower(name)
+	bare := strings.TrimLeft(low, "-")
+	if bare == "" {
+		return nil
+	}
+	best := 1 + len(bare)/3
+	var out []string
+	for _, c := range candidates {
+		lc := strings.ToLower(c)
+		d := distance(low, lc)
+		if len(bare) >= 2 && strings.HasPrefix(lc, low) {
+			d = min(d, 1)
+		}
+		switch {
+		case d < best:
+			best, out = d, []string{c}
+		case d == best && len(out) < 3 && !slices.Contains(out, c):
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// distance is the optimal string alignment distance of a and b in bytes.
+func distance(a, b string) int {
+	prev2, prev, cur := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range prev {
+		prev[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		cur[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			cur[j] = min(prev[j]+1, cur[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				cur[j] = min(cur[j], prev2[j-2]+1)
+			}
+		}
+		prev2, prev, cur = prev, cur, prev2
+	}
+	return prev[len(b)]
+}

@@ -1,0 +1,53 @@
+package repo
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/table"
+	"github.com/stemmadb/stemma/internal/tree"
+)
+
+func sampleChange() *change {
+	h := hash.Sum([]byte("x"))
+	r := tree.Root{Hash: h, Level: 1, Count: 9}
+	return &change{
+		refs: []refChange{{name: "main", head: h}, {name: "gone"}},
+		tags: []tagChange{{name: "v1", object: h}},
+		work: []workChange{{branch: "main", working: r, all: true, folded: []folded{{table: "t", upTo: 7}, {table: "u"}}}},
+		head: "main",
+		auto: []autoChange{{table: "t", next: 1 << 63}},
+	}
+}
+
+// TestChangeBytes checks that a record reads back, and pins its bytes.
+func TestChangeBytes(t *testing.T) {
+	c := sampleChange()
+	b := c.encode()
+	got, err := decodeChange(b)
+	if err != nil || !reflect.DeepEqual(got, c) {
+		t.Errorf("read back %+v, %v", got, err)
+	}
+	for n := range b {
+		if _, err := decodeChange(b[:n]); !errs.Is(err, errs.Corrupt) {
+			t.Errorf("%d of %d bytes: %v", n, len(b), err)
+		}
+	}
+	const want = "robudvbuko6h4u3mfv3rhilud19rok4i"
+	if h := hash.Sum(b).String(); h != want {
+		t.Errorf("hash %s, want %s: %x", h, want, b)
+	}
+}
+
+func FuzzDecodeChange(f *testing.F) {
+	f.Add(sampleChange().encode())
+	over := table.NewOverlay(0)
+	f.Add((&change{rows: []rowChange{{branch: "main", table: "t", over: over}}}).encode())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if _, err := decodeChange(b); err != nil && !errs.Is(err, errs.Corrupt) {
+			t.Errorf("error %v", err)
+		}
+	})
+}

@@ -1,0 +1,530 @@
+package mysql
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"database/sql"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	driver "github.com/go-sql-driver/mysql"
+
+	"github.com/stemmadb/stemma/internal/engine"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/vfs"
+)
+
+// served is a server over a database in memory.
+type served struct {
+	*Server
+	fs     vfs.FS
+	repo   *repo.Repo
+	engine *engine.Engine
+}
+
+const dataDir = "/data/db"
+
+// serve serves the database of a file system, which is made when there is none.
+func serve(t *testing.T, fs vfs.FS, opt Options) *served {
+	t.Helper()
+	if err := repo.Init(t.Context(), fs, dataDir, repo.InitOptions{}); err != nil && !errs.Is(err, errs.Exists) {
+		t.Fatal(err)
+	}
+	r, err := repo.Open(t.Context(), fs, dataDir, repo.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := engine.New(t.Context(), engine.Options{Repos: []*repo.Repo{r}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opt.Engine, opt.FS = e, fs
+	if opt.Address == "" {
+		opt.Address = "127.0.0.1:0"
+	}
+	if opt.Privileges == "" {
+		opt.Privileges = filepath.Join(dataDir, repo.DirName, "privileges.db")
+	}
+	s, err := New(t.Context(), opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &served{s, fs, r, e}
+	t.Cleanup(func() { v.stop(t) })
+	return v
+}
+
+func (v *served) stop(t *testing.T) {
+	t.Helper()
+	if v.Server == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	for _, err := range []error{v.Shut(ctx), v.engine.Close(ctx), v.repo.Close(ctx)} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	v.Server = nil
+}
+
+// config is how a client reaches the server as a user.
+func (v *served) config(user, password string) *driver.Config {
+	c := driver.NewConfig()
+	c.Net, c.Addr, c.User, c.Passwd, c.DBName = "tcp", v.Addr().String(), user, password, "db"
+	c.Logger = log.New(io.Discard, "", 0)
+	return c
+}
+
+func open(t *testing.T, c *driver.Config) *sql.DB {
+	t.Helper()
+	connector, err := driver.NewConnector(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := sql.OpenDB(connector)
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func exec(t *testing.T, db *sql.DB, statements ...string) {
+	t.Helper()
+	for _, s := range statements {
+		if _, err := db.ExecContext(t.Context(), s); err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+	}
+}
+
+// query is the answer of a statement as text: cells with blanks, rows with line ends between.
+func query(t *testing.T, db *sql.DB, q string, args ...any) string {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), q, args...)
+	if err != nil {
+		t.Fatalf("%s: %v", q, err)
+	}
+	defer rows.Close()
+	cols, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for rows.Next() {
+		cells := make([]sql.NullString, len(cols))
+		dest := make([]any, len(cols))
+		for i := range cells {
+			dest[i] = &cells[i]
+		}
+		if err := rows.Scan(dest...); err != nil {
+			t.Fatal(err)
+		}
+		texts := make([]string, len(cols))
+		for i, c := range cells {
+			texts[i] = c.String
+			if !c.Valid {
+				texts[i] = "NULL"
+			}
+		}
+		out = append(out, strings.Join(texts, " "))
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(out, "\n")
+}
+
+// number is MySQL's number of an error.
+func number(err error) uint16 {
+	var e *driver.MySQLError
+	if errors.As(err, &e) {
+		return e.Number
+	}
+	return 0
+}
+
+// Values of every type go in by a prepared statement and by a literal, and come out as text and binary.
+func TestTypes(t *testing.T) {
+	v := serve(t, vfs.NewMem(), Options{})
+	db := open(t, v.config("root", ""))
+	for i, c := range []struct{ typ, literal, want string }{
+		{"tinyint", "-128", "-128"},
+		{"tinyint unsigned", "255", "255"},
+		{"smallint", "-32768", "-32768"},
+		{"mediumint", "8388607", "8388607"},
+		{"int", "-2147483648", "-2147483648"},
+		{"bigint", "-9223372036854775808", "-9223372036854775808"},
+		{"bigint unsigned", "18446744073709551615", "18446744073709551615"},
+		{"float", "1.5", "1.5"},
+		{"double", "-0.1", "-0.1"},
+		{"decimal(20,4)", "1234567890123456.5000", "1234567890123456.5000"},
+		{"char(5)", "'ab'", "ab"},
+		{"varchar(20)", "'höhe ☃'", "höhe ☃"},
+		{"text", "'x'", "x"},
+		{"varbinary(10)", "x'00ff'", "\x00\xff"},
+		{"blob", "x'0102'", "\x01\x02"},
+		{"date", "'2021-03-04'", "2021-03-04"},
+		{"datetime", "'2021-03-04 05:06:07'", "2021-03-04 05:06:07"},
+		{"datetime(6)", "'2021-03-04 05:06:07.123456'", "2021-03-04 05:06:07.123456"},
+		{"year", "2021", "2021"},
+		{"enum('a','b')", "'b'", "b"},
+		{"set('a','b','c')", "'a,c'", "a,c"},
+		{"json", `'{"a": [1, null]}'`, `{"a": [1, null]}`},
+		{"int", "null", "NULL"},
+	} {
+		name := fmt.Sprintf("t%d", i)
+		exec(t, db, fmt.Sprintf("create table %s (id int primary key, v %s)", name, c.typ), fmt.Sprintf("insert into %s values (1, %s)", name, c.literal))
+		text := query(t, db, "select v from "+name)
+		if text != c.want {
+			t.Errorf("%s: %q, want %q", c.typ, text, c.want)
+		}
+		if got := query(t, db, "select v from "+name+" where id = ?", 1); got != c.want {
+			t.Errorf("%s prepared: %q, want %q", c.typ, got, c.want)
+		}
+	}
+}
+
+// A TIME is text in both protocols; the binary one has no fraction of it in this version of the protocol's library.
+func TestTime(t *testing.T) {
+	v := serve(t, vfs.NewMem(), Options{})
+	db := open(t, v.config("root", ""))
+	exec(t, db, "create table t (id int primary key, v time(6))", "insert into t values (1, '12:34:56.5'), (2, '-838:59:59')")
+	if got := query(t, db, "select v from t"); got != "12:34:56.500000\n-838:59:59.000000" {
+		t.Errorf("%q", got)
+	}
+	if got := query(t, db, "select v from t where id = ?", 2); !strings.HasPrefix(got, "-838:59:59") {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestTransactions(t *testing.T) {
+	v := serve(t, vfs.NewMem(), Options{})
+	db := open(t, v.config("root", ""))
+	exec(t, db, "create table t (id int primary key, a int, b int)", "insert into t values (1, 0, 0)")
+	begin := func() *sql.Tx {
+		tx, err := db.BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tx
+	}
+	do := func(tx *sql.Tx, s string, args ...any) {
+		t.Helper()
+		if _, err := tx.Exec(s, args...); err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+	}
+	tx := begin()
+	do(tx, "insert into t values (?, ?, ?)", 2, 3, 4)
+	if got := query(t, db, "select count(*) from t"); got != "1" {
+		t.Errorf("others see %s rows of an open transaction", got)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	one, two := begin(), begin()
+	do(one, "update t set a = 1 where id = 1")
+	do(two, "update t set a = 2 where id = 1")
+	if err := one.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := two.Commit(); number(err) != 1213 {
+		t.Errorf("the same cell changed twice: %v", err)
+	}
+	_, err := db.ExecContext(t.Context(), "insert into t values (1, 0, 0)")
+	if number(err) != 1062 {
+		t.Errorf("duplicate: %v", err)
+	}
+	if got := query(t, db, "select * from t"); got != "1 1 0" {
+		t.Error(got)
+	}
+}
+
+func TestLoadDataLocal(t *testing.T) {
+	v := serve(t, vfs.NewMem(), Options{})
+	c := v.config("root", "")
+	db := open(t, c)
+	exec(t, db, "create table t (id int primary key, s varchar(20))")
+	file := filepath.Join(t.TempDir(), "rows.csv")
+	if err := os.WriteFile(file, []byte("1,one\n2,\"two, 2\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	driver.RegisterLocalFile(file)
+	defer driver.DeregisterLocalFile(file)
+	exec(t, db, "load data local infile '"+file+"' into table t fields terminated by ',' optionally enclosed by '\"'")
+	if got := query(t, db, "select * from t"); got != "1 one\n2 two, 2" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestVariables(t *testing.T) {
+	v := serve(t, vfs.NewMem(), Options{
+		MaxConnections: 7, NoAutoCommit: true, Files: "/nowhere",
+		UserVars: map[string]map[string]string{"root": {"sql_mode": "ANSI_QUOTES", "max_execution_time": "60000"}},
+	})
+	db := open(t, v.config("root", ""))
+	got := query(t, db, "select @@version, @@version_comment, @@autocommit, @@max_connections, @@secure_file_priv, @@sql_mode, version()")
+	if want := Version + " stemma 0 7 /nowhere ANSI_QUOTES " + Version; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+func TestReadOnly(t *testing.T) {
+	fs := vfs.NewMem()
+	v := serve(t, fs, Options{})
+	exec(t, open(t, v.config("root", "")), "create table t (id int primary key)")
+	v.stop(t)
+	v = serve(t, fs, Options{ReadOnly: true})
+	db := open(t, v.config("root", ""))
+	if got := query(t, db, "select count(*) from t"); got != "0" {
+		t.Error(got)
+	}
+	if _, err := db.ExecContext(t.Context(), "insert into t values (1)"); err == nil {
+		t.Error("a read-only server inserts")
+	}
+}
+
+// Users and grants outlive the server; passwords are asked for.
+func TestUsers(t *testing.T) {
+	fs := vfs.NewMem()
+	v := serve(t, fs, Options{})
+	root := open(t, v.config("root", ""))
+	if got := query(t, root, "select current_user()"); got != "root@localhost" {
+		t.Error(got)
+	}
+	for _, c := range []*driver.Config{v.config("bob", ""), v.config("root", "x"), v.config(ownerName, "")} {
+		if err := open(t, c).PingContext(t.Context()); number(err) != 1045 {
+			t.Errorf("%s with password %q: %v", c.User, c.Passwd, err)
+		}
+	}
+	exec(t, root, "create table t (id int primary key)", "create table u (id int primary key)",
+		"create user bob@localhost identified by 'secret'", "grant select on db.t to bob@localhost",
+		"alter user root@localhost identified by 'new'")
+	v.stop(t)
+
+	v = serve(t, fs, Options{})
+	for _, c := range []*driver.Config{v.config("bob", ""), v.config("root", "")} {
+		if err := open(t, c).PingContext(t.Context()); number(err) != 1045 {
+			t.Errorf("%s without password: %v", c.User, err)
+		}
+	}
+	bob := open(t, v.config("bob", "secret"))
+	if got := query(t, bob, "select count(*) from t"); got != "0" {
+		t.Error(got)
+	}
+	for _, q := range []string{"select count(*) from u", "insert into t values (1)", "create user eve"} {
+		if _, err := bob.ExecContext(t.Context(), q); err == nil {
+			t.Errorf("bob may %s", q)
+		}
+	}
+	exec(t, open(t, v.config("root", "new")), "insert into u values (1)")
+}
+
+// A file that is not of users does not let everyone in.
+func TestUsersCorrupt(t *testing.T) {
+	fs := vfs.NewMem()
+	v := serve(t, fs, Options{})
+	v.stop(t)
+	if err := vfs.WriteFile(fs, filepath.Join(dataDir, repo.DirName, "privileges.db"), []byte("not users")); err != nil {
+		t.Fatal(err)
+	}
+	p := &privileges{fs: fs, path: filepath.Join(dataDir, repo.DirName, "privileges.db")}
+	e, err := engine.New(t.Context(), engine.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.load(nil, e.SQLEngine().Analyzer.Catalog.MySQLDb); !errs.Is(err, errs.Corrupt) {
+		t.Errorf("%v", err)
+	}
+}
+
+func certificate(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	for name, b := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: der}, keyFile: {Type: "EC PRIVATE KEY", Bytes: private}} {
+		if err := os.WriteFile(name, pem.EncodeToMemory(b), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pool = x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	return certFile, keyFile, pool
+}
+
+func TestTLS(t *testing.T) {
+	cert, key, pool := certificate(t)
+	conf, err := LoadTLS(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket := filepath.Join(t.TempDir(), "s")
+	v := serve(t, vfs.NewMem(), Options{TLS: conf, RequireTLS: true, Socket: socket})
+	if err := open(t, v.config("root", "")).PingContext(t.Context()); err == nil {
+		t.Error("a connection without TLS is let in")
+	}
+	c := v.config("root", "")
+	c.TLS = &tls.Config{RootCAs: pool, ServerName: "127.0.0.1"}
+	db := open(t, c)
+	exec(t, db, "create user sha@localhost identified with caching_sha2_password by 'secret'", "grant all on *.* to sha@localhost")
+	c = v.config("sha", "secret")
+	c.TLS = &tls.Config{RootCAs: pool, ServerName: "127.0.0.1"}
+	if got := query(t, open(t, c), "select current_user()"); got != "sha@localhost" {
+		t.Error(got)
+	}
+	c = v.config("root", "")
+	c.Net, c.Addr = "unix", socket
+	if got := query(t, open(t, c), "select 1"); got != "1" {
+		t.Error(got)
+	}
+	for _, files := range [][2]string{{cert, ""}, {"", key}, {key, cert}} {
+		if _, err := LoadTLS(files[0], files[1]); !errs.Is(err, errs.Invalid) {
+			t.Errorf("%v: %v", files, err)
+		}
+	}
+	if conf, err := LoadTLS("", ""); conf != nil || err != nil {
+		t.Error(conf, err)
+	}
+}
+
+// Connections that are handed over need no password, and commit as the author that they name.
+func TestTrusted(t *testing.T) {
+	v := serve(t, vfs.NewMem(), Options{})
+	exec(t, open(t, v.config("root", "")), "alter user root@localhost identified by 'new'")
+	c := v.config("Ada Lovelace <ada@x>", "")
+	c.DialFunc = func(context.Context, string, string) (net.Conn, error) {
+		here, there := net.Pipe()
+		return here, v.Serve(there)
+	}
+	db := open(t, c)
+	exec(t, db, "create table t (id int primary key)", "create user x@localhost")
+	if got := query(t, db, "select current_user()"); got != "owner@localhost" {
+		t.Error(got)
+	}
+	for user, want := range map[string]string{"A B <c@d>": "A B c@d", "root": "root ", "": " "} {
+		if a := peerAuthor(user); a.Name+" "+a.Email != want {
+			t.Errorf("%q: %+v", user, a)
+		}
+	}
+}
+
+// A statement under way finishes; then clients are hung up on, and nobody gets in.
+func TestShut(t *testing.T) {
+	v := serve(t, vfs.NewMem(), Options{})
+	db := open(t, v.config("root", ""))
+	idle, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer idle.Close()
+	done := make(chan error, 1)
+	go func() {
+		_, err := db.ExecContext(context.Background(), "select sleep(0.5)")
+		done <- err
+	}()
+	time.Sleep(150 * time.Millisecond)
+	addr := v.Addr().String()
+	v.stop(t)
+	if err := <-done; err != nil {
+		t.Errorf("the running statement: %v", err)
+	}
+	if err := idle.PingContext(t.Context()); err == nil {
+		t.Error("an idle client is still served")
+	}
+	if c, err := net.Dial("tcp", addr); err == nil {
+		c.Close()
+		t.Error("the port is still open")
+	}
+}
+
+func TestAddressInUse(t *testing.T) {
+	v := serve(t, vfs.NewMem(), Options{})
+	if _, err := New(t.Context(), Options{Engine: v.engine, FS: v.fs, Address: v.Addr().String()}); !errs.Is(err, errs.Unavailable) {
+		t.Errorf("%v", err)
+	}
+	dir := t.TempDir()
+	dead := filepath.Join(dir, "dead")
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: dead, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.SetUnlinkOnClose(false)
+	if _, err := listenUnix(dead); !errs.Is(err, errs.Unavailable) {
+		t.Errorf("a socket that answers: %v", err)
+	}
+	ln.Close()
+	again, err := listenUnix(dead)
+	if err != nil {
+		t.Fatalf("a dead socket: %v", err)
+	}
+	again.Close()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := listenUnix(file); err == nil {
+		t.Error("a file was replaced by a socket")
+	}
+}
+
+func TestLog(t *testing.T) {
+	for _, name := range LevelNames() {
+		l, err := ParseLevel(name)
+		if err != nil || levelName(l) != name {
+			t.Errorf("%s: %v, %v", name, l, err)
+		}
+	}
+	if _, err := ParseLevel("loud"); !errs.Is(err, errs.Invalid) {
+		t.Error(err)
+	}
+	var b bytes.Buffer
+	level, err := ParseLevel("info")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := serve(t, vfs.NewMem(), Options{Log: NewLogger(&b, level)})
+	query(t, open(t, v.config("root", "")), "select 1")
+	v.stop(t)
+	if b.Len() > 0 {
+		t.Errorf("at the level info a query logs:\n%s", b.String())
+	}
+}
+
+func TestRequireTLSNeedsCertificate(t *testing.T) {
+	if _, err := New(t.Context(), Options{RequireTLS: true}); !errs.Is(err, errs.Invalid) {
+		t.Errorf("%v", err)
+	}
+}

@@ -1,0 +1,162 @@
+"""Users, passwords and grants, before and after a restart, and who may come in without a password."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import mysql.connector
+import pymysql
+import pytest
+
+from server import Server, run
+
+
+def refused(server: Server, **login: object) -> int:
+    """The number of the error with which a login is refused."""
+    with pytest.raises(pymysql.err.OperationalError) as e:
+        server.connect(**login).close()
+    return e.value.args[0]
+
+
+def denied(server: Server, sql: str, **login: object) -> int:
+    """The number of the error with which a statement is refused."""
+    with server.connect("shop", **login) as c, c.cursor() as cur, pytest.raises(pymysql.err.Error) as e:
+        cur.execute(sql)
+    return e.value.args[0]
+
+
+ANA = {"user": "ana", "password": "s3cret'x"}
+
+
+@pytest.fixture
+def users(server: Server) -> Server:
+    server.query("create table goods (id int primary key)", "shop")
+    server.query("insert into goods values (1)", "shop")
+    server.query("create user ana identified by 's3cret'x'")
+    server.query("grant select, insert on shop.* to ana")
+    return server
+
+
+def test_password(users: Server) -> None:
+    with users.connect("shop", **ANA) as c, c.cursor() as cur:
+        cur.execute("select user(), current_user()")
+        assert cur.fetchall() == (("ana@localhost", "ana@%"),)
+    assert refused(users, user="ana", password="wrong") == 1045
+    assert refused(users, user="ana") == 1045
+    assert refused(users, user="nobody") == 1045
+
+
+@pytest.mark.parametrize("pure", [True, False])
+def test_password_of_the_connector(users: Server, pure: bool) -> None:
+    with mysql.connector.connect(host="127.0.0.1", port=users.port, database="shop", use_pure=pure, **ANA) as c:
+        cur = c.cursor()
+        cur.execute("select * from goods")
+        assert cur.fetchall() == [(1,)]
+    with pytest.raises(mysql.connector.Error) as e:
+        mysql.connector.connect(host="127.0.0.1", port=users.port, user="ana", password="wrong", use_pure=pure)
+    assert e.value.errno == 1045
+
+
+def test_grants(users: Server) -> None:
+    with users.connect("shop", **ANA) as c, c.cursor() as cur:
+        cur.execute("insert into goods values (2)")
+        cur.execute("select count(*) from goods as of 'HEAD^0'") if False else cur.execute("select count(*) from goods")
+        assert cur.fetchall() == ((2,),)
+    assert denied(users, "delete from goods", **ANA) == 1142
+    assert denied(users, "drop table goods", **ANA) == 1142
+    assert denied(users, "create user eve", **ANA) in (1044, 1227)
+    users.query("revoke insert on shop.* from ana")
+    assert denied(users, "insert into goods values (3)", **ANA) == 1142
+    users.query("grant all on *.* to ana")
+    with users.connect("shop", **ANA) as c, c.cursor() as cur:
+        assert cur.execute("delete from goods") == 2
+
+
+def test_other_databases_are_closed(users: Server) -> None:
+    users.query("create user ben identified by 'b'")
+    assert refused(users, user="ben", password="b", database="shop") == 1044
+    assert refused(users, user="ben", password="b", database="shop/main") == 1044
+
+
+def test_users_survive_a_restart(users: Server) -> None:
+    users.query("create role reader")
+    users.query("grant select on shop.* to reader")
+    users.query("create user cat identified by 'c'")
+    users.query("grant reader to cat")
+    users.stop()
+    users.start()
+    with users.connect("shop", **ANA) as c, c.cursor() as cur:
+        cur.execute("select * from goods")
+        assert cur.fetchall() == ((1,),)
+    assert refused(users, user="ana", password="wrong") == 1045
+    assert denied(users, "delete from goods", **ANA) == 1142
+    assert users.query("select count(*) from goods", "shop") == [(1,)], "root is still there"
+    assert ("GRANT `reader`@`%` TO `cat`@`%`",) in users.query("show grants for cat")
+
+
+def test_users_survive_a_kill(users: Server) -> None:
+    users.kill()
+    users.start()
+    users.connect("shop", **ANA).close()
+
+
+def test_passwords_change(users: Server) -> None:
+    users.query("alter user ana identified by 'new'")
+    assert refused(users, **ANA) == 1045
+    users.connect("shop", user="ana", password="new").close()
+    users.query("drop user ana")
+    assert refused(users, user="ana", password="new") == 1045
+
+
+def test_password_of_root(users: Server) -> None:
+    users.query("alter user root@localhost identified by 'r'")
+    assert refused(users) == 1045
+    users.stop()
+    users.start()
+    assert refused(users) == 1045
+    users.connect("shop", password="r").close()
+
+
+def other_address() -> str | None:
+    """An address of this machine that is not the loopback's."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        try:
+            s.connect(("192.0.2.1", 9))  # sends nothing
+        except OSError:
+            return None
+        address = s.getsockname()[0]
+        return None if address.startswith("127.") else address
+
+
+def test_root_comes_from_this_machine_only(repository: Path) -> None:
+    address = other_address()
+    if address is None:
+        pytest.skip("this machine has no address but the loopback's")
+    server = Server(repository, "--host", "0.0.0.0").start()
+    try:
+        assert server.query("select 1") == [(1,)]
+        assert refused(server, host=address) == 1045
+    finally:
+        server.stop()
+
+
+def test_nobody_else_comes_in(server: Server) -> None:
+    assert refused(server, user="admin") == 1045
+    assert refused(server, user="owner") in (1045, 3118)
+    assert refused(server, user="") == 1045
+
+
+def test_commands_beside_a_server_need_no_password(users: Server) -> None:
+    """Whoever may write the directory may use it."""
+    users.query("alter user root@localhost identified by 'r'")
+    run(users.directory, "commit", "-A", "-m", "from the command line")
+    assert "from the command line" in run(users.directory, "log", "-n", "1")
+
+
+def test_author_is_the_user(users: Server) -> None:
+    users.query("grant all on shop.* to ana")
+    with users.connect("shop", **ANA) as c, c.cursor() as cur:
+        cur.execute("call dolt_commit('-Am', 'by ana')")
+        cur.execute("select author from dolt_log limit 1")
+        assert cur.fetchall() == (("ana",),)
