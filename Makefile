@@ -16,11 +16,12 @@ LDFLAGS := -s -w $(if $(VERSION),-X main.version=$(VERSION))
 PKG        ?= ./...
 PLATFORMS  := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-BENCH      ?= .
+BENCH      ?=
+ROWS       ?= 10000000
 CHECKS     ?= 20000
 FUZZTIME   ?= 60s
 
-.PHONY: build test unit race cross vet fmt fmt-check lint bench torture demo install clean help
+.PHONY: build test unit race cross vet fmt fmt-check lint bench microbench torture demo install clean help
 
 build: ## build the program
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/stemma ./cmd/stemma
@@ -54,8 +55,12 @@ fmt-check:
 lint: fmt-check vet ## vet, format and staticcheck
 	$(GO) run $(STATICCHECK) $(PKG)
 
-bench: ## run the benchmarks (BENCH=<pattern>, PKG=<packages>)
-	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
+# Results go to bench/results at full size. BENCH_DOLT and BENCH_DUCKDB in the environment name peers: a program, a Python that has DuckDB.
+bench: build ## measure what users ask for (BENCH=<question,...>, ROWS=<n>, BENCHFLAGS=<flags of ./bench>)
+	$(GO) run ./bench -stemma bin/stemma -rows $(ROWS) $(if $(BENCH),-run $(BENCH)) $(BENCHFLAGS)
+
+microbench: ## run the packages' own benchmarks (BENCH=<pattern>, PKG=<packages>)
+	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem $(PKG)
 
 torture: ## long property runs and fuzzing of every decoder (CHECKS=<n>, FUZZTIME=<time>)
 	@set -e; \

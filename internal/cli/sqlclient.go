@@ -198,6 +198,9 @@ func columnType(name string) value.Type {
 func sqlMessage(err error) string {
 	var e *client.MySQLError
 	if errors.As(err, &e) {
+		if e.Message == context.Canceled.Error() {
+			return "the statement was cancelled"
+		}
 		return e.Message
 	}
 	return err.Error()

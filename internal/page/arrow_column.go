@@ -219,24 +219,31 @@ func (c *batchColumn) appendStrings(ctx context.Context, b *Batcher, s *segment,
 		return err
 	}
 	n := hi - lo
-	total := rows.total(n)
-	if err := c.checkOffsets(total); err != nil {
+	room, err := rows.room()
+	if err != nil {
+		return err
+	}
+	if err := c.checkOffsets(room); err != nil {
 		return err
 	}
 	offs := c.offsets(b, n)
-	c.vals.extend(b.mem, total, 16*b.rows, copySlack)
+	c.vals.extend(b.mem, room, 16*b.rows, gatherSlack)
 	if c.offSize == 4 {
-		rows.copyTo(c.vals.buf, arrow.Uint32Traits.CastFromBytes(offs), total)
-	} else {
-		short := grow(&b.sc.remap, n+1)
-		short[0] = 0
-		rows.copyTo(c.vals.buf[c.vals.n:], short, total)
-		wide := arrow.Int64Traits.CastFromBytes(offs)
-		for i, o := range short {
-			wide[i] = int64(c.vals.n) + int64(o)
-		}
+		end, err := rows.copyTo(c.vals.buf, arrow.Uint32Traits.CastFromBytes(offs))
+		c.vals.n = end
+		return err
 	}
-	c.vals.n += total
+	short := grow(&b.sc.remap, n+1)
+	short[0] = 0
+	end, err := rows.copyTo(c.vals.buf[c.vals.n:], short)
+	if err != nil {
+		return err
+	}
+	wide := arrow.Int64Traits.CastFromBytes(offs)
+	for i, o := range short {
+		wide[i] = int64(c.vals.n) + int64(o)
+	}
+	c.vals.n += end
 	return nil
 }
 

@@ -15,8 +15,7 @@ type flatDict struct {
 	data []byte   // with copySlack bytes readable behind it in memory; an alias of the chunk where that is possible
 	buf  []byte
 
-	front  bool    // from a front-coded dictionary: shared and rising are known
-	rising bool    // see ascending
+	front  bool    // from a front-coded dictionary: shared is known
 	shared []uint8 // bytes that an entry shares with the one before it; 0 at restart points
 }
 
@@ -73,7 +72,7 @@ func (f *flatDict) readRange(s *segment, lo, hi int) error {
 }
 
 // expand decodes a front-coded dictionary. It notes on the way what an encoder would have to find out again: the bytes that entries
-// share, and whether they ascend.
+// share.
 func (f *flatDict) expand(s *segment) error {
 	buf := f.buf
 	if cap(buf) < 4*len(s.blob)+1024 {
@@ -82,7 +81,6 @@ func (f *flatDict) expand(s *segment) error {
 	buf = buf[:cap(buf)]
 	blob, room := s.blob, len(buf)-2*copySlack
 	offs, marks := f.offs[:s.d+1], grow(&f.shared, s.d)
-	rising := true
 	pos, last, at := 0, 0, 0
 	for c := range marks {
 		restart := c%frontBlock == 0
@@ -116,20 +114,10 @@ func (f *flatDict) expand(s *segment) error {
 			copy(buf[at:], buf[last:last+shared])
 			copy(buf[at+shared:], blob[pos:pos+l])
 		}
-		end := at + shared + l
-		switch {
-		case c == 0:
-		case restart:
-			rising = rising && bytes.Compare(buf[last:at], buf[at:end]) < 0
-		case last+shared == at: // the one before is a prefix
-			rising = rising && l > 0
-		default:
-			rising = rising && l > 0 && buf[at+shared] > buf[last+shared]
-		}
-		last, at, pos = at, end, pos+l
+		last, at, pos = at, at+shared+l, pos+l
 	}
 	offs[s.d] = uint32(at)
-	f.data, f.buf, f.front, f.rising = buf[:at], buf, true, rising
+	f.data, f.buf, f.front = buf[:at], buf, true
 	return nil
 }
 
@@ -178,10 +166,16 @@ func copy16(dst, src unsafe.Pointer) {
 
 // ascending tells whether every string is greater than the one before it.
 func (f *flatDict) ascending() bool {
-	if f.front {
-		return f.rising
-	}
 	for c := 1; c < f.d; c++ {
+		if f.front && c%frontBlock != 0 {
+			// The bytes behind those shared decide. When they are equal too, the dictionary is not as an encoder makes it.
+			at, end := f.offs[c]+uint32(f.shared[c]), f.offs[c+1]
+			last := f.offs[c-1] + uint32(f.shared[c])
+			if at == end || last < f.offs[c] && f.data[last] >= f.data[at] {
+				return false
+			}
+			continue
+		}
 		if bytes.Compare(f.get(c-1), f.get(c)) >= 0 {
 			return false
 		}

@@ -1,6 +1,8 @@
 package page
 
 import (
+	"unsafe"
+
 	"github.com/stemmadb/stemma/internal/value"
 )
 
@@ -10,6 +12,7 @@ type keySide struct {
 	c     *column
 	seg   segment
 	there bool // else the page leaves the column out: every cell is the absent value
+	buf   []uint32
 }
 
 func (k *keySide) read(p *Page, c *column) {
@@ -111,22 +114,55 @@ func (k *keySide) dict(d *flatDict) error {
 	return nil
 }
 
-// ranks fills dst with the ranks of the codes, 0 for NULL rows.
-func (k *keySide) ranks(dst []uint64, codes, rank []uint32) {
-	if k.allNull() {
-		clear(dst)
-		return
-	}
-	for i, c := range codes {
-		dst[i] = uint64(rank[c])
-	}
-	if k.someNull() {
+// orRanks puts the ranks of the rows, complemented by flip, into dst at a shift. NULL rows have rank 0.
+func (k *keySide) orRanks(dst []uint64, ranks *[]uint32, shift uint, flip uint64) error {
+	shift &= 63
+	zero := flip << shift
+	if !k.coded() {
+		field := zero
+		if !k.allNull() {
+			field = (uint64((*ranks)[0]) ^ flip) << shift
+		}
 		for i := range dst {
-			if k.isNull(i) {
-				dst[i] = 0
+			dst[i] |= field
+		}
+		return nil
+	}
+	s := &k.seg
+	if s.mode != codeBits || s.nulls != nullsNone || s.width == 0 {
+		codes := grow(&k.buf, k.n)
+		if err := s.readCodes(codes, k.lo); err != nil {
+			return err
+		}
+		rank := *ranks
+		for i, c := range codes {
+			if f := uint64(rank[c]); k.isNull(i) {
+				dst[i] |= zero
+			} else {
+				dst[i] |= (f ^ flip) << shift
 			}
 		}
+		return nil
 	}
+	// Codes go from the vector to their place without a stop. There is a rank for any code of the width, so that those beyond the
+	// dictionary need not be told before all are read.
+	rank := *ranks
+	if full := 1 << s.width; len(rank) < full {
+		rank = append(rank, make([]uint32, full-len(rank))...)
+		*ranks = rank
+	}
+	checkPacked(s.codes, k.lo, k.lo+len(dst), s.width)
+	p, mask, at, most := unsafe.Pointer(unsafe.SliceData(s.codes)), maskOf(s.width), uint(k.lo)*s.width, uint64(0)
+	for i := range dst {
+		c := load64(p, at>>3) >> (at & 7) & mask
+		most = max(most, c)
+		dst[i] |= (uint64(rank[c]) ^ flip) << shift
+		at += s.width
+	}
+	if most >= uint64(s.d) {
+		return corrupt("a code is beyond its dictionary")
+	}
+	return nil
 }
 
 // strings is the bytes by which each row is ordered: the string, or its sort key where the order is not that of the bytes. NULL rows

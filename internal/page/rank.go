@@ -74,15 +74,18 @@ func (d *differ) pair(ahi, bhi int) error {
 }
 
 // extend appends one pair or single row to the matches.
-func (d *differ) extend(i, j int) {
-	if n := len(d.matches); n > 0 {
-		m := &d.matches[n-1]
+func (d *differ) extend(i, j int) { d.extendBy(i, j, 1) }
+
+// extendBy is extend for n rows in turn.
+func (d *differ) extendBy(i, j, n int) {
+	if k := len(d.matches); k > 0 {
+		m := &d.matches[k-1]
 		if (i < 0) == (m.i < 0) && (j < 0) == (m.j < 0) && (i < 0 || i == m.i+m.n) && (j < 0 || j == m.j+m.n) {
-			m.n++
+			m.n += n
 			return
 		}
 	}
-	d.matches = append(d.matches, match{i, j, 1})
+	d.matches = append(d.matches, match{i, j, n})
 }
 
 // mergeWords merges keys of one word.
@@ -120,7 +123,24 @@ func (d *differ) rest(i, na, j, nb int) {
 // mergeStages merges keys of several words or with strings.
 func (d *differ) mergeStages(st []stage, na, nb int) {
 	i, j := 0, 0
+	step := 8 // of rows that are taken for equal, until one is not
 	for i < na && j < nb {
+		n := min(step, na-i, nb-j)
+		for k := range st {
+			n = st[k].equal(i, j, n)
+		}
+		if n > 0 {
+			d.extendBy(d.alo+i, d.blo+j, n)
+			i, j = i+n, j+n
+			if n == step {
+				step *= 2
+				continue
+			}
+			step = 8
+			if i == na || j == nb {
+				break
+			}
+		}
 		c := 0
 		for k := range st {
 			if c = st[k].compare(i, j); c != 0 {
@@ -141,6 +161,27 @@ func (d *differ) mergeStages(st []stage, na, nb int) {
 		}
 	}
 	d.rest(i, na, j, nb)
+}
+
+// equal is how many of n rows from i and j on are equal in turn.
+func (s *stage) equal(i, j, n int) int {
+	if s.strs == nil {
+		a, b := s.a[i:i+n], s.b[j:j+n]
+		for k, v := range a {
+			if v != b[k] {
+				return k
+			}
+		}
+		return n
+	}
+	t := s.strs
+	for k := range n {
+		x, y := t.a[i+k], t.b[j+k]
+		if x.len != y.len || !bytes.Equal(t.da[x.off:x.off+x.len], t.db[y.off:y.off+y.len]) {
+			return k
+		}
+	}
+	return n
 }
 
 func (s *stage) compare(i, j int) int {
@@ -175,28 +216,36 @@ func (p *packer) field(a, b []uint64, w uint, desc bool) {
 	if w == 0 {
 		return
 	}
+	s, flip := p.reserve(w, desc)
+	orShifted(s.a, a, flip, p.free)
+	orShifted(s.b, b, flip, p.free)
+}
+
+func orShifted(dst, vals []uint64, flip uint64, shift uint) {
+	dst = dst[:len(vals)]
+	for i, v := range vals {
+		dst[i] |= (v ^ flip) << (shift & 63)
+	}
+}
+
+// reserve makes p.free the place of the next w bits, more than 0, and gives what those of a descending column are complemented with.
+func (p *packer) reserve(w uint, desc bool) (s *stage, flip uint64) {
 	if w > p.free {
 		p.r.stages = append(p.r.stages, stage{a: p.r.word(p.na), b: p.r.word(p.nb)})
 		p.free = 64
 	}
 	p.free -= w
-	s := &p.r.stages[len(p.r.stages)-1]
-	var flip uint64
 	if desc {
 		flip = maskOf(w)
 	}
-	for i, v := range a {
-		s.a[i] |= (v ^ flip) << p.free
-	}
-	for i, v := range b {
-		s.b[i] |= (v ^ flip) << p.free
-	}
+	return &p.r.stages[len(p.r.stages)-1], flip
 }
 
 // column adds a key column.
 func (p *packer) column(kp *keyPart) error {
 	c := &p.d.f.cols[kp.col]
 	sa, sb := keySide{lo: p.d.alo, n: p.na}, keySide{lo: p.d.blo, n: p.nb}
+	sa.buf, sb.buf = p.d.sc.codes, p.d.sc.codesB
 	sa.read(p.d.a, c)
 	sb.read(p.d.b, c)
 	va, vb := grow(&p.r.va, p.na), grow(&p.r.vb, p.nb)
@@ -238,18 +287,13 @@ func (p *packer) column(kp *keyPart) error {
 	if err != nil || n <= 1 { // one string in both pages orders nothing
 		return err
 	}
-	sc := p.d.sc
-	ca, cb := grow(&sc.codes, sa.n), grow(&sc.codesB, sb.n)
-	if err := sa.codes(ca); err != nil {
+	s, flip := p.reserve(uint(bits.Len(uint(n-1))), kp.part.Desc)
+	if err := sa.orRanks(s.a, &p.r.ra, p.free, flip); err != nil {
 		return err
 	}
-	if err := sb.codes(cb); err != nil {
-		return err
-	}
-	sa.ranks(va, ca, p.r.ra)
-	sb.ranks(vb, cb, p.r.rb)
-	p.field(va, vb, uint(bits.Len(uint(n-1))), kp.part.Desc)
-	return nil
+	err = sb.orRanks(s.b, &p.r.rb, p.free, flip)
+	p.d.sc.codes, p.d.sc.codesB = sa.buf, sb.buf
+	return err
 }
 
 // rankEntries gives the dictionary entries of both sides their ranks in common, in p.r.ra and p.r.rb, and returns how many ranks there

@@ -2,6 +2,8 @@ package page
 
 import (
 	"bytes"
+	"slices"
+	"unsafe"
 
 	"github.com/stemmadb/stemma/internal/value"
 )
@@ -56,7 +58,7 @@ func (r *rankScratch) unifyFront(a, b *segment, ra, rb []uint32) (int, error) {
 		return 0, corrupt("bad front-coded dictionary")
 	}
 	rank, follow := uint32(first), false // follow: the entries before these were equal
-	for i, j := first, first; ; rank++ {
+	for i, j := first, first; ; {
 		c := 0
 		if !follow || wa.restart() || wb.restart() || wa.shared != wb.shared || !bytes.Equal(wa.suffix, wb.suffix) {
 			c = bytes.Compare(wa.str, wb.str)
@@ -70,8 +72,14 @@ func (r *rankScratch) unifyFront(a, b *segment, ra, rb []uint32) (int, error) {
 			rb[j] = rank
 			j++
 		}
+		rank++
+		if c == 0 {
+			for range lockstep(wa, wb) {
+				ra[i], rb[j] = rank, rank
+				i, j, rank = i+1, j+1, rank+1
+			}
+		}
 		if i == a.d || j == b.d {
-			rank++
 			for ; i < a.d; i++ {
 				ra[i] = rank
 				rank++
@@ -86,6 +94,42 @@ func (r *rankScratch) unifyFront(a, b *segment, ra, rb []uint32) (int, error) {
 			return 0, corrupt("bad front-coded dictionary")
 		}
 	}
+}
+
+// lockstep goes on to the last of the next entries that are the same in both dictionaries, whose present entries are equal, and returns
+// how many it passed. It stops early at restart points and at entries that are not short: next can deal with them.
+func lockstep(a, b *frontWalk) (n int) {
+	const room = 255 + 2*copySlack
+	a.str = slices.Grow(a.str, room)
+	str, size := unsafe.Pointer(unsafe.SliceData(a.str)), len(a.str)
+	x, y := a.s.blob, b.s.blob
+	xp, yp := unsafe.Pointer(unsafe.SliceData(x)), unsafe.Pointer(unsafe.SliceData(y))
+	i, j := a.pos, b.pos
+	left := min(frontBlock-1-(a.c-1)%frontBlock, frontBlock-1-(b.c-1)%frontBlock, a.s.d-a.c, b.s.d-b.c)
+	for ; n < left && i+1 < len(x) && j+1 < len(y); n++ {
+		shared, l := int(x[i]), int(x[i+1])
+		if shared != int(y[j]) || l != int(y[j+1]) || l > copySlack || shared > size || i+2+l > len(x) || j+2+l > len(y) {
+			break
+		}
+		// Memory behind a blob is readable for tailLen bytes.
+		p, q := unsafe.Add(xp, i+2), unsafe.Add(yp, j+2)
+		low, high := load64(p, 0)^load64(q, 0), load64(p, 8)^load64(q, 8)
+		if l < 8 {
+			low, high = low&(1<<(8*l)-1), 0
+		} else if l < 16 {
+			high &= 1<<(8*l-64) - 1
+		}
+		if low|high != 0 {
+			break
+		}
+		copy16(unsafe.Add(str, shared), p)
+		size = shared + l
+		i, j = i+2+l, j+2+l
+	}
+	a.c, a.pos, a.str = a.c+n, i, a.str[:size]
+	b.c, b.pos = b.c+n, j
+	b.str = append(b.str[:0], a.str...)
+	return n
 }
 
 // sharedBlocks is the number of leading blocks that are the same in both dictionaries and are not the last of either.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"slices"
-	"unsafe"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/value"
@@ -204,98 +203,18 @@ func (p *Page) Bytes(ctx context.Context, col, lo, hi int, dst *Strings) error {
 	if err != nil {
 		return err
 	}
-	total := rows.total(n)
-	if uint64(len(dst.Data))+uint64(total) > math.MaxUint32 {
+	room, err := rows.room()
+	if err != nil {
+		return err
+	}
+	if uint64(len(dst.Data))+uint64(room) > math.MaxUint32 {
 		return errs.New(errs.Invalid, "read page: more than 4 GiB of strings in one batch")
 	}
 	dst.Offs = slices.Grow(dst.Offs, n)[:at+1+n]
-	dst.Data = slices.Grow(dst.Data, total+copySlack)
-	dst.Data = dst.Data[:len(dst.Data)+total]
-	rows.copyTo(dst.Data[:cap(dst.Data)], dst.Offs[at:], total)
-	return nil
-}
-
-// stringRows are the strings of some rows before they are copied: entries of dict, by codes when coded is set.
-type stringRows struct {
-	dict  *flatDict
-	coded bool
-	codes []uint32
-	lo    int
-	nulls *segment // set when some rows are NULL
-}
-
-// readStrings prepares rows [lo,hi) of s, in which not all rows are NULL.
-func (s *segment) readStrings(lo, hi int, sc *scratch) (stringRows, error) {
-	r := stringRows{dict: &sc.dictA, lo: lo}
-	if s.nulls != nullsNone {
-		r.nulls = s
-	}
-	if s.enc == encPlain {
-		return r, r.dict.readRange(s, lo, hi)
-	}
-	r.coded, r.codes = true, grow(&sc.codes, hi-lo)
-	if err := s.readCodes(r.codes, lo); err != nil {
-		return r, err
-	}
-	return r, r.dict.read(s)
-}
-
-// total is the length of n strings together.
-func (r *stringRows) total(n int) int {
-	t := 0
-	switch {
-	case n == 0:
-	case !r.coded:
-		t = int(r.dict.offs[n] - r.dict.offs[0])
-	case r.nulls != nil:
-		for i, c := range r.codes {
-			if !r.nulls.isNull(r.lo + i) {
-				t += int(r.dict.offs[c+1] - r.dict.offs[c])
-			}
-		}
-	default:
-		for _, c := range r.codes {
-			t += int(r.dict.offs[c+1] - r.dict.offs[c])
-		}
-	}
-	return t
-}
-
-// copyTo writes the strings, which are of total bytes together, to out from offs[0] on, and the offsets behind each to offs[1:]. out
-// has copySlack bytes to spare.
-func (r *stringRows) copyTo(out []byte, offs []uint32, total int) {
-	at := int(offs[0])
-	d := r.dict
-	if !r.coded {
-		copy(out[at:], d.data[d.offs[0]:d.offs[d.d]])
-		shift := uint32(at) - d.offs[0]
-		for i := range d.d {
-			offs[i+1] = d.offs[i+1] + shift
-		}
-		return
-	}
-	if len(r.codes) == 0 {
-		return
-	}
-	_, _ = out[at+total+copySlack-1], offs[len(r.codes)]
-	dst := unsafe.Add(unsafe.Pointer(unsafe.SliceData(out)), at)
-	src := unsafe.Pointer(unsafe.SliceData(d.data))
-	ends := offs[1 : len(r.codes)+1]
-	dict := d.offs[:d.d+1]
-	for i, c := range r.codes {
-		if r.nulls == nil || !r.nulls.isNull(r.lo+i) {
-			from := dict[c]
-			n := int(dict[c+1] - from)
-			p := unsafe.Add(src, int(from))
-			copy16(dst, p)
-			for k := copySlack; k < n; k += copySlack {
-				copy16(unsafe.Add(dst, k), unsafe.Add(p, k))
-			}
-			dst = unsafe.Add(dst, n)
-			at += n
-		}
-		ends[i] = uint32(at)
-	}
+	dst.Data = slices.Grow(dst.Data, room+gatherSlack)
+	end, err := rows.copyTo(dst.Data[:cap(dst.Data)], dst.Offs[at:])
+	dst.Data = dst.Data[:end]
+	return err
 }
 
 // Dict is a column of class Bytes as codes into sorted distinct strings. Its slices are reused from call to call.

@@ -55,13 +55,23 @@ func (c *Codec) locate(ctx context.Context, v any) (position, error) {
 		return at(cell), nil
 	}
 	n := rational(v)
-	if text, isText := v.(string); isText {
+	if text, isText := v.(string); isText && c.number() {
 		n = leadingNumber(text)
 	}
 	if n != nil {
 		return c.locateNumber(n), nil
 	}
 	return position{}, nil
+}
+
+// number tells whether the values are numbers that are ordered as such.
+func (c *Codec) number() bool {
+	switch k := c.Type.Kind; k {
+	case value.KindUint64, value.KindFloat32, value.KindFloat64, value.KindDecimal:
+		return true
+	default:
+		return int(k) < len(wholeRange) && wholeRange[k][1] != 0
+	}
 }
 
 // leadingNumber is the number that a text begins with, as the engine compares texts with numbers; 0 when there is none.

@@ -1,14 +1,27 @@
 package mysql
 
 import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+
 	"github.com/dolthub/go-mysql-server/server"
+	"github.com/dolthub/go-mysql-server/sql"
 	vitess "github.com/dolthub/vitess/go/mysql"
+	"github.com/dolthub/vitess/go/sqltypes"
+	querypb "github.com/dolthub/vitess/go/vt/proto/query"
 )
 
-// handler is what the protocol calls for every command of a client. It is the engine's own; commands that can be answered without
-// the engine's parser and planner are overridden here.
+// handler is what the protocol calls for every command of a client. It is the engine's own, with what that gets wrong put right:
+//
+//   - Status flags. The engine sets them behind an answer, so that clients see them one answer late, and not at all in the handshake:
+//     pymysql would take autocommit for being off and never turn it off. Here they are right before an answer is written.
+//   - Fractions of seconds in the parameters of prepared statements, which the protocol's reader writes without leading zeros.
 type handler struct {
 	*server.Handler
+	sessions     *sync.Map // sql.Session by connection id
+	noAutoCommit bool      // sessions begin with autocommit = 0
 }
 
 var (
@@ -18,10 +31,106 @@ var (
 )
 
 // wrap makes the server's handler ours.
-func wrap(h vitess.Handler) (vitess.Handler, error) {
+func (s *Server) wrap(h vitess.Handler) (vitess.Handler, error) {
 	gms, ok := h.(*server.Handler)
 	if !ok {
 		return h, nil
 	}
-	return &handler{gms}, nil
+	return &handler{Handler: gms, sessions: &s.sessions, noAutoCommit: s.opt.NoAutoCommit}, nil
+}
+
+// NewConnection implements vitess.Handler.
+func (h *handler) NewConnection(c *vitess.Conn) {
+	if !h.noAutoCommit {
+		c.StatusFlags |= uint16(vitess.ServerStatusAutocommit)
+	}
+	h.Handler.NewConnection(c)
+}
+
+// ConnectionClosed implements vitess.Handler.
+func (h *handler) ConnectionClosed(c *vitess.Conn) {
+	h.Handler.ConnectionClosed(c)
+	h.sessions.Delete(c.ConnectionID)
+}
+
+// ComQuery implements vitess.Handler.
+func (h *handler) ComQuery(ctx context.Context, c *vitess.Conn, query string, callback vitess.ResultSpoolFn) error {
+	return h.Handler.ComQuery(ctx, c, query, h.flagged(ctx, c, callback))
+}
+
+// ComMultiQuery implements vitess.Handler.
+func (h *handler) ComMultiQuery(ctx context.Context, c *vitess.Conn, query string, callback vitess.ResultSpoolFn) (string, error) {
+	return h.Handler.ComMultiQuery(ctx, c, query, h.flagged(ctx, c, callback))
+}
+
+// ComStmtExecute implements vitess.Handler.
+func (h *handler) ComStmtExecute(ctx context.Context, c *vitess.Conn, prepare *vitess.PrepareData, callback func(*sqltypes.Result) error) error {
+	padFractions(prepare)
+	return h.Handler.ComStmtExecute(ctx, c, prepare, func(r *sqltypes.Result) error {
+		h.setFlags(ctx, c)
+		return callback(r)
+	})
+}
+
+// flagged is callback with the status flags set before each answer.
+func (h *handler) flagged(ctx context.Context, c *vitess.Conn, callback vitess.ResultSpoolFn) vitess.ResultSpoolFn {
+	return func(r *sqltypes.Result, more bool) error {
+		h.setFlags(ctx, c)
+		return callback(r, more)
+	}
+}
+
+// setFlags sets the status flags of the connection from its session. A statement under autocommit is in a transaction of its own while
+// it runs, which is not what the flag means.
+func (h *handler) setFlags(ctx context.Context, c *vitess.Conn) {
+	v, ok := h.sessions.Load(c.ConnectionID)
+	if !ok {
+		return
+	}
+	s := v.(sql.Session)
+	auto, err := s.GetSessionVariable(sql.NewContext(ctx, sql.WithSession(s)), sql.AutoCommitSessionVar)
+	if err != nil {
+		return // a session without the variable keeps the flags it has
+	}
+	on, err := sql.ConvertToBool(sql.NewContext(ctx, sql.WithSession(s)), auto)
+	if err != nil {
+		return
+	}
+	set := func(flag uint16, on bool) {
+		c.StatusFlags &^= flag
+		if on {
+			c.StatusFlags |= flag
+		}
+	}
+	set(uint16(vitess.ServerStatusAutocommit), on)
+	set(uint16(vitess.ServerInTransaction), s.GetIgnoreAutoCommit() || !on && s.GetTransaction() != nil)
+}
+
+// Types of parameters in the binary protocol whose text may have a fraction of a second.
+const (
+	paramTimestamp = 7
+	paramDate      = 10
+	paramTime      = 11
+	paramDatetime  = 12
+)
+
+// padFractions writes the microseconds of time parameters with all six digits. The reader of the protocol made the text from numbers,
+// so that what is behind the point is a number of microseconds.
+func padFractions(p *vitess.PrepareData) {
+	for i, t := range p.ParamsType {
+		switch t & 0xff {
+		case paramTimestamp, paramDate, paramTime, paramDatetime:
+		default:
+			continue
+		}
+		v := p.BindVars[fmt.Sprintf("v%d", i+1)]
+		if v == nil || v.Type == querypb.Type_NULL_TYPE {
+			continue
+		}
+		text, fraction, ok := strings.Cut(string(v.Value), ".")
+		if !ok || len(fraction) >= 6 {
+			continue
+		}
+		v.Value = []byte(text + "." + strings.Repeat("0", 6-len(fraction)) + fraction)
+	}
 }

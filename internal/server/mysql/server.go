@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/dolthub/go-mysql-server/server"
@@ -64,6 +65,7 @@ type Server struct {
 	ln       *listener
 	gms      *server.Server
 	accepted chan struct{} // closed when no more connections are accepted
+	sessions sync.Map      // sql.Session by connection id
 }
 
 // New opens the server's addresses and begins to answer. Errors of opening are of class Unavailable.
@@ -105,7 +107,7 @@ func New(ctx context.Context, opt Options) (*Server, error) {
 		TLSConfig:                 opt.TLS,
 		MaxLoggedQueryLen:         1000,
 		ProtocolListenerFactory:   s.protocol,
-	}, e, sql.NewContext, s.session, nil, wrap)
+	}, e, sql.NewContext, s.session, nil, s.wrap)
 	if err != nil {
 		return nil, errors.Join(errs.New(errs.Internal, "start server: %w", err), s.ln.Close())
 	}
@@ -155,8 +157,16 @@ func setVariables(opt Options) error {
 	return nil
 }
 
-// session makes the session of a connection.
+// session makes the session of a connection and takes note of it.
 func (s *Server) session(ctx context.Context, c *vitess.Conn, addr string) (sql.Session, error) {
+	sess, err := s.newSession(ctx, c, addr)
+	if err == nil {
+		s.sessions.Store(c.ConnectionID, sess)
+	}
+	return sess, err
+}
+
+func (s *Server) newSession(ctx context.Context, c *vitess.Conn, addr string) (sql.Session, error) {
 	base, err := sql.BaseSessionFromConnection(ctx, c, addr)
 	if err != nil {
 		return nil, err
