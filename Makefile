@@ -2,7 +2,7 @@
 # make test   is what every change must pass
 # make help   lists the rest
 #
-# Nothing but Go is needed. The flags below are all that a build needs: the SQL engine's pure-Go regular expressions, no cgo, so that
+# Nothing but Go is needed, and Python 3.11 or newer for the tests with MySQL clients. The flags below are all that a build needs: the SQL engine's pure-Go regular expressions, no cgo, so that
 # the program is one static file.
 
 GO ?= go
@@ -21,17 +21,21 @@ ROWS       ?= 10000000
 CHECKS     ?= 20000
 FUZZTIME   ?= 60s
 
-.PHONY: build test unit race cross vet fmt fmt-check lint bench microbench torture demo install clean help
+.PHONY: build test unit clients race cross vet fmt fmt-check lint bench microbench torture demo install clean help
 
 build: ## build the program
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/stemma ./cmd/stemma
 	@mkdir -p bin/compat
 	@ln -sf ../stemma bin/compat/dolt
 
-test: fmt-check vet unit cross ## all that a change must pass
+test: fmt-check vet unit cross clients ## all that a change must pass
 
 unit: ## run the tests (PKG=./internal/tree/... for some)
 	$(GO) test $(PKG)
+
+clients: build ## run the tests with MySQL clients against a server
+	test/setup.sh
+	test/clients/run.sh
 
 race: ## run the tests with the race detector, which needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race $(PKG)

@@ -146,7 +146,7 @@ func (t *shaped) encode(ctx context.Context, w chunk.Writer, cells row) (key, pa
 // get reads all cells of random rows, long ones too, and returns how many microseconds a row takes.
 func (t *shaped) get(ctx context.Context, v *table.View) (float64, error) {
 	r := rand.New(rand.NewPCG(51, 1))
-	keys := make([][]byte, 5000)
+	keys := make([][]byte, min(5000, t.n/2))
 	for i := range keys {
 		keys[i] = t.compiled.Primary.AppendKey(nil, t.row(2*r.IntN(t.n), 0))
 	}
@@ -210,7 +210,7 @@ func (t *shaped) changed(n int, added bool, seed uint64) []row {
 
 // single applies edits one by one, each to the table as it is, and records their time and the bytes of new chunks.
 func (e *env) single(ctx context.Context, t *shaped, name string, added bool) error {
-	rows := t.changed(300, added, 53)
+	rows := t.changed(min(300, t.n/20), added, 53)
 	var times []float64
 	var size int64
 	for round := range 3 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -15,7 +16,7 @@ func TestShapes(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	e := &env{out: &out, rows: 1000, count: 1, dir: t.TempDir(), prices: p, question: "shapes", variants: "long"}
+	e := &env{out: &out, rows: 1000, count: 1, dir: t.TempDir(), prices: p, question: "shapes"}
 	e.report = newReport("test", e)
 	if err := benchShapes(t.Context(), e); err != nil {
 		t.Fatal(err)
@@ -43,7 +44,7 @@ func TestEdits(t *testing.T) {
 		kinds := map[editKind]int{}
 		for _, x := range e.mixedEdits(i, c.rows) {
 			kinds[x.kind]++
-			k := string(x.row.Code) + x.row.Payer + string(rune(x.row.NPI))
+			k := fmt.Sprint(x.row.NPI, x.row.Code, x.row.Payer)
 			if x.kind != inserted && seen[k] {
 				t.Errorf("%v is edited twice", x.row)
 			}

@@ -42,7 +42,7 @@ func (d *differ) compareColumn(ctx context.Context, c *column, ahi, bhi int) err
 	if d.sameBytes(c) && (d.a.find(c) < 0 || d.aligned()) {
 		return nil
 	}
-	var a, b valueSide
+	a, b := &d.sc.rank.values[0], &d.sc.rank.values[1]
 	var err error
 	if a.there, err = d.a.segmentOf(ctx, c, &a.seg); err != nil {
 		return err
@@ -51,12 +51,12 @@ func (d *differ) compareColumn(ctx context.Context, c *column, ahi, bhi int) err
 		return err
 	}
 	if a.someNull(c) || b.someNull(c) || a.someAddr(c) || b.someAddr(c) {
-		d.compareFlags(c, &a, &b)
+		d.compareFlags(c, a, b)
 	}
 	if c.phys == value.Bytes {
-		return d.compareStrings(c, &a, &b, ahi, bhi)
+		return d.compareStrings(c, a, b, ahi, bhi)
 	}
-	return d.compareNums(c, &a, &b, ahi, bhi)
+	return d.compareNums(c, a, b, ahi, bhi)
 }
 
 // pairs calls fn for every stretch of pairs, with rows counted from alo and blo.

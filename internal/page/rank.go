@@ -35,6 +35,8 @@ type rankScratch struct {
 	keyA, keyB   []byte
 	spanA, spanB []span
 	walkA, walkB frontWalk
+	sides        [2]keySide
+	values       [2]valueSide
 }
 
 func (r *rankScratch) word(n int) []uint64 {
@@ -244,8 +246,8 @@ func (p *packer) reserve(w uint, desc bool) (s *stage, flip uint64) {
 // column adds a key column.
 func (p *packer) column(kp *keyPart) error {
 	c := &p.d.f.cols[kp.col]
-	sa, sb := keySide{lo: p.d.alo, n: p.na}, keySide{lo: p.d.blo, n: p.nb}
-	sa.buf, sb.buf = p.d.sc.codes, p.d.sc.codesB
+	sa, sb := &p.r.sides[0], &p.r.sides[1]
+	sa.lo, sa.n, sb.lo, sb.n = p.d.alo, p.na, p.d.blo, p.nb
 	sa.read(p.d.a, c)
 	sb.read(p.d.b, c)
 	va, vb := grow(&p.r.va, p.na), grow(&p.r.vb, p.nb)
@@ -265,7 +267,7 @@ func (p *packer) column(kp *keyPart) error {
 		for _, side := range [2]struct {
 			s *keySide
 			v []uint64
-		}{{&sa, va}, {&sb, vb}} {
+		}{{sa, va}, {sb, vb}} {
 			for i, v := range side.v {
 				if !side.s.isNull(i) {
 					least, most = min(least, v), max(most, v)
@@ -281,9 +283,9 @@ func (p *packer) column(kp *keyPart) error {
 		return nil
 	}
 	if sa.noDict() || sb.noDict() {
-		return p.strings(kp, &sa, &sb)
+		return p.strings(kp, sa, sb)
 	}
-	n, err := p.rankEntries(kp, &sa, &sb)
+	n, err := p.rankEntries(kp, sa, sb)
 	if err != nil || n <= 1 { // one string in both pages orders nothing
 		return err
 	}
@@ -291,9 +293,7 @@ func (p *packer) column(kp *keyPart) error {
 	if err := sa.orRanks(s.a, &p.r.ra, p.free, flip); err != nil {
 		return err
 	}
-	err = sb.orRanks(s.b, &p.r.rb, p.free, flip)
-	p.d.sc.codes, p.d.sc.codesB = sa.buf, sb.buf
-	return err
+	return sb.orRanks(s.b, &p.r.rb, p.free, flip)
 }
 
 // rankEntries gives the dictionary entries of both sides their ranks in common, in p.r.ra and p.r.rb, and returns how many ranks there

@@ -128,18 +128,30 @@ func (pr *probe) parse(part []byte, kp *keyPart, buf []byte) bool {
 // narrow is the range of the rows in [lo,hi), lo < hi, whose cell equals the probe; an empty range lies where such rows would be.
 // When unique is set the range is known to have at most one row.
 func (s *segment) narrow(pr *probe, kp *keyPart, lo, hi int, unique bool) (int, int) {
-	if !pr.null && s.enc == encDict && s.nulls != nullsAll {
-		s.probeDict(pr, kp)
-		if s.mode == codeIDs && s.nulls == nullsNone && !kp.part.Desc {
-			return s.narrowIDs(pr, lo, hi)
-		}
-	}
 	sign := 1
 	if kp.part.Desc {
 		sign = -1
 	}
-	if lo+1 == hi || s.constant() {
-		switch c := sign * s.compare(lo, pr, kp); {
+	alone := lo+1 == hi || s.constant()
+	if !pr.null && s.enc == encDict && s.nulls != nullsAll && !alone {
+		s.probeDict(pr, kp)
+		if s.nulls == nullsNone && !kp.part.Desc {
+			switch s.mode {
+			case codeIDs:
+				return s.narrowIDs(pr, lo, hi)
+			case codeBits:
+				return s.narrowBits(pr, lo, hi)
+			}
+		}
+	}
+	if alone {
+		c := 0
+		if s.enc == encDict && !pr.null && !s.isNull(lo) {
+			c = s.compareString(s.code(lo), pr.str, kp) // one string to look at: the dictionary need not be searched
+		} else {
+			c = s.compare(lo, pr, kp)
+		}
+		switch c *= sign; {
 		case c < 0:
 			return hi, hi
 		case c > 0:
@@ -192,6 +204,33 @@ func (s *segment) narrowIDs(pr *probe, lo, hi int) (int, int) {
 	}
 	first = min(max(first, lo), hi)
 	return first, min(max(last, first), hi)
+}
+
+// narrowBits is narrow for ascending packed codes. Few rows are equal as a rule, so their end is looked for from their beginning on.
+func (s *segment) narrowBits(pr *probe, lo, hi int) (int, int) {
+	first := s.lowerCode(uint64(pr.clo), lo, hi)
+	if pr.chi <= pr.clo {
+		return first, first
+	}
+	last, step := first, 1
+	for last+step < hi && bitsAt(s.codes, last+step, s.width) < uint64(pr.chi) {
+		last += step
+		step *= 2
+	}
+	return first, s.lowerCode(uint64(pr.chi), last, min(last+step, hi))
+}
+
+// lowerCode is the first of rows [lo,hi) whose packed code is at least c.
+func (s *segment) lowerCode(c uint64, lo, hi int) int {
+	for lo < hi {
+		m := int(uint(lo+hi) >> 1)
+		if bitsAt(s.codes, m, s.width) < c {
+			lo = m + 1
+		} else {
+			hi = m
+		}
+	}
+	return lo
 }
 
 // compare orders row i and the probe, ascending, NULL first.

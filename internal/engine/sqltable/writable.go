@@ -40,7 +40,6 @@ var (
 	_ sql.ProjectedTable           = (*Writable)(nil)
 	_ sql.IndexAddressableTable    = (*Writable)(nil)
 	_ sql.IndexedTable             = (*Writable)(nil)
-	_ sql.IndexSearchableTable     = (*Writable)(nil)
 )
 
 // Open is a table of a session's transaction on a branch. When write is not set every change is refused.
