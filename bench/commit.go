@@ -28,7 +28,7 @@ func benchCommit(ctx context.Context, e *env) (err error) {
 		if err != nil {
 			return err
 		}
-		places := choose(e.prices.Places(), min(e.rows/2, 200_000), 100+uint64(k))
+		places := choose(e.places(), min(e.rows/2, 200_000), 100+uint64(k))
 		latencies, _, err := e.updates(ctx, r, places[:len(places)/20], 1)
 		if err == nil {
 			alone = append(alone, median(latencies))

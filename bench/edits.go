@@ -28,7 +28,7 @@ const (
 
 // someEdits are n edits of different random rows: all updates, or a third of each kind. They come in random order.
 func (e *env) someEdits(n int, mixed bool, seed uint64) []edit {
-	places := e.prices.Places()
+	places := e.places()
 	out := make([]edit, 0, n)
 	for i, p := range choose(places, n, seed) {
 		kind := updated

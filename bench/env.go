@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/stemmadb/stemma/bench/data"
@@ -24,6 +25,7 @@ type env struct {
 	variants, shapes string
 
 	prices   *data.Prices
+	rowsAt   []int32   // see places
 	systems  []*system // stemma first
 	versions map[string]string
 	report   *report
@@ -61,8 +63,7 @@ func (e *env) prepare(ctx context.Context) error {
 			return err
 		}
 		s.program = program
-		s.home = filepath.Join(e.dir, fmt.Sprintf("%s-%x-%d", s.name, sha256.Sum256(text), e.rows)[:len(s.name)+12]+fmt.Sprintf("-%d", e.rows))
-		if err := os.MkdirAll(s.home, 0o777); err != nil {
+		if s.home, err = e.home(s.name, sha256.Sum256(text)); err != nil {
 			return err
 		}
 		version, _, err := s.command(ctx, s.home, "version")
@@ -83,6 +84,24 @@ func (e *env) prepare(ctx context.Context) error {
 	}
 	e.versions["duckdb"] = strings.TrimSpace(string(version))
 	return nil
+}
+
+// home is the directory of a system's databases. Those that another build of the program made are removed.
+func (e *env) home(name string, digest [sha256.Size]byte) (string, error) {
+	pattern := filepath.Join(e.dir, name+"-%s-"+fmt.Sprint(e.rows))
+	own := fmt.Sprintf(pattern, fmt.Sprintf("%x", digest[:6]))
+	others, err := filepath.Glob(fmt.Sprintf(pattern, "*"))
+	if err != nil {
+		return "", err
+	}
+	for _, o := range others {
+		if o != own {
+			if err := os.RemoveAll(o); err != nil {
+				return "", err
+			}
+		}
+	}
+	return own, os.MkdirAll(own, 0o777)
 }
 
 // full tells whether the run is of the size that limits are for.
@@ -130,11 +149,20 @@ func (e *env) file(name string, write func(io.Writer) error) (string, error) {
 	return path, data.WriteFile(path, write)
 }
 
+// places are the places of the price list's rows, which the caller must not change.
+func (e *env) places() []int32 {
+	if e.rowsAt == nil {
+		e.rowsAt = e.prices.Places()
+	}
+	return e.rowsAt
+}
+
 // csv is the file of the price list.
 func (e *env) csv(order string) (string, error) {
 	return e.file(fmt.Sprintf("prices-%d-%s.csv", e.rows, order), func(w io.Writer) error {
-		places := e.prices.Places()
+		places := e.places()
 		if order == "shuffled" {
+			places = slices.Clone(places)
 			e.prices.Shuffle(places)
 		}
 		return e.prices.WritePrices(w, places)

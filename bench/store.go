@@ -102,7 +102,7 @@ func (e *env) storeSum(ctx context.Context, v *table.View) error {
 func (e *env) storeGet(ctx context.Context, v *table.View) error {
 	var keys [][]byte
 	l := v.Layout(table.RowsTree)
-	for _, p := range choose(e.prices.Places(), 200_000, 3) {
+	for _, p := range choose(e.places(), 200_000, 3) {
 		cells, err := priceCells(v, e.prices.At(p))
 		if err != nil {
 			return err
@@ -136,7 +136,7 @@ func (e *env) storeGet(ctx context.Context, v *table.View) error {
 // storeEdit changes the price of single random rows, and folds each edit into the tree at once.
 func (e *env) storeEdit(ctx context.Context, r *repo.Repo, v *table.View) error {
 	const edits = 2000
-	places := choose(e.prices.Places(), edits*e.count, 5)
+	places := choose(e.places(), edits*e.count, 5)
 	var times, sizes []float64
 	for k := range e.count {
 		b := r.Store().NewBatch()

@@ -58,12 +58,26 @@ func (p *Program) hold(ctx context.Context, dir string) (*holding, error) {
 	return h, nil
 }
 
+// look opens the database of a directory that this user cannot write, for reading beside its owner.
+func (p *Program) look(ctx context.Context, dir string) (*holding, error) {
+	h := &holding{p: p, fs: vfs.OS{}, dir: dir, drain: drainVerb}
+	r, err := repo.Open(ctx, h.fs, dir, repo.Options{ReadOnly: true, Clock: p.Clock})
+	h.repo = r
+	return h, err
+}
+
 // holdAll opens the databases of dir: its own, if there is one, and those of its sub-directories, and starts the engine on them.
 func (p *Program) holdAll(ctx context.Context, dir string, opt mysql.Options) (h *holding, err error) {
 	if _, found, err := findDatabase(dir); err != nil {
 		return nil, err
 	} else if found {
-		if h, err = p.hold(ctx, dir); err != nil {
+		h, err = p.hold(ctx, dir)
+		if errs.Is(err, errs.Denied) || errs.Is(err, errs.ReadOnly) {
+			if h, err = p.look(ctx, dir); err == nil {
+				opt.ReadOnly = true
+			}
+		}
+		if err != nil {
 			return nil, err
 		}
 	} else {

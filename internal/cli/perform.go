@@ -40,7 +40,7 @@ func (p *Program) perform(ctx context.Context, spec op.Spec, verb op.Op, scope *
 	case spec.Needs != op.NeedDatabase:
 		r, err := verb.Run(ctx, scope)
 		return r, none, err
-	case spec.ReadOnly:
+	case spec.Reads(verb):
 		db, err := repo.Open(ctx, scope.FS, scope.Dir, repo.Options{ReadOnly: true, Clock: scope.Clock})
 		if err != nil {
 			return nil, none, err
@@ -53,6 +53,9 @@ func (p *Program) perform(ctx context.Context, spec op.Spec, verb op.Op, scope *
 	closeFn := none
 	err := p.owning(ctx, func() error {
 		h, err := p.hold(ctx, scope.Dir)
+		if errs.Is(err, errs.Denied) || errs.Is(err, errs.ReadOnly) {
+			return errs.New(errs.CodeOf(err), "%s: this user may read the database in %s, but not write it: %w", spec.Name, scope.Dir, err)
+		}
 		if err != nil {
 			return err
 		}

@@ -66,7 +66,7 @@ func (c *serverConfig) read(path string) error {
 
 // String is the line with which a server starts, Dolt's.
 func (c serverConfig) String() string {
-	s := fmt.Sprintf(`HP="%s:%d"|T="%d"|R="%t"|L="%s"`, c.Listener.Host, c.Listener.Port, c.Listener.ReadTimeout, c.Behavior.ReadOnly, c.LogLevel)
+	s := fmt.Sprintf(`HP="%s:%d"|U="root"|P=""|T="%d"|R="%t"|L="%s"`, c.Listener.Host, c.Listener.Port, c.Listener.ReadTimeout, c.Behavior.ReadOnly, c.LogLevel)
 	if c.Listener.Socket != "" {
 		s += fmt.Sprintf(`|S="%s"`, c.Listener.Socket)
 	}

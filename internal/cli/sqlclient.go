@@ -10,6 +10,7 @@ import (
 	"iter"
 	"log"
 	"net"
+	"strconv"
 	"strings"
 
 	client "github.com/go-sql-driver/mysql"
@@ -162,6 +163,10 @@ func (a *sqlAnswer) cell(i int, c driver.Value) any {
 		return c
 	}
 	switch a.names[i] {
+	case "FLOAT": // the server writes all digits; people are shown the shortest form
+		if f, err := strconv.ParseFloat(string(b), 32); err == nil {
+			return float32(f)
+		}
 	case "BIT":
 		var n [8]byte
 		copy(n[max(0, 8-len(b)):], b)

@@ -57,7 +57,7 @@ func New(ctx context.Context, opt Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := analyzer.NewBuilder(p).Build()
+	a := analyzer.NewBuilder(p).AddPreAnalyzeRule(ruleImpliedDefaults, impliedDefaults).AddPreAnalyzeRule(ruleTextOfTimes, textOfTimes).Build()
 	a.Catalog.InfoSchema = information_schema.NewInformationSchemaDatabase()
 	a.Catalog.StatsProvider = newStats()
 	e := &Engine{provider: p, opt: opt}

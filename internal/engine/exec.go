@@ -15,8 +15,31 @@ var _ sql.NodeExecBuilder = (*executor)(nil)
 
 // Build implements sql.NodeExecBuilder: nil leaves the node to the engine.
 func (e *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter, error) {
-	if x, ok := n.(*plan.AlterIndex); ok && x.Action == plan.IndexAction_Create {
-		return e.createIndex(ctx, x, row)
+	switch x := n.(type) {
+	case *plan.AlterIndex:
+		if x.Action == plan.IndexAction_Create {
+			return e.createIndex(ctx, x, row)
+		}
+	case *plan.InsertInto:
+		out, err := insertDocuments(ctx, x)
+		if err != nil || out == nil {
+			return nil, err
+		}
+		return e.base.Build(ctx, out, row)
+	case *plan.UpdateSource:
+		ups, err := updateDocuments(ctx, x.UpdateExprs)
+		if err != nil || ups == nil {
+			return nil, err
+		}
+		c := *x
+		c.UpdateExprs = ups
+		return e.base.Build(ctx, &c, row)
+	case *documents:
+		rows, err := e.base.Build(ctx, x.Child, row)
+		if err != nil {
+			return nil, err
+		}
+		return &documentIter{rows, x.columns}, nil
 	}
 	return nil, nil
 }

@@ -35,6 +35,11 @@ func branchSpec() Spec {
 	})
 }
 
+// Reads implements Reader: a list is asked for.
+func (c *Branch) Reads() bool {
+	return c.Current || !c.Copy && !c.Move && !c.Delete && !c.DeleteF && (c.List || len(c.Args) == 0)
+}
+
 // Run does it.
 func (c *Branch) Run(ctx context.Context, s *Scope) (*Result, error) {
 	modes := 0

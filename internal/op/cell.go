@@ -167,30 +167,10 @@ func FormatCell(t value.Type, cell any) string {
 	return fmt.Sprint(cell)
 }
 
-// formatFloat writes f as MySQL does: plain digits up to 1e15 and down to 1e-15, else with an exponent.
+// formatFloat writes f as value.AppendText writes a FLOAT or a DOUBLE.
 func formatFloat(f float64, bits int) string {
-	if a := math.Abs(f); a != 0 && (a >= 1e15 || a < 1e-15) {
-		return trimExponent(strconv.FormatFloat(f, 'e', -1, bits))
+	if bits == 32 {
+		return string(value.AppendText(nil, value.Type{Kind: value.KindFloat32}, value.Float32Cell(float32(f))))
 	}
-	return strconv.FormatFloat(f, 'f', -1, bits)
-}
-
-// trimExponent turns 1e+07 into 1e7 and 1e-07 into 1e-7.
-func trimExponent(s string) string {
-	for i := 0; i < len(s); i++ {
-		if s[i] != 'e' {
-			continue
-		}
-		mant, exp := s[:i+1], s[i+1:]
-		if exp[0] == '+' {
-			exp = exp[1:]
-		} else {
-			mant, exp = mant+"-", exp[1:]
-		}
-		for len(exp) > 1 && exp[0] == '0' {
-			exp = exp[1:]
-		}
-		return mant + exp
-	}
-	return s
+	return string(value.AppendText(nil, value.Type{Kind: value.KindFloat64}, value.FloatCell(f)))
 }

@@ -157,7 +157,7 @@ func TestFormatCell(t *testing.T) {
 		{Whole("").Type, int64(-3), "-3"},
 		{value.Type{Kind: value.KindUint64}, uint64(math.MaxUint64), "18446744073709551615"},
 		{Number("").Type, 3.0, "3"}, {Number("").Type, math.Nextafter(0.3, 1), "0.30000000000000004"}, {Number("").Type, 1e6, "1000000"},
-		{Number("").Type, 1e15, "1e15"}, {Number("").Type, -1.5e300, "-1.5e300"}, {Number("").Type, 1e-20, "1e-20"}, {Number("").Type, 1e-5, "0.00001"},
+		{Number("").Type, 1e15, "1e+15"}, {Number("").Type, -1.5e300, "-1.5e+300"}, {Number("").Type, 1e-20, "1e-20"}, {Number("").Type, 1e-5, "1e-05"},
 		{Number("").Type, math.NaN(), "NaN"}, {Number("").Type, 0.0, "0"},
 		{value.Type{Kind: value.KindFloat32}, float64(float32(0.1)), "0.1"},
 		{value.Type{Kind: value.KindDatetime}, at, "2021-04-23 23:46:04"},

@@ -16,6 +16,18 @@ type Op interface {
 	Run(ctx context.Context, s *Scope) (*Result, error)
 }
 
+// Reader is a verb that only reads with some of its parameters, though its Spec is not ReadOnly: branch lists branches as well.
+type Reader interface {
+	// Reads tells whether the verb, as its parameters are, changes nothing that is stored.
+	Reads() bool
+}
+
+// Reads tells whether a verb changes nothing that is stored.
+func (s *Spec) Reads(o Op) bool {
+	r, ok := o.(Reader)
+	return s.ReadOnly || ok && r.Reads()
+}
+
 // Need says what a verb must be given in its Scope.
 type Need uint8
 

@@ -25,6 +25,9 @@ func tagSpec() Spec {
 	})
 }
 
+// Reads implements Reader: a list is asked for.
+func (c *Tag) Reads() bool { return !c.Delete && len(c.Args) == 0 }
+
 // Run does it.
 func (c *Tag) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if c.Delete {

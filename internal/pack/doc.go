@@ -34,5 +34,7 @@
 //	P6  A frame below durable_lsn of any frame was synced without an error. What was not is copied and synced before a new
 //	    owner relies on it, though it can be read: after a failed sync the page cache does not tell what is on the disk.
 //	P7  Whoever reads the journal first and packs afterwards finds every chunk that the journal relies on.
-//	P8  The hash, not the CRC, is a chunk's identity; it is verified when a chunk is folded and by Verify.
+//	P8  There is a segment before there is a FORMAT; while it has no frames it is as long as its header. So a store without segments
+//	    is damaged, and so is one whose first segment neither begins at LSN 8 nor has a checkpoint in it or behind it.
+//	P9  The hash, not the CRC, is a chunk's identity; it is verified when a chunk is folded and by Verify.
 package pack

@@ -118,9 +118,37 @@ func Create(ctx context.Context, fsys vfs.FS, dir string) error {
 			return fmt.Errorf("create store %s: %w", dir, err)
 		}
 	}
+	if err := checkVacant(fsys, dir); err != nil {
+		return fmt.Errorf("create store %s: %w", dir, err)
+	}
+	// The journal has a segment from the beginning, so that a store without one is known to be damaged.
+	if err := firstSegment(fsys, filepath.Join(dir, journalDir)); err != nil {
+		return fmt.Errorf("create store %s: %w", dir, err)
+	}
 	// FORMAT comes last: a directory without it is no store.
 	if err := vfs.WriteFile(fsys, name, current().encode()); err != nil {
 		return fmt.Errorf("create store %s: %w", dir, err)
+	}
+	return nil
+}
+
+// checkVacant tells whether the directory of a store without FORMAT holds no more than an interrupted Create leaves.
+func checkVacant(fsys vfs.FS, dir string) error {
+	for _, sub := range []string{journalDir, packsDir} {
+		names, err := fsys.ReadDir(filepath.Join(dir, sub))
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			path := filepath.Join(dir, sub, name)
+			info, err := fsys.Stat(path)
+			if err != nil {
+				return err
+			}
+			if !strings.HasSuffix(name, tmpExt) && info.Size != segmentHeader {
+				return errs.New(errs.Corrupt, "%s is there, but the file FORMAT is missing", path)
+			}
+		}
 	}
 	return nil
 }

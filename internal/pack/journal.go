@@ -29,7 +29,7 @@ type journal struct {
 	began func(*segment)
 
 	mu        sync.Mutex
-	seg       *segment // the one that is appended to, or nil before the first frame
+	seg       *segment // the one that is appended to
 	touched   bool     // seg was written since the journal was opened
 	allocated int64    // length of seg's file
 	epoch     uint64
@@ -86,7 +86,7 @@ func (j *journal) room(size int) error {
 		if j.broken != nil {
 			return j.broken
 		}
-		if j.seg == nil || j.seg.offset(j.next)+int64(size) > maxSegment {
+		if j.seg.offset(j.next)+int64(size) > maxSegment {
 			if !j.settle() {
 				continue // others may have appended or begun a segment meanwhile
 			}
@@ -158,10 +158,7 @@ func errBroken(seg *segment, err error) error {
 
 // begin starts a new segment at next with the given frames. All frames before must be durable.
 func (j *journal) begin(frames []byte) error {
-	num := uint64(1)
-	if j.seg != nil {
-		num = j.seg.num + 1
-	}
+	num := j.seg.num + 1
 	seg := &segment{num: num, base: j.next, epoch: j.epoch, path: filepath.Join(j.dir, segmentName(num))}
 	allocated, renamed, err := seg.create(j.fsys, frames)
 	if err != nil {

@@ -85,12 +85,10 @@ func loadOnce(ctx context.Context, fsys vfs.FS, dir string, readOnly bool, known
 	if err := l.openPacks(ctx, fsys, filepath.Join(dir, packsDir), known); err != nil {
 		return l, err
 	}
-	l.scan = scan{end: firstLSN, durable: firstLSN, closed: true}
-	if len(l.segs) > 0 {
-		l.point = l.segs[0].base
-	} else {
-		l.point = firstLSN
+	if len(l.segs) == 0 {
+		return l, errs.New(errs.Corrupt, "read journal %s: its segments are missing", filepath.Join(dir, journalDir))
 	}
+	l.point = l.segs[0].base
 	for i, s := range l.segs {
 		if err := ctx.Err(); err != nil {
 			return l, errs.With(errs.Canceled, err)
@@ -110,6 +108,9 @@ func loadOnce(ctx context.Context, fsys vfs.FS, dir string, readOnly bool, known
 		}
 		l.last = contents[i]
 		contents[i] = nil
+	}
+	if first := l.segs[0]; first.base != firstLSN && l.state == nil {
+		return l, errs.New(errs.Corrupt, "read journal %s: what comes before segment %s is missing", filepath.Join(dir, journalDir), first.path)
 	}
 	return l, nil
 }

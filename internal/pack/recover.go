@@ -16,11 +16,6 @@ import (
 // replaces the last one from there on. So a reader's view before and after is the same, and what follows a torn frame is gone.
 func (l *loaded) openJournal(fsys vfs.FS, dir string, began func(*segment)) (*journal, error) {
 	j := &journal{fsys: fsys, dir: filepath.Join(dir, journalDir), began: began, epoch: 1, next: l.end, point: l.point}
-	if len(l.segs) == 0 {
-		j.written.Store(j.next)
-		j.durable.Store(j.next)
-		return j, nil
-	}
 	last := l.segs[len(l.segs)-1]
 	j.seg, j.epoch, j.allocated = last, last.epoch, int64(len(l.last))
 	if l.closed {

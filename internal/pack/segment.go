@@ -114,6 +114,12 @@ func (s *segment) create(fsys vfs.FS, frames []byte) (allocated int64, renamed b
 	return allocated, true, err
 }
 
+// firstSegment makes the segment with which a store begins, durably. It has no frames and no room for any.
+func firstSegment(fsys vfs.FS, dir string) error {
+	s := &segment{num: 1, base: firstLSN, epoch: 1}
+	return vfs.WriteFile(fsys, filepath.Join(dir, segmentName(s.num)), s.encodeHeader())
+}
+
 // writeSegment makes a synced file of data and zeros up to size.
 func writeSegment(fsys vfs.FS, path string, data []byte, size int64) error {
 	f, err := fsys.Create(path)
@@ -138,7 +144,7 @@ func writeSegment(fsys vfs.FS, path string, data []byte, size int64) error {
 type scan struct {
 	end     uint64 // LSN behind the last frame
 	durable uint64 // the highest durable_lsn of the frames, at least the segment's base
-	closed  bool   // the last frame is frameEnd and ends with the file
+	closed  bool   // the last frame is frameEnd and ends with the file, or the file has no room for frames
 }
 
 // scanSegment walks the frames in data, the whole file, up to the LSN limit, which is where the next segment begins (or
@@ -148,7 +154,7 @@ type scan struct {
 //	or when a later record of the segment says that it was written when X was already synced;
 //	otherwise nothing behind X was ever acknowledged.
 func scanSegment(s *segment, data []byte, limit uint64, visit func(f frame, off int64) error) (scan, error) {
-	sc := scan{end: s.base, durable: s.base}
+	sc := scan{end: s.base, durable: s.base, closed: len(data) == segmentHeader}
 	for sc.end < limit {
 		off := s.offset(sc.end)
 		if off > int64(len(data)) {

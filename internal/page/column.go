@@ -40,7 +40,10 @@ func (b *columnBuf) addNull(p value.Phys) {
 }
 
 func (b *columnBuf) addNum(bits int64) {
-	b.nums = append(b.nums, b.formed(bits))
+	if b.form != 0 {
+		bits = b.formed(bits)
+	}
+	b.nums = append(b.nums, bits)
 	b.n++
 }
 

@@ -167,43 +167,38 @@ func (k *keySide) orRanks(dst []uint64, ranks *[]uint32, shift uint, flip uint64
 
 // strings is the bytes by which each row is ordered: the string, or its sort key where the order is not that of the bytes. NULL rows
 // have none.
-func (k *keySide) strings(kp *keyPart, part *value.KeyPart) ([]span, []byte, error) {
-	spans := make([]span, k.n)
+func (k *keySide) strings(dst *stringSide, kp *keyPart, part *value.KeyPart) error {
+	spans := grow(&dst.spans, k.n)
+	clear(spans)
 	if k.allNull() {
-		return spans, nil, nil
+		return nil
 	}
-	d := flatDict{d: 1, offs: []uint32{0, uint32(len(k.c.absentStr))}, data: k.c.absentStr}
-	var codes []uint32
-	switch {
-	case !k.there:
-		codes = make([]uint32, k.n)
-	case k.seg.enc == encDict:
-		if err := k.dict(&d); err != nil {
-			return nil, nil, err
+	d := &dst.flat
+	coded := k.coded() || !k.there
+	if coded {
+		if err := k.codes(grow(&dst.codes, k.n)); err != nil {
+			return err
 		}
-		codes = make([]uint32, k.n)
-		if err := k.codes(codes); err != nil {
-			return nil, nil, err
+		if err := k.dict(d); err != nil {
+			return err
 		}
-	default:
-		if err := d.readRange(&k.seg, k.lo, k.lo+k.n); err != nil {
-			return nil, nil, err
-		}
+	} else if err := d.readRange(&k.seg, k.lo, k.lo+k.n); err != nil {
+		return err
 	}
-	data := d.data
+	dst.data = d.data
 	if !kp.raw {
-		data = d.toSortKeys(part)
+		dst.data = d.toSortKeys(part)
 	}
 	for i := range spans {
 		c := i
-		if codes != nil {
-			c = int(codes[i])
+		if coded {
+			c = int(dst.codes[i])
 		}
 		if !k.isNull(i) {
 			spans[i] = span{d.offs[c], d.offs[c+1] - d.offs[c]}
 		}
 	}
-	return spans, data, nil
+	return nil
 }
 
 // toSortKeys gives d offsets into sort keys in place of its strings, and returns them.

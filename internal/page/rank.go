@@ -20,15 +20,26 @@ type stage struct {
 
 // stringKey is a key column that is compared as strings.
 type stringKey struct {
-	a, b   []span
-	da, db []byte
-	desc   bool
+	a, b stringSide
+	desc bool
 }
+
+// stringSide is the strings of one page's rows.
+type stringSide struct {
+	spans []span // in data
+	data  []byte
+	flat  flatDict
+	codes []uint32
+}
+
+func (s *stringSide) at(i int) []byte { return s.spans[i].of(s.data) }
 
 type rankScratch struct {
 	matches      []match
 	words        [][]uint64 // two for each word stage
 	nwords       int
+	texts        []*stringKey
+	ntexts       int
 	stages       []stage
 	va, vb       []uint64
 	ra, rb       []uint32
@@ -61,7 +72,7 @@ func (d *differ) pair(ahi, bhi int) error {
 		return nil
 	}
 	p := packer{d: d, r: &d.sc.rank, na: ahi - d.alo, nb: bhi - d.blo}
-	p.r.stages, p.r.nwords = p.r.stages[:0], 0
+	p.r.stages, p.r.nwords, p.r.ntexts = p.r.stages[:0], 0, 0
 	for k := range d.f.key {
 		if err := p.column(&d.f.key[k]); err != nil {
 			return err
@@ -176,10 +187,8 @@ func (s *stage) equal(i, j, n int) int {
 		}
 		return n
 	}
-	t := s.strs
 	for k := range n {
-		x, y := t.a[i+k], t.b[j+k]
-		if x.len != y.len || !bytes.Equal(t.da[x.off:x.off+x.len], t.db[y.off:y.off+y.len]) {
+		if !bytes.Equal(s.strs.a.at(i+k), s.strs.b.at(j+k)) {
 			return k
 		}
 	}
@@ -197,8 +206,7 @@ func (s *stage) compare(i, j int) int {
 		return 0
 	}
 	k := s.strs
-	x, y := k.a[i], k.b[j]
-	c := bytes.Compare(k.da[x.off:x.off+x.len], k.db[y.off:y.off+y.len])
+	c := bytes.Compare(k.a.at(i), k.b.at(j))
 	if k.desc {
 		return -c
 	}
@@ -324,14 +332,18 @@ func (p *packer) rankEntries(kp *keyPart, sa, sb *keySide) (int, error) {
 
 // strings adds a key column as strings that are compared in place.
 func (p *packer) strings(kp *keyPart, sa, sb *keySide) error {
-	k := &stringKey{desc: kp.part.Desc}
+	if p.r.ntexts == len(p.r.texts) {
+		p.r.texts = append(p.r.texts, new(stringKey))
+	}
+	k := p.r.texts[p.r.ntexts]
+	p.r.ntexts++
+	k.desc = kp.part.Desc
 	part := kp.part
 	part.Desc = false
-	var err error
-	if k.a, k.da, err = sa.strings(kp, &part); err != nil {
+	if err := sa.strings(&k.a, kp, &part); err != nil {
 		return err
 	}
-	if k.b, k.db, err = sb.strings(kp, &part); err != nil {
+	if err := sb.strings(&k.b, kp, &part); err != nil {
 		return err
 	}
 	p.r.stages = append(p.r.stages, stage{strs: k})

@@ -257,7 +257,7 @@ func (r *Repo) CreateTag(ctx context.Context, name string, t history.Tag) error 
 func (r *Repo) DeleteTag(ctx context.Context, name string) error {
 	return r.changeRefs(ctx, func(s *state) (*change, func(*state), error) {
 		if _, ok := s.tags.Get(name); !ok {
-			return nil, nil, errs.New(errs.NotFound, "tag '%s' not found", name)
+			return nil, nil, r.errNoRef(name)
 		}
 		return &change{tags: []tagChange{{name: name}}}, func(s *state) { s.tags.Delete(name) }, nil
 	})
@@ -339,7 +339,7 @@ func (s *Snapshot) Table(ctx context.Context, name string) (v *table.View, writt
 	if err != nil {
 		return nil, "", false, err
 	}
-	return table.NewView(rd, t, s.tables[strings.ToLower(name)].over), e.Name, true, nil
+	return table.NewView(rd, t, s.tables[strings.ToLower(name)].over).WithZones(s.r.zones), e.Name, true, nil
 }
 
 // TableNames is the names of the tables, in the order of their lower-case forms.

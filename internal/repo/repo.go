@@ -66,6 +66,7 @@ type Repo struct {
 	opt     Options
 	lock    io.Closer
 	store   *pack.Store
+	zones   *table.Zones
 	schemas schema.Cache
 	tables  tableCache
 
@@ -176,6 +177,7 @@ func Open(ctx context.Context, fs vfs.FS, path string, opt Options) (*Repo, erro
 		return nil, err
 	}
 	r := &Repo{fs: fs, dir: dir, name: filepath.Base(abs), opt: opt}
+	r.zones = table.OpenZones(fs, filepath.Join(dir, zonesName), opt.ReadOnly)
 	if !opt.ReadOnly {
 		if r.lock, err = fs.Lock(filepath.Join(dir, "LOCK")); err != nil {
 			return nil, err
@@ -197,6 +199,9 @@ func Open(ctx context.Context, fs vfs.FS, path string, opt Options) (*Repo, erro
 	return r, nil
 }
 
+// zonesName is the side file of zones in the directory of the store.
+const zonesName = "zones"
+
 // closeTail is the most journal that a clean close leaves to be replayed, in bytes.
 const closeTail = 4 << 20
 
@@ -209,6 +214,7 @@ func (r *Repo) Close(ctx context.Context) error {
 		return nil
 	}
 	r.work.Wait()
+	r.zones.Close()
 	var err error
 	if !r.opt.ReadOnly && r.store.TailBytes() > closeTail {
 		err = r.Checkpoint(ctx)

@@ -108,9 +108,9 @@ func (t *Tx) Table(ctx context.Context, name string) (v *table.View, written str
 		over = t.base.tables[l].over
 	}
 	if t.batch != nil {
-		v = table.NewView(t.batch, tab, over)
+		v = table.NewView(t.batch, tab, over).WithZones(t.r.zones)
 	} else {
-		v = table.NewView(t.r.store, tab, over)
+		v = table.NewView(t.r.store, tab, over).WithZones(t.r.zones)
 	}
 	t.views[l], t.names[l] = v, e.Name
 	return v, e.Name, true, nil

@@ -59,7 +59,7 @@ func NewEditor(w chunk.Store, v *View) *Editor {
 	} else {
 		o = o.Copy()
 	}
-	e := &Editor{w: w, view: NewView(w, v.Table, o), next: -1, found: o.bytes}
+	e := &Editor{w: w, view: NewView(w, v.Table, o).WithZones(v.zones), next: -1, found: o.bytes}
 	e.edits = btree.NewBTreeGOptions(editLess, btree.Options{NoLocks: true})
 	e.types, e.key = rowTypes(v.Table.Schema)
 	return e
@@ -85,7 +85,7 @@ func rowTypes(s *schema.Compiled) ([]value.Type, []bool) {
 func (e *Editor) View() *View { return e.view }
 
 // Freeze is a view that later edits do not touch.
-func (e *Editor) Freeze() *View { return NewView(e.view.r, e.view.Table, e.view.over.Copy()) }
+func (e *Editor) Freeze() *View { return e.view.WithOverlay(e.view.over.Copy()) }
 
 // Dirty tells whether there are edits.
 func (e *Editor) Dirty() bool { return e.edits.Len() > 0 }
@@ -400,7 +400,7 @@ func (e *Editor) Mark() Mark { return Mark{over: e.view.over.Copy(), edits: e.ed
 
 // Reset undoes all edits since the mark, which stays usable.
 func (e *Editor) Reset(m Mark) {
-	e.view = NewView(e.view.r, e.view.Table, m.over.Copy())
+	e.view = e.view.WithOverlay(m.over.Copy())
 	e.edits = m.edits.Copy()
 	e.next = -1
 }

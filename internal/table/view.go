@@ -25,10 +25,25 @@ type View struct {
 	Table *Table
 	r     chunk.Reader
 	over  *Overlay
+	zones *Zones
 }
 
 // NewView is a view of t through the overlay o, nil for none. r serves the chunks.
 func NewView(r chunk.Reader, t *Table, o *Overlay) *View { return &View{Table: t, r: r, over: o} }
+
+// WithZones is the view with zones that its scans use; nil for none.
+func (v *View) WithZones(z *Zones) *View {
+	c := *v
+	c.zones = z
+	return &c
+}
+
+// WithOverlay is the view through another overlay, nil for none.
+func (v *View) WithOverlay(o *Overlay) *View {
+	c := *v
+	c.over = o
+	return &c
+}
 
 // Reader serves the chunks of the table.
 func (v *View) Reader() chunk.Reader { return v.r }
@@ -137,6 +152,9 @@ type ScanOptions struct {
 	Rows    Rows
 	Lo, Hi  []byte // keys in [Lo, Hi); nil is open
 	Reverse bool
+	// Zones may spare a scan of all rows the leaves of the rows' tree that hold no row for which all of them are true. Other rows
+	// that fail them are given still. Scans with bounds and of indexes pay them no heed, nor do views without zones.
+	Zones []ZoneFilter
 }
 
 // Block is a run of rows of a scan in key order: rows [Lo,Hi) of Page (from Hi-1 down in a reverse scan), or, when Page is nil,
@@ -158,6 +176,7 @@ type Scan struct {
 	leaf    *page.Page
 	lo, hi  int    // rows of leaf still to come
 	edge    []byte // last key of leaf, or its first in a reverse scan
+	zones   *zoneScan
 }
 
 // Scan begins a scan of the view.
@@ -166,6 +185,13 @@ func (v *View) Scan(opt ScanOptions) *Scan {
 	if e := v.entries(opt.Rows); e != nil && e.Len() > 0 {
 		s.anyOver = true
 		s.over = e.Iter()
+	}
+	if v.zones != nil && len(opt.Zones) > 0 && opt.Rows == RowsTree && opt.Lo == nil && opt.Hi == nil {
+		s.zones = &zoneScan{zones: v.zones}
+		for _, f := range opt.Zones {
+			s.zones.tests = append(s.zones.tests, newZoneTest(v.Table.Schema.Primary, f))
+		}
+		s.cur.SkipLeaves(s.zones.skip)
 	}
 	return s
 }
@@ -271,7 +297,23 @@ func (s *Scan) start(ctx context.Context) error {
 		}
 		s.boundOver()
 	}
-	return s.openLeaf(ctx)
+	return s.settle(ctx)
+}
+
+// settle takes the first leaf, from where the cursor stands, that zones do not exclude.
+func (s *Scan) settle(ctx context.Context) error {
+	for {
+		if err := s.openLeaf(ctx); err != nil || s.leaf == nil || s.zones == nil {
+			return err
+		}
+		excluded, err := s.zones.read(ctx, s.cur, s.leaf)
+		if err != nil || !excluded {
+			return err
+		}
+		if err := s.moveLeaf(ctx); err != nil {
+			return err
+		}
+	}
 }
 
 // openLeaf takes the leaf on which the cursor stands and the part of it that the bounds leave.
@@ -310,16 +352,17 @@ func (s *Scan) nextLeaf(ctx context.Context) error {
 		s.leaf = nil
 		return nil
 	}
-	var err error
-	if s.opt.Reverse {
-		err = s.cur.PrevLeaf(ctx)
-	} else {
-		err = s.cur.NextLeaf(ctx)
-	}
-	if err != nil {
+	if err := s.moveLeaf(ctx); err != nil {
 		return err
 	}
-	return s.openLeaf(ctx)
+	return s.settle(ctx)
+}
+
+func (s *Scan) moveLeaf(ctx context.Context) error {
+	if s.opt.Reverse {
+		return s.cur.PrevLeaf(ctx)
+	}
+	return s.cur.NextLeaf(ctx)
 }
 
 func (s *Scan) advanceOver() {

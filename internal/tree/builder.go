@@ -56,7 +56,8 @@ func (b *Builder) AddLeafRows(ctx context.Context, l Leaf, i, j int) error {
 	if err := b.ascending(b.key); err != nil {
 		return b.fail(ctx, err)
 	}
-	if err := b.p.addFrom(ctx, l, i, j, 0); err != nil {
+	b.p.attach(l, j)
+	if err := b.p.addFrom(ctx, i, j, 0); err != nil {
 		return b.fail(ctx, err)
 	}
 	b.rows += uint64(j - i)

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
 )
 
 // Cursor is a position among the rows of a tree, or beyond them. It belongs to one goroutine. It starts beyond; after an error it
@@ -13,6 +14,7 @@ type Cursor struct {
 	path path
 	leaf Leaf // nil when beyond
 	i    int
+	skip func(parent hash.Hash, child int) bool
 }
 
 // Cursor is a new cursor over t.
@@ -89,7 +91,7 @@ func (c *Cursor) Seek(ctx context.Context, key []byte) error {
 		return err
 	}
 	if c.i, _ = c.leaf.Search(key); c.i == c.leaf.Len() {
-		return c.NextLeaf(ctx)
+		return c.following(ctx)
 	}
 	return nil
 }
@@ -133,17 +135,44 @@ func (c *Cursor) Next(ctx context.Context) error {
 		c.i++
 		return nil
 	}
-	return c.NextLeaf(ctx)
+	return c.following(ctx)
 }
 
-// NextLeaf goes to the first row of the following leaf, or beyond.
-func (c *Cursor) NextLeaf(ctx context.Context) error {
+// following is NextLeaf that skips nothing.
+func (c *Cursor) following(ctx context.Context) error {
 	c.leaf = nil
 	ok, err := c.path.next(ctx)
 	if err != nil || !ok {
 		return err
 	}
 	return c.load(ctx, 0)
+}
+
+// SkipLeaves makes NextLeaf and PrevLeaf pass over the leaves for which fn is true, without reading them; nil ends that. fn is asked
+// about child number child of the node parent. Other moves skip nothing.
+func (c *Cursor) SkipLeaves(fn func(parent hash.Hash, child int) bool) { c.skip = fn }
+
+// Parent is the node above the leaf that holds the row, which of its children the leaf is, and how many there are; ok is false when
+// the leaf is the root.
+func (c *Cursor) Parent() (parent hash.Hash, child, children int, ok bool) { return c.path.parent() }
+
+// NextLeaf goes to the first row of the following leaf that is not skipped, or beyond.
+func (c *Cursor) NextLeaf(ctx context.Context) error { return c.turn(ctx, c.path.next, 0) }
+
+// turn moves on until a leaf is not skipped, and loads it at row i.
+func (c *Cursor) turn(ctx context.Context, move func(context.Context) (bool, error), i int) error {
+	c.leaf = nil
+	for {
+		if ok, err := move(ctx); err != nil || !ok {
+			return err
+		}
+		if c.skip != nil {
+			if parent, child, _, ok := c.path.parent(); ok && c.skip(parent, child) {
+				continue
+			}
+		}
+		return c.load(ctx, i)
+	}
 }
 
 // Prev goes to the preceding row, or beyond.
@@ -160,12 +189,5 @@ func (c *Cursor) Prev(ctx context.Context) error {
 	return c.load(ctx, -1)
 }
 
-// PrevLeaf goes to the last row of the preceding leaf, or beyond.
-func (c *Cursor) PrevLeaf(ctx context.Context) error {
-	c.leaf = nil
-	ok, err := c.path.prev(ctx)
-	if err != nil || !ok {
-		return err
-	}
-	return c.load(ctx, -1)
-}
+// PrevLeaf goes to the last row of the preceding leaf that is not skipped, or beyond.
+func (c *Cursor) PrevLeaf(ctx context.Context) error { return c.turn(ctx, c.path.prev, -1) }

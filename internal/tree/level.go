@@ -257,13 +257,16 @@ type rowBand struct {
 
 func (b *rowBand) open(ctx context.Context, h hash.Hash) (block, []byte, error) {
 	leaf, data, err := loadLeafData(ctx, b.r, b.f, h)
+	if err == nil {
+		b.attach(leaf, leaf.Len())
+	}
 	return leaf, data, err
 }
 
 func (b *rowBand) same(block, int, *change) bool { return false }
 
-func (b *rowBand) copy(ctx context.Context, blk block, i, j, quiet int) error {
-	return b.addFrom(ctx, blk.(Leaf), i, j, quiet)
+func (b *rowBand) copy(ctx context.Context, _ block, i, j, quiet int) error {
+	return b.addFrom(ctx, i, j, quiet)
 }
 
 func (b *rowBand) put(ctx context.Context, c change) error { return b.add(ctx, c.key, c.row) }

@@ -18,12 +18,17 @@ type leafPacker struct {
 	emit  func(ctx context.Context, e entry) error
 	reuse func(key, data []byte) (hash.Hash, bool) // a chunk known to be stored already; nil for none
 
-	split   splitter
-	lb      LeafBuilder
-	last    []byte // last key added
-	weights []int32
-	keys    []byte // keys of rows that are being copied
-	ends    []int  // where each ends
+	split splitter
+	lb    LeafBuilder // nil until a row comes
+	last  []byte      // last key added
+
+	src       Leaf    // the attached leaf
+	srcEnd    int     // the row behind the last one attached
+	weights   []int32 // of src's rows from weightsAt on; none before they are needed
+	weightsAt int
+	keys      []byte // of src's rows from keysAt on, likewise
+	ends      []int  // where each key ends
+	keysAt    int
 
 	parallel int // leaves that may be encoded at once; 0 encodes in the caller
 	queue    []*leafJob
@@ -87,27 +92,42 @@ func (p *leafPacker) add(ctx context.Context, key, row []byte) error {
 	return nil
 }
 
-// addFrom appends rows [i,j) of l. Keys are read only where a leaf may end: rows below quiet are known not to end one.
-func (p *leafPacker) addFrom(ctx context.Context, l Leaf, i, j, quiet int) error {
+// attach makes rows up to end of l the next ones for addFrom. Their weights and keys are read together when the first is needed, for
+// an edited leaf is copied in several pieces.
+func (p *leafPacker) attach(l Leaf, end int) {
+	p.src, p.srcEnd = l, end
+	p.weights, p.keys, p.ends = p.weights[:0], p.keys[:0], p.ends[:0]
+}
+
+// addFrom appends rows [i,j) of the attached leaf, which rise from call to call. Keys are read only where a leaf may end: rows below
+// quiet are known not to end one.
+func (p *leafPacker) addFrom(ctx context.Context, i, j, quiet int) error {
 	if i >= j {
 		return nil
 	}
-	var err error
-	if p.weights, err = l.Weights(ctx, p.weights[:0], i, j); err != nil {
-		return err
+	l := p.src
+	if len(p.weights) == 0 {
+		var err error
+		if p.weights, err = l.Weights(ctx, p.weights, i, p.srcEnd); err != nil {
+			return err
+		}
+		p.weightsAt = i
 	}
+	weights := p.weights[i-p.weightsAt : j-p.weightsAt]
 	start, r, sum := i, i, uint64(0)
 	for ; r < min(j, quiet); r++ {
-		sum += uint64(p.weights[r-i])
+		sum += uint64(weights[r-i])
 	}
 	p.split.pass(sum)
-	for ; r < j && p.split.quiet(int(p.weights[r-i])); r++ {
-		p.split.size += uint64(p.weights[r-i])
+	for ; r < j && p.split.quiet(int(weights[r-i])); r++ {
+		p.split.size += uint64(weights[r-i])
 	}
-	p.readKeys(l, r, j)
-	for from := r; r < j; r++ {
-		key := p.keyOf(r - from)
-		if !p.split.add(key, int(p.weights[r-i])) {
+	if r < j && len(p.ends) == 0 {
+		p.readKeys(l, r)
+	}
+	for ; r < j; r++ {
+		key := p.keyOf(r - p.keysAt)
+		if !p.split.add(key, int(weights[r-i])) {
 			continue
 		}
 		if err := p.builder().AddFrom(ctx, l, start, r+1); err != nil {
@@ -126,14 +146,14 @@ func (p *leafPacker) addFrom(ctx context.Context, l Leaf, i, j, quiet int) error
 	return p.builder().AddFrom(ctx, l, start, j)
 }
 
-// readKeys reads the keys of rows [i,j) of l.
-func (p *leafPacker) readKeys(l Leaf, i, j int) {
-	p.keys, p.ends = p.keys[:0], p.ends[:0]
-	if a, ok := l.(KeyAppender); ok && i < j {
-		p.keys, p.ends = a.AppendKeys(p.keys, p.ends, i, j)
+// readKeys reads the keys of the attached rows from i on.
+func (p *leafPacker) readKeys(l Leaf, i int) {
+	p.keysAt = i
+	if a, ok := l.(KeyAppender); ok {
+		p.keys, p.ends = a.AppendKeys(p.keys, p.ends, i, p.srcEnd)
 		return
 	}
-	for ; i < j; i++ {
+	for ; i < p.srcEnd; i++ {
 		p.keys = l.AppendKey(p.keys, i)
 		p.ends = append(p.ends, len(p.keys))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/stemmadb/stemma/internal/chunk"
+	"github.com/stemmadb/stemma/internal/hash"
 )
 
 // path is a position among the chunks of one level: the way to it from the root. It reads the nodes above that level only.
@@ -143,6 +144,19 @@ func (p *path) chunk() entry {
 	}
 	s := &p.steps[len(p.steps)-1]
 	return s.entry(s.i)
+}
+
+// parent is the node that names the present chunk, which of its children that is, and their number; ok is false for the root.
+func (p *path) parent() (h hash.Hash, child, children int, ok bool) {
+	d := len(p.steps) - 1
+	if d < 0 {
+		return hash.Hash{}, 0, 0, false
+	}
+	h = p.root.Hash
+	if d > 0 {
+		h = p.steps[d-1].hash(p.steps[d-1].i)
+	}
+	return h, p.steps[d].i, p.steps[d].n, true
 }
 
 // rowsBefore is the number of rows ahead of the present chunk.

@@ -190,7 +190,7 @@ func (f *Inferrer) moment(text []byte) inferClass {
 	}
 	p := textScanner[[]byte]{s: text}
 	days, nanos, offset, ok := p.moment()
-	if !ok || offset != 0 || days == ZeroDate && !isZeroDate(text) || days == ZeroDate && nanos != 0 {
+	if !ok || offset != 0 || days == ZeroDate && nanos != 0 {
 		return inferString
 	}
 	if len(text) == 10 {

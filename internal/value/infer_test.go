@@ -26,7 +26,7 @@ func TestInferrer(t *testing.T) {
 		{"2020-01-02|1999-12-31", "date", false}, {"2020-01-02|2020-01-02 03:04:05", "datetime", false}, {"2020-01-02 03:04:05.5|2020-01-02T03:04:05.123450", "datetime(5)", false},
 		{"2020-01-02 03:04:05.123456789", "varchar(255)", false}, {"2020-01-02 03:04:05.123456000", "datetime(6)", false}, {"2020-01-02 03:04:05Z", "datetime", false},
 		{"2020-01-02 03:04:05.120Z", "datetime(2)", false}, {"2020-01-02 03:04:05+00:00", "datetime", false}, {"2020-01-02 03:04:05+01:00", "varchar(255)", false},
-		{"2020-02-30", "varchar(255)", false}, {"2020-1-2", "varchar(255)", false}, {"0000-01-01", "varchar(255)", false}, {"0000-00-00", "date", false}, {"2020-01-02|1", "varchar(255)", false}, {"20200102", "int", false},
+		{"2020-02-30", "varchar(255)", false}, {"2020-1-2", "varchar(255)", false}, {"0000-01-01", "date", false}, {"0000-00-00", "date", false}, {"2020-01-02|1", "varchar(255)", false}, {"20200102", "int", false},
 		{"2020-01-02|", "date", true}, {"a|", "varchar(255)", false}, {"|a", "varchar(255)", false}, {"1||a", "varchar(255)", false}, {"a|" + null, "varchar(255)", true},
 		{strings.Repeat("x", 255), "varchar(255)", false}, {strings.Repeat("ä", 255), "varchar(255)", false}, {strings.Repeat("x", 256), "varchar(1023)", false}, {strings.Repeat("x", 1024), "varchar(4095)", false},
 		{strings.Repeat("x", 4096), "text", false}, {strings.Repeat("ä", 40000), "mediumtext", false}, {strings.Repeat("x", 1<<24), "longtext", false},

@@ -3,12 +3,16 @@ package value
 import "math"
 
 // Times are proleptic Gregorian without leap seconds, and know no zone: KindTimestamp is UTC by convention. A date is days since
-// 1970-01-01, a date and time microseconds since its midnight, a time of day or duration signed microseconds. The first day of year
-// 0, ZeroDate, stands for MySQL's 0000-00-00 and cannot be stored itself.
+// 1970-01-01, a date and time microseconds since its midnight, a time of day or duration signed microseconds. MySQL's 0000-00-00 is
+// ZeroDate, which comes before all days.
 
 const (
 	microsPerSecond = 1_000_000
 	microsPerDay    = 86400 * microsPerSecond
+
+	// MinDate and MinDatetime are 0000-01-01 and its first microsecond. Only the zero date is below them.
+	MinDate     int64 = -719528
+	MinDatetime int64 = MinDate * microsPerDay
 
 	// MaxDate and MaxDatetime are 9999-12-31 and its last microsecond.
 	MaxDate     int64 = 2932896
@@ -135,12 +139,7 @@ func appendClock(dst []byte, us int64, fsp uint8) []byte {
 func appendDatetime(dst []byte, us int64, fsp uint8) []byte {
 	days := floorDiv(us, microsPerDay)
 	ofDay := us - days*microsPerDay
-	if days == ZeroDate && ofDay != 0 {
-		dst = append(dst, "0000-01-01"...)
-	} else {
-		dst = appendDate(dst, days)
-	}
-	return appendClock(append(dst, ' '), ofDay, fsp)
+	return appendClock(append(appendDate(dst, days), ' '), ofDay, fsp)
 }
 
 // appendTime appends [-]HH:MM:SS and fsp fraction digits.

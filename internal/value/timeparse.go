@@ -166,20 +166,7 @@ func parseDate[S string | []byte](t *Type, s S) (Cell, error) {
 	if nanos != 0 || offset != 0 {
 		return Null, errParse(t, s, "a date with a time of day")
 	}
-	if days == ZeroDate && !isZeroDate(s) {
-		return Null, errParse(t, s, "0000-01-01 cannot be told from the zero date")
-	}
 	return IntCell(days), nil
-}
-
-// isZeroDate tells whether a text that date reads as ZeroDate is the zero date, not the first of January of year 0.
-func isZeroDate[S string | []byte](s S) bool {
-	for i := 0; i < len(s) && s[i] != ' ' && s[i]|0x20 != 't'; i++ {
-		if s[i]-'1' <= 8 {
-			return false
-		}
-	}
-	return true
 }
 
 func parseDatetime[S string | []byte](t *Type, s S) (Cell, error) {
@@ -189,20 +176,15 @@ func parseDatetime[S string | []byte](t *Type, s S) (Cell, error) {
 		return Null, errParse(t, s, "not a date and time")
 	}
 	if days == ZeroDate {
-		if isZeroDate(s) {
-			if nanos != 0 || offset != 0 {
-				return Null, errParse(t, s, "the zero date has no time of day")
-			}
-			return IntCell(ZeroDatetime), nil
+		if nanos != 0 || offset != 0 {
+			return Null, errParse(t, s, "the zero date has no time of day")
 		}
+		return IntCell(ZeroDatetime), nil
 	}
 	us := days*microsPerDay - offset + roundNanos(nanos, t.Precision)
-	lo, hi := ZeroDatetime+1, MaxDatetime
+	lo, hi := MinDatetime, MaxDatetime
 	if t.Kind == KindTimestamp {
 		lo, hi = MinTimestamp, MaxTimestamp
-	}
-	if us == ZeroDatetime {
-		return Null, errParse(t, s, "0000-01-01 00:00:00 cannot be told from the zero date")
 	}
 	if us < lo || us > hi {
 		return Null, errParse(t, s, "out of range")

@@ -51,7 +51,7 @@ const (
 
 // Cells of the two kinds of zero date that MySQL allows.
 const (
-	ZeroDate     int64 = -719528                // days from 1970-01-01 back to 0000-01-01
+	ZeroDate     int64 = -719560                // days from 1970-01-01 back to 0000-00-00, were it a day: -0001-11-30
 	ZeroDatetime int64 = ZeroDate * 86400 * 1e6 // the same in microseconds
 )
 

@@ -47,7 +47,7 @@ class PyMySQL:
     name = "pymysql"
 
     def __init__(self, port: int, database: str) -> None:
-        self.connection = pymysql.connect(host="127.0.0.1", port=port, user="root", database=database, autocommit=True)
+        self.connection = pymysql.connect(host="127.0.0.1", port=port, user="root", database=database, autocommit=True, ssl_disabled=True)
 
     def rows(self, sql: str) -> list[Row]:
         with self.connection.cursor() as cur:

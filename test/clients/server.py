@@ -88,8 +88,10 @@ class Server:
             assert self.process.wait(30) == 0, self.log.read_text()
 
     def connect(self, database: str | None = None, **options: object) -> pymysql.Connection:
-        """A connection of pymysql as root, autocommit on, unless other options are given."""
+        """A connection of pymysql as root, autocommit on and without TLS, unless other options are given."""
         settings = {"host": "127.0.0.1", "port": self.port, "user": "root", "database": database, "autocommit": True}
+        if not any(o.startswith("ssl") for o in options):
+            settings["ssl_disabled"] = True
         return pymysql.connect(**(settings | options))
 
     def query(self, sql: str, database: str | None = None) -> list[tuple]:

@@ -71,14 +71,6 @@ VALUES: list[tuple[str, list[Any]]] = [
 # The connector takes the sign of a time for that of its days when the statement is prepared.
 NEGATIVE = [dt.timedelta(hours=-838, minutes=-59, seconds=-59), dt.timedelta(hours=-3), dt.timedelta(microseconds=-1)]
 
-# What a client does wrong against every server (MariaDB 10.11 was asked as well) when the statement is prepared: the C library's
-# connector sends floats in single precision, times as noise and integers above 63 bits not at all, and ends strings at a zero byte;
-# the one in Python takes years for text.
-WRONG_IN_CLIENT = {
-    "connector-c-prepared": ["bigint unsigned", "double", "varchar(3)", "time", "time(6)", "bit(64)"],
-    "connector-prepared": ["year"],
-}
-
 Exchange = Callable[[str, list[Any]], list[Any]]
 
 
@@ -98,7 +90,8 @@ def through(connection: Any, cursor: dict[str, bool], mark: str) -> Exchange:
     return exchange
 
 
-@pytest.fixture(params=["pymysql", "connector", "connector-prepared", "connector-c", "connector-c-prepared"])
+# Not the C library's connector with parameters: of any server, MariaDB's too, it makes wrong values, and it corrupts its own memory.
+@pytest.fixture(params=["pymysql", "connector", "connector-prepared", "connector-c"])
 def exchange(request: pytest.FixtureRequest, shared: Server, db: str) -> Iterator[Exchange]:
     if request.param == "pymysql":
         connection = shared.connect(db)
@@ -134,8 +127,8 @@ def text(value: str | bytes | bytearray) -> str:
 
 @pytest.mark.parametrize(("column", "values"), VALUES, ids=[c for c, _ in VALUES])
 def test_round_trip(request: pytest.FixtureRequest, exchange: Exchange, column: str, values: list[Any]) -> None:
-    if column in WRONG_IN_CLIENT.get(request.node.callspec.params["exchange"], []):
-        return
+    if (request.node.callspec.params["exchange"], column) == ("connector-prepared", "year"):
+        values = []  # this client takes a year's first byte for text
     values = [*values, None]
     got = [plain(column, v) for v in exchange(column, values)]
     want = [plain(column, v) for v in values]

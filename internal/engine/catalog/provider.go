@@ -3,6 +3,7 @@ package catalog
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"sort"
 	"strings"
@@ -98,8 +99,15 @@ func (p *Provider) openAll(ctx context.Context) error {
 	}
 	for _, n := range names {
 		dir := filepath.Join(p.opt.Dir, n)
-		if _, err := p.opt.FS.Stat(filepath.Join(dir, repo.DirName)); err != nil || p.dbs[strings.ToLower(n)] != nil {
+		place, err := repo.Locate(p.opt.FS, dir)
+		if err != nil {
+			continue // no database of ours
+		}
+		if twin := p.twin(n); twin != nil && twin.repo.Dir() == place {
 			continue
+		} else if twin != nil {
+			err := errs.New(errs.Exists, "the databases %s and %s have the same name to SQL, where case does not count and _ stands for - as well: rename one of the directories", twin.repo.Dir(), place)
+			return errors.Join(err, p.Close(ctx))
 		}
 		r, err := repo.Open(ctx, p.opt.FS, dir, p.opt.Repo)
 		if err != nil {
@@ -112,6 +120,19 @@ func (p *Provider) openAll(ctx context.Context) error {
 	}
 	return nil
 }
+
+// twin is the database that statements could mean by that name; nil when there is none.
+func (p *Provider) twin(name string) *entry {
+	for _, e := range p.dbs {
+		if plain(e.name) == plain(name) {
+			return e
+		}
+	}
+	return nil
+}
+
+// plain is what the names have in common by which statements may call a database.
+func plain(name string) string { return strings.ReplaceAll(strings.ToLower(name), "-", "_") }
 
 // add makes a database known.
 func (p *Provider) add(r *repo.Repo, owned bool) {

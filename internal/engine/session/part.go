@@ -51,7 +51,7 @@ func (p *Part) frozen(ctx context.Context, name string) (*table.View, error) {
 	if p.first == nil || v.Overlay() == nil {
 		return v, nil
 	}
-	return table.NewView(v.Reader(), v.Table, v.Overlay().Copy()), nil
+	return v.WithOverlay(v.Overlay().Copy()), nil
 }
 
 // Editor is the editor of a table's rows, good until Generation changes.

@@ -46,7 +46,16 @@ type Session struct {
 	prepared *statements
 	cached   *statements
 	local    map[any]any
+
+	duplicate string // see SetDuplicate
 }
+
+// SetDuplicate takes note of how MySQL words the duplicate key that a statement has come upon: "Duplicate entry '1' for key 't.PRIMARY'",
+// which tools read. The engine's own error has other words.
+func (s *Session) SetDuplicate(text string) { s.duplicate = text }
+
+// Duplicate is what was last noted.
+func (s *Session) Duplicate() string { return s.duplicate }
 
 // localLimit bounds what Local keeps.
 const localLimit = 4096

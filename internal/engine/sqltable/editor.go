@@ -202,11 +202,15 @@ func (e *editor) fail(ctx *sql.Context, err error) error {
 	if err := dec.row(ctx, dup.Existing, existing); err != nil {
 		return session.Error(err)
 	}
-	return sql.NewUniqueKeyErr(e.def.keyText(dup), dup.Index == primaryID, existing)
+	values := e.def.keyText(dup)
+	if s, ok := ctx.Session.(interface{ SetDuplicate(text string) }); ok {
+		s.SetDuplicate(fmt.Sprintf("Duplicate entry '%s' for key '%s.%s'", strings.Join(values, "-"), e.def.Name, dup.Index))
+	}
+	return sql.NewUniqueKeyErr("["+strings.Join(values, ",")+"]", dup.Index == primaryID, existing)
 }
 
-// keyText shows the values of a key as the engine's messages have them.
-func (d *Def) keyText(dup *table.DuplicateKeyError) string {
+// keyText shows the values of a key.
+func (d *Def) keyText(dup *table.DuplicateKeyError) []string {
 	cols := d.Schema.PrimaryKey
 	if i := d.Schema.IndexByName(dup.Index); i >= 0 && dup.Index != primaryID {
 		cols = d.Schema.Indexes[i].Columns
@@ -215,7 +219,7 @@ func (d *Def) keyText(dup *table.DuplicateKeyError) string {
 	for i, c := range dup.Values {
 		parts[i] = d.valueText(cols, i, c)
 	}
-	return "[" + strings.Join(parts, ",") + "]"
+	return parts
 }
 
 func (d *Def) valueText(cols []schema.IndexColumn, i int, c value.Cell) string {

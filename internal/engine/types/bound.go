@@ -116,9 +116,9 @@ func (c *Codec) locateString(ctx context.Context, v any) (position, error) {
 }
 
 func (c *Codec) locateTime(t time.Time) position {
-	zero, high := value.ZeroDate, value.MaxDate
+	zero, low, high := value.ZeroDate, value.MinDate, value.MaxDate
 	if c.Type.Kind != value.KindDate {
-		zero, high = value.ZeroDatetime, value.MaxDatetime
+		zero, low, high = value.ZeroDatetime, value.MinDatetime, value.MaxDatetime
 	}
 	switch {
 	case t.Equal(gms.ZeroTime):
@@ -140,7 +140,7 @@ func (c *Codec) locateTime(t time.Time) position {
 		rest = rest%1000 + (us-n)*1000
 	}
 	switch {
-	case n <= zero:
+	case n < low:
 		return near(value.IntCell(zero), +1)
 	case n > high:
 		return outside(+1)

@@ -79,11 +79,24 @@ func TestConversionIsTheEngines(t *testing.T) {
 	}
 }
 
-// The first day of year 0 stands for the zero date, so it is refused rather than changed.
+// The zero date comes before the first day of year 0, which is a day like others.
 func TestFirstDayOfYearZero(t *testing.T) {
+	ctx := context.Background()
 	for _, typ := range []sql.Type{gms.Date, gms.DatetimeMaxPrecision} {
-		if _, err := mustCodec(t, typ).ToCell(context.Background(), date(0, 1, 1)); !errs.Is(err, errs.Invalid) {
-			t.Errorf("%s: %v", typ, err)
+		c := mustCodec(t, typ)
+		first, err := c.ToCell(ctx, date(0, 1, 1))
+		if err != nil {
+			t.Fatalf("%s: %v", typ, err)
+		}
+		zero, err := c.ToCell(ctx, gms.ZeroTime)
+		if err != nil || zero.Int() >= first.Int() {
+			t.Errorf("%s: the zero date is %d, 0000-01-01 is %d (%v)", typ, zero.Int(), first.Int(), err)
+		}
+		if got, err := c.FromCell(zero); err != nil || !got.(time.Time).Equal(gms.ZeroTime) {
+			t.Errorf("%s: the zero date comes back as %v (%v)", typ, got, err)
+		}
+		if _, err := c.FromCell(value.IntCell(first.Int() - 1)); !errs.Is(err, errs.Corrupt) {
+			t.Errorf("%s: a day between them: %v", typ, err)
 		}
 	}
 }

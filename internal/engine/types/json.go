@@ -185,4 +185,35 @@ func jsonTo(_ *Codec, ctx context.Context, v any) (value.Cell, bool, error) {
 	return value.BytesCell(out), true, nil
 }
 
+// Document is the value that a text stands for in a JSON column, with all digits of its numbers. Values that are no text, and texts
+// that are not JSON, are returned as they are.
+func Document(ctx context.Context, v any) (any, error) {
+	switch v.(type) {
+	case string, []byte, sql.StringWrapper, sql.BytesWrapper:
+	default:
+		return v, nil
+	}
+	if _, ok := v.(sql.JSONWrapper); ok {
+		return v, nil
+	}
+	text, err := sql.UnwrapAny(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	var src []byte
+	switch t := text.(type) {
+	case string:
+		src = []byte(t)
+	case []byte:
+		src = t
+	default:
+		return v, nil
+	}
+	out, err := value.CanonicalJSON(make([]byte, 0, len(src)), src)
+	if err != nil {
+		return v, nil // for the engine to say what is wrong with it
+	}
+	return NewJSON(out), nil
+}
+
 func jsonFrom(_ *Codec, cell value.Cell) (any, error) { return NewJSON(bytes.Clone(cell.Bytes())), nil }

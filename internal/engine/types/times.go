@@ -27,7 +27,7 @@ func dateTo(_ *Codec, _ context.Context, v any) (value.Cell, bool, error) {
 		return value.Null, false, nil
 	}
 	days := s / secondsPerDay
-	return value.IntCell(days), value.ZeroDate < days && days <= value.MaxDate, nil
+	return value.IntCell(days), value.MinDate <= days && days <= value.MaxDate, nil
 }
 
 func dateFrom(c *Codec, cell value.Cell) (any, error) {
@@ -35,7 +35,7 @@ func dateFrom(c *Codec, cell value.Cell) (any, error) {
 	if days == value.ZeroDate {
 		return gms.ZeroTime, nil
 	}
-	if days < value.ZeroDate || days > value.MaxDate {
+	if days < value.MinDate || days > value.MaxDate {
 		return nil, c.corrupt("out of range")
 	}
 	return time.Unix(days*secondsPerDay, 0).UTC(), nil
@@ -52,12 +52,12 @@ func datetimeTo(c *Codec, _ context.Context, v any) (value.Cell, bool, error) {
 	if t.Nanosecond()%1000 != 0 {
 		return value.Null, false, nil
 	}
-	low, high := value.ZeroDatetime, value.MaxDatetime
+	low, high := value.MinDatetime, value.MaxDatetime
 	if c.Type.Kind == value.KindTimestamp {
-		low, high = 0, value.MaxTimestamp
+		low, high = 1, value.MaxTimestamp
 	}
 	us := t.UnixMicro()
-	ok = low < us && us <= high && us == value.RoundMicros(us, c.Type.Precision)
+	ok = low <= us && us <= high && us == value.RoundMicros(us, c.Type.Precision)
 	return value.IntCell(us), ok, nil
 }
 
@@ -66,7 +66,7 @@ func datetimeFrom(c *Codec, cell value.Cell) (any, error) {
 	if us == value.ZeroDatetime {
 		return gms.ZeroTime, nil
 	}
-	if us < value.ZeroDatetime || us > value.MaxDatetime {
+	if us < value.MinDatetime || us > value.MaxDatetime {
 		return nil, c.corrupt("out of range")
 	}
 	return time.UnixMicro(us).UTC(), nil

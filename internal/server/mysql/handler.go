@@ -3,6 +3,10 @@ package mysql
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"math"
+	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -17,11 +21,14 @@ import (
 //
 //   - Status flags. The engine sets them behind an answer, so that clients see them one answer late, and not at all in the handshake:
 //     pymysql would take autocommit for being off and never turn it off. Here they are right before an answer is written.
+//   - Errors have MySQL's numbers and SQLSTATEs, and a panic is an error.
+//   - Fields that are no text say so.
 //   - Fractions of seconds in the parameters of prepared statements, which the protocol's reader writes without leading zeros.
 type handler struct {
 	*server.Handler
 	sessions     *sync.Map // sql.Session by connection id
 	noAutoCommit bool      // sessions begin with autocommit = 0
+	log          *slog.Logger
 }
 
 var (
@@ -36,7 +43,10 @@ func (s *Server) wrap(h vitess.Handler) (vitess.Handler, error) {
 	if !ok {
 		return h, nil
 	}
-	return &handler{Handler: gms, sessions: &s.sessions, noAutoCommit: s.opt.NoAutoCommit}, nil
+	if s.opt.Log == nil {
+		s.opt.Log = slog.New(slog.DiscardHandler)
+	}
+	return &handler{Handler: gms, sessions: &s.sessions, noAutoCommit: s.opt.NoAutoCommit, log: s.opt.Log}, nil
 }
 
 // NewConnection implements vitess.Handler.
@@ -54,30 +64,92 @@ func (h *handler) ConnectionClosed(c *vitess.Conn) {
 }
 
 // ComQuery implements vitess.Handler.
-func (h *handler) ComQuery(ctx context.Context, c *vitess.Conn, query string, callback vitess.ResultSpoolFn) error {
-	return h.Handler.ComQuery(ctx, c, query, h.flagged(ctx, c, callback))
+func (h *handler) ComQuery(ctx context.Context, c *vitess.Conn, query string, callback vitess.ResultSpoolFn) (err error) {
+	defer h.finish(c, query, &err)
+	return h.Handler.ComQuery(ctx, c, query, h.answered(ctx, c, callback))
 }
 
 // ComMultiQuery implements vitess.Handler.
-func (h *handler) ComMultiQuery(ctx context.Context, c *vitess.Conn, query string, callback vitess.ResultSpoolFn) (string, error) {
-	return h.Handler.ComMultiQuery(ctx, c, query, h.flagged(ctx, c, callback))
+func (h *handler) ComMultiQuery(ctx context.Context, c *vitess.Conn, query string, callback vitess.ResultSpoolFn) (rest string, err error) {
+	defer h.finish(c, query, &err)
+	return h.Handler.ComMultiQuery(ctx, c, query, h.answered(ctx, c, callback))
+}
+
+// ComPrepare implements vitess.Handler.
+func (h *handler) ComPrepare(ctx context.Context, c *vitess.Conn, query string, prepare *vitess.PrepareData) (fields []*querypb.Field, err error) {
+	defer h.finish(c, query, &err)
+	fields, err = h.Handler.ComPrepare(ctx, c, query, prepare)
+	describe(fields)
+	return fields, err
 }
 
 // ComStmtExecute implements vitess.Handler.
-func (h *handler) ComStmtExecute(ctx context.Context, c *vitess.Conn, prepare *vitess.PrepareData, callback func(*sqltypes.Result) error) error {
+func (h *handler) ComStmtExecute(ctx context.Context, c *vitess.Conn, prepare *vitess.PrepareData, callback func(*sqltypes.Result) error) (err error) {
+	defer h.finish(c, prepare.PrepareStmt, &err)
 	padFractions(prepare)
+	if err := finite(prepare); err != nil {
+		return err
+	}
 	return h.Handler.ComStmtExecute(ctx, c, prepare, func(r *sqltypes.Result) error {
 		h.setFlags(ctx, c)
+		describe(r.Fields)
 		return callback(r)
 	})
 }
 
-// flagged is callback with the status flags set before each answer.
-func (h *handler) flagged(ctx context.Context, c *vitess.Conn, callback vitess.ResultSpoolFn) vitess.ResultSpoolFn {
+// answered is callback with the status flags and the fields put right before each answer.
+func (h *handler) answered(ctx context.Context, c *vitess.Conn, callback vitess.ResultSpoolFn) vitess.ResultSpoolFn {
 	return func(r *sqltypes.Result, more bool) error {
 		h.setFlags(ctx, c)
+		describe(r.Fields)
 		return callback(r, more)
 	}
+}
+
+// finish ends a command: a panic becomes an error, so that a defect in one statement ends neither the connection nor the server, and
+// errors get MySQL's numbers and states.
+func (h *handler) finish(c *vitess.Conn, query string, err *error) {
+	if r := recover(); r != nil {
+		h.log.Error("A statement ended in a panic.", "query", query, "panic", r, "stack", string(debug.Stack()))
+		*err = vitess.NewSQLError(erUnknown, "HY000", "internal error: %v", r)
+	}
+	if *err == nil {
+		return
+	}
+	duplicate := ""
+	if v, ok := h.sessions.Load(c.ConnectionID); ok {
+		if s, ok := v.(interface{ Duplicate() string }); ok {
+			duplicate = s.Duplicate()
+		}
+	}
+	*err = known(*err, duplicate)
+}
+
+// charsetBinary is the number of the character set of all that is no text.
+const charsetBinary = 63
+
+// describe gives fields that are no text the character set that says so; clients decode their bytes by it.
+func describe(fields []*querypb.Field) {
+	for _, f := range fields {
+		if sqltypes.IsText(f.Type) || f.Type == sqltypes.Enum || f.Type == sqltypes.Set || f.Type == sqltypes.TypeJSON {
+			continue
+		}
+		f.Charset = charsetBinary
+		f.Flags |= uint32(querypb.MySqlFlag_BINARY_FLAG)
+	}
+}
+
+// finite refuses parameters that are no finite numbers: SQL has no such values.
+func finite(p *vitess.PrepareData) error {
+	for _, v := range p.BindVars {
+		if v == nil || v.Type != querypb.Type_FLOAT32 && v.Type != querypb.Type_FLOAT64 {
+			continue
+		}
+		if f, err := strconv.ParseFloat(string(v.Value), 64); err == nil && (math.IsInf(f, 0) || math.IsNaN(f)) {
+			return vitess.NewSQLError(1264, "22003", "Out of range value: %s is not a finite number", v.Value)
+		}
+	}
+	return nil
 }
 
 // setFlags sets the status flags of the connection from its session. A statement under autocommit is in a transaction of its own while

@@ -177,13 +177,16 @@ func (s *Server) Close(wait time.Duration) error {
 }
 
 func (s *Server) serve(conn net.Conn) {
+	// Whatever is being read or written then fails, also from a client that says nothing.
+	stop := context.AfterFunc(s.ctx, func() { conn.Close() })
+	defer stop()
 	in := bufio.NewReader(conn)
-	line, err := in.ReadString('\n')
+	line, err := in.ReadSlice('\n') // of any length but that of a word: it is not understood
 	if err != nil {
 		conn.Close()
 		return
 	}
-	switch line {
+	switch string(line) {
 	case "sql\n":
 		tracked := &sqlConn{Conn: conn, in: in, done: make(chan struct{})}
 		if err := s.handler.SQL(tracked); err != nil {

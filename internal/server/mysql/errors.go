@@ -1,0 +1,78 @@
+package mysql
+
+import (
+	"errors"
+	"regexp"
+
+	vitess "github.com/dolthub/vitess/go/mysql"
+)
+
+// erUnknown is MySQL's ER_UNKNOWN_ERROR, which the engine gives to errors that it has no number for.
+const erUnknown = 1105
+
+// states are the SQLSTATEs of MySQL's errors that are not HY000. Clients choose the class of an exception by them.
+var states = map[int]string{
+	1022: "23000", 1040: "08004", 1042: "08S01", 1043: "08S01", 1044: "42000", 1045: "28000", 1046: "3D000", 1047: "08S01", 1048: "23000",
+	1049: "42000", 1050: "42S01", 1051: "42S02", 1052: "23000", 1054: "42S22", 1055: "42000", 1060: "42S21", 1061: "42000", 1062: "23000",
+	1063: "42000", 1064: "42000", 1065: "42000", 1066: "42000", 1067: "42000", 1068: "42000", 1069: "42000", 1071: "42000", 1072: "42000",
+	1073: "42000", 1074: "42000", 1075: "42000", 1091: "42000", 1101: "42000", 1109: "42S02", 1110: "42000", 1111: "HY000", 1113: "42000",
+	1115: "42000", 1136: "21S01", 1138: "22004", 1139: "42000", 1140: "42000", 1142: "42000", 1143: "42000", 1146: "42S02", 1147: "42000",
+	1149: "42000", 1170: "42000", 1171: "42000", 1176: "42000", 1205: "HY000", 1211: "42000", 1213: "40001", 1216: "23000", 1217: "23000",
+	1222: "21000", 1227: "42000", 1230: "42000", 1231: "42000", 1232: "42000", 1235: "42000", 1241: "21000", 1242: "21000", 1247: "42S22",
+	1248: "42000", 1253: "42000", 1264: "22003", 1265: "01000", 1280: "42000", 1292: "22007", 1305: "42000", 1318: "42000", 1365: "22012",
+	1366: "HY000", 1367: "22007", 1370: "42000", 1400: "42000", 1406: "22001", 1451: "23000", 1452: "23000", 1458: "42000", 1690: "22003",
+	1792: "25006", 3140: "22032", 3141: "22032", 3819: "HY000",
+}
+
+// numbers are MySQL's numbers of errors that the engine has none for, by its messages, which the engine's own tests pin.
+var numbers = []struct {
+	message *regexp.Regexp
+	number  int
+}{
+	{regexp.MustCompile(`^no database selected`), 1046},
+	{regexp.MustCompile(`^table with name .* already exists`), 1050},
+	{regexp.MustCompile(`^column ".*" could not be found in any table in scope|^table ".*" does not have column ".*"$`), 1054},
+	{regexp.MustCompile(`^Column ".*" already exists|^duplicate column name`), 1060},
+	{regexp.MustCompile(`^Duplicate key name|^duplicate key name`), 1061},
+	{regexp.MustCompile(`^Not unique table/alias`), 1066},
+	{regexp.MustCompile(`^syntax error at|^Invalid syntax|^unsupported syntax|^empty query`), 1064},
+	{regexp.MustCompile(`^Multiple primary keys? defined|Multiple primary keys defined`), 1068},
+	{regexp.MustCompile(`^number of values does not match number of columns`), 1136},
+	{regexp.MustCompile(`^command denied to user`), 1142},
+	{regexp.MustCompile(`^Access denied for user .* to (database|table)`), 1044},
+	{regexp.MustCompile(`^The used SELECT statements have a different number of columns|^table is used with a different number`), 1222},
+	{regexp.MustCompile(` out of range for `), 1264},
+	{regexp.MustCompile(`is not valid for this Enum|is not valid for this set|was not found in the set`), 1265},
+	{regexp.MustCompile(`^function: '.*' not found|^stored procedure ".*" does not exist|^SAVEPOINT .* does not exist|^table function: '.*' not found`), 1305},
+	{regexp.MustCompile(`^Field '.*' doesn't have a default value`), 1364},
+	{regexp.MustCompile(`^string '.*' is too large for column`), 1406},
+	{regexp.MustCompile(`READ ONLY transaction`), 1792},
+	{regexp.MustCompile(`database server is set to read only mode`), 1290},
+}
+
+// known gives an error MySQL's number and state. duplicate is MySQL's wording of a duplicate key, "" when there is none.
+func known(err error, duplicate string) error {
+	var e *vitess.SQLError
+	if !errors.As(err, &e) {
+		return err
+	}
+	number, state, message := e.Num, e.State, e.Message
+	if number == erUnknown {
+		for _, n := range numbers {
+			if n.message.MatchString(message) {
+				number = n.number
+				break
+			}
+		}
+	}
+	if number == vitess.ERDupEntry && duplicate != "" {
+		message = duplicate
+	}
+	if s, ok := states[number]; ok {
+		state = s
+	}
+	if number == e.Num && state == e.State && message == e.Message {
+		return err
+	}
+	return vitess.NewSQLError(number, state, "%s", message)
+}

@@ -1,0 +1,173 @@
+package torture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+// erDiskFull is MySQL's number for a full disk.
+const erDiskFull = 1021
+
+// smallDisk is a file system of that many bytes.
+func smallDisk(t *testing.T, size int) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {
+		t.Skipf("mount a small disk: %v (root may)", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Errorf("unmount: %v", err)
+			syscall.Unmount(dir, syscall.MNT_DETACH) // so that the directory can be removed
+		}
+	})
+	return dir
+}
+
+// fill fills what is left of a disk but for some bytes, and returns the file that does.
+func fill(t *testing.T, disk string, leave int64) string {
+	t.Helper()
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(disk, &st); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(disk, "ballast")
+	if n := int64(st.Bavail)*st.Bsize - leave; n > 0 {
+		if err := os.WriteFile(name, make([]byte, n), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return name
+}
+
+// noise is n hexadecimal digits.
+func noise(seed uint64, n int) string {
+	rng := rand.New(rand.NewPCG(seed, 3))
+	b := make([]byte, n/2)
+	for i := range b {
+		b[i] = byte(rng.Uint32())
+	}
+	return fmt.Sprintf("%x", b)
+}
+
+// isFull complains of an error that is not the one of a full disk.
+func isFull(t *testing.T, what string, err error) {
+	t.Helper()
+	var e *mysql.MySQLError
+	if !errors.As(err, &e) || e.Number != erDiskFull || !strings.Contains(e.Message, "no space left on device") {
+		t.Errorf("%s on a full disk: %v", what, err)
+	}
+}
+
+// TestFullDisk fills the disk below a server and below commands: each failure says so, what was committed stays, and when there is
+// room again everything goes on, without a restart.
+func TestFullDisk(t *testing.T) {
+	rounds := or(10, 2)
+	disk := smallDisk(t, or(64<<20, 16<<20))
+	s := &site{home: t.TempDir()}
+	s.place(t, filepath.Join(disk, "db"))
+	ctx := context.Background()
+	srv := s.serve(t, freePort(t))
+	srv.ready(t)
+	exec := func(q string) error {
+		_, err := srv.db.ExecContext(ctx, q)
+		return err
+	}
+	for _, q := range []string{"create table t (id int primary key, pad longtext)", "create table k (id int, pad longtext)", "call dolt_commit('-Am', 'tables')"} {
+		if err := exec(q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	there := 0
+	rows := func() (n, m int) {
+		t.Helper()
+		if err := srv.db.QueryRowContext(ctx, "select (select count(*) from t where length(pad) > 0), (select count(*) from k)").Scan(&n, &m); err != nil {
+			t.Fatal(err)
+		}
+		return n, m
+	}
+	insert := func(size int) error {
+		pad := noise(uint64(there), size)
+		err := exec(fmt.Sprintf("start transaction; insert into t values (%d, '%s'); insert into k values (%d, '%s'); commit", there, pad, there, pad))
+		if err == nil {
+			there++
+		} else if e := exec("rollback"); e != nil {
+			t.Fatal(e)
+		}
+		return err
+	}
+	srv.db.SetMaxOpenConns(1) // the session in which a transaction failed goes on
+	file := filepath.Join(s.home, "big.csv")
+	var lines strings.Builder
+	lines.WriteString("id,pad\n")
+	for i := range 40000 {
+		fmt.Fprintf(&lines, "%d,%s\n", 1_000_000+i, noise(uint64(i), 400))
+	}
+	if err := os.WriteFile(file, []byte(lines.String()), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for round := range rounds {
+		ballast := fill(t, disk, int64(or(4<<20, 2<<20)+round*137_000))
+		// An import is larger than the room.
+		e := s.exits(t, 8, "table", "import", "-a", "t", file)
+		if !strings.Contains(e.err, "no space left on device") {
+			t.Errorf("import: %s", e)
+		}
+		// Inserts, until there is no room, and beyond.
+		size := 100_000
+		for misses := 0; misses < 6; {
+			if err := insert(size); err != nil {
+				isFull(t, "insert", err)
+				misses++
+				size = max(size/4, 40)
+			}
+		}
+		if err := exec(fmt.Sprintf("call dolt_commit('-Am', 'round %d')", round)); err != nil {
+			isFull(t, "commit", err)
+		}
+		if n, m := rows(); n != there || m != there {
+			t.Fatalf("round %d: %d and %d rows, want %d", round, n, m, there)
+		}
+		if e, err := s.run("commit", "-Am", "by hand"); err != nil || e.status != 8 && e.status != 0 && !strings.Contains(e.err, "nothing to commit") {
+			t.Errorf("commit: %v %s", err, e)
+		}
+		s.must(t, "status")
+		if round%2 == 1 { // the next owner finds a disk that is still full
+			srv.kill(t)
+			if e, err := s.run("sql", "-q", "select 1"); err != nil || e.status != 8 && e.status != 0 {
+				t.Errorf("select by an owner on a full disk: %v %s", err, e)
+			}
+			s.must(t, "log")
+			s.must(t, "fsck")
+		}
+		if err := os.Remove(ballast); err != nil {
+			t.Fatal(err)
+		}
+		if round%2 == 1 {
+			srv = s.serve(t, freePort(t))
+			srv.ready(t)
+			srv.db.SetMaxOpenConns(1)
+		}
+		if err := insert(100_000); err != nil {
+			t.Fatalf("round %d: insert when there is room again: %v", round, err)
+		}
+		if err := exec(fmt.Sprintf("call dolt_commit('-Am', 'room after round %d')", round)); err != nil {
+			t.Fatalf("round %d: commit when there is room again: %v", round, err)
+		}
+		if n, m := rows(); n != there || m != there {
+			t.Fatalf("round %d: %d and %d rows, want %d", round, n, m, there)
+		}
+		s.fsck(t)
+	}
+	srv.stop(t)
+	s.fsck(t)
+}
