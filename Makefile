@@ -2,8 +2,8 @@
 # make test   is what every change must pass
 # make help   lists the rest
 #
-# Nothing but Go is needed, and Python 3.11 or newer for the tests with MySQL clients. The flags below are all that a build needs: the SQL engine's pure-Go regular expressions, no cgo, so that
-# the program is one static file.
+# Nothing but Go is needed, and Python 3.11 or newer for the tests with MySQL clients. The flags below are all that a build needs: the
+# SQL engine's pure-Go regular expressions, no cgo, so that the program is one static file.
 
 GO ?= go
 export CGO_ENABLED := 0

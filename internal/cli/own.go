@@ -3,8 +3,10 @@ package cli
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,7 +39,10 @@ type holding struct {
 	repo  *repo.Repo    // of dir itself; nil when dir only holds databases
 	many  bool          // sub-directories of dir are databases too
 	drain time.Duration // how long to wait in the end for what others have begun
-	socks []*owner.Server
+
+	sockMu sync.Mutex
+	socks  map[*repo.Repo]*owner.Server
+	closed bool // no socket is made any more
 
 	mu     sync.Mutex
 	sql    mysql.Options // for the SQL server, when it is started
@@ -96,10 +101,38 @@ func (p *Program) holdAll(ctx context.Context, dir string, opt mysql.Options) (h
 // serve answers for a database. A directory that cannot have a socket, such as one on some network file systems, is not served: then
 // other processes find it locked.
 func (h *holding) serve(r *repo.Repo) {
-	s, err := owner.Serve(r.Dir(), &handler{h: h, repo: r})
-	if err == nil {
-		h.socks = append(h.socks, s)
+	h.sockMu.Lock()
+	defer h.sockMu.Unlock()
+	if h.closed || h.socks[r] != nil {
+		return
 	}
+	s, err := owner.Serve(r.Dir(), &handler{h: h, repo: r})
+	if err != nil {
+		return
+	}
+	if h.socks == nil {
+		h.socks = map[*repo.Repo]*owner.Server{}
+	}
+	h.socks[r] = s
+}
+
+// unserve ends the service of a database that is dropped. It does not wait for those who use it, one of whom may be dropping it.
+func (h *holding) unserve(r *repo.Repo) {
+	h.sockMu.Lock()
+	s := h.socks[r]
+	delete(h.socks, r)
+	h.sockMu.Unlock()
+	if s != nil && s.Stop() == nil { // an error is of a socket that goes with the directory
+		go s.Close(h.drain)
+	}
+}
+
+// unserveAll ends the service of all databases and returns their sockets.
+func (h *holding) unserveAll() []*owner.Server {
+	h.sockMu.Lock()
+	defer h.sockMu.Unlock()
+	h.closed = true
+	return slices.Collect(maps.Values(h.socks))
 }
 
 // start starts the SQL engine and its server, unless they run.
@@ -114,7 +147,7 @@ func (h *holding) start(ctx context.Context) (*mysql.Server, error) {
 	}
 	procs := proc.New(h.p.Specs, h.p.Version)
 	opt := engine.Options{
-		FS: h.fs, Repo: repo.Options{Clock: h.p.Clock}, ReadOnly: h.sql.ReadOnly,
+		FS: h.fs, Repo: repo.Options{Clock: h.p.Clock}, ReadOnly: h.sql.ReadOnly, Opened: h.serve, Closing: h.unserve,
 		Registries: registry.Registries{
 			SystemTables:   systab.Tables(),
 			Functions:      append(fn.Functions(fn.Versions{Program: h.p.Version, Storage: storageName}), fn.Procedures(procs.Rows, procs.Names()...)...),
@@ -209,8 +242,9 @@ func (h *holding) close(ctx context.Context) error {
 	h.ended = true
 	h.mu.Unlock()
 	var wait sync.WaitGroup
-	fail := make([]error, len(h.socks))
-	for i, s := range h.socks {
+	socks := h.unserveAll()
+	fail := make([]error, len(socks))
+	for i, s := range socks {
 		wait.Go(func() { fail[i] = s.Close(h.drain) })
 	}
 	err := h.stopSQL(ctx)

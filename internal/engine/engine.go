@@ -32,6 +32,8 @@ type Options struct {
 	Dir string
 	// Repo steers how databases in Dir are opened.
 	Repo repo.Options
+	// Opened and Closing are told of databases that CREATE DATABASE has made and that DROP DATABASE is about to close; nil is nobody.
+	Opened, Closing func(*repo.Repo)
 	// ReadOnly refuses every statement that writes.
 	ReadOnly   bool
 	Registries registry.Registries
@@ -53,11 +55,13 @@ type Engine struct {
 // New opens the databases and makes the engine.
 func New(ctx context.Context, opt Options) (*Engine, error) {
 	RegisterVariables()
-	p, err := catalog.New(ctx, catalog.Options{Repos: opt.Repos, FS: opt.FS, Dir: opt.Dir, Repo: opt.Repo, Registries: opt.Registries})
+	p, err := catalog.New(ctx, catalog.Options{
+		Repos: opt.Repos, FS: opt.FS, Dir: opt.Dir, Repo: opt.Repo, Registries: opt.Registries, Opened: opt.Opened, Closing: opt.Closing,
+	})
 	if err != nil {
 		return nil, err
 	}
-	a := analyzer.NewBuilder(p).AddPreAnalyzeRule(ruleImpliedDefaults, impliedDefaults).AddPreAnalyzeRule(ruleTextOfTimes, textOfTimes).Build()
+	a := analyzer.NewBuilder(p).Build()
 	a.Catalog.InfoSchema = information_schema.NewInformationSchemaDatabase()
 	a.Catalog.StatsProvider = newStats()
 	e := &Engine{provider: p, opt: opt}

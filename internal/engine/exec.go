@@ -1,6 +1,9 @@
 package engine
 
 import (
+	"context"
+	"strings"
+
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/plan"
 	"github.com/dolthub/go-mysql-server/sql/rowexec"
@@ -21,11 +24,15 @@ func (e *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 			return e.createIndex(ctx, x, row)
 		}
 	case *plan.InsertInto:
-		out, err := insertDocuments(ctx, x)
-		if err != nil || out == nil {
-			return nil, err
+		return e.insert(ctx, x, row)
+	case *plan.ShowColumns:
+		return e.showColumns(ctx, x, row)
+	case *plan.LoadData:
+		out, c := loadEnclosed(ctx, x)
+		if out == nil {
+			return nil, nil
 		}
-		return e.base.Build(ctx, out, row)
+		return e.base.Build(c, out, row)
 	case *plan.UpdateSource:
 		ups, err := updateDocuments(ctx, x.UpdateExprs)
 		if err != nil || ups == nil {
@@ -40,8 +47,41 @@ func (e *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 			return nil, err
 		}
 		return &documentIter{rows, x.columns}, nil
+	case *plan.Project, *plan.Filter, *plan.GroupBy, *plan.Having, *plan.Values:
+		out, err := textOfTimes(ctx, n)
+		if f, ok := n.(*plan.Filter); ok && out == nil && err == nil {
+			if f, err = narrowed(ctx, f); f != nil {
+				out = f
+			}
+		}
+		if err != nil || out == nil {
+			return nil, err
+		}
+		return e.base.Build(ctx, out, row)
 	}
 	return nil, nil
+}
+
+// insert is an INSERT with what the engine lacks for it; nil when it lacks nothing.
+func (e *executor) insert(ctx *sql.Context, n *plan.InsertInto, row sql.Row) (sql.RowIter, error) {
+	source, err := impliedDefaults(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	if source != nil {
+		n = n.WithSource(source)
+	}
+	out, err := insertDocuments(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	if out == nil {
+		if source == nil {
+			return nil, nil
+		}
+		out = n
+	}
+	return e.base.Build(ctx, out, row)
 }
 
 // createIndex gives the engine a table whose virtual columns it can evaluate; nil when it has none.
@@ -65,4 +105,41 @@ func (e *executor) createIndex(ctx *sql.Context, x *plan.AlterIndex, row sql.Row
 	c := *x
 	c.Table = node
 	return e.base.Build(ctx, &c, row)
+}
+
+// showColumns is SHOW COLUMNS with the defaults that are texts as they are, without quotes.
+func (e *executor) showColumns(ctx *sql.Context, n *plan.ShowColumns, row sql.Row) (sql.RowIter, error) {
+	if ctx.Value(showing{}) != nil {
+		return nil, nil
+	}
+	iter, err := e.base.Build(ctx.WithContext(context.WithValue(ctx.Context, showing{}, true)), n, row)
+	if err != nil {
+		return nil, err
+	}
+	at := 4
+	if n.Full {
+		at = 5
+	}
+	return &unquoted{iter, at}, nil
+}
+
+// showing marks the context of a SHOW COLUMNS whose defaults are seen to.
+type showing struct{}
+
+// unquoted reads rows whose column at is a text in quotes, or something else.
+type unquoted struct {
+	sql.RowIter
+	at int
+}
+
+// Next implements sql.RowIter.
+func (u *unquoted) Next(ctx *sql.Context) (sql.Row, error) {
+	row, err := u.RowIter.Next(ctx)
+	if err != nil || u.at >= len(row) {
+		return row, err
+	}
+	if s, ok := row[u.at].(string); ok && len(s) > 1 && s[0] == '\'' && s[len(s)-1] == '\'' {
+		row[u.at] = strings.NewReplacer("''", "'", `\\`, `\`).Replace(s[1 : len(s)-1])
+	}
+	return row, nil
 }

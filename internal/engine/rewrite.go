@@ -4,99 +4,47 @@ import (
 	"fmt"
 
 	"github.com/dolthub/go-mysql-server/sql"
-	"github.com/dolthub/go-mysql-server/sql/analyzer"
 	"github.com/dolthub/go-mysql-server/sql/expression"
 	"github.com/dolthub/go-mysql-server/sql/plan"
 	"github.com/dolthub/go-mysql-server/sql/transform"
 	gms "github.com/dolthub/go-mysql-server/sql/types"
 )
 
-// Rules of this engine run before the SQL engine's own. Their numbers are above all of those.
-const (
-	ruleImpliedDefaults analyzer.RuleId = 1<<20 + iota
-	ruleTextOfTimes
-)
-
-// impliedDefaults leaves out of VALUES the columns that take their default in every row, as if the INSERT had not named them. The
-// SQL engine finds the columns that such a default is made of only when the column is not named.
-func impliedDefaults(
-	ctx *sql.Context, _ *analyzer.Analyzer, n sql.Node, _ *plan.Scope, _ analyzer.RuleSelector, _ *sql.QueryFlags,
-) (sql.Node, transform.TreeIdentity, error) {
-	return transform.Node(ctx, n, func(_ *sql.Context, n sql.Node) (sql.Node, transform.TreeIdentity, error) {
-		insert, ok := n.(*plan.InsertInto)
-		if !ok {
-			return n, transform.SameTree, nil
-		}
-		values, ok := insert.Source.(*plan.Values)
-		if !ok || len(values.ExpressionTuples) == 0 || insert.OnDupExprs.HasUpdates() {
-			return n, transform.SameTree, nil
-		}
-		var keep []int
-		computed := false
-		for i := range insert.ColumnNames {
-			d, all := defaultOfAll(values, i)
-			computed = computed || all && d != nil && !d.IsLiteral()
-			if !all {
-				keep = append(keep, i)
-			}
-		}
-		if !computed {
-			return n, transform.SameTree, nil
-		}
-		names := make([]string, len(keep))
-		for to, from := range keep {
-			names[to] = insert.ColumnNames[from]
-		}
-		tuples := make([][]sql.Expression, len(values.ExpressionTuples))
-		for r, t := range values.ExpressionTuples {
-			tuples[r] = make([]sql.Expression, len(keep))
-			for to, from := range keep {
-				tuples[r][to] = t[from]
-			}
-		}
-		out := insert.WithColumnNames(names).WithSource(plan.NewValues(tuples))
-		return out, transform.NewTree, nil
-	})
-}
-
-// defaultOfAll tells whether all rows take the default of column i, and which that is; nil is NULL.
-func defaultOfAll(values *plan.Values, i int) (*sql.ColumnDefaultValue, bool) {
-	var d *sql.ColumnDefaultValue
-	for _, t := range values.ExpressionTuples {
-		if i >= len(t) {
-			return nil, false
-		}
-		e := t[i]
-		if w, ok := e.(*expression.Wrapper); ok {
-			e = w.Unwrap()
-		}
-		if e == nil {
-			continue
-		}
-		x, ok := e.(*sql.ColumnDefaultValue)
-		if !ok {
-			return nil, false
-		}
-		if x != nil {
-			d = x
-		}
-	}
-	return d, true
-}
-
 // textOfTimes makes CAST(… AS CHAR) of a date or time give the text that clients are shown for the value: without a time of day for
-// DATE, with all digits of the fraction, and 0000-00-00 for the zero date.
-func textOfTimes(
-	ctx *sql.Context, _ *analyzer.Analyzer, n sql.Node, _ *plan.Scope, _ analyzer.RuleSelector, _ *sql.QueryFlags,
-) (sql.Node, transform.TreeIdentity, error) {
-	return transform.NodeExprs(ctx, n, func(ctx *sql.Context, e sql.Expression) (sql.Expression, transform.TreeIdentity, error) {
-		c, ok := e.(*expression.Convert)
-		if !ok || !c.Child.Resolved() || !gms.IsTime(c.Child.Type(ctx)) || !gms.IsText(c.Type(ctx)) {
+// DATE, with all digits of the fraction, and 0000-00-00 for the zero date. It is nil when the node has no such cast.
+func textOfTimes(ctx *sql.Context, n sql.Node) (sql.Node, error) {
+	x, ok := n.(sql.Expressioner)
+	if !ok {
+		return nil, nil
+	}
+	found := false
+	for _, e := range x.Expressions() {
+		transform.InspectExpr(ctx, e, func(ctx *sql.Context, e sql.Expression) bool {
+			found = found || castOfTime(ctx, e) != nil
+			return found
+		})
+	}
+	if !found {
+		return nil, nil
+	}
+	n, _, err := transform.OneNodeExpressions(ctx, n, func(ctx *sql.Context, e sql.Expression) (sql.Expression, transform.TreeIdentity, error) {
+		c := castOfTime(ctx, e)
+		if c == nil {
 			return e, transform.SameTree, nil
 		}
 		out, err := c.WithChildren(ctx, &timeText{expression.UnaryExpressionStub{Child: c.Child}})
 		return out, transform.NewTree, err
 	})
+	return n, err
+}
+
+// castOfTime is e if it is a cast of a date or time to text, else nil.
+func castOfTime(ctx *sql.Context, e sql.Expression) *expression.Convert {
+	c, ok := e.(*expression.Convert)
+	if !ok || !gms.IsText(c.Type(ctx)) || !gms.IsTime(c.Child.Type(ctx)) {
+		return nil
+	}
+	return c
 }
 
 // timeText is a date or time as clients are shown it.
@@ -139,4 +87,90 @@ func (t *timeText) WithChildren(_ *sql.Context, children ...sql.Expression) (sql
 		return nil, sql.ErrInvalidChildrenNumber.New(t, len(children), 1)
 	}
 	return &timeText{expression.UnaryExpressionStub{Child: children[0]}}, nil
+}
+
+// impliedDefaults lets the computed values of INSERT … () VALUES () find the columns that they are made of, which the SQL engine looks
+// for at other places. It is nil when the source has none.
+func impliedDefaults(ctx *sql.Context, n *plan.InsertInto) (sql.Node, error) {
+	dst := n.Destination.Schema(ctx)
+	source, same, err := transform.Node(ctx, n.Source, func(ctx *sql.Context, n sql.Node) (sql.Node, transform.TreeIdentity, error) {
+		values, ok := n.(*plan.Values)
+		if !ok {
+			return n, transform.SameTree, nil
+		}
+		tuples := make([][]sql.Expression, len(values.ExpressionTuples))
+		changed := false
+		for r, t := range values.ExpressionTuples {
+			tuples[r] = t
+			if !implied(t, dst) {
+				continue
+			}
+			tuples[r] = make([]sql.Expression, len(t))
+			for i, e := range t {
+				d := defaultOf(e)
+				if tuples[r][i] = e; d == nil || d.IsLiteral() {
+					continue
+				}
+				e, same, err := placed(ctx, d, dst)
+				if err != nil {
+					return nil, transform.SameTree, err
+				}
+				if same == transform.NewTree {
+					tuples[r][i], changed = e, true
+				}
+			}
+		}
+		if !changed {
+			return n, transform.SameTree, nil
+		}
+		return plan.NewValues(tuples), transform.NewTree, nil
+	})
+	if err != nil || same == transform.SameTree {
+		return nil, err
+	}
+	return source, nil
+}
+
+// implied tells whether a row of VALUES is the defaults of all columns.
+func implied(tuple []sql.Expression, dst sql.Schema) bool {
+	if len(tuple) != len(dst) {
+		return false
+	}
+	for i, e := range tuple {
+		want := dst[i].Default
+		if want == nil {
+			want = dst[i].Generated
+		}
+		if (want == nil) != (defaultOf(e) == nil) {
+			return false
+		}
+	}
+	return true
+}
+
+// defaultOf is e if it is the default of a column, else nil.
+func defaultOf(e sql.Expression) *sql.ColumnDefaultValue {
+	if w, ok := e.(*expression.Wrapper); ok {
+		e = w.Unwrap()
+	}
+	d, _ := e.(*sql.ColumnDefaultValue)
+	return d
+}
+
+// placed is an expression over the columns of a row of dst.
+func placed(ctx *sql.Context, e sql.Expression, dst sql.Schema) (sql.Expression, transform.TreeIdentity, error) {
+	return transform.Expr(ctx, e, func(_ *sql.Context, e sql.Expression) (sql.Expression, transform.TreeIdentity, error) {
+		f, ok := e.(*expression.GetField)
+		if !ok {
+			return e, transform.SameTree, nil
+		}
+		i := dst.IndexOfColName(f.Name())
+		if i < 0 {
+			return nil, transform.SameTree, sql.ErrColumnNotFound.New(f.Name())
+		}
+		if i == f.Index() {
+			return e, transform.SameTree, nil
+		}
+		return f.WithIndex(i), transform.NewTree, nil
+	})
 }

@@ -105,7 +105,7 @@ type panicker struct{}
 func (panicker) Helper()                      {}
 func (panicker) Fatalf(f string, args ...any) { panic(fmt.Sprintf(f, args...)) }
 
-// Get, Has and Put make p a store that hashes new chunks and forgets them, but for the last few.
+// forgetful is the tree's store with new chunks hashed and forgotten, but for the last few.
 type forgetful struct {
 	*priceTree
 	last [16]struct {

@@ -19,7 +19,7 @@ func zoneSamples() (zoneKey, []zone) {
 
 func TestZoneRecord(t *testing.T) {
 	k, zones := zoneSamples()
-	const want = "630000003a81ef6d0900000000000000000000000000000000000000000000000000000000000000"
+	const want = "63000000fed2594b0900000000000000000000000000000000000000000000000000000000000000"
 	b := appendZones(nil, k, zones)
 	if got := hex.EncodeToString(b[:zoneFrameLen+32]); got != want {
 		t.Errorf("the record begins with %s, want %s", got, want)
@@ -88,7 +88,7 @@ func TestZoneTest(t *testing.T) {
 		{null, value.PrefixEnd(null), of(true, 8), false},
 		{nil, []byte{}, of(true, 8), true},
 		{[]byte{2}, nil, of(true, 8), true},
-		{part(0), []byte{1, 0x80}, of(false, 0), false}, // wider than need be
+		{part(0), part(256), of(false, 256), false}, // wider than need be
 	} {
 		zt := newZoneTest(&schema.Layout{Format: f}, ZoneFilter{Lo: x.lo, Hi: x.hi})
 		if got := zt.excludes(x.z); got != x.want {

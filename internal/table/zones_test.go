@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -187,7 +188,7 @@ func TestZonesSkip(t *testing.T) {
 	}
 
 	flipped := slices.Clone(whole)
-	flipped[len(whole)/2] ^= 1
+	flipped[len(whole)-30] ^= 1
 	later := slices.Clone(whole)
 	binary.LittleEndian.PutUint32(later[8:], 2)
 	for _, x := range []struct {
@@ -281,6 +282,38 @@ func TestZonesAbsent(t *testing.T) {
 	}
 	if len(roots) != 1 {
 		t.Errorf("%d trees, so this tests nothing", len(roots))
+	}
+}
+
+// NULL among values, and cells out of line, are found by a range that no other value is in.
+func TestZonesOfRareCells(t *testing.T) {
+	s := newSchema(t, 512, "id int\nn int null\nd text null\nprimary id")
+	m := &model{s: s, rows: map[string][]value.Cell{}}
+	long := value.BytesCell([]byte("\U0010ffff" + strings.Repeat("x", 5000)))
+	for i := range 3000 {
+		row := []value.Cell{value.IntCell(int64(i)), value.IntCell(7), value.BytesCell(fmt.Appendf(nil, "b%d", i))}
+		if i%600 == 300 {
+			row[1], row[2] = value.Null, long
+		}
+		m.rows[m.key(row)] = row
+	}
+	st := chunk.NewMem()
+	v := table.NewView(st, m.load(t, st), nil).WithZones(table.NewZones())
+	null := value.AppendKeyPart(nil, &value.KeyPart{Type: s.Columns[1].Type}, value.Null)
+	text := value.AppendKeyPart(nil, &value.KeyPart{Type: s.Columns[2].Type}, long)
+	for _, f := range []table.ZoneFilter{{Column: 1, Hi: value.PrefixEnd(null)}, {Column: 2, Lo: text, Hi: value.PrefixEnd(text)}} {
+		for range 2 {
+			found := 0
+			got := scan(t, v, table.ScanOptions{Rows: table.RowsTree, Zones: []table.ZoneFilter{f}}, m.rows)
+			for _, k := range got {
+				if m.rows[k][1].IsNull() {
+					found++
+				}
+			}
+			if found != 5 || len(got) > len(m.rows)/2 {
+				t.Errorf("column %d: %d rows, of which %d are meant", f.Column, len(got), found)
+			}
+		}
 	}
 }
 

@@ -161,7 +161,7 @@ func classify(err error) error {
 		return errs.With(errs.ReadOnly, err)
 	case errors.Is(err, fs.ErrPermission):
 		return errs.With(errs.Denied, err)
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
 		return errs.With(errs.NoSpace, err)
 	}
 	return err

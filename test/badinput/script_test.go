@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 //	replace <file> <old> <new>         replace a text in a file, which must hold it
 //	flip <file> <offset>               flip a bit of a file; a negative offset counts from the end
 //	cut <file> <n>                     take n bytes from the end of a file
+//	trim <file> <n>                    keep the first n bytes of a file
 //	litter <file> <n>                  add n random bytes to a file
 //	rows <file> <n>                    make a CSV file of n rows that cannot be compressed much
 //	keep <dir>                         remember all files of a database
@@ -46,7 +47,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "replace": replace, "flip": flip, "cut": cut, "litter": litter, "rows": rows, "keep": keep, "kept": kept,
+			"exits": exits, "replace": replace, "flip": flip, "cut": cut, "trim": trim, "litter": litter, "rows": rows, "keep": keep, "kept": kept,
 		},
 	})
 }
@@ -117,6 +118,11 @@ func flip(ts *testscript.TestScript, neg bool, args []string) {
 func cut(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, args, 2)
 	edit(ts, args[0], func(b []byte) []byte { return b[:len(b)-number(ts, args[1])] })
+}
+
+func trim(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 2)
+	edit(ts, args[0], func(b []byte) []byte { return b[:number(ts, args[1])] })
 }
 
 // random is n bytes.

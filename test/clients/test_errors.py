@@ -118,7 +118,7 @@ def test_no_such_database_when_connecting(shared: Server) -> None:
     "use mistakes/none_such",
     "call dolt_checkout('none_such')",
     "select hashof('none_such')",
-    "call dolt_commit('-m', 'nothing is staged', '--skip-verification', '--none-such')",
+    "call dolt_commit('-m', 'nothing is staged', '--none-such')",
 ])
 def test_errors_of_versioning_name_the_culprit(shared: Server, filled: str, sql: str) -> None:
     with shared.connect(filled) as c, c.cursor() as cur, pytest.raises(pymysql.err.Error) as e:

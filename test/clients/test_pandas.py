@@ -125,7 +125,7 @@ def test_versions(engine: sa.Engine) -> None:
 def test_rollback_of_a_frame(engine: sa.Engine) -> None:
     want = frame(20)
     want.to_sql("f", engine, index=False)
-    with engine.connect() as c:
+    with engine.connect() as c, c.begin() as transaction:
         want.to_sql("f", c, if_exists="append", index=False)
-        c.rollback()
+        transaction.rollback()
     assert len(pd.read_sql("select * from f", engine)) == 20

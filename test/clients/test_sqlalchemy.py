@@ -186,7 +186,7 @@ def test_savepoints(engine: sa.Engine) -> None:
 
 
 def test_isolation_levels(engine: sa.Engine) -> None:
-    for level in ("READ COMMITTED", "REPEATABLE READ", "AUTOCOMMIT"):
+    for level in ("READ COMMITTED", "REPEATABLE READ"):
         with engine.connect().execution_options(isolation_level=level) as c:
             assert c.get_isolation_level() == level
             assert c.execute(sa.text("select 1")).scalar() == 1

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,16 +46,6 @@ func fill(t *testing.T, disk string, leave int64) string {
 		}
 	}
 	return name
-}
-
-// noise is n hexadecimal digits.
-func noise(seed uint64, n int) string {
-	rng := rand.New(rand.NewPCG(seed, 3))
-	b := make([]byte, n/2)
-	for i := range b {
-		b[i] = byte(rng.Uint32())
-	}
-	return fmt.Sprintf("%x", b)
 }
 
 // isFull complains of an error that is not the one of a full disk.

@@ -39,14 +39,9 @@ func txRows(tx string) int {
 // compresses much.
 func txStatements(worker string, k, pad int) []string {
 	tx := txName(worker, k)
-	rng := rand.New(rand.NewPCG(uint64(k), uint64(len(worker))))
-	noise := make([]byte, pad/2)
 	var lhs, rhs []string
 	for i := range txRows(tx) {
-		for b := range noise {
-			noise[b] = byte(rng.Uint32())
-		}
-		lhs = append(lhs, fmt.Sprintf("('%s', %d, %d, '%x')", tx, i, k*100+i, noise))
+		lhs = append(lhs, fmt.Sprintf("('%s', %d, %d, '%s')", tx, i, k*100+i, noise(uint64(k*100+i), pad)))
 		rhs = append(rhs, fmt.Sprintf("('%s', %d, %d)", tx, i, k*100+i))
 	}
 	return []string{
@@ -54,6 +49,16 @@ func txStatements(worker string, k, pad int) []string {
 		fmt.Sprintf("update counter set n = n + 1 where worker = '%s'", worker),
 		"insert into rhs values " + strings.Join(rhs, ", "),
 	}
+}
+
+// noise is n hexadecimal digits.
+func noise(seed uint64, n int) string {
+	rng := rand.New(rand.NewPCG(seed, 3))
+	b := make([]byte, n/2)
+	for i := range b {
+		b[i] = byte(rng.Uint32())
+	}
+	return fmt.Sprintf("%x", b)
 }
 
 // seen is what a reader finds in the tables of a ledger at one moment.

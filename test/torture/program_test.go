@@ -26,10 +26,10 @@ import (
 
 // The test binary is the program as well, when it is called by its name.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
-		"stemma": func() { os.Exit(cli.Main(&cli.Program{Version: "1.2.3", Specs: op.All()})) },
-	})
+	testscript.Main(m, map[string]func(){"stemma": program, "limited": limited})
 }
+
+func program() { os.Exit(cli.Main(&cli.Program{Version: "1.2.3", Specs: op.All()})) }
 
 // full tells whether the tests run at length.
 func full() bool { return os.Getenv("STEMMA_TORTURE") != "" }

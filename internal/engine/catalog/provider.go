@@ -32,6 +32,9 @@ type Options struct {
 	// Repo steers how the databases in Dir are opened.
 	Repo       repo.Options
 	Registries registry.Registries
+	// Opened, when set, is told of each database that CREATE DATABASE has made, and Closing of each that DROP DATABASE is about to
+	// close, which no statement finds any more.
+	Opened, Closing func(*repo.Repo)
 }
 
 // Provider finds databases, functions and procedures. It is used by many goroutines.
@@ -121,7 +124,7 @@ func (p *Provider) openAll(ctx context.Context) error {
 	return nil
 }
 
-// twin is the database that statements could mean by that name; nil when there is none.
+// twin is the database that statements could mean by that name; nil when there is none. The caller holds mu.
 func (p *Provider) twin(name string) *entry {
 	for _, e := range p.dbs {
 		if plain(e.name) == plain(name) {
@@ -254,31 +257,40 @@ func (p *Provider) CreateCollatedDatabase(ctx *sql.Context, name string, collati
 	if err := checkName(name); err != nil {
 		return err
 	}
-	if p.find(name) != nil {
-		return sql.ErrDatabaseExists.New(name)
-	}
 	s, err := session.Of(ctx)
 	if err != nil {
 		return err
 	}
+	r, err := p.create(ctx, s, name, collation)
+	if err == nil && p.opt.Opened != nil {
+		p.opt.Opened(r)
+	}
+	return err
+}
+
+// create makes and opens a database.
+func (p *Provider) create(ctx *sql.Context, s *session.Session, name string, collation sql.CollationID) (*repo.Repo, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if twin := p.twin(name); twin != nil {
+		return nil, sql.ErrDatabaseExists.New(twin.name)
+	}
 	author := s.Author()
 	author.Time = p.now()
 	dir := filepath.Join(p.opt.Dir, name)
 	if err := repo.Init(ctx, p.opt.FS, dir, repo.InitOptions{Author: author, Committer: author}); err != nil {
 		if errs.Is(err, errs.Exists) {
-			return sql.ErrDatabaseExists.New(name)
+			return nil, sql.ErrDatabaseExists.New(name)
 		}
-		return session.Error(err)
+		return nil, session.Error(err)
 	}
 	r, err := repo.Open(ctx, p.opt.FS, dir, p.opt.Repo)
 	if err != nil {
-		return session.Error(err)
+		return nil, session.Error(err)
 	}
 	p.add(r, true)
 	p.dbs[strings.ToLower(r.Name())].collation = collation
-	return nil
+	return r, nil
 }
 
 // maxName is the greatest length of a database's name in bytes, as MySQL has it.
@@ -309,8 +321,11 @@ func (p *Provider) DropDatabase(ctx *sql.Context, name string) error {
 		s.Forget(e.repo)
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	delete(p.dbs, strings.ToLower(e.name))
+	p.mu.Unlock()
+	if p.opt.Closing != nil {
+		p.opt.Closing(e.repo)
+	}
 	if err := e.repo.Close(ctx); err != nil {
 		return session.Error(err)
 	}
@@ -337,7 +352,10 @@ func removeAll(fs vfs.FS, name string) error {
 			}
 		}
 	}
-	return fs.Remove(name)
+	if err := fs.Remove(name); !errs.Is(err, errs.NotFound) {
+		return err
+	}
+	return nil
 }
 
 // Function implements sql.FunctionProvider.

@@ -76,6 +76,19 @@ func (s *Session) Local(key any, make func() any) any {
 // ForgetLocal drops the session's own value for a key.
 func (s *Session) ForgetLocal(key any) { delete(s.local, key) }
 
+// nearest suggests names of branches like one that a database does not have.
+func nearest(r *repo.Repo, base, branch string) string {
+	var names []string
+	for _, b := range r.Branches() {
+		names = append(names, b.Name)
+	}
+	near := errs.Nearest(branch, names)
+	if len(near) == 0 {
+		return ""
+	}
+	return "; did you mean '" + base + "/" + strings.Join(near, "' or '"+base+"/") + "'?"
+}
+
 // head is what the bare name of a database means in a session: a branch, or a commit when that is set.
 type head struct {
 	branch string
@@ -146,7 +159,7 @@ func (s *Session) Handle(ctx *sql.Context, name string) (*Handle, error) {
 	id, err := r.Resolve(ctx, rev, s.head(r, canonical).branch)
 	if err != nil {
 		if errs.Is(err, errs.NotFound) {
-			return nil, sql.ErrDatabaseNotFound.New(name)
+			return nil, sql.ErrDatabaseNotFound.New(name + nearest(r, base, rev))
 		}
 		return nil, Error(err)
 	}

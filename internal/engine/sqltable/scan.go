@@ -24,6 +24,7 @@ type partition struct {
 	index   *Index // nil: all rows of the table
 	ranges  []types.KeyRange
 	reverse bool
+	zones   []table.ZoneFilter // of a partition of all rows
 }
 
 var _ sql.Partition = (*partition)(nil)
@@ -56,7 +57,7 @@ func (t *Table) Partitions(ctx *sql.Context) (sql.PartitionIter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &onePartition{&partition{view: v}}, nil
+	return &onePartition{&partition{view: v, zones: t.zones}}, nil
 }
 
 // LookupPartitions implements sql.IndexedTable. It keeps nothing of the lookup, whose ranges the engine uses again.
@@ -312,6 +313,7 @@ func (it *scanIter) nextBlock(ctx *sql.Context) (table.Block, error) {
 				if it.next > 0 {
 					return table.Block{}, io.EOF
 				}
+				opt.Zones = it.p.zones
 			case it.next >= len(it.p.ranges):
 				return table.Block{}, io.EOF
 			default:

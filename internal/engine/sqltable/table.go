@@ -22,6 +22,8 @@ type Table struct {
 	cols   []int      // projected columns; nil is all
 	names  []string   // of cols
 	schema sql.Schema // of cols
+
+	zones []table.ZoneFilter // what scans of all rows may heed
 }
 
 var (

@@ -158,13 +158,18 @@ func (s *Server) accept() {
 	}
 }
 
-// Close ends the service: no new connections, then it waits for the operations under way, at most for the time given, and cancels
-// what is left.
-func (s *Server) Close(wait time.Duration) error {
+// Stop takes no new connections and removes the socket. What is under way goes on.
+func (s *Server) Stop() error {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
-	err := s.ln.Close() // removes the socket
+	return s.ln.Close() // removes the socket, the first time
+}
+
+// Close ends the service: no new connections, then it waits for the operations under way, at most for the time given, and cancels
+// what is left. The error is net.ErrClosed when it was stopped before.
+func (s *Server) Close(wait time.Duration) error {
+	err := s.Stop()
 	timer := time.AfterFunc(wait, s.cancel)
 	defer timer.Stop()
 	s.mu.Lock()

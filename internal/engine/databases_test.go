@@ -1,0 +1,50 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/vfs"
+)
+
+// TestDatabasesThatComeAndGo checks that whoever holds the engine is told of databases that statements make and drop.
+func TestDatabasesThatComeAndGo(t *testing.T) {
+	w := &world{t: t, fs: vfs.NewMem()}
+	if err := w.fs.MkdirAll(dataDir); err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	eng, err := New(context.Background(), Options{
+		FS: w.fs, Dir: dataDir,
+		Opened: func(r *repo.Repo) { told = append(told, "opened "+r.Name()) },
+		Closing: func(r *repo.Repo) {
+			told = append(told, "closing "+r.Name())
+			if _, _, ok := w.eng.Provider().Lookup(r.Name()); ok {
+				t.Errorf("%s is still found", r.Name())
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.eng = eng
+	c := w.client()
+	c.exec("create database one", "create database two", "drop database one")
+	if want := []string{"opened one", "opened two", "closing one"}; !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
+	}
+	c.fails("create database TWO", "exists")
+}
+
+// TestNearestBranch checks that a branch that is not there is answered with those that could be meant.
+func TestNearestBranch(t *testing.T) {
+	w := newWorld(t)
+	if err := w.repo().CreateBranch(context.Background(), "feature", w.commit("main", "one", time.Unix(1, 0)), false); err != nil {
+		t.Fatal(err)
+	}
+	w.client().fails("use `db/featur`", "database not found: db/featur; did you mean 'db/feature'?")
+	w.client().fails("use `db/zzzzzzzzzzzz`", "database not found: db/zzzzzzzzzzzz")
+}
