@@ -228,7 +228,7 @@ func (b *zoneCells) addStrings(ctx context.Context, z *zone, p *page.Page, col i
 	if err := p.Bytes(ctx, col, 0, p.Len(), &b.strings); err != nil {
 		return err
 	}
-	if false { // reading them costs more than a zone saves
+	if len(b.strings.Addrs) > 0 { // reading them costs more than a zone saves
 		z.widen()
 		return nil
 	}
