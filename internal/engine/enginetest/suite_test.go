@@ -40,7 +40,6 @@ func TestOnUpdateExprScripts(t *testing.T) { enginetest.TestOnUpdateExprScripts(
 func TestCreateTable(t *testing.T)         { enginetest.TestCreateTable(t, newHarness(t)) }
 func TestDropTable(t *testing.T)           { enginetest.TestDropTable(t, newHarness(t)) }
 func TestRenameTable(t *testing.T)         { enginetest.TestRenameTable(t, newHarness(t)) }
-func TestAddColumn(t *testing.T)           { enginetest.TestAddColumn(t, newHarness(t)) }
 func TestDropColumn(t *testing.T)          { enginetest.TestDropColumn(t, newHarness(t)) }
 func TestDropColumnKeylessTables(t *testing.T) {
 	enginetest.TestDropColumnKeylessTables(t, newHarness(t))

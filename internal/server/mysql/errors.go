@@ -40,7 +40,7 @@ var numbers = []struct {
 	{regexp.MustCompile(`^number of values does not match number of columns`), 1136},
 	{regexp.MustCompile(`^command denied to user`), 1142},
 	{regexp.MustCompile(`^Access denied for user .* to (database|table)`), 1044},
-	{regexp.MustCompile(`^The used SELECT statements have a different number of columns|^table is used with a different number`), 1222},
+	{regexp.MustCompile(`(?i)^the used SELECT statements have a different number of columns`), 1222},
 	{regexp.MustCompile(` out of range for `), 1264},
 	{regexp.MustCompile(`is not valid for this Enum|is not valid for this set|was not found in the set`), 1265},
 	{regexp.MustCompile(`^function: '.*' not found|^stored procedure ".*" does not exist|^SAVEPOINT .* does not exist|^table function: '.*' not found`), 1305},

@@ -178,20 +178,12 @@ func (h *handler) setFlags(ctx context.Context, c *vitess.Conn) {
 	set(uint16(vitess.ServerInTransaction), s.GetIgnoreAutoCommit() || !on && s.GetTransaction() != nil)
 }
 
-// Types of parameters in the binary protocol whose text may have a fraction of a second.
-const (
-	paramTimestamp = 7
-	paramDate      = 10
-	paramTime      = 11
-	paramDatetime  = 12
-)
-
 // padFractions writes the microseconds of time parameters with all six digits. The reader of the protocol made the text from numbers,
 // so that what is behind the point is a number of microseconds.
 func padFractions(p *vitess.PrepareData) {
 	for i, t := range p.ParamsType {
-		switch t & 0xff {
-		case paramTimestamp, paramDate, paramTime, paramDatetime:
+		switch querypb.Type(t) {
+		case querypb.Type_TIMESTAMP, querypb.Type_DATE, querypb.Type_TIME, querypb.Type_DATETIME:
 		default:
 			continue
 		}
