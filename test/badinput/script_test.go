@@ -22,7 +22,7 @@ import (
 func program() { os.Exit(cli.Main(&cli.Program{Version: "1.2.3", Specs: op.All()})) }
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"stemma": program, "stranger": stranger})
+	testscript.Main(m, map[string]func(){"stemma": program, "dolt": program, "stranger": stranger})
 }
 
 // Transcripts. Beside testscript's commands there is
