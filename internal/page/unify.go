@@ -106,13 +106,14 @@ func lockstep(a, b *frontWalk) (n int) {
 	xp, yp := unsafe.Pointer(unsafe.SliceData(x)), unsafe.Pointer(unsafe.SliceData(y))
 	i, j := a.pos, b.pos
 	left := min(frontBlock-1-(a.c-1)%frontBlock, frontBlock-1-(b.c-1)%frontBlock, a.s.d-a.c, b.s.d-b.c)
-	for ; n < left && i+1 < len(x) && j+1 < len(y); n++ {
-		shared, l := int(x[i]), int(x[i+1])
-		if shared != int(y[j]) || l != int(y[j+1]) || l > copySlack || shared > size || i+2+l > len(x) || j+2+l > len(y) {
+	for ; n < left && i < len(x) && j < len(y); n++ {
+		h := x[i]
+		shared, l := int(h>>4), int(h&frontMore)
+		if h != y[j] || !usualFront(h) || shared > size || i+1+l > len(x) || j+1+l > len(y) {
 			break
 		}
 		// Memory behind a blob is readable for tailLen bytes.
-		p, q := unsafe.Add(xp, i+2), unsafe.Add(yp, j+2)
+		p, q := unsafe.Add(xp, i+1), unsafe.Add(yp, j+1)
 		low, high := load64(p, 0)^load64(q, 0), load64(p, 8)^load64(q, 8)
 		if l < 8 {
 			low, high = low&(1<<(8*l)-1), 0
@@ -124,7 +125,7 @@ func lockstep(a, b *frontWalk) (n int) {
 		}
 		copy16(unsafe.Add(str, shared), p)
 		size = shared + l
-		i, j = i+2+l, j+2+l
+		i, j = i+1+l, j+1+l
 	}
 	a.c, a.pos, a.str = a.c+n, i, a.str[:size]
 	b.c, b.pos = b.c+n, j
