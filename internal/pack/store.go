@@ -23,7 +23,7 @@ type Record struct {
 }
 
 // DefaultCacheBytes is the budget of the chunk cache when Options names none.
-const DefaultCacheBytes = 64 << 20
+const DefaultCacheBytes = 256 << 20
 
 // Options say how a store is opened. The zero value opens it for writing.
 type Options struct {

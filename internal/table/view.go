@@ -175,7 +175,7 @@ type Scan struct {
 	started bool
 	leaf    *page.Page
 	lo, hi  int    // rows of leaf still to come
-	edge    []byte // last key of leaf, or its first in a reverse scan
+	edge    []byte // last key of leaf, or its first in a reverse scan; kept when something is compared with it
 	zones   *zoneScan
 }
 
@@ -327,13 +327,16 @@ func (s *Scan) openLeaf(ctx context.Context) error {
 		return err
 	}
 	s.lo, s.hi = s.cur.Index(), p.Len()
-	if s.opt.Reverse {
+	switch {
+	case s.opt.Reverse:
 		s.lo, s.hi = 0, s.cur.Index()+1
-		s.edge = p.AppendKey(s.edge[:0], 0)
+		if s.anyOver || s.opt.Lo != nil {
+			s.edge = p.AppendKey(s.edge[:0], 0)
+		}
 		if s.opt.Lo != nil && bytes.Compare(s.edge, s.opt.Lo) < 0 {
 			s.lo, _ = p.Search(s.opt.Lo)
 		}
-	} else {
+	case s.anyOver || s.opt.Hi != nil:
 		s.edge = p.AppendKey(s.edge[:0], p.Len()-1)
 		if s.opt.Hi != nil && bytes.Compare(s.edge, s.opt.Hi) >= 0 {
 			s.hi, _ = p.Search(s.opt.Hi)
