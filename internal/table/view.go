@@ -102,12 +102,7 @@ func (v *View) Get(ctx context.Context, key []byte, cells []value.Cell) (bool, e
 	if err != nil {
 		return false, err
 	}
-	for c := range cells {
-		if cells[c], err = p.Cell(ctx, c, i); err != nil {
-			return false, err
-		}
-	}
-	return true, nil
+	return true, p.Row(ctx, key, i, cells)
 }
 
 // tuple finds the row payload of that key; inBase tells whether the tree below the overlay has the key.
