@@ -205,7 +205,7 @@ func (p *Program) exec(ctx context.Context, spec op.Spec, argv []string) (err er
 		return err
 	}
 	if !p.globals.Quiet {
-		if spec.Needs == op.NeedDatabase && !spec.ReadOnly && hint != "" {
+		if spec.Signs && !spec.Reads(verb) && hint != "" {
 			r.Hints = append(r.Hints, hint)
 		}
 		for _, h := range r.Hints {

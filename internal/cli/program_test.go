@@ -91,7 +91,7 @@ func runProgram(t *testing.T, p *Program, args ...string) run {
 	if p.Specs == nil {
 		p.Specs = []op.Spec{
 			op.Define[verb](op.Spec{Name: "do", Short: "Do it"}),
-			op.Define[verb](op.Spec{Name: "table do", Short: "Do it to a table", Needs: op.NeedDatabase}),
+			op.Define[verb](op.Spec{Name: "table do", Short: "Do it to a table", Needs: op.NeedDatabase, Signs: true}),
 			op.Define[verb](op.Spec{Name: "remote", Short: "Do it far away"}),
 			op.Define[verb](op.Spec{Name: "remote add", Short: "Add a place far away"}),
 		}

@@ -25,7 +25,7 @@ type Commit struct {
 
 func commitSpec() Spec {
 	return Define[Commit](Spec{
-		Name: "commit", Group: GroupWork, Needs: NeedDatabase,
+		Name: "commit", Group: GroupWork, Needs: NeedDatabase, Signs: true,
 		Short: "Record changes in the history",
 		Examples: []Example{
 			{`commit -am "load January"`, "commit the changed tables"},

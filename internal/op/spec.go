@@ -47,6 +47,7 @@ type Spec struct {
 	Examples []Example // for the help page; tests run them
 	Params   []Param   // in the order of the struct's fields
 	ReadOnly bool      // changes nothing that is stored
+	Signs    bool      // makes objects that have an author: commits, tags
 	Needs    Need      // what the Scope must hold
 	Hidden   bool      // left out of lists
 	New      func() Op // a fresh op with its defaults set; nil for a name that only gathers subcommands

@@ -2,7 +2,6 @@ package op
 
 import (
 	"context"
-	"errors"
 	"io"
 	"strings"
 
@@ -54,7 +53,11 @@ func (c *TableExport) Run(ctx context.Context, s *Scope) (*Result, error) {
 		_, err := ingest.Export(ctx, s.Out, v, format, task.Add)
 		return &Result{Lines: []string{}}, err
 	}
-	n, err := c.write(ctx, s, v, format, task)
+	var n uint64
+	err = writeFile(s, c.File, c.Force, func(w io.Writer) (err error) {
+		n, err = ingest.Export(ctx, w, v, format, task.Add)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -96,33 +99,4 @@ func (c *TableExport) view(ctx context.Context, s *Scope) (*table.View, error) {
 		return nil, errs.New(errs.NotFound, "table not found: %s%s", c.Table, meant(errs.Nearest(name, names)))
 	}
 	return v, nil
-}
-
-// write makes the file: under another name first, so that the name means the old file or all of the new one.
-func (c *TableExport) write(ctx context.Context, s *Scope, v *table.View, format ingest.Format, task Task) (n uint64, err error) {
-	fs, path := s.fs(), s.path(c.File)
-	if info, err := fs.Stat(path); err == nil && info.Dir {
-		return 0, errs.New(errs.Invalid, "export to %s: it is a directory", c.File)
-	} else if err == nil && !c.Force {
-		return 0, errs.New(errs.Exists, "export to %s: the file exists; use -f to overwrite it", c.File)
-	} else if err != nil && !errs.Is(err, errs.NotFound) {
-		return 0, errs.New(errs.CodeOf(err), "export to %s: %w", c.File, err)
-	}
-	tmp := path + ".tmp"
-	f, err := fs.Create(tmp)
-	if err != nil {
-		return 0, errs.New(errs.CodeOf(err), "export to %s: %w", c.File, err)
-	}
-	n, err = ingest.Export(ctx, io.NewOffsetWriter(f, 0), v, format, task.Add)
-	if err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = fs.Rename(tmp, path)
-	}
-	if err != nil {
-		return n, errs.New(errs.CodeOf(err), "export to %s: %w", c.File, errors.Join(err, fs.Remove(tmp)))
-	}
-	return n, nil
 }

@@ -18,7 +18,7 @@ type Tag struct {
 
 func tagSpec() Spec {
 	return Define[Tag](Spec{
-		Name: "tag", Group: GroupGrow, Needs: NeedDatabase,
+		Name: "tag", Group: GroupGrow, Needs: NeedDatabase, Signs: true,
 		Short:    "List, create or delete tags",
 		Usage:    []string{"[-v]", "[-m <text>] <name> [<revision>]", "-d <name>..."},
 		Examples: []Example{{`tag -m "model 3 was trained on this" v3`, "name the last commit"}},

@@ -192,6 +192,17 @@ func (r *Repo) Unstage(ctx context.Context, branchName string, at history.Commit
 	})
 }
 
+// StageRemoval takes the named tables out of the branch's staged set; names that it does not have are passed over.
+func (r *Repo) StageRemoval(ctx context.Context, branchName string, names []string) error {
+	return r.restage(ctx, branchName, func(batch *pack.Batch, w *Working) (*root.Root, error) {
+		changes := make([]root.Change, len(names))
+		for i, n := range names {
+			changes[i] = root.Change{Entry: root.Entry{Kind: root.KindTable, Name: n}, Drop: true}
+		}
+		return w.Staged.With(ctx, batch, changes...)
+	})
+}
+
 // restage sets the branch's staged set to what plan makes of the folded branch, and begins anew when another changes head or staged
 // set meanwhile.
 func (r *Repo) restage(ctx context.Context, branchName string, plan func(*pack.Batch, *Working) (*root.Root, error)) error {

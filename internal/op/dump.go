@@ -1,0 +1,293 @@
+package op
+
+import (
+	"bufio"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/ingest"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/schema"
+	"github.com/stemmadb/stemma/internal/table"
+	"github.com/stemmadb/stemma/internal/value"
+)
+
+// Dump is the verb that writes all tables to files.
+type Dump struct {
+	Format       string `flag:"result-format,r" enum:"sql,csv,json" default:"sql" help:"statements in one file, or a file for each table"`
+	Force        bool   `flag:"force,f" help:"overwrite files that exist"`
+	File         string `flag:"file-name" alias:"fn" value:"file" complete:"file" help:"the file of -r sql; - is standard output"`
+	Directory    string `flag:"directory,d" value:"dir" complete:"file" help:"where -r csv and -r json put their files"`
+	SchemaOnly   bool   `flag:"schema-only" help:"leave out the rows"`
+	NoBatch      bool   `flag:"no-batch" help:"a statement for each row"`
+	NoAutocommit bool   `flag:"no-autocommit" help:"one transaction for each table"`
+	NoCreateDB   bool   `flag:"no-create-db" help:"leave out CREATE DATABASE and USE"`
+	Revision     string `arg:"1" value:"revision" complete:"ref" help:"a commit; the working set otherwise"`
+}
+
+func dumpSpec() Spec {
+	return Define[Dump](Spec{
+		Name: "dump", Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
+		Short: "Write all tables to files",
+		Long:  `The SQL makes the tables anew in any MySQL database, with all rows. Files are written whole or not at all.`,
+		Usage: []string{"[-r sql] [--file-name <file>] [<revision>]", "-r (csv | json) [-d <dir>] [<revision>]"},
+		Examples: []Example{
+			{"dump", "statements, to a file"},
+			{"dump -r csv -d out", "a CSV file for each table"},
+			{"dump --file-name - --schema-only", "only the schemas, to standard output"},
+		},
+	})
+}
+
+// Run dumps.
+func (c *Dump) Run(ctx context.Context, s *Scope) (*Result, error) {
+	if c.Format == "sql" && c.Directory != "" || c.Format != "sql" && c.File != "" {
+		return nil, errs.New(errs.Invalid, "dump: -d goes with -r csv and -r json, --file-name with -r sql")
+	}
+	var args []string
+	if c.Revision != "" {
+		if _, err := s.Repo.Resolve(ctx, c.Revision, s.branch()); err != nil {
+			return nil, err
+		}
+		args = []string{c.Revision}
+	}
+	snap, _, names, err := tablesAt(ctx, s, args)
+	if err != nil {
+		return nil, err
+	}
+	total := int64(0)
+	for _, n := range names {
+		v, _, _, err := snap.Table(ctx, n)
+		if err != nil {
+			return nil, err
+		}
+		total += int64(v.Count())
+	}
+	if c.SchemaOnly {
+		total = 0
+	}
+	task := s.Start("dump", total, "rows")
+	defer task.Done()
+	base := s.Program() + "dump"
+	if c.Format != "sql" {
+		dir := c.Directory
+		if dir == "" {
+			dir = base
+		}
+		return c.files(ctx, s, snap, names, dir, task)
+	}
+	file := c.File
+	if file == "" {
+		file = base + ".sql"
+	}
+	if file == "-" {
+		if s.Out == nil {
+			return nil, errs.New(errs.Invalid, "dump: there is no standard output; name a file")
+		}
+		return &Result{Lines: []string{}}, c.sql(ctx, s.Out, s.Repo.Name(), snap, names, task)
+	}
+	err = writeFile(s, file, c.Force, func(w io.Writer) error { return c.sql(ctx, w, s.Repo.Name(), snap, names, task) })
+	if err != nil {
+		return nil, err
+	}
+	return Say("Successfully exported data."), nil
+}
+
+// files writes a file for each table.
+func (c *Dump) files(ctx context.Context, s *Scope, snap *repo.Snapshot, names []string, dir string, task Task) (*Result, error) {
+	if c.SchemaOnly {
+		return nil, errs.New(errs.Invalid, "dump: --schema-only goes with -r sql")
+	}
+	if err := s.fs().MkdirAll(s.path(dir)); err != nil {
+		return nil, errs.New(errs.CodeOf(err), "make directory %s: %w", dir, err)
+	}
+	for _, n := range names {
+		v, written, _, err := snap.Table(ctx, n)
+		if err != nil {
+			return nil, err
+		}
+		if strings.ContainsAny(written, `/\`) || written == "." || written == ".." {
+			return nil, errs.New(errs.Unsupported, "dump: table %s cannot be the name of a file; use -r sql", written)
+		}
+		err = writeFile(s, filepath.Join(dir, written+"."+c.Format), c.Force, func(w io.Writer) error {
+			if c.Format == "json" {
+				return dumpJSON(ctx, w, v, task)
+			}
+			_, err := ingest.Export(ctx, w, v, ingest.Format{Comma: ','}, task.Add)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return Say("Successfully exported data."), nil
+}
+
+// dumpJSON writes the rows of a table as the one object {"rows": [{column: value}, …]}. NULLs are left out; numbers and JSON stand for
+// themselves, binary strings are in base64, all others are text.
+func dumpJSON(ctx context.Context, w io.Writer, v *table.View, task Task) error {
+	out := bufio.NewWriterSize(w, 1<<18)
+	columns := v.Schema().Columns
+	keys := make([][]byte, len(columns))
+	for i := range columns {
+		k, err := json.Marshal(columns[i].Name)
+		if err != nil {
+			return err
+		}
+		keys[i] = append(k, ':')
+	}
+	line := []byte(`{"rows": [`)
+	first := true
+	err := eachRow(ctx, v, func(cells []value.Cell) error {
+		if !first {
+			line = append(line, ',')
+		}
+		first = false
+		line = append(line, "\n{"...)
+		some := false
+		for i, c := range cells {
+			if c.IsNull() {
+				continue
+			}
+			if some {
+				line = append(line, ',')
+			}
+			some = true
+			line = append(line, keys[i]...)
+			var err error
+			if line, err = appendJSON(line, columns[i].Type, c); err != nil {
+				return err
+			}
+		}
+		line = append(line, '}')
+		task.Add(1)
+		_, err := out.Write(line)
+		line = line[:0]
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := out.Write(append(line, "\n]}\n"...)); err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+func appendJSON(dst []byte, t value.Type, c value.Cell) ([]byte, error) {
+	text := value.AppendText(nil, t, c)
+	switch t.Kind {
+	case value.KindBinary, value.KindVarbinary, value.KindBlob, value.KindGeometry, value.KindBit:
+		text = []byte(base64.StdEncoding.EncodeToString(text))
+	case value.KindInt8, value.KindInt16, value.KindInt24, value.KindInt32, value.KindInt64, value.KindYear, value.KindDecimal,
+		value.KindUint8, value.KindUint16, value.KindUint24, value.KindUint32, value.KindUint64, value.KindFloat32, value.KindFloat64,
+		value.KindJSON, value.KindVector:
+		if json.Valid(text) {
+			return append(dst, text...), nil
+		}
+	}
+	b, err := json.Marshal(string(text))
+	return append(dst, b...), err
+}
+
+// Limits of an INSERT statement of a dump.
+const (
+	dumpRows  = 10_000
+	dumpBytes = 512 << 10 // below the packet size of any server
+)
+
+// sql writes the statements.
+func (c *Dump) sql(ctx context.Context, w io.Writer, database string, snap *repo.Snapshot, names []string, task Task) error {
+	out := bufio.NewWriterSize(w, 1<<20)
+	lines := "SET FOREIGN_KEY_CHECKS=0;\nSET UNIQUE_CHECKS=0;\n"
+	if !c.NoCreateDB {
+		lines += "CREATE DATABASE IF NOT EXISTS " + quoteName(database) + ";\nUSE " + quoteName(database) + ";\n"
+	}
+	if _, err := out.WriteString(lines); err != nil {
+		return err
+	}
+	for _, n := range names {
+		v, written, _, err := snap.Table(ctx, n)
+		if err != nil {
+			return err
+		}
+		if _, err := out.WriteString("DROP TABLE IF EXISTS " + quoteName(written) + ";\n" + v.Schema().CreateTable(written) + "\n"); err != nil {
+			return err
+		}
+		if c.SchemaOnly {
+			continue
+		}
+		if err := c.inserts(ctx, out, v, written, task); err != nil {
+			return err
+		}
+	}
+	return out.Flush()
+}
+
+// inserts writes the rows of a table.
+func (c *Dump) inserts(ctx context.Context, out *bufio.Writer, v *table.View, name string, task Task) error {
+	columns := v.Schema().Columns
+	var kept []int // generated columns make themselves
+	var list []string
+	for i := range columns {
+		if columns[i].Generated == "" {
+			kept, list = append(kept, i), append(list, quoteName(columns[i].Name))
+		}
+	}
+	head := "INSERT INTO " + quoteName(name) + " (" + strings.Join(list, ",") + ") VALUES "
+	begin, end := "", ""
+	if c.NoAutocommit {
+		begin, end = "SET AUTOCOMMIT=0;\n", "COMMIT;\nSET AUTOCOMMIT=1;\n"
+	}
+	if _, err := out.WriteString(begin); err != nil {
+		return err
+	}
+	line, rows := []byte(nil), 0
+	flush := func() error {
+		if rows == 0 {
+			return nil
+		}
+		_, err := out.Write(append(line, ";\n"...))
+		line, rows = line[:0], 0
+		return err
+	}
+	err := eachRow(ctx, v, func(cells []value.Cell) error {
+		if rows == 0 {
+			line = append(line, head...)
+		} else {
+			line = append(line, ',')
+		}
+		line = appendTuple(line, columns, kept, cells)
+		rows++
+		task.Add(1)
+		if c.NoBatch || rows == dumpRows || len(line) > dumpBytes {
+			return flush()
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := flush(); err != nil {
+		return err
+	}
+	_, err = out.WriteString(end)
+	return err
+}
+
+// appendTuple appends the literals of some cells in parentheses.
+func appendTuple(dst []byte, columns []schema.Column, kept []int, cells []value.Cell) []byte {
+	dst = append(dst, '(')
+	for k, i := range kept {
+		if k > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendLiteral(dst, columns[i].Type, cells[i])
+	}
+	return append(dst, ')')
+}

@@ -1,0 +1,147 @@
+package op
+
+import (
+	"context"
+	"io"
+	"strings"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/repo"
+)
+
+// SchemaShow is the verb that prints the statements that make tables.
+type SchemaShow struct {
+	Args []string `arg:"rest" value:"revision|table" complete:"table" help:"a commit, whose tables are meant; and tables, all of them otherwise"`
+}
+
+func schemaShowSpec() Spec {
+	return Define[SchemaShow](Spec{
+		Name: "schema show", Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
+		Short:    "Show the schemas of tables",
+		Usage:    []string{"[<revision>] [<table>...]"},
+		Examples: []Example{{"schema show prices", "of a working table"}, {"schema show HEAD~1", "of all tables of a commit"}},
+	})
+}
+
+// Run prints.
+func (c *SchemaShow) Run(ctx context.Context, s *Scope) (*Result, error) {
+	snap, title, names, err := tablesAt(ctx, s, c.Args)
+	if err != nil {
+		return nil, err
+	}
+	r := &Result{Columns: []Column{Text("table_name"), Text("create_statement")}, Lines: []string{}}
+	if len(names) == 0 {
+		r.Lines = []string{"No tables in working set"}
+		if title != "working" {
+			r.Lines[0] = "No tables in " + title
+		}
+		return r, nil
+	}
+	for i, n := range names {
+		v, written, _, err := snap.Table(ctx, n)
+		if err != nil {
+			return nil, err
+		}
+		sql := v.Schema().CreateTable(written)
+		if i > 0 {
+			r.Lines = append(r.Lines, "")
+		}
+		r.Printf("%s @ %s\n%s\n", written, title, sql)
+		r.Add(written, sql)
+	}
+	return r, nil
+}
+
+// tablesAt is the snapshot that the first argument names, if it is no table of the working set but a revision, else the working set;
+// and the tables of it that the others name, all of them when there are none.
+func tablesAt(ctx context.Context, s *Scope, args []string) (snap *repo.Snapshot, title string, names []string, err error) {
+	title = "working"
+	if snap, err = s.Repo.SnapshotWorking(s.branch()); err != nil {
+		return nil, "", nil, err
+	}
+	if len(args) > 0 {
+		_, _, isTable, err := snap.Table(ctx, args[0])
+		if err != nil {
+			return nil, "", nil, err
+		}
+		if id, err := s.Repo.Resolve(ctx, args[0], s.branch()); !isTable && err == nil {
+			if snap, err = s.Repo.SnapshotAt(ctx, id); err != nil {
+				return nil, "", nil, err
+			}
+			title, args = id.String(), args[1:]
+		}
+	}
+	all, err := snap.TableNames(ctx)
+	if err != nil {
+		return nil, "", nil, err
+	}
+	if len(args) == 0 {
+		return snap, title, all, nil
+	}
+	for _, n := range args {
+		_, written, ok, err := snap.Table(ctx, n)
+		if err != nil {
+			return nil, "", nil, err
+		}
+		if !ok {
+			return nil, "", nil, errs.New(errs.NotFound, "table not found: %s%s", n, meant(errs.Nearest(n, all)))
+		}
+		names = append(names, written)
+	}
+	return snap, title, names, nil
+}
+
+// SchemaExport is the verb that writes the statements that make tables to a file.
+type SchemaExport struct {
+	Force bool   `flag:"force,f" help:"overwrite the file if it exists"`
+	Table string `arg:"1" complete:"table" value:"table" help:"the table; all tables otherwise"`
+	File  string `arg:"2" complete:"file" help:"the file; standard output when it is - or missing"`
+}
+
+func schemaExportSpec() Spec {
+	return Define[SchemaExport](Spec{
+		Name: "schema export", Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
+		Short:    "Write the schemas of tables as SQL",
+		Usage:    []string{"[<table>] [<file>]"},
+		Examples: []Example{{"schema export prices prices.sql", "to a file"}, {"schema export", "all, to standard output"}},
+	})
+}
+
+// Run writes.
+func (c *SchemaExport) Run(ctx context.Context, s *Scope) (*Result, error) {
+	args, file := []string{}, c.File
+	switch {
+	case c.Table != "" && file == "" && strings.HasSuffix(strings.ToLower(c.Table), ".sql"):
+		file = c.Table
+	case c.Table != "":
+		args = append(args, c.Table)
+	}
+	snap, err := s.Repo.SnapshotWorking(s.branch())
+	if err != nil {
+		return nil, err
+	}
+	names, err := snap.TableNames(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(args) > 0 {
+		if names, err = workingNames(ctx, s, args); err != nil {
+			return nil, err
+		}
+	}
+	var text strings.Builder
+	for _, n := range names {
+		v, written, _, err := snap.Table(ctx, n)
+		if err != nil {
+			return nil, err
+		}
+		text.WriteString(v.Schema().CreateTable(written) + "\n")
+	}
+	if file == "" || file == "-" {
+		return Say("%s", text.String()), nil
+	}
+	return &Result{Lines: []string{}}, writeFile(s, file, c.Force, func(w io.Writer) error {
+		_, err := io.WriteString(w, text.String())
+		return err
+	})
+}
