@@ -2,6 +2,7 @@ package op
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
@@ -94,6 +95,17 @@ func dropTables(ctx context.Context, s *Scope, names []string) error {
 		return err
 	}
 	defer tx.Rollback()
+	for _, n := range names {
+		children, err := tx.Children(ctx, n)
+		if err != nil {
+			return err
+		}
+		for _, c := range children {
+			if !slices.Contains(names, c) {
+				return errs.New(errs.Constraint, "table %s is referred to by a foreign key of table %s; drop that first", n, c)
+			}
+		}
+	}
 	for _, n := range names {
 		if err := tx.DropTable(ctx, n); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"unicode"
@@ -32,7 +33,7 @@ type TableImport struct {
 	Continue bool     `flag:"continue" help:"write lines that cannot be loaded to a file of their own and go on"`
 	Rejects  string   `flag:"rejects" value:"file" complete:"file" help:"where those lines go (default <file>.rejects.csv)"`
 	Quiet    bool     `flag:"quiet" help:"say nothing of what was inferred"`
-	NoFKs    bool     `flag:"disable-fk-checks" hidden:"true" help:"accepted for compatibility"`
+	NoFKs    bool     `flag:"disable-fk-checks" help:"do not check foreign keys"`
 	Ignore   bool     `flag:"ignore-skipped-rows" hidden:"true" help:"accepted for compatibility"`
 	Table    string   `arg:"1" complete:"table" help:"the table, or the file, whose name is the table's then"`
 	File     string   `arg:"2" complete:"file" help:"the file; standard input when it is - or missing"`
@@ -309,6 +310,11 @@ func (i *importing) load(ctx context.Context) (st ingest.Stats, err error) {
 	}
 	if err := i.tx.PutTable(ctx, i.table, tab); err != nil {
 		return st, err
+	}
+	if !i.c.NoFKs {
+		if err := i.tx.CheckReferences(ctx, i.table); err != nil {
+			return st, fmt.Errorf("import into %s: %w; nothing was imported (--disable-fk-checks imports it all the same)", i.table, err)
+		}
 	}
 	return st, i.tx.Commit(ctx)
 }

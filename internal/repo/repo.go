@@ -60,15 +60,16 @@ type Options struct {
 
 // Repo is an open database. It is used by many goroutines.
 type Repo struct {
-	fs      vfs.FS
-	dir     string // that holds FORMAT, journal and packs
-	name    string
-	opt     Options
-	lock    io.Closer
-	store   *pack.Store
-	zones   *table.Zones
-	schemas schema.Cache
-	tables  tableCache
+	referrers referrers
+	fs        vfs.FS
+	dir       string // that holds FORMAT, journal and packs
+	name      string
+	opt       Options
+	lock      io.Closer
+	store     *pack.Store
+	zones     *table.Zones
+	schemas   schema.Cache
+	tables    tableCache
 
 	mu        sync.Mutex // the commit lock: orders changes
 	tip       *state     // newest state, durable or not; under mu

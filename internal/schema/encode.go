@@ -13,7 +13,7 @@ import (
 )
 
 // Version is the newest schema format that this program reads and the one that it writes.
-const Version chunk.Version = 1
+const Version chunk.Version = 2
 
 // flags of an encoded column.
 const (
@@ -65,6 +65,18 @@ func (s *Schema) Encode() []byte {
 		b = binfmt.AppendString(b, c.Expr)
 		b = binfmt.AppendBool(b, c.Enforced)
 	}
+	b = binary.AppendUvarint(b, uint64(len(s.References)))
+	for i := range s.References {
+		f := &s.References[i]
+		b = binfmt.AppendString(b, f.Name)
+		b = binary.AppendUvarint(b, uint64(len(f.Columns)))
+		for k, id := range f.Columns {
+			b = binary.LittleEndian.AppendUint64(b, id)
+			b = binfmt.AppendString(b, f.ParentColumns[k])
+		}
+		b = binfmt.AppendString(b, f.Parent)
+		b = append(b, byte(f.OnUpdate), byte(f.OnDelete))
+	}
 	b = append(b, byte(s.Collation))
 	b = binary.AppendUvarint(b, uint64(s.Target))
 	return b
@@ -86,7 +98,10 @@ func Get(ctx context.Context, r chunk.Reader, h hash.Hash) (*Schema, error) {
 
 // Decode reads what Encode gives. Comments are empty.
 func Decode(data []byte) (*Schema, error) {
-	_, body, err := chunk.CheckKind(data, chunk.KindSchema, Version)
+	v, body, err := chunk.CheckKind(data, chunk.KindSchema, Version)
+	if err == nil && v < Version {
+		err = errs.New(errs.Unsupported, "read schema: format version %d is older than this program reads; %s", v, chunk.OldAdvice)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -117,6 +132,10 @@ func Decode(data []byte) (*Schema, error) {
 	n = d.Count()
 	for i := 0; i < n && d.Err == nil; i++ {
 		s.Checks = append(s.Checks, Check{Name: d.Str(), Expr: d.Str(), Enforced: d.Bool()})
+	}
+	n = d.Count()
+	for i := 0; i < n && d.Err == nil; i++ {
+		s.References = append(s.References, readForeignKey(d))
 	}
 	if s.Collation = value.Collation(d.Byte()); s.Collation != value.CollationNone && s.Collation.String() == value.CollationNone.String() {
 		d.Fail("unknown collation")
@@ -183,6 +202,17 @@ func (s *Schema) WithComments(b []byte) (*Schema, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+func readForeignKey(d *binfmt.Decoder) ForeignKey {
+	f := ForeignKey{Name: d.Str()}
+	n := d.Count()
+	for i := 0; i < n && d.Err == nil; i++ {
+		f.Columns, f.ParentColumns = append(f.Columns, d.Uint64()), append(f.ParentColumns, d.Str())
+	}
+	f.Parent = d.Str()
+	f.OnUpdate, f.OnDelete = Action(d.Byte()), Action(d.Byte())
+	return f
 }
 
 func appendIndexColumns(b []byte, cols []IndexColumn) []byte {

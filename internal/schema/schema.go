@@ -54,12 +54,48 @@ type Check struct {
 	Enforced bool
 }
 
+// Action is what happens to the rows of a table when those that they refer to are deleted or get other keys. The numbers are part of
+// the format.
+type Action byte
+
+// The actions. Those that MySQL ignores, RESTRICT and NO ACTION and none at all, are kept apart because they are shown.
+const (
+	ActionNone       Action = 0
+	ActionRestrict   Action = 1
+	ActionCascade    Action = 2
+	ActionNoAction   Action = 3
+	ActionSetNull    Action = 4
+	ActionSetDefault Action = 5
+)
+
+var actionNames = [...]string{"", "RESTRICT", "CASCADE", "NO ACTION", "SET NULL", "SET DEFAULT"}
+
+// String is the action's name in SQL, "" for none.
+func (a Action) String() string {
+	if int(a) < len(actionNames) {
+		return actionNames[a]
+	}
+	return "unknown action"
+}
+
+// ForeignKey says that the values of some columns are those of a row of a table of the same database. The parent is named, not
+// identified: it may come later, or go and come again.
+type ForeignKey struct {
+	Name          string
+	Columns       []uint64 // ids of own columns
+	Parent        string   // the other table
+	ParentColumns []string // as many of its columns
+	OnUpdate      Action
+	OnDelete      Action
+}
+
 // Schema is a table's description. It is immutable once a table uses it.
 type Schema struct {
 	Columns    []Column
 	PrimaryKey []IndexColumn // empty: keyless
 	Indexes    []Index
 	Checks     []Check
+	References []ForeignKey
 	Collation  value.Collation // the table's default for new columns
 	Target     int             // aim for the weight of a leaf; 0 is the format's own
 	Comment    string          // as Column.Comment
@@ -125,6 +161,7 @@ func (s *Schema) Clone() *Schema {
 	c.PrimaryKey = append([]IndexColumn(nil), s.PrimaryKey...)
 	c.Indexes = append([]Index(nil), s.Indexes...)
 	c.Checks = append([]Check(nil), s.Checks...)
+	c.References = append([]ForeignKey(nil), s.References...)
 	return &c
 }
 
@@ -178,6 +215,30 @@ func (s *Schema) Validate() error {
 		}
 		if err := check("index "+s.Indexes[i].Name, s.Indexes[i].Columns); err != nil {
 			return err
+		}
+	}
+	return s.validateReferences()
+}
+
+func (s *Schema) validateReferences() error {
+	names := map[string]bool{}
+	for i := range s.References {
+		f := &s.References[i]
+		l := strings.ToLower(f.Name)
+		if f.Name == "" || names[l] {
+			return errs.New(errs.Invalid, "duplicate foreign key name '%s'", f.Name)
+		}
+		names[l] = true
+		if len(f.Columns) == 0 || len(f.Columns) != len(f.ParentColumns) || f.Parent == "" {
+			return errs.New(errs.Invalid, "foreign key %s does not name as many columns of a table as of another", f.Name)
+		}
+		if f.OnUpdate > ActionSetDefault || f.OnDelete > ActionSetDefault {
+			return errs.New(errs.Invalid, "foreign key %s has an unknown action", f.Name)
+		}
+		for _, id := range f.Columns {
+			if s.ColumnByID(id) < 0 {
+				return errs.New(errs.Invalid, "foreign key %s names a column that does not exist", f.Name)
+			}
 		}
 	}
 	return nil

@@ -37,12 +37,13 @@ func sample() *schema.Schema {
 		{Name: "two", Columns: []schema.IndexColumn{{Column: s.Columns[3].ID, Desc: true}, {Column: s.Columns[0].ID}}},
 	}
 	s.Checks = []schema.Check{{Name: "positive", Expr: "(price > 0)", Enforced: true}, {Name: "off", Expr: "(1)"}}
+	s.References = []schema.ForeignKey{{Name: "fk", Columns: []uint64{s.Columns[0].ID}, Parent: "Other", ParentColumns: []string{"id"}, OnDelete: schema.ActionCascade}}
 	s.Comment = "all of it"
 	return s
 }
 
 func TestGolden(t *testing.T) {
-	const want = "4j7nqlmcliskmcr2l094de6iobro910idk1nftq8c7idn14ktstg"
+	const want = "7o7mtl77plc51c9g7ppl0a3q3a9gg6g75n5ap32jj0l4ishld1l0"
 	if got := hash.Sum(sample().Encode()).Full(); got != want {
 		t.Errorf("hash %s, want %s: %s", got, want, hex.EncodeToString(sample().Encode()))
 	}
@@ -117,6 +118,8 @@ func TestHashCounts(t *testing.T) {
 		"prefix":         func(s *schema.Schema) { s.Indexes[0].Columns[0].Prefix = 6 },
 		"index order":    func(s *schema.Schema) { s.Indexes[0], s.Indexes[1] = s.Indexes[1], s.Indexes[0] },
 		"check":          func(s *schema.Schema) { s.Checks[1].Enforced = true },
+		"parent":         func(s *schema.Schema) { s.References[0].Parent = "other" },
+		"action":         func(s *schema.Schema) { s.References[0].OnUpdate = schema.ActionSetNull },
 		"collation":      func(s *schema.Schema) { s.Collation = value.CollationNone },
 		"target":         func(s *schema.Schema) { s.Target = 0 },
 	} {

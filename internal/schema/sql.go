@@ -28,6 +28,9 @@ func (s *Schema) CreateTable(name string) string {
 		}
 		lines = append(lines, l)
 	}
+	for i := range s.References {
+		lines = append(lines, "  "+s.referenceSQL(&s.References[i]))
+	}
 	for _, c := range s.Checks {
 		l := "  CONSTRAINT " + quoteName(c.Name) + " CHECK " + c.Expr
 		if !c.Enforced {
@@ -40,6 +43,24 @@ func (s *Schema) CreateTable(name string) string {
 		out += " COMMENT=" + quoteText(s.Comment)
 	}
 	return out + ";"
+}
+
+func (s *Schema) referenceSQL(f *ForeignKey) string {
+	var own, other []string
+	for k, id := range f.Columns {
+		if c := s.ColumnByID(id); c >= 0 {
+			own = append(own, quoteName(s.Columns[c].Name))
+		}
+		other = append(other, quoteName(f.ParentColumns[k]))
+	}
+	l := "CONSTRAINT " + quoteName(f.Name) + " FOREIGN KEY (" + strings.Join(own, ",") + ") REFERENCES " + quoteName(f.Parent) + " (" + strings.Join(other, ",") + ")"
+	if f.OnDelete != ActionNone {
+		l += " ON DELETE " + f.OnDelete.String()
+	}
+	if f.OnUpdate != ActionNone {
+		l += " ON UPDATE " + f.OnUpdate.String()
+	}
+	return l
 }
 
 func (s *Schema) collation() value.Collation {

@@ -69,11 +69,8 @@ func (h *harness) Setup(data ...[]setup.SetupScript) {
 	}
 }
 
-// constraint is what a setup must not use yet.
-var constraint = regexp.MustCompile(`(?is),\s*constraint\s+\S+\s+foreign key\s*\([^)]*\)\s*references\s+\S+\s*\([^)]*\)(\s+on (delete|update) \w+( \w+)?)*`)
-
-// addConstraint is a statement that a setup must not use yet.
-var addConstraint = regexp.MustCompile(`(?is)^(alter table \S+ add constraint|create view|create vector index)`)
+// unsupported is a statement that a setup must not use yet.
+var unsupported = regexp.MustCompile(`(?is)^(create view|create vector index)`)
 
 // NewEngine implements enginetest.Harness.
 func (h *harness) NewEngine(t *testing.T) (enginetest.QueryEngine, error) {
@@ -92,10 +89,9 @@ func (h *harness) NewEngine(t *testing.T) (enginetest.QueryEngine, error) {
 	for _, s := range scripts {
 		var k setup.SetupScript
 		for _, q := range s {
-			if addConstraint.MatchString(q) {
-				continue
+			if !unsupported.MatchString(q) {
+				k = append(k, q)
 			}
-			k = append(k, constraint.ReplaceAllString(q, ""))
 		}
 		kept = append(kept, k)
 	}
@@ -136,7 +132,7 @@ func (h *harness) NewContextWithClient(client sql.Client) *sql.Context {
 func (h *harness) SupportsNativeIndexCreation() bool { return true }
 
 // SupportsForeignKeys implements enginetest.ForeignKeyHarness.
-func (h *harness) SupportsForeignKeys() bool { return false }
+func (h *harness) SupportsForeignKeys() bool { return true }
 
 // SupportsKeylessTables implements enginetest.KeylessTableHarness.
 func (h *harness) SupportsKeylessTables() bool { return true }

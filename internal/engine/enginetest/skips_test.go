@@ -14,12 +14,13 @@ func skipping(pattern, reason string) skip {
 
 // skips are all that is known not to work.
 var skips = []skip{
-	skipping(`foreign key|references \S+ ?\(|add constraint \S+ foreign`, "foreign keys are not supported yet"),
 	skipping(`create (or replace )?(algorithm ?= ?\w+ )?(definer ?= ?\S+ )?(sql security \w+ )?view|\bmyview\d?\b|\bviews?\b`, "views are not supported yet"),
 	skipping(`create (definer ?= ?\S+ )?trigger|\btriggers?\b`, "triggers are not supported yet"),
 	skipping(`create (definer ?= ?\S+ )?procedure|\bprocedures?\b`, "stored procedures are not supported yet"),
 	skipping(`create (definer ?= ?\S+ )?event|\bevents?\b`, "events are not supported yet"),
-	skipping(`\bcheck ?\(|\bcheck constraint|constraint \S+ check|\bdrop check\b|check_constraints|check constrains`, "check constraints are not supported yet"),
+	skipping(`delayed foreign key resolution insert|delayed foreign key resolution resetting`, "whether a foreign key is resolved is not stored"),
+	skipping(`insert into child3 values \('a'\)`, "a child with an ENUM or SET value that the parent's type lacks is refused with another error"),
+	skipping(`alter table child7 add foreign key`, "generated names do not run out"),
 	skipping(`fulltext|match ?\(.*\) against`, "full-text indexes are not supported"),
 	skipping(`spatial (index|key)`, "spatial indexes are not supported"),
 	skipping(`vector (index|key)`, "vector indexes are not supported"),

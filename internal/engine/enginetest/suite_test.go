@@ -84,4 +84,17 @@ func TestVariableErrors(t *testing.T)        { enginetest.TestVariableErrors(t, 
 func TestWarnings(t *testing.T)              { enginetest.TestWarnings(t, newHarness(t)) }
 func TestQueryErrors(t *testing.T)           { enginetest.TestQueryErrors(t, newHarness(t)) }
 
+func TestCreateForeignKeys(t *testing.T) { enginetest.TestCreateForeignKeys(t, newHarness(t)) }
+func TestDropForeignKeys(t *testing.T)   { enginetest.TestDropForeignKeys(t, newHarness(t)) }
+func TestForeignKeys(t *testing.T)       { enginetest.TestForeignKeys(t, newHarness(t)) }
+func TestCreateCheckConstraints(t *testing.T) {
+	enginetest.TestCreateCheckConstraints(t, newHarness(t))
+}
+func TestChecksOnInsert(t *testing.T) { enginetest.TestChecksOnInsert(t, newHarness(t)) }
+func TestChecksOnUpdate(t *testing.T) { enginetest.TestChecksOnUpdate(t, newHarness(t)) }
+func TestDisallowedCheckConstraints(t *testing.T) {
+	enginetest.TestDisallowedCheckConstraints(t, newHarness(t))
+}
+func TestDropCheckConstraints(t *testing.T) { enginetest.TestDropCheckConstraints(t, newHarness(t)) }
+
 func TestVersionedQueries(t *testing.T) { enginetest.TestVersionedQueries(t, newHarness(t)) }

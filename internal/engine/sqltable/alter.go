@@ -55,6 +55,22 @@ func (t *Writable) refresh(ctx *sql.Context, s *schema.Compiled) error {
 	return nil
 }
 
+// Partitions implements sql.Table. A statement of several changes reads, for a new CHECK, the table that the changes before have made.
+func (t *Writable) Partitions(ctx *sql.Context) (sql.PartitionIter, error) {
+	if t.part != nil && !t.quiet && t.cols == nil {
+		v, _, ok, err := t.part.Table(ctx, t.def.Name)
+		if err != nil {
+			return nil, session.Error(err)
+		}
+		if ok && v.Table.Schema.Hash != t.def.Schema.Hash {
+			if err := t.refresh(ctx, v.Schema()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return t.Table.Partitions(ctx)
+}
+
 // describe changes the schema only: the trees stay as they are.
 func (t *Writable) describe(ctx *sql.Context, change func(s *schema.Schema) error) error {
 	return t.alter(ctx, func(_ *repo.Tx, cur *table.Table) (*table.Table, error) {

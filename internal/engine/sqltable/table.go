@@ -17,6 +17,7 @@ type Table struct {
 	part *session.Part // of the session's transaction; nil when view says all
 	view *table.View   // when part is nil
 
+	live  bool // scans see the transaction as it is, not as it was when the statement began
 	quiet bool // while the engine alters the table in a way that asks for no rows
 
 	cols   []int      // projected columns; nil is all
@@ -58,7 +59,13 @@ func (t *Table) View(ctx *sql.Context) (*table.View, error) {
 	if t.part == nil {
 		return t.view, nil
 	}
-	v, err := t.part.Pinned(ctx, t.def.Name)
+	var v *table.View
+	var err error
+	if t.live {
+		v, _, _, err = t.part.Table(ctx, t.def.Name)
+	} else {
+		v, err = t.part.Pinned(ctx, t.def.Name)
+	}
 	if err != nil {
 		return nil, session.Error(err)
 	}

@@ -1,0 +1,270 @@
+package sqltable
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dolthub/go-mysql-server/sql"
+
+	"github.com/stemmadb/stemma/internal/engine/session"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/schema"
+)
+
+// The engine checks constraints: it is told of them, evaluates CHECK expressions, and looks up parents and children by foreign-key
+// editors. Whether a foreign key is resolved, as the engine calls it, follows from the tables that are there and is stored nowhere.
+
+var (
+	_ sql.CheckAlterableTable = (*Writable)(nil)
+	_ sql.ForeignKeyTable     = (*Writable)(nil)
+	_ sql.ForeignKeyEditor    = (*editor)(nil)
+)
+
+// CreateCheck implements sql.CheckAlterableTable.
+func (t *Writable) CreateCheck(ctx *sql.Context, check *sql.CheckDefinition) error {
+	return t.describe(ctx, func(s *schema.Schema) error {
+		c := schema.Check{Name: check.Name, Expr: check.CheckExpression, Enforced: check.Enforced}
+		if c.Name == "" {
+			for n := 1; c.Name == "" || checkIndex(s, c.Name) >= 0; n++ {
+				c.Name = fmt.Sprintf("%s_chk_%d", t.def.Name, n)
+			}
+		}
+		if checkIndex(s, c.Name) >= 0 {
+			return sql.ErrDuplicateCheckName.New(c.Name)
+		}
+		s.Checks = append(s.Checks, c)
+		return nil
+	})
+}
+
+func checkIndex(s *schema.Schema, name string) int {
+	return slices.IndexFunc(s.Checks, func(c schema.Check) bool { return strings.EqualFold(c.Name, name) })
+}
+
+// DropCheck implements sql.CheckAlterableTable.
+func (t *Writable) DropCheck(ctx *sql.Context, name string) error {
+	return t.describe(ctx, func(s *schema.Schema) error {
+		at := checkIndex(s, name)
+		if at < 0 {
+			return sql.ErrUnknownConstraint.New(name)
+		}
+		s.Checks = slices.Delete(s.Checks, at, at+1)
+		return nil
+	})
+}
+
+// CreateIndexForForeignKey implements sql.ForeignKeyTable.
+func (t *Writable) CreateIndexForForeignKey(ctx *sql.Context, def sql.IndexDef) error {
+	return t.CreateIndex(ctx, def)
+}
+
+// GetDeclaredForeignKeys implements sql.ForeignKeyTable: the table's own ones, by name.
+func (t *Writable) GetDeclaredForeignKeys(ctx *sql.Context) ([]sql.ForeignKeyConstraint, error) {
+	s := t.def.Schema.Schema
+	if len(s.References) == 0 {
+		return nil, nil
+	}
+	var out []sql.ForeignKeyConstraint
+	for i := range s.References {
+		fk, err := t.toSQL(ctx, t.def.Name, s, &s.References[i])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, fk)
+	}
+	slices.SortFunc(out, func(a, b sql.ForeignKeyConstraint) int { return strings.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+// GetReferencedForeignKeys implements sql.ForeignKeyTable: those of other tables, and of this one, that refer to this one.
+func (t *Writable) GetReferencedForeignKeys(ctx *sql.Context) ([]sql.ForeignKeyConstraint, error) {
+	if t.part == nil {
+		return nil, nil
+	}
+	children, err := t.part.Tx().Children(ctx, t.def.Name)
+	if err != nil {
+		return nil, session.Error(err)
+	}
+	var out []sql.ForeignKeyConstraint
+	for _, n := range children {
+		v, written, ok, err := t.part.Table(ctx, n)
+		if err != nil {
+			return nil, session.Error(err)
+		}
+		if !ok {
+			continue
+		}
+		s := v.Schema()
+		for i := range s.References {
+			if strings.EqualFold(s.References[i].Parent, t.def.Name) {
+				fk, err := t.toSQL(ctx, written, s.Schema, &s.References[i])
+				if err != nil {
+					return nil, err
+				}
+				out = append(out, fk)
+			}
+		}
+	}
+	return out, nil
+}
+
+// toSQL is the engine's form of a foreign key of the table child, whose schema is s.
+func (t *Writable) toSQL(ctx *sql.Context, child string, s *schema.Schema, f *schema.ForeignKey) (sql.ForeignKeyConstraint, error) {
+	fk := sql.ForeignKeyConstraint{
+		Name: f.Name, Database: t.def.DB, Table: child, ParentDatabase: t.def.DB, ParentTable: f.Parent,
+		ParentColumns: slices.Clone(f.ParentColumns), OnUpdate: actionToSQL(f.OnUpdate), OnDelete: actionToSQL(f.OnDelete),
+	}
+	for _, id := range f.Columns {
+		fk.Columns = append(fk.Columns, s.Columns[s.ColumnByID(id)].Name)
+	}
+	var err error
+	fk.IsResolved, err = t.resolved(ctx, f)
+	return fk, err
+}
+
+// resolved tells whether the parent of a foreign key has the columns, and an index on them.
+func (t *Writable) resolved(ctx *sql.Context, f *schema.ForeignKey) (bool, error) {
+	if t.part == nil {
+		return true, nil // a commit's table, of which nothing is checked
+	}
+	v, _, ok, err := t.part.Table(ctx, f.Parent)
+	if err != nil || !ok {
+		return false, session.Error(err)
+	}
+	s := v.Schema()
+	var ids []uint64
+	for _, n := range f.ParentColumns {
+		c := s.ColumnIndex(n)
+		if c < 0 {
+			return false, nil
+		}
+		ids = append(ids, s.Columns[c].ID)
+	}
+	leads := func(cols []schema.IndexColumn) bool {
+		if len(cols) < len(ids) {
+			return false
+		}
+		for _, k := range cols[:len(ids)] {
+			if !slices.Contains(ids, k.Column) {
+				return false
+			}
+		}
+		return true
+	}
+	return leads(s.PrimaryKey) || slices.ContainsFunc(s.Indexes, func(x schema.Index) bool { return leads(x.Columns) }), nil
+}
+
+var actions = map[sql.ForeignKeyReferentialAction]schema.Action{
+	sql.ForeignKeyReferentialAction_DefaultAction: schema.ActionNone,
+	sql.ForeignKeyReferentialAction_Restrict:      schema.ActionRestrict,
+	sql.ForeignKeyReferentialAction_Cascade:       schema.ActionCascade,
+	sql.ForeignKeyReferentialAction_NoAction:      schema.ActionNoAction,
+	sql.ForeignKeyReferentialAction_SetNull:       schema.ActionSetNull,
+	sql.ForeignKeyReferentialAction_SetDefault:    schema.ActionSetDefault,
+}
+
+func actionToSQL(a schema.Action) sql.ForeignKeyReferentialAction {
+	for k, v := range actions {
+		if v == a {
+			return k
+		}
+	}
+	return sql.ForeignKeyReferentialAction_DefaultAction
+}
+
+// fromSQL is the stored form of the engine's foreign key.
+func fromSQL(s *schema.Schema, table string, fk sql.ForeignKeyConstraint) (schema.ForeignKey, error) {
+	f := schema.ForeignKey{
+		Name: fk.Name, Parent: fk.ParentTable, ParentColumns: slices.Clone(fk.ParentColumns),
+		OnUpdate: actions[fk.OnUpdate], OnDelete: actions[fk.OnDelete],
+	}
+	for _, n := range fk.Columns {
+		c := s.ColumnIndex(n)
+		if c < 0 {
+			return f, sql.ErrTableColumnNotFound.New(table, n)
+		}
+		f.Columns = append(f.Columns, s.Columns[c].ID)
+	}
+	return f, nil
+}
+
+func referenceIndex(s *schema.Schema, name string) int {
+	return slices.IndexFunc(s.References, func(f schema.ForeignKey) bool { return strings.EqualFold(f.Name, name) })
+}
+
+// AddForeignKey implements sql.ForeignKeyTable.
+func (t *Writable) AddForeignKey(ctx *sql.Context, fk sql.ForeignKeyConstraint) error {
+	if own, _ := session.SplitName(t.def.DB); fk.ParentDatabase != "" {
+		if other, _ := session.SplitName(fk.ParentDatabase); !strings.EqualFold(own, other) {
+			return session.Error(errs.New(errs.Unsupported, "foreign key %s refers to a table of another database, %s, which would have a history of its own", fk.Name, other))
+		}
+	}
+	return t.describe(ctx, func(s *schema.Schema) error {
+		if referenceIndex(s, fk.Name) >= 0 {
+			return sql.ErrForeignKeyDuplicateName.New(fk.Name)
+		}
+		f, err := fromSQL(s, t.def.Name, fk)
+		s.References = append(s.References, f)
+		return err
+	})
+}
+
+// DropForeignKey implements sql.ForeignKeyTable.
+func (t *Writable) DropForeignKey(ctx *sql.Context, name string, _, _ string) error {
+	return t.describe(ctx, func(s *schema.Schema) error {
+		at := referenceIndex(s, name)
+		if at < 0 {
+			return sql.ErrForeignKeyNotFound.New(name, t.def.Name)
+		}
+		s.References = slices.Delete(s.References, at, at+1)
+		return nil
+	})
+}
+
+// UpdateForeignKey implements sql.ForeignKeyTable.
+func (t *Writable) UpdateForeignKey(ctx *sql.Context, name string, fk sql.ForeignKeyConstraint) error {
+	s := t.def.Schema.Schema
+	at := referenceIndex(s, name)
+	if at < 0 {
+		return sql.ErrForeignKeyNotFound.New(name, t.def.Name)
+	}
+	// The engine tells of new names of columns before it gives them; own columns are known by id.
+	old := &s.References[at]
+	for i, n := range fk.Columns {
+		if s.ColumnIndex(n) < 0 && i < len(old.Columns) {
+			fk.Columns[i] = s.Columns[s.ColumnByID(old.Columns[i])].Name
+		}
+	}
+	f, err := fromSQL(s, t.def.Name, fk)
+	if err != nil {
+		return err
+	}
+	if old.Name == f.Name && old.Parent == f.Parent && old.OnUpdate == f.OnUpdate && old.OnDelete == f.OnDelete &&
+		slices.Equal(old.Columns, f.Columns) && slices.Equal(old.ParentColumns, f.ParentColumns) {
+		return nil // only whether it is resolved
+	}
+	return t.describe(ctx, func(s *schema.Schema) error {
+		if other := referenceIndex(s, f.Name); other >= 0 && other != at {
+			return sql.ErrForeignKeyDuplicateName.New(f.Name)
+		}
+		s.References[at] = f
+		return nil
+	})
+}
+
+// GetForeignKeyEditor implements sql.ForeignKeyTable.
+func (t *Writable) GetForeignKeyEditor(*sql.Context) sql.ForeignKeyEditor { return newEditor(t) }
+
+// IndexedAccess implements sql.IndexAddressable: the rows as the statement has made them so far.
+func (e *editor) IndexedAccess(*sql.Context, sql.IndexLookup) sql.IndexedTable {
+	c := *e.t.Table
+	c.live = true
+	return &c
+}
+
+// GetIndexes implements sql.IndexAddressable.
+func (e *editor) GetIndexes(ctx *sql.Context) ([]sql.Index, error) { return e.t.GetIndexes(ctx) }
+
+// PreciseMatch implements sql.IndexAddressable.
+func (e *editor) PreciseMatch() bool { return e.t.PreciseMatch() }

@@ -1,0 +1,150 @@
+package table
+
+import (
+	"bytes"
+	"context"
+	"slices"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/schema"
+	"github.com/stemmadb/stemma/internal/value"
+)
+
+// Reference is a foreign key between the rows of two views.
+type Reference struct {
+	child, parent *View
+	childRows     Rows  // the tree that is read for children
+	cells         []int // in its tuples, for each column of the foreign key
+	parentRows    Rows  // the tree in which parents are looked up
+	order         []int // for each leading part of its key: the column of the foreign key
+	childOrder    []int // the same of childRows, nil when that is not in the order of the foreign key
+}
+
+// NewReference prepares the foreign key f of child's table, whose parent is the other view. It is of class Invalid when the parent has
+// not the columns, or no primary key or index that begins with them.
+func NewReference(child, parent *View, f *schema.ForeignKey) (*Reference, error) {
+	r := &Reference{child: child, parent: parent, childRows: RowsTree}
+	ps, cs := parent.Schema().Schema, child.Schema().Schema
+	ids := make([]uint64, len(f.ParentColumns))
+	for i, n := range f.ParentColumns {
+		c := ps.ColumnIndex(n)
+		if c < 0 {
+			return nil, errs.New(errs.Invalid, "foreign key %s: table %s has no column %s", f.Name, f.Parent, n)
+		}
+		ids[i] = ps.Columns[c].ID
+	}
+	var ok bool
+	if r.parentRows, r.order, ok = leading(ps, ids); !ok {
+		return nil, errs.New(errs.Invalid, "foreign key %s: table %s has no index on the columns that are referred to", f.Name, f.Parent)
+	}
+	if rows, order, ok := leading(cs, f.Columns); ok {
+		r.childRows, r.childOrder = rows, order
+	}
+	if r.childRows == RowsTree {
+		shift := 0
+		if cs.Keyless() {
+			shift = 1
+		}
+		for _, id := range f.Columns {
+			r.cells = append(r.cells, cs.ColumnByID(id)+shift)
+		}
+		return r, nil
+	}
+	r.cells = make([]int, len(f.Columns)) // the tuples of an index begin with its columns
+	for part, column := range r.childOrder {
+		r.cells[column] = part
+	}
+	return r, nil
+}
+
+// leading is a tree whose key begins with these columns, whole and in any order, and which of them each part is.
+func leading(s *schema.Schema, ids []uint64) (rows Rows, order []int, ok bool) {
+	match := func(cols []schema.IndexColumn) []int {
+		if len(cols) < len(ids) {
+			return nil
+		}
+		var order []int
+		for _, k := range cols[:len(ids)] {
+			at := slices.Index(ids, k.Column)
+			if at < 0 || k.Prefix > 0 {
+				return nil
+			}
+			order = append(order, at)
+		}
+		return order
+	}
+	if order = match(s.PrimaryKey); order != nil {
+		return RowsTree, order, true
+	}
+	for i := range s.Indexes {
+		if order = match(s.Indexes[i].Columns); order != nil {
+			return Rows(i), order, true
+		}
+	}
+	return 0, nil, false
+}
+
+// prefixOf is the beginning of the keys of one side's rows with these values.
+func prefixOf(dst []byte, l *schema.Layout, order []int, values []value.Cell) []byte {
+	for part, column := range order {
+		dst = value.AppendKeyPart(dst, &l.Parts[part], values[column])
+	}
+	return dst
+}
+
+// HasParent tells whether a parent has these values, one for each column of the foreign key. A NULL among them asks for none.
+func (r *Reference) HasParent(ctx context.Context, values []value.Cell) (bool, error) {
+	if slices.ContainsFunc(values, value.Cell.IsNull) {
+		return true, nil
+	}
+	_, ok, err := r.parent.HasPrefix(ctx, r.parentRows, prefixOf(nil, r.parent.Layout(r.parentRows), r.order, values))
+	return ok, err
+}
+
+// Orphans calls fn with the values of children that have no parent; children with equal values may be reported once. The values are
+// valid during the call.
+func (r *Reference) Orphans(ctx context.Context, fn func(values []value.Cell) error) error {
+	l := r.child.Layout(r.childRows)
+	tuple := make([]value.Cell, len(l.Phys))
+	values := make([]value.Cell, len(r.cells))
+	var last, key []byte
+	s := r.child.Scan(ScanOptions{Rows: r.childRows})
+	for {
+		b, ok, err := s.Next(ctx)
+		if err == nil {
+			err = errs.With(errs.Canceled, ctx.Err())
+		}
+		if err != nil || !ok {
+			return err
+		}
+		if b.Page == nil {
+			if err := value.DecodeTuple(b.Row, l.Phys, tuple); err != nil {
+				return err
+			}
+		}
+		for i := b.Lo; i < max(b.Hi, b.Lo+1); i++ {
+			for k, at := range r.cells {
+				if values[k] = tuple[at]; b.Page != nil {
+					if values[k], err = b.Page.Cell(ctx, at, i); err != nil {
+						return err
+					}
+				}
+			}
+			if slices.ContainsFunc(values, value.Cell.IsNull) {
+				continue
+			}
+			key = prefixOf(key[:0], r.parent.Layout(r.parentRows), r.order, values)
+			if bytes.Equal(key, last) {
+				continue
+			}
+			last = append(last[:0], key...)
+			_, ok, err := r.parent.HasPrefix(ctx, r.parentRows, key)
+			if err == nil && !ok {
+				err = fn(values)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+}
