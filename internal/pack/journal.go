@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -38,6 +39,8 @@ type journal struct {
 	writing   []byte // the frames before pending that the round is writing
 	spare     []byte // a buffer for the next round
 	round     *round // the round that runs, or nil
+	queued    int    // frames in pending
+	crowd     int    // about the number of frames in a round of late
 	broken    error  // set when what is on the disk is unknown; ends all writing
 	point     uint64 // LSN of the last checkpoint's frame, or of the journal's beginning
 
@@ -76,6 +79,7 @@ func (j *journal) push(typ uint8, payload []byte) {
 	f := frame{lsn: j.next, epoch: j.epoch, durable: j.durable.Load(), typ: typ, payload: payload}
 	j.pending = appendFrame(j.pending, f)
 	j.touched = true
+	j.queued++
 	j.next += uint64(frameSize(len(payload)))
 }
 
@@ -132,7 +136,7 @@ func (j *journal) settle() bool {
 	if err := j.writeOut(j.seg, j.pending, j.next); err != nil {
 		j.broken = err
 	}
-	j.pending = j.pending[:0]
+	j.pending, j.queued = j.pending[:0], 0
 	return true
 }
 
@@ -213,6 +217,9 @@ func (j *journal) wait(ctx context.Context, lsn uint64) error {
 func (j *journal) lead() error {
 	r := &round{done: make(chan struct{})}
 	j.round = r
+	j.gather()
+	j.crowd = max(j.queued, j.crowd-max(j.crowd/8, 1))
+	j.queued = 0
 	j.writing, j.pending, j.spare = j.pending, j.spare[:0], nil
 	seg, frames, end := j.seg, j.writing, j.next
 	j.mu.Unlock()
@@ -226,6 +233,23 @@ func (j *journal) lead() error {
 	j.mu.Unlock()
 	close(r.done)
 	return err
+}
+
+// gatherYields bounds how often gather lets others run.
+const gatherYields = 32
+
+// gather lets other writers that are about to append do so first. Those whom one round has woken come back at about the same time:
+// if the first of them began the next round at once, it would be alone in it and all others would wait for the one after. It is
+// called with mu held, which it releases for a while. A writer that is alone waits for nobody.
+func (j *journal) gather() {
+	for range gatherYields {
+		if j.queued >= j.crowd {
+			return
+		}
+		j.mu.Unlock()
+		runtime.Gosched()
+		j.mu.Lock()
+	}
 }
 
 // sync makes all frames so far durable and returns the LSN behind them.
