@@ -86,7 +86,6 @@ func Replay(ctx context.Context, v *View, edits []RowEdit) (*Overlay, error) {
 	}
 	v = NewView(v.r, v.Table, o)
 	s := v.Table.Schema
-	types, _ := rowTypes(s)
 	for _, e := range edits {
 		before, _, inBase, err := v.tuple(ctx, e.Key)
 		if err != nil {
@@ -99,7 +98,7 @@ func Replay(ctx context.Context, v *View, edits []RowEdit) (*Overlay, error) {
 				return nil, err
 			}
 		}
-		if err := indexEdits(ctx, v.r, s, types, o, before, after); err != nil {
+		if err := indexEdits(ctx, v.r, s, s.Types, o, before, after); err != nil {
 			return nil, err
 		}
 		o.setRow(e.Key, e.Row, inBase)

@@ -53,8 +53,6 @@ type Editor struct {
 	bytes int64        // of the edits, about
 	view  *View        // base with the edits but those in late; nil when there were none
 	late  []lateEdit   // in the order made
-	types []value.Type // of the rows' layout
-	key   []bool       // which cells are part of the primary key
 	next  int64        // ordinal of the next row of a keyless table; -1 until known
 	cells []value.Cell // scratch
 }
@@ -73,24 +71,7 @@ func NewEditor(w chunk.Store, v *View) *Editor {
 	for n := range e.index {
 		e.index[n] = newEntries()
 	}
-	e.types, e.key = rowTypes(v.Table.Schema)
 	return e
-}
-
-// rowTypes gives the types of the cells of the rows' layout and which are part of the primary key.
-func rowTypes(s *schema.Compiled) ([]value.Type, []bool) {
-	var types []value.Type
-	if s.Keyless() {
-		types = append(types, value.Type{Kind: value.KindInt64})
-	}
-	for i := range s.Columns {
-		types = append(types, s.Columns[i].Type)
-	}
-	key := make([]bool, len(types))
-	for _, k := range s.Primary.Key {
-		key[k] = true
-	}
-	return types, key
 }
 
 // View is the table with the edits so far. Later edits may show in it; Freeze gives one that stands still.
@@ -279,7 +260,7 @@ func (e *Editor) put(ctx context.Context, key, before []byte, inBase bool, cells
 	if err := e.indexes(ctx, before, cells); err != nil {
 		return err
 	}
-	if err := store(ctx, e.w, s.Primary, e.types, e.key, cells); err != nil {
+	if err := store(ctx, e.w, s.Primary, e.base.Table.Schema.Types, e.base.Table.Schema.InKey, cells); err != nil {
 		return err
 	}
 	row := value.AppendTuple(nil, s.Primary.Phys, cells)
@@ -324,7 +305,7 @@ func (e *Editor) setIndex(n int, key, row []byte) {
 
 // indexes takes the entries of the tuple before out of the indexes and puts those of the row after in; nil is none.
 func (e *Editor) indexes(ctx context.Context, before []byte, after []value.Cell) error {
-	return indexEdits(ctx, e.w, e.base.Table.Schema, e.types, e, before, after)
+	return indexEdits(ctx, e.w, e.base.Table.Schema, e.base.Table.Schema.Types, e, before, after)
 }
 
 // indexSetter is what keeps edits of indexes.
@@ -378,7 +359,7 @@ func (e *Editor) checkUnique(ctx context.Context, cells []value.Cell, own []byte
 		}
 		l := s.Index[n]
 		out := make([]value.Cell, len(l.Source))
-		if err := indexCells(ctx, e.w, l, e.types, cells, out); err != nil {
+		if err := indexCells(ctx, e.w, l, e.base.Table.Schema.Types, cells, out); err != nil {
 			return err
 		}
 		p, ok := uniquePrefix(l, len(s.Indexes[n].Columns), out)

@@ -24,7 +24,7 @@ type entries = btree.BTreeG[*entry]
 type iterator = btree.IterG[*entry]
 
 func newEntries() *entries {
-	return btree.NewBTreeGOptions(entryLess, btree.Options{NoLocks: true})
+	return btree.NewBTreeGOptions(entryLess, btree.Options{NoLocks: true, Degree: 16})
 }
 
 // Overlay is the edits above a table's trees, in key order: those of its rows and, derived from them, of each index. A snapshot
