@@ -11,6 +11,7 @@ import (
 	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/table"
+	"github.com/stemmadb/stemma/internal/value"
 )
 
 // privateFold is the size of a table's edits in one transaction, in bytes, above which they are folded into trees before they are
@@ -109,6 +110,35 @@ func (t *Tx) Table(ctx context.Context, name string) (v *table.View, written str
 	}
 	t.views[l], t.names[l] = v, e.Name
 	return v, e.Name, true, nil
+}
+
+// Schema is the table's schema and its name as written; ok is false when there is no such table.
+func (t *Tx) Schema(ctx context.Context, name string) (s *schema.Compiled, written string, ok bool, err error) {
+	l := strings.ToLower(name)
+	if e := t.editors[l]; e != nil {
+		return e.Table().Schema, t.names[l], true, nil
+	}
+	v, written, ok, err := t.Table(ctx, name)
+	if err != nil || !ok {
+		return nil, "", false, err
+	}
+	return v.Schema(), written, true, nil
+}
+
+// Row finds a row of a table by its key and fills cells, as table.View.Get does. Unlike a view it does not put the transaction's
+// edits together with the table, which takes time when there are many.
+func (t *Tx) Row(ctx context.Context, name string, key []byte, cells []value.Cell) (bool, error) {
+	if e := t.editors[strings.ToLower(name)]; e != nil {
+		return e.Get(ctx, key, cells)
+	}
+	v, _, ok, err := t.Table(ctx, name)
+	if err != nil {
+		return false, err
+	}
+	if !ok {
+		return false, errNoTable(name)
+	}
+	return v.Get(ctx, key, cells)
 }
 
 // entry is the table of that lower-case name, which may be new in this transaction.

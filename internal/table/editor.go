@@ -43,8 +43,8 @@ type edits = btree.BTreeG[*edit]
 // somebody asks for a view. It belongs to one goroutine. Rows are given as cells of the rows' layout; of a keyless table the first
 // cell is the hidden ordinal.
 //
-// A *DuplicateKeyError leaves the editor as it was. After any other error the last edit may be there in part: Reset goes back to
-// before it.
+// An edit that fails leaves the editor as it was, but for an Update that changes the key, which may have taken the row away: Reset goes
+// back to before it.
 type Editor struct {
 	w     chunk.Store
 	base  *View // what the transaction found
@@ -55,6 +55,7 @@ type Editor struct {
 	late  []lateEdit   // in the order made
 	next  int64        // ordinal of the next row of a keyless table; -1 until known
 	cells []value.Cell // scratch
+	todo  []lateEdit   // edits of indexes of the row that is being put
 }
 
 // lateEdit is an edit of the rows' tree or an index that is not in the editor's view yet.
@@ -276,13 +277,12 @@ func (e *Editor) drop(ctx context.Context, key, before []byte, inBase bool) erro
 	return nil
 }
 
-// record takes note of an edit of the row before, nil for none.
+// record makes an edit of the row before, nil for none, and those of the indexes that come with it.
 func (e *Editor) record(before []byte, now *entry) {
 	x := &edit{entry: now, old: before}
 	e.late = append(e.late, lateEdit{RowsTree, now})
 	e.bytes += entryBytes(now)
-	earlier, ok := e.edits.Set(x)
-	if ok {
+	if earlier, ok := e.edits.Set(x); ok {
 		e.bytes -= entryBytes(earlier.entry)
 		x = &edit{entry: now, old: earlier.old}
 		e.edits.Set(x)
@@ -291,20 +291,30 @@ func (e *Editor) record(before []byte, now *entry) {
 		e.edits.Delete(x)
 		e.bytes -= entryBytes(now)
 	}
+	for _, y := range e.todo {
+		e.late = append(e.late, y)
+		e.bytes += entryBytes(y.entry)
+		earlier, ok := e.index[y.n].Set(y.entry)
+		if ok {
+			e.bytes -= entryBytes(earlier)
+		}
+		// Of a row that was not there before no index has an entry to be taken away. To do it still would take away that of a row which
+		// others have added under the key meanwhile.
+		if x.old == nil && y.row == nil {
+			e.index[y.n].Delete(y.entry)
+			e.bytes -= entryBytes(y.entry)
+		}
+	}
 }
 
-// setIndex puts an edit of index n; a nil row deletes.
+// setIndex notes an edit of index n, which record makes; a nil row deletes.
 func (e *Editor) setIndex(n int, key, row []byte) {
-	x := &entry{key: key, row: row}
-	e.late = append(e.late, lateEdit{Rows(n), x})
-	e.bytes += entryBytes(x)
-	if earlier, ok := e.index[n].Set(x); ok {
-		e.bytes -= entryBytes(earlier)
-	}
+	e.todo = append(e.todo, lateEdit{Rows(n), &entry{key: key, row: row}})
 }
 
 // indexes takes the entries of the tuple before out of the indexes and puts those of the row after in; nil is none.
 func (e *Editor) indexes(ctx context.Context, before []byte, after []value.Cell) error {
+	e.todo = e.todo[:0]
 	return indexEdits(ctx, e.w, e.base.Table.Schema, e.base.Table.Schema.Types, e, before, after)
 }
 
