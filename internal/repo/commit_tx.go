@@ -50,10 +50,21 @@ func CommitTogether(ctx context.Context, txs ...*Tx) error {
 	for _, t := range txs {
 		t.Rollback() // what was appended is not the transaction's any more
 	}
+	if errs.Is(err, errs.Conflict) || errs.Is(err, errs.DuplicateKey) {
+		// So that a new try begins on what this one failed at. The error stands, whatever becomes of the wait.
+		txs[0].r.catchUp(ctx)
+	}
 	if err != nil || s == nil {
 		return err
 	}
 	return txs[0].r.publish(ctx, s)
+}
+
+// catchUp shows the newest state to new transactions, when it is durable.
+func (r *Repo) catchUp(ctx context.Context) {
+	if s := r.tip.Load(); s != r.published.Load() && r.store.Wait(ctx, s.lsn) == nil {
+		r.show(s)
+	}
 }
 
 // foldLarge folds tables with so many edits that neither the journal nor the overlay should hold them.
