@@ -246,6 +246,34 @@ func (b *Batch) toFiles(ctx context.Context) ([]*file, error) {
 	return out, nil
 }
 
+// Absorb moves all chunks of o, a batch of the same store, into b, so that one Append publishes them with b's. After an error both
+// can only be closed.
+func (b *Batch) Absorb(ctx context.Context, o *Batch) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if b.err != nil || o.err != nil {
+		return errors.Join(b.err, o.err)
+	}
+	if o.w != nil {
+		if err := o.finish(ctx); err != nil {
+			o.err = err
+			return fmt.Errorf("join two batches: %w", err)
+		}
+	}
+	b.full = append(b.full, o.full...)
+	o.full = nil
+	for _, e := range o.list {
+		if err := b.add(e); err != nil {
+			return fmt.Errorf("join two batches: %w", err)
+		}
+	}
+	o.list, o.bytes = nil, 0
+	clear(o.at)
+	return nil
+}
+
 // Export writes the batch's chunks into synced pack files in the batch's directory, empties the batch and returns their paths: what
 // Adopt takes, in the same process or in the owner's. It is empty when there are no chunks.
 func (b *Batch) Export(ctx context.Context) ([]string, error) {

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"github.com/stemmadb/stemma/internal/clock"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/invariants"
 	"github.com/stemmadb/stemma/internal/vfs"
@@ -33,13 +36,16 @@ type journal struct {
 	touched   bool     // seg was written since the journal was opened
 	allocated int64    // length of seg's file
 	epoch     uint64
-	next      uint64 // LSN of the next frame
-	pending   []byte // the frames that end at next
-	writing   []byte // the frames before pending that the round is writing
-	spare     []byte // a buffer for the next round
-	round     *round // the round that runs, or nil
-	broken    error  // set when what is on the disk is unknown; ends all writing
-	point     uint64 // LSN of the last checkpoint's frame, or of the journal's beginning
+	next      uint64        // LSN of the next frame
+	pending   []byte        // the frames that end at next
+	writing   []byte        // the frames before pending that the round is writing
+	spare     []byte        // a buffer for the next round
+	round     *round        // the round that runs, or nil
+	queued    int           // frames in pending
+	crowd     int           // about the number of frames in a round of late
+	pace      time.Duration // about the time that a round takes
+	broken    error         // set when what is on the disk is unknown; ends all writing
+	point     uint64        // LSN of the last checkpoint's frame, or of the journal's beginning
 
 	written atomic.Uint64 // all frames below it can be read from their files
 	durable atomic.Uint64 // all frames below it are synced
@@ -76,6 +82,7 @@ func (j *journal) push(typ uint8, payload []byte) {
 	f := frame{lsn: j.next, epoch: j.epoch, durable: j.durable.Load(), typ: typ, payload: payload}
 	j.pending = appendFrame(j.pending, f)
 	j.touched = true
+	j.queued++
 	j.next += uint64(frameSize(len(payload)))
 }
 
@@ -132,7 +139,7 @@ func (j *journal) settle() bool {
 	if err := j.writeOut(j.seg, j.pending, j.next); err != nil {
 		j.broken = err
 	}
-	j.pending = j.pending[:0]
+	j.pending, j.queued = j.pending[:0], 0
 	return true
 }
 
@@ -213,11 +220,17 @@ func (j *journal) wait(ctx context.Context, lsn uint64) error {
 func (j *journal) lead() error {
 	r := &round{done: make(chan struct{})}
 	j.round = r
+	j.gather()
+	j.crowd = max(j.queued, j.crowd-max(j.crowd/8, 1))
+	j.queued = 0
 	j.writing, j.pending, j.spare = j.pending, j.spare[:0], nil
 	seg, frames, end := j.seg, j.writing, j.next
 	j.mu.Unlock()
+	begin := clock.System{}.Now()
 	err := j.writeOut(seg, frames, end)
+	took := clock.Since(begin)
 	j.mu.Lock()
+	j.pace += (min(took, maxPace) - j.pace) / 8
 	j.spare, j.writing = j.writing, nil
 	j.round = nil
 	if err != nil {
@@ -226,6 +239,24 @@ func (j *journal) lead() error {
 	j.mu.Unlock()
 	close(r.done)
 	return err
+}
+
+// maxPace bounds what a slow round adds to the pace.
+const maxPace = 2 * time.Millisecond
+
+// gather lets other writers that are about to append do so first. Those whom one round has woken come back at about the same time:
+// if the first of them began the next round at once, it would be alone in it and all others would wait for the one after. It takes at
+// most half of the time that a round takes, and a writer that is alone waits for nobody. It is called with mu held, which it
+// releases for a while.
+func (j *journal) gather() {
+	if j.queued >= j.crowd {
+		return
+	}
+	for begin := (clock.System{}).Now(); j.queued < j.crowd && clock.Since(begin) < j.pace/2; {
+		j.mu.Unlock()
+		runtime.Gosched()
+		j.mu.Lock()
+	}
 }
 
 // sync makes all frames so far durable and returns the LSN behind them.

@@ -12,7 +12,9 @@ import (
 )
 
 // benchRepo is a database on the disk with n people, committed.
-func benchRepo(b *testing.B, n int64) *repo.Repo {
+func benchRepo(b *testing.B, n int64) *repo.Repo { return benchRepoFS(b, vfs.OS{}, n) }
+
+func benchRepoFS(b *testing.B, fs vfs.FS, n int64) *repo.Repo {
 	ctx := context.Background()
 	dir := b.TempDir()
 	ok := func(err error) {
@@ -20,8 +22,8 @@ func benchRepo(b *testing.B, n int64) *repo.Repo {
 			b.Fatal(err)
 		}
 	}
-	ok(repo.Init(ctx, vfs.OS{}, dir, repo.InitOptions{Author: signature(), Committer: signature()}))
-	r, err := repo.Open(ctx, vfs.OS{}, dir, repo.Options{})
+	ok(repo.Init(ctx, fs, dir, repo.InitOptions{Author: signature(), Committer: signature()}))
+	r, err := repo.Open(ctx, fs, dir, repo.Options{})
 	ok(err)
 	b.Cleanup(func() { ok(r.Close(ctx)) })
 	tx, err := r.Begin(ctx, "main")

@@ -98,7 +98,7 @@ func (r *Repo) tryCommit(ctx context.Context, opt CommitOptions) (c *history.Com
 	s, err := func() (*state, error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		cur, ok := r.tip.branches.Get(opt.Branch)
+		cur, ok := r.tip.Load().branches.Get(opt.Branch)
 		if !ok {
 			return nil, r.errNoRef(opt.Branch)
 		}
@@ -231,7 +231,7 @@ func (r *Repo) tryRestage(ctx context.Context, branchName string, plan func(*pac
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	cur, ok := r.tip.branches.Get(branchName)
+	cur, ok := r.tip.Load().branches.Get(branchName)
 	if !ok {
 		return nil, r.errNoRef(branchName)
 	}
@@ -268,7 +268,7 @@ func (r *Repo) Restore(ctx context.Context, branchName string, from *root.Root, 
 	s, err := func() (*state, error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		cur, ok := r.tip.branches.Get(branchName)
+		cur, ok := r.tip.Load().branches.Get(branchName)
 		if !ok {
 			return nil, r.errNoRef(branchName)
 		}
@@ -346,7 +346,7 @@ func (r *Repo) reset(ctx context.Context, name string, to history.CommitID, set 
 	s, err := func() (*state, error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		cur, ok := r.tip.branches.Get(name)
+		cur, ok := r.tip.Load().branches.Get(name)
 		if !ok {
 			return nil, r.errNoRef(name)
 		}

@@ -104,7 +104,7 @@ func (r *Repo) seal(ctx context.Context, batch *pack.Batch, b *branch) (*root.Ro
 func (r *Repo) swap(ctx context.Context, batch *pack.Batch, was *branch, sealed map[string]*table.Table) (*state, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	cur, ok := r.tip.branches.Get(was.name)
+	cur, ok := r.tip.Load().branches.Get(was.name)
 	if !ok {
 		return nil, r.errNoRef(was.name)
 	}
@@ -201,9 +201,9 @@ func (r *Repo) Checkpoint(ctx context.Context) error {
 func (r *Repo) checkpoint(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	ch := &change{head: r.tip.head, auto: r.auto.save()}
+	ch := &change{head: r.tip.Load().head, auto: r.auto.save()}
 	var err error
-	r.tip.branches.Scan(func(name string, b *branch) bool {
+	r.tip.Load().branches.Scan(func(name string, b *branch) bool {
 		ch.refs = append(ch.refs, refChange{name: name, head: b.head})
 		ch.work = append(ch.work, workChange{branch: name, working: b.working, staged: b.staged, all: true})
 		var rows []rowChange
@@ -214,7 +214,7 @@ func (r *Repo) checkpoint(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.tip.tags.Scan(func(name string, h hash.Hash) bool {
+	r.tip.Load().tags.Scan(func(name string, h hash.Hash) bool {
 		ch.tags = append(ch.tags, tagChange{name: name, object: h})
 		return true
 	})
@@ -222,7 +222,7 @@ func (r *Repo) checkpoint(ctx context.Context) error {
 		return err
 	}
 	// All of the tip is durable now. The next fold must begin with no less, since it counts all edits in the checkpoint as folded.
-	r.show(r.tip)
+	r.show(r.tip.Load())
 	return nil
 }
 

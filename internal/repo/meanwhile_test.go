@@ -202,7 +202,7 @@ func TestMeanwhile(t *testing.T) {
 		}, "main t "},
 		{"a commit waits for the disk during a checkpoint", func(b *bed) {
 			b.put("main", "t", 1)
-			s, err := b.edit("main", "t", 2).enqueue(b.ctx)
+			s, err := enqueue(b.ctx, []*Tx{b.edit("main", "t", 2)})
 			b.must(err)
 			b.must(b.r.checkpoint(b.ctx))
 			_, err = b.r.Fold(b.ctx, "main")
@@ -230,7 +230,7 @@ func TestMeanwhile(t *testing.T) {
 		}, "side t 1"},
 		{"the caller gives up while a commit waits for the disk", func(b *bed) {
 			ctx, cancel := context.WithCancel(b.ctx)
-			s, err := b.edit("main", "t", 2).enqueue(ctx)
+			s, err := enqueue(ctx, []*Tx{b.edit("main", "t", 2)})
 			b.must(err)
 			cancel()
 			b.must(b.r.publish(ctx, s))

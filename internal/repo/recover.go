@@ -103,7 +103,7 @@ func (r *Repo) load(ctx context.Context) error {
 		}
 		return errs.New(errs.Corrupt, "open %s: the database has no branch", r.dir)
 	}
-	r.tip = s
+	r.tip.Store(s)
 	r.published.Store(s)
 	return nil
 }

@@ -54,12 +54,12 @@ func (x *referrers) read(ctx context.Context, t *Tx) (map[string][]string, error
 	for _, e := range es {
 		parents, ok := x.parents[e.Table]
 		if !ok {
-			tab, err := t.open(ctx, e)
+			found, err := t.entry(ctx, strings.ToLower(e.Name))
 			if err != nil {
 				return nil, err
 			}
 			seen := map[string]bool{}
-			for _, f := range tab.Schema.References {
+			for _, f := range found.table.Schema.References {
 				if l := strings.ToLower(f.Parent); !seen[l] {
 					seen[l] = true
 					parents = append(parents, l)

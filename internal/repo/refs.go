@@ -272,7 +272,7 @@ func (r *Repo) changeRefsWith(ctx context.Context, batch *pack.Batch, plan func(
 	s, err := func() (*state, error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		ch, apply, err := plan(r.tip)
+		ch, apply, err := plan(r.tip.Load())
 		if err != nil {
 			return nil, err
 		}

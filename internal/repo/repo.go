@@ -19,6 +19,7 @@ import (
 	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/table"
+	"github.com/stemmadb/stemma/internal/tree"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
 
@@ -60,7 +61,6 @@ type Options struct {
 
 // Repo is an open database. It is used by many goroutines.
 type Repo struct {
-	referrers referrers
 	fs        vfs.FS
 	dir       string // that holds FORMAT, journal and packs
 	name      string
@@ -70,11 +70,13 @@ type Repo struct {
 	zones     *table.Zones
 	schemas   schema.Cache
 	tables    tableCache
+	entries   entryCache
+	referrers referrers
 
-	mu        sync.Mutex // the commit lock: orders changes
-	tip       *state     // newest state, durable or not; under mu
+	mu        sync.Mutex            // the commit lock: orders changes
+	tip       atomic.Pointer[state] // newest state, durable or not; changed under mu
 	published atomic.Pointer[state]
-	pubMu     sync.Mutex // orders publishing
+	pubMu     sync.Mutex // orders Close and the beginning of work in the background
 
 	foldMu sync.Mutex // one fold at a time
 	work   sync.WaitGroup
@@ -280,6 +282,50 @@ func (r *Repo) openTable(ctx context.Context, e root.Entry) (*table.Table, error
 	}
 	r.tables.m[k] = t
 	return t, nil
+}
+
+// entryCache keeps tables found in roots, which a transaction asks for at its beginning and its end.
+type entryCache struct {
+	mu sync.RWMutex
+	m  map[entryKey]foundEntry
+}
+
+type entryKey struct {
+	root  tree.Root
+	table string // lower case
+}
+
+type foundEntry struct {
+	root.Entry
+	there bool
+	table *table.Table
+}
+
+// entry is the table of that lower-case name in a root of the store.
+func (r *Repo) entry(ctx context.Context, in tree.Root, lower string) (foundEntry, error) {
+	k := entryKey{in, lower}
+	r.entries.mu.RLock()
+	f, ok := r.entries.m[k]
+	r.entries.mu.RUnlock()
+	if ok {
+		return f, nil
+	}
+	var err error
+	if f.Entry, f.there, err = root.Open(r.store, in).Get(ctx, root.KindTable, lower); err != nil {
+		return f, err
+	}
+	if f.there {
+		if f.table, err = r.openTable(ctx, f.Entry); err != nil {
+			return f, err
+		}
+	}
+	r.entries.mu.Lock()
+	defer r.entries.mu.Unlock()
+	if r.entries.m == nil || len(r.entries.m) >= tableCacheLimit {
+		r.entries.m = map[entryKey]foundEntry{}
+	}
+	r.entries.m[k] = f
+	return f, nil
 }
 
 // CheckRefName reports why name cannot be the name of a branch or a tag. The rules are git's, and a name must not look like a

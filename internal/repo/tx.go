@@ -3,7 +3,6 @@ package repo
 import (
 	"context"
 	"maps"
-	"slices"
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
@@ -12,6 +11,7 @@ import (
 	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/table"
+	"github.com/stemmadb/stemma/internal/value"
 )
 
 // privateFold is the size of a table's edits in one transaction, in bytes, above which they are folded into trees before they are
@@ -91,37 +91,67 @@ func (t *Tx) Table(ctx context.Context, name string) (v *table.View, written str
 	if v, seen := t.views[l]; seen {
 		return v, t.names[l], v != nil, nil
 	}
-	e, ok, err := t.root.Get(ctx, root.KindTable, name)
+	e, err := t.entry(ctx, l)
 	if err != nil {
 		return nil, "", false, err
 	}
-	if !ok {
+	if !e.there {
 		t.views[l] = nil
 		return nil, "", false, nil
-	}
-	tab, err := t.open(ctx, e)
-	if err != nil {
-		return nil, "", false, err
 	}
 	var over *table.Overlay
 	if !t.whole[l] {
 		over = t.base.tables[l].over
 	}
 	if t.batch != nil {
-		v = table.NewView(t.batch, tab, over).WithZones(t.r.zones)
+		v = table.NewView(t.batch, e.table, over).WithZones(t.r.zones)
 	} else {
-		v = table.NewView(t.r.store, tab, over).WithZones(t.r.zones)
+		v = table.NewView(t.r.store, e.table, over).WithZones(t.r.zones)
 	}
 	t.views[l], t.names[l] = v, e.Name
 	return v, e.Name, true, nil
 }
 
-// open reads the table of an entry, which may be new in this transaction.
-func (t *Tx) open(ctx context.Context, e root.Entry) (*table.Table, error) {
-	if t.batch != nil {
-		return table.Open(ctx, t.batch, &t.r.schemas, e.Table, e.Comments)
+// Schema is the table's schema and its name as written; ok is false when there is no such table.
+func (t *Tx) Schema(ctx context.Context, name string) (s *schema.Compiled, written string, ok bool, err error) {
+	l := strings.ToLower(name)
+	if e := t.editors[l]; e != nil {
+		return e.Table().Schema, t.names[l], true, nil
 	}
-	return t.r.openTable(ctx, e)
+	v, written, ok, err := t.Table(ctx, name)
+	if err != nil || !ok {
+		return nil, "", false, err
+	}
+	return v.Schema(), written, true, nil
+}
+
+// Row finds a row of a table by its key and fills cells, as table.View.Get does. Unlike a view it does not put the transaction's
+// edits together with the table, which takes time when there are many.
+func (t *Tx) Row(ctx context.Context, name string, key []byte, cells []value.Cell) (bool, error) {
+	if e := t.editors[strings.ToLower(name)]; e != nil {
+		return e.Get(ctx, key, cells)
+	}
+	v, _, ok, err := t.Table(ctx, name)
+	if err != nil {
+		return false, err
+	}
+	if !ok {
+		return false, errNoTable(name)
+	}
+	return v.Get(ctx, key, cells)
+}
+
+// entry is the table of that lower-case name, which may be new in this transaction.
+func (t *Tx) entry(ctx context.Context, l string) (foundEntry, error) {
+	if !t.whole[l] {
+		return t.r.entry(ctx, t.base.working, l)
+	}
+	var f foundEntry
+	var err error
+	if f.Entry, f.there, err = t.root.Get(ctx, root.KindTable, l); err == nil && f.there {
+		f.table, err = table.Open(ctx, t.batch, &t.r.schemas, f.Table, f.Comments)
+	}
+	return f, err
 }
 
 // Editor is the editor of the table's rows.
@@ -259,22 +289,23 @@ func (t *Tx) Dirty() bool {
 
 // Savepoint is a moment of a transaction to which it can go back.
 type Savepoint struct {
-	root  *root.Root
-	whole map[string]bool
-	marks map[string]table.Mark
-	views map[string]*table.View
-	names map[string]string
+	root    *root.Root
+	whole   map[string]bool
+	editors map[string]markedEditor
+	names   map[string]string
+}
+
+// markedEditor is an editor at a moment.
+type markedEditor struct {
+	*table.Editor
+	mark table.Mark
 }
 
 // Savepoint remembers the present changes.
 func (t *Tx) Savepoint() *Savepoint {
-	sp := &Savepoint{
-		root: t.root, whole: maps.Clone(t.whole), names: maps.Clone(t.names),
-		marks: map[string]table.Mark{}, views: map[string]*table.View{},
-	}
+	sp := &Savepoint{root: t.root, whole: maps.Clone(t.whole), names: maps.Clone(t.names), editors: make(map[string]markedEditor, len(t.editors))}
 	for n, e := range t.editors {
-		sp.marks[n] = e.Mark()
-		sp.views[n] = e.View()
+		sp.editors[n] = markedEditor{e, e.Mark()}
 	}
 	return sp
 }
@@ -282,22 +313,12 @@ func (t *Tx) Savepoint() *Savepoint {
 // RollbackTo undoes everything since the savepoint, which stays usable.
 func (t *Tx) RollbackTo(sp *Savepoint) {
 	t.root = sp.root
-	for n, e := range t.editors {
-		m, had := sp.marks[n]
-		if !had || t.whole[n] != sp.whole[n] || e.View().Table != sp.views[n].Table {
-			delete(t.editors, n)
-			continue
-		}
-		e.Reset(m)
-	}
 	t.whole, t.names = maps.Clone(sp.whole), maps.Clone(sp.names)
 	clear(t.views)
-	for n, m := range sp.marks {
-		if t.editors[n] == nil {
-			e := table.NewEditor(t.Store(), sp.views[n])
-			e.Reset(m)
-			t.editors[n] = e
-		}
+	clear(t.editors)
+	for n, m := range sp.editors {
+		m.Reset(m.mark)
+		t.editors[n] = m.Editor
 	}
 }
 
@@ -312,172 +333,27 @@ func (t *Tx) Rollback() {
 	}
 }
 
-// Commit makes the changes part of the branch's working set, durably. An error of class Conflict means that another transaction
-// changed the same in the meantime; the transaction is over then as well.
-func (t *Tx) Commit(ctx context.Context) error {
-	if t.done {
-		return errs.New(errs.Invalid, "commit transaction: it is over already")
-	}
-	if !t.Dirty() {
-		t.Rollback()
-		return nil
-	}
-	for _, n := range slices.Sorted(maps.Keys(t.editors)) {
-		if e := t.editors[n]; e.Dirty() && e.Bytes() > privateFold {
-			if _, err := t.FoldTable(ctx, t.names[n]); err != nil {
-				t.Rollback()
-				return err
-			}
-		}
-	}
-	lsn, err := t.enqueue(ctx)
-	t.done = true
-	if err != nil {
-		if t.batch != nil {
-			t.batch.Close()
-		}
-		return err
-	}
-	return t.r.publish(ctx, lsn)
-}
-
-// enqueue validates the changes against the newest state and appends them to the journal.
-func (t *Tx) enqueue(ctx context.Context) (*state, error) {
-	r := t.r
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	cur, ok := r.tip.branches.Get(t.branch)
-	if !ok {
-		return nil, errs.New(errs.Conflict, "commit transaction: branch '%s' was removed meanwhile", t.branch)
-	}
-	if cur.born != t.base.born {
-		return nil, errs.New(errs.Conflict, "commit transaction: branch '%s' was replaced meanwhile; start the transaction again", t.branch)
-	}
-	next := cur.copy(0)
-	ch := &change{}
-	for l := range t.whole {
-		if cur.tables[l].version != t.base.tables[l].version || cur.working != t.base.working && !t.sameEntry(ctx, cur, l) {
-			return nil, errs.New(errs.Conflict, "commit transaction: another transaction changed table %s; start the transaction again", l)
-		}
-	}
-	if len(t.whole) > 0 {
-		nr := t.root
-		if cur.working != t.base.working {
-			var changes []root.Change
-			for l := range t.whole {
-				e, ok, err := t.root.Get(ctx, root.KindTable, l)
-				if err != nil {
-					return nil, err
-				}
-				if !ok {
-					e = root.Entry{Kind: root.KindTable, Name: l}
-				}
-				changes = append(changes, root.Change{Entry: e, Drop: !ok})
-			}
-			var err error
-			if nr, err = root.Open(t.batch, cur.working).With(ctx, t.batch, changes...); err != nil {
-				return nil, err
-			}
-		}
-		next.working = nr.Tree()
-		w := workChange{branch: t.branch, working: next.working, staged: next.staged}
-		for _, l := range slices.Sorted(maps.Keys(t.whole)) {
-			w.folded = append(w.folded, folded{table: l})
-			next.tables[l] = workTable{}
-		}
-		ch.work = append(ch.work, w)
-	}
-	touched := map[string]bool{}
-	for _, l := range slices.Sorted(maps.Keys(t.editors)) {
-		e := t.editors[l]
-		if !e.Dirty() {
-			continue
-		}
-		over, changes := e.View().Overlay(), e.Changes()
-		schemaHash := e.View().Table.Schema.Hash
-		if !t.whole[l] && cur.tables[l] != t.base.tables[l] || !t.whole[l] && cur.working != t.base.working {
-			ent, ok, err := root.Open(r.store, cur.working).Get(ctx, root.KindTable, l)
-			if err != nil {
-				return nil, err
-			}
-			if !ok {
-				return nil, errs.New(errs.Conflict, "commit transaction: table %s was dropped meanwhile", l)
-			}
-			tab, err := r.openTable(ctx, ent)
-			if err != nil {
-				return nil, err
-			}
-			if tab.Schema.Hash != schemaHash {
-				return nil, errs.New(errs.Conflict, "commit transaction: table %s was altered meanwhile; start the transaction again", l)
-			}
-			if over, changes, err = changes.Rebase(ctx, t.Store(), table.NewView(t.Store(), tab, cur.tables[l].over)); err != nil {
-				return nil, err
-			}
-		}
-		next.tables[l] = workTable{over: over, since: cur.tables[l].since}
-		touched[l] = true
-		ch.rows = append(ch.rows, rowChange{branch: t.branch, table: l, schema: schemaHash, changes: changes})
-	}
-	for l := range t.whole {
-		touched[l] = true
-	}
-	return r.append(ctx, t.batch, ch, func(s *state) {
-		next.lsn = s.lsn
-		for l := range touched {
-			wt := next.tables[l]
-			wt.version = s.lsn
-			if t.whole[l] {
-				wt.since = s.lsn
-			}
-			next.tables[l] = wt
-		}
-		s.branches.Set(t.branch, next)
-	})
-}
-
-// sameEntry tells whether the table's entry in the branch now is the one that the transaction began with, folds aside.
-func (t *Tx) sameEntry(ctx context.Context, cur *branch, l string) bool {
-	a, okA, errA := root.Open(t.r.store, t.base.working).Get(ctx, root.KindTable, l)
-	b, okB, errB := root.Open(t.r.store, cur.working).Get(ctx, root.KindTable, l)
-	if errA != nil || errB != nil || okA != okB {
-		return false
-	}
-	// A fold changes the entry's hash but not the table's version, which the caller has compared.
-	return !okA || a.Name == b.Name
-}
-
-// append appends a change to the journal and makes the state after it the tip; apply changes the copy of the tip that becomes it.
-// The caller holds the commit lock.
-func (r *Repo) append(ctx context.Context, b *pack.Batch, ch *change, apply func(*state)) (*state, error) {
-	if r.opt.ReadOnly {
-		return nil, errs.New(errs.ReadOnly, "the database is open for reading only")
-	}
-	lsn, err := r.store.Append(ctx, b, pack.Record{Type: recordChange, Payload: ch.encode()})
-	if err != nil {
-		return nil, err
-	}
-	s := r.tip.copy(lsn)
-	apply(s)
-	r.tip = s
-	return s, nil
-}
-
 // publish waits until the state is durable and shows it to new transactions. It waits even when the caller gives up: what is in the
 // journal will be there, so to report it as canceled would be wrong.
 func (r *Repo) publish(ctx context.Context, s *state) error {
 	if err := r.store.Wait(context.WithoutCancel(ctx), s.lsn); err != nil {
 		return err
 	}
-	r.show(s)
-	r.maintain(s)
+	if r.show(s) {
+		r.maintain(s)
+	}
 	return nil
 }
 
-// show gives a durable state to new transactions, unless they see a later one already.
-func (r *Repo) show(s *state) {
-	r.pubMu.Lock()
-	defer r.pubMu.Unlock()
-	if p := r.published.Load(); p == nil || p.lsn < s.lsn {
-		r.published.Store(s)
+// show gives a durable state to new transactions, unless they see it or a later one already.
+func (r *Repo) show(s *state) (later bool) {
+	for {
+		p := r.published.Load()
+		if p != nil && p.lsn >= s.lsn {
+			return false
+		}
+		if r.published.CompareAndSwap(p, s) {
+			return true
+		}
 	}
 }

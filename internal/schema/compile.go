@@ -6,6 +6,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/value"
 )
 
 // Compiled is a schema with the layouts of its trees.
@@ -14,6 +15,9 @@ type Compiled struct {
 	Hash    hash.Hash // of the encoded schema
 	Primary *Layout
 	Index   []*Layout // of Schema.Indexes
+
+	Types []value.Type // of the cells of Primary: those of the columns, behind the ordinal's when there is no primary key
+	InKey []bool       // which cells of Primary are part of its key
 }
 
 // Compile lays out the trees of a schema.
@@ -32,6 +36,16 @@ func Compile(s *Schema) (*Compiled, error) {
 			return nil, err
 		}
 		c.Index = append(c.Index, l)
+	}
+	if s.Keyless() {
+		c.Types = append(c.Types, value.Type{Kind: value.KindInt64})
+	}
+	for i := range s.Columns {
+		c.Types = append(c.Types, s.Columns[i].Type)
+	}
+	c.InKey = make([]bool, len(c.Types))
+	for _, k := range c.Primary.Key {
+		c.InKey[k] = true
 	}
 	return c, nil
 }

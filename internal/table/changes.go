@@ -6,8 +6,6 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"github.com/tidwall/btree"
-
 	"github.com/stemmadb/stemma/internal/binfmt"
 	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
@@ -17,14 +15,13 @@ import (
 
 // Changes is what a transaction did to a table's rows.
 type Changes struct {
-	edits *btree.BTreeG[edit]
-	types []value.Type
-	key   []bool
+	edits *edits
+	index []*entries
 }
 
 // Changes gives the edits so far.
 func (e *Editor) Changes() *Changes {
-	return &Changes{edits: e.edits.Copy(), types: e.types, key: e.key}
+	return &Changes{edits: e.edits.Copy(), index: copyAll(e.index)}
 }
 
 // Len is the number of changed keys.
@@ -34,11 +31,11 @@ func (c *Changes) Len() int { return c.edits.Len() }
 // there is a row, and the row.
 func (c *Changes) Append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(c.edits.Len()))
-	c.edits.Scan(func(x edit) bool {
+	c.edits.Scan(func(x *edit) bool {
 		b = binfmt.AppendBytes(b, x.key)
-		b = binfmt.AppendBool(b, x.new != nil)
-		if x.new != nil {
-			b = binfmt.AppendBytes(b, x.new)
+		b = binfmt.AppendBool(b, x.row != nil)
+		if x.row != nil {
+			b = binfmt.AppendBytes(b, x.row)
 		}
 		return true
 	})
@@ -47,8 +44,11 @@ func (c *Changes) Append(b []byte) []byte {
 
 // Append appends the overlay's row edits in the form of Changes.Append.
 func (o *Overlay) Append(b []byte) []byte {
+	if o == nil {
+		return binary.AppendUvarint(b, 0)
+	}
 	b = binary.AppendUvarint(b, uint64(o.rows.Len()))
-	o.rows.Scan(func(x entry) bool {
+	o.rows.Scan(func(x *entry) bool {
 		b = binfmt.AppendBytes(b, x.key)
 		b = binfmt.AppendBool(b, x.row != nil)
 		if x.row != nil {
@@ -86,7 +86,6 @@ func Replay(ctx context.Context, v *View, edits []RowEdit) (*Overlay, error) {
 	}
 	v = NewView(v.r, v.Table, o)
 	s := v.Table.Schema
-	types, _ := rowTypes(s)
 	for _, e := range edits {
 		before, _, inBase, err := v.tuple(ctx, e.Key)
 		if err != nil {
@@ -99,7 +98,7 @@ func Replay(ctx context.Context, v *View, edits []RowEdit) (*Overlay, error) {
 				return nil, err
 			}
 		}
-		if err := indexEdits(ctx, v.r, s, types, o, before, after); err != nil {
+		if err := indexEdits(ctx, v.r, s, s.Types, o, before, after); err != nil {
 			return nil, err
 		}
 		o.setRow(e.Key, e.Row, inBase)
@@ -117,8 +116,8 @@ func (c *Changes) Rebase(ctx context.Context, w chunk.Store, v *View) (*Overlay,
 	// Deletions first, so that rows of a keyless table are appended behind what is left.
 	for _, deletions := range []bool{true, false} {
 		var err error
-		c.edits.Scan(func(x edit) bool {
-			if (x.new == nil) != deletions {
+		c.edits.Scan(func(x *edit) bool {
+			if (x.row == nil) != deletions {
 				return true
 			}
 			err = c.rebaseOne(ctx, e, x, cells)
@@ -131,23 +130,23 @@ func (c *Changes) Rebase(ctx context.Context, w chunk.Store, v *View) (*Overlay,
 	if err := e.checkAllUnique(ctx, cells); err != nil {
 		return nil, nil, err
 	}
-	return e.view.over, e.Changes(), nil
+	return e.View().Overlay(), e.Changes(), nil
 }
 
 // checkAllUnique looks for edited rows whose unique values another row has. It comes when all rows stand, since they may have handed
 // values on from one to another.
 func (e *Editor) checkAllUnique(ctx context.Context, cells []value.Cell) error {
-	s := e.view.Table.Schema
+	s := e.base.Table.Schema
 	if !slices.ContainsFunc(s.Indexes, func(x schema.Index) bool { return x.Unique }) {
 		return nil
 	}
 	var err error
-	e.edits.Scan(func(x edit) bool {
-		if x.new == nil {
+	e.edits.Scan(func(x *edit) bool {
+		if x.row == nil {
 			return true
 		}
-		if err = value.DecodeTuple(x.new, s.Primary.Phys, cells); err == nil {
-			err = checkUnique(ctx, e.view, e.types, cells, x.key)
+		if err = value.DecodeTuple(x.row, s.Primary.Phys, cells); err == nil {
+			err = e.checkUnique(ctx, cells, x.key)
 		}
 		return err == nil
 	})
@@ -161,32 +160,32 @@ func wholeRows(s *schema.Compiled) bool {
 		slices.ContainsFunc(s.Checks, func(c schema.Check) bool { return c.Enforced })
 }
 
-func (c *Changes) rebaseOne(ctx context.Context, e *Editor, x edit, cells []value.Cell) error {
-	l := e.view.Table.Schema.Primary
-	cur, found, inBase, err := e.view.tuple(ctx, x.key)
+func (c *Changes) rebaseOne(ctx context.Context, e *Editor, x *edit, cells []value.Cell) error {
+	l := e.base.Table.Schema.Primary
+	cur, found, inBase, err := e.tuple(ctx, x.key)
 	if err != nil {
 		return err
 	}
 	if !found {
 		cur = nil
 	}
-	if x.new == nil {
+	if x.row == nil {
 		if !sameRow(cur, x.old) {
 			return errConflict()
 		}
 		return e.drop(ctx, x.key, cur, inBase)
 	}
-	if err := value.DecodeTuple(x.new, l.Phys, cells); err != nil {
+	if err := value.DecodeTuple(x.row, l.Phys, cells); err != nil {
 		return err
 	}
-	if x.old == nil && e.view.Table.Schema.Keyless() {
+	if x.old == nil && e.base.Table.Schema.Keyless() {
 		return e.appendRow(ctx, cells)
 	}
 	if !sameRow(cur, x.old) {
 		if x.old == nil {
 			return e.duplicate("PRIMARY", l, cells, cur)
 		}
-		if cur == nil || wholeRows(e.view.Table.Schema) {
+		if cur == nil || wholeRows(e.base.Table.Schema) {
 			return errConflict()
 		}
 		old, theirs := make([]value.Cell, len(cells)), make([]value.Cell, len(cells))
@@ -217,8 +216,8 @@ func (e *Editor) appendRow(ctx context.Context, cells []value.Cell) error {
 	}
 	n = max(n, cells[0].Int())
 	cells[0] = value.IntCell(n)
-	key := e.view.Table.Schema.Primary.AppendKey(nil, cells)
-	_, _, inBase, err := e.view.tuple(ctx, key)
+	key := e.base.Table.Schema.Primary.AppendKey(nil, cells)
+	_, _, inBase, err := e.tuple(ctx, key)
 	if err != nil {
 		return err
 	}
@@ -235,7 +234,7 @@ func errConflict() error {
 
 // Keys calls fn for every changed key in order.
 func (c *Changes) Keys(fn func(key []byte)) {
-	c.edits.Scan(func(x edit) bool {
+	c.edits.Scan(func(x *edit) bool {
 		fn(bytes.Clone(x.key))
 		return true
 	})

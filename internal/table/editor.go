@@ -28,75 +28,127 @@ func (e *DuplicateKeyError) Unwrap() error {
 	return errs.New(errs.DuplicateKey, "duplicate key")
 }
 
-// edit is what a transaction did to one key: the row before its first edit and the row now; nil is absent.
+// edit is what a transaction did to one key: the row before its first edit, nil for none, and the entry now. It is immutable.
 type edit struct {
-	key, old, new []byte
+	*entry
+	old []byte
 }
 
-func editLess(a, b edit) bool { return bytes.Compare(a.key, b.key) < 0 }
+func editLess(a, b *edit) bool { return bytes.Compare(a.key, b.key) < 0 }
 
-// Editor edits a table within a transaction: it keeps the changed view, and what was changed. It belongs to one goroutine.
-// Rows are given as cells of the rows' layout; of a keyless table the first cell is the hidden ordinal.
+// edits is an ordered set of edits, one a key.
+type edits = btree.BTreeG[*edit]
+
+// Editor edits a table within a transaction: it keeps the edits beside the view that it began with, and puts the two together when
+// somebody asks for a view. It belongs to one goroutine. Rows are given as cells of the rows' layout; of a keyless table the first
+// cell is the hidden ordinal.
 //
-// A *DuplicateKeyError leaves the editor as it was. After any other error the last edit may be there in part: Reset goes back to
-// before it.
+// An edit that fails leaves the editor as it was, but for an Update that changes the key, which may have taken the row away: Reset goes
+// back to before it.
 type Editor struct {
 	w     chunk.Store
-	view  *View
-	edits *btree.BTreeG[edit]
-	types []value.Type // of the rows' layout
-	key   []bool       // which cells are part of the primary key
+	base  *View // what the transaction found
+	edits *edits
+	index []*entries   // by index: the entries that the edits put in or, without a row, take away
+	bytes int64        // of the edits, about
+	view  *View        // base with the edits but those in late; nil when there were none
+	late  []lateEdit   // in the order made
 	next  int64        // ordinal of the next row of a keyless table; -1 until known
-	found int64        // bytes of the overlay before the first edit
 	cells []value.Cell // scratch
+	todo  []lateEdit   // edits of indexes of the row that is being put
 }
 
-// NewEditor edits a view through a private copy of its overlay. Long cells are written to w.
+// lateEdit is an edit of the rows' tree or an index that is not in the editor's view yet.
+type lateEdit struct {
+	n Rows
+	*entry
+}
+
+// NewEditor edits a view. Long cells are written to w.
 func NewEditor(w chunk.Store, v *View) *Editor {
-	o := v.over
-	if o == nil {
-		o = NewOverlay(len(v.Table.Indexes))
-	} else {
-		o = o.Copy()
-	}
-	e := &Editor{w: w, view: NewView(w, v.Table, o).WithZones(v.zones), next: -1, found: o.bytes}
+	e := &Editor{w: w, base: NewView(w, v.Table, v.over).WithZones(v.zones), next: -1}
 	e.edits = btree.NewBTreeGOptions(editLess, btree.Options{NoLocks: true})
-	e.types, e.key = rowTypes(v.Table.Schema)
+	e.index = make([]*entries, len(v.Table.Indexes))
+	for n := range e.index {
+		e.index[n] = newEntries()
+	}
 	return e
 }
 
-// rowTypes gives the types of the cells of the rows' layout and which are part of the primary key.
-func rowTypes(s *schema.Compiled) ([]value.Type, []bool) {
-	var types []value.Type
-	if s.Keyless() {
-		types = append(types, value.Type{Kind: value.KindInt64})
+// View is the table with the edits so far. Later edits may show in it; Freeze gives one that stands still.
+func (e *Editor) View() *View {
+	if len(e.late) == 0 && e.view == nil {
+		return e.base
 	}
-	for i := range s.Columns {
-		types = append(types, s.Columns[i].Type)
+	if e.view == nil {
+		o := e.base.over
+		if o == nil {
+			o = NewOverlay(len(e.index))
+		} else {
+			o = o.Copy()
+		}
+		e.view = e.base.WithOverlay(o)
 	}
-	key := make([]bool, len(types))
-	for _, k := range s.Primary.Key {
-		key[k] = true
+	for _, x := range e.late {
+		if x.n == RowsTree {
+			e.view.over.set(x.entry)
+		} else {
+			e.view.over.putIndex(int(x.n), x.entry)
+		}
 	}
-	return types, key
+	e.late = nil // not emptied: a Mark may hold it
+	return e.view
 }
 
-// View is the table with the edits so far. Later edits may show in it; Freeze gives one that stands still.
-func (e *Editor) View() *View { return e.view }
-
 // Freeze is a view that later edits do not touch.
-func (e *Editor) Freeze() *View { return e.view.WithOverlay(e.view.over.Copy()) }
+func (e *Editor) Freeze() *View {
+	v := e.View()
+	if v.over == nil {
+		return v
+	}
+	return v.WithOverlay(v.over.Copy())
+}
+
+// Table is the table that is edited, without its overlay and edits.
+func (e *Editor) Table() *Table { return e.base.Table }
 
 // Dirty tells whether there are edits.
 func (e *Editor) Dirty() bool { return e.edits.Len() > 0 }
 
 // Bytes is about the memory of this editor's edits, those of the overlay below them not counted.
-func (e *Editor) Bytes() int64 { return max(0, e.view.over.bytes-e.found) }
+func (e *Editor) Bytes() int64 { return e.bytes }
+
+// Get is View.Get with the edits so far: it finds the row of that key and fills cells, as many as the rows' layout has.
+func (e *Editor) Get(ctx context.Context, key []byte, cells []value.Cell) (bool, error) {
+	if x, ok := e.edit(key); ok {
+		if x.row == nil {
+			return false, nil
+		}
+		return true, value.DecodeTuple(x.row, e.base.Table.Schema.Primary.Phys, cells)
+	}
+	return e.base.Get(ctx, key, cells)
+}
+
+// edit is the edit of a key.
+func (e *Editor) edit(key []byte) (*edit, bool) {
+	if e.edits.Len() == 0 {
+		return nil, false
+	}
+	return e.edits.Get(&edit{entry: &entry{key: key}})
+}
+
+// tuple is View.tuple with the edits so far.
+func (e *Editor) tuple(ctx context.Context, key []byte) (row []byte, found, inBase bool, err error) {
+	if x, ok := e.edit(key); ok {
+		return x.row, x.row != nil, x.base, nil
+	}
+	return e.base.tuple(ctx, key)
+}
 
 // NextOrdinal is the hidden ordinal that the next row of a keyless table gets: one above the last row's, 0 in an empty table.
 func (e *Editor) NextOrdinal(ctx context.Context) (int64, error) {
 	if e.next < 0 {
-		n, err := nextOrdinal(ctx, e.view)
+		n, err := nextOrdinal(ctx, e.View())
 		if err != nil {
 			return 0, err
 		}
@@ -126,10 +178,10 @@ func nextOrdinal(ctx context.Context, v *View) (int64, error) {
 
 // Insert adds a row. Of a keyless table the first cell is set here. A row with its key is a *DuplicateKeyError.
 func (e *Editor) Insert(ctx context.Context, row []value.Cell) error {
-	l := e.view.Table.Schema.Primary
+	l := e.base.Table.Schema.Primary
 	cells := append(e.cells[:0], row...)
 	e.cells = cells
-	if e.view.Table.Schema.Keyless() {
+	if e.base.Table.Schema.Keyless() {
 		n, err := e.NextOrdinal(ctx)
 		if err != nil {
 			return err
@@ -137,7 +189,7 @@ func (e *Editor) Insert(ctx context.Context, row []value.Cell) error {
 		cells[0] = value.IntCell(n)
 	}
 	key := l.AppendKey(nil, cells)
-	old, found, inBase, err := e.view.tuple(ctx, key)
+	old, found, inBase, err := e.tuple(ctx, key)
 	if err != nil {
 		return err
 	}
@@ -158,8 +210,8 @@ func (e *Editor) Insert(ctx context.Context, row []value.Cell) error {
 
 // Delete takes away the row with the key of row; false when there is none.
 func (e *Editor) Delete(ctx context.Context, row []value.Cell) (bool, error) {
-	key := e.view.Table.Schema.Primary.AppendKey(nil, row)
-	old, found, inBase, err := e.view.tuple(ctx, key)
+	key := e.base.Table.Schema.Primary.AppendKey(nil, row)
+	old, found, inBase, err := e.tuple(ctx, key)
 	if err != nil || !found {
 		return false, err
 	}
@@ -169,15 +221,15 @@ func (e *Editor) Delete(ctx context.Context, row []value.Cell) (bool, error) {
 
 // Update replaces the row with the key of old by the row new; false when there is none.
 func (e *Editor) Update(ctx context.Context, old, new []value.Cell) (bool, error) {
-	l := e.view.Table.Schema.Primary
+	l := e.base.Table.Schema.Primary
 	key := l.AppendKey(nil, old)
-	before, found, inBase, err := e.view.tuple(ctx, key)
+	before, found, inBase, err := e.tuple(ctx, key)
 	if err != nil || !found {
 		return false, err
 	}
 	cells := append(e.cells[:0], new...)
 	e.cells = cells
-	if e.view.Table.Schema.Keyless() {
+	if e.base.Table.Schema.Keyless() {
 		cells[0] = old[0]
 	}
 	newKey := l.AppendKey(nil, cells)
@@ -187,7 +239,7 @@ func (e *Editor) Update(ctx context.Context, old, new []value.Cell) (bool, error
 		}
 		return true, e.put(ctx, key, before, inBase, cells)
 	}
-	other, found, otherBase, err := e.view.tuple(ctx, newKey)
+	other, found, otherBase, err := e.tuple(ctx, newKey)
 	if err != nil {
 		return false, err
 	}
@@ -205,16 +257,15 @@ func (e *Editor) Update(ctx context.Context, old, new []value.Cell) (bool, error
 
 // put writes the row cells under key, where the tuple before stood (nil for none).
 func (e *Editor) put(ctx context.Context, key, before []byte, inBase bool, cells []value.Cell) error {
-	s := e.view.Table.Schema
+	s := e.base.Table.Schema
 	if err := e.indexes(ctx, before, cells); err != nil {
 		return err
 	}
-	if err := store(ctx, e.w, s.Primary, e.types, e.key, cells); err != nil {
+	if err := store(ctx, e.w, s.Primary, e.base.Table.Schema.Types, e.base.Table.Schema.InKey, cells); err != nil {
 		return err
 	}
 	row := value.AppendTuple(nil, s.Primary.Phys, cells)
-	e.record(key, before, row)
-	e.view.over.setRow(key, row, inBase)
+	e.record(before, &entry{key: key, row: row, base: inBase})
 	return nil
 }
 
@@ -222,29 +273,58 @@ func (e *Editor) drop(ctx context.Context, key, before []byte, inBase bool) erro
 	if err := e.indexes(ctx, before, nil); err != nil {
 		return err
 	}
-	e.record(key, before, nil)
-	e.view.over.setRow(key, nil, inBase)
+	e.record(before, &entry{key: key, base: inBase})
 	return nil
 }
 
-func (e *Editor) record(key, before, after []byte) {
-	if x, ok := e.edits.Get(edit{key: key}); ok {
-		before = x.old
+// record makes an edit of the row before, nil for none, and those of the indexes that come with it.
+func (e *Editor) record(before []byte, now *entry) {
+	x := &edit{entry: now, old: before}
+	e.late = append(e.late, lateEdit{RowsTree, now})
+	e.bytes += entryBytes(now)
+	if earlier, ok := e.edits.Set(x); ok {
+		e.bytes -= entryBytes(earlier.entry)
+		x = &edit{entry: now, old: earlier.old}
+		e.edits.Set(x)
 	}
-	if before == nil && after == nil {
-		e.edits.Delete(edit{key: key})
-		return
+	if x.old == nil && now.row == nil {
+		e.edits.Delete(x)
+		e.bytes -= entryBytes(now)
 	}
-	e.edits.Set(edit{key: key, old: before, new: after})
+	for _, y := range e.todo {
+		e.late = append(e.late, y)
+		e.bytes += entryBytes(y.entry)
+		earlier, ok := e.index[y.n].Set(y.entry)
+		if ok {
+			e.bytes -= entryBytes(earlier)
+		}
+		// Of a row that was not there before no index has an entry to be taken away. To do it still would take away that of a row which
+		// others have added under the key meanwhile.
+		if x.old == nil && y.row == nil {
+			e.index[y.n].Delete(y.entry)
+			e.bytes -= entryBytes(y.entry)
+		}
+	}
+}
+
+// setIndex notes an edit of index n, which record makes; a nil row deletes.
+func (e *Editor) setIndex(n int, key, row []byte) {
+	e.todo = append(e.todo, lateEdit{Rows(n), &entry{key: key, row: row}})
 }
 
 // indexes takes the entries of the tuple before out of the indexes and puts those of the row after in; nil is none.
 func (e *Editor) indexes(ctx context.Context, before []byte, after []value.Cell) error {
-	return indexEdits(ctx, e.w, e.view.Table.Schema, e.types, e.view.over, before, after)
+	e.todo = e.todo[:0]
+	return indexEdits(ctx, e.w, e.base.Table.Schema, e.base.Table.Schema.Types, e, before, after)
+}
+
+// indexSetter is what keeps edits of indexes.
+type indexSetter interface {
+	setIndex(n int, key, row []byte)
 }
 
 // indexEdits derives the edits of the indexes from that of a row.
-func indexEdits(ctx context.Context, r chunk.Reader, s *schema.Compiled, types []value.Type, o *Overlay, before []byte, after []value.Cell) error {
+func indexEdits(ctx context.Context, r chunk.Reader, s *schema.Compiled, types []value.Type, o indexSetter, before []byte, after []value.Cell) error {
 	if len(s.Index) == 0 {
 		return nil
 	}
@@ -282,69 +362,101 @@ func indexEdits(ctx context.Context, r chunk.Reader, s *schema.Compiled, types [
 
 // checkUnique looks for another row, not the one under own, with the values that cells has in a unique index.
 func (e *Editor) checkUnique(ctx context.Context, cells []value.Cell, own []byte) error {
-	return checkUnique(ctx, e.view, e.types, cells, own)
-}
-
-func checkUnique(ctx context.Context, v *View, types []value.Type, cells []value.Cell, own []byte) error {
-	s := v.Table.Schema
+	s := e.base.Table.Schema
 	for n := range s.Indexes {
 		if !s.Indexes[n].Unique {
 			continue
 		}
 		l := s.Index[n]
 		out := make([]value.Cell, len(l.Source))
-		if err := indexCells(ctx, v.r, l, types, cells, out); err != nil {
+		if err := indexCells(ctx, e.w, l, e.base.Table.Schema.Types, cells, out); err != nil {
 			return err
 		}
-		width := len(s.Indexes[n].Columns)
-		var prefix []byte
-		null := false
-		for i := 0; i < width; i++ {
-			null = null || out[i].IsNull()
-			prefix = value.AppendKeyPart(prefix, &l.Parts[i], out[i])
-		}
-		if null {
+		p, ok := uniquePrefix(l, len(s.Indexes[n].Columns), out)
+		if !ok {
 			continue
 		}
-		scan := v.Scan(ScanOptions{Rows: Rows(n), Lo: prefix, Hi: value.PrefixEnd(prefix)})
-		for {
-			b, ok, err := scan.Next(ctx)
-			if err != nil {
-				return err
-			}
-			if !ok {
-				break
-			}
-			hi := b.Hi
-			if b.Page == nil {
-				hi = b.Lo + 1
-			}
-			for i := b.Lo; i < hi; i++ {
-				row := b.Row
-				if b.Page != nil {
-					if row, err = b.Page.AppendRow(ctx, nil, i); err != nil {
-						return err
-					}
-				}
-				key, err := v.rowKey(n, row)
-				if err != nil {
-					return err
-				}
-				if bytes.Equal(key, own) {
-					continue
-				}
-				existing, found, _, err := v.tuple(ctx, key)
-				if err != nil {
-					return err
-				}
-				if !found {
-					return errs.New(errs.Corrupt, "read index %s: it names a row that the table lacks", s.Indexes[n].Name)
-				}
-				return duplicate(s.Indexes[n].Name, out[:width], existing, s.Primary)
-			}
+		existing, err := e.other(ctx, n, p, own)
+		if err != nil {
+			return err
+		}
+		if existing != nil {
+			return duplicate(s.Indexes[n].Name, out[:len(s.Indexes[n].Columns)], existing, s.Primary)
 		}
 	}
 	return nil
+}
+
+// uniquePrefix is the range of an index's keys that have the same values in its own columns, width of them; false when one is NULL.
+func uniquePrefix(l *schema.Layout, width int, cells []value.Cell) (p keyPrefix, ok bool) {
+	for i := range width {
+		if cells[i].IsNull() {
+			return p, false
+		}
+		p.lo = value.AppendKeyPart(p.lo, &l.Parts[i], cells[i])
+	}
+	p.hi = value.PrefixEnd(p.lo)
+	return p, true
+}
+
+// other is a row, not the one under own, with an entry in that range of index n; nil for none.
+func (e *Editor) other(ctx context.Context, n int, p keyPrefix, own []byte) ([]byte, error) {
+	scan := e.base.Scan(ScanOptions{Rows: Rows(n), Lo: p.lo, Hi: p.hi})
+	for {
+		b, ok, err := scan.Next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			break
+		}
+		hi := b.Hi
+		if b.Page == nil {
+			hi = b.Lo + 1
+		}
+		for i := b.Lo; i < hi; i++ {
+			row := b.Row
+			if b.Page != nil {
+				if row, err = b.Page.AppendRow(ctx, nil, i); err != nil {
+					return nil, err
+				}
+			}
+			key, err := e.base.rowKey(n, row)
+			if err != nil {
+				return nil, err
+			}
+			if bytes.Equal(key, own) {
+				continue
+			}
+			if _, edited := e.edit(key); edited {
+				continue // its entry, if it has one in the range still, is among the edits
+			}
+			return e.named(ctx, n, key)
+		}
+	}
+	it := e.index[n].Iter()
+	for ok := it.Seek(&entry{key: p.lo}); ok && (p.hi == nil || bytes.Compare(it.Item().key, p.hi) < 0); ok = it.Next() {
+		if it.Item().row == nil {
+			continue
+		}
+		key, err := e.base.rowKey(n, it.Item().row)
+		if err != nil {
+			return nil, err
+		}
+		if !bytes.Equal(key, own) {
+			return e.named(ctx, n, key)
+		}
+	}
+	return nil, nil
+}
+
+// named is the row of that key, which index n names.
+func (e *Editor) named(ctx context.Context, n int, key []byte) ([]byte, error) {
+	row, found, _, err := e.tuple(ctx, key)
+	if err == nil && !found {
+		err = errs.New(errs.Corrupt, "read index %s: it names a row that the table lacks", e.base.Table.Schema.Indexes[n].Name)
+	}
+	return row, err
 }
 
 // rowKey is the primary key of the row that a tuple of index n names.
@@ -391,16 +503,36 @@ func duplicate(index string, vals []value.Cell, existing []byte, l *schema.Layou
 
 // Mark is a moment of an editor to which it can go back.
 type Mark struct {
-	over  *Overlay
-	edits *btree.BTreeG[edit]
+	edits *edits
+	index []*entries
+	bytes int64
+	over  *Overlay // of the view; nil when there was none
+	late  []lateEdit
 }
 
 // Mark remembers the present edits.
-func (e *Editor) Mark() Mark { return Mark{over: e.view.over.Copy(), edits: e.edits.Copy()} }
+func (e *Editor) Mark() Mark {
+	m := Mark{edits: e.edits.Copy(), index: copyAll(e.index), bytes: e.bytes, late: e.late[:len(e.late):len(e.late)]}
+	if e.view != nil {
+		m.over = e.view.over.Copy()
+	}
+	return m
+}
+
+func copyAll(list []*entries) []*entries {
+	out := make([]*entries, len(list))
+	for i := range list {
+		out[i] = list[i].Copy()
+	}
+	return out
+}
 
 // Reset undoes all edits since the mark, which stays usable.
 func (e *Editor) Reset(m Mark) {
-	e.view = e.view.WithOverlay(m.over.Copy())
-	e.edits = m.edits.Copy()
+	e.edits, e.index, e.bytes, e.late = m.edits.Copy(), copyAll(m.index), m.bytes, m.late
+	e.view = nil
+	if m.over != nil {
+		e.view = e.base.WithOverlay(m.over.Copy())
+	}
 	e.next = -1
 }

@@ -11,7 +11,7 @@ import (
 
 // entrySource gives the edits of an overlay to the tree editor.
 type entrySource struct {
-	it      btree.IterG[entry]
+	it      btree.IterG[*entry]
 	started bool
 }
 

@@ -50,7 +50,7 @@ type Encoder struct {
 // NewEncoder makes an encoder that writes long cells to w.
 func NewEncoder(w chunk.Writer, s *schema.Compiled) *Encoder {
 	e := &Encoder{w: w, l: s.Primary}
-	e.types, e.key = rowTypes(s)
+	e.types, e.key = s.Types, s.InKey
 	return e
 }
 
@@ -333,7 +333,7 @@ func DescribeKey(s *schema.Compiled, row []byte) string {
 	if err := value.DecodeTuple(row, s.Primary.Phys, cells); err != nil {
 		return "?"
 	}
-	types, _ := rowTypes(s)
+	types := s.Types
 	var b []byte
 	b = append(b, '\'')
 	for i, k := range s.Primary.Key {
@@ -352,7 +352,7 @@ func BuildIndex(ctx context.Context, st chunk.Store, t *Table, n int, opt LoadOp
 	}
 	s := t.Schema
 	l := s.Index[n]
-	types, _ := rowTypes(s)
+	types := s.Types
 	sorter := NewSorter(opt.FS, opt.TempDir, opt.Memory)
 	defer func() {
 		if e := sorter.Close(); err == nil {

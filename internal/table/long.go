@@ -73,7 +73,7 @@ func prefix(t value.Type, b []byte, n int) []byte {
 
 // IndexMatches tells whether cells are the entry that a row makes in index n.
 func IndexMatches(ctx context.Context, r chunk.Reader, s *schema.Compiled, n int, row, cells []value.Cell) (bool, error) {
-	types, _ := rowTypes(s)
+	types := s.Types
 	want := make([]value.Cell, len(cells))
 	if err := indexCells(ctx, r, s.Index[n], types, row, want); err != nil {
 		return false, err

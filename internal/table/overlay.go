@@ -7,31 +7,39 @@ import (
 	"github.com/tidwall/btree"
 )
 
-// entry is a key of an overlay with its row; a nil row says that the key is deleted.
+// entry is a key of an overlay with its row; a nil row says that the key is deleted. It is immutable, and overlays that were copied
+// from each other share entries: two that hold the same one under a key have not changed there since. Pointers also keep the nodes
+// small that an edit of a copy has to copy.
 type entry struct {
 	key, row []byte
 	base     bool // whether the tree below has the key
 }
 
-func entryLess(a, b entry) bool { return bytes.Compare(a.key, b.key) < 0 }
+func entryLess(a, b *entry) bool { return bytes.Compare(a.key, b.key) < 0 }
 
-func newEntries() *btree.BTreeG[entry] {
-	return btree.NewBTreeGOptions(entryLess, btree.Options{NoLocks: true})
+// entries is an ordered set of entries, one a key.
+type entries = btree.BTreeG[*entry]
+
+// iterator walks through entries.
+type iterator = btree.IterG[*entry]
+
+func newEntries() *entries {
+	return btree.NewBTreeGOptions(entryLess, btree.Options{NoLocks: true, Degree: 16})
 }
 
 // Overlay is the edits above a table's trees, in key order: those of its rows and, derived from them, of each index. A snapshot
 // costs nothing, so a reader keeps the one it began with. Once shared, an overlay is changed no more.
 type Overlay struct {
 	mu    sync.Mutex // of Copy: copying marks the shared nodes
-	rows  *btree.BTreeG[entry]
-	index []*btree.BTreeG[entry]
+	rows  *entries
+	index []*entries
 	delta int64 // rows that it adds to the tree's count
 	bytes int64 // of keys and rows, about
 }
 
 // NewOverlay is an empty overlay for a table with that many indexes.
 func NewOverlay(indexes int) *Overlay {
-	o := &Overlay{rows: newEntries(), index: make([]*btree.BTreeG[entry], indexes)}
+	o := &Overlay{rows: newEntries(), index: make([]*entries, indexes)}
 	for i := range o.index {
 		o.index[i] = newEntries()
 	}
@@ -42,7 +50,7 @@ func NewOverlay(indexes int) *Overlay {
 func (o *Overlay) Copy() *Overlay {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	c := &Overlay{rows: o.rows.Copy(), index: make([]*btree.BTreeG[entry], len(o.index)), delta: o.delta, bytes: o.bytes}
+	c := &Overlay{rows: o.rows.Copy(), index: make([]*entries, len(o.index)), delta: o.delta, bytes: o.bytes}
 	for i := range o.index {
 		c.index[i] = o.index[i].Copy()
 	}
@@ -75,8 +83,12 @@ func (o *Overlay) Delta() int64 {
 
 // setRow puts a row edit. inBase tells whether the tree has the key.
 func (o *Overlay) setRow(key, row []byte, inBase bool) {
-	e := entry{key: key, row: row, base: inBase}
-	if row == nil && !inBase {
+	o.set(&entry{key: key, row: row, base: inBase})
+}
+
+// set puts an edit of a row; one that deletes what the tree lacks leaves nothing behind.
+func (o *Overlay) set(e *entry) {
+	if e.row == nil && !e.base {
 		if old, ok := o.rows.Delete(e); ok {
 			o.account(old, -1)
 		}
@@ -88,7 +100,7 @@ func (o *Overlay) setRow(key, row []byte, inBase bool) {
 	o.account(e, 1)
 }
 
-func (o *Overlay) account(e entry, sign int64) {
+func (o *Overlay) account(e *entry, sign int64) {
 	var d int64
 	if e.row != nil {
 		d++
@@ -97,13 +109,20 @@ func (o *Overlay) account(e entry, sign int64) {
 		d--
 	}
 	o.delta += sign * d
-	o.bytes += sign * int64(len(e.key)+len(e.row)+96)
+	o.bytes += sign * entryBytes(e)
 }
 
 // setIndex puts an edit of index n; a nil row deletes.
 func (o *Overlay) setIndex(n int, key, row []byte) {
-	if old, ok := o.index[n].Set(entry{key: key, row: row}); ok {
-		o.bytes -= int64(len(old.key) + len(old.row) + 96)
-	}
-	o.bytes += int64(len(key) + len(row) + 96)
+	o.putIndex(n, &entry{key: key, row: row})
 }
+
+func (o *Overlay) putIndex(n int, e *entry) {
+	if old, ok := o.index[n].Set(e); ok {
+		o.bytes -= entryBytes(old)
+	}
+	o.bytes += entryBytes(e)
+}
+
+// entryBytes is about the memory that an entry takes.
+func entryBytes(e *entry) int64 { return int64(len(e.key) + len(e.row) + 96) }

@@ -99,6 +99,14 @@ func TestRebase(t *testing.T) {
 		b.Changes().Keys(func(k []byte) { touched = append(touched, string(k)) })
 		want, wrong := merged(m, mine, theirs, touched)
 
+		if delta := deltaOf(t, b); now.Table == v.Table && delta.Clear(v.Overlay(), now.Overlay()) {
+			if len(wrong) > 0 {
+				t.Fatalf("changes that are wrong in classes %v are clear", wrong)
+			}
+			check(t, table.NewView(st, now.Table, delta.Apply(now.Overlay())), want)
+			fold(t, st, table.NewView(st, now.Table, delta.Apply(now.Overlay())), want)
+			check(t, now, theirs)
+		}
 		over, changes, err := b.Changes().Rebase(ctx, st, now)
 		if len(wrong) > 0 {
 			if err == nil || !slices.Contains(wrong, errs.CodeOf(err)) {
@@ -115,6 +123,67 @@ func TestRebase(t *testing.T) {
 		must(t, err)
 		check(t, table.NewView(st, now.Table, again), want)
 	})
+}
+
+func deltaOf(t tester, e *table.Editor) *table.Delta {
+	t.Helper()
+	d, err := e.Changes().Delta(e.Table().Schema)
+	must(t, err)
+	return d
+}
+
+// TestDeltaClear checks what counts as touched by others: the same row, the same unique value, the end of a keyless table.
+func TestDeltaClear(t *testing.T) {
+	st := chunk.NewMem()
+	row := func(id int64, mail string, n int64) []value.Cell {
+		return []value.Cell{value.IntCell(id), value.BytesCell([]byte(mail)), value.IntCell(n), value.Null}
+	}
+	s := newSchema(t, 0, samples["plain"])
+	base := table.NewEditor(st, table.NewView(st, table.Empty(s), nil))
+	for i := range int64(4) {
+		must(t, base.Insert(ctx, row(i, string(rune('a'+i)), 7)))
+	}
+	v := base.Freeze()
+	update := func(e *table.Editor, old, now []value.Cell) {
+		_, err := e.Update(ctx, old, now)
+		must(t, err)
+	}
+	mine := table.NewEditor(st, v)
+	update(mine, row(1, "b", 7), row(1, "x", 8))
+	d := deltaOf(t, mine)
+	for name, c := range map[string]struct {
+		clear  bool
+		theirs func(e *table.Editor)
+	}{
+		"nothing":                     {true, func(*table.Editor) {}},
+		"another row":                 {true, func(e *table.Editor) { update(e, row(2, "c", 7), row(2, "y", 9)) }},
+		"a new row":                   {true, func(e *table.Editor) { must(t, e.Insert(ctx, row(9, "z", 9))) }},
+		"the same row":                {false, func(e *table.Editor) { update(e, row(1, "b", 7), row(1, "b", 9)) }},
+		"the same value":              {false, func(e *table.Editor) { update(e, row(2, "c", 7), row(2, "x", 7)) }},
+		"the same value in a new row": {false, func(e *table.Editor) { must(t, e.Insert(ctx, row(9, "x", 9))) }},
+	} {
+		theirs := table.NewEditor(st, v)
+		c.theirs(theirs)
+		if got := d.Clear(v.Overlay(), theirs.View().Overlay()); got != c.clear {
+			t.Errorf("when others changed %s, the changes are clear: %v, want %v", name, got, c.clear)
+		}
+	}
+
+	s = newSchema(t, 0, samples["bare"])
+	cells := func() []value.Cell { return make([]value.Cell, len(s.Primary.Phys)) }
+	v = table.NewView(st, table.Empty(s), nil)
+	mine = table.NewEditor(st, v)
+	must(t, mine.Insert(ctx, cells()))
+	theirs := table.NewEditor(st, v)
+	must(t, theirs.Insert(ctx, cells()))
+	must(t, theirs.Insert(ctx, cells()))
+	first := cells()
+	first[0] = value.IntCell(0)
+	_, err := theirs.Delete(ctx, first)
+	must(t, err)
+	if deltaOf(t, mine).Clear(nil, theirs.View().Overlay()) {
+		t.Error("a row that would go before a row of others is clear")
+	}
 }
 
 // TestDuplicateKeyError checks what the error tells: the index, the values and the row that stands in the way.

@@ -74,7 +74,7 @@ func (v *View) Tree(n Rows) tree.Tree {
 	return tree.New(v.r, v.Layout(n).Format, root)
 }
 
-func (v *View) entries(n Rows) *btree.BTreeG[entry] {
+func (v *View) entries(n Rows) *entries {
 	if v.over == nil {
 		return nil
 	}
@@ -87,7 +87,7 @@ func (v *View) entries(n Rows) *btree.BTreeG[entry] {
 // Get finds the row of that key and fills cells, as many as the rows' layout has, which stay valid. Long cells stay addresses.
 func (v *View) Get(ctx context.Context, key []byte, cells []value.Cell) (bool, error) {
 	if e := v.entries(RowsTree); e != nil && e.Len() > 0 {
-		if x, ok := e.Get(entry{key: key}); ok {
+		if x, ok := e.Get(&entry{key: key}); ok {
 			if x.row == nil {
 				return false, nil
 			}
@@ -108,7 +108,7 @@ func (v *View) Get(ctx context.Context, key []byte, cells []value.Cell) (bool, e
 // tuple finds the row payload of that key; inBase tells whether the tree below the overlay has the key.
 func (v *View) tuple(ctx context.Context, key []byte) (row []byte, found, inBase bool, err error) {
 	if e := v.entries(RowsTree); e != nil && e.Len() > 0 {
-		if x, ok := e.Get(entry{key: key}); ok {
+		if x, ok := e.Get(&entry{key: key}); ok {
 			return x.row, x.row != nil, x.base, nil
 		}
 	}
@@ -164,7 +164,7 @@ type Block struct {
 type Scan struct {
 	opt     ScanOptions
 	cur     *tree.Cursor
-	over    btree.IterG[entry]
+	over    btree.IterG[*entry]
 	hasOver bool // over stands on an entry within bounds
 	anyOver bool
 	started bool
@@ -280,7 +280,7 @@ func (s *Scan) start(ctx context.Context) error {
 		case s.opt.Reverse && s.opt.Hi == nil:
 			s.hasOver = s.over.Last()
 		case s.opt.Reverse:
-			if s.hasOver = s.over.Seek(entry{key: s.opt.Hi}); s.hasOver {
+			if s.hasOver = s.over.Seek(&entry{key: s.opt.Hi}); s.hasOver {
 				s.hasOver = s.over.Prev()
 			} else {
 				s.hasOver = s.over.Last()
@@ -288,7 +288,7 @@ func (s *Scan) start(ctx context.Context) error {
 		case s.opt.Lo == nil:
 			s.hasOver = s.over.First()
 		default:
-			s.hasOver = s.over.Seek(entry{key: s.opt.Lo})
+			s.hasOver = s.over.Seek(&entry{key: s.opt.Lo})
 		}
 		s.boundOver()
 	}

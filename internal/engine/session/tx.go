@@ -84,11 +84,20 @@ func (t *Tx) undoDDL() {
 	t.reset(m)
 }
 
-// commit makes the changes of all parts last, one after the other.
+// commit makes the changes of all parts last: those of branches of one database together or not at all, one database after the other.
 func (t *Tx) commit(ctx *sql.Context) error {
 	defer t.end()
+	var repos []*repo.Repo
+	of := map[*repo.Repo][]*repo.Tx{}
 	for _, p := range t.parts {
-		if err := p.tx.Commit(ctx); err != nil {
+		r := p.tx.Repo()
+		if of[r] == nil {
+			repos = append(repos, r)
+		}
+		of[r] = append(of[r], p.tx)
+	}
+	for _, r := range repos {
+		if err := repo.CommitTogether(ctx, of[r]...); err != nil {
 			return err
 		}
 	}

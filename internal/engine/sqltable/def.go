@@ -30,6 +30,7 @@ type Def struct {
 	indexes []sql.Index
 	byTree  []*Index // of Schema.Indexes
 	primary *Index   // nil for keyless tables
+	simple  bool     // rows can be written by themselves, see NewPoint
 	shared  *Def     // that this one was copied from for a session; nil for itself
 }
 
@@ -108,7 +109,7 @@ func newDef(s *schema.Compiled, db, name string) (*Def, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Def{Schema: s, DB: db, Name: name, codecs: codecs, sql: types.SchemaToSQL(s.Schema, codecs, db, name)}
+	d := &Def{Schema: s, DB: db, Name: name, simple: simple(s), codecs: codecs, sql: types.SchemaToSQL(s.Schema, codecs, db, name)}
 	if d.rows, err = writtenRows(s, codecs); err != nil {
 		return nil, err
 	}

@@ -29,6 +29,8 @@ type handler struct {
 	sessions     *sync.Map // sql.Session by connection id
 	noAutoCommit bool      // sessions begin with autocommit = 0
 	log          *slog.Logger
+	server       *Server
+	retries      retries
 }
 
 var (
@@ -46,7 +48,7 @@ func (s *Server) wrap(h vitess.Handler) (vitess.Handler, error) {
 	if s.opt.Log == nil {
 		s.opt.Log = slog.New(slog.DiscardHandler)
 	}
-	return &handler{Handler: gms, sessions: &s.sessions, noAutoCommit: s.opt.NoAutoCommit, log: s.opt.Log}, nil
+	return &handler{Handler: gms, server: s, sessions: &s.sessions, noAutoCommit: s.opt.NoAutoCommit, log: s.opt.Log}, nil
 }
 
 // NewConnection implements vitess.Handler.
@@ -66,13 +68,19 @@ func (h *handler) ConnectionClosed(c *vitess.Conn) {
 // ComQuery implements vitess.Handler.
 func (h *handler) ComQuery(ctx context.Context, c *vitess.Conn, query string, callback vitess.ResultSpoolFn) (err error) {
 	defer h.finish(c, query, &err)
-	return h.Handler.ComQuery(ctx, c, query, h.answered(ctx, c, callback))
+	return h.run(ctx, c, query, nil, h.answered(ctx, c, callback), func(answer vitess.ResultSpoolFn) error {
+		return h.Handler.ComQuery(ctx, c, query, answer)
+	})
 }
 
 // ComMultiQuery implements vitess.Handler.
 func (h *handler) ComMultiQuery(ctx context.Context, c *vitess.Conn, query string, callback vitess.ResultSpoolFn) (rest string, err error) {
 	defer h.finish(c, query, &err)
-	return h.Handler.ComMultiQuery(ctx, c, query, h.answered(ctx, c, callback))
+	err = h.run(ctx, c, query, nil, h.answered(ctx, c, callback), func(answer vitess.ResultSpoolFn) (err error) {
+		rest, err = h.Handler.ComMultiQuery(ctx, c, query, answer)
+		return err
+	})
+	return rest, err
 }
 
 // ComPrepare implements vitess.Handler.
@@ -90,10 +98,9 @@ func (h *handler) ComStmtExecute(ctx context.Context, c *vitess.Conn, prepare *v
 	if err := finite(prepare); err != nil {
 		return err
 	}
-	return h.Handler.ComStmtExecute(ctx, c, prepare, func(r *sqltypes.Result) error {
-		h.setFlags(ctx, c)
-		describe(r.Fields)
-		return callback(r)
+	answer := h.answered(ctx, c, func(r *sqltypes.Result, _ bool) error { return callback(r) })
+	return h.run(ctx, c, prepare.PrepareStmt, prepare.BindVars, answer, func(answer vitess.ResultSpoolFn) error {
+		return h.Handler.ComStmtExecute(ctx, c, prepare, func(r *sqltypes.Result) error { return answer(r, false) })
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dolthub/go-mysql-server/server"
@@ -66,6 +67,8 @@ type Server struct {
 	gms      *server.Server
 	accepted chan struct{} // closed when no more connections are accepted
 	sessions sync.Map      // sql.Session by connection id
+	general  bool          // every statement takes the general way, for tests that compare
+	shorts   atomic.Int64  // statements that took the short way
 }
 
 // New opens the server's addresses and begins to answer. Errors of opening are of class Unavailable.

@@ -1,0 +1,425 @@
+package engine
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/expression"
+	"github.com/dolthub/go-mysql-server/sql/plan"
+	"github.com/dolthub/go-mysql-server/sql/planbuilder"
+	gms "github.com/dolthub/go-mysql-server/sql/types"
+	vitess "github.com/dolthub/vitess/go/mysql"
+	"github.com/dolthub/vitess/go/sqltypes"
+	querypb "github.com/dolthub/vitess/go/vt/proto/query"
+	ast "github.com/dolthub/vitess/go/vt/sqlparser"
+
+	"github.com/stemmadb/stemma/internal/engine/session"
+	"github.com/stemmadb/stemma/internal/engine/sqltable"
+)
+
+// Point runs an UPDATE or DELETE of one row of one table, which its WHERE names by the whole primary key, without a plan: planning takes
+// many times as long as the statement does. bindings are the parameters of a prepared statement.
+//
+// done is false, and nothing has happened, when the statement is not of that kind or when anything about it is not plainly known:
+// expressions but sums and products of columns and numbers, conversions that are not exact, columns or tables with rules of their own,
+// missing privileges, an error, a warning. The general way has to run it then, and gives the same as it would have without Point.
+// An error with done is that of the commit under autocommit.
+func (e *Engine) Point(ctx *sql.Context, query string, bindings map[string]*querypb.BindVariable) (res gms.OkResult, done bool, err error) {
+	if e.opt.ReadOnly || e.sqle.IsReadOnly() {
+		return res, false, nil
+	}
+	s, ok := ctx.Session.(*session.Session)
+	if !ok {
+		return res, false, nil
+	}
+	p := &point{e: e, ctx: ctx, bindings: bindings}
+	if !p.parse(s, query) {
+		return res, false, nil
+	}
+	if s.ValidateSession(ctx) != nil {
+		return res, false, nil // it says so again
+	}
+	tx, ok := s.GetTransaction().(*session.Tx)
+	if !ok {
+		t, err := s.StartTransaction(ctx, sql.ReadWrite)
+		if err != nil {
+			return res, false, nil
+		}
+		ctx.SetTransaction(t)
+		tx = t.(*session.Tx)
+	}
+	if tx.IsReadOnly() {
+		return res, false, nil
+	}
+	if res, ok = p.run(); !ok {
+		return res, false, nil
+	}
+	sql.IncrementStatusVariable(ctx, "Questions", 1)
+	sql.IncrementStatusVariable(ctx, p.counter, 1)
+	info := ctx.GetLastQueryInfo()
+	if u, ok := res.Info.(plan.UpdateInfo); ok {
+		info.FoundRows.Store(int64(u.Matched))
+	}
+	info.RowCount.Store(int64(res.RowsAffected))
+	if ctx.GetIgnoreAutoCommit() {
+		return res, true, nil
+	}
+	auto, err := plan.IsSessionAutocommit(ctx)
+	if err != nil || !auto {
+		return res, true, err
+	}
+	if err := s.CommitTransaction(ctx, tx); err != nil {
+		return res, true, err
+	}
+	ctx.SetTransaction(nil)
+	return res, true, nil
+}
+
+// point is a statement on its way through Point.
+type point struct {
+	e        *Engine
+	ctx      *sql.Context
+	bindings map[string]*querypb.BindVariable
+
+	counter string // the status variable that counts such statements
+	table   string
+	where   ast.Expr
+	sets    ast.AssignmentExprs // nil for DELETE
+	row     *sqltable.Point
+	values  *planbuilder.Builder // makes literals as the general way does
+}
+
+// parse takes the statement apart as far as that needs no table.
+func (p *point) parse(s *session.Session, query string) bool {
+	query = sql.RemoveSpaceAndDelimiter(query, ';')
+	const verb = len("update")
+	if len(query) < verb || !strings.EqualFold(query[:verb], "update") && !strings.EqualFold(query[:verb], "delete") {
+		return false
+	}
+	stmt, prepared := s.GetPreparedQuery(query)
+	if !prepared {
+		if len(p.bindings) > 0 {
+			return false
+		}
+		mode := sql.LoadSqlMode(p.ctx)
+		var end int
+		var err error
+		if stmt, end, err = p.e.sqle.Parser.ParseOneWithOptions(p.ctx, query, mode.ParserOptions()); err != nil || end != 0 && end < len(query) {
+			return false
+		}
+	}
+	var from ast.TableExprs
+	var where *ast.Where
+	switch x := stmt.(type) {
+	case *ast.Update:
+		if len(x.Comments) > 0 || x.Ignore != "" || x.With != nil || len(x.OrderBy) > 0 || x.Limit != nil || len(x.Returning) > 0 || len(x.Exprs) == 0 {
+			return false
+		}
+		from, where, p.sets, p.counter = x.TableExprs, x.Where, x.Exprs, "Com_update"
+	case *ast.Delete:
+		if len(x.Comments) > 0 || len(x.Targets) > 0 || x.With != nil || len(x.Partitions) > 0 || len(x.OrderBy) > 0 || x.Limit != nil || len(x.Returning) > 0 {
+			return false
+		}
+		from, where, p.counter = x.TableExprs, x.Where, "Com_delete"
+	default:
+		return false
+	}
+	if where == nil || len(from) != 1 {
+		return false
+	}
+	t, ok := from[0].(*ast.AliasedTableExpr)
+	if !ok || t.Hints != nil || t.AsOf != nil || !t.As.IsEmpty() || len(t.Partitions) > 0 || t.Lateral {
+		return false
+	}
+	name, ok := t.Expr.(ast.TableName)
+	if !ok || !name.DbQualifier.IsEmpty() || !name.SchemaQualifier.IsEmpty() {
+		return false
+	}
+	p.table, p.where = name.Name.String(), where.Expr
+	return true
+}
+
+// run does the statement in the session's transaction; false means that it did nothing.
+func (p *point) run() (res gms.OkResult, ok bool) {
+	var base string
+	var err error
+	if p.row, base, err = p.e.provider.Point(p.ctx, p.table); err != nil || p.row == nil || !p.allowed(base) {
+		return res, false
+	}
+	p.values = planbuilder.New(p.ctx, p.e.sqle.Analyzer.Catalog, nil)
+	set := 0
+	if !p.key(p.where, &set) || set != p.row.KeyWidth() {
+		return res, false
+	}
+	assign, cols, ok := p.assignments()
+	if !ok {
+		return res, false
+	}
+	found, err := p.row.Find(p.ctx)
+	if err != nil {
+		return res, false
+	}
+	if p.sets == nil {
+		return p.delete(found)
+	}
+	return p.update(found, assign, cols)
+}
+
+// allowed tells whether the user may read and write the table. Less may do for the statement; the general way knows.
+func (p *point) allowed(base string) bool {
+	write := sql.PrivilegeType_Update
+	if p.sets == nil {
+		write = sql.PrivilegeType_Delete
+	}
+	db := p.e.sqle.Analyzer.Catalog.MySQLDb
+	return !db.Enabled() || db.UserHasPrivileges(p.ctx, sql.NewPrivilegedOperation(
+		sql.PrivilegeCheckSubject{Database: base, Table: p.row.Name()}, sql.PrivilegeType_Select, write))
+}
+
+// key sets the columns of the key by a conjunction of equalities; set counts them.
+func (p *point) key(e ast.Expr, set *int) bool {
+	switch x := e.(type) {
+	case *ast.ParenExpr:
+		return p.key(x.Expr, set)
+	case *ast.AndExpr:
+		return p.key(x.Left, set) && p.key(x.Right, set)
+	case *ast.ComparisonExpr:
+		if x.Operator != ast.EqualStr || x.Escape != nil {
+			return false
+		}
+		name, isName := x.Left.(*ast.ColName)
+		val, isVal := x.Right.(*ast.SQLVal)
+		if !isName || !isVal {
+			name, isName = x.Right.(*ast.ColName)
+			val, isVal = x.Left.(*ast.SQLVal)
+		}
+		if !isName || !isVal {
+			return false
+		}
+		col := p.column(name)
+		if col < 0 || !p.row.InKey(col) {
+			return false
+		}
+		lit := p.literal(val)
+		if lit == nil || lit.Value() == nil {
+			return false
+		}
+		*set++
+		return p.row.SetKey(p.ctx, col, lit.Value())
+	}
+	return false
+}
+
+// column is the position of a column that an expression names, -1 for what is none.
+func (p *point) column(n *ast.ColName) int {
+	q := n.Qualifier
+	if n.StoredProcVal != nil || !q.DbQualifier.IsEmpty() || !q.SchemaQualifier.IsEmpty() || !q.Name.IsEmpty() && !strings.EqualFold(q.Name.String(), p.table) {
+		return -1
+	}
+	return p.row.Column(n.Name.String())
+}
+
+// literal is a literal or a parameter as the general way has it; nil for what is not plainly one.
+func (p *point) literal(v *ast.SQLVal) *expression.Literal {
+	if v.Type == ast.ValArg {
+		b := p.bindings[strings.TrimPrefix(string(v.Val), ":")]
+		if b == nil {
+			return nil
+		}
+		val, err := sqltypes.BindVariableToValue(b)
+		if err != nil {
+			return nil
+		}
+		e, err := ast.ExprFromValue(val)
+		if err != nil {
+			return nil
+		}
+		if _, null := e.(*ast.NullVal); null {
+			return expression.NewLiteral(nil, gms.Null)
+		}
+		var ok bool
+		if v, ok = e.(*ast.SQLVal); !ok {
+			return nil
+		}
+	}
+	switch v.Type {
+	case ast.StrVal:
+	case ast.IntVal:
+		if _, err := strconv.ParseInt(string(v.Val), 10, 64); err != nil {
+			return nil
+		}
+	case ast.FloatVal:
+		if _, err := strconv.ParseFloat(string(v.Val), 64); err != nil {
+			return nil
+		}
+	default:
+		return nil
+	}
+	lit, _ := p.values.ConvertVal(v).(*expression.Literal)
+	return lit
+}
+
+// assignments are the columns that UPDATE sets, in order, and what to, in the engine's expressions, which evaluate it.
+func (p *point) assignments() (list []sql.Expression, cols []int, ok bool) {
+	for _, a := range p.sets {
+		col := p.column(a.Name)
+		if col < 0 || p.row.InKey(col) || !p.row.Settable(col) {
+			return nil, nil, false
+		}
+		e := p.value(a.Expr)
+		if e == nil {
+			return nil, nil, false
+		}
+		list, cols = append(list, e), append(cols, col)
+	}
+	return list, cols, true
+}
+
+func (p *point) field(col int) sql.Expression {
+	c := p.row.Schema()[col]
+	return expression.NewGetFieldWithTable(col, 0, c.Type, c.DatabaseSource, c.Source, c.Name, c.Nullable)
+}
+
+// value is what a column is set to; nil for what is not plain.
+func (p *point) value(e ast.Expr) sql.Expression {
+	switch x := e.(type) {
+	case *ast.NullVal:
+		return expression.NewLiteral(nil, gms.Null)
+	case *ast.SQLVal:
+		if lit := p.literal(x); lit != nil {
+			return lit
+		}
+		return nil
+	case *ast.ColName:
+		if col := p.column(x); col >= 0 && p.row.Settable(col) {
+			return p.field(col)
+		}
+		return nil
+	}
+	return p.number(e)
+}
+
+// number is a sum, difference or product of numbers; nil for what is none.
+func (p *point) number(e ast.Expr) sql.Expression {
+	switch x := e.(type) {
+	case *ast.ParenExpr:
+		return p.number(x.Expr)
+	case *ast.SQLVal:
+		if lit := p.literal(x); lit != nil && lit.Value() != nil && gms.IsNumber(lit.Type(p.ctx)) {
+			return lit
+		}
+	case *ast.ColName:
+		if col := p.column(x); col >= 0 && p.row.Numeric(col) {
+			return p.field(col)
+		}
+	case *ast.BinaryExpr:
+		l, r := p.number(x.Left), p.number(x.Right)
+		if l == nil || r == nil {
+			return nil
+		}
+		switch x.Operator {
+		case ast.PlusStr:
+			return expression.NewPlus(l, r)
+		case ast.MinusStr:
+			return expression.NewMinus(l, r)
+		case ast.MultStr:
+			return expression.NewMult(l, r)
+		}
+	}
+	return nil
+}
+
+// update sets columns of the row, if it was found.
+func (p *point) update(found bool, assign []sql.Expression, cols []int) (res gms.OkResult, ok bool) {
+	info := plan.UpdateInfo{}
+	p.ctx.ClearWarnings()
+	if found {
+		info.Matched = 1
+		sch := p.row.Schema()
+		old := make(sql.Row, len(sch))
+		for col := range sch {
+			if !p.needed(col) {
+				continue
+			}
+			var err error
+			if old[col], err = p.row.Value(col); err != nil {
+				return res, false
+			}
+		}
+		now := slices.Clone(old)
+		for i, a := range assign {
+			v, err := a.Eval(p.ctx, now)
+			if err != nil {
+				return res, false
+			}
+			if v != nil {
+				var inRange sql.ConvertInRange
+				if v, inRange, err = sch[cols[i]].Type.Convert(p.ctx, v); err != nil || inRange != sql.InRange {
+					return res, false
+				}
+			}
+			now[cols[i]] = v
+		}
+		changed := false
+		for _, col := range cols {
+			if now[col] == nil && !sch[col].Nullable {
+				return res, false
+			}
+			c, err := sch[col].Type.Compare(p.ctx, old[col], now[col])
+			if err != nil {
+				return res, false
+			}
+			changed = changed || c != 0
+		}
+		if p.ctx.Session.WarningCount() > 0 {
+			return res, false
+		}
+		if changed {
+			info.Updated = 1
+			if p.row.Update(p.ctx, cols, now) != nil {
+				return res, false
+			}
+		}
+	}
+	affected := info.Updated
+	if p.ctx.Client().Capabilities&vitess.CapabilityClientFoundRows > 0 {
+		affected = info.Matched
+	}
+	return gms.OkResult{RowsAffected: uint64(affected), Info: info}, true
+}
+
+// needed tells whether an assignment reads or sets the column.
+func (p *point) needed(col int) bool {
+	for _, a := range p.sets {
+		if p.column(a.Name) == col || p.reads(a.Expr, col) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *point) reads(e ast.Expr, col int) bool {
+	switch x := e.(type) {
+	case *ast.ParenExpr:
+		return p.reads(x.Expr, col)
+	case *ast.ColName:
+		return p.column(x) == col
+	case *ast.BinaryExpr:
+		return p.reads(x.Left, col) || p.reads(x.Right, col)
+	}
+	return false
+}
+
+// delete deletes the row, if it was found.
+func (p *point) delete(found bool) (res gms.OkResult, ok bool) {
+	p.ctx.ClearWarnings()
+	if !found {
+		return gms.NewOkResult(0), true
+	}
+	if p.row.Delete(p.ctx) != nil {
+		return res, false
+	}
+	return gms.NewOkResult(1), true
+}

@@ -1,0 +1,411 @@
+package repo
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/pack"
+	"github.com/stemmadb/stemma/internal/root"
+	"github.com/stemmadb/stemma/internal/schema"
+	"github.com/stemmadb/stemma/internal/table"
+)
+
+// Commit makes the changes part of the branch's working set, durably. An error of class Conflict means that another transaction
+// changed the same in the meantime; the transaction is over then as well.
+func (t *Tx) Commit(ctx context.Context) error { return CommitTogether(ctx, t) }
+
+// CommitTogether commits transactions on different branches of one database as one: after it, and after a crash whenever it comes,
+// the changes of all are there or those of none. All the transactions are over then. Errors are those of Tx.Commit.
+func CommitTogether(ctx context.Context, txs ...*Tx) error {
+	var dirty []*Tx
+	err := func() error {
+		seen := map[string]bool{}
+		for _, t := range txs {
+			switch {
+			case t.done:
+				return errs.New(errs.Invalid, "commit transaction: it is over already")
+			case t.r != txs[0].r:
+				return errs.New(errs.Invalid, "commit transactions together: they are of different databases")
+			case seen[t.branch]:
+				return errs.New(errs.Invalid, "commit transactions together: two are on branch '%s'", t.branch)
+			}
+			seen[t.branch] = true
+			if t.Dirty() {
+				dirty = append(dirty, t)
+			}
+		}
+		for _, t := range dirty {
+			if err := t.foldLarge(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	}()
+	var s *state
+	if err == nil && len(dirty) > 0 {
+		s, err = enqueue(ctx, dirty)
+	}
+	for _, t := range txs {
+		t.Rollback() // what was appended is not the transaction's any more
+	}
+	if errs.Is(err, errs.Conflict) || errs.Is(err, errs.DuplicateKey) {
+		// So that a new try begins on what this one failed at. The error stands, whatever becomes of the wait.
+		txs[0].r.catchUp(ctx)
+	}
+	if err != nil || s == nil {
+		return err
+	}
+	return txs[0].r.publish(ctx, s)
+}
+
+// catchUp shows the newest state to new transactions, when it is durable.
+func (r *Repo) catchUp(ctx context.Context) {
+	if s := r.tip.Load(); s != r.published.Load() && r.store.Wait(ctx, s.lsn) == nil {
+		r.show(s)
+	}
+}
+
+// foldLarge folds tables with so many edits that neither the journal nor the overlay should hold them.
+func (t *Tx) foldLarge(ctx context.Context) error {
+	for _, n := range slices.Sorted(maps.Keys(t.editors)) {
+		if e := t.editors[n]; e.Dirty() && e.Bytes() > privateFold {
+			if _, err := t.FoldTable(ctx, t.names[n]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+const (
+	// rebaseTries is how often changes are moved onto a later state outside the commit lock before it is done under it.
+	rebaseTries = 3
+	// deltaUnderLock is the number of changed rows up to which changes are put into a later overlay under the commit lock.
+	deltaUnderLock = 1024
+)
+
+// plan is a transaction on its way into the journal: its changes of rows, as they are on a state of the branch against which they
+// have been validated.
+type plan struct {
+	t    *Tx
+	on   *branch
+	rows []*rowPlan // by table's name
+}
+
+// rowPlan is the changes of a table's rows.
+type rowPlan struct {
+	table   string // lower case
+	whole   bool   // the transaction has replaced the table, so there is nothing to validate
+	schema  *schema.Compiled
+	over    func() *table.Overlay // the overlay with the changes, on the state of the plan
+	changes *table.Changes
+	delta   *table.Delta // nil until needed
+}
+
+// enqueue validates the changes against the newest state and appends them to the journal as one record.
+//
+// Others wait for the commit lock, so what can be done before is: changes are compared with what others committed since, row by row,
+// and moved where both changed the same (rebase) without it, and the record is encoded. Under the lock there remains to see that
+// nobody has changed in between what these changes touch.
+func enqueue(ctx context.Context, txs []*Tx) (*state, error) {
+	r := txs[0].r
+	batch := txs[0].batch
+	plans := make([]*plan, len(txs))
+	whole := false
+	for i, t := range txs {
+		plans[i] = t.plan()
+		whole = whole || len(t.whole) > 0
+		if t.batch == batch {
+			continue
+		}
+		if batch == nil {
+			batch = t.batch
+		} else if err := batch.Absorb(ctx, t.batch); err != nil {
+			return nil, err
+		}
+	}
+	for try := 0; ; try++ {
+		last := try == rebaseTries
+		if !last {
+			for _, p := range plans {
+				if err := p.advance(ctx, batch, r.tip.Load(), try > 0); err != nil {
+					return nil, err
+				}
+			}
+		}
+		var payload []byte
+		if !whole {
+			payload = (&change{rows: changedRows(plans)}).encode()
+		}
+		s, err := r.commitPlans(ctx, plans, batch, payload, last)
+		if s != nil || err != nil {
+			return s, err
+		}
+	}
+}
+
+// plan is the transaction's changes as they stand on the state that it began with.
+func (t *Tx) plan() *plan {
+	p := &plan{t: t, on: t.base}
+	for _, l := range slices.Sorted(maps.Keys(t.editors)) {
+		if e := t.editors[l]; e.Dirty() {
+			p.rows = append(p.rows, &rowPlan{table: l, whole: t.whole[l], schema: e.Table().Schema, over: func() *table.Overlay { return e.View().Overlay() }, changes: e.Changes()})
+		}
+	}
+	return p
+}
+
+func changedRows(plans []*plan) []rowChange {
+	var out []rowChange
+	for _, p := range plans {
+		for _, x := range p.rows {
+			out = append(out, rowChange{branch: p.t.branch, table: x.table, schema: x.schema.Hash, changes: x.changes})
+		}
+	}
+	return out
+}
+
+// present is the branch as the state s has it, if it is still the one that the transaction began on.
+func (p *plan) present(s *state) (*branch, error) {
+	cur, ok := s.branches.Get(p.t.branch)
+	if !ok {
+		return nil, errs.New(errs.Conflict, "commit transaction: branch '%s' was removed meanwhile", p.t.branch)
+	}
+	if cur.born != p.t.base.born {
+		return nil, errs.New(errs.Conflict, "commit transaction: branch '%s' was replaced meanwhile; start the transaction again", p.t.branch)
+	}
+	return cur, nil
+}
+
+// advance validates the changes against the state s and moves them onto it, so that there is little left to do under the commit
+// lock: all of them when must is set, else those that are too many for that.
+func (p *plan) advance(ctx context.Context, batch *pack.Batch, s *state, must bool) error {
+	cur, err := p.present(s)
+	if err != nil || cur == p.on {
+		return err
+	}
+	moved := make([]*rowPlan, len(p.rows))
+	for i, x := range p.rows {
+		same, err := x.sameTrees(ctx, p, cur)
+		if err != nil {
+			return err
+		}
+		switch {
+		case x.whole || same && cur.tables[x.table] == p.on.tables[x.table]:
+			moved[i] = x
+			continue
+		case same:
+			if err := x.work(); err != nil {
+				return err
+			}
+			if !must && x.changes.Len() <= deltaUnderLock {
+				return nil
+			}
+			if x.delta.Clear(p.on.tables[x.table].over, cur.tables[x.table].over) {
+				y := *x
+				over := x.delta.Apply(cur.tables[x.table].over)
+				y.over = func() *table.Overlay { return over }
+				moved[i] = &y
+				continue
+			}
+		}
+		if moved[i], err = x.rebase(ctx, p, batch, cur); err != nil {
+			return err
+		}
+	}
+	p.on, p.rows = cur, moved
+	return nil
+}
+
+// work makes the delta.
+func (x *rowPlan) work() (err error) {
+	if x.delta == nil {
+		x.delta, err = x.changes.Delta(x.schema)
+	}
+	return err
+}
+
+// sameTrees tells whether the table's edits in cur are above the trees on which the changes stand.
+func (x *rowPlan) sameTrees(ctx context.Context, p *plan, cur *branch) (bool, error) {
+	if x.whole || cur.working == p.on.working {
+		return true, nil
+	}
+	now, err := p.t.r.entry(ctx, cur.working, x.table)
+	if err != nil {
+		return false, err
+	}
+	then, err := p.t.r.entry(ctx, p.on.working, x.table)
+	return err == nil && now.there && then.there && now.Table == then.Table, err
+}
+
+// rebase moves the changes onto the table of the branch cur.
+func (x *rowPlan) rebase(ctx context.Context, p *plan, batch *pack.Batch, cur *branch) (*rowPlan, error) {
+	e, err := p.t.r.entry(ctx, cur.working, x.table)
+	if err != nil {
+		return nil, err
+	}
+	if !e.there {
+		return nil, errs.New(errs.Conflict, "commit transaction: table %s was dropped meanwhile", x.table)
+	}
+	if e.table.Schema.Hash != x.schema.Hash {
+		return nil, errs.New(errs.Conflict, "commit transaction: table %s was altered meanwhile; start the transaction again", x.table)
+	}
+	v := table.NewView(batch, e.table, cur.tables[x.table].over)
+	over, changes, err := x.changes.Rebase(ctx, batch, v)
+	if err != nil {
+		return nil, err
+	}
+	return &rowPlan{table: x.table, schema: x.schema, over: func() *table.Overlay { return over }, changes: changes}, nil
+}
+
+// overlay is the overlay of the table in cur with the changes; false when they have to be rebased first.
+func (x *rowPlan) overlay(ctx context.Context, p *plan, cur *branch) (*table.Overlay, bool, error) {
+	same, err := x.sameTrees(ctx, p, cur)
+	if err != nil || !same {
+		return nil, false, err
+	}
+	then, now := p.on.tables[x.table], cur.tables[x.table]
+	if x.whole || then == now {
+		return x.over(), true, nil
+	}
+	if x.changes.Len() > deltaUnderLock {
+		return nil, false, nil
+	}
+	if err := x.work(); err != nil {
+		return nil, false, err
+	}
+	if !x.delta.Clear(then.over, now.over) {
+		return nil, false, nil
+	}
+	return x.delta.Apply(now.over), true, nil
+}
+
+// commitPlans appends the changes to the journal and makes the state with them the tip. Without last it does nothing and its state
+// is nil when changes have to be rebased first. payload is the encoded record, nil when it is to be made here.
+func (r *Repo) commitPlans(ctx context.Context, plans []*plan, batch *pack.Batch, payload []byte, last bool) (*state, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next := make([]*branch, len(plans))
+	ch := &change{}
+	for i, p := range plans {
+		cur, err := p.present(r.tip.Load())
+		if err != nil {
+			return nil, err
+		}
+		n := cur.copy(0)
+		next[i] = n
+		if len(p.t.whole) > 0 {
+			w, err := p.t.replaceTables(ctx, batch, cur, n)
+			if err != nil {
+				return nil, err
+			}
+			ch.work = append(ch.work, w)
+		}
+		for j, x := range p.rows {
+			over, ok, err := x.overlay(ctx, p, cur)
+			if err != nil {
+				return nil, err
+			}
+			if !ok {
+				if !last {
+					return nil, nil
+				}
+				if x, err = x.rebase(ctx, p, batch, cur); err != nil {
+					return nil, err
+				}
+				over, payload = x.over(), nil
+				p.rows[j] = x
+			}
+			n.tables[x.table] = workTable{over: over, since: cur.tables[x.table].since}
+		}
+	}
+	if payload == nil {
+		ch.rows = changedRows(plans)
+		payload = ch.encode()
+	}
+	return r.appendPayload(ctx, batch, payload, func(s *state) {
+		for i, p := range plans {
+			n := next[i]
+			n.lsn = s.lsn
+			for _, x := range p.rows {
+				wt := n.tables[x.table]
+				wt.version = s.lsn
+				n.tables[x.table] = wt
+			}
+			for l := range p.t.whole {
+				wt := n.tables[l]
+				wt.version, wt.since = s.lsn, s.lsn
+				n.tables[l] = wt
+			}
+			s.branches.Set(p.t.branch, n)
+		}
+	})
+}
+
+// replaceTables puts the tables that the transaction has changed as a whole into next, the branch after cur.
+func (t *Tx) replaceTables(ctx context.Context, batch *pack.Batch, cur, next *branch) (workChange, error) {
+	for l := range t.whole {
+		if cur.tables[l].version != t.base.tables[l].version || cur.working != t.base.working && !t.sameEntry(ctx, cur, l) {
+			return workChange{}, errs.New(errs.Conflict, "commit transaction: another transaction changed table %s; start the transaction again", l)
+		}
+	}
+	nr := t.root
+	if cur.working != t.base.working {
+		var changes []root.Change
+		for l := range t.whole {
+			e, ok, err := t.root.Get(ctx, root.KindTable, l)
+			if err != nil {
+				return workChange{}, err
+			}
+			if !ok {
+				e = root.Entry{Kind: root.KindTable, Name: l}
+			}
+			changes = append(changes, root.Change{Entry: e, Drop: !ok})
+		}
+		var err error
+		if nr, err = root.Open(batch, cur.working).With(ctx, batch, changes...); err != nil {
+			return workChange{}, err
+		}
+	}
+	next.working = nr.Tree()
+	w := workChange{branch: t.branch, working: next.working, staged: next.staged}
+	for _, l := range slices.Sorted(maps.Keys(t.whole)) {
+		w.folded = append(w.folded, folded{table: l})
+		next.tables[l] = workTable{}
+	}
+	return w, nil
+}
+
+// sameEntry tells whether the table's entry in the branch now is the one that the transaction began with, folds aside.
+func (t *Tx) sameEntry(ctx context.Context, cur *branch, l string) bool {
+	a, errA := t.r.entry(ctx, t.base.working, l)
+	b, errB := t.r.entry(ctx, cur.working, l)
+	if errA != nil || errB != nil || a.there != b.there {
+		return false
+	}
+	// A fold changes the entry's hash but not the table's version, which the caller has compared.
+	return !a.there || a.Name == b.Name
+}
+
+// append appends a change to the journal and makes the state after it the tip; apply changes the copy of the tip that becomes it.
+// The caller holds the commit lock.
+func (r *Repo) append(ctx context.Context, b *pack.Batch, ch *change, apply func(*state)) (*state, error) {
+	return r.appendPayload(ctx, b, ch.encode(), apply)
+}
+
+// appendPayload is append for a change that is encoded already.
+func (r *Repo) appendPayload(ctx context.Context, b *pack.Batch, payload []byte, apply func(*state)) (*state, error) {
+	if r.opt.ReadOnly {
+		return nil, errs.New(errs.ReadOnly, "the database is open for reading only")
+	}
+	lsn, err := r.store.Append(ctx, b, pack.Record{Type: recordChange, Payload: payload})
+	if err != nil {
+		return nil, err
+	}
+	s := r.tip.Load().copy(lsn)
+	apply(s)
+	r.tip.Store(s)
+	return s, nil
+}
