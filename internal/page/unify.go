@@ -21,8 +21,6 @@ func (s *segment) sameDict(o *segment) bool {
 type frontWalk struct {
 	s      *segment
 	c, pos int // the entry after the present one
-	shared int // bytes that the present entry has in common with the one before it
-	suffix []byte
 	str    []byte
 }
 
@@ -36,68 +34,51 @@ func (w *frontWalk) next() bool {
 	if !ok || shared > len(w.str) {
 		return false
 	}
-	w.c, w.pos, w.shared, w.suffix = w.c+1, next, shared, suffix
+	w.c, w.pos = w.c+1, next
 	w.str = append(w.str[:shared], suffix...)
 	return true
 }
 
-// restart tells whether the present entry is written in full.
-func (w *frontWalk) restart() bool { return (w.c-1)%frontBlock == 0 }
-
 // unifyFront is unifySorted for front-coded dictionaries, which are not expanded.
-func (r *rankScratch) unifyFront(a, b *segment, ra, rb []uint32) (int, error) {
+func (r *rankScratch) unifyFront(a, b *segment) error {
 	k := sharedBlocks(a, b)
 	first := k * frontBlock
-	for c := range first {
-		ra[c], rb[c] = uint32(c), uint32(c)
+	r.entries = r.entries[:0]
+	if first > 0 {
+		r.entries.add(0, 0, first)
 	}
 	wa, wb := &r.walkA, &r.walkB
 	*wa = frontWalk{s: a, c: first, pos: a.offset(k), str: wa.str[:0]}
 	*wb = frontWalk{s: b, c: first, pos: b.offset(k), str: wb.str[:0]}
 	if !wa.next() || !wb.next() {
-		return 0, corrupt("bad front-coded dictionary")
+		return corrupt("bad front-coded dictionary")
 	}
-	rank, follow := uint32(first), false // follow: the entries before these were equal
 	for i, j := first, first; ; {
-		c := 0
-		if !follow || wa.restart() || wb.restart() || wa.shared != wb.shared || !bytes.Equal(wa.suffix, wb.suffix) {
-			c = bytes.Compare(wa.str, wb.str)
-		}
-		follow = c == 0
-		if c <= 0 {
-			ra[i] = rank
+		c := bytes.Compare(wa.str, wb.str)
+		switch {
+		case c < 0:
+			r.entries.add(i, -1, 1)
 			i++
-		}
-		if c >= 0 {
-			rb[j] = rank
+		case c > 0:
+			r.entries.add(-1, j, 1)
 			j++
-		}
-		rank++
-		if c == 0 {
-			for range lockstep(wa, wb) {
-				ra[i], rb[j] = rank, rank
-				i, j, rank = i+1, j+1, rank+1
-			}
+		default:
+			n := 1 + lockstep(wa, wb)
+			r.entries.add(i, j, n)
+			i, j = i+n, j+n
 		}
 		if i == a.d || j == b.d {
-			for ; i < a.d; i++ {
-				ra[i] = rank
-				rank++
-			}
-			for ; j < b.d; j++ {
-				rb[j] = rank
-				rank++
-			}
-			return int(rank), nil
+			r.entries.rest(i, a.d, j, b.d)
+			return nil
 		}
 		if c <= 0 && !wa.next() || c >= 0 && !wb.next() {
-			return 0, corrupt("bad front-coded dictionary")
+			return corrupt("bad front-coded dictionary")
 		}
 	}
 }
 
 // lockstep goes on to the last of the next entries that are the same in both dictionaries, whose present entries are equal, and returns
-// how many it passed. It stops early at restart points and at entries that are not short: next can deal with them.
+// how many it passed. It stops early at entries that are not short, and at what may be corrupt: next can deal with them.
 func lockstep(a, b *frontWalk) (n int) {
 	const room = 255 + 2*copySlack
 	a.str = slices.Grow(a.str, room)
@@ -105,31 +86,71 @@ func lockstep(a, b *frontWalk) (n int) {
 	x, y := a.s.blob, b.s.blob
 	xp, yp := unsafe.Pointer(unsafe.SliceData(x)), unsafe.Pointer(unsafe.SliceData(y))
 	i, j := a.pos, b.pos
-	left := min(frontBlock-1-(a.c-1)%frontBlock, frontBlock-1-(b.c-1)%frontBlock, a.s.d-a.c, b.s.d-b.c)
-	for ; n < left && i+1 < len(x) && j+1 < len(y); n++ {
-		shared, l := int(x[i]), int(x[i+1])
-		if shared != int(y[j]) || l != int(y[j+1]) || l > copySlack || shared > size || i+2+l > len(x) || j+2+l > len(y) {
+	for left := min(a.s.d-a.c, b.s.d-b.c); n < left && i+1 < len(x) && j+1 < len(y); n++ {
+		// Behind these are the bytes that an entry does not share: p and q, l and m of them.
+		p, q := i+2, j+2
+		shared, sharedB := int(x[i]), int(y[j])
+		if c := a.c + n; c%frontBlock == 0 {
+			if a.s.offset(c/frontBlock) != i {
+				break
+			}
+			shared, p = 0, i+1
+		}
+		if c := b.c + n; c%frontBlock == 0 {
+			if b.s.offset(c/frontBlock) != j {
+				break
+			}
+			sharedB, q = 0, j+1
+		}
+		l, m := int(x[p-1]), int(y[q-1])
+		if l > copySlack || m > copySlack || p+l > len(x) || q+m > len(y) || shared+l != sharedB+m || max(shared, sharedB) > size {
 			break
 		}
 		// Memory behind a blob is readable for tailLen bytes.
-		p, q := unsafe.Add(xp, i+2), unsafe.Add(yp, j+2)
-		low, high := load64(p, 0)^load64(q, 0), load64(p, 8)^load64(q, 8)
-		if l < 8 {
-			low, high = low&(1<<(8*l)-1), 0
-		} else if l < 16 {
-			high &= 1<<(8*l-64) - 1
+		if shared == sharedB {
+			if !same16(unsafe.Add(xp, p), unsafe.Add(yp, q), l) {
+				break
+			}
+			copy16(unsafe.Add(str, shared), unsafe.Add(xp, p))
+		} else if shared > sharedB {
+			if !sameJoined(unsafe.Add(str, sharedB), shared-sharedB, unsafe.Add(xp, p), unsafe.Add(yp, q), m) {
+				break
+			}
+			copy16(unsafe.Add(str, shared), unsafe.Add(xp, p))
+		} else {
+			if !sameJoined(unsafe.Add(str, shared), sharedB-shared, unsafe.Add(yp, q), unsafe.Add(xp, p), l) {
+				break
+			}
+			copy16(unsafe.Add(str, sharedB), unsafe.Add(yp, q))
 		}
-		if low|high != 0 {
-			break
-		}
-		copy16(unsafe.Add(str, shared), p)
 		size = shared + l
-		i, j = i+2+l, j+2+l
+		i, j = p+l, q+m
 	}
 	a.c, a.pos, a.str = a.c+n, i, a.str[:size]
 	b.c, b.pos = b.c+n, j
 	b.str = append(b.str[:0], a.str...)
 	return n
+}
+
+// same16 tells whether the first n bytes at p and q are equal. n is at most 16; 16 bytes must be readable at both.
+func same16(p, q unsafe.Pointer, n int) bool {
+	low, high := load64(p, 0)^load64(q, 0), load64(p, 8)^load64(q, 8)
+	if n < 8 {
+		low, high = low&(1<<(8*n)-1), 0
+	} else if n < 16 {
+		high &= 1<<(8*n-64) - 1
+	}
+	return low|high == 0
+}
+
+// sameJoined tells whether the first k bytes at head and the bytes at tail, one behind the other, are the first n bytes at q. n is at
+// most 16 and not below k; 16 bytes must be readable at all three.
+func sameJoined(head unsafe.Pointer, k int, tail, q unsafe.Pointer, n int) bool {
+	var both [2 * copySlack]byte
+	p := unsafe.Pointer(&both)
+	copy16(p, head)
+	copy16(unsafe.Add(p, k), tail)
+	return same16(p, q, n)
 }
 
 // sharedBlocks is the number of leading blocks that are the same in both dictionaries and are not the last of either.
@@ -144,12 +165,9 @@ func sharedBlocks(a, b *segment) int {
 	return k
 }
 
-// unify gives the entries of two sorted dictionaries their ranks in the union of both, equal ones by the order of the key, and
+// unifyKeys gives the entries of two sorted dictionaries their ranks in the union of both, equal ones by the order of the key, and
 // returns the number of ranks.
-func (p *packer) unify(kp *keyPart, a, b *flatDict, ra, rb []uint32) int {
-	if kp.raw {
-		return unifySorted(a, b, ra, rb)
-	}
+func (p *packer) unifyKeys(kp *keyPart, a, b *flatDict, ra, rb []uint32) int {
 	part := kp.part
 	part.Desc = false
 	p.r.keyA, p.r.spanA = sortKeys(p.r.keyA[:0], p.r.spanA[:0], a, &part)
@@ -186,28 +204,23 @@ func sortKeys(buf []byte, spans []span, d *flatDict, part *value.KeyPart) ([]byt
 	return buf, spans
 }
 
-// unifySorted is unify for dictionaries in the order of bytes.
-func unifySorted(a, b *flatDict, ra, rb []uint32) int {
-	i, j, rank := 0, 0, uint32(0)
+// unifySorted pairs the entries of two dictionaries in the order of bytes.
+func (p *pairing) unifySorted(a, b *flatDict) {
+	*p = (*p)[:0]
+	i, j := 0, 0
 	for i < a.d && j < b.d {
-		c := bytes.Compare(a.get(i), b.get(j))
-		if c <= 0 {
-			ra[i] = rank
+		switch c := bytes.Compare(a.get(i), b.get(j)); {
+		case c < 0:
+			p.add(i, -1, 1)
 			i++
-		}
-		if c >= 0 {
-			rb[j] = rank
+		case c > 0:
+			p.add(-1, j, 1)
+			j++
+		default:
+			p.add(i, j, 1)
+			i++
 			j++
 		}
-		rank++
 	}
-	for ; i < a.d; i++ {
-		ra[i] = rank
-		rank++
-	}
-	for ; j < b.d; j++ {
-		rb[j] = rank
-		rank++
-	}
-	return int(rank)
+	p.rest(i, a.d, j, b.d)
 }
