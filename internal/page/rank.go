@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"math/bits"
+	"unsafe"
 
 	"github.com/stemmadb/stemma/internal/value"
 )
@@ -19,13 +20,18 @@ type stage struct {
 	desc bool
 
 	a, b   []uint64 // stageWords: descending columns are complemented already
-	va, vb []byte   // stagePacked, stageCodes: vectors, from values ia and ib on; stageFixed: strings one behind the other
+	va, vb []byte   // vectors, from values ia and ib on; stageFixed: strings one behind the other
 	ia, ib int
-	width  uint // bits of a value or a code; bytes of a string
-	// stageCodes: how the dictionaries' entries pair; those of the rows asked for last are in stretches atA and atB
+	width  uint // bits of a value or a code of a, and also of b but for stageCodes; bytes of a string
+	widthB uint // stageCodes
+
+	// stageRising: how the dictionaries' entries pair; those of the rows asked for last are in stretches atA and atB
 	entries  pairing
 	atA, atB int
-	strs     *stringKey
+	ca, cb   []uint32 // the codes, when there are no vectors of one width
+
+	codes *codeMap
+	strs  *stringKey
 }
 
 type stageKind uint8
@@ -33,6 +39,7 @@ type stageKind uint8
 const (
 	stageWords   stageKind = iota
 	stagePacked            // packed numbers that mean the same on both sides
+	stageRising            // codes, which rise from row to row, of dictionaries that differ
 	stageCodes             // packed codes of dictionaries that differ
 	stageFixed             // strings of one length
 	stageStrings           // strings
@@ -55,8 +62,11 @@ func (s *stringSide) at(i int) []byte { return s.spans[i].of(s.data) }
 
 type rankScratch struct {
 	matches      pairing
-	entries      pairing    // of the dictionaries of a column
-	codes        pairing    // of the stage of codes
+	entries      pairing // of the dictionaries of a column
+	rising       pairing // of the stage of rising codes
+	ca, cb       []uint32
+	maps         []*codeMap
+	nmaps        int
 	words        [][]uint64 // two for each word stage
 	nwords       int
 	texts        []*stringKey
@@ -93,7 +103,7 @@ func (d *differ) pair(ahi, bhi int) error {
 		return nil
 	}
 	p := packer{d: d, r: &d.sc.rank, na: ahi - d.alo, nb: bhi - d.blo}
-	p.r.stages, p.r.nwords, p.r.ntexts = p.r.stages[:0], 0, 0
+	p.r.stages, p.r.nwords, p.r.ntexts, p.r.nmaps = p.r.stages[:0], 0, 0, 0
 	for k := range d.f.key {
 		if err := p.column(&d.f.key[k]); err != nil {
 			return err
@@ -180,8 +190,10 @@ func (s *stage) equal(i, j, n int) int {
 		return sameNumbers(s.a[i:i+n], s.b[j:j+n])
 	case stagePacked:
 		return samePacked(s.va, s.ia+i, s.vb, s.ib+j, n, s.width)
+	case stageRising:
+		return s.sameRising(i, j, n)
 	case stageCodes:
-		return s.sameCodes(i, j, n)
+		return s.codes.same(s.va, s.ia+i, s.width, s.vb, s.ib+j, s.widthB, n)
 	case stageFixed:
 		w := int(s.width)
 		return sharedLen(s.va[i*w:(i+n)*w], s.vb[j*w:(j+n)*w]) / w
@@ -197,7 +209,11 @@ func (s *stage) equal(i, j, n int) int {
 // find makes atA and atB the stretches of the codes of row i of a and row j of b, and returns these codes. Rows never go back, and
 // their codes rise, unless a page is corrupt.
 func (s *stage) find(i, j int) (ca, cb int) {
-	ca, cb = int(bitsAt(s.va, s.ia+i, s.width)), int(bitsAt(s.vb, s.ib+j, s.width))
+	if s.ca != nil {
+		ca, cb = int(s.ca[i]), int(s.cb[j])
+	} else {
+		ca, cb = int(bitsAt(s.va, s.ia+i, s.width)), int(bitsAt(s.vb, s.ib+j, s.width))
+	}
 	last := len(s.entries) - 1
 	for m := &s.entries[s.atA]; s.atA < last && (m.i < 0 || m.i+m.n <= ca); m = &s.entries[s.atA] {
 		s.atA++
@@ -208,22 +224,87 @@ func (s *stage) find(i, j int) (ca, cb int) {
 	return ca, cb
 }
 
-func (s *stage) sameCodes(i, j, n int) int {
+func (s *stage) sameRising(i, j, n int) int {
 	ca, cb := s.find(i, j)
 	m := &s.entries[s.atA]
 	if s.atA != s.atB || m.i < 0 || m.j < 0 || ca-m.i != cb-m.j {
 		return 0
 	}
-	return sameShifted(s.va, s.ia+i, s.vb, s.ib+j, n, s.width, m.j-m.i, m.i+m.n)
+	shift, end := m.j-m.i, m.i+m.n
+	if s.ca == nil {
+		return sameShifted(s.va, s.ia+i, s.vb, s.ib+j, n, s.width, shift, end)
+	}
+	b := s.cb[j : j+n]
+	for k, c := range s.ca[i : i+n] {
+		if c+uint32(shift) != b[k] || int(c) >= end {
+			return k
+		}
+	}
+	return n
 }
 
-func (s *stage) compareCodes(i, j int) int {
+func (s *stage) compareRising(i, j int) int {
 	ca, cb := s.find(i, j)
 	if s.atA != s.atB {
 		return cmp.Compare(s.atA, s.atB)
 	}
 	m := &s.entries[s.atA]
 	return cmp.Compare(ca-m.i, cb-m.j)
+}
+
+// codeMap is what the codes of two dictionaries mean to each other.
+type codeMap struct {
+	ranks, ranksB []uint32 // of the entries in the order of both dictionaries
+	other         []uint32 // for each code of a's width: b's code of the same entry, or none
+}
+
+const (
+	noCode       = ^uint32(0)
+	maxCodeWidth = 12 // of codes that are mapped
+)
+
+// fill takes over the pairs of entries.
+func (m *codeMap) fill(entries pairing, w uint) {
+	entries.ranks(&m.ranks, &m.ranksB)
+	other := grow(&m.other, 1<<w)
+	for i := range other {
+		other[i] = noCode
+	}
+	for _, e := range entries {
+		if e.i >= 0 && e.j >= 0 && e.i+e.n <= len(other) {
+			number(other[e.i:e.i+e.n], e.j)
+		}
+	}
+}
+
+// same is how many of n codes of the vectors a, of width v and from index i on, and b, of width w and from j on, are equal in turn.
+func (m *codeMap) same(a []byte, i int, v uint, b []byte, j int, w uint, n int) int {
+	checkPacked(a, i, i+n, v)
+	checkPacked(b, j, j+n, w)
+	p, q := unsafe.Pointer(unsafe.SliceData(a)), unsafe.Pointer(unsafe.SliceData(b))
+	x, y := uint(i)*v, uint(j)*w
+	other := m.other[:1<<v]
+	maskA, maskB := maskOf(v), maskOf(w)
+	step := int(maxWidth / max(v, w)) // codes that lie in 8 bytes of both
+	for k := 0; k < n; k += step {
+		s, t := load64(p, x>>3)>>(x&7), load64(q, y>>3)>>(y&7)
+		for l := range min(step, n-k) {
+			if uint64(other[s&maskA]) != t&maskB {
+				return k + l
+			}
+			s, t = s>>v, t>>w
+		}
+		x, y = x+uint(step)*v, y+uint(step)*w
+	}
+	return n
+}
+
+// compare orders the entries of code x of a and code y of b.
+func (m *codeMap) compare(x, y uint64) int {
+	if x >= uint64(len(m.ranks)) || y >= uint64(len(m.ranksB)) {
+		return cmp.Compare(x, y) // corrupt
+	}
+	return cmp.Compare(m.ranks[x], m.ranksB[y])
 }
 
 // sameNumbers is how many leading numbers are equal. Both slices are of one length.
@@ -245,8 +326,10 @@ func (s *stage) compare(i, j int) int {
 		return cmp.Compare(s.a[i], s.b[j])
 	case stagePacked:
 		c = cmp.Compare(bitsAt(s.va, s.ia+i, s.width), bitsAt(s.vb, s.ib+j, s.width))
+	case stageRising:
+		c = s.compareRising(i, j)
 	case stageCodes:
-		c = s.compareCodes(i, j)
+		c = s.codes.compare(bitsAt(s.va, s.ia+i, s.width), bitsAt(s.vb, s.ib+j, s.widthB))
 	case stageFixed:
 		w := int(s.width)
 		c = bytes.Compare(s.va[i*w:(i+1)*w], s.vb[j*w:(j+1)*w])
@@ -335,19 +418,18 @@ func (p *packer) column(kp *keyPart) error {
 	case sa.noDict() || sb.noDict():
 		return p.strings(kp, sa, sb)
 	}
-	plain := !nulls && sa.coded() && sb.coded() && sa.seg.mode == codeBits && sb.seg.mode == codeBits
-	if plain && kp.raw && sa.seg.width == sb.seg.width && sa.seg.sameDict(&sb.seg) {
+	packed := !nulls && sa.coded() && sb.coded() && sa.seg.mode == codeBits && sb.seg.mode == codeBits
+	if packed && kp.raw && sa.seg.width == sb.seg.width && sa.seg.sameDict(&sb.seg) {
 		p.packed(sa, sb, sa.seg.codes, sb.seg.codes, kp.part.Desc)
 		return nil
 	}
-	if kp.raw && !kp.part.Desc && plain && len(p.r.stages) == 0 && sa.seg.width == sb.seg.width && sa.seg.width > 0 && sa.seg.width <= maxWidth/2 {
-		// The first column by which rows differ rises from row to row: stretches of rows follow from those of entries.
-		if err := p.pairEntries(sa, sb); err != nil {
-			return err
+	if kp.raw && !nulls && sa.coded() && sb.coded() {
+		if len(p.r.stages) == 0 && !kp.part.Desc {
+			return p.rising(sa, sb)
 		}
-		p.r.entries, p.r.codes = p.r.codes, p.r.entries
-		p.stage(stage{kind: stageCodes, va: sa.seg.codes, vb: sb.seg.codes, ia: sa.lo, ib: sb.lo, width: sa.seg.width, entries: p.r.codes})
-		return nil
+		if w := max(sa.seg.width, sb.seg.width); packed && w > 0 && w <= maxCodeWidth {
+			return p.codes(sa, sb, kp.part.Desc)
+		}
 	}
 	n, err := p.rankEntries(kp, sa, sb)
 	if err != nil || n <= 1 { // one string in both pages orders nothing
@@ -358,6 +440,48 @@ func (p *packer) column(kp *keyPart) error {
 		return err
 	}
 	return sb.orRanks(s.b, &p.r.rb, p.free, flip)
+}
+
+// rising adds the first column by which keys differ, which therefore rises from row to row, when both sides have all its cells in
+// dictionaries in the order of bytes.
+func (p *packer) rising(sa, sb *keySide) error {
+	if err := p.pairEntries(sa, sb); err != nil {
+		return err
+	}
+	r := p.r
+	r.entries, r.rising = r.rising, r.entries
+	s := stage{kind: stageRising, entries: r.rising, ia: sa.lo, ib: sb.lo, width: sa.seg.width}
+	if sa.seg.mode == codeBits && sb.seg.mode == codeBits && s.width == sb.seg.width && s.width > 0 && s.width <= maxWidth/2 {
+		s.va, s.vb = sa.seg.codes, sb.seg.codes
+	} else {
+		s.ca, s.cb = grow(&r.ca, sa.n), grow(&r.cb, sb.n)
+		if err := sa.codes(s.ca); err != nil {
+			return err
+		}
+		if err := sb.codes(s.cb); err != nil {
+			return err
+		}
+	}
+	p.stage(s)
+	return nil
+}
+
+// codes adds a column that both sides have in packed codes of dictionaries in the order of bytes.
+func (p *packer) codes(sa, sb *keySide, desc bool) error {
+	if err := p.pairEntries(sa, sb); err != nil {
+		return err
+	}
+	if p.r.nmaps == len(p.r.maps) {
+		p.r.maps = append(p.r.maps, new(codeMap))
+	}
+	m := p.r.maps[p.r.nmaps]
+	p.r.nmaps++
+	m.fill(p.r.entries, sa.seg.width)
+	p.stage(stage{
+		kind: stageCodes, desc: desc, codes: m,
+		va: sa.seg.codes, ia: sa.lo, width: sa.seg.width, vb: sb.seg.codes, ib: sb.lo, widthB: sb.seg.width,
+	})
+	return nil
 }
 
 // packed adds a column without NULLs whose packed numbers, of one width, mean the same on both sides.

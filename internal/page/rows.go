@@ -53,20 +53,6 @@ func (p *Page) checkRow(i int) error {
 	return nil
 }
 
-// Cell is the cell of a row in a column of the layout. It may alias the page's bytes.
-func (p *Page) Cell(ctx context.Context, col, row int) (value.Cell, error) {
-	c := &p.f.cols[col]
-	var s segment
-	ok, err := p.segmentOf(ctx, c, &s)
-	if err != nil || !ok {
-		return c.absent, err
-	}
-	if err := p.checkRow(row); err != nil {
-		return value.Null, err
-	}
-	return s.cell(row, nil)
-}
-
 // AppendKey implements tree.Leaf. The key of a corrupt row is some key.
 func (p *Page) AppendKey(dst []byte, i int) []byte {
 	return p.appendKeyFrom(dst, i, 0)

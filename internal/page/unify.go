@@ -77,6 +77,17 @@ func (r *rankScratch) unifyFront(a, b *segment) error {
 	}
 }
 
+// place is where entry e is written in the blob, -1 when only a walk can tell.
+func (w *frontWalk) place(e int) int {
+	switch {
+	case e == w.s.d:
+		return len(w.s.blob)
+	case e%frontBlock == 0:
+		return w.s.offset(e / frontBlock)
+	}
+	return -1
+}
+
 // lockstep goes on to the last of the next entries that are the same in both dictionaries, whose present entries are equal, and returns
 // how many it passed. It stops early at entries that are not short, and at what may be corrupt: next can deal with them.
 func lockstep(a, b *frontWalk) (n int) {
@@ -86,7 +97,40 @@ func lockstep(a, b *frontWalk) (n int) {
 	x, y := a.s.blob, b.s.blob
 	xp, yp := unsafe.Pointer(unsafe.SliceData(x)), unsafe.Pointer(unsafe.SliceData(y))
 	i, j := a.pos, b.pos
-	for left := min(a.s.d-a.c, b.s.d-b.c); n < left && i+1 < len(x) && j+1 < len(y); n++ {
+	left, known := min(a.s.d-a.c, b.s.d-b.c), 0
+loop:
+	for n < left {
+		if ra, rb := (a.c+n)%frontBlock, (b.c+n)%frontBlock; ra != 0 && rb != 0 && n >= known {
+			// Up to where a block or a dictionary ends no entry is written in full, so that equal bytes are equal entries.
+			known = n + min(frontBlock-ra, frontBlock-rb, left-n)
+			end := a.place(a.c + known)
+			if end < 0 {
+				end = b.place(b.c+known) - j + i
+			}
+			if end >= i && end <= len(x) && end-i <= len(y)-j && bytes.Equal(x[i:end], y[j:j+end-i]) {
+				j -= i
+				for ; n < known; n++ {
+					if i+1 >= end {
+						break
+					}
+					shared, l := int(x[i]), int(x[i+1])
+					if l > copySlack || shared > size || i+2+l > end {
+						break
+					}
+					copy16(unsafe.Add(str, shared), unsafe.Add(xp, i+2))
+					size = shared + l
+					i += 2 + l
+				}
+				j += i
+				if n < known {
+					break loop
+				}
+				continue
+			}
+		}
+		if i+1 >= len(x) || j+1 >= len(y) {
+			break
+		}
 		// Behind these are the bytes that an entry does not share: p and q, l and m of them.
 		p, q := i+2, j+2
 		shared, sharedB := int(x[i]), int(y[j])
@@ -107,24 +151,26 @@ func lockstep(a, b *frontWalk) (n int) {
 			break
 		}
 		// Memory behind a blob is readable for tailLen bytes.
-		if shared == sharedB {
-			if !same16(unsafe.Add(xp, p), unsafe.Add(yp, q), l) {
-				break
+		more, from := shared, unsafe.Add(xp, p) // the entry with fewer bytes of its own
+		switch {
+		case shared == sharedB:
+			if !same16(from, unsafe.Add(yp, q), l) {
+				break loop
 			}
-			copy16(unsafe.Add(str, shared), unsafe.Add(xp, p))
-		} else if shared > sharedB {
-			if !sameJoined(unsafe.Add(str, sharedB), shared-sharedB, unsafe.Add(xp, p), unsafe.Add(yp, q), m) {
-				break
+		case shared > sharedB:
+			if !sameJoined(unsafe.Add(str, sharedB), shared-sharedB, from, unsafe.Add(yp, q), m) {
+				break loop
 			}
-			copy16(unsafe.Add(str, shared), unsafe.Add(xp, p))
-		} else {
-			if !sameJoined(unsafe.Add(str, shared), sharedB-shared, unsafe.Add(yp, q), unsafe.Add(xp, p), l) {
-				break
+		default:
+			more, from = sharedB, unsafe.Add(yp, q)
+			if !sameJoined(unsafe.Add(str, shared), sharedB-shared, from, unsafe.Add(xp, p), l) {
+				break loop
 			}
-			copy16(unsafe.Add(str, sharedB), unsafe.Add(yp, q))
 		}
+		copy16(unsafe.Add(str, more), from)
 		size = shared + l
 		i, j = p+l, q+m
+		n++
 	}
 	a.c, a.pos, a.str = a.c+n, i, a.str[:size]
 	b.c, b.pos = b.c+n, j
