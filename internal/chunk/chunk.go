@@ -28,6 +28,9 @@ const (
 // Version is the second byte of a chunk. Each kind counts its own.
 type Version = byte
 
+// OldAdvice says what to do about data of a format version that is no longer read.
+const OldAdvice = "export the tables with the version of stemma that wrote it, and import them here"
+
 // MaxSize is the largest chunk that a store takes, in bytes.
 const MaxSize = 64 << 20
 

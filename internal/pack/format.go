@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
@@ -19,6 +20,7 @@ const (
 	journalDir    = "journal"
 	packsDir      = "packs"
 	formatVersion = 1
+	pageFeature   = "page-2" // pages of version 2, which cannot be told from their absence in directories with older ones
 )
 
 // format is the content of the file FORMAT: which programs may open the directory.
@@ -31,7 +33,7 @@ type format struct {
 
 // current is the format that this program writes.
 func current() format {
-	return format{version: formatVersion, required: []string{"journal-1", "pack-1", "sha256"}}
+	return format{version: formatVersion, required: []string{"journal-1", "pack-1", pageFeature, "sha256"}}
 }
 
 func (f format) encode() []byte {
@@ -98,6 +100,9 @@ func (f format) admits(readOnly bool) error {
 		if !readOnly && !slices.Contains(known.readOnly, flag) {
 			return errs.New(errs.TooNew, "the database can be written only with the feature %q, which this program does not know; open it for reading, or use a newer stemma", flag)
 		}
+	}
+	if !slices.Contains(f.required, pageFeature) {
+		return errs.New(errs.Unsupported, "the database was made before the feature %q, and this program no longer reads what came before; %s", pageFeature, chunk.OldAdvice)
 	}
 	return nil
 }

@@ -88,8 +88,8 @@ func (f *flatDict) expand(s *segment) error {
 			return corrupt("bad front-coded dictionary")
 		}
 		var shared, l int
-		if k := pos + 1; !restart && k < len(blob) && blob[k] < 0x80 { // frontNext of the usual entry, without its calls
-			shared, l, pos = int(blob[pos]), int(blob[k]), pos+2
+		if !restart && pos < len(blob) && usualFront(blob[pos]) { // frontNext of the usual entry, without its calls
+			shared, l, pos = int(blob[pos]>>4), int(blob[pos]&frontMore), pos+1
 		} else {
 			head, suffix, next, ok := s.frontNext(pos, restart)
 			if !ok {
@@ -143,9 +143,10 @@ func (s *segment) lengths(dst []uint32, lo int) error {
 	default:
 		pos := 0
 		for c := range dst {
-			if k := pos + 1; c%frontBlock != 0 && k < len(s.blob) && s.blob[k] < 0x80 {
-				dst[c] = uint32(s.blob[pos]) + uint32(s.blob[k])
-				pos += 2 + int(s.blob[k])
+			if c%frontBlock != 0 && pos < len(s.blob) && usualFront(s.blob[pos]) {
+				h := s.blob[pos]
+				dst[c] = uint32(h>>4) + uint32(h&frontMore)
+				pos += 1 + int(h&frontMore)
 				continue
 			}
 			shared, suffix, next, ok := s.frontNext(pos, c%frontBlock == 0)
@@ -157,6 +158,9 @@ func (s *segment) lengths(dst []uint32, lo int) error {
 	}
 	return nil
 }
+
+// usualFront tells whether the head byte of a front-coded entry says all: fewer than 15 bytes are shared, fewer than 15 follow.
+func usualFront(h byte) bool { return h < frontMore<<4 && h&frontMore < frontMore }
 
 // copy16 copies 16 bytes. Both sides must have them.
 func copy16(dst, src unsafe.Pointer) {

@@ -33,7 +33,8 @@ type codePlan struct {
 	size  int // bytes
 }
 
-// planCodes chooses among bits, runs and, when run r has code r, runs of ids. Equal costs go to the lower mode.
+// planCodes chooses among bits, runs and, when run r has code r, runs of ids, or nothing when each row is a run. Equal costs go to the
+// lower mode.
 func planCodes(n, d, runs int, ids bool) codePlan {
 	w := uint(bits.Len(uint(d - 1)))
 	pw := uint(bits.Len(uint(n)))
@@ -43,6 +44,9 @@ func planCodes(n, d, runs int, ids bool) codePlan {
 	}
 	if size := packedLen(runs, pw); ids && size < p.size {
 		p = codePlan{mode: codeIDs, width: w, runs: runs, size: size}
+	}
+	if ids && runs == n && p.size > 0 {
+		p = codePlan{mode: codeRows, width: w}
 	}
 	return p
 }
@@ -60,8 +64,11 @@ func countRuns(codes []uint32) (runs int, ids bool) {
 }
 
 func (e *encoder) appendCodes(dst []byte, codes []uint32, p codePlan) []byte {
-	if p.mode == codeBits {
+	switch p.mode {
+	case codeBits:
 		return appendPackedCodes(dst, codes, p.width)
+	case codeRows:
+		return dst
 	}
 	buf := grow(&e.packed, 2*p.runs)
 	ends, of := buf[:0:p.runs], buf[p.runs:p.runs]

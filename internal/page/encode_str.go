@@ -257,7 +257,7 @@ func (e *encoder) planDict(t *strTable, order []uint32) strPlan {
 				s = sharedPrefix(last, b)
 			}
 			shared[k] = uint8(s)
-			front += 1 + uvarintLen(len(b)-s) + len(b) - s
+			front += 1 + moreLen(s) + moreLen(len(b)-s) + len(b) - s
 		}
 		last = b
 	}
@@ -273,6 +273,26 @@ func (e *encoder) planDict(t *strTable, order []uint32) strPlan {
 }
 
 func uvarintLen(n int) int { return (bits.Len(uint(n)|1) + 6) / 7 }
+
+// moreLen is the number of bytes that a number takes behind the head byte of a front-coded entry.
+func moreLen(n int) int {
+	if n < frontMore {
+		return 0
+	}
+	return uvarintLen(n - frontMore)
+}
+
+// appendFront appends what a front-coded entry has before its bytes: how many it shares with the entry before it, and how many follow.
+func appendFront(dst []byte, shared, rest int) []byte {
+	dst = append(dst, byte(min(shared, frontMore)<<4|min(rest, frontMore)))
+	if shared >= frontMore {
+		dst = binary.AppendUvarint(dst, uint64(shared-frontMore))
+	}
+	if rest >= frontMore {
+		dst = binary.AppendUvarint(dst, uint64(rest-frontMore))
+	}
+	return dst
+}
 
 // sharedPrefix is the length of the common prefix of a and b, at most maxShared.
 func sharedPrefix(a, b []byte) int {
@@ -292,15 +312,11 @@ func (e *encoder) appendDict(dst []byte, t *strTable, order []uint32, p strPlan)
 			b := t.get(id)
 			if k%frontBlock == 0 {
 				offs = appendOffset(offs, len(dst)-start, short)
-			} else {
-				s := e.shared[k]
-				dst = append(dst, s)
-				b = b[s:]
-			}
-			if len(b) < 0x80 {
-				dst = append(dst, byte(len(b)))
-			} else {
 				dst = binary.AppendUvarint(dst, uint64(len(b)))
+			} else {
+				s := int(e.shared[k])
+				b = b[s:]
+				dst = appendFront(dst, s, len(b))
 			}
 			dst = append(dst, b...)
 		}

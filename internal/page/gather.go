@@ -102,6 +102,12 @@ func (s *segment) eachRun(lo, hi int, fn func(c, n int)) error {
 		}
 		return nil
 	}
+	if s.mode == codeRows {
+		for ; lo < hi; lo++ {
+			fn(lo, 1)
+		}
+		return nil
+	}
 	for r := s.run(lo); lo < hi; r++ {
 		if r >= s.runs {
 			return corrupt("runs end early")

@@ -156,6 +156,12 @@ func (k *keySide) orRanks(dst []uint64, ranks *[]uint32, shift uint, flip uint64
 		return nil
 	}
 	s := &k.seg
+	if s.mode == codeRows && s.nulls == nullsNone {
+		for i, r := range (*ranks)[k.lo : k.lo+len(dst)] {
+			dst[i] |= (uint64(r) ^ flip) << shift
+		}
+		return nil
+	}
 	if s.mode != codeBits || s.nulls != nullsNone || s.width == 0 {
 		codes := grow(&k.buf, k.n)
 		if err := s.readCodes(codes, k.lo); err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // Version is the newest page format that this package reads, and the one that it writes. Groups have the same number.
-const Version chunk.Version = 1
+const Version chunk.Version = 2
 
 const (
 	headerLen   = 16
@@ -46,7 +46,7 @@ func (f *Format) Open(r chunk.Reader, data []byte) (tree.Leaf, error) {
 
 // OpenPage is Open with the concrete type.
 func (f *Format) OpenPage(r chunk.Reader, data []byte) (*Page, error) {
-	if _, _, err := chunk.CheckKind(data, chunk.KindPage, Version); err != nil {
+	if err := checkVersion(data, chunk.KindPage); err != nil {
 		return nil, err
 	}
 	if len(data) < headerLen+tailLen {
@@ -63,6 +63,15 @@ func (f *Format) OpenPage(r chunk.Reader, data []byte) (*Page, error) {
 		p.groups = make([]atomic.Pointer[[]byte], p.ngroups)
 	}
 	return p, nil
+}
+
+// checkVersion verifies the kind and version of a page or group.
+func checkVersion(data []byte, k chunk.Kind) error {
+	v, _, err := chunk.CheckKind(data, k, Version)
+	if err == nil && v < Version {
+		err = errs.New(errs.Unsupported, "read page: format version %d is older than this program reads; %s", v, chunk.OldAdvice)
+	}
+	return err
 }
 
 // Len implements tree.Leaf.
@@ -163,7 +172,7 @@ func (p *Page) group(ctx context.Context, g int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, _, err := chunk.CheckKind(b, chunk.KindGroup, Version); err != nil {
+	if err := checkVersion(b, chunk.KindGroup); err != nil {
 		return nil, err
 	}
 	if len(b) != size || size < groupHeader+tailLen || int(le.Uint32(b[4:])) != p.n {

@@ -44,7 +44,7 @@ func (p *Page) describe(t fataler, col int) string {
 	case s.enc == encPlain:
 		out += fmt.Sprintf(" store%d", s.store)
 	default:
-		out += fmt.Sprintf(" d%d %s", s.d, [...]string{"bits", "runs", "ids"}[s.mode])
+		out += fmt.Sprintf(" d%d %s", s.d, [...]string{"bits", "runs", "ids", "rows"}[s.mode])
 		if s.enc == encDict {
 			out += fmt.Sprintf(" store%d", s.store)
 		}
@@ -107,7 +107,7 @@ func TestEncodings(t *testing.T) {
 			}
 			return str("")
 		}, "dict d1 bits store0 nulls"},
-		{"sorted codes", textType, 400, func(i int) value.Cell { return str("HCPCS %05d", i*7/2) }, "dict d400 bits store3"},
+		{"sorted codes", textType, 400, func(i int) value.Cell { return str("HCPCS %05d", i*7/2) }, "dict d400 rows store3"},
 		{"ragged names", textType, 100, func(i int) value.Cell { return str("%s", strings.Repeat("ab", r.IntN(8))) }, "dict d8 bits store3"},
 		{"digests", textType, 100, func(i int) value.Cell { return str("%x", hash.Sum([]byte{byte(i)})) }, "plain store0"},
 		{"random texts", textType, 100, func(i int) value.Cell { return str("%x", bytes.Repeat([]byte{byte(r.Uint32())}, 1+i%40)) }, "dict d99 bits store3"},
@@ -397,7 +397,8 @@ func TestOpenRefuses(t *testing.T) {
 		"cut":          {data[:len(data)-1], errs.Corrupt},
 		"longer":       {append(slices.Clone(data), 0), errs.Corrupt},
 		"kind":         {change(0, 2), errs.Corrupt},
-		"newer":        {change(1, 2), errs.TooNew},
+		"newer":        {change(1, 3), errs.TooNew},
+		"older":        {change(1, 1), errs.Unsupported},
 		"many columns": {change(3, 0xff), errs.Corrupt},
 		"many groups":  {change(13, 0xff), errs.Corrupt},
 		"many rows":    {change(7, 0x80), errs.Corrupt},

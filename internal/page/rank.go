@@ -28,7 +28,8 @@ type stage struct {
 	// stageRising: how the dictionaries' entries pair; those of the rows asked for last are in stretches atA and atB
 	entries  pairing
 	atA, atB int
-	ca, cb   []uint32 // the codes, when there are no vectors of one width
+	ca, cb   []uint32 // the codes, when there are no vectors of one width and rows are not
+	rows     bool     // that rows are their own codes
 
 	codes *codeMap
 	strs  *stringKey
@@ -209,9 +210,12 @@ func (s *stage) equal(i, j, n int) int {
 // find makes atA and atB the stretches of the codes of row i of a and row j of b, and returns these codes. Rows never go back, and
 // their codes rise, unless a page is corrupt.
 func (s *stage) find(i, j int) (ca, cb int) {
-	if s.ca != nil {
+	switch {
+	case s.rows:
+		ca, cb = s.ia+i, s.ib+j
+	case s.ca != nil:
 		ca, cb = int(s.ca[i]), int(s.cb[j])
-	} else {
+	default:
 		ca, cb = int(bitsAt(s.va, s.ia+i, s.width)), int(bitsAt(s.vb, s.ib+j, s.width))
 	}
 	last := len(s.entries) - 1
@@ -231,6 +235,9 @@ func (s *stage) sameRising(i, j, n int) int {
 		return 0
 	}
 	shift, end := m.j-m.i, m.i+m.n
+	if s.rows {
+		return min(n, end-ca)
+	}
 	if s.ca == nil {
 		return sameShifted(s.va, s.ia+i, s.vb, s.ib+j, n, s.width, shift, end)
 	}
@@ -451,9 +458,12 @@ func (p *packer) rising(sa, sb *keySide) error {
 	r := p.r
 	r.entries, r.rising = r.rising, r.entries
 	s := stage{kind: stageRising, entries: r.rising, ia: sa.lo, ib: sb.lo, width: sa.seg.width}
-	if sa.seg.mode == codeBits && sb.seg.mode == codeBits && s.width == sb.seg.width && s.width > 0 && s.width <= maxWidth/2 {
-		s.va, s.vb = sa.seg.codes, sb.seg.codes
-	} else {
+	switch a, b := &sa.seg, &sb.seg; {
+	case a.mode == codeRows && b.mode == codeRows:
+		s.rows = true
+	case a.mode == codeBits && b.mode == codeBits && a.width == b.width && a.width > 0 && a.width <= maxWidth/2:
+		s.va, s.vb = a.codes, b.codes
+	default:
 		s.ca, s.cb = grow(&r.ca, sa.n), grow(&r.cb, sb.n)
 		if err := sa.codes(s.ca); err != nil {
 			return err

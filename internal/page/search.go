@@ -137,6 +137,9 @@ func (s *segment) narrow(pr *probe, kp *keyPart, lo, hi int, unique bool) (int, 
 		s.probeDict(pr, kp)
 		if s.nulls == nullsNone && !kp.part.Desc {
 			switch s.mode {
+			case codeRows:
+				first := min(max(pr.clo, lo), hi)
+				return first, min(max(pr.chi, first), hi)
 			case codeIDs:
 				return s.narrowIDs(pr, lo, hi)
 			case codeBits:

@@ -26,6 +26,7 @@ const (
 	codeBits codeMode = 0 // a packed code for each row
 	codeRuns codeMode = 1 // packed ends of runs, then a packed code for each run
 	codeIDs  codeMode = 2 // packed ends of runs; run r has code r
+	codeRows codeMode = 3 // nothing: row i has code i
 )
 
 // storeMode is how strings lie in a segment.
@@ -41,6 +42,9 @@ const (
 
 // frontBlock is the number of entries from one restart point of a front-coded dictionary to the next.
 const frontBlock = 16
+
+// frontMore is the half of an entry's head byte that says that a number of 15 or more follows.
+const frontMore = 15
 
 // Segment flags: byte 3 of the header.
 const (
@@ -199,6 +203,11 @@ func (s *segment) parseCodes(c *cursor) {
 	case codeBits:
 		s.codes = c.vector(s.n, s.width)
 		return
+	case codeRows:
+		if s.d != s.n {
+			c.ok = false
+		}
+		return
 	case codeRuns, codeIDs:
 	default:
 		c.ok = false
@@ -265,6 +274,8 @@ func (s *segment) code(i int) int {
 	switch s.mode {
 	case codeBits:
 		return int(bitsAt(s.codes, i, s.width))
+	case codeRows:
+		return i
 	case codeRuns:
 		return int(bitsAt(s.codes, s.run(i), s.width))
 	}
@@ -274,6 +285,12 @@ func (s *segment) code(i int) int {
 // readCodes fills dst with the codes of rows [lo, lo+len(dst)), all below d.
 func (s *segment) readCodes(dst []uint32, lo int) error {
 	if len(dst) == 0 {
+		return nil
+	}
+	if s.mode == codeRows {
+		for i := range dst {
+			dst[i] = uint32(lo + i)
+		}
 		return nil
 	}
 	if s.mode == codeBits {
@@ -378,32 +395,41 @@ func (s *segment) frontEntry(c int, buf []byte) ([]byte, error) {
 // frontNext reads the encoded entry at pos of the blob: how many bytes it shares with the entry before it, and the others.
 func (s *segment) frontNext(pos int, restart bool) (shared int, suffix []byte, next int, ok bool) {
 	b := s.blob
-	if !restart {
-		if pos >= len(b) {
-			return 0, nil, 0, false
-		}
-		shared = int(b[pos])
-		pos++
-	}
 	if pos >= len(b) {
 		return 0, nil, 0, false
 	}
-	l := uint64(b[pos])
-	if l < 0x80 {
+	if h := b[pos]; !restart {
 		pos++
-	} else {
-		v, k := binary.Uvarint(b[pos:])
-		if k <= 0 {
+		shared, l := uint64(h>>4), uint64(h&frontMore)
+		if shared == frontMore {
+			v, k := binary.Uvarint(b[pos:])
+			if k <= 0 || v > maxShared-frontMore {
+				return 0, nil, 0, false
+			}
+			shared += v
+			pos += k
+		}
+		if l == frontMore {
+			v, k := binary.Uvarint(b[pos:])
+			if k <= 0 || v > uint64(len(b)) {
+				return 0, nil, 0, false
+			}
+			l += v
+			pos += k
+		}
+		if l > uint64(len(b)-pos) {
 			return 0, nil, 0, false
 		}
-		l = v
-		pos += k
+		next = pos + int(l)
+		return int(shared), b[pos:next:next], next, true
 	}
-	if l > uint64(len(b)-pos) {
+	l, k := binary.Uvarint(b[pos:])
+	if k <= 0 || l > uint64(len(b)-pos-k) {
 		return 0, nil, 0, false
 	}
+	pos += k
 	next = pos + int(l)
-	return shared, b[pos:next:next], next, true
+	return 0, b[pos:next:next], next, true
 }
 
 // num is the stored whole number of row i, which is not NULL, of a fixed-size class.
@@ -426,6 +452,9 @@ func (s *segment) readNums(dst []int64, lo int, codes *[]uint32) error {
 		return nil
 	case s.enc == encInts:
 		unpack(dst, s.vals, lo, s.width, s.base)
+		return nil
+	case s.mode == codeRows:
+		unpack(dst, s.vals, lo, s.ewidth, s.base)
 		return nil
 	case s.mode != codeBits:
 		return s.readNumRuns(dst, lo)

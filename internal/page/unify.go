@@ -88,6 +88,16 @@ func (w *frontWalk) place(e int) int {
 	return -1
 }
 
+// short reads the head, which is one byte at pos, of the entry n places behind the next one: how many bytes it shares with the entry
+// before it, and the number of others, at most 16. ok is false for entries with longer heads and in corrupt places.
+func (w *frontWalk) short(n, pos int) (shared, l int, ok bool) {
+	h := w.s.blob[pos]
+	if c := w.c + n; c%frontBlock == 0 {
+		return 0, int(h), h <= copySlack && w.s.offset(c/frontBlock) == pos
+	}
+	return int(h >> 4), int(h & frontMore), usualFront(h)
+}
+
 // lockstep goes on to the last of the next entries that are the same in both dictionaries, whose present entries are equal, and returns
 // how many it passed. It stops early at entries that are not short, and at what may be corrupt: next can deal with them.
 func lockstep(a, b *frontWalk) (n int) {
@@ -110,16 +120,16 @@ loop:
 			if end >= i && end <= len(x) && end-i <= len(y)-j && bytes.Equal(x[i:end], y[j:j+end-i]) {
 				j -= i
 				for ; n < known; n++ {
-					if i+1 >= end {
+					if i >= end || !usualFront(x[i]) {
 						break
 					}
-					shared, l := int(x[i]), int(x[i+1])
-					if l > copySlack || shared > size || i+2+l > end {
+					shared, l := int(x[i]>>4), int(x[i]&frontMore)
+					if shared > size || i+1+l > end {
 						break
 					}
-					copy16(unsafe.Add(str, shared), unsafe.Add(xp, i+2))
+					copy16(unsafe.Add(str, shared), unsafe.Add(xp, i+1))
 					size = shared + l
-					i += 2 + l
+					i += 1 + l
 				}
 				j += i
 				if n < known {
@@ -128,26 +138,13 @@ loop:
 				continue
 			}
 		}
-		if i+1 >= len(x) || j+1 >= len(y) {
+		if i >= len(x) || j >= len(y) {
 			break
 		}
-		// Behind these are the bytes that an entry does not share: p and q, l and m of them.
-		p, q := i+2, j+2
-		shared, sharedB := int(x[i]), int(y[j])
-		if c := a.c + n; c%frontBlock == 0 {
-			if a.s.offset(c/frontBlock) != i {
-				break
-			}
-			shared, p = 0, i+1
-		}
-		if c := b.c + n; c%frontBlock == 0 {
-			if b.s.offset(c/frontBlock) != j {
-				break
-			}
-			sharedB, q = 0, j+1
-		}
-		l, m := int(x[p-1]), int(y[q-1])
-		if l > copySlack || m > copySlack || p+l > len(x) || q+m > len(y) || shared+l != sharedB+m || max(shared, sharedB) > size {
+		shared, l, ok := a.short(n, i)
+		sharedB, m, okB := b.short(n, j)
+		p, q := i+1, j+1
+		if !ok || !okB || p+l > len(x) || q+m > len(y) || shared+l != sharedB+m || max(shared, sharedB) > size {
 			break
 		}
 		// Memory behind a blob is readable for tailLen bytes.
