@@ -4,6 +4,7 @@ package main
 import (
 	"os"
 
+	"github.com/stemmadb/stemma/internal/boot"
 	"github.com/stemmadb/stemma/internal/cli"
 	"github.com/stemmadb/stemma/internal/op"
 )
@@ -12,5 +13,6 @@ import (
 var version = "0.1.0"
 
 func main() {
+	boot.Done()
 	os.Exit(cli.Main(&cli.Program{Version: version, Specs: op.All()}))
 }

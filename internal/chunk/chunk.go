@@ -41,6 +41,27 @@ type Reader interface {
 	Get(ctx context.Context, h hash.Hash) ([]byte, error)
 }
 
+// Viewer is a Reader that can keep what a reader makes of a chunk beside the chunk.
+type Viewer interface {
+	Reader
+	// View is what open made of the chunk, now or before, for as long as the chunk stays in memory. open must depend on the chunk's
+	// bytes only and size is what v takes in memory; readers of one kind of chunk use one open. v is used by many goroutines.
+	View(ctx context.Context, h hash.Hash, open func(data []byte) (v any, size int, err error)) (any, error)
+}
+
+// View is what open makes of a chunk of r, which keeps it when it is a Viewer.
+func View(ctx context.Context, r Reader, h hash.Hash, open func(data []byte) (v any, size int, err error)) (any, error) {
+	if vr, ok := r.(Viewer); ok {
+		return vr.View(ctx, h, open)
+	}
+	data, err := r.Get(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	v, _, err := open(data)
+	return v, err
+}
+
 // Writer keeps chunks.
 type Writer interface {
 	// Put keeps data, which the caller must not change any more, and returns its hash. It may be called by many goroutines.

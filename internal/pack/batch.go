@@ -157,6 +157,23 @@ func (b *Batch) Get(ctx context.Context, h hash.Hash) ([]byte, error) {
 	return b.s.codecs.decode(e)
 }
 
+// View implements chunk.Viewer. Views of the batch's own chunks are not kept.
+func (b *Batch) View(ctx context.Context, h hash.Hash, open func(data []byte) (v any, size int, err error)) (any, error) {
+	e, ok, err := b.own(h)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return b.s.View(ctx, h, open)
+	}
+	data, err := b.s.codecs.decode(e)
+	if err != nil {
+		return nil, err
+	}
+	v, _, err := open(data)
+	return v, err
+}
+
 // own is the stored form of a chunk of the batch itself.
 func (b *Batch) own(h hash.Hash) (e encoded, ok bool, err error) {
 	b.mu.RLock()

@@ -23,7 +23,7 @@ type Record struct {
 }
 
 // DefaultCacheBytes is the budget of the chunk cache when Options names none.
-const DefaultCacheBytes = 64 << 20
+const DefaultCacheBytes = 256 << 20
 
 // Options say how a store is opened. The zero value opens it for writing.
 type Options struct {
@@ -137,6 +137,11 @@ func (s *Store) Recovered() (state []byte, tail []Record) {
 
 // Get implements chunk.Reader.
 func (s *Store) Get(ctx context.Context, h hash.Hash) ([]byte, error) { return s.cache.Get(ctx, h) }
+
+// View implements chunk.Viewer.
+func (s *Store) View(ctx context.Context, h hash.Hash, open func(data []byte) (v any, size int, err error)) (any, error) {
+	return s.cache.View(ctx, h, open)
+}
 
 // storeReader is the store behind its cache.
 type storeReader struct{ s *Store }

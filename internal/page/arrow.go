@@ -197,7 +197,11 @@ type growing struct {
 
 // extend makes room for k more bytes, want in all at the first time, and returns them with spare bytes behind; the caller adds to n.
 func (g *growing) extend(mem memory.Allocator, k, want, spare int) []byte {
-	if need := g.n + k + spare; need > len(g.buf) {
+	switch need := g.n + k + spare; {
+	case need <= len(g.buf):
+	case need <= cap(g.buf):
+		g.buf = mem.Reallocate(cap(g.buf), g.buf)
+	default:
 		size := max(need, 2*len(g.buf), want)
 		next := mem.Allocate(size)
 		copy(next, g.buf[:g.n])

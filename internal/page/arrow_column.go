@@ -2,6 +2,7 @@ package page
 
 import (
 	"context"
+	"unsafe"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
@@ -214,6 +215,9 @@ func (c *batchColumn) appendStrings(ctx context.Context, b *Batcher, s *segment,
 	if !ok || s.nulls == nullsAll || s.addrs != nil {
 		return c.each(b, hi-lo, func(i int) ([]byte, error) { return c.long(ctx, b, s, ok, lo+i) })
 	}
+	if s.enc == encDict && s.mode == codeRows && s.nulls == nullsNone && s.store >= storeFront16 && c.offSize == 4 && lo%frontBlock == 0 {
+		return c.appendFront(b, s, lo, hi)
+	}
 	rows, err := s.readStrings(lo, hi, &b.sc)
 	if err != nil {
 		return err
@@ -244,6 +248,68 @@ func (c *batchColumn) appendStrings(ctx context.Context, b *Batcher, s *segment,
 		wide[i] = int64(c.vals.n) + int64(o)
 	}
 	c.vals.n += end
+	return nil
+}
+
+// appendFront adds rows [lo,hi) whose strings are the entries of a front-coded dictionary in turn, lo being a restart point: entries are
+// decoded where they are to be. The present entry is kept in two words as well, so that the next one need not read what was just
+// written.
+func (c *batchColumn) appendFront(b *Batcher, s *segment, lo, hi int) error {
+	const most = 2 * copySlack // bytes of an entry of the usual kind, those beyond its end included
+	if err := c.checkOffsets((hi-lo)*maxShared + len(s.blob)); err != nil {
+		return err
+	}
+	offs := arrow.Uint32Traits.CastFromBytes(c.offsets(b, hi-lo))[1:]
+	c.vals.extend(b.mem, len(s.blob), 16*b.rows, most)
+	buf, at, last := c.vals.buf, c.vals.n, c.vals.n
+	blob := s.blob
+	src := unsafe.Pointer(unsafe.SliceData(blob))
+	pos := s.offset(lo / frontBlock)
+	var low, high uint64
+	for i := range offs {
+		restart := i%frontBlock == 0
+		if restart && s.offset((lo+i)/frontBlock) != pos {
+			return corrupt("bad front-coded dictionary")
+		}
+		var shared, l int
+		if !restart && pos < len(blob) && usualFront(blob[pos]) { // frontNext of the usual entry, without its calls
+			shared, l, pos = int(blob[pos]>>4), int(blob[pos]&frontMore), pos+1
+		} else {
+			head, suffix, next, ok := s.frontNext(pos, restart)
+			if !ok {
+				return corrupt("bad front-coded dictionary")
+			}
+			shared, l, pos = head, len(suffix), next-len(suffix)
+		}
+		if l > len(blob)-pos || shared > at-last {
+			return corrupt("bad front-coded dictionary")
+		}
+		if at+shared+l+most > len(buf) {
+			c.vals.n = at
+			c.vals.extend(b.mem, shared+l, 0, most)
+			buf = c.vals.buf
+		}
+		dst := unsafe.Add(unsafe.Pointer(unsafe.SliceData(buf)), at)
+		if shared+l <= copySlack {
+			// Memory behind a blob is readable for tailLen bytes.
+			p, k := unsafe.Add(src, pos), uint(shared)*8
+			x, y := *(*uint64)(p), *(*uint64)(unsafe.Add(p, 8))
+			// 16 bytes shifted by k bits, without branches: far is all ones when k >= 64.
+			far, keep := -uint64(k>>6&1), uint64(1)<<(k&63)-1
+			y = y<<(k&63) | x>>1>>(^k&63)
+			x <<= k & 63
+			low = low&(keep|far) | x&^far
+			high = high&keep&far | y&^far | x&far
+			*(*uint64)(dst), *(*uint64)(unsafe.Add(dst, 8)) = low, high
+		} else {
+			copy(buf[at:], buf[last:last+shared])
+			copy(buf[at+shared:], blob[pos:pos+l])
+			low, high = *(*uint64)(dst), *(*uint64)(unsafe.Add(dst, 8))
+		}
+		last, at, pos = at, at+shared+l, pos+l
+		offs[i] = uint32(at)
+	}
+	c.vals.n = at
 	return nil
 }
 

@@ -16,6 +16,7 @@ type scratch struct {
 	used                         []bool
 	changed                      []byte
 	str                          []byte
+	short                        []shortText
 	dictA, dictB                 flatDict
 	numsA, numsB                 []int64
 	col                          columnBuf

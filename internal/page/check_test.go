@@ -115,6 +115,15 @@ func (m *model) check(t fataler, p *Page, rows []modelRow) {
 				t.Fatalf("row %d column %d: %v (%v), want %v", i, k, c, err, r.cells[k])
 			}
 		}
+		cells := make([]value.Cell, len(r.cells))
+		if err := p.Row(ctx, r.key, i, cells); err != nil {
+			t.Fatalf("row %d: %v", i, err)
+		}
+		for k := range cells {
+			if !cells[k].Equal(r.cells[k]) {
+				t.Fatalf("row %d column %d by key: %v, want %v", i, k, cells[k], r.cells[k])
+			}
+		}
 		m.checkSearch(t, p, rows, r.key)
 	}
 	got, err := p.Weights(ctx, nil, 0, len(rows))

@@ -16,10 +16,20 @@ type stringRows struct {
 	s      *segment
 	lo, n  int
 	dict   *flatDict
-	codes  []uint32 // of the rows, when they had to be read
-	total  int      // what room gave
-	padded bool     // gatherSlack bytes may be read from the beginning of any entry of dict on
+	codes  []uint32    // of the rows, when they had to be read
+	total  int         // what room gave
+	padded bool        // gatherSlack bytes may be read from the beginning of any entry of dict on
+	short  []shortText // the entries, when none is longer than gatherSlack
 }
+
+// shortText is a string of at most gatherSlack bytes, with anything behind it.
+type shortText struct {
+	text [gatherSlack]byte
+	n    uint64
+}
+
+// maxShort is the number of entries up to which a dictionary is read into words: few rows for each entry do not pay for it.
+const maxShort = 64
 
 // readStrings prepares rows [lo,hi) of s, in which not all rows are NULL.
 func (s *segment) readStrings(lo, hi int, sc *scratch) (stringRows, error) {
@@ -37,8 +47,24 @@ func (s *segment) readStrings(lo, hi int, sc *scratch) (stringRows, error) {
 	if s.mode == codeBits && s.d > 1 && len(r.dict.data) <= smallDict {
 		r.dict.pad()
 		r.padded = true
+		if s.d <= maxShort && 4*s.d <= r.n {
+			r.short = r.dict.shortTexts(sc.short[:0])
+			sc.short = r.short
+		}
 	}
 	return r, nil
+}
+
+// shortTexts appends the strings, behind which there are gatherSlack bytes; none when one is longer than that.
+func (f *flatDict) shortTexts(dst []shortText) []shortText {
+	for c := range f.d {
+		at, n := f.offs[c], f.offs[c+1]-f.offs[c]
+		if n > gatherSlack {
+			return dst[:0]
+		}
+		dst = append(dst, shortText{text: [gatherSlack]byte(f.data[at:cap(f.data)]), n: uint64(n)})
+	}
+	return dst
 }
 
 // pad makes gatherSlack bytes readable behind the strings.
@@ -198,6 +224,20 @@ func (r *stringRows) copyBits(out []byte, at int, offs []uint32) (end int, err e
 	dict, entries := unsafe.Pointer(unsafe.SliceData(d.offs[:d.d+1])), uint64(d.d)
 	dst := unsafe.Pointer(unsafe.SliceData(out))
 	_ = out[at+r.total+gatherSlack-1] // what room gave
+	if short := r.short; len(short) > 0 {
+		for i := range offs {
+			c := load64(codes, bit>>3) >> (bit & 7) & mask
+			bit += w
+			if c >= uint64(len(short)) {
+				return at, corrupt("a code is beyond its dictionary")
+			}
+			e := &short[c]
+			*(*[gatherSlack]byte)(unsafe.Add(dst, at)) = e.text
+			at += int(e.n)
+			offs[i] = uint32(at)
+		}
+		return at, nil
+	}
 	for i := range offs {
 		c := load64(codes, bit>>3) >> (bit & 7) & mask
 		bit += w

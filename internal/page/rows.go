@@ -1,6 +1,7 @@
 package page
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"math"
@@ -49,6 +50,70 @@ func (s *segment) cell(i int, buf []byte) (value.Cell, error) {
 func (p *Page) checkRow(i int) error {
 	if i < 0 || i >= p.n {
 		return errs.New(errs.Internal, "read page: row %d of %d", i, p.n)
+	}
+	return nil
+}
+
+// Cell is the cell of a row in a column of the layout. It may alias the page's bytes.
+func (p *Page) Cell(ctx context.Context, col, row int) (value.Cell, error) {
+	c := &p.f.cols[col]
+	if c.phys != value.Bytes && row >= 0 && row < p.n {
+		if x, ok := p.wholes(c); ok {
+			return fixedCell(c.phys, formBits(x.at(row), c.phys, x.form)), nil
+		}
+	}
+	var s segment
+	ok, err := p.segmentOf(ctx, c, &s)
+	if err != nil || !ok {
+		return c.absent, err
+	}
+	if err := p.checkRow(row); err != nil {
+		return value.Null, err
+	}
+	if s.enc != encDict || s.store < storeFront16 || s.addrs != nil || s.isNull(row) {
+		return s.cell(row, nil)
+	}
+	var buf strBuf
+	b, err := s.str(row, buf[:0])
+	return value.BytesCell(bytes.Clone(b)), err
+}
+
+// Row fills cells, one for each column of the layout, from the row of that key, which Search has found. Strings of the key columns are
+// copied; other cells may alias the page's bytes.
+func (p *Page) Row(ctx context.Context, key []byte, row int, cells []value.Cell) error {
+	var found uint64 // columns, of the first 64, whose cells the key tells
+	var space [64]byte
+	for k := range p.f.key {
+		kp := &p.f.key[k]
+		n := partLen(key, kp)
+		if n < 0 {
+			break
+		}
+		c := &p.f.cols[kp.col]
+		if kp.col < 64 && !kp.part.Desc && (kp.raw || c.phys == value.Int64) {
+			var pr probe
+			if pr.parse(key[:n], kp, space[:0]) {
+				switch {
+				case pr.null:
+					cells[kp.col] = value.Null
+				case c.phys == value.Int64:
+					cells[kp.col] = value.IntCell(int64(pr.num ^ 1<<63))
+				default:
+					cells[kp.col] = value.BytesCell(bytes.Clone(pr.str))
+				}
+				found |= 1 << kp.col
+			}
+		}
+		key = key[n:]
+	}
+	for c := range cells {
+		if c < 64 && found>>c&1 != 0 {
+			continue
+		}
+		var err error
+		if cells[c], err = p.Cell(ctx, c, row); err != nil {
+			return err
+		}
 	}
 	return nil
 }

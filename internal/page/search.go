@@ -56,7 +56,19 @@ func (p *Page) Search(key []byte) (int, bool) {
 		if n < 0 || !pr.parse(key[:n], kp, space[:0]) {
 			return p.searchBytes(key, k, lo, hi)
 		}
-		if c := &p.f.cols[kp.col]; p.keySegment(c, &s) {
+		c := &p.f.cols[kp.col]
+		if c.phys == value.Int64 && !pr.null && !kp.part.Desc {
+			if x, ok := p.wholes(c); ok && x.width == 0 { // all rows alike, as in the first columns of a key
+				if o := uint64(x.base) ^ 1<<63; o < pr.num {
+					return hi, false
+				} else if o > pr.num {
+					return lo, false
+				}
+				key = key[n:]
+				continue
+			}
+		}
+		if p.keySegment(c, &s) {
 			lo, hi = s.narrow(&pr, kp, lo, hi, k == len(p.f.key)-1)
 		} else {
 			cmp := bytes.Compare(value.AppendKeyPart(space[:0], &kp.part, c.absent), key[:n])

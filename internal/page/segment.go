@@ -189,6 +189,45 @@ func (s *segment) parse(b []byte, size, n int, phys value.Phys) error {
 	return nil
 }
 
+// wholes is a segment of packed whole numbers without NULLs.
+type wholes struct {
+	base  int64
+	vals  []byte
+	width uint
+	form  uint8
+}
+
+// at is the number of row i.
+func (x *wholes) at(i int) int64 {
+	if x.width == 0 {
+		return x.base
+	}
+	return x.base + int64(bitsAt(x.vals, i, x.width))
+}
+
+// wholes is the segment of a column of a fixed-size class, if it lies in the page itself and is such a one: a quicker way to them than
+// parse. Any other segment, a corrupt one too, is for parse.
+func (p *Page) wholes(c *column) (x wholes, ok bool) {
+	k := p.find(c)
+	if k < 0 {
+		return x, false
+	}
+	off, size, _ := p.loc(k)
+	b := p.inline(off)
+	if size < segHeader+8 || size > len(b)-tailLen || p.n == 0 {
+		return x, false
+	}
+	h := le.Uint64(b)
+	x = wholes{base: int64(le.Uint64(b[segHeader:])), width: uint(uint8(h >> 8)), form: uint8(h >> 16)}
+	vals := b[segHeader+8:]
+	if encoding(h) != encInts || uint8(h>>24) != nullsNone || x.width > maxWidth || packedLen(p.n, x.width) > size-segHeader-8 ||
+		x.form > maxScale+1 || x.form != 0 && c.phys == value.Int64 {
+		return x, false
+	}
+	x.vals = vals
+	return x, true
+}
+
 // parseDictHead reads the word that both dictionaries have behind their bitmaps.
 func (s *segment) parseDictHead(c *cursor, aux uint32) {
 	t := c.word()

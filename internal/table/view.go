@@ -102,12 +102,7 @@ func (v *View) Get(ctx context.Context, key []byte, cells []value.Cell) (bool, e
 	if err != nil {
 		return false, err
 	}
-	for c := range cells {
-		if cells[c], err = p.Cell(ctx, c, i); err != nil {
-			return false, err
-		}
-	}
-	return true, nil
+	return true, p.Row(ctx, key, i, cells)
 }
 
 // tuple finds the row payload of that key; inBase tells whether the tree below the overlay has the key.
@@ -175,7 +170,7 @@ type Scan struct {
 	started bool
 	leaf    *page.Page
 	lo, hi  int    // rows of leaf still to come
-	edge    []byte // last key of leaf, or its first in a reverse scan
+	edge    []byte // last key of leaf, or its first in a reverse scan; kept when something is compared with it
 	zones   *zoneScan
 }
 
@@ -327,13 +322,16 @@ func (s *Scan) openLeaf(ctx context.Context) error {
 		return err
 	}
 	s.lo, s.hi = s.cur.Index(), p.Len()
-	if s.opt.Reverse {
+	switch {
+	case s.opt.Reverse:
 		s.lo, s.hi = 0, s.cur.Index()+1
-		s.edge = p.AppendKey(s.edge[:0], 0)
+		if s.anyOver || s.opt.Lo != nil {
+			s.edge = p.AppendKey(s.edge[:0], 0)
+		}
 		if s.opt.Lo != nil && bytes.Compare(s.edge, s.opt.Lo) < 0 {
 			s.lo, _ = p.Search(s.opt.Lo)
 		}
-	} else {
+	case s.anyOver || s.opt.Hi != nil:
 		s.edge = p.AppendKey(s.edge[:0], p.Len()-1)
 		if s.opt.Hi != nil && bytes.Compare(s.edge, s.opt.Hi) >= 0 {
 			s.hi, _ = p.Search(s.opt.Hi)

@@ -62,14 +62,14 @@ func (c *Cursor) edge(ctx context.Context, pick func(*node) int, i int) error {
 
 // load opens the leaf that the path leads to, at row i, or at its last row when i is -1.
 func (c *Cursor) load(ctx context.Context, i int) error {
-	at := c.path.chunk()
-	leaf, err := loadLeaf(ctx, c.t.r, c.t.f, at.hash)
+	h, count := c.path.target()
+	leaf, err := loadLeaf(ctx, c.t.r, c.t.f, h)
 	if err != nil {
 		return err
 	}
 	n := leaf.Len()
-	if uint64(n) != at.count || n == 0 {
-		return errs.New(errs.Corrupt, "read leaf %s: %d rows where %d are due", at.hash, n, at.count)
+	if uint64(n) != count || n == 0 {
+		return errs.New(errs.Corrupt, "read leaf %s: %d rows where %d are due", h, n, count)
 	}
 	if i < 0 {
 		i = n - 1

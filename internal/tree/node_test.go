@@ -41,6 +41,8 @@ func TestNodeRoundTrip(t *testing.T) {
 		if nd.level != 3 || nd.Len() != len(es) || cap(data) != len(data) {
 			t.Fatalf("level %d, %d children of %d, capacity %d of %d", nd.level, nd.Len(), len(es), cap(data), len(data))
 		}
+		view, _, err := openView(data)
+		ok(t, err)
 		var sum uint64
 		for i, want := range es {
 			got := nd.entry(i)
@@ -65,6 +67,9 @@ func TestNodeRoundTrip(t *testing.T) {
 			want, wok := slices.BinarySearchFunc(es, probe, func(e entry, k []byte) int { return bytes.Compare(e.key, k) })
 			if i, found := nd.Search(probe); i != want || found != wok {
 				t.Fatalf("Search(%q) = %d, %v, want %d, %v", probe, i, found, want, wok)
+			}
+			if i, found := view.(*nodeView).seek(probe); i != want || found != wok {
+				t.Fatalf("seek(%q) = %d, %v, want %d, %v", probe, i, found, want, wok)
 			}
 		}
 	}

@@ -146,6 +146,15 @@ func (p *path) chunk() entry {
 	return s.entry(s.i)
 }
 
+// target is the hash of the present chunk and the number of rows below it.
+func (p *path) target() (hash.Hash, uint64) {
+	if len(p.steps) == 0 {
+		return p.root.Hash, p.root.Count
+	}
+	s := &p.steps[len(p.steps)-1]
+	return s.hash(s.i), s.count(s.i)
+}
+
 // parent is the node that names the present chunk, which of its children that is, and their number; ok is false for the root.
 func (p *path) parent() (h hash.Hash, child, children int, ok bool) {
 	d := len(p.steps) - 1

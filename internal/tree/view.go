@@ -1,0 +1,105 @@
+package tree
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"unsafe"
+
+	"github.com/stemmadb/stemma/internal/chunk"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+)
+
+// nodeView is an interior node made ready for lookups: the common prefix and the first 16 bytes of each key behind it lie together, so
+// that a search, whose cost is that of reaching memory, hardly ever looks at the keys themselves. It is immutable.
+type nodeView struct {
+	node
+	heads []head
+}
+
+// head is the first 16 bytes of a key as two numbers whose order is theirs; shorter keys are filled with zero bytes.
+type head [2]uint64
+
+// viewNode is loadNode for lookups; the reader may keep the view.
+func viewNode(ctx context.Context, r chunk.Reader, h hash.Hash, level uint8) (*nodeView, error) {
+	v, err := chunk.View(ctx, r, h, openView)
+	if err != nil {
+		return nil, fmt.Errorf("read node %s: %w", h, err)
+	}
+	nd, ok := v.(*nodeView)
+	if !ok || nd.level != level {
+		return nil, errs.New(errs.Corrupt, "read node %s: it is not of level %d, as is due", h, level)
+	}
+	return nd, nil
+}
+
+// openView makes the view of a node.
+func openView(data []byte) (any, int, error) {
+	nd, err := openNode(data)
+	if err != nil {
+		return nil, 0, err
+	}
+	v := &nodeView{node: nd, heads: make([]head, nd.n)}
+	v.prefix = bytes.Clone(nd.prefix)
+	for i := range v.heads {
+		v.heads[i] = headOf(nd.suffix(i))
+	}
+	return v, int(unsafe.Sizeof(*v)) + len(v.prefix) + 16*len(v.heads), nil
+}
+
+func headOf(b []byte) head {
+	if len(b) >= 16 {
+		return head{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])}
+	}
+	return head{first8(b), first8(b[min(8, len(b)):])}
+}
+
+// below tells whether h comes before o.
+func (h *head) below(o *head) bool { return h[0] < o[0] || h[0] == o[0] && h[1] < o[1] }
+
+// first8 is the first 8 bytes of b, or fewer, as a number.
+func first8(b []byte) uint64 {
+	if len(b) >= 8 {
+		return binary.BigEndian.Uint64(b)
+	}
+	var v uint64
+	for i, c := range b {
+		v |= uint64(c) << (56 - 8*i)
+	}
+	return v
+}
+
+// seek is keyBlock.search.
+func (v *nodeView) seek(key []byte) (int, bool) {
+	if p := len(v.prefix); p > 0 {
+		c := bytes.Compare(key[:min(p, len(key))], v.prefix)
+		if c < 0 {
+			return 0, false
+		}
+		if c > 0 {
+			return v.n, false
+		}
+		key = key[p:]
+	}
+	want := headOf(key)
+	lo, hi := 0, len(v.heads)
+	for lo < hi {
+		m := int(uint(lo+hi) >> 1)
+		below := v.heads[m].below(&want)
+		if v.heads[m] == want {
+			c := bytes.Compare(v.suffix(m), key)
+			if c == 0 {
+				return m, true
+			}
+			below = c < 0
+		}
+		if below {
+			lo = m + 1
+		} else {
+			hi = m
+		}
+	}
+	return lo, false
+}
