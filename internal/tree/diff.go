@@ -205,9 +205,12 @@ func (s *side) open(ctx context.Context) error {
 		s.skip()
 		return nil
 	}
-	leaf, err := loadLeaf(ctx, s.r, s.f, s.hash)
+	leaf, data, err := loadLeafData(ctx, s.r, s.f, s.hash)
 	if err != nil {
 		return err
+	}
+	if touch(data) == 0 {
+		return errs.New(errs.Corrupt, "read leaf %s: it is empty", s.hash)
 	}
 	s.start, s.end = 0, leaf.Len()
 	if s.end == 0 {
