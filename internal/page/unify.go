@@ -88,16 +88,6 @@ func (w *frontWalk) place(e int) int {
 	return -1
 }
 
-// short reads the head, which is one byte at pos, of the entry n places behind the next one: how many bytes it shares with the entry
-// before it, and the number of others, at most 16. ok is false for entries with longer heads and in corrupt places.
-func (w *frontWalk) short(n, pos int) (shared, l int, ok bool) {
-	h := w.s.blob[pos]
-	if c := w.c + n; c%frontBlock == 0 {
-		return 0, int(h), h <= copySlack && w.s.offset(c/frontBlock) == pos
-	}
-	return int(h >> 4), int(h & frontMore), usualFront(h)
-}
-
 // lockstep goes on to the last of the next entries that are the same in both dictionaries, whose present entries are equal, and returns
 // how many it passed. It stops early at entries that are not short, and at what may be corrupt: next can deal with them.
 func lockstep(a, b *frontWalk) (n int) {
@@ -108,7 +98,6 @@ func lockstep(a, b *frontWalk) (n int) {
 	xp, yp := unsafe.Pointer(unsafe.SliceData(x)), unsafe.Pointer(unsafe.SliceData(y))
 	i, j := a.pos, b.pos
 	left, known := min(a.s.d-a.c, b.s.d-b.c), 0
-loop:
 	for n < left {
 		if ra, rb := (a.c+n)%frontBlock, (b.c+n)%frontBlock; ra != 0 && rb != 0 && n >= known {
 			// Up to where a block or a dictionary ends no entry is written in full, so that equal bytes are equal entries.
@@ -132,39 +121,43 @@ loop:
 					i += 1 + l
 				}
 				j += i
-				if n < known {
-					break loop
+				if n == known {
+					continue
 				}
-				continue
+				break
 			}
 		}
 		if i >= len(x) || j >= len(y) {
 			break
 		}
-		shared, l, ok := a.short(n, i)
-		sharedB, m, okB := b.short(n, j)
+		// An entry begins with one byte: how many bytes it shares with the one before it, and the number of others, which follow.
+		hx, hy := x[i], y[j]
+		shared, l, ok := int(hx>>4), int(hx&frontMore), usualFront(hx)
+		if c := a.c + n; c%frontBlock == 0 {
+			shared, l, ok = 0, int(hx), hx <= copySlack && a.s.offset(c/frontBlock) == i
+		}
+		sharedB, m, okB := int(hy>>4), int(hy&frontMore), usualFront(hy)
+		if c := b.c + n; c%frontBlock == 0 {
+			sharedB, m, okB = 0, int(hy), hy <= copySlack && b.s.offset(c/frontBlock) == j
+		}
 		p, q := i+1, j+1
 		if !ok || !okB || p+l > len(x) || q+m > len(y) || shared+l != sharedB+m || max(shared, sharedB) > size {
 			break
 		}
-		// Memory behind a blob is readable for tailLen bytes.
-		more, from := shared, unsafe.Add(xp, p) // the entry with fewer bytes of its own
-		switch {
-		case shared == sharedB:
-			if !same16(from, unsafe.Add(yp, q), l) {
-				break loop
-			}
-		case shared > sharedB:
-			if !sameJoined(unsafe.Add(str, sharedB), shared-sharedB, from, unsafe.Add(yp, q), m) {
-				break loop
-			}
-		default:
-			more, from = sharedB, unsafe.Add(yp, q)
-			if !sameJoined(unsafe.Add(str, shared), sharedB-shared, from, unsafe.Add(xp, p), l) {
-				break loop
-			}
+		// The entry with fewer bytes of its own is built, and those of the other are looked for in it. Memory behind a blob is readable
+		// for tailLen bytes.
+		more, from, less, other, k := shared, unsafe.Add(xp, p), sharedB, unsafe.Add(yp, q), m
+		if shared < sharedB {
+			more, from, less, other, k = sharedB, other, shared, from, l
 		}
-		copy16(unsafe.Add(str, more), from)
+		end := unsafe.Add(str, more)
+		low, high := load64(end, 0), load64(end, 8)
+		copy16(end, from)
+		if !same16(unsafe.Add(str, less), other, k) {
+			le.PutUint64((*[8]byte)(end)[:], low)
+			le.PutUint64((*[8]byte)(unsafe.Add(end, 8))[:], high)
+			break
+		}
 		size = shared + l
 		i, j = p+l, q+m
 		n++
@@ -184,16 +177,6 @@ func same16(p, q unsafe.Pointer, n int) bool {
 		high &= 1<<(8*n-64) - 1
 	}
 	return low|high == 0
-}
-
-// sameJoined tells whether the first k bytes at head and the bytes at tail, one behind the other, are the first n bytes at q. n is at
-// most 16 and not below k; 16 bytes must be readable at all three.
-func sameJoined(head unsafe.Pointer, k int, tail, q unsafe.Pointer, n int) bool {
-	var both [2 * copySlack]byte
-	p := unsafe.Pointer(&both)
-	copy16(p, head)
-	copy16(unsafe.Add(p, k), tail)
-	return same16(p, q, n)
 }
 
 // sharedBlocks is the number of leading blocks that are the same in both dictionaries and are not the last of either.
