@@ -54,6 +54,16 @@ func (e *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 				out = f
 			}
 		}
+		if err == nil {
+			from := n
+			if out != nil {
+				from = out
+			}
+			var p sql.Node
+			if p, err = pruned(ctx, from); p != nil {
+				out = p
+			}
+		}
 		if err != nil || out == nil {
 			return nil, err
 		}

@@ -110,8 +110,16 @@ func (p *file) get(h hash.Hash) (e encoded, off uint64, ok bool, err error) {
 func (p *file) has(h hash.Hash) (bool, error) {
 	prefix := prefixOf(h)
 	i, ok := p.idx.find(prefix)
+	if !ok { // as a rule, and without memory for a header
+		return false, nil
+	}
+	return p.hasAt(h, prefix, i)
+}
+
+// hasAt is has from position i of the index on.
+func (p *file) hasAt(h hash.Hash, prefix uint64, i int) (bool, error) {
 	var buf [hash.Size]byte
-	for ; ok && i < p.idx.len() && p.idx.prefix[i] == prefix; i++ {
+	for ; i < p.idx.len() && p.idx.prefix[i] == prefix; i++ {
 		if err := readFull(p.f, buf[:], int64(p.idx.off[i])); err != nil {
 			return false, p.at(p.idx.off[i], err)
 		}

@@ -207,26 +207,52 @@ func sumPacked(b []byte, lo, hi int, w uint) (high, low uint64) {
 	return high, low
 }
 
-// samePacked is how many of n values of two vectors of width w are equal in turn, from index i of a and j of b on.
+// samePacked is how many of n values of two vectors of width w, more than 0, are equal in turn, from index i of a and j of b on.
 func samePacked(a []byte, i int, b []byte, j, n int, w uint) int {
 	checkPacked(a, i, i+n, w)
 	checkPacked(b, j, j+n, w)
 	p, q := unsafe.Pointer(unsafe.SliceData(a)), unsafe.Pointer(unsafe.SliceData(b))
 	x, y := uint(i)*w, uint(j)*w
-	step, mask := 1, maskOf(w) // as many values at once as any 8 bytes hold
-	if w <= maxWidth {
-		step = maxWidth / int(w)
-		mask = maskOf(uint(step) * w)
+	p, q, x, y = unsafe.Add(p, x>>3), unsafe.Add(q, y>>3), x&7, y&7
+	// The values are compared as one number each, 56 bits at a time, which lie in 8 bytes wherever they begin.
+	size, at := uint(n)*w, uint(0)
+	for ; at+56 <= size; at += 56 {
+		if diff := (load64(p, at>>3)>>x ^ load64(q, at>>3)>>y) << 8; diff != 0 {
+			return int((at + uint(bits.TrailingZeros64(diff)) - 8) / w)
+		}
 	}
-	k := 0
-	for skip := uint(step) * w; k+step <= n; k += step {
-		if (load64(p, x>>3)>>(x&7)^load64(q, y>>3)>>(y&7))&mask != 0 {
+	if at < size {
+		if diff := (load64(p, at>>3)>>x ^ load64(q, at>>3)>>y) & maskOf(size-at); diff != 0 {
+			return int((at + uint(bits.TrailingZeros64(diff))) / w)
+		}
+	}
+	return n
+}
+
+// sameShifted is how many of n values of two vectors of width w, from index i of a and j of b on, are below end in a and larger by
+// shift in b, in turn. Values rise, w is 1 to 28, and end+shift is at most 1<<w; for others the answer is some number up to n.
+func sameShifted(a []byte, i int, b []byte, j, n int, w uint, shift, end int) int {
+	checkPacked(a, i, i+n, w)
+	checkPacked(b, j, j+n, w)
+	p, q := unsafe.Pointer(unsafe.SliceData(a)), unsafe.Pointer(unsafe.SliceData(b))
+	x, y := uint(i)*w, uint(j)*w
+	step := maxWidth / w // values at once
+	mask, one := maskOf(step*w), uint64(0)
+	for k := range step {
+		one |= 1 << (k * w)
+	}
+	add, top, limit, k := one*uint64(shift), (step-1)*w, uint64(end), 0
+	for ; k+int(step) <= n; k += int(step) {
+		u, v := load64(p, x>>3)>>(x&7)&mask, load64(q, y>>3)>>(y&7)
+		// No sum of a value below end carries into the next; the last of the values is the greatest.
+		if (u+add^v)&mask != 0 || u>>top >= limit {
 			break
 		}
-		x, y = x+skip, y+skip
+		x, y = x+step*w, y+step*w
 	}
 	for mask = maskOf(w); k < n; k++ {
-		if (load64(p, x>>3)>>(x&7)^load64(q, y>>3)>>(y&7))&mask != 0 {
+		u, v := load64(p, x>>3)>>(x&7)&mask, load64(q, y>>3)>>(y&7)&mask
+		if u+uint64(shift) != v || u >= limit {
 			break
 		}
 		x, y = x+w, y+w

@@ -191,8 +191,9 @@ func (d *differ) compareStrings(c *column, a, b *valueSide, ahi, bhi int) error 
 	if err := kb.dict(&sc.dictB); err != nil {
 		return err
 	}
-	ra, rb := grow(&sc.remap, sc.dictA.d), grow(&sc.remapB, sc.dictB.d)
-	unifySorted(&sc.dictA, &sc.dictB, ra, rb)
+	sc.rank.entries.unifySorted(&sc.dictA, &sc.dictB)
+	sc.rank.entries.ranks(&sc.remap, &sc.remapB)
+	ra, rb := sc.remap, sc.remapB
 	for _, m := range d.matches {
 		if m.i < 0 || m.j < 0 {
 			continue

@@ -16,12 +16,68 @@ import (
 // has.
 type match struct{ i, j, n int }
 
+// pairing is stretches in order, of rows of two pages or of entries of two dictionaries.
+type pairing []match
+
+// add appends n pairs, or n single ones, behind those there are.
+func (p *pairing) add(i, j, n int) {
+	if k := len(*p); k > 0 {
+		m := &(*p)[k-1]
+		if (i < 0) == (m.i < 0) && (j < 0) == (m.j < 0) && (i < 0 || i == m.i+m.n) && (j < 0 || j == m.j+m.n) {
+			m.n += n
+			return
+		}
+	}
+	*p = append(*p, match{i, j, n})
+}
+
+// rest adds [i,iend) of a and then [j,jend) of b as single ones; either may be empty.
+func (p *pairing) rest(i, iend, j, jend int) {
+	if i < iend {
+		p.add(i, -1, iend-i)
+	}
+	if j < jend {
+		p.add(-1, j, jend-j)
+	}
+}
+
+// ranks numbers pairs and single ones in their order: ra and rb get one number for each of a and of b. It returns how many there are.
+func (p pairing) ranks(ra, rb *[]uint32) int {
+	na, nb := 0, 0
+	for _, m := range p {
+		if m.i >= 0 {
+			na += m.n
+		}
+		if m.j >= 0 {
+			nb += m.n
+		}
+	}
+	a, b, rank := grow(ra, na), grow(rb, nb), 0
+	for _, m := range p {
+		if m.i >= 0 {
+			number(a[m.i:m.i+m.n], rank)
+		}
+		if m.j >= 0 {
+			number(b[m.j:m.j+m.n], rank)
+		}
+		rank += m.n
+	}
+	return rank
+}
+
+// number fills dst with the numbers from first on.
+func number(dst []uint32, first int) {
+	for i := range dst {
+		dst[i] = uint32(first + i)
+	}
+}
+
 // differ is the state of one Diff.
 type differ struct {
 	f        *Format
 	a, b     *Page
 	alo, blo int
-	matches  []match
+	matches  pairing
 	changed  []byte // for rows of a from alo on: 1 when paired with another payload
 	sc       *scratch
 }

@@ -63,10 +63,32 @@ func (k *keySide) numbers(dst []uint64, sc *scratch) error {
 		return err
 	}
 	k.seg.toRaw(vals)
+	if k.c.phys == value.Int64 {
+		for i, v := range vals {
+			dst[i] = orderOf(value.Int64, uint64(v))
+		}
+		return nil
+	}
 	for i, v := range vals {
 		dst[i] = orderOf(k.c.phys, uint64(v))
 	}
 	return nil
+}
+
+// extent is the least and the greatest of least, most and the numbers of rows that are not NULL.
+func (k *keySide) extent(v []uint64, least, most uint64) (uint64, uint64) {
+	if k.someNull() {
+		for i, x := range v {
+			if !k.isNull(i) {
+				least, most = min(least, x), max(most, x)
+			}
+		}
+		return least, most
+	}
+	for _, x := range v {
+		least, most = min(least, x), max(most, x)
+	}
+	return least, most
 }
 
 // shift subtracts least, and gives NULL rows 0.
@@ -86,6 +108,11 @@ func (k *keySide) shift(v []uint64, least uint64) {
 // noDict tells whether the rows have strings but no dictionary.
 func (k *keySide) noDict() bool {
 	return k.there && k.seg.nulls != nullsAll && k.seg.enc != encDict
+}
+
+// fixed tells whether the rows have strings of one length and no dictionary.
+func (k *keySide) fixed() bool {
+	return k.noDict() && k.seg.store == storeFixed && k.seg.nulls == nullsNone
 }
 
 // coded tells whether the rows have a dictionary in the page.

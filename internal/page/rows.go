@@ -62,12 +62,25 @@ func (p *Page) Cell(ctx context.Context, col, row int) (value.Cell, error) {
 			return fixedCell(c.phys, formBits(x.at(row), c.phys, x.form)), nil
 		}
 	}
-	var s segment
-	ok, err := p.segmentOf(ctx, c, &s)
-	if err != nil || !ok {
-		return c.absent, err
+	k := p.find(c)
+	if k < 0 {
+		return c.absent, nil
 	}
 	if err := p.checkRow(row); err != nil {
+		return value.Null, err
+	}
+	off, size, _ := p.loc(k)
+	b, err := p.bytesAt(ctx, off)
+	if err != nil {
+		return value.Null, err
+	}
+	if c.phys == value.Bytes {
+		if str, ok := quickString(b, size, p.n, row); ok {
+			return value.BytesCell(str), nil
+		}
+	}
+	var s segment
+	if err := s.parse(b, size, p.n, c.phys); err != nil {
 		return value.Null, err
 	}
 	return s.cell(row, nil)

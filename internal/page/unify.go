@@ -21,8 +21,6 @@ func (s *segment) sameDict(o *segment) bool {
 type frontWalk struct {
 	s      *segment
 	c, pos int // the entry after the present one
-	shared int // bytes that the present entry has in common with the one before it
-	suffix []byte
 	str    []byte
 }
 
@@ -36,68 +34,62 @@ func (w *frontWalk) next() bool {
 	if !ok || shared > len(w.str) {
 		return false
 	}
-	w.c, w.pos, w.shared, w.suffix = w.c+1, next, shared, suffix
+	w.c, w.pos = w.c+1, next
 	w.str = append(w.str[:shared], suffix...)
 	return true
 }
 
-// restart tells whether the present entry is written in full.
-func (w *frontWalk) restart() bool { return (w.c-1)%frontBlock == 0 }
-
 // unifyFront is unifySorted for front-coded dictionaries, which are not expanded.
-func (r *rankScratch) unifyFront(a, b *segment, ra, rb []uint32) (int, error) {
+func (r *rankScratch) unifyFront(a, b *segment) error {
 	k := sharedBlocks(a, b)
 	first := k * frontBlock
-	for c := range first {
-		ra[c], rb[c] = uint32(c), uint32(c)
+	r.entries = r.entries[:0]
+	if first > 0 {
+		r.entries.add(0, 0, first)
 	}
 	wa, wb := &r.walkA, &r.walkB
 	*wa = frontWalk{s: a, c: first, pos: a.offset(k), str: wa.str[:0]}
 	*wb = frontWalk{s: b, c: first, pos: b.offset(k), str: wb.str[:0]}
 	if !wa.next() || !wb.next() {
-		return 0, corrupt("bad front-coded dictionary")
+		return corrupt("bad front-coded dictionary")
 	}
-	rank, follow := uint32(first), false // follow: the entries before these were equal
 	for i, j := first, first; ; {
-		c := 0
-		if !follow || wa.restart() || wb.restart() || wa.shared != wb.shared || !bytes.Equal(wa.suffix, wb.suffix) {
-			c = bytes.Compare(wa.str, wb.str)
-		}
-		follow = c == 0
-		if c <= 0 {
-			ra[i] = rank
+		c := bytes.Compare(wa.str, wb.str)
+		switch {
+		case c < 0:
+			r.entries.add(i, -1, 1)
 			i++
-		}
-		if c >= 0 {
-			rb[j] = rank
+		case c > 0:
+			r.entries.add(-1, j, 1)
 			j++
-		}
-		rank++
-		if c == 0 {
-			for range lockstep(wa, wb) {
-				ra[i], rb[j] = rank, rank
-				i, j, rank = i+1, j+1, rank+1
-			}
+		default:
+			n := 1 + lockstep(wa, wb)
+			r.entries.add(i, j, n)
+			i, j = i+n, j+n
 		}
 		if i == a.d || j == b.d {
-			for ; i < a.d; i++ {
-				ra[i] = rank
-				rank++
-			}
-			for ; j < b.d; j++ {
-				rb[j] = rank
-				rank++
-			}
-			return int(rank), nil
+			r.entries.rest(i, a.d, j, b.d)
+			return nil
 		}
 		if c <= 0 && !wa.next() || c >= 0 && !wb.next() {
-			return 0, corrupt("bad front-coded dictionary")
+			return corrupt("bad front-coded dictionary")
 		}
 	}
 }
 
+// place is where entry e is written in the blob, -1 when only a walk can tell.
+func (w *frontWalk) place(e int) int {
+	switch {
+	case e == w.s.d:
+		return len(w.s.blob)
+	case e%frontBlock == 0:
+		return w.s.offset(e / frontBlock)
+	}
+	return -1
+}
+
 // lockstep goes on to the last of the next entries that are the same in both dictionaries, whose present entries are equal, and returns
-// how many it passed. It stops early at restart points and at entries that are not short: next can deal with them.
+// how many it passed. It stops early at entries that are not short, and at what may be corrupt: next can deal with them.
 func lockstep(a, b *frontWalk) (n int) {
 	const room = 255 + 2*copySlack
 	a.str = slices.Grow(a.str, room)
@@ -105,32 +97,86 @@ func lockstep(a, b *frontWalk) (n int) {
 	x, y := a.s.blob, b.s.blob
 	xp, yp := unsafe.Pointer(unsafe.SliceData(x)), unsafe.Pointer(unsafe.SliceData(y))
 	i, j := a.pos, b.pos
-	left := min(frontBlock-1-(a.c-1)%frontBlock, frontBlock-1-(b.c-1)%frontBlock, a.s.d-a.c, b.s.d-b.c)
-	for ; n < left && i < len(x) && j < len(y); n++ {
-		h := x[i]
-		shared, l := int(h>>4), int(h&frontMore)
-		if h != y[j] || !usualFront(h) || shared > size || i+1+l > len(x) || j+1+l > len(y) {
+	left, known := min(a.s.d-a.c, b.s.d-b.c), 0
+	for n < left {
+		if ra, rb := (a.c+n)%frontBlock, (b.c+n)%frontBlock; ra != 0 && rb != 0 && n >= known {
+			// Up to where a block or a dictionary ends no entry is written in full, so that equal bytes are equal entries.
+			known = n + min(frontBlock-ra, frontBlock-rb, left-n)
+			end := a.place(a.c + known)
+			if end < 0 {
+				end = b.place(b.c+known) - j + i
+			}
+			if end >= i && end <= len(x) && end-i <= len(y)-j && bytes.Equal(x[i:end], y[j:j+end-i]) {
+				j -= i
+				for ; n < known; n++ {
+					if i >= end || !usualFront(x[i]) {
+						break
+					}
+					shared, l := int(x[i]>>4), int(x[i]&frontMore)
+					if shared > size || i+1+l > end {
+						break
+					}
+					copy16(unsafe.Add(str, shared), unsafe.Add(xp, i+1))
+					size = shared + l
+					i += 1 + l
+				}
+				j += i
+				if n == known {
+					continue
+				}
+				break
+			}
+		}
+		if i >= len(x) || j >= len(y) {
 			break
 		}
-		// Memory behind a blob is readable for tailLen bytes.
-		p, q := unsafe.Add(xp, i+1), unsafe.Add(yp, j+1)
-		low, high := load64(p, 0)^load64(q, 0), load64(p, 8)^load64(q, 8)
-		if l < 8 {
-			low, high = low&(1<<(8*l)-1), 0
-		} else if l < 16 {
-			high &= 1<<(8*l-64) - 1
+		// An entry begins with one byte: how many bytes it shares with the one before it, and the number of others, which follow.
+		hx, hy := x[i], y[j]
+		shared, l, ok := int(hx>>4), int(hx&frontMore), usualFront(hx)
+		if c := a.c + n; c%frontBlock == 0 {
+			shared, l, ok = 0, int(hx), hx <= copySlack && a.s.offset(c/frontBlock) == i
 		}
-		if low|high != 0 {
+		sharedB, m, okB := int(hy>>4), int(hy&frontMore), usualFront(hy)
+		if c := b.c + n; c%frontBlock == 0 {
+			sharedB, m, okB = 0, int(hy), hy <= copySlack && b.s.offset(c/frontBlock) == j
+		}
+		p, q := i+1, j+1
+		if !ok || !okB || p+l > len(x) || q+m > len(y) || shared+l != sharedB+m || max(shared, sharedB) > size {
 			break
 		}
-		copy16(unsafe.Add(str, shared), p)
+		// The entry with fewer bytes of its own is built, and those of the other are looked for in it. Memory behind a blob is readable
+		// for tailLen bytes.
+		more, from, less, other, k := shared, unsafe.Add(xp, p), sharedB, unsafe.Add(yp, q), m
+		if shared < sharedB {
+			more, from, less, other, k = sharedB, other, shared, from, l
+		}
+		end := unsafe.Add(str, more)
+		low, high := load64(end, 0), load64(end, 8)
+		copy16(end, from)
+		if !same16(unsafe.Add(str, less), other, k) {
+			le.PutUint64((*[8]byte)(end)[:], low)
+			le.PutUint64((*[8]byte)(unsafe.Add(end, 8))[:], high)
+			break
+		}
 		size = shared + l
-		i, j = i+1+l, j+1+l
+		i, j = p+l, q+m
+		n++
 	}
 	a.c, a.pos, a.str = a.c+n, i, a.str[:size]
 	b.c, b.pos = b.c+n, j
 	b.str = append(b.str[:0], a.str...)
 	return n
+}
+
+// same16 tells whether the first n bytes at p and q are equal. n is at most 16; 16 bytes must be readable at both.
+func same16(p, q unsafe.Pointer, n int) bool {
+	low, high := load64(p, 0)^load64(q, 0), load64(p, 8)^load64(q, 8)
+	if n < 8 {
+		low, high = low&(1<<(8*n)-1), 0
+	} else if n < 16 {
+		high &= 1<<(8*n-64) - 1
+	}
+	return low|high == 0
 }
 
 // sharedBlocks is the number of leading blocks that are the same in both dictionaries and are not the last of either.
@@ -145,12 +191,9 @@ func sharedBlocks(a, b *segment) int {
 	return k
 }
 
-// unify gives the entries of two sorted dictionaries their ranks in the union of both, equal ones by the order of the key, and
+// unifyKeys gives the entries of two sorted dictionaries their ranks in the union of both, equal ones by the order of the key, and
 // returns the number of ranks.
-func (p *packer) unify(kp *keyPart, a, b *flatDict, ra, rb []uint32) int {
-	if kp.raw {
-		return unifySorted(a, b, ra, rb)
-	}
+func (p *packer) unifyKeys(kp *keyPart, a, b *flatDict, ra, rb []uint32) int {
 	part := kp.part
 	part.Desc = false
 	p.r.keyA, p.r.spanA = sortKeys(p.r.keyA[:0], p.r.spanA[:0], a, &part)
@@ -187,28 +230,23 @@ func sortKeys(buf []byte, spans []span, d *flatDict, part *value.KeyPart) ([]byt
 	return buf, spans
 }
 
-// unifySorted is unify for dictionaries in the order of bytes.
-func unifySorted(a, b *flatDict, ra, rb []uint32) int {
-	i, j, rank := 0, 0, uint32(0)
+// unifySorted pairs the entries of two dictionaries in the order of bytes.
+func (p *pairing) unifySorted(a, b *flatDict) {
+	*p = (*p)[:0]
+	i, j := 0, 0
 	for i < a.d && j < b.d {
-		c := bytes.Compare(a.get(i), b.get(j))
-		if c <= 0 {
-			ra[i] = rank
+		switch c := bytes.Compare(a.get(i), b.get(j)); {
+		case c < 0:
+			p.add(i, -1, 1)
 			i++
-		}
-		if c >= 0 {
-			rb[j] = rank
+		case c > 0:
+			p.add(-1, j, 1)
+			j++
+		default:
+			p.add(i, j, 1)
+			i++
 			j++
 		}
-		rank++
 	}
-	for ; i < a.d; i++ {
-		ra[i] = rank
-		rank++
-	}
-	for ; j < b.d; j++ {
-		rb[j] = rank
-		rank++
-	}
-	return int(rank)
+	p.rest(i, a.d, j, b.d)
 }

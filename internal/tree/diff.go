@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/stemmadb/stemma/internal/chunk"
@@ -45,7 +46,8 @@ func Diff(ctx context.Context, r chunk.Reader, f Format, a, b Root, lo, hi []byt
 type differ struct {
 	f    Format
 	a, b side
-	key  []byte
+
+	aKey, bKey []byte // scratch
 
 	pairs []pair // changes found and not yet returned, from at on
 	at    int
@@ -131,21 +133,12 @@ func (d *differ) rest(ctx context.Context) error {
 func (d *differ) compare(ctx context.Context) error {
 	a, b := &d.a, &d.b
 	aend, bend := a.end, b.end
-	d.key = a.leaf.AppendKey(d.key[:0], aend-1)
-	j, found := b.leaf.Search(d.key)
-	if found {
-		j++
-	}
-	if j < bend {
-		bend = max(j, b.i)
-	} else if j > bend || !found {
-		// b ends first.
-		d.key = b.leaf.AppendKey(d.key[:0], bend-1)
-		i, found := a.leaf.Search(d.key)
-		if found {
-			i++
-		}
-		aend = min(max(i, a.i), aend)
+	d.aKey, d.bKey = a.lastKey(d.aKey[:0]), b.lastKey(d.bKey[:0])
+	switch c := bytes.Compare(d.aKey, d.bKey); {
+	case c < 0:
+		bend = b.behind(d.aKey)
+	case c > 0:
+		aend = a.behind(d.bKey)
 	}
 	d.la, d.lb = a.leaf, b.leaf
 	err := d.f.Diff(ctx, a.leaf, a.i, aend, b.leaf, b.i, bend, func(i, j int) error {
@@ -212,9 +205,12 @@ func (s *side) open(ctx context.Context) error {
 		s.skip()
 		return nil
 	}
-	leaf, err := loadLeaf(ctx, s.r, s.f, s.hash)
+	leaf, data, err := loadLeafData(ctx, s.r, s.f, s.hash)
 	if err != nil {
 		return err
+	}
+	if touch(data) == 0 {
+		return errs.New(errs.Corrupt, "read leaf %s: it is empty", s.hash)
 	}
 	s.start, s.end = 0, leaf.Len()
 	if s.end == 0 {
@@ -231,6 +227,24 @@ func (s *side) open(ctx context.Context) error {
 		s.skip()
 	}
 	return nil
+}
+
+// lastKey appends the key of the last row of the open leaf within the bounds. The node above has it ready when that is the leaf's last.
+func (s *side) lastKey(dst []byte) []byte {
+	if k := len(s.steps); k > 0 && s.end == s.leaf.Len() {
+		w := &s.steps[k-1]
+		return w.appendKey(dst, w.i)
+	}
+	return s.leaf.AppendKey(dst, s.end-1)
+}
+
+// behind is the row behind all rows of the open leaf, from the position on, whose keys are not above key.
+func (s *side) behind(key []byte) int {
+	i, found := s.leaf.Search(key)
+	if found {
+		i++
+	}
+	return min(max(i, s.i), s.end)
 }
 
 // to goes to row i of the open leaf, or past the leaf when its rows end there.

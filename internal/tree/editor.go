@@ -61,7 +61,7 @@ func Apply(ctx context.Context, st chunk.Store, f Format, root Root, edits EditS
 	if root.IsEmpty() {
 		return fill(ctx, st, f, edits)
 	}
-	ed := &editor{st: st, f: f, old: root, top: spine{w: st, base: root.Level}}
+	ed := &editor{st: st, f: f, old: root, seen: newSeenNodes(st, root), top: spine{w: st, base: root.Level}}
 	rows := ed.newRowEditor()
 	for {
 		e, ok, err := edits.Next(ctx)
@@ -107,9 +107,10 @@ type editor struct {
 	st      chunk.Store
 	f       Format
 	old     Root
-	nodes   []*nodeEditor // of levels 1 to old.Level, made when first needed
-	top     spine         // levels above old.Level, from the new chunks of that level
-	touched bool          // the chunk of level old.Level was replaced
+	seen    *seenNodes
+	nodes   []nodeEditor // of levels 1 to old.Level, made when first needed
+	top     spine        // levels above old.Level, from the new chunks of that level
+	touched bool         // the chunk of level old.Level was replaced
 }
 
 // above takes the edits that level passes on.
@@ -122,8 +123,12 @@ func (ed *editor) above(level uint8) func(ctx context.Context, c change) error {
 			}
 			return ed.top.add(ctx, c.entry)
 		}
+		if ed.nodes == nil {
+			ed.nodes = make([]nodeEditor, 0, ed.old.Level) // they stay where they are
+		}
 		if len(ed.nodes) == int(level) {
-			ed.nodes = append(ed.nodes, ed.newNodeEditor(level+1))
+			ed.nodes = ed.nodes[:level+1]
+			ed.nodes[level].start(ed, level+1)
 		}
 		return ed.nodes[level].push(ctx, c)
 	}

@@ -47,7 +47,7 @@ type levelEditor struct {
 	up  func(ctx context.Context, c change) error
 	blk block // the old chunk that at leads to; nil before the first edit
 
-	old  entry
+	old  hash.Hash // of blk
 	data []byte
 	end  []byte // the last key of blk
 
@@ -99,13 +99,13 @@ func (e *levelEditor) holds(key []byte) bool {
 
 // load opens the chunk that at leads to.
 func (e *levelEditor) load(ctx context.Context) error {
-	e.old = e.at.chunk()
-	blk, data, err := e.open(ctx, e.old.hash)
+	e.old, _ = e.at.target()
+	blk, data, err := e.open(ctx, e.old)
 	if err != nil {
 		return err
 	}
 	if blk.Len() == 0 {
-		return errs.New(errs.Corrupt, "read chunk %s: no items", e.old.hash)
+		return errs.New(errs.Corrupt, "read chunk %s: no items", e.old)
 	}
 	e.blk, e.data = blk, data
 	e.end = blk.AppendKey(e.end[:0], blk.Len()-1)
@@ -212,21 +212,24 @@ func (e *levelEditor) finish(ctx context.Context) error {
 // stored recognises the old chunk again, so that it need not be stored.
 func (e *levelEditor) stored(key, data []byte) (hash.Hash, bool) {
 	if bytes.Equal(key, e.end) && bytes.Equal(data, e.data) {
-		return e.old.hash, true
+		return e.old, true
 	}
 	return hash.Hash{}, false
 }
 
 // nodeBand is a level of interior nodes.
 type nodeBand struct {
-	r     chunk.Reader
-	level uint8
-	*nodePacker
+	seen        *seenNodes
+	level       uint8
+	*nodePacker // made when items are packed first
 }
 
 func (b *nodeBand) open(ctx context.Context, h hash.Hash) (block, []byte, error) {
-	nd, err := loadNode(ctx, b.r, h, b.level)
-	return &nd, nd.data, err
+	nd, err := b.seen.load(ctx, h, b.level)
+	if err != nil {
+		return nil, nil, err
+	}
+	return nd, nd.data, nil
 }
 
 func (b *nodeBand) same(blk block, i int, c *change) bool {

@@ -15,8 +15,10 @@ import (
 // are written over a copy. Other edits make it a levelEditor like any other.
 type nodeEditor struct {
 	levelEditor
-	ed   *editor
-	puts []put
+	ed    *editor
+	nodes nodeBand
+	puts  []put
+	space [1]put // for puts: one edit of rows is one of each level as a rule
 }
 
 // put is a new entry for child i.
@@ -25,14 +27,14 @@ type put struct {
 	entry
 }
 
-func (ed *editor) newNodeEditor(level uint8) *nodeEditor {
-	e := &nodeEditor{ed: ed}
-	e.at = path{r: ed.st, root: ed.old, level: level}
+// start makes e, which is zero, the editor of a level.
+func (e *nodeEditor) start(ed *editor, level uint8) {
+	e.ed = ed
+	e.at = path{r: ed.st, root: ed.old, level: level, seen: ed.seen}
 	e.up = ed.above(level)
-	p := newNodePacker(ed.st, level, e.cut)
-	p.reuse = e.stored
-	e.band = &nodeBand{r: ed.st, level: level, nodePacker: p}
-	return e
+	e.nodes = nodeBand{seen: ed.seen, level: level}
+	e.band = &e.nodes
+	e.puts = e.space[:0]
 }
 
 // push takes the next edit.
@@ -94,6 +96,11 @@ func (e *nodeEditor) patch(ctx context.Context) error {
 
 // replay packs the collected entries one by one.
 func (e *nodeEditor) replay(ctx context.Context) error {
+	if e.nodes.nodePacker == nil {
+		p := newNodePacker(e.ed.st, e.nodes.level, e.cut)
+		p.reuse = e.stored
+		e.nodes.nodePacker = p
+	}
 	e.begin()
 	for _, p := range e.puts {
 		if err := e.merge(ctx, p.i, true, change{key: p.key, entry: p.entry}); err != nil {

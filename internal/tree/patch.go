@@ -17,7 +17,7 @@ type rowEditor struct {
 
 func (ed *editor) newRowEditor() *rowEditor {
 	e := &rowEditor{f: ed.f, ed: ed}
-	e.at = path{r: ed.st, root: ed.old}
+	e.at = path{r: ed.st, root: ed.old, seen: ed.seen}
 	e.up = ed.above(0)
 	p := newLeafPacker(ed.st, ed.f, e.cut)
 	p.reuse = e.stored

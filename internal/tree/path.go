@@ -12,13 +12,52 @@ type path struct {
 	r     chunk.Reader
 	root  Root
 	level uint8
-	steps []step // from the root to the parent of the chunk; none when the root itself is of this level
+	seen  *seenNodes // nil reads every node anew
+	steps []step     // from the root to the parent of the chunk; none when the root itself is of this level
 }
 
 // step is a node and which of its children the way takes.
 type step struct {
-	node
+	*node
 	i int
+}
+
+// seenNodes is the node of each level that was read last, for walks of several levels of one tree that go the same way.
+type seenNodes struct {
+	r  chunk.Reader
+	at []seenNode // by level, from 1 on
+}
+
+type seenNode struct {
+	hash hash.Hash
+	node *node
+}
+
+func newSeenNodes(r chunk.Reader, root Root) *seenNodes {
+	return &seenNodes{r: r, at: make([]seenNode, root.Level)}
+}
+
+// load is the node named h.
+func (s *seenNodes) load(ctx context.Context, h hash.Hash, level uint8) (*node, error) {
+	at := &s.at[level-1]
+	if at.node != nil && at.hash == h {
+		return at.node, nil
+	}
+	nd, err := loadNode(ctx, s.r, h, level)
+	if err != nil {
+		return nil, err
+	}
+	at.hash, at.node = h, &nd
+	return at.node, nil
+}
+
+// load reads a node on the way.
+func (p *path) load(ctx context.Context, h hash.Hash, level uint8) (*node, error) {
+	if p.seen != nil {
+		return p.seen.load(ctx, h, level)
+	}
+	nd, err := loadNode(ctx, p.r, h, level)
+	return &nd, err
 }
 
 // top makes the root the only step, when it is above the level.
@@ -27,7 +66,10 @@ func (p *path) top(ctx context.Context) error {
 	if p.root.Level == p.level {
 		return nil
 	}
-	nd, err := loadNode(ctx, p.r, p.root.Hash, p.root.Level)
+	if p.steps == nil {
+		p.steps = make([]step, 0, p.root.Level-p.level)
+	}
+	nd, err := p.load(ctx, p.root.Hash, p.root.Level)
 	if err != nil {
 		return err
 	}
@@ -42,11 +84,11 @@ func (p *path) descend(ctx context.Context, pick func(nd *node) int) error {
 	}
 	for {
 		s := &p.steps[len(p.steps)-1]
-		s.i = pick(&s.node)
+		s.i = pick(s.node)
 		if s.node.level == p.level+1 {
 			return nil
 		}
-		nd, err := loadNode(ctx, p.r, s.hash(s.i), s.node.level-1)
+		nd, err := p.load(ctx, s.hash(s.i), s.node.level-1)
 		if err != nil {
 			return err
 		}
@@ -79,7 +121,7 @@ func (p *path) forward(ctx context.Context, key []byte) error {
 		return p.seek(ctx, key)
 	}
 	for len(p.steps) > 1 {
-		nd := &p.steps[len(p.steps)-1].node
+		nd := p.steps[len(p.steps)-1].node
 		if i, _ := nd.search(key); i < nd.n {
 			break
 		}
@@ -129,7 +171,7 @@ func (p *path) turn(ctx context.Context, d, i int, pick func(*node) int) error {
 	if d == len(p.steps)-1 && p.steps[d].node.level == p.level+1 {
 		return nil
 	}
-	nd, err := loadNode(ctx, p.r, p.steps[d].hash(i), p.steps[d].node.level-1)
+	nd, err := p.load(ctx, p.steps[d].hash(i), p.steps[d].node.level-1)
 	if err != nil {
 		return err
 	}

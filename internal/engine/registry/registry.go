@@ -111,6 +111,14 @@ func (s *SystemTables) Names() []string {
 	return out
 }
 
+// Narrower is a table function that need not make all its columns.
+type Narrower interface {
+	sql.Node
+	// Using is the function with rows of which only the columns are read for whose names used is true: others may be NULL. It is nil
+	// when that saves nothing.
+	Using(used func(name string) bool) sql.Node
+}
+
 // Registries are everything that is plugged into an engine.
 type Registries struct {
 	SystemTables   SystemTables

@@ -16,6 +16,7 @@ type call struct {
 	cols   []*sql.Column // nil for those that the function always has
 	tables []string      // that the user must be allowed to read; nil for all
 	rows   func(ctx *sql.Context) (sql.RowIter, error)
+	some   func(ctx *sql.Context, used []bool) (sql.RowIter, error) // rows in which the columns that are not used may be nil; nil when that saves nothing
 }
 
 // binder reads the arguments of a table function.
@@ -29,7 +30,8 @@ type Function struct {
 	db     sql.Database
 	args   []sql.Expression
 	schema sql.Schema
-	call   *call // nil until the arguments are known
+	call   *call  // nil until the arguments are known
+	used   []bool // the columns that are read; nil is all
 }
 
 var (
@@ -37,6 +39,7 @@ var (
 	_ sql.ExecSourceRel            = (*Function)(nil)
 	_ sql.AuthorizationCheckerNode = (*Function)(nil)
 	_ sql.CollationCoercible       = (*Function)(nil)
+	_ registry.Narrower            = (*Function)(nil)
 )
 
 func newFunction(name string, cols func() []*sql.Column, bind binder) *Function {
@@ -212,6 +215,24 @@ func (f *Function) CheckAuth(ctx *sql.Context, checker sql.PrivilegedOperationCh
 	return checker.UserHasPrivileges(ctx, ops...)
 }
 
+// Using implements registry.Narrower.
+func (f *Function) Using(used func(name string) bool) sql.Node {
+	if f.call == nil || f.call.some == nil || f.used != nil {
+		return nil
+	}
+	g := *f
+	g.used = make([]bool, len(f.schema))
+	all := true
+	for i, c := range f.schema {
+		g.used[i] = used(c.Name)
+		all = all && g.used[i]
+	}
+	if all {
+		return nil
+	}
+	return &g
+}
+
 // RowIter implements sql.ExecSourceRel.
 func (f *Function) RowIter(ctx *sql.Context, _ sql.Row) (sql.RowIter, error) {
 	if f.call == nil {
@@ -224,6 +245,9 @@ func (f *Function) RowIter(ctx *sql.Context, _ sql.Row) (sql.RowIter, error) {
 			return nil, errs.New(errs.Invalid, "%s: an argument has no value", f.name)
 		}
 		f = b
+	}
+	if f.used != nil && f.call.some != nil && len(f.used) == len(f.schema) {
+		return f.call.some(ctx, f.used)
 	}
 	return f.call.rows(ctx)
 }

@@ -115,7 +115,8 @@ func diffFunction(ctx *sql.Context, db registry.Handle, args []string) (*call, e
 	d := &rowDiff{from: from, to: to, shapes: shapes, fromName: from.name, toName: to.name}
 	return &call{
 		cols: diffColumns(shapes[0], shapes[1]), tables: []string{name},
-		rows: func(ctx *sql.Context) (sql.RowIter, error) { return d.between(ctx, a, b) },
+		rows: func(ctx *sql.Context) (sql.RowIter, error) { return d.between(ctx, a, b, nil) },
+		some: func(ctx *sql.Context, used []bool) (sql.RowIter, error) { return d.between(ctx, a, b, used) },
 	}, nil
 }
 

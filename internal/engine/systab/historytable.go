@@ -77,7 +77,7 @@ func commitRows(ctx *sql.Context, m *moment, tab *table.Table, sh *shape, at Poi
 			}
 		}
 		row := make(sql.Row, n+3)
-		if err := p.fill(ctx, m.st, cell, row[:n]); err != nil {
+		if err := p.fill(ctx, m.st, cell, row[:n], nil); err != nil {
 			return nil, err
 		}
 		row[n], row[n+1], row[n+2] = m.name, m.commit.Committer.Name, when(m.commit.Committer.Time)

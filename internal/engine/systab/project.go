@@ -93,12 +93,12 @@ func (sh *shape) projector(s *schema.Compiled) (*projector, error) {
 	return p, nil
 }
 
-// fill reads a row, whose cells cell gives by column of its schema, into dst. A value that the shape's type cannot take is NULL, with
-// a warning.
-func (p *projector) fill(ctx *sql.Context, r chunk.Reader, cell func(ctx context.Context, col int) (value.Cell, error), dst []any) error {
+// fill reads a row, whose cells cell gives by column of its schema, into dst: all columns or, when used is not nil, those. A value that
+// the shape's type cannot take is NULL, with a warning.
+func (p *projector) fill(ctx *sql.Context, r chunk.Reader, cell func(ctx context.Context, col int) (value.Cell, error), dst []any, used []bool) error {
 	for i := range p.slots {
 		s := &p.slots[i]
-		if s.at < 0 {
+		if s.at < 0 || used != nil && !used[i] {
 			dst[i] = nil
 			continue
 		}
@@ -106,8 +106,10 @@ func (p *projector) fill(ctx *sql.Context, r chunk.Reader, cell func(ctx context
 		if err != nil {
 			return err
 		}
-		if c, err = table.Resolve(ctx, r, c); err != nil {
-			return err
+		if c.IsAddr() {
+			if c, err = table.Resolve(ctx, r, c); err != nil {
+				return err
+			}
 		}
 		v, err := s.codec.FromCell(c)
 		if err != nil {

@@ -37,11 +37,12 @@ func (d *rowDiff) rows(ctx *sql.Context, name string) (sql.RowIter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d.between(ctx, a, b)
+	return d.between(ctx, a, b, nil)
 }
 
-// between is rows of two tables that are known, either of which may be nil.
-func (d *rowDiff) between(ctx *sql.Context, a, b *table.Table) (sql.RowIter, error) {
+// between is rows of two tables that are known, either of which may be nil. Cells of columns that are not used are left out; used nil
+// is all columns.
+func (d *rowDiff) between(ctx *sql.Context, a, b *table.Table, used []bool) (sql.RowIter, error) {
 	if a == nil && b == nil {
 		return noRows(), nil
 	}
@@ -75,6 +76,12 @@ func (d *rowDiff) between(ctx *sql.Context, a, b *table.Table) (sql.RowIter, err
 	}
 	next, stop := iter.Pull2(p.Rows(ctx, opt))
 	nf, nt := len(d.shapes[0].cols), len(d.shapes[1].cols)
+	var toUsed, fromUsed []bool
+	if used != nil {
+		toUsed, fromUsed = used[:nt], used[nt+2:nt+2+nf]
+	}
+	toDate, fromDate := d.to.date(), d.from.date()
+	var room []any // of the rows to come
 	return closingRows{
 		rowsFunc: func(ctx *sql.Context) (sql.Row, error) {
 			c, err, ok := next()
@@ -84,25 +91,36 @@ func (d *rowDiff) between(ctx *sql.Context, a, b *table.Table) (sql.RowIter, err
 			if !ok {
 				return nil, io.EOF
 			}
-			row := make(sql.Row, nt+nf+5)
+			width := nt + nf + 5
+			if len(room) == 0 {
+				room = make([]any, rowsAtOnce*width)
+			}
+			row := sql.Row(room[:width:width])
+			room = room[width:]
 			if c.To.Valid() {
-				if err := toProj.fill(ctx, r, c.To.Cell, row[:nt]); err != nil {
+				if err := toProj.fill(ctx, r, c.To.Cell, row[:nt], toUsed); err != nil {
 					return nil, err
 				}
 			}
 			if c.From.Valid() {
-				if err := fromProj.fill(ctx, r, c.From.Cell, row[nt+2:nt+2+nf]); err != nil {
+				if err := fromProj.fill(ctx, r, c.From.Cell, row[nt+2:nt+2+nf], fromUsed); err != nil {
 					return nil, err
 				}
 			}
-			row[nt], row[nt+1] = d.toName, d.to.date()
+			row[nt], row[nt+1] = d.toName, toDate
 			tail := row[nt+2+nf:]
-			tail[0], tail[1], tail[2] = d.fromName, d.from.date(), c.Type.String()
+			tail[0], tail[1], tail[2] = d.fromName, fromDate, typeNames[c.Type]
 			return row, nil
 		},
 		close: func(*sql.Context) error { stop(); return nil },
 	}, nil
 }
+
+// rowsAtOnce is the number of rows that are allocated together.
+const rowsAtOnce = 16
+
+// typeNames are the words for the types of change, as values.
+var typeNames = [...]any{diff.Added: diff.Added.String(), diff.Removed: diff.Removed.String(), diff.Modified: diff.Modified.String()}
 
 // chain gives the rows of iterators one after the other. next gives the following iterator; nil ends.
 func chain(next func(ctx *sql.Context) (sql.RowIter, error)) sql.RowIter {
