@@ -27,6 +27,8 @@ type Databases interface {
 	Lookup(name string) (r *repo.Repo, canonical string, ok bool)
 	// DefaultBranch is the branch that new sessions work on.
 	DefaultBranch(canonical string) string
+	// Refusal says why a database that Lookup does not find is not served although it is there; nil when it is not there.
+	Refusal(name string) error
 }
 
 // Options are what a session needs to know.
@@ -181,6 +183,9 @@ func (s *Session) Handle(ctx *sql.Context, name string) (*Handle, error) {
 	base, rev := SplitName(name)
 	r, canonical, ok := s.opt.Databases.Lookup(base)
 	if !ok {
+		if err := s.opt.Databases.Refusal(base); err != nil {
+			return nil, Error(err)
+		}
 		return nil, sql.ErrDatabaseNotFound.New(name)
 	}
 	h := &Handle{s: s, name: name, base: canonical, repo: r}
