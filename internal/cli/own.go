@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net"
 	"path/filepath"
@@ -164,6 +165,13 @@ func (h *holding) start(ctx context.Context) (*mysql.Server, error) {
 	e, err := engine.New(ctx, opt)
 	if err != nil {
 		return nil, err
+	}
+	for _, l := range e.Provider().LeftOut() {
+		if h.sql.Log != nil {
+			h.sql.Log.Error("A database is left out.", "database", l.Name, "error", l.Err)
+		} else {
+			fmt.Fprintln(h.p.Err, "warning: "+l.Err.Error())
+		}
 	}
 	o := h.sql
 	o.Engine, o.FS = e, h.fs

@@ -126,6 +126,40 @@ func TestShellOwns(t *testing.T) {
 	}
 }
 
+// What a verb reads from standard input comes to the process that owns the database.
+func TestInputForOwner(t *testing.T) {
+	dir := newDatabase(t)
+	p := start(t, dir, "sql", "-r", "csv")
+	p.say(t, "create table t (id int primary key, s varchar(9)); select 'ready' as a;")
+	p.hear(t, "ready")
+	for _, args := range [][]string{{"-u", "t", "-"}, {"-u", "t"}, {"-u", "--continue", "t"}} {
+		cmd := command(dir, append([]string{"table", "import"}, args...)...)
+		cmd.Stdin = strings.NewReader("id,s\n1,a\n2,NA\n" + strings.Repeat("3,b\n", 100_000))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%q: %v\n%s", args, err, out)
+		}
+	}
+	cmd := command(dir, "table", "import", "-u", "--null", "NA,?", "t")
+	cmd.Stdin = strings.NewReader("id,s\n1,?\n2,NA\n3,\"NA\"\nx,b\n")
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "standard input line 5") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	cmd = command(dir, "table", "import", "-u", "--null", "NA,?", "t")
+	cmd.Stdin = strings.NewReader("id,s\n1,?\n2,NA\n3,\"NA\"\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	p.say(t, "select id, coalesce(s, 'null') as s from t;")
+	p.hear(t, "1,null")
+	p.hear(t, "2,null")
+	p.hear(t, "3,NA")
+	p.end(t)
+	left, err := filepath.Glob(filepath.Join(os.TempDir(), "stemma-input-*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q (%v)", left, err)
+	}
+}
+
 // The owner is killed: what was acknowledged is there, and the next process is the owner.
 func TestOwnerKilled(t *testing.T) {
 	dir := newDatabase(t)

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
+	"os"
 	"time"
 
 	"github.com/stemmadb/stemma/internal/errs"
@@ -51,6 +53,12 @@ func (p *Program) perform(ctx context.Context, spec op.Spec, verb op.Op, scope *
 	}
 	var r *op.Result
 	closeFn := none
+	var copied string // of standard input
+	defer func() {
+		if copied != "" {
+			os.Remove(copied) // what is left of it is the system's to clear away
+		}
+	}()
 	err := p.owning(ctx, func() error {
 		h, err := p.hold(ctx, scope.Dir)
 		if errs.Is(err, errs.Denied) || errs.Is(err, errs.ReadOnly) {
@@ -64,6 +72,12 @@ func (p *Program) perform(ctx context.Context, spec op.Spec, verb op.Op, scope *
 		r, err = verb.Run(ctx, scope)
 		return settled{err}
 	}, func() (err error) {
+		if in, ok := verb.(op.InputReader); ok && in.ReadsInput() && scope.In != nil {
+			if copied, err = copyInput(ctx, scope.In); err != nil {
+				return err
+			}
+			in.TakeInput(copied)
+		}
 		r, err = p.forward(ctx, spec, verb, scope)
 		return err
 	})
@@ -115,4 +129,37 @@ func (p *Program) forward(ctx context.Context, spec op.Spec, verb op.Op, scope *
 	return owner.Do(ctx, dir, &owner.Request{
 		Op: spec.Name, Params: params, Author: scope.Author, Branch: scope.Branch, Dir: scope.Dir, Dolt: scope.Dolt,
 	}, scope.Progress)
+}
+
+// copyInput copies standard input to a temporary file, which the owner of the database is to read.
+func copyInput(ctx context.Context, in io.Reader) (name string, err error) {
+	fail := func(err error) error { return errs.New(errs.CodeOf(err), "copy standard input: %w", err) }
+	f, err := os.CreateTemp("", "stemma-input-")
+	if err != nil {
+		return "", fail(err)
+	}
+	defer func() {
+		err = errors.Join(err, f.Close())
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	if _, err := io.Copy(f, reading{ctx, in}); err != nil {
+		return "", fail(err)
+	}
+	return f.Name(), nil
+}
+
+// reading reads until the context is done.
+type reading struct {
+	ctx context.Context
+	in  io.Reader
+}
+
+// Read implements io.Reader.
+func (r reading) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, errs.With(errs.Canceled, err)
+	}
+	return r.in.Read(p)
 }

@@ -269,6 +269,8 @@ func whole(text string) bool {
 // terminal reads from the terminal, with history and completion.
 func (s *sqlShell) terminal() lineReader {
 	rl := readline.NewShell()
+	// Asked where the cursor is, a terminal answers among what was typed meanwhile, which would be lost. A prompt begins a line here.
+	rl.Config.Set("cursor-position-probe", false)
 	rl.Prompt.Primary(func() string { return s.prompt })
 	rl.Prompt.Secondary(func() string { return strings.Repeat(" ", max(0, len(s.prompt)-len("-> "))) + "-> " })
 	rl.AcceptMultiline = func(line []rune) bool { return whole(string(line)) }

@@ -2,7 +2,9 @@ package engine
 
 import (
 	"context"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,4 +49,30 @@ func TestNearestBranch(t *testing.T) {
 	}
 	w.client().fails("use `db/featur`", "database not found: db/featur; did you mean 'db/feature'?")
 	w.client().fails("use `db/zzzzzzzzzzzz`", "database not found: db/zzzzzzzzzzzz")
+}
+
+// TestDamagedDatabase checks that a database that cannot be opened is left out, and the others are not.
+func TestDamagedDatabase(t *testing.T) {
+	w := newWorld(t)
+	c := w.client()
+	c.exec("create database `bad-one`", "create database good", "create table good.t (i int primary key)", "create table `bad-one`.t (i int primary key)")
+	if err := w.eng.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := vfs.WriteFile(w.fs, filepath.Join(dataDir, "bad-one", repo.DirName, "FORMAT"), []byte("no such format")); err != nil {
+		t.Fatal(err)
+	}
+	w.open(repo.Options{})
+	out := w.eng.Provider().LeftOut()
+	if len(out) != 1 || out[0].Name != "bad-one" || !strings.Contains(out[0].Err.Error(), "the database bad-one is left out: ") {
+		t.Fatalf("left out: %v", out)
+	}
+	c = w.client()
+	c.want("select count(*) from good.t", "0")
+	for _, q := range []string{"use `bad-one`", "use bad_one", "use `BAD-ONE/main`", "select * from `bad-one`.t"} {
+		c.fails(q, out[0].Err.Error())
+	}
+	c.fails("create database `bad-one`", out[0].Err.Error())
+	c.fails("use none_such", "database not found")
+	c.exec("drop database good", "create database good", "use good")
 }

@@ -61,7 +61,7 @@ func New(ctx context.Context, opt Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := analyzer.NewBuilder(p).Build()
+	a := analyzer.NewBuilder(p).AddOverrides(sql.EngineOverrides{Builder: sql.BuilderOverrides{Parser: newParser()}}).Build()
 	a.Catalog.InfoSchema = information_schema.NewInformationSchemaDatabase()
 	a.Catalog.StatsProvider = newStats()
 	e := &Engine{provider: p, opt: opt}
@@ -112,6 +112,11 @@ func (e *Engine) Provider() *catalog.Provider { return e.provider }
 // NewSession makes a session on the engine's own part of one.
 func (e *Engine) NewSession(base *sql.BaseSession) *session.Session {
 	return session.New(base, session.Options{Databases: e.provider, Author: e.opt.Author})
+}
+
+// NewClientSession is NewSession for a client that connects from a host, as user() is to name it.
+func (e *Engine) NewClientSession(base *sql.BaseSession, host string) *session.Session {
+	return session.New(base, session.Options{Databases: e.provider, Author: e.opt.Author, Client: host})
 }
 
 // NewContext makes the context of a statement of a session.

@@ -7,7 +7,9 @@ import (
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/plan"
 	"github.com/dolthub/go-mysql-server/sql/rowexec"
+	gms "github.com/dolthub/go-mysql-server/sql/types"
 
+	"github.com/stemmadb/stemma/internal/engine/session"
 	"github.com/stemmadb/stemma/internal/engine/sqltable"
 )
 
@@ -18,6 +20,7 @@ var _ sql.NodeExecBuilder = (*executor)(nil)
 
 // Build implements sql.NodeExecBuilder: nil leaves the node to the engine.
 func (e *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter, error) {
+	noteDigits(ctx, n)
 	switch x := n.(type) {
 	case *plan.AlterIndex:
 		if x.Action == plan.IndexAction_Create {
@@ -47,8 +50,8 @@ func (e *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 			return nil, err
 		}
 		return &documentIter{rows, x.columns}, nil
-	case *plan.Project, *plan.Filter, *plan.GroupBy, *plan.Having, *plan.Values:
-		out, err := textOfTimes(ctx, n)
+	case *plan.Project, *plan.Filter, *plan.GroupBy, *plan.Having, *plan.Values, *plan.JoinNode, *plan.Window:
+		out, err := repaired(ctx, n)
 		if f, ok := n.(*plan.Filter); ok && out == nil && err == nil {
 			if f, err = narrowed(ctx, f); f != nil {
 				out = f
@@ -70,6 +73,26 @@ func (e *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 		return e.base.Build(ctx, out, row)
 	}
 	return nil, nil
+}
+
+// noteDigits tells the session how many fraction digits the timestamps of a statement's result have, which the engine tells clients of
+// its DATETIME only. n is the first node of the statement that is built, its root.
+func noteDigits(ctx *sql.Context, n sql.Node) {
+	s, ok := ctx.Session.(*session.Session)
+	if !ok || !s.Begins(ctx.Pid()) {
+		return
+	}
+	var digits []uint8
+	columns := n.Schema(ctx)
+	for i, c := range columns {
+		if t, ok := c.Type.(sql.DatetimeType); ok && gms.IsTimestampType(t) {
+			if digits == nil {
+				digits = make([]uint8, len(columns))
+			}
+			digits[i] = uint8(t.Precision())
+		}
+	}
+	s.SetDigits(digits)
 }
 
 // insert is an INSERT with what the engine lacks for it; nil when it lacks nothing.

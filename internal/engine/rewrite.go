@@ -10,46 +10,10 @@ import (
 	gms "github.com/dolthub/go-mysql-server/sql/types"
 )
 
-// textOfTimes makes CAST(… AS CHAR) of a date or time give the text that clients are shown for the value: without a time of day for
-// DATE, with all digits of the fraction, and 0000-00-00 for the zero date. It is nil when the node has no such cast.
-func textOfTimes(ctx *sql.Context, n sql.Node) (sql.Node, error) {
-	x, ok := n.(sql.Expressioner)
-	if !ok {
-		return nil, nil
-	}
-	found := false
-	for _, e := range x.Expressions() {
-		transform.InspectExpr(ctx, e, func(ctx *sql.Context, e sql.Expression) bool {
-			found = found || castOfTime(ctx, e) != nil
-			return found
-		})
-	}
-	if !found {
-		return nil, nil
-	}
-	n, _, err := transform.OneNodeExpressions(ctx, n, func(ctx *sql.Context, e sql.Expression) (sql.Expression, transform.TreeIdentity, error) {
-		c := castOfTime(ctx, e)
-		if c == nil {
-			return e, transform.SameTree, nil
-		}
-		out, err := c.WithChildren(ctx, &timeText{expression.UnaryExpressionStub{Child: c.Child}})
-		return out, transform.NewTree, err
-	})
-	return n, err
-}
-
-// castOfTime is e if it is a cast of a date or time to text, else nil.
-func castOfTime(ctx *sql.Context, e sql.Expression) *expression.Convert {
-	c, ok := e.(*expression.Convert)
-	if !ok || !gms.IsText(c.Type(ctx)) || !gms.IsTime(c.Child.Type(ctx)) {
-		return nil
-	}
-	return c
-}
-
 // timeText is a date or time as clients are shown it.
 type timeText struct {
 	expression.UnaryExpressionStub
+	typ sql.Type // of the date or time
 }
 
 var (
@@ -74,7 +38,7 @@ func (t *timeText) Eval(ctx *sql.Context, row sql.Row) (any, error) {
 	if err != nil || v == nil {
 		return nil, err
 	}
-	out, err := t.Child.Type(ctx).SQL(ctx, nil, v)
+	out, err := t.typ.SQL(ctx, nil, v)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +50,7 @@ func (t *timeText) WithChildren(_ *sql.Context, children ...sql.Expression) (sql
 	if len(children) != 1 {
 		return nil, sql.ErrInvalidChildrenNumber.New(t, len(children), 1)
 	}
-	return &timeText{expression.UnaryExpressionStub{Child: children[0]}}, nil
+	return &timeText{expression.UnaryExpressionStub{Child: children[0]}, t.typ}, nil
 }
 
 // impliedDefaults lets the computed values of INSERT … () VALUES () find the columns that they are made of, which the SQL engine looks

@@ -13,6 +13,23 @@ import (
 type Format struct {
 	Comma    byte // between fields; an ASCII character other than a quote, CR and LF
 	NoHeader bool // the first record is data
+	// Nulls are texts that mean NULL where they are a whole field without quotes, as a field without characters does.
+	Nulls []string
+}
+
+// nullify makes the fields of a record that mean NULL so.
+func (f *Format) nullify(rec *Record) {
+	for i, text := range rec.Fields {
+		if len(text) == 0 || rec.Quoted != nil && rec.Quoted[i] {
+			continue
+		}
+		for _, n := range f.Nulls {
+			if string(text) == n {
+				rec.Fields[i] = nil
+				break
+			}
+		}
+	}
 }
 
 // ParseDelimiter reads the separator that a user gives: one ASCII character, or \t for a tab.

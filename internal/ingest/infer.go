@@ -149,6 +149,9 @@ func (o *observer) observe(b *block, out *observed) error {
 			return bad
 		}
 		out.rows++
+		if opt.Format.Nulls != nil {
+			opt.Format.nullify(&o.rec)
+		}
 		for c, text := range o.rec.Fields {
 			o.value(c, text, &out.witness[c])
 		}

@@ -87,6 +87,9 @@ func (w *rowWorker) parse() *LineError {
 	if len(w.rec.Fields) != len(l.fields) {
 		return &LineError{Line: w.rec.Line, Err: errFields(len(w.rec.Fields), len(l.fields))}
 	}
+	if l.opt.Format.Nulls != nil {
+		l.opt.Format.nullify(&w.rec)
+	}
 	copy(w.cells, l.template)
 	for i, text := range w.rec.Fields {
 		f := &l.fields[i]

@@ -94,3 +94,11 @@ func (s *Scope) switchTo(ctx context.Context, branch string) error {
 	}
 	return s.Repo.CheckOut(ctx, branch)
 }
+
+// InputReader is a verb that may read standard input. Before such a verb is sent to another process, its input is copied to a file.
+type InputReader interface {
+	// ReadsInput tells whether it would.
+	ReadsInput() bool
+	// TakeInput makes it read a file instead, which the verb calls standard input still.
+	TakeInput(file string)
+}

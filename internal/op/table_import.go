@@ -29,10 +29,12 @@ type TableImport struct {
 	Columns  []string `flag:"columns" sep:"," value:"name,..." help:"names of the fields of a file without header; else the fields to load"`
 	Delim    string   `flag:"delim" value:"char" help:"the character between fields; \\t is a tab"`
 	Type     string   `flag:"file-type" enum:"csv,psv" help:"psv has | between fields; by the file's name otherwise"`
+	Nulls    []string `flag:"null" sep:"," value:"text,..." help:"fields that are NULL, as empty ones are, unless they are in quotes: NA,NULL"`
 	Map      string   `flag:"map,m" value:"file" complete:"file" help:"JSON object of file column to table column"`
 	Continue bool     `flag:"continue" help:"write lines that cannot be loaded to a file of their own and go on"`
 	Rejects  string   `flag:"rejects" value:"file" complete:"file" help:"where those lines go (default <file>.rejects.csv)"`
 	Quiet    bool     `flag:"quiet" help:"say nothing of what was inferred"`
+	Input    string   `flag:"standard-input" hidden:"true" help:"a file that holds what standard input did"`
 	NoFKs    bool     `flag:"disable-fk-checks" help:"do not check foreign keys"`
 	Ignore   bool     `flag:"ignore-skipped-rows" hidden:"true" help:"accepted for compatibility"`
 	Table    string   `arg:"1" complete:"table" help:"the table, or the file, whose name is the table's then"`
@@ -177,6 +179,7 @@ func (i *importing) check() error {
 	}
 	var err error
 	i.format, err = csvFormat(i.file, c.Type, c.Delim, c.NoHeader)
+	i.format.Nulls = c.Nulls
 	return err
 }
 
@@ -221,7 +224,7 @@ func (s *Scope) path(name string) string {
 
 // open opens the file, or copies standard input to a temporary one.
 func (i *importing) open(ctx context.Context) (closeFn func() error, err error) {
-	if i.file == "" {
+	if i.file == "" && i.c.Input == "" {
 		if i.s.In == nil {
 			return nil, errs.New(errs.Invalid, "table import: there is no standard input; name a file")
 		}
@@ -236,21 +239,38 @@ func (i *importing) open(ctx context.Context) (closeFn func() error, err error) 
 		i.src = sp.Source
 		return sp.Close, nil
 	}
+	if i.file == "" {
+		return i.openFile("standard input", i.c.Input)
+	}
 	path := i.s.path(i.file)
 	if info, err := i.s.fs().Stat(path); err == nil && info.Dir {
 		return nil, errs.New(errs.Invalid, "read %s: it is a directory", i.file)
 	}
+	return i.openFile(i.file, path)
+}
+
+// openFile opens a file that messages call name.
+func (i *importing) openFile(name, path string) (closeFn func() error, err error) {
 	f, err := i.s.fs().Open(path)
 	if err != nil {
-		return nil, errs.New(errs.CodeOf(err), "read %s: %w", i.file, err)
+		return nil, errs.New(errs.CodeOf(err), "read %s: %w", name, err)
 	}
 	size, err := f.Size()
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	i.src = ingest.Source{Name: i.file, R: f, Size: size}
+	i.src = ingest.Source{Name: name, R: f, Size: size}
 	return f.Close, nil
 }
+
+// ReadsInput implements InputReader.
+func (c *TableImport) ReadsInput() bool {
+	i := &importing{c: c}
+	return c.Input == "" && i.names() == nil && i.file == ""
+}
+
+// TakeInput implements InputReader.
+func (c *TableImport) TakeInput(file string) { c.Input = file }
 
 // prepare finds the table that the rows go to, or makes it, and matches the file's fields with its columns.
 func (i *importing) prepare(ctx context.Context) error {

@@ -158,6 +158,17 @@ func TestImportModes(t *testing.T) {
 	x.has("texts", "a,b\n01,x\n")
 }
 
+func TestImportNulls(t *testing.T) {
+	x := newTables(t)
+	x.file("n.csv", "NA,b,c\n1,NA,x\n\\N,2.5,\"NA\"\n3,,NAN\n")
+	x.ok("Rows Processed: 3, Additions: 3, Modifications: 0, Had No Effect: 0\nImport completed successfully.\n"+
+		"inferred: NA INT, b DOUBLE, c VARCHAR(255)\nno primary key: c could be one; use --pk", "table", "import", "-c", "--null", `NA,\N`, "n", "n.csv")
+	x.has("n", "NA,b,c\n1,,x\n,2.5,NA\n3,,NAN\n")
+	x.fails(errs.Constraint, "it cannot be NULL", "table", "import", "-c", "--null", `NA,\N`, "--pk", "NA", "keyed", "n.csv")
+	x.ok("Rows Processed: 3, Additions: 3, Modifications: 0, Had No Effect: 0\nImport completed successfully.", "table", "import", "-r", "--null", `NA,\N,x`, "n", "n.csv")
+	x.has("n", "NA,b,c\n1,,\n,2.5,NA\n3,,NAN\n")
+}
+
 func TestImportRefusals(t *testing.T) {
 	x := newTables(t)
 	x.file("t.csv", "id,name\n1,a\n")

@@ -45,8 +45,15 @@ type Provider struct {
 	funcs map[string]sql.Function
 	tfs   map[string]sql.TableFunction
 
-	mu  *sync.RWMutex
-	dbs map[string]*entry // by lower-case name
+	mu      *sync.RWMutex
+	dbs     map[string]*entry // by lower-case name
+	leftOut []LeftOut
+}
+
+// LeftOut is a directory that holds a database which cannot be opened.
+type LeftOut struct {
+	Name string
+	Err  error // says which database it is and what is wrong with it
 }
 
 // entry is a database.
@@ -68,7 +75,8 @@ var (
 	_ session.Databases                   = (*Provider)(nil)
 )
 
-// New opens the databases and makes the provider of them.
+// New opens the databases and makes the provider of them. Of those in Dir it leaves out what cannot be opened, for another reason than
+// that another process owns it: see LeftOut.
 func New(ctx context.Context, opt Options) (*Provider, error) {
 	p := &Provider{
 		opt: opt, defs: &sqltable.Defs{}, mu: &sync.RWMutex{}, dbs: map[string]*entry{}, procs: sql.NewExternalStoredProcedureRegistry(),
@@ -113,6 +121,10 @@ func (p *Provider) openAll(ctx context.Context) error {
 			return errors.Join(err, p.Close(ctx))
 		}
 		r, err := repo.Open(ctx, p.opt.FS, dir, p.opt.Repo)
+		if err != nil && !errs.Is(err, errs.Locked) && ctx.Err() == nil {
+			p.leftOut = append(p.leftOut, LeftOut{n, errs.New(errs.CodeOf(err), "the database %s is left out: %w", n, err)})
+			continue
+		}
 		if err != nil {
 			if e := p.Close(ctx); e != nil {
 				return errs.New(errs.CodeOf(err), "%w (and: %w)", err, e)
@@ -188,6 +200,19 @@ func (p *Provider) Lookup(name string) (*repo.Repo, string, bool) {
 	return e.repo, e.name, true
 }
 
+// Refusal implements session.Databases.
+func (p *Provider) Refusal(name string) error {
+	for _, l := range p.leftOut {
+		if plain(l.Name) == plain(name) && p.find(name) == nil {
+			return l.Err
+		}
+	}
+	return nil
+}
+
+// LeftOut are the databases that could not be opened.
+func (p *Provider) LeftOut() []LeftOut { return p.leftOut }
+
 // DefaultBranch implements session.Databases.
 func (p *Provider) DefaultBranch(canonical string) string {
 	if e := p.find(canonical); e != nil {
@@ -255,6 +280,9 @@ func (p *Provider) CreateCollatedDatabase(ctx *sql.Context, name string, collati
 		return session.Error(errs.New(errs.ReadOnly, "create database %s: no directory for databases is open for writing", name))
 	}
 	if err := checkName(name); err != nil {
+		return err
+	}
+	if err := p.Refusal(name); err != nil {
 		return err
 	}
 	s, err := session.Of(ctx)

@@ -22,6 +22,7 @@ func Functions(v Versions) []sql.Function {
 	var out []sql.Function
 	for _, s := range []*spec{
 		hashOf("hashof"), hashOf("dolt_hashof"), hashOfTable(), hashOfDB(), activeBranch(), mergeBase(), hasAncestor(),
+		user("user"), user("session_user"), user("system_user"),
 		constant("dolt_version", "gives the program's version", v.Program),
 		constant("dolt_storage_format", "gives the name of the storage format", v.Storage),
 	} {

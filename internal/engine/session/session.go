@@ -27,6 +27,8 @@ type Databases interface {
 	Lookup(name string) (r *repo.Repo, canonical string, ok bool)
 	// DefaultBranch is the branch that new sessions work on.
 	DefaultBranch(canonical string) string
+	// Refusal says why a database that Lookup does not find is not served although it is there; nil when it is not there.
+	Refusal(name string) error
 }
 
 // Options are what a session needs to know.
@@ -34,6 +36,8 @@ type Options struct {
 	Databases Databases
 	// Author makes the commits of the session; when its name is empty it is made of the client's user and host.
 	Author history.Signature
+	// Client is the host that the client connects from; "" is that of its account.
+	Client string
 }
 
 // Session is a client's session. Like all sessions of the engine it serves one statement at a time.
@@ -48,7 +52,24 @@ type Session struct {
 	local    map[any]any
 
 	duplicate string // see SetDuplicate
+	statement uint64 // see Begins
+	digits    []uint8
 }
+
+// Begins tells whether a statement, by its number in the process list, is another than the one before.
+func (s *Session) Begins(statement uint64) bool {
+	if s.statement == statement {
+		return false
+	}
+	s.statement = statement
+	return true
+}
+
+// SetDigits takes note of the fraction digits of the timestamps among the columns of the statement's result; nil when there are none.
+func (s *Session) SetDigits(digits []uint8) { s.digits = digits }
+
+// Digits is what was last noted.
+func (s *Session) Digits() []uint8 { return s.digits }
 
 // SetDuplicate takes note of how MySQL words the duplicate key that a statement has come upon: "Duplicate entry '1' for key 't.PRIMARY'",
 // which tools read. The engine's own error has other words.
@@ -56,6 +77,27 @@ func (s *Session) SetDuplicate(text string) { s.duplicate = text }
 
 // Duplicate is what was last noted.
 func (s *Session) Duplicate() string { return s.duplicate }
+
+// ClientHost is the host that the client connects from, as user() names it.
+func (s *Session) ClientHost() string {
+	if s.opt.Client == "" {
+		return s.Client().Address
+	}
+	return s.opt.Client
+}
+
+// GetCharacterSetResults implements sql.Session. The engine writes results in UTF-8 whatever the client wants: servers encode them, who
+// can replace what the client's character set does not have. Only where the client wants no conversion does the engine know.
+func (s *Session) GetCharacterSetResults() sql.CharacterSetID {
+	switch id := s.BaseSession.GetCharacterSetResults(); id {
+	case sql.CharacterSet_Unspecified, sql.CharacterSet_binary:
+		return id
+	}
+	return sql.CharacterSet_utf8mb4
+}
+
+// ResultCharset is the character set that the client wants results in.
+func (s *Session) ResultCharset() sql.CharacterSetID { return s.BaseSession.GetCharacterSetResults() }
 
 // localLimit bounds what Local keeps.
 const localLimit = 4096
@@ -141,6 +183,9 @@ func (s *Session) Handle(ctx *sql.Context, name string) (*Handle, error) {
 	base, rev := SplitName(name)
 	r, canonical, ok := s.opt.Databases.Lookup(base)
 	if !ok {
+		if err := s.opt.Databases.Refusal(base); err != nil {
+			return nil, Error(err)
+		}
 		return nil, sql.ErrDatabaseNotFound.New(name)
 	}
 	h := &Handle{s: s, name: name, base: canonical, repo: r}

@@ -73,7 +73,7 @@ func (x *Index) addColumn(id uint64, exprs *[]string, typs *[]sql.ColumnExpressi
 	c := x.def.Schema.ColumnByID(id)
 	e := x.def.Name + "." + x.def.Schema.Columns[c].Name
 	*exprs = append(*exprs, e)
-	*typs = append(*typs, sql.ColumnExpressionType{Expression: e, Type: x.def.codecs[c].SQL})
+	*typs = append(*typs, sql.ColumnExpressionType{Expression: e, Type: types.Searched(x.def.codecs[c].SQL)})
 }
 
 // coverage finds which columns can be read from the index's own tree.

@@ -46,6 +46,11 @@ func (c *Codec) locate(ctx context.Context, v any) (position, error) {
 			return c.locateTime(t), nil
 		}
 		return position{}, nil
+	case value.KindTime:
+		if t, ok := v.(gms.Timespan); ok {
+			return c.locateTimespan(int64(t)), nil
+		}
+		return position{}, nil
 	}
 	cell, ok, err := c.to(c, ctx, v)
 	if err != nil {
@@ -145,6 +150,21 @@ func (c *Codec) locateTime(t time.Time) position {
 	case n > high:
 		return outside(+1)
 	case rest > 0:
+		return near(value.IntCell(n), +1)
+	}
+	return at(value.IntCell(n))
+}
+
+// locateTimespan orders a number of microseconds among the column's times.
+func (c *Codec) locateTimespan(us int64) position {
+	unit := maxSmall[6-min(c.Type.Precision, 6)]
+	n := floorDiv(us, unit) * unit
+	switch {
+	case us < -value.MaxTime:
+		return outside(-1)
+	case us > value.MaxTime:
+		return outside(+1)
+	case us != n:
 		return near(value.IntCell(n), +1)
 	}
 	return at(value.IntCell(n))

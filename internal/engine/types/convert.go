@@ -12,9 +12,6 @@ import (
 	"github.com/stemmadb/stemma/internal/value"
 )
 
-// timePrecision is the number of fraction digits of TIME: the engine has TIME(6) only.
-const timePrecision = 6
-
 // booleanWidth is the Precision of a KindInt8 that is shown as tinyint(1).
 const booleanWidth = 1
 
@@ -61,7 +58,9 @@ func FromSQL(t sql.Type) (value.Type, error) {
 	case gms.YearType_:
 		return value.Type{Kind: value.KindYear}, nil
 	case gms.TimespanType_:
-		return value.Type{Kind: value.KindTime, Precision: timePrecision}, nil
+		return value.Type{Kind: value.KindTime, Precision: maxPrecision}, nil
+	case TimeType:
+		return value.Type{Kind: value.KindTime, Precision: t.digits}, nil
 	case gms.EnumType:
 		return labelled(value.KindEnum, t.Collation(), t.Values())
 	case gms.SetType:
@@ -192,7 +191,7 @@ func toSQL(t value.Type) (sql.Type, error) {
 	case value.KindDate:
 		return gms.Date, nil
 	case value.KindTime:
-		return gms.Time, nil
+		return Time(t.Precision), nil
 	case value.KindDatetime:
 		return gms.CreateDatetimeType(sqltypes.Datetime, int(t.Precision))
 	case value.KindTimestamp:

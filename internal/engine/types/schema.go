@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/expression"
+	gms "github.com/dolthub/go-mysql-server/sql/types"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/schema"
@@ -21,6 +23,12 @@ func SQLText(e *sql.ColumnDefaultValue) string {
 		return u.ExprString
 	case sql.UnresolvedColumnDefault:
 		return u.ExprString
+	case *expression.Literal:
+		if t, ok := u.Val.(gms.Timespan); ok { // which the engine writes without quotes
+			if text, err := e.Type(nil).SQL(nil, nil, t); err == nil {
+				return "'" + text.ToString() + "'"
+			}
+		}
 	}
 	return e.String()
 }

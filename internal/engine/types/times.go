@@ -72,9 +72,11 @@ func datetimeFrom(c *Codec, cell value.Cell) (any, error) {
 	return time.UnixMicro(us).UTC(), nil
 }
 
-func timespanTo(_ *Codec, _ context.Context, v any) (value.Cell, bool, error) {
+func timespanTo(c *Codec, _ context.Context, v any) (value.Cell, bool, error) {
 	t, ok := v.(gms.Timespan)
-	return value.IntCell(int64(t)), ok && int64(t) >= -value.MaxTime && int64(t) <= value.MaxTime, nil
+	us := int64(t)
+	ok = ok && us >= -value.MaxTime && us <= value.MaxTime && us == value.RoundTime(us, c.Type.Precision)
+	return value.IntCell(us), ok, nil
 }
 
 func timespanFrom(c *Codec, cell value.Cell) (any, error) {

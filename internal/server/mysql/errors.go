@@ -3,6 +3,7 @@ package mysql
 import (
 	"errors"
 	"regexp"
+	"strconv"
 
 	vitess "github.com/dolthub/vitess/go/mysql"
 )
@@ -42,6 +43,8 @@ var numbers = []struct {
 	{regexp.MustCompile(`^Access denied for user .* to (database|table)`), 1044},
 	{regexp.MustCompile(`(?i)^the used SELECT statements have a different number of columns`), 1222},
 	{regexp.MustCompile(` out of range for `), 1264},
+	{regexp.MustCompile(`^Data truncated for column`), 1265},
+	{regexp.MustCompile(`^Unknown character set: `), 1115},
 	{regexp.MustCompile(`is not valid for this Enum|is not valid for this set|was not found in the set`), 1265},
 	{regexp.MustCompile(`^function: '.*' not found|^stored procedure ".*" does not exist|^SAVEPOINT .* does not exist|^table function: '.*' not found`), 1305},
 	{regexp.MustCompile(`^Field '.*' doesn't have a default value`), 1364},
@@ -49,6 +52,12 @@ var numbers = []struct {
 	{regexp.MustCompile(`READ ONLY transaction`), 1792},
 	{regexp.MustCompile(`database server is set to read only mode`), 1290},
 }
+
+// tracker is where messages of the engine send users with what it does not do.
+var tracker = regexp.MustCompile(`(?is)[\s,.;:-]*(this is a bug\.\s*)?(please (file|create|open) an issue|you can request support)\b.*$`)
+
+// own finds an error with a number of its own in the text that the engine has made of it.
+var own = regexp.MustCompile(`(?s)^(.*) \(errno (\d+)\) \(sqlstate (\w{5})\)$`)
 
 // known gives an error MySQL's number and state. duplicate is MySQL's wording of a duplicate key, "" when there is none.
 func known(err error, duplicate string) error {
@@ -58,6 +67,12 @@ func known(err error, duplicate string) error {
 	}
 	number, state, message := e.Num, e.State, e.Message
 	if number == erUnknown {
+		if m := own.FindStringSubmatch(message); m != nil {
+			message, state = m[1], m[3]
+			number, _ = strconv.Atoi(m[2])
+		}
+	}
+	if number == erUnknown {
 		for _, n := range numbers {
 			if n.message.MatchString(message) {
 				number = n.number
@@ -65,6 +80,7 @@ func known(err error, duplicate string) error {
 			}
 		}
 	}
+	message = tracker.ReplaceAllString(message, "")
 	if number == vitess.ERDupEntry && duplicate != "" {
 		message = duplicate
 	}

@@ -23,11 +23,14 @@ import (
 //     pymysql would take autocommit for being off and never turn it off. Here they are right before an answer is written.
 //   - Errors have MySQL's numbers and SQLSTATEs, and a panic is an error.
 //   - Fields that are no text say so.
+//   - Statements and results are in the client's character set.
+//   - COM_CHANGE_USER, which the protocol's reader does not know.
 //   - Fractions of seconds in the parameters of prepared statements, which the protocol's reader writes without leading zeros.
 type handler struct {
 	*server.Handler
 	sessions     *sync.Map // sql.Session by connection id
-	noAutoCommit bool      // sessions begin with autocommit = 0
+	auth         vitess.AuthServer
+	noAutoCommit bool // sessions begin with autocommit = 0
 	log          *slog.Logger
 	server       *Server
 	retries      retries
@@ -48,7 +51,7 @@ func (s *Server) wrap(h vitess.Handler) (vitess.Handler, error) {
 	if s.opt.Log == nil {
 		s.opt.Log = slog.New(slog.DiscardHandler)
 	}
-	return &handler{Handler: gms, server: s, sessions: &s.sessions, noAutoCommit: s.opt.NoAutoCommit, log: s.opt.Log}, nil
+	return &handler{Handler: gms, server: s, sessions: &s.sessions, auth: s.auth, noAutoCommit: s.opt.NoAutoCommit, log: s.opt.Log}, nil
 }
 
 // NewConnection implements vitess.Handler.
@@ -57,6 +60,17 @@ func (h *handler) NewConnection(c *vitess.Conn) {
 		c.StatusFlags |= uint16(vitess.ServerStatusAutocommit)
 	}
 	h.Handler.NewConnection(c)
+}
+
+// ConnectionAuthenticated implements vitess.Handler.
+func (h *handler) ConnectionAuthenticated(c *vitess.Conn) error {
+	if err := h.Handler.ConnectionAuthenticated(c); err != nil {
+		return err
+	}
+	if tap(c) == nil {
+		h.log.Warn("COM_CHANGE_USER is not known on this connection.", "connection", c.ConnectionID)
+	}
+	return nil
 }
 
 // ConnectionClosed implements vitess.Handler.
@@ -68,6 +82,9 @@ func (h *handler) ConnectionClosed(c *vitess.Conn) {
 // ComQuery implements vitess.Handler.
 func (h *handler) ComQuery(ctx context.Context, c *vitess.Conn, query string, callback vitess.ResultSpoolFn) (err error) {
 	defer h.finish(c, query, &err)
+	if query, err = decodeStatement(h.clientCharset(c), query); err != nil {
+		return err
+	}
 	return h.run(ctx, c, query, nil, h.answered(ctx, c, callback), func(answer vitess.ResultSpoolFn) error {
 		return h.Handler.ComQuery(ctx, c, query, answer)
 	})
@@ -76,18 +93,30 @@ func (h *handler) ComQuery(ctx context.Context, c *vitess.Conn, query string, ca
 // ComMultiQuery implements vitess.Handler.
 func (h *handler) ComMultiQuery(ctx context.Context, c *vitess.Conn, query string, callback vitess.ResultSpoolFn) (rest string, err error) {
 	defer h.finish(c, query, &err)
+	charset := h.clientCharset(c)
+	if query, err = decodeStatement(charset, query); err != nil {
+		return "", err
+	}
 	err = h.run(ctx, c, query, nil, h.answered(ctx, c, callback), func(answer vitess.ResultSpoolFn) (err error) {
 		rest, err = h.Handler.ComMultiQuery(ctx, c, query, answer)
 		return err
 	})
-	return rest, err
+	return string(encode(charset, []byte(rest))), err // it comes back
 }
 
 // ComPrepare implements vitess.Handler.
 func (h *handler) ComPrepare(ctx context.Context, c *vitess.Conn, query string, prepare *vitess.PrepareData) (fields []*querypb.Field, err error) {
 	defer h.finish(c, query, &err)
+	charset := h.clientCharset(c)
+	if query, err = decodeStatement(charset, query); err != nil {
+		return nil, err
+	}
+	if prepare.PrepareStmt, err = decodeStatement(charset, prepare.PrepareStmt); err != nil {
+		return nil, err
+	}
 	fields, err = h.Handler.ComPrepare(ctx, c, query, prepare)
 	describe(fields)
+	encodeFields(h.resultCharset(c), fields)
 	return fields, err
 }
 
@@ -98,6 +127,9 @@ func (h *handler) ComStmtExecute(ctx context.Context, c *vitess.Conn, prepare *v
 	if err := finite(prepare); err != nil {
 		return err
 	}
+	if err := decodeParameters(h.clientCharset(c), prepare); err != nil {
+		return err
+	}
 	answer := h.answered(ctx, c, func(r *sqltypes.Result, _ bool) error { return callback(r) })
 	return h.run(ctx, c, prepare.PrepareStmt, prepare.BindVars, answer, func(answer vitess.ResultSpoolFn) error {
 		return h.Handler.ComStmtExecute(ctx, c, prepare, func(r *sqltypes.Result) error { return answer(r, false) })
@@ -106,9 +138,17 @@ func (h *handler) ComStmtExecute(ctx context.Context, c *vitess.Conn, prepare *v
 
 // answered is callback with the status flags and the fields put right before each answer.
 func (h *handler) answered(ctx context.Context, c *vitess.Conn, callback vitess.ResultSpoolFn) vitess.ResultSpoolFn {
+	var described []*querypb.Field // the fields are those of the answer before, but for the first
 	return func(r *sqltypes.Result, more bool) error {
 		h.setFlags(ctx, c)
-		describe(r.Fields)
+		charset := h.resultCharset(c)
+		if len(r.Fields) > 0 && (described == nil || &described[0] != &r.Fields[0]) {
+			describe(r.Fields)
+			h.describeTimes(c, r.Fields)
+			encodeFields(charset, r.Fields)
+			described = r.Fields
+		}
+		encodeRows(charset, r)
 		return callback(r, more)
 	}
 }
@@ -129,7 +169,7 @@ func (h *handler) finish(c *vitess.Conn, query string, err *error) {
 			duplicate = s.Duplicate()
 		}
 	}
-	*err = known(*err, duplicate)
+	*err = refined(known(*err, duplicate), query)
 }
 
 // charsetBinary is the number of the character set of all that is no text.
@@ -145,6 +185,23 @@ func describe(fields []*querypb.Field) {
 		f.Flags |= uint32(querypb.MySqlFlag_BINARY_FLAG)
 	}
 }
+
+// describeTimes gives fields of TIME and TIMESTAMP their fraction digits, which the engine gives those of DATETIME only.
+func (h *handler) describeTimes(c *vitess.Conn, fields []*querypb.Field) {
+	for i, f := range fields {
+		switch f.Type {
+		case sqltypes.Time:
+			f.Decimals = max(f.ColumnLength, timeLength) - timeLength
+		case sqltypes.Timestamp:
+			if s := h.session(c); s != nil && len(s.Digits()) == len(fields) {
+				f.Decimals = uint32(s.Digits()[i])
+			}
+		}
+	}
+}
+
+// timeLength is the length of a TIME with its point, before the fraction.
+const timeLength = uint32(len("-838:59:59."))
 
 // finite refuses parameters that are no finite numbers: SQL has no such values.
 func finite(p *vitess.PrepareData) error {

@@ -69,6 +69,7 @@ type Server struct {
 	sessions sync.Map      // sql.Session by connection id
 	general  bool          // every statement takes the general way, for tests that compare
 	shorts   atomic.Int64  // statements that took the short way
+	auth     *auth         // of the users' table
 }
 
 // New opens the server's addresses and begins to answer. Errors of opening are of class Unavailable.
@@ -94,7 +95,7 @@ func New(ctx context.Context, opt Options) (*Server, error) {
 	if err := users.load(sql.NewContext(ctx), e.Analyzer.Catalog.MySQLDb); err != nil {
 		return nil, err
 	}
-	s := &Server{opt: opt, ln: newListener(), accepted: make(chan struct{})}
+	s := &Server{opt: opt, ln: newListener(), accepted: make(chan struct{}), auth: &auth{}}
 	if err := s.listen(); err != nil {
 		return nil, errors.Join(err, s.ln.Close())
 	}
@@ -142,7 +143,8 @@ func (s *Server) listen() error {
 
 // protocol makes the listener of MySQL's protocol.
 func (s *Server) protocol(cfg server.Config, lc vitess.ListenerConfig, sel server.ServerEventListener) (server.ProtocolListener, error) {
-	lc.AuthServer = newAuth(lc.AuthServer, s.opt.RequireTLS)
+	*s.auth = *newAuth(lc.AuthServer, s.opt.RequireTLS)
+	lc.AuthServer = s.auth
 	return server.MySQLProtocolListenerFactory(cfg, lc, sel)
 }
 
@@ -177,7 +179,10 @@ func (s *Server) newSession(ctx context.Context, c *vitess.Conn, addr string) (s
 	if isTrusted(c) {
 		return session.New(base, session.Options{Databases: checkedOut{s.opt.Engine.Provider()}, Author: peerAuthor(c.User)}), nil
 	}
-	sess := s.opt.Engine.NewSession(base)
+	sess := s.opt.Engine.NewClientSession(base, clientHost(c.RemoteAddr()))
+	if err := handshakeCharset(sql.NewContext(ctx, sql.WithSession(sess)), sess, c.CharacterSet); err != nil {
+		return nil, errs.New(errs.Internal, "set the client's character set: %w", err)
+	}
 	vars := s.opt.UserVars[base.Client().User]
 	if s.opt.NoAutoCommit {
 		vars = merged(map[string]string{"autocommit": "0"}, vars)
@@ -188,6 +193,18 @@ func (s *Server) newSession(ctx context.Context, c *vitess.Conn, addr string) (s
 		}
 	}
 	return sess, nil
+}
+
+// clientHost is how MySQL names the host of a client.
+func clientHost(addr net.Addr) string {
+	host, _, err := net.SplitHostPort(addr.String())
+	if err != nil { // a unix socket
+		return "localhost"
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
+		return "localhost"
+	}
+	return host
 }
 
 // literal is a variable's value as SQL would write it: a number when it looks like one.
