@@ -17,6 +17,8 @@ type Table struct {
 	part *session.Part // of the session's transaction; nil when view says all
 	view *table.View   // when part is nil
 
+	empty *table.View // of a table that its first row makes: what there is until then
+
 	quiet bool // while the engine alters the table in a way that asks for no rows
 
 	cols   []int      // projected columns; nil is all
@@ -61,6 +63,9 @@ func (t *Table) View(ctx *sql.Context) (*table.View, error) {
 	v, err := t.part.Pinned(ctx, t.def.Name)
 	if err != nil {
 		return nil, session.Error(err)
+	}
+	if v == nil && t.empty != nil {
+		return t.empty, nil
 	}
 	if v == nil {
 		return nil, sql.ErrTableNotFound.New(t.def.Name)
