@@ -46,7 +46,7 @@ func TestIgnore(t *testing.T) {
 	w := newWorld(t)
 	w.want("select * from dolt_ignore")
 	w.want("show tables")
-	w.run("insert into dolt_ignore values ('ignoreme', true), ('dontignore', false), ('*_ignore', true), ('do_not_ignore', false), "+
+	w.run("insert into dolt_ignore values ('ignoreme', true), ('dontignore', false), ('*_ignore', true), ('do_not_ignore', false), " +
 		"('%_ignore_too', true), ('commit_*', false), ('commit_me_not', true), ('test*', true), ('test?*', false), ('test?', true)")
 	w.want("select * from dolt_status", "dolt_ignore|0|new table")
 	w.want("select count(*) from dolt_ignore", "10")
