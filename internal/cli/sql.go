@@ -22,6 +22,10 @@ type sqlVerb struct {
 	File     string `flag:"file,f" value:"file" complete:"file" help:"run the statements in a file and exit"`
 	Continue bool   `flag:"continue,c" help:"go on behind a statement that failed"`
 	Batch    bool   `flag:"batch,b" help:"no shell, even on a terminal"`
+	Save     string `flag:"save,s" value:"name" help:"with -q: keep the query under this name in dolt_query_catalog, too"`
+	Message  string `flag:"message,m" value:"text" help:"with -q and -s: what the saved query is for"`
+	Execute  string `flag:"execute,x" value:"name" help:"run the saved query of that name and exit"`
+	List     bool   `flag:"list-saved,l" help:"list the saved queries and exit"`
 	Use      string `flag:"use-db,d" value:"name" help:"begin with this database, or db/branch"`
 
 	program *Program
@@ -66,8 +70,8 @@ A script ends at its first error and the program exits with 1, unless -c is give
 
 // Run does it.
 func (v *sqlVerb) Run(ctx context.Context, scope *op.Scope) (result *op.Result, err error) {
-	if v.Query != "" && v.File != "" {
-		return nil, errs.New(errs.Invalid, "sql: -q and -f exclude each other")
+	if err := v.check(); err != nil {
+		return nil, err
 	}
 	format, err := ParseFormat(v.program.globals.Format)
 	if err != nil {
@@ -84,13 +88,19 @@ func (v *sqlVerb) Run(ctx context.Context, scope *op.Scope) (result *op.Result, 
 	}
 	defer func() { err = errors.Join(err, s.end(ctx)) }()
 	r := &sqlRunner{sqlSession: s, out: v.program.Out, format: format, now: scope.Clock}
+	if in, err = v.saved(ctx, s, in); err != nil {
+		return nil, err
+	}
 	if in == nil {
 		return nil, r.shell(ctx)
 	}
 	r.verbose = isTerminal(v.program.Out) && format == Tabular
 	failed, err := r.script(ctx, in, v.Continue)
-	if err != nil || !failed {
+	if err != nil {
 		return nil, err
+	}
+	if !failed {
+		return nil, v.save(ctx, s)
 	}
 	return &op.Result{ExitCode: exitFailed, Lines: []string{}}, nil
 }
@@ -99,6 +109,8 @@ func (v *sqlVerb) Run(ctx context.Context, scope *op.Scope) (result *op.Result, 
 func (v *sqlVerb) input(scope *op.Scope) (in io.Reader, closeFn func() error, err error) {
 	none := func() error { return nil }
 	switch {
+	case v.Execute != "" || v.List:
+		return strings.NewReader(""), none, nil
 	case v.Query != "":
 		return strings.NewReader(v.Query), none, nil
 	case v.File != "" && v.File != "-":

@@ -17,8 +17,9 @@ type Column struct {
 	same     bool // both sides keep equal values as equal cells
 }
 
-// Align pairs the columns of two schemas: by id, then those left by equal name and type. Columns come in the order of the to
-// side, then those that only the from side has, in its order.
+// Align pairs the columns of two schemas: by id, then those left by equal name and type, then those left by equal name: a column
+// that got a type of another family has another id. Columns come in the order of the to side, then those that only the from side
+// has, in its order.
 func Align(from, to *schema.Schema) []Column {
 	taken := make([]bool, len(from.Columns))
 	cols := make([]Column, len(to.Columns), len(to.Columns)+len(from.Columns))
@@ -28,14 +29,16 @@ func Align(from, to *schema.Schema) []Column {
 			taken[cols[i].From] = true
 		}
 	}
-	for i := range cols {
-		c := &cols[i]
-		if c.From >= 0 {
-			continue
-		}
-		f := from.ColumnIndex(c.Name)
-		if f >= 0 && !taken[f] && from.Columns[f].Type.Equal(to.Columns[c.To].Type) {
-			c.From, taken[f] = f, true
+	for _, anyType := range []bool{false, true} {
+		for i := range cols {
+			c := &cols[i]
+			if c.From >= 0 {
+				continue
+			}
+			f := from.ColumnIndex(c.Name)
+			if f >= 0 && !taken[f] && (anyType || from.Columns[f].Type.Equal(to.Columns[c.To].Type)) {
+				c.From, taken[f] = f, true
+			}
 		}
 	}
 	for i := range from.Columns {
@@ -129,13 +132,14 @@ func sameValue(a value.Type, x value.Cell, b value.Type, y value.Cell) bool {
 	if x.IsNull() || y.IsNull() {
 		return x.IsNull() && y.IsNull()
 	}
-	return bytes.Equal(appendValue(nil, a, x), appendValue(nil, b, y))
+	asNumber := isNumber(a.Kind) && isNumber(b.Kind)
+	return bytes.Equal(appendValue(nil, a, x, asNumber), appendValue(nil, b, y, asNumber))
 }
 
-// appendValue appends a form of a value that does not depend on how its type keeps it: the text of a cell that is not NULL, of
-// numbers as a reduced fraction, so that 1.50, 1.5 and 15e-1 are one.
-func appendValue(dst []byte, t value.Type, c value.Cell) []byte {
-	if !isNumber(t.Kind) {
+// appendValue appends a form of a value that does not depend on how its type keeps it: the text of a cell that is not NULL or, of
+// numbers that are compared with numbers, a reduced fraction, so that 1.50, 1.5 and 15e-1 are one.
+func appendValue(dst []byte, t value.Type, c value.Cell, asNumber bool) []byte {
+	if !asNumber {
 		return value.AppendText(dst, t, c)
 	}
 	text := string(value.AppendText(nil, t, c))

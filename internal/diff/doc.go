@@ -3,8 +3,8 @@
 //
 // What a row difference is:
 //
-//  1. Columns are paired by their stable id, then by equal name and type (Align). A table that was dropped and made again under
-//     its name has the same ids, so it differs in its rows like any other.
+//  1. Columns are paired by their stable id, then by equal name and type, then by equal name (Align). Cells of different types are
+//     compared as values. A table that was dropped and made again under its name has the same ids, so it differs in its rows like any other.
 //  2. Rows of tables with primary keys are paired by key. A pair is modified when it differs in a column of the to side; there a
 //     column that the from side lacks counts with its absent value, which is what older rows read as. So adding or dropping a
 //     column is a difference of schemas, not of every row.

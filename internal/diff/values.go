@@ -92,6 +92,7 @@ func (p *Pair) sumOf(ctx context.Context, c Change, from bool, buf *[]byte) (s s
 			return s, false, err
 		}
 		if col.From >= 0 && !col.same {
+			asNumber := isNumber(t.Kind) && isNumber(p.fs.Columns[col.From].Type.Kind)
 			if from {
 				t = p.fs.Columns[col.From].Type
 			}
@@ -99,7 +100,7 @@ func (p *Pair) sumOf(ctx context.Context, c Change, from bool, buf *[]byte) (s s
 				return s, false, err
 			}
 			if !cell.IsNull() {
-				cell = value.BytesCell(appendValue(nil, t, cell))
+				cell = value.BytesCell(appendValue(nil, t, cell, asNumber))
 			}
 			b = value.AppendTuple(b, []value.Phys{value.Bytes}, []value.Cell{cell})
 			continue

@@ -2,6 +2,8 @@ package op
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
 )
@@ -9,6 +11,7 @@ import (
 // Add is the verb that stages tables for the next commit.
 type Add struct {
 	All    bool     `flag:"all,A" help:"stage every changed, new and dropped table"`
+	Force  bool     `flag:"force,f" help:"stage new tables that dolt_ignore names, too"`
 	Tables []string `arg:"rest" value:"table" complete:"table" help:"tables to stage; . is all of them"`
 }
 
@@ -34,11 +37,27 @@ func (c *Add) Run(ctx context.Context, s *Scope) (*Result, error) {
 	} else if len(names) == 0 {
 		return nil, errs.New(errs.Invalid, "nothing specified, nothing added: name tables, or use '%s add .'", s.Program())
 	}
-	if err := s.Repo.Stage(ctx, s.branch(), names); err != nil {
-		return nil, err
-	}
 	r := statusResult(0)
-	return r, nil
+	if c.All && c.Force {
+		return r, s.Repo.StageIgnored(ctx, s.branch())
+	}
+	if !c.All && !c.Force {
+		st, err := readStatus(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range st.ignored {
+			at := slices.IndexFunc(names, func(n string) bool { return strings.EqualFold(n, t.name) })
+			if at >= 0 {
+				names = slices.Delete(slices.Clone(names), at, at+1)
+				r.Hints = append(r.Hints, "table "+t.name+" is named in dolt_ignore and was not staged; use add -f to stage it")
+			}
+		}
+		if len(names) == 0 {
+			return r, nil
+		}
+	}
+	return r, s.Repo.Stage(ctx, s.branch(), names)
 }
 
 // statusResult is what SQL is answered by verbs that have nothing to say: a row with a status, 0 for success.

@@ -2,6 +2,7 @@ package op
 
 import (
 	"context"
+	"slices"
 
 	"github.com/stemmadb/stemma/internal/repo"
 )
@@ -9,6 +10,8 @@ import (
 // Ls is the verb that lists tables.
 type Ls struct {
 	Verbose  bool   `flag:"verbose,v" help:"show hashes and numbers of rows"`
+	System   bool   `flag:"system,s" help:"list system tables only"`
+	All      bool   `flag:"all,a" help:"list system tables, too"`
 	Revision string `arg:"1" value:"revision" complete:"ref" help:"list those of a commit; the working set's otherwise"`
 }
 
@@ -48,6 +51,9 @@ func (c *Ls) Run(ctx context.Context, s *Scope) (*Result, error) {
 	names, err := snap.TableNames(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if !c.All {
+		names = slices.DeleteFunc(names, func(n string) bool { return repo.IsSystemTable(n) != c.System })
 	}
 	r := &Result{Columns: []Column{Text("table_name"), Text("hash"), Whole("rows")}}
 	if len(names) == 0 {

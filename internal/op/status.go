@@ -6,11 +6,15 @@ import (
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/diff"
+	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/repo"
 )
 
 // Status is the verb that shows what has changed since the last commit.
-type Status struct{}
+type Status struct {
+	Ignored bool `flag:"ignored" help:"show new tables that dolt_ignore names, too"`
+}
 
 func statusSpec() Spec {
 	return Define[Status](Spec{
@@ -27,6 +31,7 @@ type tableStatus struct {
 // treeStatus is what differs between head, staged and working set.
 type treeStatus struct {
 	staged, unstaged, untracked []tableStatus
+	ignored, disputed           []tableStatus // new tables that dolt_ignore names, and those on which its patterns disagree
 }
 
 // readStatus compares head, staged and working set of the scope's branch.
@@ -51,7 +56,24 @@ func readStatus(ctx context.Context, s *Scope) (*treeStatus, error) {
 	if err != nil {
 		return nil, err
 	}
+	ignore, err := repo.IgnoreOf(ctx, w.Working)
+	if err != nil {
+		return nil, err
+	}
 	for _, d := range unstaged {
+		if d.Kind == diff.TableAdded {
+			yes, err := ignore.Ignores(d.To.Name)
+			switch {
+			case errs.Is(err, errs.Conflict):
+				out.disputed = append(out.disputed, describeChange(d))
+				continue
+			case err != nil:
+				return nil, err
+			case yes:
+				out.ignored = append(out.ignored, describeChange(d))
+				continue
+			}
+		}
 		switch d.Kind {
 		case diff.TableAdded:
 			out.untracked = append(out.untracked, describeChange(d))
@@ -110,7 +132,22 @@ func (c *Status) Run(ctx context.Context, s *Scope) (*Result, error) {
 		r.Lines = append(r.Lines, "")
 	}
 	section("Untracked tables:", []string{`  (use "` + p + ` add <table>" to include in what will be committed)`}, st.untracked, false, plain)
-	if len(st.staged)+len(st.unstaged)+len(st.untracked) == 0 {
+	shown := len(st.staged) + len(st.unstaged) + len(st.untracked)
+	force := []string{`  (use "` + p + ` add -f <table>" to include in what will be committed)`}
+	if !c.Ignored {
+		st.ignored = nil
+	}
+	for _, x := range []struct {
+		title string
+		list  []tableStatus
+	}{{"Ignored tables:", st.ignored}, {"Tables with conflicting dolt_ignore patterns:", st.disputed}} {
+		if shown > 0 && len(x.list) > 0 {
+			r.Lines = append(r.Lines, "")
+		}
+		section(x.title, force, x.list, false, plain)
+		shown += len(x.list)
+	}
+	if shown == 0 {
 		r.Lines = append(r.Lines, "nothing to commit, working tree clean")
 	}
 	return r, nil

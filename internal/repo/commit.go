@@ -23,7 +23,7 @@ type CommitOptions struct {
 	Author     history.Signature
 	Committer  history.Signature // zero: as Author. Its zero Time is the clock's
 	All        bool              // stage changed and dropped tables first, not new ones
-	AddNew     bool              // stage every table first
+	AddNew     bool              // stage every table first, but no new ones that dolt_ignore names
 	Amend      bool              // replace the head commit; an empty Message keeps its message
 	AllowEmpty bool
 }
@@ -53,7 +53,9 @@ func (r *Repo) tryCommit(ctx context.Context, opt CommitOptions) (c *history.Com
 	staged := w.Staged
 	switch {
 	case opt.AddNew:
-		staged = w.Working
+		if staged, err = r.stageAll(ctx, batch, w); err != nil {
+			return nil, false, err
+		}
 	case opt.All:
 		if staged, err = r.stageKnown(ctx, batch, root.Open(r.store, head.Root), w); err != nil {
 			return nil, false, err
@@ -167,11 +169,12 @@ func (r *Repo) stageKnown(ctx context.Context, batch chunk.Store, head *root.Roo
 	return w.Staged.With(ctx, batch, changes...)
 }
 
-// Stage brings the working state of the named tables, all of them when names is nil, into the branch's staged set.
+// Stage brings the working state of the named tables into the branch's staged set. When names is nil it is that of all but the new
+// ones that dolt_ignore names.
 func (r *Repo) Stage(ctx context.Context, branchName string, names []string) error {
 	return r.restage(ctx, branchName, func(batch *pack.Batch, w *Working) (*root.Root, error) {
 		if names == nil {
-			return w.Working, nil
+			return r.stageAll(ctx, batch, w)
 		}
 		return r.copyTables(ctx, batch, w.Working, w.Staged, names)
 	})

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -10,6 +11,8 @@ import (
 	"github.com/stemmadb/stemma/internal/engine/session"
 	"github.com/stemmadb/stemma/internal/engine/sqltable"
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/table"
 )
 
@@ -117,20 +120,53 @@ func (d *Database) in(ctx *sql.Context, r registry.Reader, h *session.Handle, na
 func (d *Database) system(ctx *sql.Context, h *session.Handle, name string) (sql.Table, bool, error) {
 	ctor, ok := d.p.opt.Registries.SystemTables.Lookup(name)
 	if !ok {
-		return nil, false, nil
+		return d.unmade(ctx, h, name)
 	}
 	t, ok, err := ctor(ctx, h, name)
 	return t, ok, session.Error(err)
 }
 
-// GetTableNames implements sql.Database.
+// unmade is a system table that is kept as a table but has not been written yet.
+func (d *Database) unmade(ctx *sql.Context, h *session.Handle, name string) (sql.Table, bool, error) {
+	s := repo.SystemSchema(name)
+	if s == nil {
+		return nil, false, nil
+	}
+	c, err := schema.Compile(s)
+	if err != nil {
+		return nil, false, session.Error(err)
+	}
+	empty := table.NewView(h.Repo().Store(), table.Empty(c), nil)
+	def, err := d.def(ctx, empty, strings.ToLower(name))
+	if err != nil {
+		return nil, false, err
+	}
+	if !h.Writable() {
+		return sqltable.Frozen(def, empty), true, nil
+	}
+	part, err := h.Part(ctx)
+	if err != nil {
+		return nil, false, session.Error(err)
+	}
+	return sqltable.Unmade(d.p.defs, def, part, empty), true, nil
+}
+
+// GetTableNames implements sql.Database: the names of the users' tables.
 func (d *Database) GetTableNames(ctx *sql.Context) ([]string, error) {
 	r, err := d.h.Reader(ctx)
 	if err != nil {
 		return nil, session.Error(err)
 	}
+	return d.shown(ctx, r)
+}
+
+// shown is the names of a reader's tables, without those of system tables.
+func (d *Database) shown(ctx *sql.Context, r registry.Reader) ([]string, error) {
 	names, err := r.TableNames(ctx)
-	return names, session.Error(err)
+	if err != nil {
+		return nil, session.Error(err)
+	}
+	return slices.DeleteFunc(names, repo.IsSystemTable), nil
 }
 
 // GetTableInsensitiveAsOf implements sql.VersionedDatabase.
@@ -148,8 +184,7 @@ func (d *Database) GetTableNamesAsOf(ctx *sql.Context, asOf any) ([]string, erro
 	if err != nil {
 		return nil, err
 	}
-	names, err := r.TableNames(ctx)
-	return names, session.Error(err)
+	return d.shown(ctx, r)
 }
 
 // asOf is the tables that AS OF means: a ref, a hash or a time.

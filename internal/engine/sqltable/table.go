@@ -17,6 +17,8 @@ type Table struct {
 	part *session.Part // of the session's transaction; nil when view says all
 	view *table.View   // when part is nil
 
+	empty *table.View // of a table that its first row makes: what there is until then
+
 	live  bool // scans see the transaction as it is, not as it was when the statement began
 	quiet bool // while the engine alters the table in a way that asks for no rows
 
@@ -68,6 +70,9 @@ func (t *Table) View(ctx *sql.Context) (*table.View, error) {
 	}
 	if err != nil {
 		return nil, session.Error(err)
+	}
+	if v == nil && t.empty != nil {
+		return t.empty, nil
 	}
 	if v == nil {
 		return nil, sql.ErrTableNotFound.New(t.def.Name)

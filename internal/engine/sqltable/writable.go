@@ -87,16 +87,16 @@ func (t *Writable) Resolved(ctx *sql.Context, overrides sql.EngineOverrides) *Wr
 }
 
 // Inserter implements sql.InsertableTable.
-func (t *Writable) Inserter(*sql.Context) sql.RowInserter { return newEditor(t) }
+func (t *Writable) Inserter(*sql.Context) sql.RowInserter { return t.tableEditor() }
 
 // Updater implements sql.UpdatableTable.
-func (t *Writable) Updater(*sql.Context) sql.RowUpdater { return newEditor(t) }
+func (t *Writable) Updater(*sql.Context) sql.RowUpdater { return t.tableEditor() }
 
 // Deleter implements sql.DeletableTable.
-func (t *Writable) Deleter(*sql.Context) sql.RowDeleter { return newEditor(t) }
+func (t *Writable) Deleter(*sql.Context) sql.RowDeleter { return t.tableEditor() }
 
 // Replacer implements sql.ReplaceableTable.
-func (t *Writable) Replacer(*sql.Context) sql.RowReplacer { return newEditor(t) }
+func (t *Writable) Replacer(*sql.Context) sql.RowReplacer { return t.tableEditor() }
 
 // Truncate implements sql.TruncateableTable.
 func (t *Writable) Truncate(ctx *sql.Context) (int, error) {

@@ -9,6 +9,7 @@ import (
 	"github.com/stemmadb/stemma/internal/engine/registry"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/root"
 )
 
 // The beginnings of the names of per-table system tables.
@@ -18,7 +19,8 @@ const (
 	prefixHistory    = "dolt_history_"
 )
 
-// shapeOf is the columns under which the history of a table is shown: those it has now or, when it was dropped, in the head.
+// shapeOf is the columns under which the history of a table is shown: those it has now or, when it was dropped, the last it had on
+// the way back along first parents. ok is false when no such table is met.
 func shapeOf(ctx *sql.Context, db registry.Handle, name string) (*shape, bool, error) {
 	for _, rev := range []string{working, "HEAD"} {
 		r, _, err := db.At(ctx, rev)
@@ -34,7 +36,29 @@ func shapeOf(ctx *sql.Context, db registry.Handle, name string) (*shape, bool, e
 			return sh, err == nil, err
 		}
 	}
-	return nil, false, nil
+	r := db.Repo()
+	id, err := db.Head(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	for {
+		c, err := history.GetCommit(ctx, r.Store(), id)
+		if err != nil || len(c.Parents) == 0 {
+			return nil, false, err
+		}
+		id = c.Parents[0]
+		if c, err = history.GetCommit(ctx, r.Store(), id); err != nil {
+			return nil, false, err
+		}
+		v, _, ok, err := r.SnapshotRoot(root.Open(r.Store(), c.Root)).Table(ctx, name)
+		if err != nil {
+			return nil, false, err
+		}
+		if ok {
+			sh, err := newShape(v.Schema())
+			return sh, err == nil, err
+		}
+	}
 }
 
 // diffTable is dolt_diff_<table>: how each commit changed the rows of a table against its first parent, along the first parents of

@@ -67,7 +67,7 @@ func commitRows(ctx *sql.Context, m *moment, tab *table.Table, sh *shape, at Poi
 	}
 	n := len(sh.cols)
 	var b table.Block
-	cell := func(ctx context.Context, col int) (value.Cell, error) { return b.Page.Cell(ctx, col+shift, b.Lo) }
+	cell := blockCell(&b, shift)
 	return rowsFunc(func(ctx *sql.Context) (sql.Row, error) {
 		for b.Lo >= b.Hi {
 			var ok bool
@@ -84,4 +84,9 @@ func commitRows(ctx *sql.Context, m *moment, tab *table.Table, sh *shape, at Poi
 		b.Lo++
 		return row, nil
 	}), nil
+}
+
+// blockCell gives cells of the first row of a block, by column; the rows' own layout has shift columns before the first.
+func blockCell(b *table.Block, shift int) func(ctx context.Context, col int) (value.Cell, error) {
+	return func(ctx context.Context, col int) (value.Cell, error) { return b.Page.Cell(ctx, col+shift, b.Lo) }
 }

@@ -65,7 +65,7 @@ type slot struct {
 	as    sql.Type // what the value becomes; nil when it is one already
 }
 
-// projector makes the projector for rows of schema s. Columns are paired by id, then by equal name and type.
+// projector makes the projector for rows of schema s. Columns are paired as diff.Align pairs them.
 func (sh *shape) projector(s *schema.Compiled) (*projector, error) {
 	if p := sh.known[s.Hash]; p != nil {
 		return p, nil

@@ -16,12 +16,15 @@ func Tables() registry.SystemTables {
 			"dolt_branches":         branchesTable,
 			"dolt_tags":             tagsTable,
 			"dolt_status":           statusTable,
+			"dolt_status_ignored":   statusIgnoredTable,
+			"dolt_column_diff":      columnDiffTable,
 			"dolt_diff":             changesTable,
 		},
 		Prefix: map[string]registry.TableCtor{
 			prefixDiff:       diffTable,
 			prefixCommitDiff: commitDiffTable,
 			prefixHistory:    historyTable,
+			prefixBlame:      blameTable,
 		},
 	}
 }

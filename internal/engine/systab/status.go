@@ -8,7 +8,10 @@ import (
 
 	"github.com/stemmadb/stemma/internal/diff"
 	"github.com/stemmadb/stemma/internal/engine/registry"
+	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/tree"
 )
 
@@ -62,34 +65,81 @@ func changeSets(ctx *sql.Context, db registry.Handle) ([]changeSet, error) {
 	return sets, nil
 }
 
-// statusTable is dolt_status: the tables of the session's working set that differ from its head.
+// statusTable is dolt_status: the tables of the session's working set that differ from its head, without new ones that dolt_ignore
+// names.
 func statusTable(_ *sql.Context, db registry.Handle, name string) (sql.Table, bool, error) {
-	cols := []*sql.Column{textKey("table_name"), {Name: "staged", Type: types.Boolean, PrimaryKey: true}, textKey("status")}
-	return newTable(db, name, cols, nil, func(ctx *sql.Context, _ Point) (sql.RowIter, error) {
-		sets, err := changeSets(ctx, db)
+	return newTable(db, name, statusTableColumns(), nil, func(ctx *sql.Context, _ Point) (sql.RowIter, error) {
+		all, err := statusRows(ctx, db)
 		if err != nil {
 			return nil, err
 		}
 		var rows []sql.Row
-		for _, s := range sets {
-			for i := range s.deltas {
-				d := &s.deltas[i]
-				table, status := d.Name(), ""
-				switch d.Kind {
-				case diff.TableAdded:
-					status = "new table"
-				case diff.TableDropped:
-					status = "deleted"
-				case diff.TableRenamed:
-					table, status = d.From.Name+" -> "+d.To.Name, "renamed"
-				default:
-					status = "modified"
-				}
-				rows = append(rows, sql.Row{table, flagOf(s.name == staged), status})
+		for _, r := range all {
+			if r[3] == flagOf(false) {
+				rows = append(rows, r[:3])
 			}
 		}
 		return sql.RowsToRowIter(rows...), nil
 	}), true, nil
+}
+
+// statusIgnoredTable is dolt_status_ignored: dolt_status with the tables that dolt_ignore names, which are marked.
+func statusIgnoredTable(_ *sql.Context, db registry.Handle, name string) (sql.Table, bool, error) {
+	cols := append(statusTableColumns(), flag("ignored"))
+	return newTable(db, name, cols, nil, func(ctx *sql.Context, _ Point) (sql.RowIter, error) {
+		rows, err := statusRows(ctx, db)
+		return sql.RowsToRowIter(rows...), err
+	}), true, nil
+}
+
+func statusTableColumns() []*sql.Column {
+	return []*sql.Column{textKey("table_name"), {Name: "staged", Type: types.Boolean, PrimaryKey: true}, textKey("status")}
+}
+
+// statusRows are the rows of dolt_status_ignored. Tables on which the patterns disagree are not ignored.
+func statusRows(ctx *sql.Context, db registry.Handle) ([]sql.Row, error) {
+	sets, err := changeSets(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	var rows []sql.Row
+	for _, s := range sets {
+		var ignore *repo.Ignore
+		if s.name == working && len(s.deltas) > 0 {
+			if ignore, err = s.to.ignore(ctx); err != nil {
+				return nil, err
+			}
+		}
+		for i := range s.deltas {
+			d := &s.deltas[i]
+			table, status := d.Name(), ""
+			ignored := false
+			switch d.Kind {
+			case diff.TableAdded:
+				status = "new table"
+				if ignored, err = ignore.Ignores(table); err != nil && !errs.Is(err, errs.Conflict) {
+					return nil, err
+				}
+			case diff.TableDropped:
+				status = "deleted"
+			case diff.TableRenamed:
+				table, status = d.From.Name+" -> "+d.To.Name, "renamed"
+			default:
+				status = "modified"
+			}
+			rows = append(rows, sql.Row{table, flagOf(s.name == staged), status, flagOf(ignored)})
+		}
+	}
+	return rows, nil
+}
+
+// ignore is the patterns of dolt_ignore.
+func (m *moment) ignore(ctx context.Context) (*repo.Ignore, error) {
+	t, err := m.root(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return repo.IgnoreOf(ctx, root.Open(m.st, t))
 }
 
 // changesTable is dolt_diff: the tables that each commit changed against its first parent, the newest first, after those of the

@@ -1,0 +1,89 @@
+package systab
+
+import (
+	"github.com/dolthub/go-mysql-server/sql"
+
+	"github.com/stemmadb/stemma/internal/diff"
+	"github.com/stemmadb/stemma/internal/engine/registry"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/table"
+)
+
+// prefixBlame begins the names of blame tables.
+const prefixBlame = "dolt_blame_"
+
+// blameTable is dolt_blame_<table>: for each row of the table in the head, in the order of its primary key, the key and the commit
+// that gave the row its content. Key columns are looked up.
+func blameTable(ctx *sql.Context, db registry.Handle, name string) (sql.Table, bool, error) {
+	of := name[len(prefixBlame):]
+	m, err := momentAt(ctx, db, "HEAD")
+	if err != nil {
+		return nil, false, err
+	}
+	tab, err := m.table(ctx, of)
+	if err != nil || tab == nil {
+		return nil, false, err
+	}
+	if tab.Schema.Keyless() {
+		return nil, false, errs.New(errs.Unsupported, "%s: rows of a table without primary key cannot be told apart", name)
+	}
+	sh, err := newShape(tab.Schema)
+	if err != nil {
+		return nil, false, err
+	}
+	sh.cols = nil
+	for _, k := range tab.Schema.PrimaryKey {
+		sh.cols = append(sh.cols, tab.Schema.ColumnByID(k.Column))
+	}
+	cols := sh.columns("")
+	for _, c := range cols {
+		c.PrimaryKey, c.Nullable = true, false
+	}
+	n := len(cols)
+	cols = append(cols, textNull("commit"), atNull("commit_date"), textNull("committer"), textNull("email"), textNull("message"))
+	t := newTable(db, name, cols, sh.keys(""), nil)
+	t.guess = tab.Rows.Count
+	t.rows = func(ctx *sql.Context, at Point) (sql.RowIter, error) {
+		var opt diff.Options
+		if lo, hi, ok := sh.bounds(ctx, tab.Schema, "", at); ok {
+			opt.Lo, opt.Hi = lo, hi
+		}
+		b, err := diff.NewBlame(ctx, db.Repo().Store(), m.commit, of, opt)
+		if err != nil {
+			return nil, err
+		}
+		p, err := sh.projector(tab.Schema)
+		if err != nil {
+			return nil, err
+		}
+		shown := map[*history.Commit]sql.Row{}
+		scan := table.NewView(m.st, tab, nil).Scan(table.ScanOptions{Rows: table.RowsTree, Lo: opt.Lo, Hi: opt.Hi})
+		var block table.Block
+		var key []byte
+		return rowsFunc(func(ctx *sql.Context) (sql.Row, error) {
+			for block.Lo >= block.Hi {
+				var ok bool
+				var err error
+				if block, ok, err = scan.Next(ctx); err != nil || !ok {
+					return nil, orEOF(err)
+				}
+			}
+			row := make(sql.Row, n+5)
+			if err := p.fill(ctx, m.st, blockCell(&block, 0), row[:n], nil); err != nil {
+				return nil, err
+			}
+			key = block.Page.AppendKey(key[:0], block.Lo)
+			block.Lo++
+			c := b.Of(key)
+			tail := shown[c]
+			if tail == nil && c != nil {
+				tail = sql.Row{c.ID.String(), when(c.Committer.Time), c.Committer.Name, c.Committer.Email, c.Message}
+				shown[c] = tail
+			}
+			copy(row[n:], tail)
+			return row, nil
+		}), nil
+	}
+	return t, true, nil
+}

@@ -1,0 +1,259 @@
+package repo
+
+import (
+	"context"
+	"strings"
+
+	"github.com/stemmadb/stemma/internal/chunk"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/pack"
+	"github.com/stemmadb/stemma/internal/root"
+	"github.com/stemmadb/stemma/internal/schema"
+	"github.com/stemmadb/stemma/internal/table"
+	"github.com/stemmadb/stemma/internal/value"
+)
+
+// The system tables that are kept as tables: they are versioned like any other, and made by the first row that is written to them.
+const (
+	IgnoreTable       = "dolt_ignore"        // patterns of the names of tables that are not staged unless asked for
+	DocsTable         = "dolt_docs"          // documents about the database
+	QueryCatalogTable = "dolt_query_catalog" // saved queries
+)
+
+// IsSystemTable tells whether a name is one that only system tables have.
+func IsSystemTable(name string) bool {
+	l := strings.ToLower(name)
+	return strings.HasPrefix(l, "dolt_") || strings.HasPrefix(l, "stemma_")
+}
+
+// SystemSchema is the schema of a system table that is kept as a table; nil when the name is not of one.
+func SystemSchema(name string) *schema.Schema {
+	text := func(n uint32) value.Type {
+		return value.Type{Kind: value.KindVarchar, Length: n, Collation: value.CollationUtf8mb40900Bin}
+	}
+	long := value.Type{Kind: value.KindText, Length: 1<<32 - 1, Collation: value.CollationUtf8mb40900Bin}
+	column := func(name string, t value.Type, nullable bool) schema.Column {
+		return schema.Column{ID: schema.AssignID(name, t, nil, nil), Name: name, Type: t, Nullable: nullable}
+	}
+	s := &schema.Schema{Collation: value.CollationUtf8mb40900Bin}
+	switch strings.ToLower(name) {
+	case IgnoreTable:
+		s.Columns = []schema.Column{
+			column("pattern", text(1023), false),
+			column("ignored", value.Type{Kind: value.KindInt8, Precision: 1}, false),
+		}
+	case DocsTable:
+		s.Columns = []schema.Column{column("doc_name", text(1023), false), column("doc_text", long, true)}
+	case QueryCatalogTable:
+		s.Columns = []schema.Column{
+			column("id", text(1023), false), column("display_order", value.Type{Kind: value.KindInt32}, false),
+			column("name", long, false), column("query", long, false), column("description", long, true),
+		}
+	default:
+		return nil
+	}
+	s.PrimaryKey = []schema.IndexColumn{{Column: s.Columns[0].ID}}
+	return s
+}
+
+// SystemEditor is the editor of a system table that is kept as a table, which is made when it is not there.
+func (t *Tx) SystemEditor(ctx context.Context, name string) (*table.Editor, error) {
+	if _, _, ok, err := t.Table(ctx, name); err != nil {
+		return nil, err
+	} else if !ok {
+		s := SystemSchema(name)
+		if s == nil {
+			return nil, errNoTable(name)
+		}
+		if err := t.CreateTable(ctx, name, s); err != nil {
+			return nil, err
+		}
+	}
+	return t.Editor(ctx, name)
+}
+
+// Ignore is the patterns of dolt_ignore at a moment.
+type Ignore struct {
+	patterns []ignorePattern
+}
+
+type ignorePattern struct {
+	text   string
+	ignore bool
+}
+
+// IgnoreOf reads the patterns of a root, whose edits are all in trees.
+func IgnoreOf(ctx context.Context, r *root.Root) (*Ignore, error) {
+	e, ok, err := r.Get(ctx, root.KindTable, IgnoreTable)
+	if err != nil || !ok {
+		return &Ignore{}, err
+	}
+	var cache schema.Cache
+	t, err := table.Open(ctx, r.Reader(), &cache, e.Table, e.Comments)
+	if err != nil {
+		return nil, err
+	}
+	return readIgnore(ctx, r.Reader(), t)
+}
+
+func readIgnore(ctx context.Context, r chunk.Reader, t *table.Table) (*Ignore, error) {
+	pattern, ignored := t.Schema.ColumnIndex("pattern"), t.Schema.ColumnIndex("ignored")
+	if pattern < 0 || ignored < 0 || t.Schema.Keyless() || t.Schema.Columns[pattern].Type.Phys() != value.Bytes || t.Schema.Columns[ignored].Type.Phys() != value.Int64 {
+		return nil, errs.New(errs.Invalid, "read %s: it has not the columns pattern and ignored", IgnoreTable)
+	}
+	out := &Ignore{}
+	scan := table.NewView(r, t, nil).Scan(table.ScanOptions{Rows: table.RowsTree})
+	for {
+		b, ok, err := scan.Next(ctx)
+		if err != nil || !ok {
+			return out, err
+		}
+		for i := b.Lo; i < b.Hi; i++ {
+			p, err := b.Page.Cell(ctx, pattern, i)
+			if err != nil {
+				return nil, err
+			}
+			if p, err = table.Resolve(ctx, r, p); err != nil {
+				return nil, err
+			}
+			on, err := b.Page.Cell(ctx, ignored, i)
+			if err != nil {
+				return nil, err
+			}
+			if !p.IsNull() && !on.IsNull() {
+				out.patterns = append(out.patterns, ignorePattern{text: string(p.Bytes()), ignore: on.Int() != 0})
+			}
+		}
+	}
+}
+
+// IgnoreConflict is the error of a table that the patterns both ignore and do not ignore, none of them being more special. Its class
+// is Conflict.
+type IgnoreConflict struct {
+	Table            string
+	Ignored, Allowed []string // patterns
+}
+
+// Error implements error.
+func (e *IgnoreConflict) Error() string {
+	return "the table " + e.Table + " matches conflicting patterns in dolt_ignore:\nignored:     " + strings.Join(e.Ignored, ", ") +
+		"\nnot ignored: " + strings.Join(e.Allowed, ", ")
+}
+
+// Ignores tells whether a new table of that name is not to be staged unless asked for. A pattern is a name in which * and % stand for
+// any characters and ? for one, matched without case. dolt_ignore itself is never ignored. Of patterns that disagree those that are more special count: a pattern is more
+// special than another that matches it. When neither side is, the error is an *IgnoreConflict in an error of class Conflict.
+func (g *Ignore) Ignores(name string) (bool, error) {
+	if g == nil || strings.EqualFold(name, IgnoreTable) {
+		return false, nil
+	}
+	var yes, no []string
+	for _, p := range g.patterns {
+		switch {
+		case !matchName(p.text, name):
+		case p.ignore:
+			yes = append(yes, p.text)
+		default:
+			no = append(no, p.text)
+		}
+	}
+	if len(yes) == 0 || len(no) == 0 {
+		return len(yes) > 0, nil
+	}
+	yes, no = special(yes, no), special(no, yes)
+	switch {
+	case len(yes) == 0 && len(no) > 0:
+		return false, nil
+	case len(no) == 0 && len(yes) > 0:
+		return true, nil
+	}
+	return false, errs.With(errs.Conflict, &IgnoreConflict{Table: name, Ignored: yes, Allowed: no})
+}
+
+// special is the patterns of list of which none of others is a more special one. Equal patterns are not.
+func special(list, others []string) []string {
+	var out []string
+	for _, p := range list {
+		beaten := false
+		for _, o := range others {
+			beaten = beaten || matchName(p, o) && !matchName(o, p)
+		}
+		if !beaten {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// matchName tells whether a pattern matches a name, or another pattern as if that were a name: then what stands for one character
+// matches itself but not what stands for any.
+func matchName(pattern, name string) bool {
+	p, s := []rune(strings.ToLower(pattern)), []rune(strings.ToLower(name))
+	star, back := -1, 0 // the last * and where in s it may still grow from
+	i, j := 0, 0
+	for j < len(s) {
+		switch {
+		case i < len(p) && (p[i] == '*' || p[i] == '%'):
+			star, back = i, j
+			i++
+		case i < len(p) && (p[i] == s[j] || p[i] == '?' && s[j] != '*' && s[j] != '%'):
+			i++
+			j++
+		case star >= 0:
+			back++
+			i, j = star+1, back
+		default:
+			return false
+		}
+	}
+	for i < len(p) && (p[i] == '*' || p[i] == '%') {
+		i++
+	}
+	return i == len(p)
+}
+
+// stageAll is the working root without the new tables that are ignored.
+func (r *Repo) stageAll(ctx context.Context, batch chunk.Store, w *Working) (*root.Root, error) {
+	g, err := IgnoreOf(ctx, w.Working)
+	if err != nil || len(g.patterns) == 0 {
+		return w.Working, err
+	}
+	c, err := history.GetCommit(ctx, r.store, w.Head)
+	if err != nil {
+		return nil, err
+	}
+	known := []*root.Root{w.Staged, root.Open(r.store, c.Root)}
+	es, err := w.Working.List(ctx, root.KindTable)
+	if err != nil {
+		return nil, err
+	}
+	var drop []root.Change
+tables:
+	for _, e := range es {
+		ignored, err := g.Ignores(e.Name)
+		if err == nil && !ignored {
+			continue
+		}
+		for _, k := range known {
+			if _, ok, err := k.Get(ctx, root.KindTable, e.Name); err != nil {
+				return nil, err
+			} else if ok {
+				continue tables
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		drop = append(drop, root.Change{Entry: e, Drop: true})
+	}
+	if len(drop) == 0 {
+		return w.Working, nil
+	}
+	return w.Working.With(ctx, batch, drop...)
+}
+
+// StageIgnored is Stage of all tables, those that dolt_ignore names included.
+func (r *Repo) StageIgnored(ctx context.Context, branchName string) error {
+	return r.restage(ctx, branchName, func(_ *pack.Batch, w *Working) (*root.Root, error) { return w.Working, nil })
+}
