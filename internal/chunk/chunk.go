@@ -14,15 +14,16 @@ type Kind byte
 
 // The kinds. The numbers are part of the format (docs/format.md).
 const (
-	KindPage    Kind = 1 // columnar leaf of a table or index tree
-	KindNode    Kind = 2 // interior node of any tree
-	KindRowLeaf Kind = 3 // key/value leaf: roots, refs, blob trees
-	KindGroup   Kind = 4 // a column group that a page keeps outside itself
-	KindBlob    Kind = 5 // a piece of a long cell
-	KindSchema  Kind = 6 // schema of a table
-	KindTable   Kind = 7 // table: schema, primary tree, index trees
-	KindCommit  Kind = 8 // commit
-	KindTag     Kind = 9 // annotated tag
+	KindPage    Kind = 1  // columnar leaf of a table or index tree
+	KindNode    Kind = 2  // interior node of any tree
+	KindRowLeaf Kind = 3  // key/value leaf: roots, refs, blob trees
+	KindGroup   Kind = 4  // a column group that a page keeps outside itself
+	KindBlob    Kind = 5  // a piece of a long cell
+	KindSchema  Kind = 6  // schema of a table
+	KindTable   Kind = 7  // table: schema, primary tree, index trees
+	KindCommit  Kind = 8  // commit
+	KindTag     Kind = 9  // annotated tag
+	KindMerge   Kind = 10 // merge in progress
 )
 
 // Version is the second byte of a chunk. Each kind counts its own.
