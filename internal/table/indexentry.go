@@ -18,9 +18,7 @@ type IndexEntries struct {
 
 // NewIndexEntries makes entries of index n of s. r serves the long cells of the rows.
 func NewIndexEntries(r chunk.Reader, s *schema.Compiled, n int) *IndexEntries {
-	x := &IndexEntries{r: r, l: s.Index[n], out: make([]value.Cell, len(s.Index[n].Source))}
-	x.types, _ = rowTypes(s)
-	return x
+	return &IndexEntries{r: r, l: s.Index[n], types: s.Types, out: make([]value.Cell, len(s.Index[n].Source))}
 }
 
 // Append appends the key and the tuple of the entry of a row, given as cells of the rows' layout, to key and tuple.
