@@ -320,6 +320,9 @@ func (r *Repo) commitPlans(ctx context.Context, plans []*plan, batch *pack.Batch
 			}
 			n.tables[x.table] = workTable{over: over, since: cur.tables[x.table].since}
 		}
+		if err := p.checkMeanwhile(ctx, batch, cur, n); err != nil {
+			return nil, err
+		}
 	}
 	if payload == nil {
 		ch.rows = changedRows(plans)

@@ -18,6 +18,7 @@ type Reference struct {
 	parentRows    Rows  // the tree in which parents are looked up
 	order         []int // for each leading part of its key: the column of the foreign key
 	childOrder    []int // the same of childRows, nil when that is not in the order of the foreign key
+	own, others   []int // for each column of the foreign key: the cell in rows of the child, of the parent
 }
 
 // NewReference prepares the foreign key f of child's table, whose parent is the other view. It is of class Invalid when the parent has
@@ -33,6 +34,7 @@ func NewReference(child, parent *View, f *schema.ForeignKey) (*Reference, error)
 		}
 		ids[i] = ps.Columns[c].ID
 	}
+	r.own, r.others = cellsOf(cs, f.Columns), cellsOf(ps, ids)
 	var ok bool
 	if r.parentRows, r.order, ok = leading(ps, ids); !ok {
 		return nil, errs.New(errs.Invalid, "foreign key %s: table %s has no index on the columns that are referred to", f.Name, f.Parent)
@@ -41,13 +43,7 @@ func NewReference(child, parent *View, f *schema.ForeignKey) (*Reference, error)
 		r.childRows, r.childOrder = rows, order
 	}
 	if r.childRows == RowsTree {
-		shift := 0
-		if cs.Keyless() {
-			shift = 1
-		}
-		for _, id := range f.Columns {
-			r.cells = append(r.cells, cs.ColumnByID(id)+shift)
-		}
+		r.cells = r.own
 		return r, nil
 	}
 	r.cells = make([]int, len(f.Columns)) // the tuples of an index begin with its columns
@@ -55,6 +51,17 @@ func NewReference(child, parent *View, f *schema.ForeignKey) (*Reference, error)
 		r.cells[column] = part
 	}
 	return r, nil
+}
+
+// cellsOf is where the cells of columns are in the rows of a table.
+func cellsOf(s *schema.Schema, ids []uint64) []int {
+	out := make([]int, len(ids))
+	for i, id := range ids {
+		if out[i] = s.ColumnByID(id); s.Keyless() {
+			out[i]++ // behind the ordinal
+		}
+	}
+	return out
 }
 
 // leading is a tree whose key begins with these columns, whole and in any order, and which of them each part is.
@@ -147,4 +154,68 @@ func (r *Reference) Orphans(ctx context.Context, fn func(values []value.Cell) er
 			}
 		}
 	}
+}
+
+// HaveParents tells whether every row that changes of the child's table put has a parent.
+func (r *Reference) HaveParents(ctx context.Context, c *Changes) (bool, error) {
+	cells := make([]value.Cell, len(r.child.Schema().Primary.Phys))
+	values := make([]value.Cell, len(r.own))
+	return c.every(func(x *edit) (bool, error) {
+		if x.row == nil {
+			return true, nil
+		}
+		if err := value.DecodeTuple(x.row, r.child.Schema().Primary.Phys, cells); err != nil {
+			return false, err
+		}
+		for k, at := range r.own {
+			values[k] = cells[at]
+		}
+		return r.HasParent(ctx, values)
+	})
+}
+
+// LeaveNoOrphans tells whether no child has values that changes of the parent's table took away.
+func (r *Reference) LeaveNoOrphans(ctx context.Context, c *Changes) (bool, error) {
+	cells := make([]value.Cell, len(r.parent.Schema().Primary.Phys))
+	values := make([]value.Cell, len(r.others))
+	return c.every(func(x *edit) (bool, error) {
+		if x.old == nil {
+			return true, nil
+		}
+		if err := value.DecodeTuple(x.old, r.parent.Schema().Primary.Phys, cells); err != nil {
+			return false, err
+		}
+		for k, at := range r.others {
+			values[k] = cells[at]
+		}
+		if ok, err := r.HasParent(ctx, values); ok || err != nil {
+			return ok, err
+		}
+		some, err := r.hasChild(ctx, values)
+		return !some, err
+	})
+}
+
+// hasChild tells whether a child has these values, none of which is NULL.
+func (r *Reference) hasChild(ctx context.Context, values []value.Cell) (bool, error) {
+	if r.childOrder == nil { // no index: all are looked at
+		found := false
+		err := r.Orphans(ctx, func(of []value.Cell) error {
+			found = found || slices.EqualFunc(of, values, value.Cell.Equal)
+			return nil
+		})
+		return found, err
+	}
+	_, ok, err := r.child.HasPrefix(ctx, r.childRows, prefixOf(nil, r.child.Layout(r.childRows), r.childOrder, values))
+	return ok, err
+}
+
+// every tells whether ok is true of every edit.
+func (c *Changes) every(ok func(x *edit) (bool, error)) (all bool, err error) {
+	all = true
+	c.edits.Scan(func(x *edit) bool {
+		all, err = ok(x)
+		return all && err == nil
+	})
+	return all && err == nil, err
 }
