@@ -1,6 +1,8 @@
 package page
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -95,8 +97,37 @@ func TestDiffOfVersions(t *testing.T) {
 				if round < 2 {
 					other.check(t, q, other.rows)
 				}
+				m.damage(r, p, q, 40)
 			}
 		})
+	}
+}
+
+// damage reads and compares copies of p with some bytes changed: none may panic.
+func (m *model) damage(r *rand.Rand, p, q *Page, times int) {
+	for range times {
+		data := bytes.Clone(p.data)
+		for range 1 + r.IntN(3) {
+			i := headerLen + r.IntN(len(data)-headerLen)
+			if r.IntN(2) == 0 { // where segments begin, as a rule
+				if off, size, _ := p.loc(r.IntN(p.ncols)); off < len(data) {
+					i = off + r.IntN(min(size, 32))
+				}
+			}
+			data[i] = byte(r.Uint32() >> r.IntN(8))
+		}
+		bad, err := m.f.OpenPage(nil, data)
+		if err != nil {
+			continue
+		}
+		none := func(int, int) error { return nil }
+		_ = m.f.Diff(context.Background(), bad, 0, bad.n, q, 0, q.n, none)
+		_ = m.f.Diff(context.Background(), q, q.n/3, q.n, bad, bad.n/4, bad.n, none)
+		for i := range min(bad.n, 20) {
+			for k := range m.f.cols {
+				_, _ = bad.Cell(context.Background(), k, i*7%bad.n)
+			}
+		}
 	}
 }
 
