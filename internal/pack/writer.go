@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	gohash "hash"
+	"slices"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
@@ -55,6 +56,9 @@ func (w *writer) add(e encoded) error {
 	w.at[e.hash] = len(w.entries)
 	w.entries = append(w.entries, entry{prefix: prefixOf(e.hash), off: uint64(w.size()), length: uint32(len(e.data))})
 	w.sum.Write(e.hash[:])
+	if len(w.buf) >= writeBlock/16 && cap(w.buf) < writeBlock { // no small pack: it is going to be full
+		w.buf = slices.Grow(w.buf, writeBlock+writeBlock/16-len(w.buf))
+	}
 	w.buf = appendRecord(w.buf, e)
 	if len(w.buf) >= writeBlock {
 		return w.flush()

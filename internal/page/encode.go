@@ -195,6 +195,9 @@ func (e *encoder) numDict(vals []int64, nulls []uint32, runs int, w uint) ([]uin
 	}
 	// The fewest distinct values that are too many: the least cost rises with their number.
 	most := 2 + sort.Search(n, func(k int) bool { return least(2+k) >= limit })
+	if len(nulls) == 0 && distinctFrom(vals, most) {
+		return nil, codePlan{}, false
+	}
 	e.ints.reset(n)
 	codes := grow(&e.codes, n)
 	rest := nulls
@@ -218,6 +221,26 @@ func (e *encoder) numDict(vals []int64, nulls []uint32, runs int, w uint) ([]uin
 		return nil, codePlan{}, false
 	}
 	return codes, plan, true
+}
+
+// distinctFrom tells whether vals are known to have most distinct values or more, without keeping them: as many differ in a hash. False
+// means nothing.
+func distinctFrom(vals []int64, most int) bool {
+	var seen [128]uint64 // a bit for each hash
+	if most > 64*len(seen)/2 {
+		return false
+	}
+	k := 0
+	for _, v := range vals {
+		h := uint64(v) * 0x9e3779b97f4a7c15 >> (64 - 13)
+		if at, bit := &seen[h>>6], uint64(1)<<(h&63); *at&bit == 0 {
+			*at |= bit
+			if k++; k >= most {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // sortNums sorts e.ints.vals and maps codes to the new places.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/stemmadb/stemma/internal/chunk"
@@ -13,10 +14,12 @@ import (
 )
 
 // nodeView is an interior node made ready for lookups: the common prefix and the first 16 bytes of each key behind it lie together, so
-// that a search, whose cost is that of reaching memory, hardly ever looks at the keys themselves. It is immutable.
+// that a search, whose cost is that of reaching memory, hardly ever looks at the keys themselves. It is made ready by the second search:
+// an edited node is searched once before the next edit replaces it. Otherwise it is immutable.
 type nodeView struct {
 	node
-	heads []head
+	heads    atomic.Pointer[head] // the first of as many as there are children; nil before they are made
+	searched atomic.Bool
 }
 
 // head is the first 16 bytes of a key as two numbers whose order is theirs; shorter keys are filled with zero bytes.
@@ -41,12 +44,19 @@ func openView(data []byte) (any, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	v := &nodeView{node: nd, heads: make([]head, nd.n)}
+	v := &nodeView{node: nd}
 	v.prefix = bytes.Clone(nd.prefix)
-	for i := range v.heads {
-		v.heads[i] = headOf(nd.suffix(i))
+	return v, int(unsafe.Sizeof(*v)) + len(v.prefix) + 16*nd.n, nil
+}
+
+// makeHeads makes the view ready.
+func (v *nodeView) makeHeads() *head {
+	heads := make([]head, v.n)
+	for i := range heads {
+		heads[i] = headOf(v.suffix(i))
 	}
-	return v, int(unsafe.Sizeof(*v)) + len(v.prefix) + 16*len(v.heads), nil
+	v.heads.Store(&heads[0])
+	return &heads[0]
 }
 
 func headOf(b []byte) head {
@@ -73,6 +83,14 @@ func first8(b []byte) uint64 {
 
 // seek is keyBlock.search.
 func (v *nodeView) seek(key []byte) (int, bool) {
+	first := v.heads.Load()
+	if first == nil {
+		if !v.searched.Swap(true) {
+			return v.search(key)
+		}
+		first = v.makeHeads()
+	}
+	heads := unsafe.Slice(first, v.n)
 	if p := len(v.prefix); p > 0 {
 		c := bytes.Compare(key[:min(p, len(key))], v.prefix)
 		if c < 0 {
@@ -84,11 +102,11 @@ func (v *nodeView) seek(key []byte) (int, bool) {
 		key = key[p:]
 	}
 	want := headOf(key)
-	lo, hi := 0, len(v.heads)
+	lo, hi := 0, len(heads)
 	for lo < hi {
 		m := int(uint(lo+hi) >> 1)
-		below := v.heads[m].below(&want)
-		if v.heads[m] == want {
+		below := heads[m].below(&want)
+		if heads[m] == want {
 			c := bytes.Compare(v.suffix(m), key)
 			if c == 0 {
 				return m, true
