@@ -195,6 +195,9 @@ func referenceIndex(s *schema.Schema, name string) int {
 
 // AddForeignKey implements sql.ForeignKeyTable.
 func (t *Writable) AddForeignKey(ctx *sql.Context, fk sql.ForeignKeyConstraint) error {
+	if fk.OnUpdate == sql.ForeignKeyReferentialAction_SetDefault || fk.OnDelete == sql.ForeignKeyReferentialAction_SetDefault {
+		return sql.ErrForeignKeySetDefault.New() // as MySQL, which parses it
+	}
 	if own, _ := session.SplitName(t.def.DB); fk.ParentDatabase != "" {
 		if other, _ := session.SplitName(fk.ParentDatabase); !strings.EqualFold(own, other) {
 			return session.Error(errs.New(errs.Unsupported, "foreign key %s refers to a table of another database, %s, which would have a history of its own", fk.Name, other))
