@@ -20,6 +20,8 @@ var skips = []skip{
 	skipping(`create (definer ?= ?\S+ )?event|\bevents?\b`, "events are not supported yet"),
 	skipping(`delayed foreign key resolution insert|delayed foreign key resolution resetting`, "whether a foreign key is resolved is not stored"),
 	skipping(`insert into child3 values \('a'\)`, "a child with an ENUM or SET value that the parent's type lacks is refused with another error"),
+	skipping(`insert into child_(datetime|timestamp)6 values \('2001-02-03 12:34:56'\)`, "times with different fraction digits are equal when they are the same moment"),
+	skipping(`create table child_time[06] \(`, "the types TIME and TIME(6) differ here, as in MySQL"),
 	skipping(`alter table child7 add foreign key`, "generated names do not run out"),
 	skipping(`fulltext|match ?\(.*\) against`, "full-text indexes are not supported"),
 	skipping(`spatial (index|key)`, "spatial indexes are not supported"),
