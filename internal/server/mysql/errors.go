@@ -57,6 +57,9 @@ var numbers = []struct {
 	{regexp.MustCompile(`database server is set to read only mode`), 1290},
 }
 
+// charsetName finds the name of a character set that the engine does not put into quotes.
+var charsetName = regexp.MustCompile(`^(Unknown character set: )([^' ]+)$`)
+
 // tracker is where messages of the engine send users with what it does not do.
 var tracker = regexp.MustCompile(`(?is)[\s,.;:-]*(this is a bug\.\s*)?(please (file|create|open) an issue|you can request support)\b.*$`)
 
@@ -87,6 +90,7 @@ func known(err error, duplicate string) error {
 	if number == erInterrupted {
 		message = "Query execution was interrupted"
 	}
+	message = charsetName.ReplaceAllString(message, "$1'$2'")
 	message = tracker.ReplaceAllString(message, "")
 	if number == vitess.ERDupEntry && duplicate != "" {
 		message = duplicate
