@@ -199,11 +199,14 @@ func columnType(name string) value.Type {
 	return op.Text("").Type
 }
 
+// erInterrupted is MySQL's number of the error of a statement that was cancelled.
+const erInterrupted = 1317
+
 // sqlMessage is an error of a statement as people read it: MySQL's message without the client's words before it.
 func sqlMessage(err error) string {
 	var e *client.MySQLError
 	if errors.As(err, &e) {
-		if e.Message == context.Canceled.Error() {
+		if e.Number == erInterrupted {
 			return "the statement was cancelled"
 		}
 		return e.Message

@@ -235,8 +235,11 @@ func checkCharset(e *sqlparser.SetVarExpr) error {
 	}
 	name := string(v.Val)
 	id, err := sql.ParseCharacterSet(name)
-	if err != nil || id == sql.CharacterSet_Unspecified || id.Encoder() == nil {
-		return sql.ErrCharSetUnknown.New("'" + name + "'")
+	if err != nil || id == sql.CharacterSet_Unspecified {
+		return nil // the engine says so
+	}
+	if id.Encoder() == nil {
+		return sql.ErrCharSetUnknown.New(name)
 	}
 	if !session.ForClients(id) {
 		if variable == "names" || variable == "charset" {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
@@ -53,8 +54,8 @@ func (t *timeText) WithChildren(_ *sql.Context, children ...sql.Expression) (sql
 	return &timeText{expression.UnaryExpressionStub{Child: children[0]}, t.typ}, nil
 }
 
-// impliedDefaults lets the computed values of INSERT … () VALUES () find the columns that they are made of, which the SQL engine looks
-// for at other places. It is nil when the source has none.
+// impliedDefaults lets the computed values of INSERT … () VALUES (), and of INSERT … VALUES (DEFAULT), find the columns that they are
+// made of, which the SQL engine looks for at other places. It is nil when the source has none.
 func impliedDefaults(ctx *sql.Context, n *plan.InsertInto) (sql.Node, error) {
 	dst := n.Destination.Schema(ctx)
 	source, same, err := transform.Node(ctx, n.Source, func(ctx *sql.Context, n sql.Node) (sql.Node, transform.TreeIdentity, error) {
@@ -89,10 +90,67 @@ func impliedDefaults(ctx *sql.Context, n *plan.InsertInto) (sql.Node, error) {
 		}
 		return plan.NewValues(tuples), transform.NewTree, nil
 	})
-	if err != nil || same == transform.SameTree {
+	if err != nil {
 		return nil, err
 	}
-	return source, nil
+	out, named, err := transform.Node(ctx, source, func(ctx *sql.Context, n sql.Node) (sql.Node, transform.TreeIdentity, error) {
+		p, ok := n.(*plan.Project)
+		if !ok {
+			return n, transform.SameTree, nil
+		}
+		return namedDefaults(ctx, p, dst)
+	})
+	if err != nil || same == transform.SameTree && named == transform.SameTree {
+		return nil, err
+	}
+	return out, nil
+}
+
+// namedDefaults computes the columns for which every row of VALUES says DEFAULT as it would if the statement did not name them: from
+// the whole row, and not from the values before them.
+func namedDefaults(ctx *sql.Context, p *plan.Project, dst sql.Schema) (sql.Node, transform.TreeIdentity, error) {
+	values, ok := p.Child.(*plan.Values)
+	if !ok || len(p.Projections) != len(dst) || len(values.ExpressionTuples) == 0 {
+		return p, transform.SameTree, nil
+	}
+	var exprs []sql.Expression
+	var tuples [][]sql.Expression
+	for i, e := range p.Projections {
+		f, ok := e.(*expression.GetField)
+		if !ok || !computedIn(values, f.Index()) {
+			continue
+		}
+		if exprs == nil {
+			exprs = slices.Clone(p.Projections)
+			for _, t := range values.ExpressionTuples {
+				tuples = append(tuples, slices.Clone(t))
+			}
+		}
+		var err error
+		if exprs[i], _, err = placed(ctx, defaultOf(values.ExpressionTuples[0][f.Index()]), dst); err != nil {
+			return nil, transform.SameTree, err
+		}
+		for _, t := range tuples {
+			t[f.Index()] = expression.NewLiteral(nil, gms.Null)
+		}
+	}
+	if exprs == nil {
+		return p, transform.SameTree, nil
+	}
+	return plan.NewProject(ctx, exprs, plan.NewValues(tuples)), transform.NewTree, nil
+}
+
+// computedIn tells whether each row of VALUES has the computed default of a column at a place.
+func computedIn(values *plan.Values, at int) bool {
+	for _, t := range values.ExpressionTuples {
+		if at < 0 || at >= len(t) {
+			return false
+		}
+		if d := defaultOf(t[at]); d == nil || d.IsLiteral() {
+			return false
+		}
+	}
+	return true
 }
 
 // implied tells whether a row of VALUES is the defaults of all columns.

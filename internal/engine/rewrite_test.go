@@ -43,3 +43,20 @@ func TestWhatTheEngineUnderneathLacks(t *testing.T) {
 		t.Error("text that is not JSON was taken")
 	}
 }
+
+// TestNamedDefaults names columns and leaves their values to their defaults, which are made of columns that are not named.
+func TestNamedDefaults(t *testing.T) {
+	c := newWorld(t).client()
+	c.exec("create table g (id int primary key, a int default 7, twice int as (a * 2) stored, thrice int as (a * 3), s varchar(9) default (concat('x', a)))",
+		"insert into g (id, twice) values (1, default)",
+		"insert into g (id, thrice, twice) values (2, default, default)",
+		"insert into g (thrice, id) values (default, 3), (default, 4)",
+		"insert into g (s, twice, id, a) values (default, default, 5, 5)",
+		"insert into g (s, id) values (default, 6), (default, 7)",
+		"replace into g (twice, id) values (default, 4)",
+		"insert into g (twice, id) values (default, 3) on duplicate key update a = 9",
+		"insert into g set id = 10, twice = default")
+	c.want("select * from g", "1,7,14,21,x7 2,7,14,21,x7 3,9,18,27,x7 4,7,14,21,x7 5,5,10,15,x5 6,7,14,21,x7 7,7,14,21,x7 10,7,14,21,x7")
+	c.fails("insert into g (id, twice) values (11, 5)", "generated column")
+	c.fails("insert into g (id, twice) values (11, null)", "generated column")
+}

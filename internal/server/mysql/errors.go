@@ -11,6 +11,9 @@ import (
 // erUnknown is MySQL's ER_UNKNOWN_ERROR, which the engine gives to errors that it has no number for.
 const erUnknown = 1105
 
+// erInterrupted is MySQL's ER_QUERY_INTERRUPTED.
+const erInterrupted = 1317
+
 // states are the SQLSTATEs of MySQL's errors that are not HY000. Clients choose the class of an exception by them.
 var states = map[int]string{
 	1022: "23000", 1040: "08004", 1042: "08S01", 1043: "08S01", 1044: "42000", 1045: "28000", 1046: "3D000", 1047: "08S01", 1048: "23000",
@@ -20,7 +23,7 @@ var states = map[int]string{
 	1115: "42000", 1136: "21S01", 1138: "22004", 1139: "42000", 1140: "42000", 1142: "42000", 1143: "42000", 1146: "42S02", 1147: "42000",
 	1149: "42000", 1170: "42000", 1171: "42000", 1176: "42000", 1205: "HY000", 1211: "42000", 1213: "40001", 1216: "23000", 1217: "23000",
 	1222: "21000", 1227: "42000", 1230: "42000", 1231: "42000", 1232: "42000", 1235: "42000", 1241: "21000", 1242: "21000", 1247: "42S22",
-	1248: "42000", 1253: "42000", 1264: "22003", 1265: "01000", 1280: "42000", 1292: "22007", 1305: "42000", 1318: "42000", 1365: "22012",
+	1248: "42000", 1253: "42000", 1264: "22003", 1265: "01000", 1280: "42000", 1292: "22007", 1305: "42000", 1317: "70100", 1318: "42000", 1365: "22012",
 	1366: "HY000", 1367: "22007", 1370: "42000", 1400: "42000", 1406: "22001", 1451: "23000", 1452: "23000", 1458: "42000", 1690: "22003",
 	1792: "25006", 3140: "22032", 3141: "22032", 3819: "HY000",
 }
@@ -52,6 +55,7 @@ var numbers = []struct {
 	{regexp.MustCompile(`^(foreign key .* was not found on the table|Constraint .* does not exist)`), 1091},
 	{regexp.MustCompile(`^Data truncated for column`), 1265},
 	{regexp.MustCompile(`^Unknown character set: `), 1115},
+	{regexp.MustCompile(`^context canceled$`), erInterrupted},
 	{regexp.MustCompile(`is not valid for this Enum|is not valid for this set|was not found in the set`), 1265},
 	{regexp.MustCompile(`^function: '.*' not found|^stored procedure ".*" does not exist|^SAVEPOINT .* does not exist|^table function: '.*' not found`), 1305},
 	{regexp.MustCompile(`^Field '.*' doesn't have a default value`), 1364},
@@ -59,6 +63,9 @@ var numbers = []struct {
 	{regexp.MustCompile(`READ ONLY transaction`), 1792},
 	{regexp.MustCompile(`database server is set to read only mode`), 1290},
 }
+
+// charsetName finds the name of a character set that the engine does not put into quotes.
+var charsetName = regexp.MustCompile(`^(Unknown character set: )([^' ]+)$`)
 
 // tracker is where messages of the engine send users with what it does not do.
 var tracker = regexp.MustCompile(`(?is)[\s,.;:-]*(this is a bug\.\s*)?(please (file|create|open) an issue|you can request support)\b.*$`)
@@ -87,6 +94,10 @@ func known(err error, duplicate string) error {
 			}
 		}
 	}
+	if number == erInterrupted {
+		message = "Query execution was interrupted"
+	}
+	message = charsetName.ReplaceAllString(message, "$1'$2'")
 	message = tracker.ReplaceAllString(message, "")
 	if number == vitess.ERDupEntry && duplicate != "" {
 		message = duplicate

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -81,6 +82,7 @@ func (h *handler) ConnectionClosed(c *vitess.Conn) {
 
 // ComQuery implements vitess.Handler.
 func (h *handler) ComQuery(ctx context.Context, c *vitess.Conn, query string, callback vitess.ResultSpoolFn) (err error) {
+	defer breakOff(c, &err)
 	defer h.finish(c, query, &err)
 	if query, err = decodeStatement(h.clientCharset(c), query); err != nil {
 		return err
@@ -92,6 +94,11 @@ func (h *handler) ComQuery(ctx context.Context, c *vitess.Conn, query string, ca
 
 // ComMultiQuery implements vitess.Handler.
 func (h *handler) ComMultiQuery(ctx context.Context, c *vitess.Conn, query string, callback vitess.ResultSpoolFn) (rest string, err error) {
+	defer func() {
+		if breakOff(c, &err) {
+			rest = ""
+		}
+	}()
 	defer h.finish(c, query, &err)
 	charset := h.clientCharset(c)
 	if query, err = decodeStatement(charset, query); err != nil {
@@ -122,6 +129,7 @@ func (h *handler) ComPrepare(ctx context.Context, c *vitess.Conn, query string, 
 
 // ComStmtExecute implements vitess.Handler.
 func (h *handler) ComStmtExecute(ctx context.Context, c *vitess.Conn, prepare *vitess.PrepareData, callback func(*sqltypes.Result) error) (err error) {
+	defer breakOff(c, &err)
 	defer h.finish(c, prepare.PrepareStmt, &err)
 	padFractions(prepare)
 	if err := finite(prepare); err != nil {
@@ -138,6 +146,10 @@ func (h *handler) ComStmtExecute(ctx context.Context, c *vitess.Conn, prepare *v
 
 // answered is callback with the status flags and the fields put right before each answer.
 func (h *handler) answered(ctx context.Context, c *vitess.Conn, callback vitess.ResultSpoolFn) vitess.ResultSpoolFn {
+	w, _ := c.Conn.(*wire)
+	if w != nil {
+		w.sent = false
+	}
 	var described []*querypb.Field // the fields are those of the answer before, but for the first
 	return func(r *sqltypes.Result, more bool) error {
 		h.setFlags(ctx, c)
@@ -149,8 +161,25 @@ func (h *handler) answered(ctx context.Context, c *vitess.Conn, callback vitess.
 			described = r.Fields
 		}
 		encodeRows(charset, r)
+		if w != nil {
+			w.sent = len(r.Fields) > 0
+		}
 		return callback(r, more)
 	}
+}
+
+// breakOff ends rows that an error has cut off with the error, and tells whether it did. The protocol's writer would hang up.
+func breakOff(c *vitess.Conn, err *error) bool {
+	w, ok := c.Conn.(*wire)
+	if !ok || *err == nil || !w.sent || w.cursor.Load() {
+		return false
+	}
+	var e *vitess.SQLError
+	if !errors.As(*err, &e) || c.FlushBuffer() != nil {
+		return false
+	}
+	w.instead, *err = errorPacket(e), nil
+	return true
 }
 
 // finish ends a command: a panic becomes an error, so that a defect in one statement ends neither the connection nor the server, and

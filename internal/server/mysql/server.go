@@ -84,6 +84,7 @@ func New(ctx context.Context, opt Options) (*Server, error) {
 		return nil, errs.New(errs.Invalid, "start server: to require TLS, a certificate and a key are needed")
 	}
 	redirect(opt.Log)
+	freeResults()
 	if err := setVariables(opt); err != nil {
 		return nil, err
 	}

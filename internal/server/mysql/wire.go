@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"reflect"
@@ -16,6 +17,8 @@ import (
 const (
 	comInitDB     = 0x02
 	comChangeUser = 0x11
+	comExecute    = 0x17
+	executeHead   = 6         // bytes of a COM_STMT_EXECUTE up to its flags, which ask for a cursor
 	fullPacket    = 1<<24 - 1 // of this length are packets that another continues
 )
 
@@ -43,6 +46,11 @@ type wire struct {
 	ahead  atomic.Int32 // how many packets the client has counted that vitess has not
 	ending atomic.Bool  // the next packet that is written is the answer
 	hangUp atomic.Bool  // the client is not to be heard after it
+
+	// Of results.
+	cursor  atomic.Bool // the statement's rows are fetched by later commands
+	sent    bool        // the statement has answered rows
+	instead []byte      // what is written in place of the end of the rows
 
 	// Of writing.
 	written atomic.Bool // something was, since a packet was read
@@ -109,6 +117,12 @@ func (w *wire) next() error {
 		if head, err = w.in.Peek(5); err != nil {
 			return err
 		}
+		if head[4] == comExecute && length >= executeHead {
+			if head, err = w.in.Peek(4 + executeHead); err != nil {
+				return err
+			}
+			w.cursor.Store(head[4+executeHead-1] != 0)
+		}
 		if head[4] == comChangeUser {
 			if head, err = w.in.Peek(4 + length); err != nil {
 				return err
@@ -141,6 +155,9 @@ func (w *wire) began(number uint8, more bool) {
 func (w *wire) Write(p []byte) (int, error) {
 	w.written.Store(true)
 	ahead := w.ahead.Load()
+	if w.instead != nil {
+		return w.replace(p)
+	}
 	if ahead == 0 {
 		return w.Conn.Write(p)
 	}
@@ -174,6 +191,33 @@ func (w *wire) interpose(packet []byte) error {
 	w.written.Store(true)
 	w.ahead.Add(1)
 	return err
+}
+
+// replace writes the packet that is to stand in place of p, the end of a result's rows.
+func (w *wire) replace(p []byte) (int, error) {
+	out := w.instead
+	w.instead = nil
+	if len(p) < 4 || len(p) != 4+int(p[0])+int(p[1])<<8+int(p[2])<<16 {
+		return 0, errNoEnd // nobody may take the rows for all
+	}
+	n := len(out)
+	if _, err := w.Conn.Write(append([]byte{byte(n), byte(n >> 8), byte(n >> 16), p[3]}, out...)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+var errNoEnd = errors.New("what was to be the end of a result is not one packet")
+
+// errorPacket is the packet of an error.
+func errorPacket(e *vitess.SQLError) []byte {
+	const mark, maxMessage = 0xff, 512 // MySQL's MYSQL_ERRMSG_SIZE
+	p := []byte{mark, byte(e.Num), byte(e.Num >> 8), '#'}
+	state := e.State
+	if len(state) != 5 {
+		state = vitess.SSUnknownSQLState
+	}
+	return append(append(p, state...), e.Message[:min(len(e.Message), maxMessage)]...)
 }
 
 // end says that the next packet that vitess writes ends the exchange, and whether the client is to be heard after it.

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"testing/iotest"
 
 	vitess "github.com/dolthub/vitess/go/mysql"
+	driver "github.com/go-sql-driver/mysql"
 	"pgregory.net/rapid"
 
 	"github.com/stemmadb/stemma/internal/vfs"
@@ -226,6 +228,55 @@ func TestMessages(t *testing.T) {
 		_, err := db.Exec(q)
 		if err == nil || strings.Contains(err.Error(), "http") || strings.Contains(err.Error(), "issue") {
 			t.Errorf("%s: %v", q, err)
+		}
+	}
+}
+
+// TestErrorAmongBinaryRows checks that a prepared statement which fails after its first rows ends with the error, not with the connection.
+func TestErrorAmongBinaryRows(t *testing.T) {
+	v := serve(t, vfs.NewMem(), Options{})
+	db := open(t, v.config("root", ""))
+	db.SetMaxOpenConns(1)
+	exec(t, db, "create table n (i bigint primary key)",
+		"insert into n with recursive n (i) as (select 0 union all select i + 1 from n where i < 999) select i from n", "set @x = 1")
+	st, err := db.PrepareContext(t.Context(), "select i, 9223372036854775807 - ? + i from n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := st.QueryContext(t.Context(), 900)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := 0
+	for rows.Next() {
+		got++
+	}
+	var e *driver.MySQLError
+	if err := rows.Err(); !errors.As(err, &e) || e.Number != 1690 || got == 0 {
+		t.Fatalf("%d rows, %v", got, err)
+	}
+	if x := query(t, db, "select @x"); x != "1" {
+		t.Fatalf("the session is another: %q", x)
+	}
+}
+
+// TestWireEndOfRows checks that an error takes the place of one whole packet and of nothing else.
+func TestWireEndOfRows(t *testing.T) {
+	w, s := newTestWire(nil)
+	w.instead = errorPacket(vitess.NewSQLError(1317, "70100", "gone"))
+	if _, err := w.Write(packetOf(9, "\xfe\x00\x00\x00\x00")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(packetOf(1, "next")); err != nil {
+		t.Fatal(err)
+	}
+	if want := string(packetOf(9, "\xff\x25\x05#70100gone")) + string(packetOf(1, "next")); s.out.String() != want {
+		t.Fatalf("wrote %q, want %q", s.out.String(), want)
+	}
+	for _, p := range [][]byte{{}, packetOf(9, "end")[:6], append(packetOf(9, "end"), packetOf(10, "more")...)} {
+		w.instead = []byte("error")
+		if _, err := w.Write(p); err == nil {
+			t.Errorf("%q was taken for one packet", p)
 		}
 	}
 }
