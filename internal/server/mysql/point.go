@@ -5,12 +5,14 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/dolthub/go-mysql-server/sql"
 	vitess "github.com/dolthub/vitess/go/mysql"
 	"github.com/dolthub/vitess/go/sqltypes"
 	querypb "github.com/dolthub/vitess/go/vt/proto/query"
 
+	"github.com/stemmadb/stemma/internal/clock"
 	"github.com/stemmadb/stemma/internal/engine/session"
 )
 
@@ -67,10 +69,15 @@ func (h *handler) session(c *vitess.Conn) *session.Session {
 	return s
 }
 
-// tries bounds how often a statement is run that others are in the way of.
-const tries = 1000
+const (
+	// tries and retryFor bound how often and how long a statement is run that others are in the way of.
+	tries    = 1000
+	retryFor = 10 * time.Second
+	// aside is how long a statement may take for others to wait until it has been run again.
+	aside = 100 * time.Millisecond
+)
 
-// retries are the statements that are being run again: one at a time, so that they are not in each other's way as well.
+// retries are the short statements that are being run again: one at a time, so that they are not in each other's way as well.
 type retries struct{ sync.Mutex }
 
 // again runs a statement, and runs it again when it failed because another transaction changed the same rows meanwhile, if it is a single
@@ -85,13 +92,17 @@ func (h *handler) again(ctx context.Context, c *vitess.Conn, query string, answe
 		answered = true
 		return answer(r, more)
 	}
+	begin := clock.System{}.Now()
 	err := once(noted)
 	if answered || !conflict(err) {
 		return err
 	}
-	h.retries.Lock()
-	defer h.retries.Unlock()
-	for try := 1; try < tries && !answered && conflict(err) && ctx.Err() == nil; try++ {
+	if clock.Since(begin) < aside {
+		h.retries.Lock()
+		defer h.retries.Unlock()
+	}
+	begin = clock.System{}.Now()
+	for try := 1; try < tries && !answered && conflict(err) && ctx.Err() == nil && clock.Since(begin) < retryFor; try++ {
 		err = once(noted)
 	}
 	return err
