@@ -19,42 +19,52 @@ import (
 	"github.com/stemmadb/stemma/internal/engine/sqltable"
 )
 
-// Point runs an UPDATE or DELETE of one row of one table, which its WHERE names by the whole primary key, without a plan: planning takes
-// many times as long as the statement does. bindings are the parameters of a prepared statement.
+// Row is the answer of a SELECT by Point.
+type Row struct {
+	Shape  any        // equal for answers whose columns are described alike
+	Schema sql.Schema // of the columns; nil for statements that answer no rows
+	Values sql.Row    // nil when there is no such row
+}
+
+// Point runs a SELECT of columns, an UPDATE or a DELETE of one row of one table, which its WHERE names by the whole primary key, without a
+// plan: planning takes many times as long as the statement does. bindings are the parameters of a prepared statement. known tells
+// whether the description of an answer is known; a SELECT whose is not is left to the general way, with its Shape in row.
 //
 // done is false, and nothing has happened, when the statement is not of that kind or when anything about it is not plainly known:
 // expressions but sums and products of columns and numbers, conversions that are not exact, columns or tables with rules of their own,
 // missing privileges, an error, a warning. The general way has to run it then, and gives the same as it would have without Point.
 // An error with done is that of the commit under autocommit.
-func (e *Engine) Point(ctx *sql.Context, query string, bindings map[string]*querypb.BindVariable) (res gms.OkResult, done bool, err error) {
+func (e *Engine) Point(
+	ctx *sql.Context, query string, bindings map[string]*querypb.BindVariable, known func(shape any) bool,
+) (res gms.OkResult, row Row, done bool, err error) {
 	if e.opt.ReadOnly || e.sqle.IsReadOnly() {
-		return res, false, nil
+		return res, row, false, nil
 	}
 	s, ok := ctx.Session.(*session.Session)
 	if !ok {
-		return res, false, nil
+		return res, row, false, nil
 	}
-	p := &point{e: e, ctx: ctx, bindings: bindings}
+	p := &point{e: e, ctx: ctx, bindings: bindings, known: known}
 	if !p.parse(s, query) {
-		return res, false, nil
+		return res, row, false, nil
 	}
 	if s.ValidateSession(ctx) != nil {
-		return res, false, nil // it says so again
+		return res, row, false, nil // it says so again
 	}
 	tx, ok := s.GetTransaction().(*session.Tx)
 	if !ok {
 		t, err := s.StartTransaction(ctx, sql.ReadWrite)
 		if err != nil {
-			return res, false, nil
+			return res, row, false, nil
 		}
 		ctx.SetTransaction(t)
 		tx = t.(*session.Tx)
 	}
-	if tx.IsReadOnly() {
-		return res, false, nil
+	if tx.IsReadOnly() && p.columns == nil {
+		return res, row, false, nil
 	}
 	if res, ok = p.run(); !ok {
-		return res, false, nil
+		return res, p.answer, false, nil
 	}
 	sql.IncrementStatusVariable(ctx, "Questions", 1)
 	sql.IncrementStatusVariable(ctx, p.counter, 1)
@@ -63,18 +73,22 @@ func (e *Engine) Point(ctx *sql.Context, query string, bindings map[string]*quer
 		info.FoundRows.Store(int64(u.Matched))
 	}
 	info.RowCount.Store(int64(res.RowsAffected))
+	if p.columns != nil {
+		info.RowCount.Store(-1)
+		info.FoundRows.Store(int64(min(len(p.answer.Values), 1)))
+	}
 	if ctx.GetIgnoreAutoCommit() {
-		return res, true, nil
+		return res, p.answer, true, nil
 	}
 	auto, err := plan.IsSessionAutocommit(ctx)
 	if err != nil || !auto {
-		return res, true, err
+		return res, p.answer, true, err
 	}
 	if err := s.CommitTransaction(ctx, tx); err != nil {
-		return res, true, err
+		return res, row, true, err
 	}
 	ctx.SetTransaction(nil)
-	return res, true, nil
+	return res, p.answer, true, nil
 }
 
 // point is a statement on its way through Point.
@@ -82,11 +96,14 @@ type point struct {
 	e        *Engine
 	ctx      *sql.Context
 	bindings map[string]*querypb.BindVariable
+	known    func(shape any) bool
 
 	counter string // the status variable that counts such statements
 	table   string
 	where   ast.Expr
-	sets    ast.AssignmentExprs // nil for DELETE
+	sets    ast.AssignmentExprs // of UPDATE
+	columns ast.SelectExprs     // of SELECT
+	answer  Row                 // of SELECT
 	row     *sqltable.Point
 	values  *planbuilder.Builder // makes literals as the general way does
 }
@@ -95,7 +112,7 @@ type point struct {
 func (p *point) parse(s *session.Session, query string) bool {
 	query = sql.RemoveSpaceAndDelimiter(query, ';')
 	const verb = len("update")
-	if len(query) < verb || !strings.EqualFold(query[:verb], "update") && !strings.EqualFold(query[:verb], "delete") {
+	if len(query) < verb || !slices.Contains([]string{"update", "delete", "select"}, strings.ToLower(query[:verb])) {
 		return false
 	}
 	stmt, prepared := s.GetPreparedQuery(query)
@@ -123,6 +140,13 @@ func (p *point) parse(s *session.Session, query string) bool {
 			return false
 		}
 		from, where, p.counter = x.TableExprs, x.Where, "Com_delete"
+	case *ast.Select:
+		if x.Into != nil || x.With != nil || x.Limit != nil || x.Having != nil || x.Lock != nil && x.Lock.Type != "" || len(x.GroupBy) > 0 || len(x.Comments) > 0 ||
+			len(x.Window) > 0 || len(x.OrderBy) > 0 || len(x.QueryOpts.DistinctOn) > 0 || x.QueryOpts.Distinct || x.QueryOpts.All ||
+			x.QueryOpts.StraightJoinHint || x.QueryOpts.SQLCalcFoundRows || x.QueryOpts.SQLCache || x.QueryOpts.SQLNoCache {
+			return false
+		}
+		from, where, p.columns, p.counter = x.From, x.Where, x.SelectExprs, "Com_select"
 	default:
 		return false
 	}
@@ -154,23 +178,84 @@ func (p *point) run() (res gms.OkResult, ok bool) {
 		return res, false
 	}
 	assign, cols, ok := p.assignments()
-	if !ok {
+	if !ok || p.columns != nil && !p.describe() {
 		return res, false
 	}
 	found, err := p.row.Find(p.ctx)
 	if err != nil {
 		return res, false
 	}
-	if p.sets == nil {
+	switch {
+	case p.columns != nil:
+		return res, p.read(found)
+	case p.sets == nil:
 		return p.delete(found)
 	}
 	return p.update(found, assign, cols)
 }
 
+// shape is what the description of an answer depends on.
+type shape struct {
+	table   any    // the session's definition of the table
+	columns string // as the statement names them, with blanks between
+	charset sql.CharacterSetID
+}
+
+// describe finds the columns of a SELECT; false when the answer's description is not known.
+func (p *point) describe() bool {
+	var names strings.Builder
+	sch := p.row.Schema()
+	for _, e := range p.columns {
+		switch x := e.(type) {
+		case *ast.StarExpr:
+			if !x.TableName.IsEmpty() || len(p.columns) > 1 {
+				return false
+			}
+			p.answer.Schema = sch
+			names.WriteString("*")
+		case *ast.AliasedExpr:
+			n, ok := x.Expr.(*ast.ColName)
+			if !ok || !x.As.IsEmpty() || !n.Qualifier.IsEmpty() {
+				return false
+			}
+			col := p.column(n)
+			if col < 0 {
+				return false
+			}
+			p.answer.Schema = append(p.answer.Schema, sch[col])
+			names.WriteString(n.Name.String() + " ")
+		default:
+			return false
+		}
+	}
+	p.answer.Shape = shape{p.row.Definition(), names.String(), p.ctx.GetCharacterSetResults()}
+	return p.known(p.answer.Shape)
+}
+
+// read takes the columns of the row, if it was found.
+func (p *point) read(found bool) bool {
+	p.ctx.ClearWarnings()
+	if !found {
+		return true
+	}
+	values := make(sql.Row, len(p.answer.Schema))
+	for i, c := range p.answer.Schema {
+		var err error
+		if values[i], err = p.row.Value(p.row.Column(c.Name)); err != nil {
+			return false
+		}
+	}
+	p.answer.Values = values
+	return true
+}
+
 // allowed tells whether the user may read and write the table. Less may do for the statement; the general way knows.
 func (p *point) allowed(base string) bool {
 	write := sql.PrivilegeType_Update
-	if p.sets == nil {
+	switch {
+	case p.columns != nil:
+		write = sql.PrivilegeType_Select
+	case p.sets == nil:
 		write = sql.PrivilegeType_Delete
 	}
 	db := p.e.sqle.Analyzer.Catalog.MySQLDb

@@ -241,18 +241,20 @@ func (j *journal) lead() error {
 	return err
 }
 
-// maxPace bounds what a slow round adds to the pace.
-const maxPace = 2 * time.Millisecond
+const (
+	maxPace   = 2 * time.Millisecond // bounds what a slow round adds to the pace
+	maxGather = 100 * time.Microsecond
+)
 
 // gather lets other writers that are about to append do so first. Those whom one round has woken come back at about the same time:
 // if the first of them began the next round at once, it would be alone in it and all others would wait for the one after. It takes at
-// most half of the time that a round takes, and a writer that is alone waits for nobody. It is called with mu held, which it
-// releases for a while.
+// most maxGather and half of the time that a round takes, and a writer that is alone waits for nobody. It is called with mu held, which
+// it releases for a while.
 func (j *journal) gather() {
 	if j.queued >= j.crowd {
 		return
 	}
-	for begin := (clock.System{}).Now(); j.queued < j.crowd && clock.Since(begin) < j.pace/2; {
+	for begin := (clock.System{}).Now(); j.queued < j.crowd && clock.Since(begin) < min(j.pace/2, maxGather); {
 		j.mu.Unlock()
 		runtime.Gosched()
 		j.mu.Lock()

@@ -40,6 +40,9 @@ func simple(s *schema.Compiled) bool {
 		!slices.ContainsFunc(s.Columns, func(c schema.Column) bool { return c.Generated != "" || c.OnUpdate != "" })
 }
 
+// Definition is the session's definition of the table: another one when the table is altered or another is meant by its name.
+func (p *Point) Definition() *Def { return p.def }
+
 // Name is the table's name as written when it was made.
 func (p *Point) Name() string { return p.def.Name }
 

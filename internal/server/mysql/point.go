@@ -5,12 +5,15 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/dolthub/go-mysql-server/server"
 	"github.com/dolthub/go-mysql-server/sql"
 	vitess "github.com/dolthub/vitess/go/mysql"
 	"github.com/dolthub/vitess/go/sqltypes"
 	querypb "github.com/dolthub/vitess/go/vt/proto/query"
 
+	"github.com/stemmadb/stemma/internal/clock"
 	"github.com/stemmadb/stemma/internal/engine/session"
 )
 
@@ -21,43 +24,83 @@ func (h *handler) run(
 	answer vitess.ResultSpoolFn, general func(answer vitess.ResultSpoolFn) error,
 ) error {
 	return h.again(ctx, c, query, answer, func(answer vitess.ResultSpoolFn) error {
-		if done, err := h.point(ctx, c, query, bindings, answer); done {
+		done, described, err := h.point(ctx, c, query, bindings, answer)
+		if done {
 			return err
 		}
-		return general(answer)
+		if described == nil {
+			return general(answer)
+		}
+		var fields []*querypb.Field
+		err = general(func(r *sqltypes.Result, more bool) error {
+			if r.Fields != nil {
+				fields = r.Fields
+			}
+			return answer(r, more)
+		})
+		if err == nil && fields != nil {
+			described(fields)
+		}
+		return err
 	})
 }
 
-// point runs a statement by Engine.Point; done is false when it has to be run by the general way.
+// answerShape is the key of a session's descriptions of answers.
+type answerShape struct{ shape any }
+
+// point runs a statement by Engine.Point; done is false when it has to be run by the general way. described, if it is not nil, is to be told
+// the description of the answer.
 func (h *handler) point(
 	ctx context.Context, c *vitess.Conn, query string, bindings map[string]*querypb.BindVariable, answer vitess.ResultSpoolFn,
-) (done bool, err error) {
-	if h.server.general || !edits(query) {
-		return false, nil
+) (done bool, described func([]*querypb.Field), err error) {
+	if h.server.general || !edits(query) && !begins(query, "select") {
+		return false, nil, nil
 	}
 	s := h.session(c)
 	if s == nil {
-		return false, nil
+		return false, nil, nil
 	}
 	e := h.server.opt.Engine
 	sctx := e.NewContext(ctx, s)
 	if sctx, err = sctx.ProcessList.BeginQuery(sctx, query); err != nil {
-		return false, nil
+		return false, nil, nil
 	}
 	defer sctx.ProcessList.EndQuery(sctx)
-	res, done, err := e.Point(sctx, query, bindings)
-	if !done || err != nil {
-		if err != nil {
-			err = sql.CastSQLError(err)
+	fields := func(shape any) []*querypb.Field {
+		f, _ := s.Local(answerShape{shape}, func() any { return []*querypb.Field(nil) }).([]*querypb.Field)
+		return f
+	}
+	res, row, done, err := e.Point(sctx, query, bindings, func(shape any) bool { return fields(shape) != nil })
+	if err != nil {
+		return done, nil, sql.CastSQLError(err)
+	}
+	if !done {
+		if row.Shape != nil && fields(row.Shape) == nil {
+			described = func(f []*querypb.Field) {
+				s.ForgetLocal(answerShape{row.Shape})
+				s.Local(answerShape{row.Shape}, func() any { return f })
+			}
 		}
-		return done, err
+		return false, described, nil
+	}
+	if row.Schema != nil {
+		r := &sqltypes.Result{Fields: fields(row.Shape)}
+		if row.Values != nil {
+			values, err := server.RowToSQL(sctx, row.Schema, row.Values, nil, nil)
+			if err != nil {
+				return true, nil, sql.CastSQLError(err)
+			}
+			r.Rows, r.RowsAffected = [][]sqltypes.Value{values}, 1
+		}
+		h.server.shorts.Add(1)
+		return true, nil, answer(r, false)
 	}
 	h.server.shorts.Add(1)
 	r := &sqltypes.Result{RowsAffected: res.RowsAffected, InsertID: res.InsertID}
 	if res.Info != nil {
 		r.Info = res.Info.String()
 	}
-	return true, answer(r, false)
+	return true, nil, answer(r, false)
 }
 
 // session is the session of a connection; nil when it has none yet.
@@ -67,10 +110,15 @@ func (h *handler) session(c *vitess.Conn) *session.Session {
 	return s
 }
 
-// tries bounds how often a statement is run that others are in the way of.
-const tries = 1000
+const (
+	// tries and retryFor bound how often and how long a statement is run that others are in the way of.
+	tries    = 1000
+	retryFor = 10 * time.Second
+	// aside is how long a statement may take for others to wait until it has been run again.
+	aside = 100 * time.Millisecond
+)
 
-// retries are the statements that are being run again: one at a time, so that they are not in each other's way as well.
+// retries are the short statements that are being run again: one at a time, so that they are not in each other's way as well.
 type retries struct{ sync.Mutex }
 
 // again runs a statement, and runs it again when it failed because another transaction changed the same rows meanwhile, if it is a single
@@ -85,13 +133,17 @@ func (h *handler) again(ctx context.Context, c *vitess.Conn, query string, answe
 		answered = true
 		return answer(r, more)
 	}
+	begin := clock.System{}.Now()
 	err := once(noted)
 	if answered || !conflict(err) {
 		return err
 	}
-	h.retries.Lock()
-	defer h.retries.Unlock()
-	for try := 1; try < tries && !answered && conflict(err) && ctx.Err() == nil; try++ {
+	if clock.Since(begin) < aside {
+		h.retries.Lock()
+		defer h.retries.Unlock()
+	}
+	begin = clock.System{}.Now()
+	for try := 1; try < tries && !answered && conflict(err) && ctx.Err() == nil && clock.Since(begin) < retryFor; try++ {
 		err = once(noted)
 	}
 	return err
@@ -116,11 +168,11 @@ func autocommit(ctx context.Context, s *session.Session) bool {
 
 // edits tells whether a statement begins as one that edits rows.
 func edits(query string) bool {
+	return begins(query, "insert") || begins(query, "update") || begins(query, "delete") || begins(query, "replace")
+}
+
+// begins tells whether a statement begins with a word in lower case.
+func begins(query, verb string) bool {
 	query = strings.TrimLeft(query, " \t\r\n")
-	for _, verb := range []string{"insert", "update", "delete", "replace"} {
-		if len(query) > len(verb) && strings.EqualFold(query[:len(verb)], verb) {
-			return true
-		}
-	}
-	return false
+	return len(query) > len(verb) && strings.EqualFold(query[:len(verb)], verb)
 }

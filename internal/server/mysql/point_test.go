@@ -109,6 +109,62 @@ func rowsOf(t *testing.T, conn *sql.Conn, q string) string {
 	return out.String()
 }
 
+// read runs a SELECT twice on both, the second time after its answer has been described, and compares rows and descriptions.
+func (b *both) read(short bool, q string, args ...any) {
+	b.Helper()
+	var saw [2]string
+	before := b.server[0].shorts.Load()
+	for range 2 {
+		for i, conn := range b.conn {
+			saw[i] = answerOf(b.T, conn, q, args...) + rowsOf(b.T, conn, "select row_count(), found_rows(), @@warning_count") + rowsOf(b.T, conn, "show warnings") +
+				rowsOf(b.T, conn, "show status where variable_name in ('Com_select')")
+		}
+		if saw[0] != saw[1] {
+			b.Errorf("%s %v:\nthe short way\n%s\nthe general way\n%s", q, args, saw[0], saw[1])
+		}
+	}
+	if took := b.server[0].shorts.Load() > before; took != short {
+		b.Errorf("%s %v took the short way: %v, want %v", q, args, took, short)
+	}
+}
+
+// answerOf is all that the driver says of an answer.
+func answerOf(t *testing.T, conn *sql.Conn, q string, args ...any) string {
+	t.Helper()
+	rows, err := conn.QueryContext(t.Context(), q, args...)
+	if err != nil {
+		return err.Error()
+	}
+	defer rows.Close()
+	types, err := rows.ColumnTypes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	for _, c := range types {
+		length, hasLength := c.Length()
+		precision, scale, hasScale := c.DecimalSize()
+		nullable, knows := c.Nullable()
+		fmt.Fprintln(&out, c.Name(), c.DatabaseTypeName(), c.ScanType(), length, hasLength, precision, scale, hasScale, nullable, knows)
+	}
+	for rows.Next() {
+		cells, dest := make([]any, len(types)), make([]any, len(types))
+		for i := range cells {
+			dest[i] = &cells[i]
+		}
+		if err := rows.Scan(dest...); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range cells {
+			fmt.Fprintf(&out, "%T %v\n", c, c)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return out.String() + err.Error()
+	}
+	return out.String()
+}
+
 var pointTables = []string{
 	"create table t (a int, b varchar(10) collate utf8mb4_0900_ai_ci, n int not null, u int unsigned, d decimal(8,2), f double, s varchar(5), e enum('x','y'), j json, day date, at datetime(3), ts timestamp null, txt text, primary key (a, b))",
 	"insert into t values (1, 'one', 10, 5, 1.25, 0.5, 'abc', 'x', '{}', '2020-01-02', '2020-01-02 03:04:05.678', '2020-01-02 03:04:05', 'text'), (2, 'two', 20, null, null, null, null, null, null, null, null, null, null), (3, 'drei', 1, 1, 1, 1, 'c', 'y', '[]', null, null, null, repeat('long', 1000))",
@@ -167,6 +223,30 @@ func TestPointAgainstGeneral(t *testing.T) {
 			b.try(true, "delete from k where id = ?", 7)
 			b.try(true, "delete from k where id = ?", 7)
 			b.try(true, "delete from t"+where, 2, "TWO")
+			b.read(true, "select * from t"+where, 1, "one")
+			b.read(true, "select * from t"+where, 1, "none")
+			b.read(true, "select N, n, B, at from t"+where, 1, "ONE")
+			b.read(true, "select e, j, ts, day, u, d, f, s, txt from t"+where, 1, "one")
+			b.read(true, "select n from t"+where, 3, "drei") // beside a value out of line
+			b.read(true, "select id, m from k where id = ?", 1)
+			b.read(true, "select * from dc where d = 1")
+			b.read(false, "select txt from t"+where, 3, "drei")
+			b.read(false, "select n as x from t"+where, 1, "one")
+			b.read(false, "select t.n from t"+where, 1, "one")
+			b.read(false, "select n + 1 from t"+where, 1, "one")
+			b.read(false, "select count(*) from t"+where, 1, "one")
+			b.read(false, "select distinct n from t"+where, 1, "one")
+			b.read(false, "select n from t as of 'HEAD'"+where, 1, "one")
+			b.read(false, "select n from t"+where+" for update", 1, "one")
+			b.read(false, "select n from t"+where+" limit 1", 1, "one")
+			b.read(false, "select n from t where a = 1")
+			b.read(false, "select nope from t"+where, 1, "one")
+			b.read(false, "select * from g where id = 1")
+			b.read(false, "select hash from dolt_branches where name = 'main'")
+			b.try(false, "alter table k add column late int default 4")
+			b.read(true, "select * from k where id = ?", 1)
+			b.try(true, "update k set late = 5 where id = 1")
+			b.read(true, "select * from k where id = ?", 1)
 			// the general way: errors, and what is not plain
 			b.try(false, "update t set n = null"+where, 1, "one")
 			b.try(false, "update t set n = 99999999999"+where, 1, "one")
@@ -331,5 +411,47 @@ func TestNoRetryInTransaction(t *testing.T) {
 	}
 	if got := query(t, db, "select n from t"); got != "1" {
 		t.Errorf("the counter says %s, want 1", got)
+	}
+}
+
+// BenchmarkPoint is a statement of one row by a client, by the short way and by the general one.
+func BenchmarkPoint(b *testing.B) {
+	for _, way := range []string{"short", "general"} {
+		for name, q := range map[string]string{"select": "select n from t where id = ?", "update": "update t set n = n + 1 where id = ?"} {
+			b.Run(name+"/"+way, func(b *testing.B) {
+				fs := vfs.NewMem()
+				v := serve(b, fs, Options{})
+				v.general = way == "general"
+				db := open(b, v.config("root", ""))
+				conn, err := db.Conn(b.Context())
+				if err != nil {
+					b.Fatal(err)
+				}
+				exec := func(q string) {
+					if _, err := conn.ExecContext(b.Context(), q); err != nil {
+						b.Fatal(err)
+					}
+				}
+				exec("create table t (id int primary key, n int)")
+				exec("insert into t values (1, 1), (2, 2), (3, 3)")
+				exec("begin")
+				stmt, err := conn.PrepareContext(b.Context(), q)
+				if err != nil {
+					b.Fatal(err)
+				}
+				for b.Loop() {
+					if name == "update" {
+						_, err = stmt.ExecContext(b.Context(), 2)
+					} else {
+						var n int
+						err = stmt.QueryRowContext(b.Context(), 2).Scan(&n)
+					}
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
+				exec("rollback")
+			})
+		}
 	}
 }

@@ -42,7 +42,7 @@ type served struct {
 const dataDir = "/data/db"
 
 // serve serves the database of a file system, which is made when there is none.
-func serve(t *testing.T, fs vfs.FS, opt Options) *served {
+func serve(t testing.TB, fs vfs.FS, opt Options) *served {
 	t.Helper()
 	if err := repo.Init(t.Context(), fs, dataDir, repo.InitOptions{}); err != nil && !errs.Is(err, errs.Exists) {
 		t.Fatal(err)
@@ -71,7 +71,7 @@ func serve(t *testing.T, fs vfs.FS, opt Options) *served {
 	return v
 }
 
-func (v *served) stop(t *testing.T) {
+func (v *served) stop(t testing.TB) {
 	t.Helper()
 	if v.Server == nil {
 		return
@@ -94,7 +94,7 @@ func (v *served) config(user, password string) *driver.Config {
 	return c
 }
 
-func open(t *testing.T, c *driver.Config) *sql.DB {
+func open(t testing.TB, c *driver.Config) *sql.DB {
 	t.Helper()
 	connector, err := driver.NewConnector(c)
 	if err != nil {
