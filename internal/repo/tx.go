@@ -452,11 +452,15 @@ func (r *Repo) append(ctx context.Context, b *pack.Batch, ch *change, apply func
 	if r.opt.ReadOnly {
 		return nil, errs.New(errs.ReadOnly, "the database is open for reading only")
 	}
+	if len(ch.refs)+len(ch.tags) > 0 {
+		ch.log = ch.moves(r.opt.Clock.Now())
+	}
 	lsn, err := r.store.Append(ctx, b, pack.Record{Type: recordChange, Payload: ch.encode()})
 	if err != nil {
 		return nil, err
 	}
 	s := r.tip.copy(lsn)
+	s.log = s.log.with(ch.log...)
 	apply(s)
 	r.tip = s
 	return s, nil
