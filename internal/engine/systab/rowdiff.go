@@ -17,6 +17,7 @@ type rowDiff struct {
 	// labels of the two commits as columns show them
 	fromName, toName any
 	at               Point
+	cols             []int // of diffColumns that the rows have; nil for all
 }
 
 // diffColumns are the columns of a row difference between tables shown as the two shapes.
@@ -73,8 +74,8 @@ func (d *rowDiff) between(ctx *sql.Context, a, b *table.Table) (sql.RowIter, err
 			return nil, err
 		}
 	}
+	fields := d.fields()
 	next, stop := iter.Pull2(p.Rows(ctx, opt))
-	nf, nt := len(d.shapes[0].cols), len(d.shapes[1].cols)
 	return closingRows{
 		rowsFunc: func(ctx *sql.Context) (sql.Row, error) {
 			c, err, ok := next()
@@ -84,24 +85,63 @@ func (d *rowDiff) between(ctx *sql.Context, a, b *table.Table) (sql.RowIter, err
 			if !ok {
 				return nil, io.EOF
 			}
-			row := make(sql.Row, nt+nf+5)
-			if c.To.Valid() {
-				if err := toProj.fill(ctx, r, c.To.Cell, row[:nt]); err != nil {
+			row := make(sql.Row, len(fields))
+			for i, f := range fields {
+				switch {
+				case f.side == toSide && c.To.Valid():
+					row[i], err = toProj.value(ctx, r, c.To.Cell, f.col)
+				case f.side == fromSide && c.From.Valid():
+					row[i], err = fromProj.value(ctx, r, c.From.Cell, f.col)
+				case f.side == changeType:
+					row[i] = c.Type.String()
+				case f.side == constantValue:
+					row[i] = f.value
+				}
+				if err != nil {
 					return nil, err
 				}
 			}
-			if c.From.Valid() {
-				if err := fromProj.fill(ctx, r, c.From.Cell, row[nt+2:nt+2+nf]); err != nil {
-					return nil, err
-				}
-			}
-			row[nt], row[nt+1] = d.toName, d.to.date()
-			tail := row[nt+2+nf:]
-			tail[0], tail[1], tail[2] = d.fromName, d.from.date(), c.Type.String()
 			return row, nil
 		},
 		close: func(*sql.Context) error { stop(); return nil },
 	}, nil
+}
+
+// field is where a column of a row difference comes from.
+type field struct {
+	side  side
+	col   int // of the side's shape
+	value any // of constantValue
+}
+
+type side uint8
+
+const (
+	toSide side = iota
+	fromSide
+	changeType
+	constantValue
+)
+
+// fields are the columns that rows have.
+func (d *rowDiff) fields() []field {
+	var all []field
+	for i := range d.shapes[1].cols {
+		all = append(all, field{side: toSide, col: i})
+	}
+	all = append(all, field{side: constantValue, value: d.toName}, field{side: constantValue, value: d.to.date()})
+	for i := range d.shapes[0].cols {
+		all = append(all, field{side: fromSide, col: i})
+	}
+	all = append(all, field{side: constantValue, value: d.fromName}, field{side: constantValue, value: d.from.date()}, field{side: changeType})
+	if d.cols == nil {
+		return all
+	}
+	out := make([]field, len(d.cols))
+	for i, c := range d.cols {
+		out[i] = all[c]
+	}
+	return out
 }
 
 // chain gives the rows of iterators one after the other. next gives the following iterator; nil ends.
