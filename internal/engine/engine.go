@@ -111,7 +111,7 @@ func (e *Engine) Provider() *catalog.Provider { return e.provider }
 
 // NewSession makes a session on the engine's own part of one.
 func (e *Engine) NewSession(base *sql.BaseSession) *session.Session {
-	return session.New(base, session.Options{Databases: e.provider, Author: e.opt.Author})
+	return session.New(base, session.Options{Databases: e.provider, Author: e.opt.Author, Query: e.Query})
 }
 
 // NewClientSession is NewSession for a client that connects from a host, as user() is to name it.

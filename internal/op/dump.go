@@ -206,7 +206,7 @@ func (c *Dump) sql(ctx context.Context, w io.Writer, database string, snap *repo
 	out := bufio.NewWriterSize(w, 1<<20)
 	lines := "SET FOREIGN_KEY_CHECKS=0;\nSET UNIQUE_CHECKS=0;\n"
 	if !c.NoCreateDB {
-		lines += "CREATE DATABASE IF NOT EXISTS " + quoteName(database) + ";\nUSE " + quoteName(database) + ";\n"
+		lines += "CREATE DATABASE IF NOT EXISTS " + schema.QuoteName(database) + ";\nUSE " + schema.QuoteName(database) + ";\n"
 	}
 	if _, err := out.WriteString(lines); err != nil {
 		return err
@@ -216,7 +216,7 @@ func (c *Dump) sql(ctx context.Context, w io.Writer, database string, snap *repo
 		if err != nil {
 			return err
 		}
-		if _, err := out.WriteString("DROP TABLE IF EXISTS " + quoteName(written) + ";\n" + v.Schema().CreateTable(written) + "\n"); err != nil {
+		if _, err := out.WriteString("DROP TABLE IF EXISTS " + schema.QuoteName(written) + ";\n" + v.Schema().CreateTable(written) + "\n"); err != nil {
 			return err
 		}
 		if c.SchemaOnly {
@@ -236,10 +236,10 @@ func (c *Dump) inserts(ctx context.Context, out *bufio.Writer, v *table.View, na
 	var list []string
 	for i := range columns {
 		if columns[i].Generated == "" {
-			kept, list = append(kept, i), append(list, quoteName(columns[i].Name))
+			kept, list = append(kept, i), append(list, schema.QuoteName(columns[i].Name))
 		}
 	}
-	head := "INSERT INTO " + quoteName(name) + " (" + strings.Join(list, ",") + ") VALUES "
+	head := "INSERT INTO " + schema.QuoteName(name) + " (" + strings.Join(list, ",") + ") VALUES "
 	begin, end := "", ""
 	if c.NoAutocommit {
 		begin, end = "SET AUTOCOMMIT=0;\n", "COMMIT;\nSET AUTOCOMMIT=1;\n"

@@ -2,13 +2,9 @@ package op
 
 import (
 	"encoding/hex"
-	"strings"
 
 	"github.com/stemmadb/stemma/internal/value"
 )
-
-// quoteName is an identifier of SQL.
-func quoteName(n string) string { return "`" + strings.ReplaceAll(n, "`", "``") + "`" }
 
 // appendLiteral appends a cell of type t as a literal of SQL that MySQL and stemma read as the same cell. An out-of-line cell must have
 // been resolved.

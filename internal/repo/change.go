@@ -13,8 +13,13 @@ import (
 // recordChange is the type of the journal records of this package.
 const recordChange uint8 = 1
 
-// changeVersion is the format of their payload, its first byte.
-const changeVersion byte = 1
+// The formats of their payload, its first byte: a record is written in the first that holds what it says. Format 2 is of no program
+// before format 3.
+const (
+	changePlain   byte = 1
+	changeLogged  byte = 3 // the moves of refs are noted
+	changeVersion      = changeLogged
+)
 
 // change is what a journal record says: everything that happens at one LSN. A checkpoint's state is a change from nothing.
 type change struct {
@@ -24,6 +29,7 @@ type change struct {
 	rows []rowChange
 	head string       // the checked-out branch, "" unchanged
 	auto []autoChange // AUTO_INCREMENT counters, in checkpoints only
+	log  []RefMove    // moves of refs: those of the record, oldest first; in checkpoints all that are kept, oldest first
 }
 
 // refChange moves, makes or, with a zero head, removes a branch.
@@ -36,6 +42,7 @@ type refChange struct {
 type tagChange struct {
 	name   string
 	object hash.Hash
+	commit history.CommitID // that the tag names, for the reflog; it is not encoded
 }
 
 // workChange sets the working and staged roots of a branch. Row edits of the tables in folded, up to those LSNs, are in the roots.
@@ -72,7 +79,11 @@ type autoChange struct {
 }
 
 func (c *change) encode() []byte {
-	b := []byte{changeVersion}
+	version := changePlain
+	if len(c.log) > 0 {
+		version = changeLogged
+	}
+	b := []byte{version}
 	b = binary.AppendUvarint(b, uint64(len(c.refs)))
 	for _, x := range c.refs {
 		b = binfmt.AppendString(b, x.name)
@@ -112,12 +123,16 @@ func (c *change) encode() []byte {
 		b = binfmt.AppendString(b, x.table)
 		b = binary.AppendUvarint(b, x.next)
 	}
+	if version >= changeLogged {
+		b = appendMoves(b, c.log)
+	}
 	return b
 }
 
 func decodeChange(b []byte) (*change, error) {
 	d := &binfmt.Decoder{B: b, What: "journal record"}
-	if v := d.Byte(); v != changeVersion {
+	version := d.Byte()
+	if version != changePlain && version != changeLogged {
 		d.Fail("unknown version")
 	}
 	c := &change{}
@@ -140,6 +155,9 @@ func decodeChange(b []byte) (*change, error) {
 	c.head = d.Str()
 	for n := d.Count(); n > 0 && d.Err == nil; n-- {
 		c.auto = append(c.auto, autoChange{table: d.Str(), next: d.Uvarint()})
+	}
+	if version >= changeLogged {
+		c.log = readMoves(d)
 	}
 	return c, d.Done()
 }

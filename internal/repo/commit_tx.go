@@ -395,7 +395,13 @@ func (t *Tx) sameEntry(ctx context.Context, cur *branch, l string) bool {
 // append appends a change to the journal and makes the state after it the tip; apply changes the copy of the tip that becomes it.
 // The caller holds the commit lock.
 func (r *Repo) append(ctx context.Context, b *pack.Batch, ch *change, apply func(*state)) (*state, error) {
-	return r.appendPayload(ctx, b, ch.encode(), apply)
+	if len(ch.refs)+len(ch.tags) > 0 {
+		ch.log = ch.moves(r.opt.Clock.Now())
+	}
+	return r.appendPayload(ctx, b, ch.encode(), func(s *state) {
+		s.log = s.log.with(ch.log...)
+		apply(s)
+	})
 }
 
 // appendPayload is append for a change that is encoded already.

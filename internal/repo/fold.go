@@ -218,6 +218,8 @@ func (r *Repo) checkpoint(ctx context.Context) error {
 		ch.tags = append(ch.tags, tagChange{name: name, object: h})
 		return true
 	})
+	ch.log = r.tip.Load().log.keep(r.opt.Clock.Now())
+	slices.Reverse(ch.log)
 	if err := r.store.Checkpoint(ctx, ch.encode()); err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func (r *Repo) load(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.lsn = lsn
+		s.lsn, s.log = lsn, s.log.replay(c)
 		return applyChange(s, branches, lsn, c)
 	}
 	if checkpoint != nil {

@@ -249,7 +249,7 @@ func (r *Repo) CreateTag(ctx context.Context, name string, t history.Tag) error 
 		if _, ok := s.tags.Get(name); ok {
 			return nil, nil, errs.New(errs.Exists, "a tag named '%s' already exists", name)
 		}
-		return &change{tags: []tagChange{{name: name, object: h}}}, func(s *state) { s.tags.Set(name, h) }, nil
+		return &change{tags: []tagChange{{name: name, object: h, commit: t.Commit}}}, func(s *state) { s.tags.Set(name, h) }, nil
 	})
 }
 

@@ -158,6 +158,7 @@ func firstCommit(ctx context.Context, st *pack.Store, opt InitOptions) error {
 		return err
 	}
 	ch := &change{refs: []refChange{{name: opt.Branch, head: id}}, work: []workChange{{branch: opt.Branch, all: true}}, head: opt.Branch}
+	ch.log = ch.moves(opt.Committer.Time)
 	lsn, err := st.Append(ctx, b, pack.Record{Type: recordChange, Payload: ch.encode()})
 	if err != nil {
 		return err

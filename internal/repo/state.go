@@ -17,6 +17,7 @@ type state struct {
 	branches *btree.Map[string, *branch]
 	tags     *btree.Map[string, hash.Hash]
 	head     string // the checked-out branch of the directory
+	log      *reflog
 }
 
 // branch is a branch with its working set. It is immutable.
@@ -42,7 +43,7 @@ func newState() *state {
 
 // copy is a state to be changed before it is published. The caller holds the commit lock.
 func (s *state) copy(lsn uint64) *state {
-	return &state{lsn: lsn, branches: s.branches.Copy(), tags: s.tags.Copy(), head: s.head}
+	return &state{lsn: lsn, branches: s.branches.Copy(), tags: s.tags.Copy(), head: s.head, log: s.log}
 }
 
 // copy is a branch to be changed before it is published.

@@ -11,10 +11,10 @@ import (
 func (s *Schema) CreateTable(name string) string {
 	var lines []string
 	for i := range s.Columns {
-		lines = append(lines, "  "+s.columnSQL(i))
+		lines = append(lines, "  "+s.ColumnSQL(i))
 	}
 	if !s.Keyless() {
-		lines = append(lines, "  PRIMARY KEY ("+s.partsSQL(s.PrimaryKey)+")")
+		lines = append(lines, "  PRIMARY KEY ("+s.PartsSQL(s.PrimaryKey)+")")
 	}
 	for i := range s.Indexes {
 		x := &s.Indexes[i]
@@ -22,9 +22,9 @@ func (s *Schema) CreateTable(name string) string {
 		if x.Unique {
 			l += "UNIQUE "
 		}
-		l += "KEY " + quoteName(x.Name) + " (" + s.partsSQL(x.Columns) + ")"
+		l += "KEY " + QuoteName(x.Name) + " (" + s.PartsSQL(x.Columns) + ")"
 		if x.Comment != "" {
-			l += " COMMENT " + quoteText(x.Comment)
+			l += " COMMENT " + QuoteText(x.Comment)
 		}
 		lines = append(lines, l)
 	}
@@ -32,15 +32,15 @@ func (s *Schema) CreateTable(name string) string {
 		lines = append(lines, "  "+s.referenceSQL(&s.References[i]))
 	}
 	for _, c := range s.Checks {
-		l := "  CONSTRAINT " + quoteName(c.Name) + " CHECK " + c.Expr
+		l := "  CONSTRAINT " + QuoteName(c.Name) + " CHECK " + c.Expr
 		if !c.Enforced {
 			l += " /*!80016 NOT ENFORCED */"
 		}
 		lines = append(lines, l)
 	}
-	out := "CREATE TABLE " + quoteName(name) + " (\n" + strings.Join(lines, ",\n") + "\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=" + s.collation().String()
+	out := "CREATE TABLE " + QuoteName(name) + " (\n" + strings.Join(lines, ",\n") + "\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=" + s.collation().String()
 	if s.Comment != "" {
-		out += " COMMENT=" + quoteText(s.Comment)
+		out += " COMMENT=" + QuoteText(s.Comment)
 	}
 	return out + ";"
 }
@@ -49,11 +49,11 @@ func (s *Schema) referenceSQL(f *ForeignKey) string {
 	var own, other []string
 	for k, id := range f.Columns {
 		if c := s.ColumnByID(id); c >= 0 {
-			own = append(own, quoteName(s.Columns[c].Name))
+			own = append(own, QuoteName(s.Columns[c].Name))
 		}
-		other = append(other, quoteName(f.ParentColumns[k]))
+		other = append(other, QuoteName(f.ParentColumns[k]))
 	}
-	l := "CONSTRAINT " + quoteName(f.Name) + " FOREIGN KEY (" + strings.Join(own, ",") + ") REFERENCES " + quoteName(f.Parent) + " (" + strings.Join(other, ",") + ")"
+	l := "CONSTRAINT " + QuoteName(f.Name) + " FOREIGN KEY (" + strings.Join(own, ",") + ") REFERENCES " + QuoteName(f.Parent) + " (" + strings.Join(other, ",") + ")"
 	if f.OnDelete != ActionNone {
 		l += " ON DELETE " + f.OnDelete.String()
 	}
@@ -70,9 +70,10 @@ func (s *Schema) collation() value.Collation {
 	return s.Collation
 }
 
-func (s *Schema) columnSQL(i int) string {
+// ColumnSQL is the definition of a column, by position, as CREATE TABLE and ALTER TABLE have it.
+func (s *Schema) ColumnSQL(i int) string {
 	c := &s.Columns[i]
-	l := quoteName(c.Name) + " " + c.Type.String()
+	l := QuoteName(c.Name) + " " + c.Type.String()
 	if c.Type.Collation != value.CollationNone && c.Type.Collation != value.CollationBinary && c.Type.Collation != s.collation() {
 		l += " COLLATE " + c.Type.Collation.String()
 	}
@@ -95,16 +96,17 @@ func (s *Schema) columnSQL(i int) string {
 		l += " ON UPDATE " + c.OnUpdate
 	}
 	if c.Comment != "" {
-		l += " COMMENT " + quoteText(c.Comment)
+		l += " COMMENT " + QuoteText(c.Comment)
 	}
 	return l
 }
 
-func (s *Schema) partsSQL(cols []IndexColumn) string {
+// PartsSQL is a list of columns as the definition of a key or an index has it, without parentheses.
+func (s *Schema) PartsSQL(cols []IndexColumn) string {
 	parts := make([]string, len(cols))
 	for i, k := range cols {
 		if c := s.ColumnByID(k.Column); c >= 0 {
-			parts[i] = quoteName(s.Columns[c].Name)
+			parts[i] = QuoteName(s.Columns[c].Name)
 		}
 		if k.Prefix > 0 {
 			parts[i] += fmt.Sprintf("(%d)", k.Prefix)
@@ -116,8 +118,10 @@ func (s *Schema) partsSQL(cols []IndexColumn) string {
 	return strings.Join(parts, ",")
 }
 
-func quoteName(n string) string { return "`" + strings.ReplaceAll(n, "`", "``") + "`" }
+// QuoteName is an identifier in back quotes.
+func QuoteName(n string) string { return "`" + strings.ReplaceAll(n, "`", "``") + "`" }
 
-func quoteText(t string) string {
+// QuoteText is a text as an SQL string.
+func QuoteText(t string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(t) + "'"
 }

@@ -38,6 +38,8 @@ type Options struct {
 	Author history.Signature
 	// Client is the host that the client connects from; "" is that of its account.
 	Client string
+	// Query runs a statement; nil where sessions run none within another.
+	Query func(ctx *sql.Context, query string) (sql.Schema, sql.RowIter, error)
 }
 
 // Session is a client's session. Like all sessions of the engine it serves one statement at a time.
@@ -290,6 +292,23 @@ func (s *Session) Author() history.Signature {
 		a.Name, a.Email = c.User, c.User+"@"+c.Address
 	}
 	return a
+}
+
+// Select implements registry.Session.
+func (s *Session) Select(ctx *sql.Context, query string) (sql.Schema, []sql.Row, error) {
+	if s.opt.Query == nil {
+		return nil, nil, errs.New(errs.Unsupported, "run %q: no queries can be run within a statement here", query)
+	}
+	var schema sql.Schema
+	rows, err := sql.RunInterpreted(ctx, func(ctx *sql.Context) ([]sql.Row, error) {
+		sch, it, err := s.opt.Query(ctx, query)
+		if err != nil {
+			return nil, err
+		}
+		schema = sch
+		return sql.RowIterToRows(ctx, it)
+	})
+	return schema, rows, err
 }
 
 // UseDatabase is told of USE. The name itself is set by the engine.

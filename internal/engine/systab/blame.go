@@ -70,7 +70,7 @@ func blameTable(ctx *sql.Context, db registry.Handle, name string) (sql.Table, b
 				}
 			}
 			row := make(sql.Row, n+5)
-			if err := p.fill(ctx, m.st, blockCell(&block, 0), row[:n], nil); err != nil {
+			if err := p.fill(ctx, m.st, blockCell(&block, 0), row[:n]); err != nil {
 				return nil, err
 			}
 			key = block.Page.AppendKey(key[:0], block.Lo)

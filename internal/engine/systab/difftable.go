@@ -2,6 +2,7 @@ package systab
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/dolthub/go-mysql-server/sql"
@@ -73,22 +74,26 @@ func diffTable(ctx *sql.Context, db registry.Handle, name string) (sql.Table, bo
 	keys := append([]string{"to_commit from_commit", "to_commit", "from_commit"}, sh.keys("to_")...)
 	keys = append(keys, sh.keys("from_")...)
 	t := newTable(db, name, diffColumns(sh, sh), keys, nil)
-	t.rows = func(ctx *sql.Context, at Point) (sql.RowIter, error) {
+	t.addDate("to_commit_date")
+	t.scan = func(ctx *sql.Context, want scan) (sql.RowIter, error) {
+		at := want.at
 		to, hasTo := at.text("to_commit")
 		from, hasFrom := at.text("from_commit")
 		switch {
+		case want.order != anyOrder:
+			return datedRows(ctx, db, of, sh, want)
 		case hasTo && hasFrom:
-			return pairRows(ctx, db, of, sh, from, to, at)
+			return pairRows(ctx, db, of, sh, from, to, want)
 		case hasTo:
-			return intoRows(ctx, db, of, sh, to, at)
+			return intoRows(ctx, db, of, sh, to, want)
 		}
-		want := ""
+		begin := ""
 		if hasFrom {
 			m, err := momentAt(ctx, db, from)
 			if err != nil {
 				return noRows(), orNoRows(err)
 			}
-			want = m.name
+			begin = m.name
 		}
 		steps, err := newSteps(ctx, db)
 		if err != nil {
@@ -100,9 +105,9 @@ func diffTable(ctx *sql.Context, db registry.Handle, name string) (sql.Table, bo
 				if err != nil || !ok {
 					return nil, err
 				}
-				d := &rowDiff{from: a, to: b, shapes: [2]*shape{sh, sh}, fromName: a.label(), toName: b.label(), at: at}
+				d := &rowDiff{from: a, to: b, shapes: [2]*shape{sh, sh}, fromName: a.label(), toName: b.label(), at: at, cols: want.cols}
 				if hasFrom {
-					if a == nil || a.name != want {
+					if a == nil || a.name != begin {
 						continue
 					}
 					d.fromName, steps.cur = from, nil
@@ -124,20 +129,20 @@ func commitDiffTable(ctx *sql.Context, db registry.Handle, name string) (sql.Tab
 	keys := append([]string{"to_commit from_commit"}, sh.keys("to_")...)
 	keys = append(keys, sh.keys("from_")...)
 	t := newTable(db, name, diffColumns(sh, sh), keys, nil)
-	t.rows = func(ctx *sql.Context, at Point) (sql.RowIter, error) {
-		to, hasTo := at.text("to_commit")
-		from, hasFrom := at.text("from_commit")
+	t.scan = func(ctx *sql.Context, want scan) (sql.RowIter, error) {
+		to, hasTo := want.at.text("to_commit")
+		from, hasFrom := want.at.text("from_commit")
 		if !hasTo || !hasFrom {
 			return nil, errs.New(errs.Invalid, "read %s: the query must give one to_commit and one from_commit", name)
 		}
-		return pairRows(ctx, db, of, sh, from, to, at)
+		return pairRows(ctx, db, of, sh, from, to, want)
 	}
 	return &required{Table: t, columns: []string{"to_commit", "from_commit"}}, true, nil
 }
 
 // pairRows are the rows that differ between two revisions. The commit columns show the words that were asked for, so that rows match
 // the filter.
-func pairRows(ctx *sql.Context, db registry.Handle, of string, sh *shape, from, to string, at Point) (sql.RowIter, error) {
+func pairRows(ctx *sql.Context, db registry.Handle, of string, sh *shape, from, to string, want scan) (sql.RowIter, error) {
 	a, err := momentAt(ctx, db, from)
 	if err != nil {
 		return nil, err
@@ -146,12 +151,12 @@ func pairRows(ctx *sql.Context, db registry.Handle, of string, sh *shape, from, 
 	if err != nil {
 		return nil, err
 	}
-	d := &rowDiff{from: a, to: b, shapes: [2]*shape{sh, sh}, fromName: from, toName: to, at: at}
+	d := &rowDiff{from: a, to: b, shapes: [2]*shape{sh, sh}, fromName: from, toName: to, at: want.at, cols: want.cols}
 	return d.rows(ctx, of)
 }
 
 // intoRows are the rows that a revision changed against its first parent, the working set against the head.
-func intoRows(ctx *sql.Context, db registry.Handle, of string, sh *shape, to string, at Point) (sql.RowIter, error) {
+func intoRows(ctx *sql.Context, db registry.Handle, of string, sh *shape, to string, want scan) (sql.RowIter, error) {
 	b, err := momentAt(ctx, db, to)
 	if err != nil {
 		return noRows(), orNoRows(err)
@@ -165,7 +170,7 @@ func intoRows(ctx *sql.Context, db registry.Handle, of string, sh *shape, to str
 	if err != nil {
 		return nil, err
 	}
-	d := &rowDiff{from: a, to: b, shapes: [2]*shape{sh, sh}, fromName: a.label(), toName: to, at: at}
+	d := &rowDiff{from: a, to: b, shapes: [2]*shape{sh, sh}, fromName: a.label(), toName: to, at: want.at, cols: want.cols}
 	return d.rows(ctx, of)
 }
 
@@ -216,6 +221,59 @@ func (s *steps) next(ctx *sql.Context) (from, to *moment, ok bool, err error) {
 	}
 	s.cur = from
 	return from, to, err == nil, err
+}
+
+// datedRows are the rows of dolt_diff_<table> by the date of their commit. Commits of one date keep the newest first.
+func datedRows(ctx *sql.Context, db registry.Handle, of string, sh *shape, want scan) (sql.RowIter, error) {
+	s, err := newSteps(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	type step struct{ from, to *moment }
+	var all []step
+	for {
+		from, to, ok, err := s.next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			break
+		}
+		all = append(all, step{from, to})
+	}
+	slices.SortStableFunc(all, func(a, b step) int { return compareDates(a.to, b.to, want.order) })
+	return chain(func(ctx *sql.Context) (sql.RowIter, error) {
+		if len(all) == 0 {
+			return nil, nil
+		}
+		a, b := all[0].from, all[0].to
+		all = all[1:]
+		d := &rowDiff{from: a, to: b, shapes: [2]*shape{sh, sh}, fromName: a.label(), toName: b.label(), at: want.at, cols: want.cols}
+		return d.rows(ctx, of)
+	}), nil
+}
+
+// compareDates orders moments by their dates; those without one are the oldest, as NULL is in SQL.
+func compareDates(a, b *moment, o order) int {
+	c := 0
+	switch {
+	case a.commit == nil && b.commit == nil:
+	case a.commit == nil:
+		c = -1
+	case b.commit == nil:
+		c = 1
+	default:
+		c = a.commit.Committer.Time.Compare(b.commit.Committer.Time)
+	}
+	if o == newestFirst {
+		return -c
+	}
+	return c
+}
+
+// addDate makes rows come by a date where that is asked for.
+func (t *Table) addDate(col string) {
+	t.indexes = append(t.indexes, newIndex(t, byDate, []string{col}))
 }
 
 // dotted cuts a range of revisions, "a..b" or "a...b", in two; ok is false when it is none.

@@ -25,11 +25,10 @@ import (
 	"github.com/stemmadb/stemma/internal/vfs"
 )
 
-// ticking is a clock that goes a day each time it is read.
+// ticking is a clock that goes a day with each commit.
 type ticking struct{ n int }
 
 func (c *ticking) Now() time.Time {
-	c.n++
 	return time.Date(2021, 2, 1+c.n, 12, 0, 0, 123456000, time.UTC)
 }
 
@@ -40,10 +39,11 @@ func fakeProcedure(_ *sql.Context, name string, args []string) (sql.RowIter, err
 
 // world is a database with an engine over it.
 type world struct {
-	t    *testing.T
-	repo *repo.Repo
-	eng  *engine.Engine
-	ctx  *sql.Context
+	t     *testing.T
+	clock *ticking
+	repo  *repo.Repo
+	eng   *engine.Engine
+	ctx   *sql.Context
 }
 
 func newWorld(t *testing.T) *world {
@@ -51,11 +51,12 @@ func newWorld(t *testing.T) *world {
 	fs, dir := vfs.NewMem(), filepath.Join(string(filepath.Separator), "db")
 	who := history.Signature{Name: "Ann", Email: "ann@example.com", Time: time.Date(2021, 2, 1, 0, 0, 0, 0, time.UTC)}
 	ok(t, repo.Init(t.Context(), fs, dir, repo.InitOptions{Author: who, Committer: who}))
-	r, err := repo.Open(t.Context(), fs, dir, repo.Options{Clock: &ticking{}})
+	tick := &ticking{}
+	r, err := repo.Open(t.Context(), fs, dir, repo.Options{Clock: tick})
 	ok(t, err)
 	t.Cleanup(func() { ok(t, r.Close(context.Background())) })
 	fns := append(fn.Functions(fn.Versions{Program: "1.2.3", Storage: "stemma 1"}), fn.Procedures(fakeProcedure, "dolt_commit")...)
-	w := &world{t: t, repo: r}
+	w := &world{t: t, clock: tick, repo: r}
 	w.eng, err = engine.New(t.Context(), engine.Options{
 		Repos: []*repo.Repo{r}, Author: who,
 		Registries: registry.Registries{SystemTables: systab.Tables(), TableFunctions: systab.Functions(), Functions: fns},
@@ -148,6 +149,7 @@ func (w *world) alter(branch, name string, s *schema.Schema) {
 
 func (w *world) commit(branch, msg string) string {
 	w.t.Helper()
+	w.clock.n++
 	c, err := w.repo.Commit(w.t.Context(), repo.CommitOptions{
 		Branch: branch, Message: msg, AddNew: true, AllowEmpty: true,
 		Author: history.Signature{Name: "Ann", Email: "ann@example.com"}, Committer: history.Signature{Name: "Cid", Email: "cid@example.com"},

@@ -2,6 +2,7 @@ package systab
 
 import (
 	"context"
+	"slices"
 
 	"github.com/dolthub/go-mysql-server/sql"
 
@@ -21,14 +22,20 @@ func historyTable(ctx *sql.Context, db registry.Handle, name string) (sql.Table,
 	}
 	cols := append(sh.columns(""), text("commit_hash"), text("committer"), at("commit_date"))
 	t := newTable(db, name, cols, append([]string{"commit_hash"}, sh.keys("")...), nil)
-	t.rows = func(ctx *sql.Context, at Point) (sql.RowIter, error) {
+	t.addDate("commit_date")
+	t.scan = func(ctx *sql.Context, want scan) (sql.RowIter, error) {
 		head, err := db.Head(ctx)
 		if err != nil {
 			return nil, err
 		}
-		next, err := commitsFrom(ctx, db.Repo(), []history.CommitID{head}, nil, at)
+		next, err := commitsFrom(ctx, db.Repo(), []history.CommitID{head}, nil, want.at)
 		if err != nil {
 			return nil, err
+		}
+		if want.order != anyOrder {
+			if next, err = dated(ctx, next, want.order); err != nil {
+				return nil, err
+			}
 		}
 		return chain(func(ctx *sql.Context) (sql.RowIter, error) {
 			for {
@@ -42,7 +49,7 @@ func historyTable(ctx *sql.Context, db registry.Handle, name string) (sql.Table,
 					return nil, err
 				}
 				if tab != nil {
-					return commitRows(ctx, m, tab, sh, at)
+					return commitRows(ctx, m, tab, sh, want)
 				}
 			}
 		}), nil
@@ -50,43 +57,86 @@ func historyTable(ctx *sql.Context, db registry.Handle, name string) (sql.Table,
 	return t, true, nil
 }
 
+// dated is commits in the order of their dates. Those of one date stay as they are.
+func dated(ctx context.Context, next commitSource, o order) (commitSource, error) {
+	var all []*history.Commit
+	for {
+		c, err := next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if c == nil {
+			break
+		}
+		all = append(all, c)
+	}
+	slices.SortStableFunc(all, func(a, b *history.Commit) int {
+		if o == newestFirst {
+			a, b = b, a
+		}
+		return a.Committer.Time.Compare(b.Committer.Time)
+	})
+	return func(context.Context) (*history.Commit, error) {
+		if len(all) == 0 {
+			return nil, nil
+		}
+		c := all[0]
+		all = all[1:]
+		return c, nil
+	}, nil
+}
+
 // commitRows are the rows of a table at a commit, with the commit behind them.
-func commitRows(ctx *sql.Context, m *moment, tab *table.Table, sh *shape, at Point) (sql.RowIter, error) {
+func commitRows(ctx *sql.Context, m *moment, tab *table.Table, sh *shape, want scan) (sql.RowIter, error) {
 	p, err := sh.projector(tab.Schema)
 	if err != nil {
 		return nil, err
 	}
 	opt := table.ScanOptions{Rows: table.RowsTree}
-	if lo, hi, ok := sh.bounds(ctx, tab.Schema, "", at); ok {
+	if lo, hi, ok := sh.bounds(ctx, tab.Schema, "", want.at); ok {
 		opt.Lo, opt.Hi = lo, hi
 	}
-	scan := table.NewView(m.st, tab, nil).Scan(opt)
+	rows := table.NewView(m.st, tab, nil).Scan(opt)
 	shift := 0
 	if tab.Schema.Keyless() {
 		shift = 1
 	}
 	n := len(sh.cols)
+	cols := want.cols
+	if cols == nil {
+		cols = make([]int, n+3)
+		for i := range cols {
+			cols[i] = i
+		}
+	}
+	tail := [3]any{m.name, m.commit.Committer.Name, when(m.commit.Committer.Time)}
 	var b table.Block
 	cell := blockCell(&b, shift)
 	return rowsFunc(func(ctx *sql.Context) (sql.Row, error) {
 		for b.Lo >= b.Hi {
 			var ok bool
 			var err error
-			if b, ok, err = scan.Next(ctx); err != nil || !ok {
+			if b, ok, err = rows.Next(ctx); err != nil || !ok {
 				return nil, orEOF(err)
 			}
 		}
-		row := make(sql.Row, n+3)
-		if err := p.fill(ctx, m.st, cell, row[:n], nil); err != nil {
-			return nil, err
+		row := make(sql.Row, len(cols))
+		for i, c := range cols {
+			if c >= n {
+				row[i] = tail[c-n]
+				continue
+			}
+			var err error
+			if row[i], err = p.value(ctx, m.st, cell, c); err != nil {
+				return nil, err
+			}
 		}
-		row[n], row[n+1], row[n+2] = m.name, m.commit.Committer.Name, when(m.commit.Committer.Time)
 		b.Lo++
 		return row, nil
 	}), nil
 }
 
 // blockCell gives cells of the first row of a block, by column; the rows' own layout has shift columns before the first.
-func blockCell(b *table.Block, shift int) func(ctx context.Context, col int) (value.Cell, error) {
+func blockCell(b *table.Block, shift int) cellFunc {
 	return func(ctx context.Context, col int) (value.Cell, error) { return b.Page.Cell(ctx, col+shift, b.Lo) }
 }

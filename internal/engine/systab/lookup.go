@@ -17,15 +17,26 @@ type index struct {
 	cols  []*sql.Column
 }
 
-var _ sql.Index = (*index)(nil)
+var _ sql.OrderedIndex = (*index)(nil)
 
 func newIndex(t *Table, id string, names []string) *index {
 	x := &index{table: t, id: id}
 	for _, n := range names {
-		x.cols = append(x.cols, t.schema[t.schema.IndexOfColName(n)])
+		x.cols = append(x.cols, t.full[t.full.IndexOfColName(n)])
 	}
 	return x
 }
+
+// Order implements sql.OrderedIndex.
+func (x *index) Order(*sql.Context) sql.IndexOrder {
+	if x.id == byDate {
+		return sql.IndexOrderAsc
+	}
+	return sql.IndexOrderNone
+}
+
+// Reversible implements sql.OrderedIndex.
+func (x *index) Reversible(*sql.Context) bool { return x.id == byDate }
 
 func (x *index) ID() string       { return x.id }
 func (x *index) Database() string { return x.table.db }
@@ -75,7 +86,7 @@ func (t *Table) LookupForExpressions(ctx *sql.Context, exprs ...sql.Expression) 
 	// The index that is used is made of the columns found; it goes by the id of one that GetIndexes gives.
 	x := &index{table: t}
 	for _, declared := range t.indexes {
-		all := true
+		all := declared.id != byDate
 		for _, c := range declared.cols {
 			all = all && values[lower(c.Name)] != nil
 		}
@@ -87,7 +98,7 @@ func (t *Table) LookupForExpressions(ctx *sql.Context, exprs ...sql.Expression) 
 		return sql.IndexLookup{}, nil, nil, false, nil
 	}
 	ranges := sql.MySQLRangeCollection{nil}
-	for _, c := range t.schema {
+	for _, c := range t.full {
 		vals := values[lower(c.Name)]
 		if vals == nil || len(ranges)*len(vals) > maxPoints {
 			continue
@@ -108,7 +119,7 @@ func (t *Table) LookupForExpressions(ctx *sql.Context, exprs ...sql.Expression) 
 func (t *Table) indexed(col string) bool {
 	for _, x := range t.indexes {
 		for _, c := range x.cols {
-			if strings.EqualFold(c.Name, col) {
+			if x.id != byDate && strings.EqualFold(c.Name, col) {
 				return true
 			}
 		}
@@ -144,11 +155,11 @@ func (t *Table) equality(ctx *sql.Context, e sql.Expression) (col string, vals [
 	if !ok || !t.indexed(field.Name()) {
 		return "", nil, false
 	}
-	at := t.schema.IndexOfColName(lower(field.Name()))
+	at := t.full.IndexOfColName(lower(field.Name()))
 	if at < 0 {
 		return "", nil, false
 	}
-	typ := t.schema[at].Type
+	typ := t.full[at].Type
 	vals = []any{}
 	seen := map[any]bool{}
 	for _, x := range list {
@@ -161,7 +172,7 @@ func (t *Table) equality(ctx *sql.Context, e sql.Expression) (col string, vals [
 			vals = append(vals, v)
 		}
 	}
-	return lower(t.schema[at].Name), vals, true
+	return lower(t.full[at].Name), vals, true
 }
 
 // constant is the value of an expression without columns as a value of the column's type. ok is false when there is none for sure.

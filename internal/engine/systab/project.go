@@ -93,42 +93,46 @@ func (sh *shape) projector(s *schema.Compiled) (*projector, error) {
 	return p, nil
 }
 
-// fill reads a row, whose cells cell gives by column of its schema, into dst: all columns or, when used is not nil, those. A value that
-// the shape's type cannot take is NULL, with a warning.
-func (p *projector) fill(ctx *sql.Context, r chunk.Reader, cell func(ctx context.Context, col int) (value.Cell, error), dst []any, used []bool) error {
+// fill reads a row, whose cells cell gives by column of its schema, into dst. A value that the shape's type cannot take is NULL, with
+// a warning.
+func (p *projector) fill(ctx *sql.Context, r chunk.Reader, cell cellFunc, dst []any) (err error) {
 	for i := range p.slots {
-		s := &p.slots[i]
-		if s.at < 0 || used != nil && !used[i] {
-			dst[i] = nil
-			continue
-		}
-		c, err := cell(ctx, s.at)
-		if err != nil {
+		if dst[i], err = p.value(ctx, r, cell, i); err != nil {
 			return err
 		}
-		if c.IsAddr() {
-			if c, err = table.Resolve(ctx, r, c); err != nil {
-				return err
-			}
-		}
-		v, err := s.codec.FromCell(c)
-		if err != nil {
-			return err
-		}
-		if s.as != nil && v != nil {
-			if v, err = sql.UnwrapAny(ctx, v); err != nil {
-				return err
-			}
-			if conv, in, err := s.as.Convert(ctx, v); err != nil || in != sql.InRange {
-				ctx.Warn(1292, "the value %v of an older column type cannot be shown as %s", v, s.as)
-				v = nil
-			} else {
-				v = conv
-			}
-		}
-		dst[i] = v
 	}
 	return nil
+}
+
+// cellFunc gives the cell of a column, by its position in the schema of the row.
+type cellFunc func(ctx context.Context, col int) (value.Cell, error)
+
+// value is the value of one column of the shape; see fill.
+func (p *projector) value(ctx *sql.Context, r chunk.Reader, cell cellFunc, i int) (any, error) {
+	s := &p.slots[i]
+	if s.at < 0 {
+		return nil, nil
+	}
+	c, err := cell(ctx, s.at)
+	if err != nil {
+		return nil, err
+	}
+	if c, err = table.Resolve(ctx, r, c); err != nil {
+		return nil, err
+	}
+	v, err := s.codec.FromCell(c)
+	if err != nil || s.as == nil || v == nil {
+		return v, err
+	}
+	if v, err = sql.UnwrapAny(ctx, v); err != nil {
+		return nil, err
+	}
+	conv, in, err := s.as.Convert(ctx, v)
+	if err != nil || in != sql.InRange {
+		ctx.Warn(1292, "the value %v of an older column type cannot be shown as %s", v, s.as)
+		return nil, nil
+	}
+	return conv, nil
 }
 
 // bounds are the keys of the rows of s whose leading key columns have the values that a point gives under names with the prefix;

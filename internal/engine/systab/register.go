@@ -36,5 +36,10 @@ func Functions() []sql.TableFunction {
 		newFunction("dolt_diff_stat", statColumns, statFunction),
 		newFunction("dolt_diff_summary", summaryColumns, summaryFunction),
 		newFunction("dolt_log", logColumns, logFunction),
+		newFunction("dolt_patch", patchColumns, patchFunction),
+		newFunction("dolt_schema_diff", schemaDiffColumns, schemaDiffFunction),
+		newFunction("dolt_query_diff", nil, queryDiffFunction),
+		newFunction("dolt_reflog", reflogColumns, reflogFunction),
+		newFunction("dolt_branch_status", branchStatusColumns, branchStatusFunction),
 	}
 }

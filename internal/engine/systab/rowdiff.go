@@ -17,6 +17,7 @@ type rowDiff struct {
 	// labels of the two commits as columns show them
 	fromName, toName any
 	at               Point
+	cols             []int // of diffColumns that the rows have; nil for all
 }
 
 // diffColumns are the columns of a row difference between tables shown as the two shapes.
@@ -40,8 +41,8 @@ func (d *rowDiff) rows(ctx *sql.Context, name string) (sql.RowIter, error) {
 	return d.between(ctx, a, b, nil)
 }
 
-// between is rows of two tables that are known, either of which may be nil. Cells of columns that are not used are left out; used nil
-// is all columns.
+// between is rows of two tables that are known, either of which may be nil. Values of columns that are not used are left out; used nil
+// is all of them, and goes with rows of all columns otherwise.
 func (d *rowDiff) between(ctx *sql.Context, a, b *table.Table, used []bool) (sql.RowIter, error) {
 	if a == nil && b == nil {
 		return noRows(), nil
@@ -74,13 +75,8 @@ func (d *rowDiff) between(ctx *sql.Context, a, b *table.Table, used []bool) (sql
 			return nil, err
 		}
 	}
+	fields := d.fields()
 	next, stop := iter.Pull2(p.Rows(ctx, opt))
-	nf, nt := len(d.shapes[0].cols), len(d.shapes[1].cols)
-	var toUsed, fromUsed []bool
-	if used != nil {
-		toUsed, fromUsed = used[:nt], used[nt+2:nt+2+nf]
-	}
-	toDate, fromDate := d.to.date(), d.from.date()
 	var room []any // of the rows to come
 	return closingRows{
 		rowsFunc: func(ctx *sql.Context) (sql.Row, error) {
@@ -91,25 +87,28 @@ func (d *rowDiff) between(ctx *sql.Context, a, b *table.Table, used []bool) (sql
 			if !ok {
 				return nil, io.EOF
 			}
-			width := nt + nf + 5
 			if len(room) == 0 {
-				room = make([]any, rowsAtOnce*width)
+				room = make([]any, rowsAtOnce*len(fields))
 			}
-			row := sql.Row(room[:width:width])
-			room = room[width:]
-			if c.To.Valid() {
-				if err := toProj.fill(ctx, r, c.To.Cell, row[:nt], toUsed); err != nil {
+			row := sql.Row(room[:len(fields):len(fields)])
+			room = room[len(fields):]
+			for i := range fields {
+				f := &fields[i]
+				switch {
+				case used != nil && !used[i]:
+				case f.side == toSide && c.To.Valid():
+					row[i], err = toProj.value(ctx, r, c.To.Cell, f.col)
+				case f.side == fromSide && c.From.Valid():
+					row[i], err = fromProj.value(ctx, r, c.From.Cell, f.col)
+				case f.side == changeType:
+					row[i] = typeNames[c.Type]
+				case f.side == constantValue:
+					row[i] = f.value
+				}
+				if err != nil {
 					return nil, err
 				}
 			}
-			if c.From.Valid() {
-				if err := fromProj.fill(ctx, r, c.From.Cell, row[nt+2:nt+2+nf], fromUsed); err != nil {
-					return nil, err
-				}
-			}
-			row[nt], row[nt+1] = d.toName, toDate
-			tail := row[nt+2+nf:]
-			tail[0], tail[1], tail[2] = d.fromName, fromDate, typeNames[c.Type]
 			return row, nil
 		},
 		close: func(*sql.Context) error { stop(); return nil },
@@ -121,6 +120,43 @@ const rowsAtOnce = 16
 
 // typeNames are the words for the types of change, as values.
 var typeNames = [...]any{diff.Added: diff.Added.String(), diff.Removed: diff.Removed.String(), diff.Modified: diff.Modified.String()}
+
+// field is where a column of a row difference comes from.
+type field struct {
+	side  side
+	col   int // of the side's shape
+	value any // of constantValue
+}
+
+type side uint8
+
+const (
+	toSide side = iota
+	fromSide
+	changeType
+	constantValue
+)
+
+// fields are the columns that rows have.
+func (d *rowDiff) fields() []field {
+	var all []field
+	for i := range d.shapes[1].cols {
+		all = append(all, field{side: toSide, col: i})
+	}
+	all = append(all, field{side: constantValue, value: d.toName}, field{side: constantValue, value: d.to.date()})
+	for i := range d.shapes[0].cols {
+		all = append(all, field{side: fromSide, col: i})
+	}
+	all = append(all, field{side: constantValue, value: d.fromName}, field{side: constantValue, value: d.from.date()}, field{side: changeType})
+	if d.cols == nil {
+		return all
+	}
+	out := make([]field, len(d.cols))
+	for i, c := range d.cols {
+		out[i] = all[c]
+	}
+	return out
+}
 
 // chain gives the rows of iterators one after the other. next gives the following iterator; nil ends.
 func chain(next func(ctx *sql.Context) (sql.RowIter, error)) sql.RowIter {

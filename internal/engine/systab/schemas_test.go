@@ -1,9 +1,12 @@
 package systab_test
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/repo"
 )
 
 // merged makes the head of a branch a merge of the commit before it and another: its content stays what it is.
@@ -148,4 +151,29 @@ func TestHistoryThroughMerge(t *testing.T) { // #6861
 	w.want("select count(*) from dolt_diff_t", "5")
 	w.want("select to_id, from_id, diff_type from dolt_diff_t where to_commit = hashof('side')", "NULL|1|removed")
 	w.want("select commit_hash = hashof('HEAD'), table_name from dolt_diff limit 1", "true|t")
+}
+
+func TestOrderByDate(t *testing.T) {
+	w := story(t)
+	w.put("main", "t", row(i(1), s("A")))
+	// The last commit is dated before the others: the order of dates is not that of history.
+	early := history.Signature{Name: "Ann", Time: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)}
+	_, err := w.repo.Commit(t.Context(), repo.CommitOptions{Branch: "main", Message: "early", AddNew: true, Author: early, Committer: early})
+	ok(t, err)
+	w.put("main", "t", row(i(5), s("e")))
+	w.want("select to_commit_date, to_v from dolt_diff_t order by to_commit_date desc", "2021-02-03|B", "2021-02-03|c", "2021-02-02|a", "2021-02-02|b", "2020-01-01|A", "NULL|e")
+	w.want("select to_commit_date from dolt_diff_t order by to_commit_date", "NULL", "2020-01-01", "2021-02-02", "2021-02-02", "2021-02-03", "2021-02-03")
+	w.want("select to_v from dolt_diff_t where diff_type = 'modified' order by to_commit_date desc limit 1", "B")
+	w.want("select to_v from dolt_diff_t where to_commit_date < '2021-01-01' order by to_commit_date desc", "A")
+	w.want("select distinct commit_date from dolt_history_t order by commit_date desc limit 2", "2021-02-03", "2021-02-02")
+	w.want("select v from dolt_history_t where id = 1 order by commit_date limit 1", "A")
+	w.want("select count(*) from dolt_diff_t a join dolt_history_t b on a.to_commit_date = b.commit_date", "13")
+	plan, err := w.query("explain select to_commit from dolt_diff_t order by to_commit_date desc limit 1")
+	ok(t, err)
+	for _, l := range plan {
+		if strings.Contains(l, "Sort") || strings.Contains(l, "TopN") {
+			t.Errorf("the rows are sorted: %q", plan)
+			break
+		}
+	}
 }

@@ -23,18 +23,42 @@ func (p Point) text(col string) (s string, ok bool) {
 // Table is a system table.
 type Table struct {
 	name    string
-	db      string // as the database was asked for
-	schema  sql.Schema
+	db      string     // as the database was asked for
+	full    sql.Schema // of all columns
+	schema  sql.Schema // of those that are asked for
+	cols    []int      // which of full they are; nil for all
 	indexes []*index
 	rows    func(ctx *sql.Context, at Point) (sql.RowIter, error)
-	guess   uint64 // of the number of rows
+	scan    func(ctx *sql.Context, want scan) (sql.RowIter, error) // in place of rows, for tables that can do more than that
+	guess   uint64                                                 // of the number of rows
 }
+
+// scan says which rows of a table are wanted, how, and what of them.
+type scan struct {
+	at    Point
+	cols  []int // the columns, in this order; nil for all
+	order order
+}
+
+// order is the order of rows by the column of the table's index byDate.
+type order uint8
+
+const (
+	anyOrder order = iota
+	oldestFirst
+	newestFirst // NULL last
+)
+
+// byDate is the id of an index by whose column rows come in order.
+const byDate = "by_date"
 
 var (
 	_ sql.IndexSearchableTable = (*Table)(nil)
 	_ sql.IndexedTable         = (*Table)(nil)
 	_ sql.StatisticsTable      = (*Table)(nil)
 	_ sql.Databaseable         = (*Table)(nil)
+	_ sql.ProjectedTable       = (*Table)(nil)
+	_ sql.PrimaryKeyTable      = (*Table)(nil)
 )
 
 // newTable makes a system table. keys are the columns, each by itself or several joined by blanks, by whose values rows are found.
@@ -42,12 +66,49 @@ func newTable(db registry.Handle, name string, cols []*sql.Column, keys []string
 	t := &Table{name: name, db: db.Name(), rows: rows, guess: 1000}
 	for _, c := range cols {
 		c.Source, c.DatabaseSource = name, t.db
-		t.schema = append(t.schema, c)
+		t.full = append(t.full, c)
 	}
+	t.schema = t.full
 	for _, k := range keys {
 		t.indexes = append(t.indexes, newIndex(t, strings.ReplaceAll(k, " ", "_"), strings.Fields(k)))
 	}
 	return t
+}
+
+// WithProjections implements sql.ProjectedTable.
+func (t *Table) WithProjections(_ *sql.Context, names []string) (sql.Table, error) {
+	c, err := t.project(names)
+	return c, err
+}
+
+func (t *Table) project(names []string) (*Table, error) {
+	c := *t
+	c.schema, c.cols = make(sql.Schema, len(names)), make([]int, len(names))
+	for i, n := range names {
+		at := t.full.IndexOfColName(lower(n))
+		if at < 0 {
+			return nil, sql.ErrTableColumnNotFound.New(t.name, n)
+		}
+		c.schema[i], c.cols[i] = t.full[at], at
+	}
+	return &c, nil
+}
+
+// PrimaryKeySchema implements sql.PrimaryKeyTable: it has all columns.
+func (t *Table) PrimaryKeySchema(*sql.Context) sql.PrimaryKeySchema {
+	return sql.NewPrimaryKeySchema(t.full)
+}
+
+// Projections implements sql.ProjectedTable.
+func (t *Table) Projections() []string {
+	if t.cols == nil {
+		return nil
+	}
+	names := make([]string, len(t.schema))
+	for i, c := range t.schema {
+		names[i] = c.Name
+	}
+	return names
 }
 
 // Name implements sql.Table.
@@ -96,6 +157,13 @@ func (t *Table) Partitions(*sql.Context) (sql.PartitionIter, error) {
 
 // LookupPartitions implements sql.IndexedTable.
 func (t *Table) LookupPartitions(_ *sql.Context, lookup sql.IndexLookup) (sql.PartitionIter, error) {
+	if lookup.Index.ID() == byDate {
+		p := &partition{order: oldestFirst}
+		if lookup.IsReverse {
+			p.order = newestFirst
+		}
+		return sql.PartitionsToPartitionIter(p), nil
+	}
 	var parts []sql.Partition
 	for _, p := range points(lookup) {
 		parts = append(parts, &partition{at: p})
@@ -109,11 +177,34 @@ func (t *Table) PartitionRows(ctx *sql.Context, part sql.Partition) (sql.RowIter
 	if !ok {
 		return nil, fmt.Errorf("read %s: the partition is a %T", t.name, part)
 	}
-	return t.rows(ctx, p.at)
+	if t.scan != nil {
+		return t.scan(ctx, scan{at: p.at, cols: t.cols, order: p.order})
+	}
+	rows, err := t.rows(ctx, p.at)
+	if err != nil || t.cols == nil {
+		return rows, err
+	}
+	return closingRows{
+		rowsFunc: func(ctx *sql.Context) (sql.Row, error) {
+			row, err := rows.Next(ctx)
+			if err != nil {
+				return nil, err
+			}
+			out := make(sql.Row, len(t.cols))
+			for i, c := range t.cols {
+				out[i] = row[c]
+			}
+			return out, nil
+		},
+		close: rows.Close,
+	}, nil
 }
 
 // partition is the rows at a point, or all.
-type partition struct{ at Point }
+type partition struct {
+	at    Point
+	order order
+}
 
 // Key implements sql.Partition.
 func (p *partition) Key() []byte { return fmt.Append(nil, p.at) }
@@ -128,6 +219,15 @@ var _ sql.IndexRequired = (*required)(nil)
 
 // RequiredPredicates implements sql.IndexRequired.
 func (t *required) RequiredPredicates() []string { return t.columns }
+
+// WithProjections implements sql.ProjectedTable.
+func (t *required) WithProjections(_ *sql.Context, names []string) (sql.Table, error) {
+	c, err := t.project(names)
+	if err != nil {
+		return nil, err
+	}
+	return &required{Table: c, columns: t.columns}, nil
+}
 
 // IndexedAccess implements sql.IndexAddressable.
 func (t *required) IndexedAccess(*sql.Context, sql.IndexLookup) sql.IndexedTable { return t }

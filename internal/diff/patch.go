@@ -1,0 +1,454 @@
+package diff
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/stemmadb/stemma/internal/schema"
+	"github.com/stemmadb/stemma/internal/table"
+	"github.com/stemmadb/stemma/internal/value"
+)
+
+// Statement is an SQL statement of a patch, with its semicolon.
+type Statement struct {
+	SQL    string
+	Schema bool // it changes the schema; else rows
+}
+
+// Patch gives the statements that make the table from, called fromName, the table to, called toName; either table may be nil, with ""
+// as its name. After them a table with a primary key has the rows of to and, where SQL can say it, its hash: a column of a new table
+// has the id of its present name, whatever it was called when it was made. Of a table without primary key the rows are the same but
+// not always in the same order.
+//
+// Rows are deleted before the schema is changed, and changed ones among them, where their old values could stand against the new schema
+// or against one another: when it has unique indexes, other types or keys. Else rows come in key order behind the schema.
+func Patch(ctx context.Context, p *Pair, fromName, toName string) iter.Seq2[Statement, error] {
+	return func(yield func(Statement, error) bool) {
+		w := &patcher{ctx: ctx, p: p, yield: yield}
+		err := w.run(fromName, toName)
+		if err != nil && err != errStopped {
+			yield(Statement{}, err)
+		}
+	}
+}
+
+type stopped struct{}
+
+func (stopped) Error() string { return "stopped" }
+
+// errStopped ends a patch that nobody reads on.
+var errStopped error = stopped{}
+
+type patcher struct {
+	ctx   context.Context
+	p     *Pair
+	yield func(Statement, error) bool
+	buf   []byte
+}
+
+func (w *patcher) say(isSchema bool, parts ...string) error {
+	if !w.yield(Statement{SQL: strings.Join(parts, "") + ";", Schema: isSchema}, nil) {
+		return errStopped
+	}
+	return w.ctx.Err()
+}
+
+func (w *patcher) run(fromName, toName string) error {
+	p := w.p
+	switch {
+	case p.to == nil:
+		return w.say(true, "DROP TABLE ", schema.QuoteName(fromName))
+	case p.from == nil:
+		return w.create(toName)
+	}
+	plan, ok := alter(p.fs.Schema, p.ts.Schema, toName)
+	for _, c := range p.cols {
+		if c.From >= 0 && c.To >= 0 && p.fs.Columns[c.From].ID != p.ts.Columns[c.To].ID {
+			ok = false // dropping and adding the column would lose what its rows have alike
+		}
+	}
+	if fromName != toName {
+		if err := w.say(true, "RENAME TABLE ", schema.QuoteName(fromName), " TO ", schema.QuoteName(toName)); err != nil {
+			return err
+		}
+	}
+	if !ok {
+		if err := w.say(true, "DROP TABLE ", schema.QuoteName(toName)); err != nil {
+			return err
+		}
+		return w.create(toName)
+	}
+	early := plan.strict || !p.Keyed()
+	if early {
+		for c, err := range p.Rows(w.ctx, Options{}) {
+			if err != nil {
+				return err
+			}
+			if !c.From.Valid() {
+				continue
+			}
+			if err := w.remove(toName, c.From, p.fs.Schema); err != nil {
+				return err
+			}
+		}
+	}
+	for _, s := range plan.statements {
+		if err := w.say(true, s); err != nil {
+			return err
+		}
+	}
+	for c, err := range p.Rows(w.ctx, Options{}) {
+		if err != nil {
+			return err
+		}
+		switch {
+		case !c.To.Valid():
+			if !early {
+				err = w.removeKey(toName, c.From, p.fs.Schema, p.ts.Schema)
+			}
+		case c.From.Valid() && !early:
+			err = w.update(toName, c)
+		default:
+			err = w.insert(toName, c.To)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// create makes the to side anew.
+func (w *patcher) create(name string) error {
+	if err := w.say(true, strings.TrimSuffix(w.p.ts.CreateTable(name), ";")); err != nil {
+		return err
+	}
+	r := newReader(w.p.r, w.p.to, plainCells(w.p.ts.Schema), Options{})
+	for {
+		if err := r.next(w.ctx); err != nil || !r.row.Valid() {
+			return err
+		}
+		if err := w.insert(name, r.row); err != nil {
+			return err
+		}
+	}
+}
+
+// literal is the cell of a column as an SQL expression.
+func (w *patcher) literal(row Row, s *schema.Schema, col int) (string, error) {
+	c, err := row.Cell(w.ctx, col)
+	if err != nil {
+		return "", err
+	}
+	if c, err = table.Resolve(w.ctx, w.p.r, c); err != nil {
+		return "", err
+	}
+	w.buf = AppendLiteral(w.buf[:0], s.Columns[col].Type, c)
+	return string(w.buf), nil
+}
+
+// stored tells whether a column is written by statements: its values are not computed.
+func stored(s *schema.Schema, col int) bool { return s.Columns[col].Generated == "" }
+
+func (w *patcher) insert(name string, row Row) error {
+	s := w.p.ts.Schema
+	var cols, vals []string
+	for i := range s.Columns {
+		if !stored(s, i) {
+			continue
+		}
+		v, err := w.literal(row, s, i)
+		if err != nil {
+			return err
+		}
+		cols, vals = append(cols, schema.QuoteName(s.Columns[i].Name)), append(vals, v)
+	}
+	return w.say(false, "INSERT INTO ", schema.QuoteName(name), " (", strings.Join(cols, ","), ") VALUES (", strings.Join(vals, ","), ")")
+}
+
+// remove deletes a row of a table of schema s: by its key, or one that has all its values.
+func (w *patcher) remove(name string, row Row, s *schema.Schema) error {
+	if !s.Keyless() {
+		return w.removeKey(name, row, s, s)
+	}
+	var conds []string
+	for i := range s.Columns {
+		if !stored(s, i) {
+			continue
+		}
+		v, err := w.literal(row, s, i)
+		if err != nil {
+			return err
+		}
+		if s.Columns[i].Type.Kind == value.KindJSON && v != "NULL" {
+			v = "CAST(" + v + " AS JSON)"
+		}
+		conds = append(conds, schema.QuoteName(s.Columns[i].Name)+" <=> "+v)
+	}
+	return w.say(false, "DELETE FROM ", schema.QuoteName(name), " WHERE ", strings.Join(conds, " AND "), " LIMIT 1")
+}
+
+// removeKey deletes a row, of schema s, by its key from a table whose schema is now.
+func (w *patcher) removeKey(name string, row Row, s, now *schema.Schema) error {
+	cond, err := w.keyIs(row, s, now)
+	if err != nil {
+		return err
+	}
+	return w.say(false, "DELETE FROM ", schema.QuoteName(name), " WHERE ", cond)
+}
+
+// keyIs is the condition that a row of a table, whose schema is now, has the key of a row of schema s.
+func (w *patcher) keyIs(row Row, s, now *schema.Schema) (string, error) {
+	var conds []string
+	for n, k := range s.PrimaryKey {
+		v, err := w.literal(row, s, s.ColumnByID(k.Column))
+		if err != nil {
+			return "", err
+		}
+		conds = append(conds, schema.QuoteName(now.Columns[now.ColumnByID(now.PrimaryKey[n].Column)].Name)+" = "+v)
+	}
+	return strings.Join(conds, " AND "), nil
+}
+
+func (w *patcher) update(name string, c Change) error {
+	s := w.p.ts.Schema
+	var sets []string
+	for i := range w.p.cols {
+		col := &w.p.cols[i]
+		if col.To < 0 || !stored(s, col.To) {
+			continue
+		}
+		differs, err := w.p.CellDiffers(w.ctx, c, col)
+		if err != nil {
+			return err
+		}
+		if !differs {
+			continue
+		}
+		v, err := w.literal(c.To, s, col.To)
+		if err != nil {
+			return err
+		}
+		sets = append(sets, schema.QuoteName(s.Columns[col.To].Name)+" = "+v)
+	}
+	if len(sets) == 0 {
+		return nil
+	}
+	cond, err := w.keyIs(c.To, s, s)
+	if err != nil {
+		return err
+	}
+	return w.say(false, "UPDATE ", schema.QuoteName(name), " SET ", strings.Join(sets, ", "), " WHERE ", cond)
+}
+
+// AppendLiteral appends a cell, which must not be out of line, as an SQL expression that has its value.
+func AppendLiteral(dst []byte, t value.Type, c value.Cell) []byte {
+	if c.IsNull() {
+		return append(dst, "NULL"...)
+	}
+	hexed := func(b []byte) []byte {
+		if len(b) == 0 {
+			return append(dst, "''"...)
+		}
+		dst = append(dst, "0x"...)
+		return hex.AppendEncode(dst, b)
+	}
+	switch t.Kind {
+	case value.KindInt8, value.KindInt16, value.KindInt24, value.KindInt32, value.KindInt64, value.KindUint8, value.KindUint16,
+		value.KindUint24, value.KindUint32, value.KindUint64, value.KindDecimal, value.KindYear:
+		return value.AppendText(dst, t, c)
+	case value.KindBit:
+		return strconv.AppendUint(dst, c.Uint(), 10)
+	case value.KindFloat64:
+		return strconv.AppendFloat(dst, c.Float(), 'e', -1, 64)
+	case value.KindFloat32:
+		dst = append(dst, "CAST("...)
+		dst = strconv.AppendFloat(dst, float64(c.Float32()), 'e', -1, 32)
+		return append(dst, " AS FLOAT)"...)
+	case value.KindBinary, value.KindVarbinary, value.KindBlob:
+		return hexed(c.Bytes())
+	case value.KindGeometry:
+		if b := c.Bytes(); len(b) > 4 {
+			dst = append(dst, "ST_GEOMFROMWKB("...)
+			dst = append(dst, "0x"...)
+			dst = hex.AppendEncode(dst, b[4:])
+			dst = append(dst, ',')
+			dst = strconv.AppendUint(dst, uint64(binary.LittleEndian.Uint32(b)), 10)
+			return append(dst, ')')
+		}
+		return hexed(c.Bytes())
+	case value.KindVector:
+		dst = append(dst, "STRING_TO_VECTOR('"...)
+		dst = value.AppendText(dst, t, c)
+		return append(dst, "')"...)
+	}
+	return append(dst, schema.QuoteText(string(value.AppendText(nil, t, c)))...)
+}
+
+// alteration is how a schema becomes another.
+type alteration struct {
+	statements []string
+	strict     bool // rows of the old schema may stand against a statement
+}
+
+// alter plans how a table of schema from becomes one of schema to; ok is false when it must be made anew.
+func alter(from, to *schema.Schema, name string) (*alteration, bool) {
+	a := &alteration{}
+	table := "ALTER TABLE " + schema.QuoteName(name) + " "
+	say := func(parts ...string) { a.statements = append(a.statements, table+strings.Join(parts, "")) }
+
+	common := 0
+	for i := range from.Columns {
+		if t := to.ColumnByID(from.Columns[i].ID); t >= 0 {
+			common++
+			if (from.Columns[i].Generated == "") != (to.Columns[t].Generated == "") {
+				return nil, false
+			}
+		}
+	}
+	if common == 0 || from.Target != to.Target {
+		return nil, false
+	}
+	sameKey := slices.Equal(from.PrimaryKey, to.PrimaryKey)
+	if !sameKey {
+		a.strict = true
+		for _, s := range []*schema.Schema{from, to} {
+			if s.AutoColumn() >= 0 {
+				return nil, false // an AUTO_INCREMENT column must be a key at all times
+			}
+			if slices.ContainsFunc(s.PrimaryKey, func(k schema.IndexColumn) bool { return k.Desc || k.Prefix > 0 }) {
+				return nil, false
+			}
+		}
+	}
+	// Indexes and checks are kept from the first on as long as they are alike: their order is part of the schema.
+	keepIndexes := 0
+	for keepIndexes < len(from.Indexes) && keepIndexes < len(to.Indexes) {
+		x, y := from.Indexes[keepIndexes], to.Indexes[keepIndexes]
+		if x.Name != y.Name || x.Unique != y.Unique || x.Comment != y.Comment || !slices.Equal(x.Columns, y.Columns) {
+			break
+		}
+		keepIndexes++
+	}
+	keepChecks := 0
+	for keepChecks < len(from.Checks) && keepChecks < len(to.Checks) && from.Checks[keepChecks] == to.Checks[keepChecks] {
+		keepChecks++
+	}
+	for _, c := range from.Checks[keepChecks:] {
+		say("DROP CONSTRAINT ", schema.QuoteName(c.Name))
+	}
+	for _, x := range from.Indexes[keepIndexes:] {
+		say("DROP INDEX ", schema.QuoteName(x.Name))
+	}
+	if !sameKey && !from.Keyless() {
+		say("DROP PRIMARY KEY")
+	}
+	if from.Collation != to.Collation {
+		say("COLLATE ", to.Collation.String())
+	}
+	ok := a.columns(from, to, say)
+	if !ok {
+		return nil, false
+	}
+	if !sameKey && !to.Keyless() {
+		say("ADD PRIMARY KEY (", to.PartsSQL(to.PrimaryKey), ")")
+	}
+	for _, x := range to.Indexes[keepIndexes:] {
+		word := "ADD INDEX "
+		if x.Unique {
+			word = "ADD UNIQUE INDEX "
+		}
+		comment := ""
+		if x.Comment != "" {
+			comment = " COMMENT " + schema.QuoteText(x.Comment)
+		}
+		say(word, schema.QuoteName(x.Name), " (", to.PartsSQL(x.Columns), ")", comment)
+	}
+	for _, c := range to.Checks[keepChecks:] {
+		enforced := ""
+		if !c.Enforced {
+			enforced = " NOT ENFORCED"
+		}
+		a.strict = true
+		say("ADD CONSTRAINT ", schema.QuoteName(c.Name), " CHECK ", c.Expr, enforced)
+	}
+	if from.Comment != to.Comment {
+		say("COMMENT = ", schema.QuoteText(to.Comment))
+	}
+	a.strict = a.strict || slices.ContainsFunc(to.Indexes, func(x schema.Index) bool { return x.Unique })
+	return a, true
+}
+
+// columns plans the changes of columns: those that go, new names, then each in its place.
+func (a *alteration) columns(from, to *schema.Schema, say func(...string)) bool {
+	var sim []schema.Column // the columns as the statements so far leave them
+	for i := range from.Columns {
+		c := from.Columns[i]
+		if to.ColumnByID(c.ID) < 0 {
+			say("DROP COLUMN ", schema.QuoteName(c.Name))
+			continue
+		}
+		sim = append(sim, c)
+	}
+	taken := func(name string) bool {
+		return slices.ContainsFunc(sim, func(c schema.Column) bool { return strings.EqualFold(c.Name, name) })
+	}
+	// A name that another column still has is taken in a second round.
+	for round := range 2 {
+		for i := range sim {
+			want := to.Columns[to.ColumnByID(sim[i].ID)].Name
+			if sim[i].Name == want {
+				continue
+			}
+			next := want
+			if !strings.EqualFold(want, sim[i].Name) && taken(want) {
+				if round > 0 {
+					return false
+				}
+				for n := 0; taken(next) || to.ColumnIndex(next) >= 0; n++ {
+					next = want + "_" + strconv.Itoa(n)
+				}
+			}
+			say("RENAME COLUMN ", schema.QuoteName(sim[i].Name), " TO ", schema.QuoteName(next))
+			sim[i].Name = next
+		}
+	}
+	for i := range to.Columns {
+		want := &to.Columns[i]
+		place := " FIRST"
+		if i > 0 {
+			place = " AFTER " + schema.QuoteName(to.Columns[i-1].Name)
+		}
+		at := slices.IndexFunc(sim, func(c schema.Column) bool { return c.ID == want.ID })
+		if at < 0 {
+			if i == len(sim) {
+				place = ""
+			}
+			if want.AutoIncrement || want.Generated != "" {
+				return false
+			}
+			say("ADD COLUMN ", to.ColumnSQL(i), place)
+			sim = slices.Insert(sim, i, *want)
+			continue
+		}
+		moved := at != i
+		changed := columnDiffers(&sim[at], want)
+		if !moved && !changed {
+			continue
+		}
+		if !moved {
+			place = ""
+		}
+		if changed {
+			a.strict = true
+		}
+		say("MODIFY COLUMN ", to.ColumnSQL(i), place)
+		sim = slices.Insert(slices.Delete(sim, at, at+1), i, *want)
+	}
+	return true
+}
