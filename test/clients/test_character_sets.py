@@ -63,9 +63,13 @@ def test_the_handshake_names_it(mysql: str, shared: Server, db: str) -> None:
 
 
 def test_bytes_that_are_no_text(shared: Server, db: str) -> None:
-    with shared.connect(db, charset="ascii") as c, c.cursor() as cur, pytest.raises(pymysql.err.Error) as e:
-        cur.execute(b"select 'x\xff'")
-    assert e.value.args[0] == 1300
+    with shared.connect(db, charset="ascii") as c, c.cursor() as cur:
+        cur.execute("select 1")
+        with pytest.raises(pymysql.err.Error) as e:
+            cur.execute(b"select 'x\xff'")
+        assert e.value.args[0] == 1300
+        cur.execute("select 1")
+        assert cur.fetchall() == ((1,),)
     with shared.connect(db) as c, c.cursor() as cur:
         cur.execute("set names binary")
         cur.execute("select 'ä'")

@@ -82,7 +82,7 @@ func (h *handler) ConnectionClosed(c *vitess.Conn) {
 
 // ComQuery implements vitess.Handler.
 func (h *handler) ComQuery(ctx context.Context, c *vitess.Conn, query string, callback vitess.ResultSpoolFn) (err error) {
-	defer breakOff(c, &err)
+	defer breakOff(c, begun(c), &err)
 	defer h.finish(c, query, &err)
 	if query, err = decodeStatement(h.clientCharset(c), query); err != nil {
 		return err
@@ -94,8 +94,9 @@ func (h *handler) ComQuery(ctx context.Context, c *vitess.Conn, query string, ca
 
 // ComMultiQuery implements vitess.Handler.
 func (h *handler) ComMultiQuery(ctx context.Context, c *vitess.Conn, query string, callback vitess.ResultSpoolFn) (rest string, err error) {
+	w := begun(c)
 	defer func() {
-		if breakOff(c, &err) {
+		if breakOff(c, w, &err) {
 			rest = ""
 		}
 	}()
@@ -129,7 +130,7 @@ func (h *handler) ComPrepare(ctx context.Context, c *vitess.Conn, query string, 
 
 // ComStmtExecute implements vitess.Handler.
 func (h *handler) ComStmtExecute(ctx context.Context, c *vitess.Conn, prepare *vitess.PrepareData, callback func(*sqltypes.Result) error) (err error) {
-	defer breakOff(c, &err)
+	defer breakOff(c, begun(c), &err)
 	defer h.finish(c, prepare.PrepareStmt, &err)
 	padFractions(prepare)
 	if err := finite(prepare); err != nil {
@@ -147,9 +148,6 @@ func (h *handler) ComStmtExecute(ctx context.Context, c *vitess.Conn, prepare *v
 // answered is callback with the status flags and the fields put right before each answer.
 func (h *handler) answered(ctx context.Context, c *vitess.Conn, callback vitess.ResultSpoolFn) vitess.ResultSpoolFn {
 	w, _ := c.Conn.(*wire)
-	if w != nil {
-		w.sent = false
-	}
 	var described []*querypb.Field // the fields are those of the answer before, but for the first
 	return func(r *sqltypes.Result, more bool) error {
 		h.setFlags(ctx, c)
@@ -168,10 +166,18 @@ func (h *handler) answered(ctx context.Context, c *vitess.Conn, callback vitess.
 	}
 }
 
+// begun is the wire of a connection on which a statement begins; nil when there is none.
+func begun(c *vitess.Conn) *wire {
+	w, _ := c.Conn.(*wire)
+	if w != nil {
+		w.sent = false
+	}
+	return w
+}
+
 // breakOff ends rows that an error has cut off with the error, and tells whether it did. The protocol's writer would hang up.
-func breakOff(c *vitess.Conn, err *error) bool {
-	w, ok := c.Conn.(*wire)
-	if !ok || *err == nil || !w.sent || w.cursor.Load() {
+func breakOff(c *vitess.Conn, w *wire, err *error) bool {
+	if w == nil || *err == nil || !w.sent || w.cursor.Load() {
 		return false
 	}
 	var e *vitess.SQLError
