@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/root"
@@ -31,6 +32,7 @@ type Tx struct {
 	editors map[string]*table.Editor // by lower-case name
 	views   map[string]*table.View   // by lower-case name; nil for a table that does not exist
 	names   map[string]string        // lower-case name to the name as written
+	merge   *hash.Hash               // of the history.Merge that it leaves; nil: as it was
 	done    bool
 }
 
@@ -246,7 +248,7 @@ func (t *Tx) changeRoot(ctx context.Context, name string, c root.Change) error {
 
 // Dirty tells whether the transaction has changed anything.
 func (t *Tx) Dirty() bool {
-	if len(t.whole) > 0 {
+	if len(t.whole) > 0 || t.merge != nil {
 		return true
 	}
 	for _, e := range t.editors {
@@ -264,12 +266,13 @@ type Savepoint struct {
 	marks map[string]table.Mark
 	views map[string]*table.View
 	names map[string]string
+	merge *hash.Hash
 }
 
 // Savepoint remembers the present changes.
 func (t *Tx) Savepoint() *Savepoint {
 	sp := &Savepoint{
-		root: t.root, whole: maps.Clone(t.whole), names: maps.Clone(t.names),
+		root: t.root, whole: maps.Clone(t.whole), names: maps.Clone(t.names), merge: t.merge,
 		marks: map[string]table.Mark{}, views: map[string]*table.View{},
 	}
 	for n, e := range t.editors {
@@ -281,7 +284,7 @@ func (t *Tx) Savepoint() *Savepoint {
 
 // RollbackTo undoes everything since the savepoint, which stays usable.
 func (t *Tx) RollbackTo(sp *Savepoint) {
-	t.root = sp.root
+	t.root, t.merge = sp.root, sp.merge
 	for n, e := range t.editors {
 		m, had := sp.marks[n]
 		if !had || t.whole[n] != sp.whole[n] || e.View().Table != sp.views[n].Table {
@@ -360,7 +363,13 @@ func (t *Tx) enqueue(ctx context.Context) (*state, error) {
 			return nil, errs.New(errs.Conflict, "commit transaction: another transaction changed table %s; start the transaction again", l)
 		}
 	}
-	if len(t.whole) > 0 {
+	if t.merge != nil {
+		if cur.merge != t.base.merge {
+			return nil, errs.New(errs.Conflict, "commit transaction: the merge in progress was changed meanwhile; start the transaction again")
+		}
+		next.merge = *t.merge
+	}
+	if len(t.whole) > 0 || t.merge != nil {
 		nr := t.root
 		if cur.working != t.base.working {
 			var changes []root.Change
@@ -380,7 +389,7 @@ func (t *Tx) enqueue(ctx context.Context) (*state, error) {
 			}
 		}
 		next.working = nr.Tree()
-		w := workChange{branch: t.branch, working: next.working, staged: next.staged}
+		w := workChange{branch: t.branch, working: next.working, staged: next.staged, merge: next.merge}
 		for _, l := range slices.Sorted(maps.Keys(t.whole)) {
 			w.folded = append(w.folded, folded{table: l})
 			next.tables[l] = workTable{}
