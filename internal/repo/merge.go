@@ -279,13 +279,35 @@ func (p *mergePlan) conclude(ctx context.Context) error {
 	if opt.Squash {
 		m.Kind = history.SquashMerge
 	}
-	if len(p.res.Tables) > 0 {
-		p.staged = p.b.staged
+	if err := p.unstage(ctx); err != nil {
+		return err
 	}
 	p.out.Merge = m
 	var err error
 	p.next.merge, err = m.Put(ctx, p.batch)
 	return err
+}
+
+// unstage leaves tables with something to be resolved out of the staged set, which has the head's state of them.
+func (p *mergePlan) unstage(ctx context.Context) error {
+	head := root.Open(p.batch, p.head.Root)
+	var changes []root.Change
+	for i := range p.res.Tables {
+		e, ok, err := head.Get(ctx, root.KindTable, p.res.Tables[i].Name)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			e = root.Entry{Kind: root.KindTable, Name: p.res.Tables[i].Name}
+		}
+		changes = append(changes, root.Change{Entry: e, Drop: !ok})
+	}
+	st, err := root.Open(p.batch, p.staged).With(ctx, p.batch, changes...)
+	if err != nil {
+		return err
+	}
+	p.staged = st.Tree()
+	return nil
 }
 
 // commit makes the commit of a merge without conflicts.
