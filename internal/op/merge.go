@@ -46,7 +46,7 @@ is listed: see it with 'conflicts cat', settle it with 'conflicts resolve' or in
 
 // errFlags says that two flags exclude each other, in Dolt's words.
 func errFlags(a, b string) error {
-	return errs.New(errs.Invalid, "error: Flags '--%s' and '--%s' cannot be used together", a, b)
+	return errs.New(errs.Invalid, "Flags '--%s' and '--%s' cannot be used together", a, b)
 }
 
 // Run merges.
@@ -75,7 +75,7 @@ func (c *Merge) Run(ctx context.Context, s *Scope) (*Result, error) {
 	case c.Continue:
 		return c.conclude(ctx, s)
 	case len(c.Args) != 1:
-		return nil, errs.New(errs.Invalid, "error: Please specify a branch to merge")
+		return nil, errs.New(errs.Invalid, "Please specify a branch to merge")
 	}
 	theirs, err := s.Repo.Resolve(ctx, c.Args[0], s.branch())
 	if err != nil {

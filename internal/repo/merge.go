@@ -236,7 +236,7 @@ func (p *mergePlan) place(ctx context.Context) (again bool, err error) {
 	}
 	if len(stomped) > 0 {
 		slices.Sort(stomped)
-		return false, errs.New(errs.Conflict, "error: local changes would be stomped by merge:\n\t%s\n Please commit your changes before you merge.", strings.Join(stomped, "\n\t"))
+		return false, errs.New(errs.Conflict, "local changes would be stomped by merge:\n\t%s\n Please commit your changes before you merge.", strings.Join(stomped, "\n\t"))
 	}
 	changes, err := p.r.entryChanges(ctx, p.batch, p.head.Root, p.res.Root.Tree())
 	if err != nil {
@@ -460,10 +460,10 @@ func (r *Repo) checkSettled(ctx context.Context, m *history.Merge, w *Working) e
 		}
 	}
 	if len(conflicts) > 0 {
-		return errs.New(errs.Conflict, "error: the table(s) %s have unresolved conflicts from the merge; resolve them before committing", strings.Join(conflicts, ", "))
+		return errs.New(errs.Conflict, "the table(s) %s have unresolved conflicts from the merge; resolve them before committing", strings.Join(conflicts, ", "))
 	}
 	if len(violations) > 0 {
-		return errs.New(errs.Conflict, "error: the table(s) %s have constraint violations; fix the rows and delete them from dolt_constraint_violations_<table> before committing", strings.Join(violations, ", "))
+		return errs.New(errs.Conflict, "the table(s) %s have constraint violations; fix the rows and delete them from dolt_constraint_violations_<table> before committing", strings.Join(violations, ", "))
 	}
 	return nil
 }

@@ -17,11 +17,19 @@ func Tables() registry.SystemTables {
 			"dolt_tags":             tagsTable,
 			"dolt_status":           statusTable,
 			"dolt_diff":             changesTable,
+
+			"dolt_conflicts":             conflictCounts,
+			"dolt_schema_conflicts":      schemaConflicts,
+			"dolt_constraint_violations": violationCounts,
+			"dolt_merge_status":          mergeStatus,
 		},
 		Prefix: map[string]registry.TableCtor{
 			prefixDiff:       diffTable,
 			prefixCommitDiff: commitDiffTable,
 			prefixHistory:    historyTable,
+
+			prefixConflicts:  conflictRowsTable,
+			prefixViolations: violationRowsTable,
 		},
 	}
 }
@@ -33,5 +41,7 @@ func Functions() []sql.TableFunction {
 		newFunction("dolt_diff_stat", statColumns, statFunction),
 		newFunction("dolt_diff_summary", summaryColumns, summaryFunction),
 		newFunction("dolt_log", logColumns, logFunction),
+		newFunction("dolt_preview_merge_conflicts_summary", previewSummaryColumns, previewSummary),
+		newFunction("dolt_preview_merge_conflicts", nil, previewConflicts),
 	}
 }
