@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/table"
 	"github.com/stemmadb/stemma/internal/vfs"
@@ -114,5 +115,45 @@ func BenchmarkCommitVersion(b *testing.B) {
 		if _, err := r.Commit(ctx, repo.CommitOptions{Branch: "main", Message: "m", Author: signature(), AddNew: true}); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkMerge is a merge of 1,000 with another 1,000 changed rows, each alone in its page or nearly so, in a table of a million with a
+// unique index.
+func BenchmarkMerge(b *testing.B) {
+	ctx := context.Background()
+	r := benchRepo(b, 1_000_000)
+	ok := func(err error) {
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	head, _ := r.BranchHead("main")
+	ok(r.CreateBranch(ctx, "side", head, false))
+	change := func(branch string, from int64) history.CommitID {
+		tx, err := r.Begin(ctx, branch)
+		ok(err)
+		e, err := tx.Editor(ctx, "people")
+		ok(err)
+		for i := range int64(1000) {
+			id := from + i*997
+			_, err := e.Update(ctx, person(id, "", 0), person(id, fmt.Sprintf("mail-%d", id), 99))
+			ok(err)
+		}
+		ok(tx.Commit(ctx))
+		c, err := r.Commit(ctx, repo.CommitOptions{Branch: branch, Message: branch, Author: signature(), All: true})
+		ok(err)
+		return c.ID
+	}
+	ours, theirs := change("main", 1), change("side", 500)
+	for b.Loop() {
+		m, err := r.Merge(ctx, repo.MergeOptions{Branch: "main", Kind: history.MergeBranch, Source: "side", Theirs: theirs, Message: "merge", Author: signature()})
+		ok(err)
+		if m.Unresolved() {
+			b.Fatal("conflicts")
+		}
+		b.StopTimer()
+		ok(r.ResetHard(ctx, "main", ours))
+		b.StartTimer()
 	}
 }

@@ -13,11 +13,11 @@ import (
 // recordChange is the type of the journal records of this package.
 const recordChange uint8 = 1
 
-// The formats of their payload, its first byte: a record is written in the first that holds what it says. Format 2 is of no program
-// before format 3.
+// The formats of their payload, its first byte: a record is written in the first that holds what it says.
 const (
 	changePlain   byte = 1
-	changeLogged  byte = 3 // the moves of refs are noted
+	changeMerging byte = 2 // working sets name their merge in progress
+	changeLogged  byte = 3 // and the moves of refs are noted
 	changeVersion      = changeLogged
 )
 
@@ -51,6 +51,7 @@ type workChange struct {
 	working, staged tree.Root
 	all             bool // every table is folded, up to the record's own LSN
 	folded          []folded
+	merge           hash.Hash // of the history.Merge in progress; zero for none
 }
 
 // folded says that the row edits of a table up to an LSN are in the working root or have no meaning any more.
@@ -80,6 +81,11 @@ type autoChange struct {
 
 func (c *change) encode() []byte {
 	version := changePlain
+	for _, x := range c.work {
+		if !x.merge.IsZero() {
+			version = changeMerging
+		}
+	}
 	if len(c.log) > 0 {
 		version = changeLogged
 	}
@@ -104,6 +110,9 @@ func (c *change) encode() []byte {
 		for _, f := range x.folded {
 			b = binfmt.AppendString(b, f.table)
 			b = binary.AppendUvarint(b, f.upTo)
+		}
+		if version >= changeMerging {
+			b = append(b, x.merge[:]...)
 		}
 	}
 	b = binary.AppendUvarint(b, uint64(len(c.rows)))
@@ -132,7 +141,7 @@ func (c *change) encode() []byte {
 func decodeChange(b []byte) (*change, error) {
 	d := &binfmt.Decoder{B: b, What: "journal record"}
 	version := d.Byte()
-	if version != changePlain && version != changeLogged {
+	if version < changePlain || version > changeVersion {
 		d.Fail("unknown version")
 	}
 	c := &change{}
@@ -146,6 +155,9 @@ func decodeChange(b []byte) (*change, error) {
 		x := workChange{branch: d.Str(), working: tree.ReadRoot(d), staged: tree.ReadRoot(d), all: d.Bool()}
 		for m := d.Count(); m > 0 && d.Err == nil; m-- {
 			x.folded = append(x.folded, folded{table: d.Str(), upTo: d.Uvarint()})
+		}
+		if version >= changeMerging {
+			x.merge = d.Hash()
 		}
 		c.work = append(c.work, x)
 	}

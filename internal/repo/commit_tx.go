@@ -116,7 +116,7 @@ func enqueue(ctx context.Context, txs []*Tx) (*state, error) {
 	whole := false
 	for i, t := range txs {
 		plans[i] = t.plan()
-		whole = whole || len(t.whole) > 0
+		whole = whole || len(t.whole) > 0 || t.merge != nil
 		if t.batch == batch {
 			continue
 		}
@@ -296,7 +296,13 @@ func (r *Repo) commitPlans(ctx context.Context, plans []*plan, batch *pack.Batch
 		}
 		n := cur.copy(0)
 		next[i] = n
-		if len(p.t.whole) > 0 {
+		if m := p.t.merge; m != nil {
+			if cur.merge != p.t.base.merge {
+				return nil, errs.New(errs.Conflict, "commit transaction: the merge in progress was changed meanwhile; start the transaction again")
+			}
+			n.merge = *m
+		}
+		if len(p.t.whole) > 0 || p.t.merge != nil {
 			w, err := p.t.replaceTables(ctx, batch, cur, n)
 			if err != nil {
 				return nil, err
@@ -373,7 +379,7 @@ func (t *Tx) replaceTables(ctx context.Context, batch *pack.Batch, cur, next *br
 		}
 	}
 	next.working = nr.Tree()
-	w := workChange{branch: t.branch, working: next.working, staged: next.staged}
+	w := workChange{branch: t.branch, working: next.working, staged: next.staged, merge: next.merge}
 	for _, l := range slices.Sorted(maps.Keys(t.whole)) {
 		w.folded = append(w.folded, folded{table: l})
 		next.tables[l] = workTable{}

@@ -19,12 +19,20 @@ func Tables() registry.SystemTables {
 			"dolt_status_ignored":   statusIgnoredTable,
 			"dolt_column_diff":      columnDiffTable,
 			"dolt_diff":             changesTable,
+
+			"dolt_conflicts":             conflictCounts,
+			"dolt_schema_conflicts":      schemaConflicts,
+			"dolt_constraint_violations": violationCounts,
+			"dolt_merge_status":          mergeStatus,
 		},
 		Prefix: map[string]registry.TableCtor{
 			prefixDiff:       diffTable,
 			prefixCommitDiff: commitDiffTable,
 			prefixHistory:    historyTable,
 			prefixBlame:      blameTable,
+
+			prefixConflicts:  conflictRowsTable,
+			prefixViolations: violationRowsTable,
 		},
 	}
 }
@@ -41,5 +49,7 @@ func Functions() []sql.TableFunction {
 		newFunction("dolt_query_diff", nil, queryDiffFunction),
 		newFunction("dolt_reflog", reflogColumns, reflogFunction),
 		newFunction("dolt_branch_status", branchStatusColumns, branchStatusFunction),
+		newFunction("dolt_preview_merge_conflicts_summary", previewSummaryColumns, previewSummary),
+		newFunction("dolt_preview_merge_conflicts", nil, previewConflicts),
 	}
 }
