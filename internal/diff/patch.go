@@ -339,6 +339,13 @@ func alter(from, to *schema.Schema, name string) (*alteration, bool) {
 	for keepChecks < len(from.Checks) && keepChecks < len(to.Checks) && from.Checks[keepChecks] == to.Checks[keepChecks] {
 		keepChecks++
 	}
+	keepKeys := 0
+	for keepKeys < len(from.References) && keepKeys < len(to.References) && from.References[keepKeys].Equal(&to.References[keepKeys]) {
+		keepKeys++
+	}
+	for i := range from.References[keepKeys:] {
+		say("DROP FOREIGN KEY ", schema.QuoteName(from.References[keepKeys+i].Name))
+	}
 	for _, c := range from.Checks[keepChecks:] {
 		say("DROP CONSTRAINT ", schema.QuoteName(c.Name))
 	}
@@ -376,6 +383,10 @@ func alter(from, to *schema.Schema, name string) (*alteration, bool) {
 		}
 		a.strict = true
 		say("ADD CONSTRAINT ", schema.QuoteName(c.Name), " CHECK ", c.Expr, enforced)
+	}
+	for i := range to.References[keepKeys:] {
+		a.strict = true
+		say("ADD ", to.ReferenceSQL(&to.References[keepKeys+i]))
 	}
 	if from.Comment != to.Comment {
 		say("COMMENT = ", schema.QuoteText(to.Comment))

@@ -84,7 +84,7 @@ func TestSchemas(t *testing.T) {
 	got := fmt.Sprintf("%+v", diff.Schemas(from, to))
 	const expect = "{Columns:[{From:1 To:1 Renamed:true Changed:false} {From:2 To:2 Renamed:false Changed:true} {From:-1 To:3 Renamed:false Changed:false}] " +
 		"Indexes:[{From:-1 To:1 Renamed:false Changed:false} {From:1 To:-1 Renamed:false Changed:false}] " +
-		"Checks:[{From:0 To:0 Renamed:false Changed:true}] Key:false Order:false Collation:false Comment:false}"
+		"Checks:[{From:0 To:0 Renamed:false Changed:true}] References:[] Key:false Order:false Collation:false Comment:false}"
 	if got != expect {
 		t.Errorf("got\n%s\nwant\n%s", got, expect)
 	}

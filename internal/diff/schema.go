@@ -7,7 +7,7 @@ import (
 	"github.com/stemmadb/stemma/internal/schema"
 )
 
-// Part is a named part of a schema that differs: a column, an index or a check, by position; -1 where the side lacks it.
+// Part is a named part of a schema that differs: a column, an index, a check or a foreign key, by position; -1 where the side lacks it.
 type Part struct {
 	From, To int
 	Renamed  bool // of a column: its name differs
@@ -27,18 +27,19 @@ func (p *Part) Type() Type {
 
 // SchemaChange is how two schemas differ.
 type SchemaChange struct {
-	Columns   []Part // in the order of Align
-	Indexes   []Part // paired by name; the to side's order, then those that are gone
-	Checks    []Part // paired by name, likewise
-	Key       bool   // the primary key differs
-	Order     bool   // columns that both have come in another order
-	Collation bool
-	Comment   bool // the table's comment differs
+	Columns    []Part // in the order of Align
+	Indexes    []Part // paired by name; the to side's order, then those that are gone
+	Checks     []Part // paired by name, likewise
+	References []Part // foreign keys, likewise
+	Key        bool   // the primary key differs
+	Order      bool   // columns that both have come in another order
+	Collation  bool
+	Comment    bool // the table's comment differs
 }
 
 // IsEmpty tells whether nothing differs.
 func (c *SchemaChange) IsEmpty() bool {
-	return len(c.Columns)+len(c.Indexes)+len(c.Checks) == 0 && !c.Key && !c.Order && !c.Collation && !c.Comment
+	return len(c.Columns)+len(c.Indexes)+len(c.Checks)+len(c.References) == 0 && !c.Key && !c.Order && !c.Collation && !c.Comment
 }
 
 // Schemas says how two schemas differ, comments included.
@@ -72,6 +73,17 @@ func Schemas(from, to *schema.Schema) SchemaChange {
 		func(i int) string { return from.Checks[i].Name }, func(i int) string { return to.Checks[i].Name },
 		func(i, j int) bool {
 			return from.Checks[i].Expr == to.Checks[j].Expr && from.Checks[i].Enforced == to.Checks[j].Enforced
+		})
+	out.References = parts(len(from.References), len(to.References),
+		func(i int) string { return from.References[i].Name }, func(i int) string { return to.References[i].Name },
+		func(i, j int) bool {
+			a, b := from.References[i], to.References[j]
+			ids := make([]uint64, len(a.Columns))
+			for k, id := range a.Columns {
+				ids[k] = newID[id]
+			}
+			a.Columns = ids
+			return a.Equal(&b)
 		})
 	return out
 }

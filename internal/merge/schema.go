@@ -73,6 +73,9 @@ func schemas(base, ours, theirs *schema.Schema) (*mergedSchema, error) {
 	if err := m.checks(s); err != nil {
 		return nil, err
 	}
+	if err := m.references(s); err != nil {
+		return nil, err
+	}
 	var ok bool
 	if s.Collation, ok = three(same[value.Collation], m.hasBase, m.base.Collation, ours.Collation, theirs.Collation); !ok {
 		return nil, conflictf("the default collation was changed on both sides: %s and %s", ours.Collation, theirs.Collation)
@@ -393,6 +396,24 @@ func (m *schemaMerger) indexes(s *schema.Schema) error {
 		x.Comment, _ = three(same[string], m.hasBase, comment(m.base), comment(m.ours), comment(m.theirs))
 	}
 	s.Indexes = out
+	return nil
+}
+
+// references merges the foreign keys. One over a column that was dropped on the other side is a conflict.
+func (m *schemaMerger) references(s *schema.Schema) error {
+	out, err := named("foreign key", m.hasBase, m.base.References, m.ours.References, m.theirs.References,
+		func(f *schema.ForeignKey) string { return f.Name }, (*schema.ForeignKey).Equal)
+	if err != nil {
+		return err
+	}
+	for i := range out {
+		for _, id := range out[i].Columns {
+			if column(s, id) == nil {
+				return conflictf("foreign key '%s' is over a column that was dropped on the other side", out[i].Name)
+			}
+		}
+	}
+	s.References = out
 	return nil
 }
 

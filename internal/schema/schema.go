@@ -4,6 +4,7 @@ package schema
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"slices"
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
@@ -87,6 +88,12 @@ type ForeignKey struct {
 	ParentColumns []string // as many of its columns
 	OnUpdate      Action
 	OnDelete      Action
+}
+
+// Equal tells whether two foreign keys are the same, names that differ in case only included.
+func (f *ForeignKey) Equal(o *ForeignKey) bool {
+	return strings.EqualFold(f.Name, o.Name) && strings.EqualFold(f.Parent, o.Parent) && f.OnUpdate == o.OnUpdate && f.OnDelete == o.OnDelete &&
+		slices.Equal(f.Columns, o.Columns) && slices.EqualFunc(f.ParentColumns, o.ParentColumns, strings.EqualFold)
 }
 
 // Schema is a table's description. It is immutable once a table uses it.

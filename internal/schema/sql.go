@@ -29,7 +29,7 @@ func (s *Schema) CreateTable(name string) string {
 		lines = append(lines, l)
 	}
 	for i := range s.References {
-		lines = append(lines, "  "+s.referenceSQL(&s.References[i]))
+		lines = append(lines, "  "+s.ReferenceSQL(&s.References[i]))
 	}
 	for _, c := range s.Checks {
 		l := "  CONSTRAINT " + QuoteName(c.Name) + " CHECK " + c.Expr
@@ -45,7 +45,8 @@ func (s *Schema) CreateTable(name string) string {
 	return out + ";"
 }
 
-func (s *Schema) referenceSQL(f *ForeignKey) string {
+// ReferenceSQL is the definition of a foreign key, as CREATE TABLE and ALTER TABLE have it.
+func (s *Schema) ReferenceSQL(f *ForeignKey) string {
 	var own, other []string
 	for k, id := range f.Columns {
 		if c := s.ColumnByID(id); c >= 0 {
