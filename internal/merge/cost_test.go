@@ -3,6 +3,7 @@ package merge_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/stemmadb/stemma/internal/chunk"
@@ -17,11 +18,14 @@ import (
 // counting counts the chunks read.
 type counting struct {
 	chunk.Store
+	mu   sync.Mutex
 	seen map[hash.Hash]bool
 }
 
 func (c *counting) Get(ctx context.Context, h hash.Hash) ([]byte, error) {
+	c.mu.Lock()
 	c.seen[h] = true
+	c.mu.Unlock()
 	return c.Store.Get(ctx, h)
 }
 

@@ -324,23 +324,25 @@ func (m *tableMerger) keyed(ctx context.Context) (tree.Root, error) {
 	}
 	r := m.newRows()
 	if m.ours.exact {
-		src := tree.Merge(m.st, f, m.base.rows, m.ours.rows, m.theirs.rows, func(c tree.Conflict) ([]byte, bool, error) {
+		src := readAhead(ctx, tree.Merge(m.st, f, m.base.rows, m.ours.rows, m.theirs.rows, func(c tree.Conflict) ([]byte, bool, error) {
 			row, ok, err := r.settle(ctx, c.Base, c.Ours, c.Theirs)
 			if err != nil || ok {
 				return row, false, err
 			}
 			return nil, true, m.conflict(ctx, c.Key)
-		})
+		}))
+		defer src.stop()
 		return tree.Apply(ctx, m.st, f, m.ours.rows, src)
 	}
 	// Ours has columns in its pages that theirs dropped: its changes go into the pages of theirs.
-	src := tree.Merge(m.st, f, m.base.rows, m.theirs.rows, m.ours.rows, func(c tree.Conflict) ([]byte, bool, error) {
+	src := readAhead(ctx, tree.Merge(m.st, f, m.base.rows, m.theirs.rows, m.ours.rows, func(c tree.Conflict) ([]byte, bool, error) {
 		row, ok, err := r.settle(ctx, c.Base, c.Theirs, c.Ours)
 		if err != nil || ok {
 			return row, false, err
 		}
 		return c.Theirs, false, m.conflict(ctx, c.Key)
-	})
+	}))
+	defer src.stop()
 	return tree.Apply(ctx, m.st, f, m.theirs.rows, src)
 }
 

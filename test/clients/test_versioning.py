@@ -111,6 +111,26 @@ def test_merge(client: Adapter) -> None:
     assert client.rows("select count(*) from dolt_log where message in ('another name', 'another price')") == [("2",)]
 
 
+def test_merge_conflict(client: Adapter) -> None:
+    fill(client)
+    client.rows("call dolt_checkout('-b', 'side')")
+    client.rows("update goods set name = 'green tea' where id = 1")
+    client.rows("call dolt_commit('-am', 'another name')")
+    client.rows("call dolt_checkout('main')")
+    client.rows("update goods set name = 'black tea' where id = 1")
+    client.rows("call dolt_commit('-am', 'one more name')")
+    client.rows("set @@dolt_allow_commit_conflicts = 1")
+    assert client.rows("call dolt_merge('side')")[0][1:] == ("0", "1", "conflicts found")
+    assert client.rows("select * from dolt_conflicts") == [("goods", "1")]
+    rows = client.rows("select our_name, their_name, our_diff_type, their_diff_type from dolt_conflicts_goods")
+    assert rows == [("black tea", "green tea", "modified", "modified")]
+    client.rows("update dolt_conflicts_goods set our_name = their_name")
+    client.rows("delete from dolt_conflicts_goods")
+    assert client.rows("select name from goods where id = 1") == [("green tea",)]
+    client.rows("call dolt_commit('-am', 'merged')")
+    assert client.rows("select is_merging from dolt_merge_status") == [("0",)]
+
+
 def test_functions_of_2021(client: Adapter) -> None:
     """`select dolt_commit(...)` is the form that plugins of 2021 use."""
     client.rows("create table t (x int primary key)")
