@@ -25,6 +25,9 @@ type Options struct {
 	FS      vfs.FS // for the files of sorts
 	TempDir string
 	Memory  int // bytes for buffers; 0 is 128 MiB
+	// Children finds, by the lower-case name of a table, the tables of a root that refer to it by foreign keys. Without it the schemas of
+	// all tables are read.
+	Children func(ctx context.Context, rt *root.Root) (map[string][]string, error)
 }
 
 // Result is a merged state.
@@ -49,7 +52,11 @@ func Roots(ctx context.Context, st chunk.Store, base, ours, theirs tree.Root, op
 	if err != nil {
 		return nil, err
 	}
-	return m.merge(ctx, lines)
+	out, err := m.merge(ctx, lines)
+	if err != nil {
+		return nil, err
+	}
+	return out, m.references(ctx, out)
 }
 
 // merger is one run of Roots.

@@ -11,9 +11,10 @@ import (
 	"github.com/stemmadb/stemma/internal/value"
 )
 
-// Violations looks for rows of t that violate a unique index or NOT NULL, among all of them or, when since is not nil, among those that
-// differ from since. The tree is that of history.MergeTable.Violations.
-func Violations(ctx context.Context, st chunk.Store, t, since *table.Table) (tree.Root, error) {
+// Violations looks for rows of t, which is called name, that violate a unique index, NOT NULL or a foreign key, among all of them or, when
+// since is not nil, among those that differ from since. parent finds the tables that foreign keys refer to; nil for one that is not
+// there. The tree is that of history.MergeTable.Violations.
+func Violations(ctx context.Context, st chunk.Store, name string, t, since *table.Table, parent func(ctx context.Context, name string) (*table.Table, error)) (tree.Root, error) {
 	m := &tableMerger{merger: &merger{st: st}, sch: t.Schema}
 	s := &source{}
 	for i := range t.Schema.Columns {
@@ -32,6 +33,16 @@ func Violations(ctx context.Context, st chunk.Store, t, since *table.Table) (tre
 	}
 	for n := range t.Schema.Indexes {
 		if err := m.findTwins(ctx, t, n, indexes[n], &found); err != nil {
+			return tree.Root{}, err
+		}
+	}
+	for i := range t.Schema.References {
+		f := &t.Schema.References[i]
+		p, err := parent(ctx, f.Parent)
+		if err == nil {
+			err = orphans(ctx, st, name, t, f, p, since, &found)
+		}
+		if err != nil {
 			return tree.Root{}, err
 		}
 	}

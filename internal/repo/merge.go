@@ -152,7 +152,11 @@ func (p *mergePlan) compute(ctx context.Context) (done bool, err error) {
 	if p.theirs, err = history.GetCommit(ctx, p.r.store, p.opt.Theirs); err != nil {
 		return false, err
 	}
-	opt := merge.Options{NoJSON: p.opt.NoJSON, FS: p.r.fs, TempDir: p.r.TempDir()}
+	opt := merge.Options{NoJSON: p.opt.NoJSON, FS: p.r.fs, TempDir: p.r.TempDir(), Children: func(ctx context.Context, rt *root.Root) (map[string][]string, error) {
+		return p.r.referrers.of(ctx, rt, func(e root.Entry) (*table.Table, error) {
+			return table.Open(ctx, p.batch, &p.r.schemas, e.Table, e.Comments)
+		})
+	}}
 	if p.opt.Kind != history.MergeBranch {
 		from, to, err := p.picked(ctx)
 		if err != nil {

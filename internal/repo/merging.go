@@ -277,7 +277,13 @@ func (r *Repo) VerifyConstraints(ctx context.Context, branchName string, opt Ver
 		} else if ok && !opt.All {
 			since = was.Table
 		}
-		found, err := merge.Violations(ctx, t.Store(), now, since)
+		found, err := merge.Violations(ctx, t.Store(), written, now, since, func(ctx context.Context, name string) (*table.Table, error) {
+			pv, _, ok, err := t.Table(ctx, name)
+			if err != nil || !ok {
+				return nil, err
+			}
+			return pv.Fold(ctx, t.Store())
+		})
 		if err != nil {
 			return nil, err
 		}

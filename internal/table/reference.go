@@ -196,6 +196,57 @@ func (r *Reference) LeaveNoOrphans(ctx context.Context, c *Changes) (bool, error
 	})
 }
 
+// Children calls fn with the keys of the children that have these values, none of which is NULL.
+func (r *Reference) Children(ctx context.Context, values []value.Cell, fn func(key []byte) error) error {
+	l := r.child.Layout(r.childRows)
+	opt := ScanOptions{Rows: r.childRows}
+	if r.childOrder != nil {
+		opt.Lo = prefixOf(nil, l, r.childOrder, values)
+		opt.Hi = value.PrefixEnd(opt.Lo)
+	}
+	cells := make([]value.Cell, len(l.Phys))
+	s := r.child.Scan(opt)
+	for {
+		b, ok, err := s.Next(ctx)
+		if err == nil {
+			err = errs.With(errs.Canceled, ctx.Err())
+		}
+		if err != nil || !ok {
+			return err
+		}
+		for i := b.Lo; i < max(b.Hi, b.Lo+1); i++ {
+			if b.Page == nil {
+				if err := value.DecodeTuple(b.Row, l.Phys, cells); err != nil {
+					return err
+				}
+			}
+			for c := range cells {
+				if b.Page != nil {
+					if cells[c], err = b.Page.Cell(ctx, c, i); err != nil {
+						return err
+					}
+				}
+			}
+			same := true
+			for k, at := range r.cells {
+				same = same && cells[at].Equal(values[k])
+			}
+			if !same {
+				continue
+			}
+			key := []byte(nil)
+			if r.childRows == RowsTree {
+				key = l.AppendKey(nil, cells)
+			} else {
+				key = r.child.RowKey(int(r.childRows), cells)
+			}
+			if err := fn(key); err != nil {
+				return err
+			}
+		}
+	}
+}
+
 // hasChild tells whether a child has these values, none of which is NULL.
 func (r *Reference) hasChild(ctx context.Context, values []value.Cell) (bool, error) {
 	if r.childOrder == nil { // no index: all are looked at

@@ -1,0 +1,294 @@
+package merge
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/stemmadb/stemma/internal/chunk"
+	"github.com/stemmadb/stemma/internal/diff"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/root"
+	"github.com/stemmadb/stemma/internal/schema"
+	"github.com/stemmadb/stemma/internal/table"
+	"github.com/stemmadb/stemma/internal/tree"
+	"github.com/stemmadb/stemma/internal/value"
+)
+
+// references lists the rows that violate foreign keys through the merge. Ours had none: so only rows that differ from ours are looked
+// at, and the children of values that a table of ours lost.
+func (m *merger) references(ctx context.Context, out *Result) error {
+	deltas, err := diff.Tables(ctx, m.st, m.ours.Tree(), out.Root.Tree())
+	if err != nil || len(deltas) == 0 {
+		return err
+	}
+	children, err := m.opt.children(ctx, m, out.Root)
+	if err != nil {
+		return err
+	}
+	found := map[string][]violation{} // by the child's name
+	for i := range deltas {
+		d := &deltas[i]
+		before, err := m.tableOf(ctx, d.From)
+		if err != nil {
+			return err
+		}
+		after, err := m.tableOf(ctx, d.To)
+		if err != nil {
+			return err
+		}
+		if after != nil {
+			for k := range after.Schema.References {
+				f := &after.Schema.References[k]
+				parent, err := m.named(ctx, out.Root, f.Parent)
+				if err != nil {
+					return err
+				}
+				since := before
+				if since != nil && !slices.ContainsFunc(since.Schema.References, func(o schema.ForeignKey) bool { return o.Equal(f) }) {
+					since = nil // the key itself is new: all rows are
+				}
+				list := found[d.To.Name]
+				if err := orphans(ctx, m.st, d.To.Name, after, f, parent, since, &list); err != nil {
+					return err
+				}
+				found[d.To.Name] = list
+			}
+		}
+		if before == nil || before == after {
+			continue
+		}
+		for _, c := range children[strings.ToLower(d.From.Name)] {
+			child, err := m.named(ctx, out.Root, c)
+			if err != nil || child == nil {
+				return err
+			}
+			for k := range child.Schema.References {
+				if f := &child.Schema.References[k]; strings.EqualFold(f.Parent, d.From.Name) {
+					list := found[c]
+					if err := m.bereft(ctx, c, child, f, before, after, &list); err != nil {
+						return err
+					}
+					found[c] = list
+				}
+			}
+		}
+	}
+	for name, list := range found {
+		if len(list) == 0 {
+			continue
+		}
+		if err := m.add(ctx, out, name, list); err != nil {
+			return err
+		}
+	}
+	sort.SliceStable(out.Tables, func(i, j int) bool {
+		return strings.ToLower(out.Tables[i].Name) < strings.ToLower(out.Tables[j].Name)
+	})
+	return nil
+}
+
+// children are, by the lower-case name of a table, the tables whose foreign keys refer to it.
+func (o *Options) children(ctx context.Context, m *merger, rt *root.Root) (map[string][]string, error) {
+	if o.Children != nil {
+		return o.Children(ctx, rt)
+	}
+	es, err := rt.List(ctx, root.KindTable)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string][]string{}
+	for _, e := range es {
+		t, err := m.tableOf(ctx, e)
+		if err != nil {
+			return nil, err
+		}
+		for i := range t.Schema.References {
+			l := strings.ToLower(t.Schema.References[i].Parent)
+			if !slices.Contains(out[l], e.Name) {
+				out[l] = append(out[l], e.Name)
+			}
+		}
+	}
+	return out, nil
+}
+
+// tableOf is the table of an entry; nil for the zero Entry.
+func (m *merger) tableOf(ctx context.Context, e root.Entry) (*table.Table, error) {
+	if e.Kind != root.KindTable {
+		return nil, nil
+	}
+	return table.Open(ctx, m.st, &m.schemas, e.Table, e.Comments)
+}
+
+// named is the table of that name; nil when there is none.
+func (m *merger) named(ctx context.Context, rt *root.Root, name string) (*table.Table, error) {
+	e, ok, err := root.Open(m.st, rt.Tree()).Get(ctx, root.KindTable, name)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return m.tableOf(ctx, e)
+}
+
+// add puts violations of a table beside those that are known of it.
+func (m *merger) add(ctx context.Context, out *Result, name string, list []violation) error {
+	at := slices.IndexFunc(out.Tables, func(t history.MergeTable) bool { return strings.EqualFold(t.Name, name) })
+	if at < 0 {
+		x := history.MergeTable{Name: name}
+		for _, side := range []struct {
+			rt *root.Root
+			e  *root.Entry
+		}{{m.base, &x.Base}, {m.ours, &x.Ours}, {m.theirs, &x.Theirs}} {
+			e, ok, err := side.rt.Get(ctx, root.KindTable, name)
+			if err != nil {
+				return err
+			}
+			if ok {
+				*side.e = e
+			}
+		}
+		out.Tables = append(out.Tables, x)
+		at = len(out.Tables) - 1
+	}
+	x := &out.Tables[at]
+	c := tree.New(m.st, history.ArtifactFormat(), x.Violations).Cursor()
+	if err := c.First(ctx); err != nil {
+		return err
+	}
+	for c.Valid() {
+		info, err := c.Row(ctx, nil)
+		if err != nil {
+			return err
+		}
+		list = append(list, violation{key: c.Key(nil), info: info})
+		if err := c.Next(ctx); err != nil {
+			return err
+		}
+	}
+	var err error
+	x.Violations, err = m.keep(ctx, list)
+	return err
+}
+
+// orphans lists the rows of a child, among those that differ from since or among all when that is nil, that have no parent.
+func orphans(ctx context.Context, st chunk.Store, name string, child *table.Table, f *schema.ForeignKey, parent, since *table.Table, found *[]violation) error {
+	ref, err := referenceOf(st, child, parent, f)
+	if err != nil {
+		return err
+	}
+	p, err := diff.NewPair(st, since, child)
+	if err != nil {
+		return err
+	}
+	values := make([]value.Cell, len(f.Columns))
+	for c, err := range p.Rows(ctx, diff.Options{}) {
+		if err != nil {
+			return err
+		}
+		if !c.To.Valid() {
+			continue
+		}
+		for k, id := range f.Columns {
+			if values[k], err = c.To.Cell(ctx, child.Schema.ColumnByID(id)); err != nil {
+				return err
+			}
+		}
+		if slices.ContainsFunc(values, value.Cell.IsNull) {
+			continue
+		}
+		ok := false
+		if ref != nil {
+			if ok, err = ref.HasParent(ctx, values); err != nil {
+				return err
+			}
+		}
+		if !ok {
+			*found = append(*found, orphan(name, child, f, c.To.AppendKey(nil)))
+		}
+	}
+	return nil
+}
+
+// bereft lists the children that have lost their parents: after is the parent's table, nil when it is gone.
+func (m *merger) bereft(ctx context.Context, name string, child *table.Table, f *schema.ForeignKey, before, after *table.Table, found *[]violation) error {
+	ref, err := referenceOf(m.st, child, after, f)
+	if err != nil {
+		return err
+	}
+	if ref == nil {
+		return orphans(ctx, m.st, name, child, f, nil, nil, found)
+	}
+	ids := make([]int, len(f.ParentColumns))
+	for k, n := range f.ParentColumns {
+		if ids[k] = before.Schema.ColumnIndex(n); ids[k] < 0 {
+			return nil // ours did not hold it either
+		}
+	}
+	p, err := diff.NewPair(m.st, before, after)
+	if err != nil {
+		return err
+	}
+	values := make([]value.Cell, len(ids))
+	for c, err := range p.Rows(ctx, diff.Options{}) {
+		if err != nil {
+			return err
+		}
+		if !c.From.Valid() {
+			continue
+		}
+		for k, at := range ids {
+			if values[k], err = c.From.Cell(ctx, at); err != nil {
+				return err
+			}
+		}
+		if ok, err := ref.HasParent(ctx, values); err != nil {
+			return err
+		} else if ok {
+			continue
+		}
+		err := ref.Children(ctx, values, func(row []byte) error {
+			*found = append(*found, orphan(name, child, f, row))
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// referenceOf prepares a foreign key; nil when the parent is not there, or not as the key wants it, so that no child has a parent.
+func referenceOf(st chunk.Store, child, parent *table.Table, f *schema.ForeignKey) (*table.Reference, error) {
+	if parent == nil {
+		return nil, nil
+	}
+	ref, err := table.NewReference(table.NewView(st, child, nil), table.NewView(st, parent, nil), f)
+	if err != nil {
+		return nil, nil //nolint:nilerr // the columns or the index are gone
+	}
+	return ref, nil
+}
+
+// orphan describes a child without a parent in the words of dolt_constraint_violations_<table>.violation_info.
+func orphan(name string, child *table.Table, f *schema.ForeignKey, row []byte) violation {
+	action := func(a schema.Action) string {
+		if a == schema.ActionNone {
+			return schema.ActionRestrict.String()
+		}
+		return a.String()
+	}
+	var cols []string
+	for _, id := range f.Columns {
+		cols = append(cols, column(child.Schema.Schema, id).Name)
+	}
+	b, err := json.Marshal(map[string]any{
+		"Columns": cols, "ForeignKey": f.Name, "OnDelete": action(f.OnDelete), "OnUpdate": action(f.OnUpdate),
+		"ReferencedColumns": f.ParentColumns, "ReferencedTable": f.Parent, "Table": name,
+	})
+	if err != nil { // strings always encode
+		b = []byte("{}")
+	}
+	return violation{key: history.ViolationKey(history.ForeignKeyViolation, f.Name, row), info: b}
+}
