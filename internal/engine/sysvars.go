@@ -5,6 +5,8 @@ import (
 
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/variables"
+
+	"github.com/stemmadb/stemma/internal/engine/session"
 )
 
 // registered makes RegisterVariables act once: the engine's variables are those of the whole process.
@@ -17,5 +19,6 @@ func RegisterVariables() {
 			variables.InitSystemVariables()
 		}
 		variables.InitStatusVariables()
+		session.RegisterCommonVariables()
 	})
 }

@@ -139,4 +139,3 @@ func TestReflogBytes(t *testing.T) {
 		t.Errorf("moves of an old record: %+v", moves)
 	}
 }
-
