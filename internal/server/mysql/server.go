@@ -172,7 +172,7 @@ func (s *Server) newSession(ctx context.Context, c *vitess.Conn, addr string) (s
 		return nil, err
 	}
 	if isTrusted(c) {
-		return session.New(base, session.Options{Databases: checkedOut{s.opt.Engine.Provider()}, Author: peerAuthor(c.User)}), nil
+		return session.New(base, session.Options{Databases: checkedOut{s.opt.Engine.Provider()}, Author: peerAuthor(c.User), Query: s.opt.Engine.Query}), nil
 	}
 	sess := s.opt.Engine.NewSession(base)
 	vars := s.opt.UserVars[base.Client().User]
