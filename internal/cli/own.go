@@ -152,8 +152,8 @@ func (h *holding) start(ctx context.Context) (*mysql.Server, error) {
 		Registries: registry.Registries{
 			SystemTables:   systab.Tables(),
 			Functions:      append(fn.Functions(fn.Versions{Program: h.p.Version, Storage: storageName}), fn.Procedures(procs.Rows, procs.Names()...)...),
-			TableFunctions: systab.Functions(),
-			Procedures:     procs.Procedures(),
+			TableFunctions: systab.Functions(), Reshaped: systab.Reshaped,
+			Procedures: procs.Procedures(),
 		},
 	}
 	if h.repo != nil {

@@ -76,3 +76,29 @@ func TestDamagedDatabase(t *testing.T) {
 	c.fails("use none_such", "database not found")
 	c.exec("drop database good", "create database good", "use good")
 }
+
+// TestBranchVariables checks the variables that say where sessions begin and whether branches show as databases.
+func TestBranchVariables(t *testing.T) {
+	w := newWorld(t)
+	if err := w.repo().CreateBranch(context.Background(), "new", w.commit("main", "one", time.Unix(1, 0)), false); err != nil {
+		t.Fatal(err)
+	}
+	c := w.client()
+	c.want("select count(*) from information_schema.schemata where schema_name like 'db/%'", "0")
+	c.exec("set @@dolt_show_branch_databases = 1")
+	c.want("select schema_name from information_schema.schemata where schema_name like 'db%'", "db db/main db/new")
+	c.exec("set @@dolt_show_branch_databases = 0")
+	c.want("select count(*) from information_schema.schemata where schema_name like 'db/%'", "0")
+
+	// The spelling of 2021: it is of the whole server, and new sessions heed it.
+	c.exec("set global dolt_sql_server_branch_ref = 'refs/heads/new'")
+	defer c.exec("set global dolt_sql_server_branch_ref = ''", "set global db_default_branch = ''")
+	c.want("select @@db_head_ref", "refs/heads/main")
+	w.client().want("select @@db_head_ref", "refs/heads/new")
+	c.exec("set global dolt_sql_server_branch_ref = 'none'")
+	w.client().want("select @@db_head_ref", "refs/heads/main")
+	// The variable of the database goes first.
+	c.exec("set global dolt_sql_server_branch_ref = 'main'", "set global db_default_branch = 'new'")
+	w.client().want("select @@db_head_ref", "refs/heads/new")
+	c.want("select @@global.db_default_branch", "new")
+}

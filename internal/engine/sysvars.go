@@ -6,6 +6,8 @@ import (
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/types"
 	"github.com/dolthub/go-mysql-server/sql/variables"
+
+	"github.com/stemmadb/stemma/internal/engine/session"
 )
 
 // registered makes RegisterVariables act once: the engine's variables are those of the whole process.
@@ -19,6 +21,7 @@ func RegisterVariables() {
 		}
 		variables.InitStatusVariables()
 		sql.SystemVariables.AddSystemVariables(mergeVariables())
+		session.RegisterCommonVariables()
 	})
 }
 

@@ -144,7 +144,7 @@ func (p *parser) setNext(q *Param) error {
 	return p.set(q, p.argv[p.at-1])
 }
 
-// set gives q, and its namesakes in other targets, a value.
+// set gives q, and its namesakes in other targets that take it, a value: what a verb's own flag takes may be more.
 func (p *parser) set(q *Param, val string) error {
 	for _, t := range p.targets {
 		for i := range t.Params {
@@ -153,6 +153,9 @@ func (p *parser) set(q *Param, val string) error {
 				continue
 			}
 			if err := r.set(t.Dest, val, p.given[r]); err != nil {
+				if r != q {
+					continue
+				}
 				return errs.With(errs.Invalid, prefixed(p.verb, err))
 			}
 			p.given[r] = true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/diff"
@@ -27,6 +28,8 @@ type Diff struct {
 	Staged    bool     `flag:"staged" alias:"cached" help:"show what the next commit would take"`
 	MergeBase bool     `flag:"merge-base" help:"begin at the common ancestor"`
 	Reverse   bool     `flag:"reverse,R" help:"exchange the two sides"`
+	Include   []string `flag:"include-cols" value:"column" sep:"," help:"with --skinny: keep these columns"`
+	Format    string   `flag:"result-format,r" enum:"tabular,csv,vertical,sql,json" help:"draw the answer in this form; sql is the statements that make the one state the other"`
 	Skinny    bool     `flag:"skinny" help:"leave out columns that no shown row changes"`
 	Args      []string `arg:"rest" value:"revision|table" complete:"ref" help:"at most two revisions, then tables"`
 	Tables    []string `arg:"dash" value:"table" complete:"table" help:"tables"`
@@ -66,26 +69,75 @@ func (c *Diff) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	var keep []diff.Delta
-	for _, d := range deltas {
-		if wanted(&d, tables) && c.kind(d.Kind) {
-			keep = append(keep, d)
+	ignore := &repo.Ignore{}
+	for _, x := range []side{from, to} {
+		if x.name == working {
+			if ignore, err = repo.IgnoreOf(ctx, x.snap.Root); err != nil {
+				return nil, err
+			}
 		}
 	}
-	if c.Summary || c.NameOnly {
-		return c.summary(keep), nil
+	var keep []diff.Delta
+	for _, d := range deltas {
+		if !wanted(&d, tables) || !c.kind(d.Kind) {
+			continue
+		}
+		if d.Kind == diff.TableAdded || d.Kind == diff.TableDropped {
+			// Where the patterns disagree the table is shown.
+			if ignored, err := ignore.Ignores(d.Name()); err == nil && ignored {
+				continue
+			} else if err != nil && !errs.Is(err, errs.Conflict) {
+				return nil, err
+			}
+		}
+		keep = append(keep, d)
 	}
-	out := &Result{}
-	for i := range keep {
-		part, err := c.table(ctx, s, &keep[i], from, to)
+	parts, err := c.parts(ctx, s, keep, from, to)
+	if err != nil {
+		return nil, err
+	}
+	if c.Summary || c.NameOnly || c.Format == "sql" || c.Format == "json" {
+		return parts[0], nil
+	}
+	return &Result{Parts: parts}, nil
+}
+
+// parts are the answers that show the deltas.
+func (c *Diff) parts(ctx context.Context, s *Scope, deltas []diff.Delta, from, to side) ([]*Result, error) {
+	switch {
+	case c.Format == "sql":
+		return c.patch(ctx, deltas, from, to)
+	case c.Format == "json":
+		return c.document(ctx, deltas, from, to)
+	case c.Summary || c.NameOnly:
+		return []*Result{c.summary(deltas)}, nil
+	}
+	var out []*Result
+	for i := range deltas {
+		part, err := c.table(ctx, s, &deltas[i], from, to)
 		if err != nil {
 			return nil, err
 		}
-		if part != nil {
-			out.Parts = append(out.Parts, part...)
-		}
+		out = append(out, part...)
 	}
 	return out, nil
+}
+
+// pairOf is the two states of a table that differs.
+func pairOf(ctx context.Context, d *diff.Delta, from, to side) (*diff.Pair, error) {
+	before, err := openSide(ctx, from.snap, d.From)
+	if err != nil {
+		return nil, err
+	}
+	after, err := openSide(ctx, to.snap, d.To)
+	if err != nil {
+		return nil, err
+	}
+	r := from.snap.Root.Reader()
+	if to.name == working {
+		r = to.snap.Root.Reader()
+	}
+	return diff.NewPair(r, tableOf(before), tableOf(after))
 }
 
 // working is the name of the side that is the working set.
@@ -381,7 +433,7 @@ func lineDiff(x, y []string) []string {
 func (c *Diff) rows(ctx context.Context, part *Result, pair *diff.Pair) {
 	cols := pair.Columns()
 	if c.Skinny {
-		cols = skinny(ctx, pair, cols)
+		cols = c.skinny(ctx, pair, cols)
 	}
 	part.Columns = []Column{Text(" ")}
 	var from, to []value.Type
@@ -407,9 +459,12 @@ func (c *Diff) rows(ctx context.Context, part *Result, pair *diff.Pair) {
 }
 
 // skinny is the key columns and those in which a modified row differs; all of them when rows come or go.
-func skinny(ctx context.Context, pair *diff.Pair, cols []diff.Column) []diff.Column {
+func (c *Diff) skinny(ctx context.Context, pair *diff.Pair, cols []diff.Column) []diff.Column {
 	changed := make([]bool, len(cols))
 	for ch, err := range pair.Rows(ctx, diff.Options{}) {
+		if err == nil && c.Filter != "" && c.Filter != ch.Type.String() {
+			continue
+		}
 		if err != nil || ch.Type != diff.Modified {
 			return cols
 		}
@@ -422,7 +477,7 @@ func skinny(ctx context.Context, pair *diff.Pair, cols []diff.Column) []diff.Col
 	var out []diff.Column
 	s := pair.To().Schema
 	for i, k := range cols {
-		if changed[i] || k.To >= 0 && s.InPrimaryKey(s.Columns[k.To].ID) {
+		if changed[i] || slices.ContainsFunc(c.Include, func(n string) bool { return strings.EqualFold(n, k.Name) }) || k.To >= 0 && s.InPrimaryKey(s.Columns[k.To].ID) {
 			out = append(out, k)
 		}
 	}

@@ -18,6 +18,9 @@ type Log struct {
 	Number   int      `flag:"number,n" number:"true" value:"count" help:"show at most this many commits"`
 	Oneline  bool     `flag:"oneline" help:"one line a commit"`
 	Merges   bool     `flag:"merges" help:"only commits with several parents"`
+	Min      int      `flag:"min-parents" value:"count" help:"only commits with at least this many parents"`
+	Graph    bool     `flag:"graph" help:"draw the lines of history"`
+	Stat     bool     `flag:"stat" help:"show numbers of changed rows and cells"`
 	Parents  bool     `flag:"parents" help:"show the parents' hashes too"`
 	Decorate string   `flag:"decorate" bare:"short" enum:"short,full,auto,no" default:"auto" help:"show the refs that name each commit"`
 	All      bool     `flag:"all" help:"begin at every branch and tag"`
@@ -50,6 +53,10 @@ func (c *Log) Run(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, err
 	}
 	r := &Result{Lines: []string{}}
+	var g graph
+	if c.Graph && c.Stat {
+		return nil, errs.New(errs.Invalid, "log: --graph and --stat exclude each other")
+	}
 	for n := 0; c.Number <= 0 || n < c.Number; {
 		cm, err := w.Next(ctx)
 		if err != nil {
@@ -58,7 +65,7 @@ func (c *Log) Run(ctx context.Context, s *Scope) (*Result, error) {
 		if cm == nil {
 			break
 		}
-		if c.Merges && len(cm.Parents) < 2 {
+		if c.Merges && len(cm.Parents) < 2 || len(cm.Parents) < c.Min {
 			continue
 		}
 		if len(tables) > 0 {
@@ -69,7 +76,22 @@ func (c *Log) Run(ctx context.Context, s *Scope) (*Result, error) {
 			}
 		}
 		n++
-		c.draw(r, cm, names)
+		switch {
+		case c.Graph:
+			one := &Result{}
+			c.draw(one, cm, names)
+			r.Lines = append(r.Lines, g.draw(cm.ID, cm.Parents, one.Lines)...)
+		case c.Stat:
+			one := &Result{}
+			c.draw(one, cm, names)
+			changes, err := (&Show{Stat: true, Limit: -1}).changes(ctx, s, cm)
+			if err != nil {
+				return nil, err
+			}
+			r.Parts = append(append(r.Parts, one), changes...)
+		default:
+			c.draw(r, cm, names)
+		}
 	}
 	return r, nil
 }

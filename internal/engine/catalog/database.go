@@ -106,6 +106,9 @@ func (d *Database) in(ctx *sql.Context, r registry.Reader, h *session.Handle, na
 	if !ok {
 		return d.system(ctx, h, name)
 	}
+	if t, ok, err := d.reshaped(ctx, h, written); ok || err != nil {
+		return t, ok, session.Error(err)
+	}
 	def, err := d.def(ctx, v, written)
 	if err != nil {
 		return nil, false, err
@@ -114,6 +117,23 @@ func (d *Database) in(ctx *sql.Context, r registry.Reader, h *session.Handle, na
 		return sqltable.Frozen(def, v), true, nil
 	}
 	return sqltable.New(def, v), true, nil
+}
+
+// reshaped is a table of a commit under the columns of the revision that the session asks for; ok is false when it asks for none.
+func (d *Database) reshaped(ctx *sql.Context, h *session.Handle, name string) (sql.Table, bool, error) {
+	s, err := session.Of(ctx)
+	if err != nil || h.Branch() != "" || d.p.opt.Registries.Reshaped == nil {
+		return nil, false, err
+	}
+	rev := s.OverrideSchema(ctx)
+	if rev == "" {
+		return nil, false, nil
+	}
+	id, err := h.Head(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	return d.p.opt.Registries.Reshaped(ctx, d.h, id, name, rev)
 }
 
 // system is a table that is computed.

@@ -251,7 +251,8 @@ func (p *Provider) HasDatabase(ctx *sql.Context, name string) bool {
 	return err == nil
 }
 
-// AllDatabases implements sql.DatabaseProvider: those without a revision, sorted.
+// AllDatabases implements sql.DatabaseProvider: those without a revision, sorted; where the session shows branches, each is followed by
+// those of its branches.
 func (p *Provider) AllDatabases(ctx *sql.Context) []sql.Database {
 	p.mu.RLock()
 	names := make([]string, 0, len(p.dbs))
@@ -260,10 +261,27 @@ func (p *Provider) AllDatabases(ctx *sql.Context) []sql.Database {
 	}
 	p.mu.RUnlock()
 	sort.Strings(names)
+	if s, err := session.Of(ctx); err == nil && s.ShowsBranches(ctx) {
+		names = p.withBranches(names)
+	}
 	out := make([]sql.Database, 0, len(names))
 	for _, n := range names {
 		if db, err := p.Database(ctx, n); err == nil {
 			out = append(out, db)
+		}
+	}
+	return out
+}
+
+// withBranches is the names of databases with those of their branches.
+func (p *Provider) withBranches(names []string) []string {
+	var out []string
+	for _, n := range names {
+		out = append(out, n)
+		if r, _, ok := p.Lookup(n); ok {
+			for _, b := range r.Branches() {
+				out = append(out, n+"/"+b.Name)
+			}
 		}
 	}
 	return out

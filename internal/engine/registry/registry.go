@@ -127,4 +127,7 @@ type Registries struct {
 	Functions      []sql.Function
 	TableFunctions []sql.TableFunction
 	Procedures     []sql.ExternalStoredProcedureDetails // names in lower case
+	// Reshaped is the table of a commit under the columns that it has at another revision; ok is false when the commit has none of
+	// that name. Nil leaves tables as they are.
+	Reshaped func(ctx *sql.Context, db Handle, commit history.CommitID, name, revision string) (t sql.Table, ok bool, err error)
 }

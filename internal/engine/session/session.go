@@ -223,10 +223,12 @@ func (s *Session) head(r *repo.Repo, canonical string) head {
 			return now
 		}
 	}
-	if _, v, ok := sql.SystemVariables.GetGlobal(canonical + suffixDefaultBranch); ok {
-		if b, ok := v.(string); ok && b != "" {
-			if b = strings.TrimPrefix(b, "refs/heads/"); branchExists(r, b) {
-				return s.setHead(l, b)
+	for _, name := range []string{canonical + suffixDefaultBranch, varBranchRef} {
+		if _, v, ok := sql.SystemVariables.GetGlobal(name); ok {
+			if b, ok := v.(string); ok && b != "" {
+				if b = strings.TrimPrefix(b, refPrefix); branchExists(r, b) {
+					return s.setHead(l, b)
+				}
 			}
 		}
 	}

@@ -18,6 +18,49 @@ const (
 	suffixDefaultBranch = "_default_branch"
 )
 
+// Variables of all databases.
+const (
+	// varBranchRef is the branch, with or without refs/heads/, that new sessions begin on in the databases that have it. It is older
+	// than the variables of each database.
+	varBranchRef = "dolt_sql_server_branch_ref"
+	// varBranchDatabases makes branches show as databases.
+	varBranchDatabases = "dolt_show_branch_databases"
+	// varOverrideSchema is a revision, with whose schemas the tables of commits are shown.
+	varOverrideSchema = "dolt_override_schema"
+)
+
+// RegisterCommonVariables makes the variables that belong to no database known to the engine.
+func RegisterCommonVariables() {
+	text := func(name string, scope sql.MysqlSVScopeType) sql.SystemVariable {
+		return &sql.MysqlSystemVariable{Name: name, Scope: sql.GetMysqlScope(scope), Dynamic: true, Default: "", Type: types.NewSystemStringType(name)}
+	}
+	sql.SystemVariables.AddSystemVariables([]sql.SystemVariable{
+		text(varBranchRef, sql.SystemVariableScope_Both),
+		text(varOverrideSchema, sql.SystemVariableScope_Both),
+		&sql.MysqlSystemVariable{
+			Name: varBranchDatabases, Scope: sql.GetMysqlScope(sql.SystemVariableScope_Both), Dynamic: true, Default: int8(0),
+			Type: types.NewSystemBoolType(varBranchDatabases),
+		},
+	})
+}
+
+// ShowsBranches tells whether branches are shown as databases in the session.
+func (s *Session) ShowsBranches(ctx *sql.Context) bool {
+	v, err := s.BaseSession.GetSessionVariable(ctx, varBranchDatabases)
+	on, isInt := v.(int8)
+	return err == nil && isInt && on != 0
+}
+
+// OverrideSchema is the revision with whose schemas the tables of commits are shown; "" for their own.
+func (s *Session) OverrideSchema(ctx *sql.Context) string {
+	v, err := s.BaseSession.GetSessionVariable(ctx, varOverrideSchema)
+	rev, isText := v.(string)
+	if err != nil || !isText {
+		return ""
+	}
+	return rev
+}
+
 // refPrefix begins the names of branches in the variables.
 const refPrefix = "refs/heads/"
 

@@ -71,7 +71,7 @@ func diffTable(ctx *sql.Context, db registry.Handle, name string) (sql.Table, bo
 	if err != nil || !ok {
 		return nil, false, err
 	}
-	keys := append([]string{"to_commit from_commit", "to_commit", "from_commit"}, sh.keys("to_")...)
+	keys := append([]string{"to_commit from_commit", "to_commit", "from_commit", "diff_type"}, sh.keys("to_")...)
 	keys = append(keys, sh.keys("from_")...)
 	t := newTable(db, name, diffColumns(sh, sh), keys, nil)
 	t.addDate("to_commit_date")

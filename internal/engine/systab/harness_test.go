@@ -59,7 +59,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, clock: tick, repo: r}
 	w.eng, err = engine.New(t.Context(), engine.Options{
 		Repos: []*repo.Repo{r}, Author: who,
-		Registries: registry.Registries{SystemTables: systab.Tables(), TableFunctions: systab.Functions(), Functions: fns},
+		Registries: registry.Registries{SystemTables: systab.Tables(), TableFunctions: systab.Functions(), Functions: fns, Reshaped: systab.Reshaped},
 	})
 	ok(t, err)
 	t.Cleanup(func() { ok(t, w.eng.Close(context.Background())) })

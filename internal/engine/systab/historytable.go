@@ -7,6 +7,7 @@ import (
 	"github.com/dolthub/go-mysql-server/sql"
 
 	"github.com/stemmadb/stemma/internal/engine/registry"
+	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/table"
 	"github.com/stemmadb/stemma/internal/value"
@@ -53,6 +54,48 @@ func historyTable(ctx *sql.Context, db registry.Handle, name string) (sql.Table,
 				}
 			}
 		}), nil
+	}
+	return t, true, nil
+}
+
+// Reshaped is the table of a commit under the columns that it has at another revision: what the commit has under none of them is left
+// out, and columns that it lacks are NULL. ok is false when the commit has no such table; an error of class NotFound tells that the
+// revision has none.
+func Reshaped(ctx *sql.Context, db registry.Handle, commit history.CommitID, name, revision string) (sql.Table, bool, error) {
+	r, _, err := db.At(ctx, revision)
+	if err != nil {
+		return nil, false, err
+	}
+	v, _, ok, err := r.Table(ctx, name)
+	if err != nil {
+		return nil, false, err
+	}
+	if !ok {
+		return nil, false, errs.New(errs.NotFound, "show %s with the schema of %s: there is no such table", name, revision)
+	}
+	sh, err := newShape(v.Schema())
+	if err != nil {
+		return nil, false, err
+	}
+	c, err := history.GetCommit(ctx, db.Repo().Store(), commit)
+	if err != nil {
+		return nil, false, err
+	}
+	m := momentOf(db, c)
+	tab, err := m.table(ctx, name)
+	if err != nil || tab == nil {
+		return nil, false, err
+	}
+	t := newTable(db, name, sh.columns(""), sh.keys(""), nil)
+	t.guess = tab.Rows.Count
+	t.scan = func(ctx *sql.Context, want scan) (sql.RowIter, error) {
+		if want.cols == nil {
+			want.cols = make([]int, len(sh.cols))
+			for i := range want.cols {
+				want.cols[i] = i
+			}
+		}
+		return commitRows(ctx, m, tab, sh, want)
 	}
 	return t, true, nil
 }

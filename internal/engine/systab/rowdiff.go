@@ -75,12 +75,19 @@ func (d *rowDiff) between(ctx *sql.Context, a, b *table.Table, used []bool) (sql
 			return nil, err
 		}
 	}
+	kind, byKind := d.at.text("diff_type")
+	if byKind && (a == nil && kind != diff.Added.String() || b == nil && kind != diff.Removed.String()) {
+		return noRows(), nil // of a table that comes or goes, all rows do
+	}
 	fields := d.fields()
 	next, stop := iter.Pull2(p.Rows(ctx, opt))
 	var room []any // of the rows to come
 	return closingRows{
 		rowsFunc: func(ctx *sql.Context) (sql.Row, error) {
 			c, err, ok := next()
+			for ok && err == nil && byKind && c.Type.String() != kind {
+				c, err, ok = next()
+			}
 			if err != nil {
 				return nil, err
 			}

@@ -177,3 +177,19 @@ func TestOrderByDate(t *testing.T) {
 		}
 	}
 }
+
+func TestDiffByType(t *testing.T) {
+	w := story(t)
+	w.put("main", "t", row(i(1)))
+	w.want("select to_id, from_id from dolt_diff_t where diff_type = 'modified'", "2|2")
+	w.want("select to_id, from_id, diff_type from dolt_diff_t where diff_type in ('removed', 'modified', 'removed')", "NULL|1|removed", "2|2|modified")
+	w.want("select to_id from dolt_diff_t where diff_type = 'added' and to_commit = hashof('HEAD')", "3")
+	w.want("select to_id from dolt_diff_t where diff_type = 'added'", "3", "1", "2")
+	w.want("select to_id from dolt_diff_t where diff_type = 'none'")
+	w.want("select to_id from dolt_diff_t where diff_type <> 'added' and to_id = 2", "2")
+	w.want("select to_id from dolt_diff_t where diff_type = 'added' and to_id in (1, 2)", "1", "2")
+	w.want("select count(*) from dolt_diff_t where diff_type = 'modified' or to_id = 1", "2")
+	w.run("drop table t")
+	w.want("select count(*) from dolt_diff_t where diff_type = 'removed'", "3")
+	w.want("select count(*) from dolt_diff_t where diff_type = 'modified'", "1")
+}
