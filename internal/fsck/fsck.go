@@ -25,6 +25,9 @@ type Start struct {
 	Tag    hash.Hash        // of a tag's chunk, which names the commit; zero for none
 	Commit history.CommitID // zero for none
 	Root   tree.Root        // when Tag and Commit are zero
+	Merge  hash.Hash        // of a merge in progress, which names commits, roots and tables; zero for none
+	// Merging says that the root is the working set of a merge: rows may have one value in a unique index, which the merge lists.
+	Merging bool
 }
 
 // Problem is something that is wrong.
@@ -54,6 +57,7 @@ type Checker struct {
 	rows    map[hash.Hash]*tree.Checked // by schema and tree
 	entries tree.Checked
 	counts  Counts
+	twins   bool // see Start.Merging
 }
 
 // New makes a checker of the chunks in r. step is called after every commit; nil for not at all.
@@ -85,7 +89,12 @@ func (c *Checker) Check(ctx context.Context, start Start) error {
 		}
 		start.Commit = tag.Commit
 	}
+	if !start.Merge.IsZero() {
+		return c.merge(ctx, start)
+	}
 	if start.Commit.IsZero() {
+		c.twins = start.Merging
+		defer func() { c.twins = false }()
 		return c.root(ctx, start.Name, start.Root)
 	}
 	todo := []history.CommitID{start.Commit}
@@ -257,7 +266,7 @@ func (c *Checker) indexes(ctx context.Context, where string, t *table.Table) err
 
 func (c *Checker) index(ctx context.Context, place string, t *table.Table, n int) error {
 	v := table.NewView(c.r, t, nil)
-	x := &indexCheck{v: v, n: n, row: make([]value.Cell, len(t.Schema.Primary.Phys)), cells: make([]value.Cell, len(t.Schema.Index[n].Phys))}
+	x := &indexCheck{v: v, n: n, twins: c.twins, row: make([]value.Cell, len(t.Schema.Primary.Phys)), cells: make([]value.Cell, len(t.Schema.Index[n].Phys))}
 	scan := v.Scan(table.ScanOptions{Rows: table.Rows(n)})
 	for {
 		b, ok, err := scan.Next(ctx)
@@ -283,6 +292,7 @@ func (c *Checker) index(ctx context.Context, place string, t *table.Table, n int
 type indexCheck struct {
 	v          *table.View
 	n          int
+	twins      bool
 	row, cells []value.Cell
 	last, next []byte // the unique values of the last entry that has no NULL among them, and those of this one
 }
@@ -308,7 +318,7 @@ func (x *indexCheck) entry(ctx context.Context, p *page.Page, i int) (err error)
 	if !same {
 		return errs.New(errs.Corrupt, "an entry differs from the row that it names")
 	}
-	if !x.v.Schema().Indexes[x.n].Unique {
+	if !x.v.Schema().Indexes[x.n].Unique || x.twins {
 		return nil
 	}
 	l := x.v.Layout(table.Rows(x.n))

@@ -3,6 +3,7 @@ package history
 import (
 	"context"
 	"encoding/binary"
+	"sort"
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/binfmt"
@@ -24,12 +25,13 @@ const (
 	MergeBranch MergeKind = 1 // its commit gets theirs as a parent
 	CherryPick  MergeKind = 2
 	Revert      MergeKind = 3
+	SquashMerge MergeKind = 4 // of a branch, without theirs as a parent
 )
 
 // String is the name of the verb.
 func (k MergeKind) String() string {
 	switch k {
-	case MergeBranch:
+	case MergeBranch, SquashMerge:
 		return "merge"
 	case CherryPick:
 		return "cherry-pick"
@@ -132,17 +134,24 @@ func (m *Merge) Table(name string) int {
 	return -1
 }
 
-// With is the merge with another state of one of its tables, which is dropped when it is settled.
+// With is the merge with another state of one of its tables, or with one more. Settled tables are dropped.
 func (m *Merge) With(t MergeTable) *Merge {
 	c := *m
 	c.Tables = nil
-	for _, x := range m.Tables {
-		if strings.EqualFold(x.Name, t.Name) {
+	at := m.Table(t.Name)
+	for i, x := range m.Tables {
+		if i == at {
 			x = t
 		}
 		if !x.Settled() {
 			c.Tables = append(c.Tables, x)
 		}
+	}
+	if at < 0 && !t.Settled() {
+		c.Tables = append(c.Tables, t)
+		sort.SliceStable(c.Tables, func(i, j int) bool {
+			return strings.ToLower(c.Tables[i].Name) < strings.ToLower(c.Tables[j].Name)
+		})
 	}
 	return &c
 }
@@ -227,7 +236,7 @@ func DecodeMerge(data []byte) (*Merge, error) {
 	if err := d.Done(); err != nil {
 		return nil, err
 	}
-	if m.Kind < MergeBranch || m.Kind > Revert {
+	if m.Kind < MergeBranch || m.Kind > SquashMerge {
 		return nil, errs.New(errs.Corrupt, "decode merge: unknown kind %d", m.Kind)
 	}
 	return m, nil

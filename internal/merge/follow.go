@@ -74,8 +74,13 @@ func (m *tableMerger) follow(ctx context.Context, out *table.Table) (left tree.R
 			}
 		}
 	}
+	return m.keep(ctx, found)
+}
+
+// keep puts violations into a tree.
+func (m *merger) keep(ctx context.Context, found []violation) (tree.Root, error) {
 	if len(found) == 0 {
-		return left, nil
+		return tree.Root{}, nil
 	}
 	slices.SortFunc(found, func(a, b violation) int { return bytes.Compare(a.key, b.key) })
 	found = slices.CompactFunc(found, func(a, b violation) bool { return bytes.Equal(a.key, b.key) })
@@ -83,7 +88,7 @@ func (m *tableMerger) follow(ctx context.Context, out *table.Table) (left tree.R
 	defer b.Close()
 	for _, v := range found {
 		if err := b.Add(ctx, v.key, v.info); err != nil {
-			return left, err
+			return tree.Root{}, err
 		}
 	}
 	return b.Finish(ctx)
@@ -210,15 +215,19 @@ func (m *tableMerger) finishIndex(ctx context.Context, x *indexMerge, out *table
 	if out.Indexes[x.n], err = tree.Apply(ctx, m.st, f, x.root, indexEdits{sorted}); err != nil {
 		return err
 	}
-	if !m.sch.Indexes[x.n].Unique {
+	return m.findTwins(ctx, out, x.n, x.root, found)
+}
+
+// findTwins lists the rows of t that have one value in unique index n, of entries that are not in the index's tree before.
+func (m *tableMerger) findTwins(ctx context.Context, t *table.Table, n int, before tree.Root, found *[]violation) error {
+	if !m.sch.Indexes[n].Unique {
 		return nil
 	}
-	v := table.NewView(m.st, out, nil)
-	u := &uniques{m: m, v: v, n: x.n, found: found}
-	if x.root.IsEmpty() {
+	u := &uniques{m: m, v: table.NewView(m.st, t, nil), n: n, found: found}
+	if before.IsEmpty() {
 		return u.all(ctx)
 	}
-	return tree.Diff(ctx, m.st, f, x.root, out.Indexes[x.n], nil, nil, func(c tree.Change) error {
+	return tree.Diff(ctx, m.st, m.sch.Index[n].Format, before, t.Indexes[n], nil, nil, func(c tree.Change) error {
 		if c.B == nil {
 			return nil
 		}

@@ -42,6 +42,7 @@ func (c *Commit) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	opt := repo.CommitOptions{
 		Branch: s.branch(), Message: c.Message, All: c.All, AddNew: c.AddNew, Amend: c.Amend, AllowEmpty: c.AllowEmpty,
+		OwnAuthor: c.Author != "",
 		Committer: s.signature(),
 	}
 	var err error

@@ -34,6 +34,9 @@ type Scope struct {
 	Dolt     bool        // the caller used the name dolt: Dolt's words and what it creates
 	Version  string      // of this program
 
+	RefuseConflicts bool // merges that leave conflicts or violations change nothing and fail
+	NoMergeJSON     bool // documents that both sides of a merge changed are a conflict
+
 	// Switch makes the caller work on another branch. Nil checks the branch out in the directory.
 	Switch func(ctx context.Context, branch string) error
 }

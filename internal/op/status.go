@@ -32,6 +32,41 @@ type tableStatus struct {
 type treeStatus struct {
 	staged, unstaged, untracked []tableStatus
 	ignored, disputed           []tableStatus // new tables that dolt_ignore names, and those on which its patterns disagree
+
+	merge    *history.Merge // in progress
+	unmerged []tableStatus  // tables with conflicts or violations, which are in no other list
+}
+
+// merging draws the head of a merge in progress.
+func (st *treeStatus) merging(r *Result, program string) {
+	if st.merge == nil {
+		return
+	}
+	conflicts, violations := false, false
+	for i := range st.merge.Tables {
+		t := &st.merge.Tables[i]
+		conflicts = conflicts || t.Schema != "" || !t.Conflicts.IsEmpty()
+		violations = violations || !t.Violations.IsEmpty()
+	}
+	left := ""
+	switch {
+	case conflicts && violations:
+		left = "conflicts and constraint violations"
+	case conflicts:
+		left = "conflicts"
+	case violations:
+		left = "constraint violations"
+	}
+	verb := st.merge.Kind.String()
+	if left == "" {
+		r.Printf("All conflicts and constraint violations fixed but you are still merging.")
+		r.Printf("  (use \"%s commit\" to conclude %s)", program, verb)
+		return
+	}
+	r.Printf("You have unmerged tables.")
+	r.Printf("  (fix %s and run \"%s commit\")", left, program)
+	r.Printf("  (use \"%s %s --abort\" to abort the %s)", program, verb, verb)
+	r.Lines = append(r.Lines, "")
 }
 
 // readStatus compares head, staged and working set of the scope's branch.
@@ -56,11 +91,32 @@ func readStatus(ctx context.Context, s *Scope) (*treeStatus, error) {
 	if err != nil {
 		return nil, err
 	}
+	if out.merge, err = s.Repo.Merging(ctx, s.branch()); err != nil {
+		return nil, err
+	}
+	left := map[string]bool{}
+	if out.merge != nil {
+		for i := range out.merge.Tables {
+			t := &out.merge.Tables[i]
+			left[strings.ToLower(t.Name)] = true
+			word := "both modified"
+			switch {
+			case t.Schema != "":
+				word = "schema conflict"
+			case t.Conflicts.IsEmpty():
+				word = "modified"
+			}
+			out.unmerged = append(out.unmerged, tableStatus{t.Name, word})
+		}
+	}
 	ignore, err := repo.IgnoreOf(ctx, w.Working)
 	if err != nil {
 		return nil, err
 	}
 	for _, d := range unstaged {
+		if left[strings.ToLower(d.Name())] {
+			continue
+		}
 		if d.Kind == diff.TableAdded {
 			yes, err := ignore.Ignores(d.To.Name)
 			switch {
@@ -120,19 +176,24 @@ func (c *Status) Run(ctx context.Context, s *Scope) (*Result, error) {
 		}
 	}
 	plain := func(t tableStatus) string { return t.word }
+	st.merging(r, p)
 	section("Changes to be committed:", []string{`  (use "` + p + ` reset <table>..." to unstage)`}, st.staged, true, plain)
-	if len(st.staged) > 0 && len(st.unstaged) > 0 {
+	if len(st.staged) > 0 && len(st.unstaged)+len(st.unmerged) > 0 {
+		r.Lines = append(r.Lines, "")
+	}
+	section("Unmerged paths:", []string{`  (use "` + p + ` add <table>..." to mark resolution)`}, st.unmerged, false, plain)
+	if len(st.unmerged) > 0 && len(st.unstaged) > 0 {
 		r.Lines = append(r.Lines, "")
 	}
 	section("Changes not staged for commit:", []string{
 		`  (use "` + p + ` add <table>" to update what will be committed)`,
 		`  (use "` + p + ` checkout <table>" to discard changes in working directory)`,
 	}, st.unstaged, false, plain)
-	if len(st.staged)+len(st.unstaged) > 0 && len(st.untracked) > 0 {
+	if len(st.staged)+len(st.unstaged)+len(st.unmerged) > 0 && len(st.untracked) > 0 {
 		r.Lines = append(r.Lines, "")
 	}
 	section("Untracked tables:", []string{`  (use "` + p + ` add <table>" to include in what will be committed)`}, st.untracked, false, plain)
-	shown := len(st.staged) + len(st.unstaged) + len(st.untracked)
+	shown := len(st.staged) + len(st.unstaged) + len(st.untracked) + len(st.unmerged)
 	force := []string{`  (use "` + p + ` add -f <table>" to include in what will be committed)`}
 	if !c.Ignored {
 		st.ignored = nil
@@ -147,7 +208,7 @@ func (c *Status) Run(ctx context.Context, s *Scope) (*Result, error) {
 		section(x.title, force, x.list, false, plain)
 		shown += len(x.list)
 	}
-	if shown == 0 {
+	if shown == 0 && st.merge == nil {
 		r.Lines = append(r.Lines, "nothing to commit, working tree clean")
 	}
 	return r, nil

@@ -13,8 +13,12 @@ import (
 // recordChange is the type of the journal records of this package.
 const recordChange uint8 = 1
 
-// changeVersion is the format of their payload, its first byte.
-const changeVersion byte = 1
+// The formats of their payload, its first byte: a record is written in the first that holds what it says.
+const (
+	changePlain   byte = 1
+	changeMerging byte = 2 // working sets name their merge in progress
+	changeVersion      = changeMerging
+)
 
 // change is what a journal record says: everything that happens at one LSN. A checkpoint's state is a change from nothing.
 type change struct {
@@ -44,6 +48,7 @@ type workChange struct {
 	working, staged tree.Root
 	all             bool // every table is folded, up to the record's own LSN
 	folded          []folded
+	merge           hash.Hash // of the history.Merge in progress; zero for none
 }
 
 // folded says that the row edits of a table up to an LSN are in the working root or have no meaning any more.
@@ -72,7 +77,13 @@ type autoChange struct {
 }
 
 func (c *change) encode() []byte {
-	b := []byte{changeVersion}
+	version := changePlain
+	for _, x := range c.work {
+		if !x.merge.IsZero() {
+			version = changeMerging
+		}
+	}
+	b := []byte{version}
 	b = binary.AppendUvarint(b, uint64(len(c.refs)))
 	for _, x := range c.refs {
 		b = binfmt.AppendString(b, x.name)
@@ -93,6 +104,9 @@ func (c *change) encode() []byte {
 		for _, f := range x.folded {
 			b = binfmt.AppendString(b, f.table)
 			b = binary.AppendUvarint(b, f.upTo)
+		}
+		if version >= changeMerging {
+			b = append(b, x.merge[:]...)
 		}
 	}
 	b = binary.AppendUvarint(b, uint64(len(c.rows)))
@@ -117,7 +131,8 @@ func (c *change) encode() []byte {
 
 func decodeChange(b []byte) (*change, error) {
 	d := &binfmt.Decoder{B: b, What: "journal record"}
-	if v := d.Byte(); v != changeVersion {
+	version := d.Byte()
+	if version < changePlain || version > changeVersion {
 		d.Fail("unknown version")
 	}
 	c := &change{}
@@ -131,6 +146,9 @@ func decodeChange(b []byte) (*change, error) {
 		x := workChange{branch: d.Str(), working: tree.ReadRoot(d), staged: tree.ReadRoot(d), all: d.Bool()}
 		for m := d.Count(); m > 0 && d.Err == nil; m-- {
 			x.folded = append(x.folded, folded{table: d.Str(), upTo: d.Uvarint()})
+		}
+		if version >= changeMerging {
+			x.merge = d.Hash()
 		}
 		c.work = append(c.work, x)
 	}

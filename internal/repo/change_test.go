@@ -41,8 +41,34 @@ func TestChangeBytes(t *testing.T) {
 	}
 }
 
+// TestChangeMerging checks the record of a working set with a merge in progress, which is of the second version.
+func TestChangeMerging(t *testing.T) {
+	c := sampleChange()
+	c.work[0].merge = hash.Sum([]byte("m"))
+	c.work = append(c.work, workChange{branch: "other"})
+	b := c.encode()
+	got, err := decodeChange(b)
+	if err != nil || !reflect.DeepEqual(got, c) || b[0] != changeMerging || sampleChange().encode()[0] != changePlain {
+		t.Errorf("read back %+v, %v", got, err)
+	}
+	for n := range b {
+		if _, err := decodeChange(b[:n]); !errs.Is(err, errs.Corrupt) {
+			t.Errorf("%d of %d bytes: %v", n, len(b), err)
+		}
+	}
+	const want = "2rutb35uoa05tggpf93fic510t3040kq"
+	if h := hash.Sum(b).String(); h != want {
+		t.Errorf("hash %s, want %s: %x", h, want, b)
+	}
+	b[0] = changeVersion + 1
+	if _, err := decodeChange(b); !errs.Is(err, errs.Corrupt) {
+		t.Errorf("a newer version: %v", err)
+	}
+}
+
 func FuzzDecodeChange(f *testing.F) {
 	f.Add(sampleChange().encode())
+	f.Add((&change{work: []workChange{{branch: "main", merge: hash.Sum(nil)}}}).encode())
 	over := table.NewOverlay(0)
 	f.Add((&change{rows: []rowChange{{branch: "main", table: "t", over: over}}}).encode())
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/root"
@@ -26,10 +27,12 @@ type CommitOptions struct {
 	AddNew     bool              // stage every table first, but no new ones that dolt_ignore names
 	Amend      bool              // replace the head commit; an empty Message keeps its message
 	AllowEmpty bool
+	OwnAuthor  bool // Author counts more than the one that a merge in progress names
 }
 
 // Commit makes a commit of the branch's staged set and moves the branch to it. With nothing to commit the error is of class
-// NothingToDo.
+// NothingToDo. It ends a merge in progress, whose commit gets both parents; while conflicts or violations are left the error is of
+// class Conflict.
 func (r *Repo) Commit(ctx context.Context, opt CommitOptions) (*history.Commit, error) {
 	for {
 		c, again, err := r.tryCommit(ctx, opt)
@@ -47,6 +50,18 @@ func (r *Repo) tryCommit(ctx context.Context, opt CommitOptions) (c *history.Com
 	head, err := history.GetCommit(ctx, r.store, w.Head)
 	if err != nil {
 		return nil, false, err
+	}
+	m, mergeHash, err := r.merging(ctx, opt.Branch)
+	if err != nil {
+		return nil, false, err
+	}
+	if m != nil {
+		if err := r.checkSettled(ctx, m, w); err != nil {
+			return nil, false, err
+		}
+		if opt.Amend {
+			return nil, false, errs.New(errs.Invalid, "cannot amend a commit in the middle of a %s: commit or abort it first", m.Kind)
+		}
 	}
 	batch := r.store.NewBatch()
 	defer batch.Close()
@@ -68,6 +83,21 @@ func (r *Repo) tryCommit(ctx context.Context, opt CommitOptions) (c *history.Com
 		committer.Name, committer.Email = author.Name, author.Email
 	}
 	message, meta := opt.Message, opt.Meta
+	if m != nil {
+		if m.Author.Name != "" && !opt.OwnAuthor {
+			author = m.Author
+		}
+		if message == "" {
+			message = m.Message
+		}
+		if m.Kind == history.MergeBranch {
+			theirs, err := history.GetCommit(ctx, r.store, m.Theirs)
+			if err != nil {
+				return nil, false, err
+			}
+			parents, height = append(parents, m.Theirs), max(height, theirs.Height+1)
+		}
+	}
 	against := head.Root
 	if opt.Amend {
 		parents, height = head.Parents, head.Height
@@ -81,7 +111,7 @@ func (r *Repo) tryCommit(ctx context.Context, opt CommitOptions) (c *history.Com
 			author = head.Author
 		}
 	}
-	if staged.Tree() == against && !opt.AllowEmpty && !opt.Amend {
+	if staged.Tree() == against && !opt.AllowEmpty && !opt.Amend && (m == nil || m.Kind != history.MergeBranch) {
 		return nil, false, errs.New(errs.NothingToDo, "nothing to commit")
 	}
 	if message == "" {
@@ -104,11 +134,11 @@ func (r *Repo) tryCommit(ctx context.Context, opt CommitOptions) (c *history.Com
 		if !ok {
 			return nil, r.errNoRef(opt.Branch)
 		}
-		if cur.head != w.Head || cur.staged != w.Staged.Tree() {
+		if cur.head != w.Head || cur.staged != w.Staged.Tree() || cur.merge != mergeHash {
 			return nil, nil
 		}
 		next := cur.copy(0)
-		next.head, next.staged = c.ID, staged.Tree()
+		next.head, next.staged, next.merge = c.ID, staged.Tree(), hash.Hash{}
 		ch := &change{
 			refs: []refChange{{name: opt.Branch, head: c.ID}},
 			work: []workChange{{branch: opt.Branch, working: next.working, staged: next.staged}},
@@ -249,7 +279,7 @@ func (r *Repo) tryRestage(ctx context.Context, branchName string, plan func(*pac
 // setBranch appends next as the state of its branch: its roots and what ch holds beside. The tables named in whole are changed as a
 // whole, so that their earlier edits have no meaning any more. The caller holds the commit lock.
 func (r *Repo) setBranch(ctx context.Context, batch *pack.Batch, next *branch, ch *change, whole []string) (*state, error) {
-	w := workChange{branch: next.name, working: next.working, staged: next.staged}
+	w := workChange{branch: next.name, working: next.working, staged: next.staged, merge: next.merge}
 	for _, l := range whole {
 		w.folded = append(w.folded, folded{table: l})
 	}
@@ -318,7 +348,7 @@ func (r *Repo) copyTables(ctx context.Context, batch chunk.Store, from, to *root
 
 // ResetSoft moves the branch and its staged set to the commit and leaves the working set as it is; soft leaves the staged set too.
 func (r *Repo) ResetSoft(ctx context.Context, branchName string, to history.CommitID, soft bool) error {
-	return r.reset(ctx, branchName, to, func(_ *pack.Batch, next *branch, c *history.Commit) ([]string, error) {
+	return r.reset(ctx, branchName, to, false, func(_ *pack.Batch, next *branch, c *history.Commit) ([]string, error) {
 		if !soft {
 			next.staged = c.Root
 		}
@@ -327,19 +357,20 @@ func (r *Repo) ResetSoft(ctx context.Context, branchName string, to history.Comm
 }
 
 // ResetHard moves the branch, its staged and its working set to the commit. Tables of the working set that neither the old head
-// nor the staged set knows stay with their edits, as untracked files do in git.
+// nor the staged set knows stay with their edits, as untracked files do in git. A merge in progress ends.
 func (r *Repo) ResetHard(ctx context.Context, branchName string, to history.CommitID) error {
 	// Few edits are left to be looked at under the commit lock when most are folded.
 	if _, err := r.Fold(ctx, branchName); err != nil {
 		return err
 	}
-	return r.reset(ctx, branchName, to, func(batch *pack.Batch, next *branch, c *history.Commit) ([]string, error) {
+	return r.reset(ctx, branchName, to, true, func(batch *pack.Batch, next *branch, c *history.Commit) ([]string, error) {
 		return r.resetWorking(ctx, batch, next, c)
 	})
 }
 
-// reset moves a branch to a commit, and its roots as set does, which gives the tables that it changed as a whole.
-func (r *Repo) reset(ctx context.Context, name string, to history.CommitID, set func(*pack.Batch, *branch, *history.Commit) ([]string, error)) error {
+// reset moves a branch to a commit, and its roots as set does, which gives the tables that it changed as a whole. A hard reset ends a
+// merge in progress.
+func (r *Repo) reset(ctx context.Context, name string, to history.CommitID, hard bool, set func(*pack.Batch, *branch, *history.Commit) ([]string, error)) error {
 	c, err := history.GetCommit(ctx, r.store, to)
 	if err != nil {
 		return err
@@ -353,7 +384,13 @@ func (r *Repo) reset(ctx context.Context, name string, to history.CommitID, set 
 		if !ok {
 			return nil, r.errNoRef(name)
 		}
+		if !cur.merge.IsZero() && to != cur.head && !hard {
+			return nil, errs.New(errs.Conflict, "cannot move branch '%s' in the middle of a merge: commit it, or abort it with 'merge --abort'", name)
+		}
 		next := cur.copy(0)
+		if hard {
+			next.merge = hash.Hash{}
+		}
 		whole, err := set(batch, next, c)
 		if err != nil {
 			return nil, err

@@ -116,7 +116,7 @@ func enqueue(ctx context.Context, txs []*Tx) (*state, error) {
 	whole := false
 	for i, t := range txs {
 		plans[i] = t.plan()
-		whole = whole || len(t.whole) > 0
+		whole = whole || len(t.whole) > 0 || t.merge != nil
 		if t.batch == batch {
 			continue
 		}
@@ -296,7 +296,7 @@ func (r *Repo) commitPlans(ctx context.Context, plans []*plan, batch *pack.Batch
 		}
 		n := cur.copy(0)
 		next[i] = n
-		if len(p.t.whole) > 0 {
+		if len(p.t.whole) > 0 || p.t.merge != nil {
 			w, err := p.t.replaceTables(ctx, batch, cur, n)
 			if err != nil {
 				return nil, err
@@ -347,12 +347,19 @@ func (r *Repo) commitPlans(ctx context.Context, plans []*plan, batch *pack.Batch
 	})
 }
 
-// replaceTables puts the tables that the transaction has changed as a whole into next, the branch after cur.
+// replaceTables puts the tables that the transaction has changed as a whole, and what it leaves of the merge in progress, into next, the
+// branch after cur.
 func (t *Tx) replaceTables(ctx context.Context, batch *pack.Batch, cur, next *branch) (workChange, error) {
 	for l := range t.whole {
 		if cur.tables[l].version != t.base.tables[l].version || cur.working != t.base.working && !t.sameEntry(ctx, cur, l) {
 			return workChange{}, errs.New(errs.Conflict, "commit transaction: another transaction changed table %s; start the transaction again", l)
 		}
+	}
+	if t.merge != nil {
+		if cur.merge != t.base.merge {
+			return workChange{}, errs.New(errs.Conflict, "commit transaction: the merge in progress was changed meanwhile; start the transaction again")
+		}
+		next.merge = *t.merge
 	}
 	nr := t.root
 	if cur.working != t.base.working {
@@ -373,7 +380,7 @@ func (t *Tx) replaceTables(ctx context.Context, batch *pack.Batch, cur, next *br
 		}
 	}
 	next.working = nr.Tree()
-	w := workChange{branch: t.branch, working: next.working, staged: next.staged}
+	w := workChange{branch: t.branch, working: next.working, staged: next.staged, merge: next.merge}
 	for _, l := range slices.Sorted(maps.Keys(t.whole)) {
 		w.folded = append(w.folded, folded{table: l})
 		next.tables[l] = workTable{}

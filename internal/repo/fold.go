@@ -109,7 +109,7 @@ func (r *Repo) swap(ctx context.Context, batch *pack.Batch, was *branch, sealed 
 		return nil, r.errNoRef(was.name)
 	}
 	next := cur.copy(0)
-	w := workChange{branch: was.name, staged: cur.staged}
+	w := workChange{branch: was.name, staged: cur.staged, merge: cur.merge}
 	now := root.Open(batch, cur.working)
 	var changes []root.Change
 	for _, l := range slices.Sorted(maps.Keys(sealed)) {
@@ -205,7 +205,7 @@ func (r *Repo) checkpoint(ctx context.Context) error {
 	var err error
 	r.tip.Load().branches.Scan(func(name string, b *branch) bool {
 		ch.refs = append(ch.refs, refChange{name: name, head: b.head})
-		ch.work = append(ch.work, workChange{branch: name, working: b.working, staged: b.staged, all: true})
+		ch.work = append(ch.work, workChange{branch: name, working: b.working, staged: b.staged, all: true, merge: b.merge})
 		var rows []rowChange
 		rows, err = r.overlayRows(ctx, name, b)
 		ch.rows = append(ch.rows, rows...)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/root"
@@ -191,7 +192,7 @@ func errCheckedOut(name string) error {
 func (b *branch) change() *change {
 	return &change{
 		refs: []refChange{{name: b.name, head: b.head}},
-		work: []workChange{{branch: b.name, working: b.working, staged: b.staged, all: true}},
+		work: []workChange{{branch: b.name, working: b.working, staged: b.staged, all: true, merge: b.merge}},
 	}
 }
 
@@ -290,6 +291,7 @@ type Snapshot struct {
 	Root   *root.Root
 	Commit history.CommitID // the commit, or the head below the working set
 	tables map[string]workTable
+	merge  hash.Hash
 }
 
 // SnapshotAt is the database as of a commit.
@@ -310,7 +312,7 @@ func (r *Repo) SnapshotWorking(branchName string) (*Snapshot, error) {
 	if !ok {
 		return nil, r.errNoRef(branchName)
 	}
-	return &Snapshot{r: r, Root: root.Open(r.store, b.working), Commit: b.head, tables: b.tables}, nil
+	return &Snapshot{r: r, Root: root.Open(r.store, b.working), Commit: b.head, tables: b.tables, merge: b.merge}, nil
 }
 
 // SnapshotStaged is the staged set of a branch.

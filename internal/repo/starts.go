@@ -6,7 +6,7 @@ import (
 	"github.com/stemmadb/stemma/internal/fsck"
 )
 
-// Starts is everything from which chunks are reached: branches, their working and staged sets, tags.
+// Starts is everything from which chunks are reached: branches, their working and staged sets and merges, tags.
 func (r *Repo) Starts(context.Context) ([]fsck.Start, error) {
 	var out []fsck.Start
 	s := r.published.Load()
@@ -14,7 +14,10 @@ func (r *Repo) Starts(context.Context) ([]fsck.Start, error) {
 		out = append(out,
 			fsck.Start{Name: "branch " + name, Commit: b.head},
 			fsck.Start{Name: "staged set of " + name, Root: b.staged},
-			fsck.Start{Name: "working set of " + name, Root: b.working})
+			fsck.Start{Name: "working set of " + name, Root: b.working, Merging: !b.merge.IsZero()})
+		if !b.merge.IsZero() {
+			out = append(out, fsck.Start{Name: "merge in progress on " + name, Merge: b.merge})
+		}
 		return true
 	})
 	for _, name := range s.tags.Keys() {

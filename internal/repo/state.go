@@ -24,6 +24,7 @@ type branch struct {
 	name            string
 	head            history.CommitID
 	working, staged tree.Root
+	merge           hash.Hash            // of the history.Merge in progress; zero for none
 	tables          map[string]workTable // by lower-case name: those with an overlay or changed since the database was opened
 	lsn             uint64               // of the last record in it
 	born            uint64               // LSN of the record that made it, which tells it from another of its name; 0 from before opening

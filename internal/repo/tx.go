@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/root"
@@ -31,6 +32,7 @@ type Tx struct {
 	editors map[string]*table.Editor // by lower-case name
 	views   map[string]*table.View   // by lower-case name; nil for a table that does not exist
 	names   map[string]string        // lower-case name to the name as written
+	merge   *hash.Hash               // of the history.Merge that it leaves; nil: as it was
 	done    bool
 }
 
@@ -276,7 +278,7 @@ func (t *Tx) changeRoot(ctx context.Context, name string, c root.Change) error {
 
 // Dirty tells whether the transaction has changed anything.
 func (t *Tx) Dirty() bool {
-	if len(t.whole) > 0 {
+	if len(t.whole) > 0 || t.merge != nil {
 		return true
 	}
 	for _, e := range t.editors {
@@ -293,6 +295,7 @@ type Savepoint struct {
 	whole   map[string]bool
 	editors map[string]markedEditor
 	names   map[string]string
+	merge   *hash.Hash
 }
 
 // markedEditor is an editor at a moment.
@@ -303,7 +306,7 @@ type markedEditor struct {
 
 // Savepoint remembers the present changes.
 func (t *Tx) Savepoint() *Savepoint {
-	sp := &Savepoint{root: t.root, whole: maps.Clone(t.whole), names: maps.Clone(t.names), editors: make(map[string]markedEditor, len(t.editors))}
+	sp := &Savepoint{root: t.root, whole: maps.Clone(t.whole), names: maps.Clone(t.names), merge: t.merge, editors: make(map[string]markedEditor, len(t.editors))}
 	for n, e := range t.editors {
 		sp.editors[n] = markedEditor{e, e.Mark()}
 	}
@@ -312,7 +315,7 @@ func (t *Tx) Savepoint() *Savepoint {
 
 // RollbackTo undoes everything since the savepoint, which stays usable.
 func (t *Tx) RollbackTo(sp *Savepoint) {
-	t.root = sp.root
+	t.root, t.merge = sp.root, sp.merge
 	t.whole, t.names = maps.Clone(sp.whole), maps.Clone(sp.names)
 	clear(t.views)
 	clear(t.editors)

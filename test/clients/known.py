@@ -4,8 +4,6 @@ from __future__ import annotations
 
 KNOWN: list[tuple[str, str]] = [
     # (beginning of a test's id behind "test_", reason)
-    ("versioning.py::test_merge", "merges are not there yet"),
-    ("versioning.py::test_functions_of_2021", "merges are not there yet"),
     ("sqlalchemy.py::test_objects", "foreign keys and checks are not there yet"),
     ("sqlalchemy.py::test_errors", "foreign keys and checks are not there yet"),
     ("sqlalchemy.py::test_reflection[", "foreign keys and checks are not there yet"),

@@ -33,6 +33,8 @@ func columnsOf(verb string) []column {
 		return []column{whole("fast_forward"), whole("conflicts"), text("message")}
 	case "push":
 		return []column{whole("status"), text("message")}
+	case "constraints verify":
+		return []column{whole("violations")}
 	case "cherry-pick":
 		return []column{text("hash"), whole("data_conflicts"), whole("schema_conflicts"), whole("constraint_violations")}
 	case "rebase":

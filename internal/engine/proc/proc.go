@@ -2,6 +2,7 @@ package proc
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,14 +28,23 @@ type Set struct {
 	names   []string           // of the procedures, in the order of the verbs
 }
 
+// aliases are the names of procedures that are not those of their verbs, without prefix.
+var aliases = map[string]string{"constraints verify": "verify_constraints"}
+
+// functions are the verbs that SQL has functions and tables for.
+var functions = map[string]bool{"merge-base": true, "conflicts cat": true}
+
 // New makes procedures of those of the verbs that work on a database; version is the program's.
 func New(specs []op.Spec, version string) *Set {
 	s := &Set{version: version, byName: map[string]op.Spec{}}
 	for _, spec := range specs {
-		if spec.New == nil || spec.Needs != op.NeedDatabase {
+		if spec.New == nil || spec.Needs != op.NeedDatabase || functions[spec.Name] {
 			continue
 		}
-		name := strings.NewReplacer(" ", "_", "-", "_").Replace(spec.Name)
+		name := aliases[spec.Name]
+		if name == "" {
+			name = strings.NewReplacer(" ", "_", "-", "_").Replace(spec.Name)
+		}
 		for _, p := range []string{prefixDolt, prefix} {
 			s.byName[p+name] = spec
 			s.names = append(s.names, p+name)
@@ -106,6 +116,9 @@ func (s *Set) Call(ctx *sql.Context, name string, args ...string) ([]sql.Row, er
 	var rows []sql.Row
 	err = sess.Outside(ctx, func(ctx *sql.Context) error {
 		r, err := verb.Run(ctx, s.scope(ctx, sess, db, strings.HasPrefix(name, prefixDolt)))
+		if errs.Is(err, errs.Conflict) {
+			return errors.New(err.Error()) // not a deadlock, which clients would try again
+		}
 		if err != nil {
 			return err
 		}
@@ -136,6 +149,26 @@ func (s *Set) scope(ctx *sql.Context, sess registry.Session, db registry.Handle,
 		Author:   op.Author{Name: author.Name, Email: author.Email},
 		Settings: op.Settings{Local: filepath.Join(r.Dir(), "config")},
 	}
+	sc.RefuseConflicts = !sess.GetIgnoreAutoCommit() && isOn(ctx, "autocommit") &&
+		!isOn(ctx, "dolt_allow_commit_conflicts") && !isOn(ctx, "dolt_force_transaction_commit")
+	sc.NoMergeJSON = isOn(ctx, "dolt_dont_merge_json")
 	sc.Switch = func(_ context.Context, branch string) error { return sess.SwitchBranch(ctx, db.Base(), branch) }
 	return sc
+}
+
+// isOn tells whether a variable of the session is true; one that is not known is not.
+func isOn(ctx *sql.Context, name string) bool {
+	v, err := ctx.GetSessionVariable(ctx, name)
+	if err != nil {
+		return false
+	}
+	switch v := v.(type) {
+	case bool:
+		return v
+	case int8:
+		return v != 0
+	case int64:
+		return v != 0
+	}
+	return false
 }

@@ -19,12 +19,20 @@ func Tables() registry.SystemTables {
 			"dolt_status_ignored":   statusIgnoredTable,
 			"dolt_column_diff":      columnDiffTable,
 			"dolt_diff":             changesTable,
+
+			"dolt_conflicts":             conflictCounts,
+			"dolt_schema_conflicts":      schemaConflicts,
+			"dolt_constraint_violations": violationCounts,
+			"dolt_merge_status":          mergeStatus,
 		},
 		Prefix: map[string]registry.TableCtor{
 			prefixDiff:       diffTable,
 			prefixCommitDiff: commitDiffTable,
 			prefixHistory:    historyTable,
 			prefixBlame:      blameTable,
+
+			prefixConflicts:  conflictRowsTable,
+			prefixViolations: violationRowsTable,
 		},
 	}
 }
@@ -36,5 +44,7 @@ func Functions() []sql.TableFunction {
 		newFunction("dolt_diff_stat", statColumns, statFunction),
 		newFunction("dolt_diff_summary", summaryColumns, summaryFunction),
 		newFunction("dolt_log", logColumns, logFunction),
+		newFunction("dolt_preview_merge_conflicts_summary", previewSummaryColumns, previewSummary),
+		newFunction("dolt_preview_merge_conflicts", nil, previewConflicts),
 	}
 }

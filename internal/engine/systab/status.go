@@ -79,6 +79,22 @@ func statusTable(_ *sql.Context, db registry.Handle, name string) (sql.Table, bo
 				rows = append(rows, r[:3])
 			}
 		}
+		_, m, err := mergeOf(ctx, db)
+		if err != nil || m == nil {
+			return sql.RowsToRowIter(rows...), err
+		}
+		for i := range m.Tables {
+			t := &m.Tables[i]
+			if t.Schema != "" {
+				rows = append(rows, sql.Row{t.Name, flagOf(false), "schema conflict"})
+			}
+			if !t.Conflicts.IsEmpty() {
+				rows = append(rows, sql.Row{t.Name, flagOf(false), "conflict"})
+			}
+			if !t.Violations.IsEmpty() {
+				rows = append(rows, sql.Row{t.Name, flagOf(false), "constraint violation"})
+			}
+		}
 		return sql.RowsToRowIter(rows...), nil
 	}), true, nil
 }

@@ -1,0 +1,579 @@
+package systab
+
+import (
+	"context"
+	"encoding/base64"
+	"strings"
+
+	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/types"
+
+	"github.com/stemmadb/stemma/internal/engine/registry"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/op"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/root"
+	"github.com/stemmadb/stemma/internal/table"
+	"github.com/stemmadb/stemma/internal/tree"
+	"github.com/stemmadb/stemma/internal/value"
+)
+
+// The beginnings of the names of the tables of a merge.
+const (
+	prefixConflicts  = "dolt_conflicts_"
+	prefixViolations = "dolt_constraint_violations_"
+)
+
+// mergeOf is the working set of the session's branch and its merge in progress; both are nil when the database name means a commit.
+func mergeOf(ctx *sql.Context, db registry.Handle) (repo.MergeReader, *history.Merge, error) {
+	if db.Branch() == "" {
+		return nil, nil, nil
+	}
+	r, err := db.Reader(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	mr, ok := r.(repo.MergeReader)
+	if !ok {
+		return nil, nil, errs.New(errs.Internal, "read the merge in progress: the reader is a %T", r)
+	}
+	m, err := mr.Merging(ctx)
+	return mr, m, err
+}
+
+// mergeTables is a system table with rows for tables of the merge in progress.
+func mergeTables(db registry.Handle, name string, cols []*sql.Column, row func(ctx *sql.Context, r repo.MergeReader, t *history.MergeTable) (sql.Row, error)) sql.Table {
+	return newTable(db, name, cols, nil, func(ctx *sql.Context, _ Point) (sql.RowIter, error) {
+		r, m, err := mergeOf(ctx, db)
+		if err != nil || m == nil {
+			return noRows(), err
+		}
+		var rows []sql.Row
+		for i := range m.Tables {
+			x, err := row(ctx, r, &m.Tables[i])
+			if err != nil {
+				return nil, err
+			}
+			if x != nil {
+				rows = append(rows, x)
+			}
+		}
+		return sql.RowsToRowIter(rows...), nil
+	})
+}
+
+// conflictCounts is dolt_conflicts: the tables with rows in conflict.
+func conflictCounts(_ *sql.Context, db registry.Handle, name string) (sql.Table, bool, error) {
+	cols := []*sql.Column{textKey("table"), {Name: "num_conflicts", Type: types.Uint64}}
+	return mergeTables(db, name, cols, func(_ *sql.Context, _ repo.MergeReader, t *history.MergeTable) (sql.Row, error) {
+		if t.Conflicts.IsEmpty() {
+			return nil, nil
+		}
+		return sql.Row{t.Name, t.Conflicts.Count}, nil
+	}), true, nil
+}
+
+// schemaConflicts is dolt_schema_conflicts: the tables whose schemas do not merge.
+func schemaConflicts(_ *sql.Context, db registry.Handle, name string) (sql.Table, bool, error) {
+	cols := []*sql.Column{textKey("table_name"), text("base_schema"), text("our_schema"), text("their_schema"), text("description")}
+	return mergeTables(db, name, cols, func(ctx *sql.Context, r repo.MergeReader, t *history.MergeTable) (sql.Row, error) {
+		if t.Schema == "" {
+			return nil, nil
+		}
+		out := sql.Row{t.Name}
+		for _, e := range []root.Entry{t.Base, t.Ours, t.Theirs} {
+			s, err := op.SideSQL(ctx, r, t.Name, e)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, s)
+		}
+		return append(out, t.Schema), nil
+	}), true, nil
+}
+
+// violationCounts is dolt_constraint_violations: the tables with rows that violate a constraint.
+func violationCounts(_ *sql.Context, db registry.Handle, name string) (sql.Table, bool, error) {
+	cols := []*sql.Column{textKey("table"), {Name: "num_violations", Type: types.Uint64}}
+	return mergeTables(db, name, cols, func(ctx *sql.Context, r repo.MergeReader, t *history.MergeTable) (sql.Row, error) {
+		v, _, ok, err := r.Table(ctx, t.Name)
+		if err != nil || !ok || t.Violations.IsEmpty() {
+			return nil, err
+		}
+		n, err := repo.CountViolations(ctx, v, t)
+		if err != nil || n == 0 {
+			return nil, err
+		}
+		return sql.Row{t.Name, n}, nil
+	}), true, nil
+}
+
+// mergeStatus is dolt_merge_status: one row, which tells what is being merged.
+func mergeStatus(_ *sql.Context, db registry.Handle, name string) (sql.Table, bool, error) {
+	cols := []*sql.Column{flag("is_merging"), textNull("source"), textNull("source_commit"), textNull("target"), textNull("unmerged_tables")}
+	return newTable(db, name, cols, nil, func(ctx *sql.Context, _ Point) (sql.RowIter, error) {
+		_, m, err := mergeOf(ctx, db)
+		if err != nil {
+			return nil, err
+		}
+		if m == nil {
+			return sql.RowsToRowIter(sql.Row{flagOf(false), nil, nil, nil, nil}), nil
+		}
+		return sql.RowsToRowIter(sql.Row{
+			flagOf(true), m.Source, m.Theirs.String(), "refs/heads/" + db.Branch(), strings.Join(m.Unsettled(), ", "),
+		}), nil
+	}), true, nil
+}
+
+// conflictView shows the rows in conflict of a table.
+type conflictView struct {
+	c                  *repo.Conflicts
+	theirCommit        string
+	base, ours, theirs *shape
+}
+
+// newConflictView opens the conflicts of a table; without any, of a table that is there, it is empty. It is nil when there is no such
+// table.
+func newConflictView(ctx *sql.Context, r repo.MergeReader, m *history.Merge, name string) (*conflictView, error) {
+	at := -1
+	v := &conflictView{}
+	if m != nil {
+		at = m.Table(name)
+		v.theirCommit = m.Theirs.String()
+	}
+	var err error
+	if at >= 0 {
+		v.c, err = repo.OpenConflicts(ctx, r, m.Tables[at])
+	} else {
+		now, written, ok, e := r.Table(ctx, name)
+		if e != nil || !ok {
+			return nil, e
+		}
+		v.c = &repo.Conflicts{Table: history.MergeTable{Name: written}, Base: now, Ours: now, Theirs: now}
+	}
+	if err != nil {
+		return nil, err
+	}
+	var any *table.View
+	for _, x := range []*table.View{v.c.Ours, v.c.Theirs, v.c.Base} {
+		if any == nil {
+			any = x
+		}
+	}
+	if any == nil {
+		return nil, nil
+	}
+	for _, x := range []struct {
+		view *table.View
+		to   **shape
+	}{{v.c.Base, &v.base}, {v.c.Ours, &v.ours}, {v.c.Theirs, &v.theirs}} {
+		s := any
+		if x.view != nil {
+			s = x.view
+		}
+		if *x.to, err = keyFirst(s); err != nil {
+			return nil, err
+		}
+	}
+	return v, nil
+}
+
+// keyFirst is the shape of a table with its key columns first.
+func keyFirst(v *table.View) (*shape, error) {
+	s := v.Schema()
+	sh, err := newShape(s)
+	if err != nil {
+		return nil, err
+	}
+	var cols, rest []int
+	for _, k := range s.PrimaryKey {
+		cols = append(cols, s.ColumnByID(k.Column))
+	}
+	for _, c := range sh.cols {
+		if !s.InPrimaryKey(s.Columns[c].ID) {
+			rest = append(rest, c)
+		}
+	}
+	sh.cols = append(cols, rest...)
+	return sh, nil
+}
+
+// columns are those of dolt_conflicts_<table>.
+func (v *conflictView) columns() []*sql.Column {
+	out := append([]*sql.Column{textNull("from_root_ish")}, v.base.columns("base_")...)
+	out = append(append(out, v.ours.columns("our_")...), textNull("our_diff_type"))
+	out = append(append(out, v.theirs.columns("their_")...), textNull("their_diff_type"))
+	return append(out, textKey("dolt_conflict_id"))
+}
+
+// conflictID names a conflict by its key.
+func conflictID(key []byte) string {
+	h := hash.Sum(key)
+	return base64.RawStdEncoding.EncodeToString(h[:16])
+}
+
+// diffType is what a side did to a row.
+func diffType(base, side []value.Cell) string {
+	switch {
+	case base == nil:
+		return "added"
+	case side == nil:
+		return "removed"
+	}
+	return "modified"
+}
+
+// rows gives the conflicts.
+func (v *conflictView) rows(ctx *sql.Context) ([]sql.Row, error) {
+	var out []sql.Row
+	err := v.c.Each(ctx, func(x repo.Conflict) error {
+		row := sql.Row{v.theirCommit}
+		for _, s := range []struct {
+			view  *table.View
+			sh    *shape
+			cells []value.Cell
+			word  string
+		}{
+			{v.c.Base, v.base, x.Base, ""}, {v.c.Ours, v.ours, x.Ours, diffType(x.Base, x.Ours)}, {v.c.Theirs, v.theirs, x.Theirs, diffType(x.Base, x.Theirs)},
+		} {
+			vals := make([]any, len(s.sh.cols))
+			if s.cells != nil {
+				if err := fillRow(ctx, s.view, s.sh, s.cells, vals); err != nil {
+					return err
+				}
+			}
+			row = append(row, vals...)
+			if s.word != "" {
+				row = append(row, s.word)
+			}
+		}
+		out = append(out, append(row, conflictID(x.Key)))
+		return ctx.Err()
+	})
+	return out, err
+}
+
+// fillRow reads a row, given by the cells of its table's layout.
+func fillRow(ctx *sql.Context, v *table.View, sh *shape, cells []value.Cell, dst []any) error {
+	p, err := sh.projector(v.Schema())
+	if err != nil {
+		return err
+	}
+	shift := len(v.Schema().Primary.Phys) - len(v.Schema().Columns)
+	return p.fill(ctx, v.Reader(), func(_ context.Context, col int) (value.Cell, error) { return cells[shift+col].Clone(), nil }, dst, nil)
+}
+
+// conflictsTable is dolt_conflicts_<table>: base, ours and theirs of the rows in conflict. A row that is deleted from it is settled as
+// the table has it; an update of its our_ columns changes the table.
+type conflictsTable struct {
+	*Table
+	handle registry.Handle
+	view   *conflictView
+}
+
+var (
+	_ sql.DeletableTable = (*conflictsTable)(nil)
+	_ sql.UpdatableTable = (*conflictsTable)(nil)
+)
+
+func conflictRowsTable(ctx *sql.Context, db registry.Handle, name string) (sql.Table, bool, error) {
+	r, m, err := mergeOf(ctx, db)
+	if err != nil || r == nil {
+		return nil, false, err
+	}
+	v, err := newConflictView(ctx, r, m, name[len(prefixConflicts):])
+	if err != nil || v == nil {
+		return nil, false, err
+	}
+	t := newTable(db, name, v.columns(), nil, func(ctx *sql.Context, _ Point) (sql.RowIter, error) {
+		rows, err := v.rows(ctx)
+		return sql.RowsToRowIter(rows...), err
+	})
+	return &conflictsTable{Table: t, handle: db, view: v}, true, nil
+}
+
+// Deleter implements sql.DeletableTable.
+func (t *conflictsTable) Deleter(*sql.Context) sql.RowDeleter {
+	return &settler{db: t.handle, table: t.view.c.Table.Name, tree: func(x *history.MergeTable) *tree.Root { return &x.Conflicts }, id: conflictID, width: len(t.schema) - 1}
+}
+
+// Updater implements sql.UpdatableTable.
+func (t *conflictsTable) Updater(*sql.Context) sql.RowUpdater { return &ourUpdater{t: t} }
+
+// settler takes rows out of a list of conflicts or violations of the merge in progress.
+type settler struct {
+	db    registry.Handle
+	table string
+	tree  func(x *history.MergeTable) *tree.Root
+	id    func(key []byte) string
+	width int // place of the id in a row
+	gone  map[string]bool
+}
+
+// StatementBegin implements sql.EditOpenerCloser.
+func (s *settler) StatementBegin(*sql.Context) { s.gone = map[string]bool{} }
+
+// DiscardChanges implements sql.EditOpenerCloser.
+func (s *settler) DiscardChanges(*sql.Context, error) error {
+	s.gone = nil
+	return nil
+}
+
+// StatementComplete implements sql.EditOpenerCloser.
+func (s *settler) StatementComplete(ctx *sql.Context) error {
+	gone := s.gone
+	s.gone = nil
+	if len(gone) == 0 {
+		return nil
+	}
+	tx, err := s.db.Tx(ctx)
+	if err != nil {
+		return err
+	}
+	m, err := tx.Merging(ctx)
+	if err != nil || m == nil || m.Table(s.table) < 0 {
+		return err
+	}
+	x := m.Tables[m.Table(s.table)]
+	list := s.tree(&x)
+	var keys [][]byte
+	err = repo.EachArtifact(ctx, tx.Store(), *list, func(key, _ []byte) error {
+		if gone[s.id(key)] {
+			keys = append(keys, key)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if *list, err = repo.DropArtifacts(ctx, tx.Store(), *list, keys); err != nil {
+		return err
+	}
+	return tx.SetMerging(ctx, m.With(x))
+}
+
+// Delete implements sql.RowDeleter.
+func (s *settler) Delete(_ *sql.Context, row sql.Row) error {
+	if id, ok := row[s.width].(string); ok {
+		if s.gone == nil {
+			s.gone = map[string]bool{}
+		}
+		s.gone[id] = true
+	}
+	return nil
+}
+
+// Close implements sql.Closer.
+func (s *settler) Close(ctx *sql.Context) error { return s.StatementComplete(ctx) }
+
+// ourUpdater changes the rows that conflicts are about.
+type ourUpdater struct {
+	t  *conflictsTable
+	sp *repo.Savepoint
+}
+
+// StatementBegin implements sql.EditOpenerCloser.
+func (u *ourUpdater) StatementBegin(ctx *sql.Context) {
+	if tx, err := u.t.handle.Tx(ctx); err == nil {
+		u.sp = tx.Savepoint()
+	}
+}
+
+// DiscardChanges implements sql.EditOpenerCloser.
+func (u *ourUpdater) DiscardChanges(ctx *sql.Context, _ error) error {
+	tx, err := u.t.handle.Tx(ctx)
+	if err == nil && u.sp != nil {
+		tx.RollbackTo(u.sp)
+	}
+	return err
+}
+
+// StatementComplete implements sql.EditOpenerCloser.
+func (u *ourUpdater) StatementComplete(*sql.Context) error { return nil }
+
+// Update implements sql.RowUpdater.
+func (u *ourUpdater) Update(ctx *sql.Context, old, new sql.Row) error {
+	v := u.t.view
+	if v.c.Ours == nil {
+		return errs.New(errs.Invalid, "update %s: the table is not there", u.t.name)
+	}
+	first := 1 + len(v.base.cols)
+	last := first + len(v.ours.cols)
+	for i := range new {
+		if i >= first && i < last {
+			continue
+		}
+		same, err := u.t.schema[i].Type.Compare(ctx, old[i], new[i])
+		if err != nil {
+			return err
+		}
+		if same != 0 {
+			return errs.New(errs.Invalid, "update %s: only the our_ columns can be changed", u.t.name)
+		}
+	}
+	tx, err := u.t.handle.Tx(ctx)
+	if err != nil {
+		return err
+	}
+	e, err := tx.Editor(ctx, v.c.Table.Name)
+	if err != nil {
+		return err
+	}
+	cells := func(row sql.Row) ([]value.Cell, error) {
+		s := v.c.Ours.Schema()
+		out := make([]value.Cell, len(s.Primary.Phys))
+		for i, c := range v.ours.cols {
+			x, err := v.ours.codecs[c].ToCell(ctx, row[first+i])
+			if err != nil {
+				return nil, err
+			}
+			if x.IsNull() && !s.Columns[c].Nullable {
+				return nil, sql.ErrInsertIntoNonNullableProvidedNull.New(s.Columns[c].Name)
+			}
+			out[len(out)-len(s.Columns)+c] = x.Clone()
+		}
+		return out, nil
+	}
+	next, err := cells(new)
+	if err != nil {
+		return err
+	}
+	if old[last] == "removed" { // our_diff_type: there is no row of ours
+		return e.Insert(ctx, next)
+	}
+	was, err := cells(old)
+	if err != nil {
+		return err
+	}
+	_, err = e.Update(ctx, was, next)
+	return err
+}
+
+// Close implements sql.Closer.
+func (u *ourUpdater) Close(*sql.Context) error { return nil }
+
+// violationsTable is dolt_constraint_violations_<table>: the rows that violate a constraint. A row that is deleted from it is taken
+// off the list; the table itself is not touched.
+type violationsTable struct {
+	*Table
+	handle registry.Handle
+	of     string
+}
+
+var _ sql.DeletableTable = (*violationsTable)(nil)
+
+func violationRowsTable(ctx *sql.Context, db registry.Handle, name string) (sql.Table, bool, error) {
+	r, _, err := mergeOf(ctx, db)
+	if err != nil || r == nil {
+		return nil, false, err
+	}
+	of := name[len(prefixViolations):]
+	v, written, ok, err := r.Table(ctx, of)
+	if err != nil || !ok {
+		return nil, false, err
+	}
+	sh, err := keyFirst(v)
+	if err != nil {
+		return nil, false, err
+	}
+	kinds, err := types.CreateEnumType([]string{"foreign key", "unique index", "check constraint", "not null"}, sql.Collation_Default)
+	if err != nil {
+		return nil, false, err
+	}
+	cols := append([]*sql.Column{textNull("from_root_ish"), {Name: "violation_type", Type: kinds, PrimaryKey: true}}, sh.columns("")...)
+	cols = append(cols, &sql.Column{Name: "violation_info", Type: types.JSON, Nullable: true})
+	t := newTable(db, name, cols, nil, func(ctx *sql.Context, _ Point) (sql.RowIter, error) {
+		rows, err := violationRows(ctx, db, of)
+		for i := range rows {
+			rows[i] = rows[i][:len(cols)]
+		}
+		return sql.RowsToRowIter(rows...), err
+	})
+	return &violationsTable{Table: t, handle: db, of: written}, true, nil
+}
+
+// violationRows are the rows of dolt_constraint_violations_<table>, each with its key behind the last column.
+func violationRows(ctx *sql.Context, db registry.Handle, of string) ([]sql.Row, error) {
+	r, m, err := mergeOf(ctx, db)
+	if err != nil || m == nil || m.Table(of) < 0 {
+		return nil, err
+	}
+	v, _, ok, err := r.Table(ctx, of)
+	if err != nil || !ok {
+		return nil, err
+	}
+	sh, err := keyFirst(v)
+	if err != nil {
+		return nil, err
+	}
+	var rows []sql.Row
+	err = repo.EachViolation(ctx, v, &m.Tables[m.Table(of)], func(x repo.Violation, cells []value.Cell) error {
+		vals := make([]any, len(sh.cols))
+		if err := fillRow(ctx, v, sh, cells, vals); err != nil {
+			return err
+		}
+		info, _, err := types.JSON.Convert(ctx, string(x.Info))
+		if err != nil {
+			return err
+		}
+		row := append(sql.Row{m.Theirs.String(), uint16(x.Kind)}, vals...)
+		rows = append(rows, append(row, info, string(x.Key)))
+		return ctx.Err()
+	})
+	return rows, err
+}
+
+// Deleter implements sql.DeletableTable.
+func (t *violationsTable) Deleter(*sql.Context) sql.RowDeleter { return &violationSettler{t: t} }
+
+// violationSettler takes rows off the list of violations: those equal to the rows that are deleted.
+type violationSettler struct {
+	t    *violationsTable
+	gone []sql.Row
+}
+
+// StatementBegin implements sql.EditOpenerCloser.
+func (s *violationSettler) StatementBegin(*sql.Context) { s.gone = nil }
+
+// DiscardChanges implements sql.EditOpenerCloser.
+func (s *violationSettler) DiscardChanges(*sql.Context, error) error {
+	s.gone = nil
+	return nil
+}
+
+// Delete implements sql.RowDeleter.
+func (s *violationSettler) Delete(_ *sql.Context, row sql.Row) error {
+	s.gone = append(s.gone, row.Copy())
+	return nil
+}
+
+// StatementComplete implements sql.EditOpenerCloser.
+func (s *violationSettler) StatementComplete(ctx *sql.Context) error {
+	if len(s.gone) == 0 {
+		return nil
+	}
+	rows, err := violationRows(ctx, s.t.handle, s.t.of)
+	if err != nil {
+		return err
+	}
+	keys := map[string]bool{}
+	for _, g := range s.gone {
+		for _, r := range rows {
+			same, err := g.Equals(ctx, r[:len(g)], s.t.schema)
+			if err != nil {
+				return err
+			}
+			if same {
+				keys[r[len(r)-1].(string)] = true
+			}
+		}
+	}
+	s.gone = nil
+	x := &settler{db: s.t.handle, table: s.t.of, tree: func(x *history.MergeTable) *tree.Root { return &x.Violations }, id: func(k []byte) string { return string(k) }, gone: keys}
+	return x.StatementComplete(ctx)
+}
+
+// Close implements sql.Closer.
+func (s *violationSettler) Close(ctx *sql.Context) error { return s.StatementComplete(ctx) }

@@ -1,0 +1,205 @@
+package op
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/repo"
+)
+
+// CherryPick is the verb that makes another commit's change again on this branch.
+type CherryPick struct {
+	NoCommit   bool     `flag:"no-commit,n" help:"leave the result staged"`
+	AllowEmpty bool     `flag:"allow-empty" help:"commit even when nothing changes"`
+	Mainline   int      `flag:"mainline" value:"parent" help:"the parent, from 1, against which a merge counts as a change"`
+	Abort      bool     `flag:"abort" help:"give up the cherry-pick in progress"`
+	Continue   bool     `flag:"continue" help:"commit the cherry-pick in progress"`
+	Args       []string `arg:"rest" value:"commit" complete:"ref" help:"the commit"`
+}
+
+func cherryPickSpec() Spec {
+	return Define[CherryPick](Spec{
+		Name: "cherry-pick", Group: GroupGrow, Needs: NeedDatabase,
+		Short:    "Apply the change of an existing commit",
+		Usage:    []string{"[--no-commit] [--allow-empty] <commit>", "--abort", "--continue"},
+		Examples: []Example{{"cherry-pick fix", "take over the last commit of a branch"}},
+	})
+}
+
+// Run picks.
+func (c *CherryPick) Run(ctx context.Context, s *Scope) (*Result, error) {
+	switch {
+	case c.Abort && c.Continue:
+		return nil, errFlags("abort", "continue")
+	case c.Abort || c.Continue:
+		if len(c.Args) > 0 {
+			return nil, errs.New(errs.Invalid, "cherry-pick: --abort and --continue take no commit")
+		}
+		if c.Abort {
+			return pickResult(""), abort(ctx, s, history.CherryPick)
+		}
+		made, err := concludeMerge(ctx, s, history.CherryPick, "", "")
+		if err != nil {
+			return nil, err
+		}
+		return picked(ctx, s, made)
+	case len(c.Args) != 1:
+		return nil, errs.New(errs.Invalid, "cherry-pick: give one commit")
+	}
+	cm, err := commitOf(ctx, s, c.Args[0])
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.Repo.Merge(ctx, repo.MergeOptions{
+		Branch: s.branch(), Kind: history.CherryPick, Source: c.Args[0], Theirs: cm.ID, Parent: c.Mainline, NoCommit: c.NoCommit,
+		AllowEmpty: c.AllowEmpty, NoJSON: s.NoMergeJSON, NoConflicts: s.RefuseConflicts, Message: cm.Message, Meta: cm.Meta,
+		Author: cm.Author, Committer: s.signature(),
+	})
+	if err != nil {
+		return nil, refused(err)
+	}
+	return pickTold(ctx, s, m)
+}
+
+// Revert is the verb that makes the opposite of commits' changes.
+type Revert struct {
+	NoCommit bool     `flag:"no-commit,n" help:"leave the result staged"`
+	Author   string   `flag:"author" value:"'Name <mail>'" help:"the author"`
+	Message  string   `flag:"message,m" value:"text" help:"the message"`
+	Mainline int      `flag:"mainline" value:"parent" help:"the parent, from 1, to which a merge is taken back"`
+	Abort    bool     `flag:"abort" help:"give up the revert in progress"`
+	Continue bool     `flag:"continue" help:"commit the revert in progress"`
+	Args     []string `arg:"rest" value:"commit" complete:"ref" help:"the commits, each undone by a commit of its own"`
+}
+
+func revertSpec() Spec {
+	return Define[Revert](Spec{
+		Name: "revert", Group: GroupGrow, Needs: NeedDatabase,
+		Short:    "Undo the changes of existing commits",
+		Usage:    []string{"[--no-commit] <commit>...", "--abort", "--continue"},
+		Examples: []Example{{"revert HEAD", "undo the last commit with another one"}},
+	})
+}
+
+// Run reverts.
+func (c *Revert) Run(ctx context.Context, s *Scope) (*Result, error) {
+	switch {
+	case c.Abort && c.Continue:
+		return nil, errFlags("abort", "continue")
+	case c.Abort || c.Continue:
+		if len(c.Args) > 0 {
+			return nil, errs.New(errs.Invalid, "revert: --abort and --continue take no commit")
+		}
+		if c.Abort {
+			return pickResult(""), abort(ctx, s, history.Revert)
+		}
+		made, err := concludeMerge(ctx, s, history.Revert, c.Message, c.Author)
+		if err != nil {
+			return nil, err
+		}
+		return picked(ctx, s, made)
+	case len(c.Args) == 0:
+		return nil, errs.New(errs.Invalid, "revert: give the commits to undo")
+	case len(c.Args) > 1 && c.NoCommit:
+		return nil, errs.New(errs.Unsupported, "revert: --no-commit takes one commit")
+	}
+	author, err := s.signatureWith(c.Author)
+	if err != nil {
+		return nil, err
+	}
+	commits := make([]*history.Commit, len(c.Args))
+	for i, rev := range c.Args { // before HEAD moves
+		if commits[i], err = commitOf(ctx, s, rev); err != nil {
+			return nil, err
+		}
+	}
+	var last *Result
+	for i, cm := range commits {
+		message := c.Message
+		if message == "" {
+			first, _, _ := strings.Cut(cm.Message, "\n")
+			message = fmt.Sprintf("Revert %q", first)
+		}
+		m, err := s.Repo.Merge(ctx, repo.MergeOptions{
+			Branch: s.branch(), Kind: history.Revert, Source: c.Args[i], Theirs: cm.ID, Parent: c.Mainline, NoCommit: c.NoCommit,
+			NoJSON: s.NoMergeJSON, NoConflicts: s.RefuseConflicts, Message: message, Author: author, Committer: s.signature(),
+		})
+		if err != nil {
+			return nil, refused(err)
+		}
+		if last, err = pickTold(ctx, s, m); err != nil || m.Unresolved() {
+			return last, err
+		}
+	}
+	return last, nil
+}
+
+func commitOf(ctx context.Context, s *Scope, rev string) (*history.Commit, error) {
+	id, err := s.Repo.Resolve(ctx, rev, s.branch())
+	if err != nil {
+		return nil, err
+	}
+	return history.GetCommit(ctx, s.Repo.Store(), id)
+}
+
+// abort gives up what is in progress when it is of that kind.
+func abort(ctx context.Context, s *Scope, kind history.MergeKind) error {
+	m, err := s.Repo.Merging(ctx, s.branch())
+	if err != nil {
+		return err
+	}
+	if m == nil || m.Kind != kind {
+		return errs.New(errs.Invalid, "fatal: There is no %s to abort", kind)
+	}
+	_, err = s.Repo.AbortMerge(ctx, s.branch())
+	return err
+}
+
+// pickResult is the row of dolt_cherry_pick and dolt_revert.
+func pickResult(hash string) *Result {
+	return &Result{
+		Lines:   []string{},
+		Columns: []Column{Text("hash"), Whole("data_conflicts"), Whole("schema_conflicts"), Whole("constraint_violations"), Whole("status")},
+		Rows:    [][]any{{hash, int64(0), int64(0), int64(0), int64(0)}},
+	}
+}
+
+// picked shows a commit that was made.
+func picked(ctx context.Context, s *Scope, made *history.Commit) (*Result, error) {
+	r := pickResult(made.ID.String())
+	e, err := logEntry(ctx, s, made)
+	if err != nil {
+		return nil, err
+	}
+	r.Lines = e.Lines
+	return r, nil
+}
+
+// pickTold shows what a cherry-pick or revert did.
+func pickTold(ctx context.Context, s *Scope, m *repo.Merged) (*Result, error) {
+	if !m.Commit.IsZero() {
+		made, err := history.GetCommit(ctx, s.Repo.Store(), m.Commit)
+		if err != nil {
+			return nil, err
+		}
+		return picked(ctx, s, made)
+	}
+	r := pickResult("")
+	if !m.Unresolved() {
+		return r, nil
+	}
+	for i := range m.Merge.Tables {
+		t := &m.Merge.Tables[i]
+		for at, left := range map[int]bool{1: !t.Conflicts.IsEmpty(), 2: t.Schema != "", 3: !t.Violations.IsEmpty()} {
+			if left {
+				r.Rows[0][at] = r.Rows[0][at].(int64) + 1
+			}
+		}
+	}
+	r.Rows[0][4] = int64(1)
+	unmerged(r, s, m.Merge)
+	return r, nil
+}
