@@ -10,6 +10,7 @@ func All() []Spec {
 		rmSpec(),
 		cleanSpec(),
 		resetSpec(),
+		stashSpec(),
 		logSpec(),
 		diffSpec(),
 		lsSpec(),

@@ -17,17 +17,19 @@ const recordChange uint8 = 1
 const (
 	changePlain   byte = 1
 	changeMerging byte = 2 // working sets name their merge in progress
-	changeVersion      = changeMerging
+	changeAside   byte = 3 // working sets name their rebase in progress, and there are stashes
+	changeVersion      = changeAside
 )
 
 // change is what a journal record says: everything that happens at one LSN. A checkpoint's state is a change from nothing.
 type change struct {
-	refs []refChange
-	tags []tagChange
-	work []workChange
-	rows []rowChange
-	head string       // the checked-out branch, "" unchanged
-	auto []autoChange // AUTO_INCREMENT counters, in checkpoints only
+	refs    []refChange
+	tags    []tagChange
+	work    []workChange
+	rows    []rowChange
+	head    string       // the checked-out branch, "" unchanged
+	auto    []autoChange // AUTO_INCREMENT counters, in checkpoints only
+	stashes []stashChange
 }
 
 // refChange moves, makes or, with a zero head, removes a branch.
@@ -49,6 +51,13 @@ type workChange struct {
 	all             bool // every table is folded, up to the record's own LSN
 	folded          []folded
 	merge           hash.Hash // of the history.Merge in progress; zero for none
+	rebase          hash.Hash // of the history.Rebase in progress; zero for none
+}
+
+// stashChange sets a list of stashes, newest first; an empty one removes it.
+type stashChange struct {
+	name    string
+	stashes []hash.Hash
 }
 
 // folded says that the row edits of a table up to an LSN are in the working root or have no meaning any more.
@@ -80,8 +89,14 @@ func (c *change) encode() []byte {
 	version := changePlain
 	for _, x := range c.work {
 		if !x.merge.IsZero() {
-			version = changeMerging
+			version = max(version, changeMerging)
 		}
+		if !x.rebase.IsZero() {
+			version = changeAside
+		}
+	}
+	if len(c.stashes) > 0 {
+		version = changeAside
 	}
 	b := []byte{version}
 	b = binary.AppendUvarint(b, uint64(len(c.refs)))
@@ -108,6 +123,9 @@ func (c *change) encode() []byte {
 		if version >= changeMerging {
 			b = append(b, x.merge[:]...)
 		}
+		if version >= changeAside {
+			b = append(b, x.rebase[:]...)
+		}
 	}
 	b = binary.AppendUvarint(b, uint64(len(c.rows)))
 	for _, x := range c.rows {
@@ -125,6 +143,16 @@ func (c *change) encode() []byte {
 	for _, x := range c.auto {
 		b = binfmt.AppendString(b, x.table)
 		b = binary.AppendUvarint(b, x.next)
+	}
+	if version >= changeAside {
+		b = binary.AppendUvarint(b, uint64(len(c.stashes)))
+		for _, x := range c.stashes {
+			b = binfmt.AppendString(b, x.name)
+			b = binary.AppendUvarint(b, uint64(len(x.stashes)))
+			for _, h := range x.stashes {
+				b = append(b, h[:]...)
+			}
+		}
 	}
 	return b
 }
@@ -150,6 +178,9 @@ func decodeChange(b []byte) (*change, error) {
 		if version >= changeMerging {
 			x.merge = d.Hash()
 		}
+		if version >= changeAside {
+			x.rebase = d.Hash()
+		}
 		c.work = append(c.work, x)
 	}
 	for n := d.Count(); n > 0 && d.Err == nil; n-- {
@@ -158,6 +189,15 @@ func decodeChange(b []byte) (*change, error) {
 	c.head = d.Str()
 	for n := d.Count(); n > 0 && d.Err == nil; n-- {
 		c.auto = append(c.auto, autoChange{table: d.Str(), next: d.Uvarint()})
+	}
+	if version >= changeAside {
+		for n := d.Count(); n > 0 && d.Err == nil; n-- {
+			x := stashChange{name: d.Str()}
+			for m := d.Count(); m > 0 && d.Err == nil; m-- {
+				x.stashes = append(x.stashes, d.Hash())
+			}
+			c.stashes = append(c.stashes, x)
+		}
 	}
 	return c, d.Done()
 }

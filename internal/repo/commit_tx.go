@@ -380,7 +380,7 @@ func (t *Tx) replaceTables(ctx context.Context, batch *pack.Batch, cur, next *br
 		}
 	}
 	next.working = nr.Tree()
-	w := workChange{branch: t.branch, working: next.working, staged: next.staged, merge: next.merge}
+	w := workChange{branch: t.branch, working: next.working, staged: next.staged, merge: next.merge, rebase: next.rebase}
 	for _, l := range slices.Sorted(maps.Keys(t.whole)) {
 		w.folded = append(w.folded, folded{table: l})
 		next.tables[l] = workTable{}
