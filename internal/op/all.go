@@ -26,6 +26,8 @@ func All() []Spec {
 		conflictsResolveSpec(),
 		constraintsVerifySpec(),
 		mergeBaseSpec(),
+		squashHistorySpec(),
+		filterBranchSpec(),
 		tagSpec(),
 		fsckSpec(),
 		backupSpec(),

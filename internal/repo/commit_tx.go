@@ -26,6 +26,8 @@ func CommitTogether(ctx context.Context, txs ...*Tx) error {
 			switch {
 			case t.done:
 				return errs.New(errs.Invalid, "commit transaction: it is over already")
+			case t.aside:
+				return errs.New(errs.Invalid, "commit transaction: it is not on a branch's working set")
 			case t.r != txs[0].r:
 				return errs.New(errs.Invalid, "commit transactions together: they are of different databases")
 			case seen[t.branch]:
