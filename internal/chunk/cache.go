@@ -237,7 +237,7 @@ func firstCount(data []byte) int32 {
 		return countOther
 	}
 	switch Kind(data[0]) {
-	case KindNode, KindRowLeaf, KindSchema, KindTable, KindCommit, KindTag, KindMerge:
+	case KindNode, KindRowLeaf, KindSchema, KindTable, KindCommit, KindTag, KindMerge, KindStash, KindRebase:
 		return countNode
 	}
 	return countOther

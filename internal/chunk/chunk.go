@@ -24,6 +24,8 @@ const (
 	KindCommit  Kind = 8  // commit
 	KindTag     Kind = 9  // annotated tag
 	KindMerge   Kind = 10 // merge in progress
+	KindStash   Kind = 11 // changes set aside
+	KindRebase  Kind = 12 // rebase in progress
 )
 
 // Version is the second byte of a chunk. Each kind counts its own.

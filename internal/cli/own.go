@@ -50,6 +50,8 @@ type holding struct {
 	engine *engine.Engine
 	server *mysql.Server
 	ended  bool
+	// evaluator is the engine of verbs that evaluate SQL; nil until one does.
+	evaluator *engine.Engine
 }
 
 // hold opens the database of dir for writing and serves it to others. When another process owns it the error is of class Locked.
@@ -151,7 +153,7 @@ func (h *holding) start(ctx context.Context) (*mysql.Server, error) {
 		FS: h.fs, Repo: repo.Options{Clock: h.p.Clock}, ReadOnly: h.sql.ReadOnly, Opened: h.serve, Closing: h.unserve,
 		Registries: registry.Registries{
 			SystemTables:   systab.Tables(),
-			Functions:      append(fn.Functions(fn.Versions{Program: h.p.Version, Storage: storageName}), fn.Procedures(procs.Rows, procs.Names()...)...),
+			Functions:      append(fn.Functions(h.p.versions()), fn.Procedures(procs.Rows, procs.Names()...)...),
 			TableFunctions: systab.Functions(), Reshaped: systab.Reshaped,
 			Procedures: procs.Procedures(),
 		},
@@ -182,11 +184,34 @@ func (h *holding) start(ctx context.Context) (*mysql.Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, e.Close(ctx))
 	}
+	procs.Evaluate = e.Evaluate
 	h.engine, h.server = e, s
 	if h.many {
 		return s, h.serveMany()
 	}
 	return s, nil
+}
+
+// evaluate runs statements for a verb on the holding's database, with the rights of whoever may write its files. It has an engine of its
+// own, which knows no accounts and no procedures.
+func (h *holding) evaluate(ctx context.Context, tx *repo.Tx, query string, failed func(statement string, err error) error) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.evaluator == nil {
+		e, err := engine.New(ctx, engine.Options{Repos: []*repo.Repo{tx.Repo()}, Registries: registry.Registries{
+			SystemTables: systab.Tables(), Functions: fn.Functions(h.p.versions()), TableFunctions: systab.Functions(),
+		}})
+		if err != nil {
+			return err
+		}
+		h.evaluator = e
+	}
+	return h.evaluator.Evaluate(ctx, "", "", tx, query, failed)
+}
+
+// versions are what functions of SQL say about the program.
+func (p *Program) versions() fn.Versions {
+	return fn.Versions{Program: p.Version, Storage: storageName}
 }
 
 // storageName is what dolt_storage_format() says.
@@ -257,8 +282,10 @@ func (h *holding) close(ctx context.Context) error {
 	}
 	err := h.stopSQL(ctx)
 	wait.Wait()
-	if h.engine != nil {
-		err = errors.Join(err, h.engine.Close(ctx))
+	for _, e := range []*engine.Engine{h.engine, h.evaluator} {
+		if e != nil {
+			err = errors.Join(err, e.Close(ctx))
+		}
 	}
 	if h.repo != nil {
 		err = errors.Join(err, h.repo.Close(ctx))
@@ -306,6 +333,7 @@ func (x *handler) Do(ctx context.Context, req *owner.Request, progress op.Progre
 	return verb.Run(ctx, &op.Scope{
 		Dir: req.Dir, FS: x.h.fs, Repo: x.repo, Branch: req.Branch, Author: req.Author, Clock: x.h.p.Clock, Progress: progress,
 		Settings: op.Settings{Global: global, Local: filepath.Join(x.repo.Dir(), "config")}, Dolt: req.Dolt, Version: x.h.p.Version,
+		Evaluate: x.h.evaluate,
 	})
 }
 

@@ -68,7 +68,7 @@ func (p *Program) perform(ctx context.Context, spec op.Spec, verb op.Op, scope *
 			return err
 		}
 		closeFn = func() error { return h.close(ctx) }
-		scope.Repo = h.repo
+		scope.Repo, scope.Evaluate = h.repo, h.evaluate
 		r, err = verb.Run(ctx, scope)
 		return settled{err}
 	}, func() (err error) {

@@ -26,6 +26,8 @@ type Start struct {
 	Commit history.CommitID // zero for none
 	Root   tree.Root        // when Tag and Commit are zero
 	Merge  hash.Hash        // of a merge in progress, which names commits, roots and tables; zero for none
+	Stash  hash.Hash        // of a stash, which names a commit and a root; zero for none
+	Rebase hash.Hash        // of a rebase in progress, which names commits and a root; zero for none
 	// Merging says that the root is the working set of a merge: rows may have one value in a unique index, which the merge lists.
 	Merging bool
 }
@@ -91,6 +93,9 @@ func (c *Checker) Check(ctx context.Context, start Start) error {
 	}
 	if !start.Merge.IsZero() {
 		return c.merge(ctx, start)
+	}
+	if !start.Stash.IsZero() || !start.Rebase.IsZero() {
+		return c.aside(ctx, start)
 	}
 	if start.Commit.IsZero() {
 		c.twins = start.Merging

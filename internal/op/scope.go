@@ -37,6 +37,10 @@ type Scope struct {
 	RefuseConflicts bool // merges that leave conflicts or violations change nothing and fail
 	NoMergeJSON     bool // documents that both sides of a merge changed are a conflict
 
+	// Evaluate runs statements of SQL in a transaction, which the verb ends. A statement that fails changes nothing and goes to failed,
+	// whose error ends it all; nil goes on. Nil: the caller has no engine.
+	Evaluate func(ctx context.Context, tx *repo.Tx, query string, failed func(statement string, err error) error) error
+
 	// Switch makes the caller work on another branch. Nil checks the branch out in the directory.
 	Switch func(ctx context.Context, branch string) error
 }

@@ -193,7 +193,7 @@ func (c *Status) Run(ctx context.Context, s *Scope) (*Result, error) {
 		r.Lines = append(r.Lines, "")
 	}
 	section("Untracked tables:", []string{`  (use "` + p + ` add <table>" to include in what will be committed)`}, st.untracked, false, plain)
-	shown := len(st.staged) + len(st.unstaged) + len(st.untracked)
+	shown := len(st.staged) + len(st.unstaged) + len(st.untracked) + len(st.unmerged)
 	force := []string{`  (use "` + p + ` add -f <table>" to include in what will be committed)`}
 	if !c.Ignored {
 		st.ignored = nil
@@ -208,7 +208,7 @@ func (c *Status) Run(ctx context.Context, s *Scope) (*Result, error) {
 		section(x.title, force, x.list, false, plain)
 		shown += len(x.list)
 	}
-	if shown+len(st.unmerged) == 0 && st.merge == nil {
+	if shown == 0 && st.merge == nil {
 		r.Lines = append(r.Lines, "nothing to commit, working tree clean")
 	}
 	return r, nil

@@ -18,18 +18,20 @@ const (
 	changePlain   byte = 1
 	changeMerging byte = 2 // working sets name their merge in progress
 	changeLogged  byte = 3 // and the moves of refs are noted
-	changeVersion      = changeLogged
+	changeAside   byte = 4 // and working sets name their rebase in progress, and there are stashes
+	changeVersion      = changeAside
 )
 
 // change is what a journal record says: everything that happens at one LSN. A checkpoint's state is a change from nothing.
 type change struct {
-	refs []refChange
-	tags []tagChange
-	work []workChange
-	rows []rowChange
-	head string       // the checked-out branch, "" unchanged
-	auto []autoChange // AUTO_INCREMENT counters, in checkpoints only
-	log  []RefMove    // moves of refs: those of the record, oldest first; in checkpoints all that are kept, oldest first
+	refs    []refChange
+	tags    []tagChange
+	work    []workChange
+	rows    []rowChange
+	head    string       // the checked-out branch, "" unchanged
+	auto    []autoChange // AUTO_INCREMENT counters, in checkpoints only
+	log     []RefMove    // moves of refs: those of the record, oldest first; in checkpoints all that are kept, oldest first
+	stashes []stashChange
 }
 
 // refChange moves, makes or, with a zero head, removes a branch.
@@ -52,6 +54,13 @@ type workChange struct {
 	all             bool // every table is folded, up to the record's own LSN
 	folded          []folded
 	merge           hash.Hash // of the history.Merge in progress; zero for none
+	rebase          hash.Hash // of the history.Rebase in progress; zero for none
+}
+
+// stashChange sets a list of stashes, newest first; an empty one removes it.
+type stashChange struct {
+	name    string
+	stashes []hash.Hash
 }
 
 // folded says that the row edits of a table up to an LSN are in the working root or have no meaning any more.
@@ -83,11 +92,17 @@ func (c *change) encode() []byte {
 	version := changePlain
 	for _, x := range c.work {
 		if !x.merge.IsZero() {
-			version = changeMerging
+			version = max(version, changeMerging)
+		}
+		if !x.rebase.IsZero() {
+			version = changeAside
 		}
 	}
+	if len(c.stashes) > 0 {
+		version = changeAside
+	}
 	if len(c.log) > 0 {
-		version = changeLogged
+		version = max(version, changeLogged)
 	}
 	b := []byte{version}
 	b = binary.AppendUvarint(b, uint64(len(c.refs)))
@@ -114,6 +129,9 @@ func (c *change) encode() []byte {
 		if version >= changeMerging {
 			b = append(b, x.merge[:]...)
 		}
+		if version >= changeAside {
+			b = append(b, x.rebase[:]...)
+		}
 	}
 	b = binary.AppendUvarint(b, uint64(len(c.rows)))
 	for _, x := range c.rows {
@@ -134,6 +152,16 @@ func (c *change) encode() []byte {
 	}
 	if version >= changeLogged {
 		b = appendMoves(b, c.log)
+	}
+	if version >= changeAside {
+		b = binary.AppendUvarint(b, uint64(len(c.stashes)))
+		for _, x := range c.stashes {
+			b = binfmt.AppendString(b, x.name)
+			b = binary.AppendUvarint(b, uint64(len(x.stashes)))
+			for _, h := range x.stashes {
+				b = append(b, h[:]...)
+			}
+		}
 	}
 	return b
 }
@@ -159,6 +187,9 @@ func decodeChange(b []byte) (*change, error) {
 		if version >= changeMerging {
 			x.merge = d.Hash()
 		}
+		if version >= changeAside {
+			x.rebase = d.Hash()
+		}
 		c.work = append(c.work, x)
 	}
 	for n := d.Count(); n > 0 && d.Err == nil; n-- {
@@ -170,6 +201,15 @@ func decodeChange(b []byte) (*change, error) {
 	}
 	if version >= changeLogged {
 		c.log = readMoves(d)
+	}
+	if version >= changeAside {
+		for n := d.Count(); n > 0 && d.Err == nil; n-- {
+			x := stashChange{name: d.Str()}
+			for m := d.Count(); m > 0 && d.Err == nil; m-- {
+				x.stashes = append(x.stashes, d.Hash())
+			}
+			c.stashes = append(c.stashes, x)
+		}
 	}
 	return c, d.Done()
 }

@@ -66,9 +66,42 @@ func TestChangeMerging(t *testing.T) {
 	}
 }
 
+// TestChangeAside checks the record of a rebase in progress and of stashes, which is of the third version.
+func TestChangeAside(t *testing.T) {
+	for name, set := range map[string]func(*change){
+		"rebase": func(c *change) { c.work[0].rebase = hash.Sum([]byte("r")) },
+		"stashes": func(c *change) {
+			c.stashes = []stashChange{{name: "dolt-cli", stashes: []hash.Hash{hash.Sum([]byte("s")), hash.Sum(nil)}}}
+		},
+		"no stashes": func(c *change) { c.stashes = []stashChange{{name: "dolt-cli"}} },
+		"all": func(c *change) {
+			c.work[0].merge, c.work[0].rebase = hash.Sum([]byte("m")), hash.Sum([]byte("r"))
+			c.stashes = []stashChange{{name: "a", stashes: []hash.Hash{hash.Sum([]byte("s"))}}, {name: "b"}}
+		},
+	} {
+		c := sampleChange()
+		set(c)
+		b := c.encode()
+		got, err := decodeChange(b)
+		if err != nil || !reflect.DeepEqual(got, c) || b[0] != changeAside {
+			t.Errorf("%s: read back %+v, %v", name, got, err)
+		}
+		for n := range b {
+			if _, err := decodeChange(b[:n]); !errs.Is(err, errs.Corrupt) {
+				t.Errorf("%s: %d of %d bytes: %v", name, n, len(b), err)
+			}
+		}
+		const want = "sm4juhembc5rmvj27aks93qsu746u7nd"
+		if h := hash.Sum(b).String(); name == "all" && h != want {
+			t.Errorf("hash %s, want %s: %x", h, want, b)
+		}
+	}
+}
+
 func FuzzDecodeChange(f *testing.F) {
 	f.Add(sampleChange().encode())
 	f.Add((&change{work: []workChange{{branch: "main", merge: hash.Sum(nil)}}}).encode())
+	f.Add((&change{work: []workChange{{branch: "main", rebase: hash.Sum(nil)}}, stashes: []stashChange{{name: "s", stashes: []hash.Hash{hash.Sum(nil)}}}}).encode())
 	over := table.NewOverlay(0)
 	f.Add((&change{rows: []rowChange{{branch: "main", table: "t", over: over}}}).encode())
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -141,7 +141,7 @@ func (r *Repo) tryCommit(ctx context.Context, opt CommitOptions) (c *history.Com
 		next.head, next.staged, next.merge = c.ID, staged.Tree(), hash.Hash{}
 		ch := &change{
 			refs: []refChange{{name: opt.Branch, head: c.ID}},
-			work: []workChange{{branch: opt.Branch, working: next.working, staged: next.staged}},
+			work: []workChange{{branch: opt.Branch, working: next.working, staged: next.staged, rebase: next.rebase}},
 		}
 		return r.append(ctx, batch, ch, func(s *state) {
 			next.lsn = s.lsn
@@ -276,16 +276,19 @@ func (r *Repo) tryRestage(ctx context.Context, branchName string, plan func(*pac
 	return r.setBranch(ctx, batch, next, &change{}, nil)
 }
 
-// setBranch appends next as the state of its branch: its roots and what ch holds beside. The tables named in whole are changed as a
+// setBranch appends next as the state of its branch: its roots and what ch holds beside, whose stashes it sets. The tables named in whole are changed as a
 // whole, so that their earlier edits have no meaning any more. The caller holds the commit lock.
 func (r *Repo) setBranch(ctx context.Context, batch *pack.Batch, next *branch, ch *change, whole []string) (*state, error) {
-	w := workChange{branch: next.name, working: next.working, staged: next.staged, merge: next.merge}
+	w := workChange{branch: next.name, working: next.working, staged: next.staged, merge: next.merge, rebase: next.rebase}
 	for _, l := range whole {
 		w.folded = append(w.folded, folded{table: l})
 	}
 	ch.work = append(ch.work, w)
 	return r.append(ctx, batch, ch, func(s *state) {
 		next.lsn = s.lsn
+		for _, x := range ch.stashes {
+			s.setStashes(x)
+		}
 		for _, l := range whole {
 			next.tables[l] = workTable{version: s.lsn, since: s.lsn}
 		}

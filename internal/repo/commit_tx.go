@@ -26,6 +26,8 @@ func CommitTogether(ctx context.Context, txs ...*Tx) error {
 			switch {
 			case t.done:
 				return errs.New(errs.Invalid, "commit transaction: it is over already")
+			case t.aside:
+				return errs.New(errs.Invalid, "commit transaction: it is not on a branch's working set")
 			case t.r != txs[0].r:
 				return errs.New(errs.Invalid, "commit transactions together: they are of different databases")
 			case seen[t.branch]:
@@ -296,12 +298,6 @@ func (r *Repo) commitPlans(ctx context.Context, plans []*plan, batch *pack.Batch
 		}
 		n := cur.copy(0)
 		next[i] = n
-		if m := p.t.merge; m != nil {
-			if cur.merge != p.t.base.merge {
-				return nil, errs.New(errs.Conflict, "commit transaction: the merge in progress was changed meanwhile; start the transaction again")
-			}
-			n.merge = *m
-		}
 		if len(p.t.whole) > 0 || p.t.merge != nil {
 			w, err := p.t.replaceTables(ctx, batch, cur, n)
 			if err != nil {
@@ -353,12 +349,19 @@ func (r *Repo) commitPlans(ctx context.Context, plans []*plan, batch *pack.Batch
 	})
 }
 
-// replaceTables puts the tables that the transaction has changed as a whole into next, the branch after cur.
+// replaceTables puts the tables that the transaction has changed as a whole, and what it leaves of the merge in progress, into next, the
+// branch after cur.
 func (t *Tx) replaceTables(ctx context.Context, batch *pack.Batch, cur, next *branch) (workChange, error) {
 	for l := range t.whole {
 		if cur.tables[l].version != t.base.tables[l].version || cur.working != t.base.working && !t.sameEntry(ctx, cur, l) {
 			return workChange{}, errs.New(errs.Conflict, "commit transaction: another transaction changed table %s; start the transaction again", l)
 		}
+	}
+	if t.merge != nil {
+		if cur.merge != t.base.merge {
+			return workChange{}, errs.New(errs.Conflict, "commit transaction: the merge in progress was changed meanwhile; start the transaction again")
+		}
+		next.merge = *t.merge
 	}
 	nr := t.root
 	if cur.working != t.base.working {
@@ -379,7 +382,7 @@ func (t *Tx) replaceTables(ctx context.Context, batch *pack.Batch, cur, next *br
 		}
 	}
 	next.working = nr.Tree()
-	w := workChange{branch: t.branch, working: next.working, staged: next.staged, merge: next.merge}
+	w := workChange{branch: t.branch, working: next.working, staged: next.staged, merge: next.merge, rebase: next.rebase}
 	for _, l := range slices.Sorted(maps.Keys(t.whole)) {
 		w.folded = append(w.folded, folded{table: l})
 		next.tables[l] = workTable{}

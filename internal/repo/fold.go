@@ -109,7 +109,7 @@ func (r *Repo) swap(ctx context.Context, batch *pack.Batch, was *branch, sealed 
 		return nil, r.errNoRef(was.name)
 	}
 	next := cur.copy(0)
-	w := workChange{branch: was.name, staged: cur.staged, merge: cur.merge}
+	w := workChange{branch: was.name, staged: cur.staged, merge: cur.merge, rebase: cur.rebase}
 	now := root.Open(batch, cur.working)
 	var changes []root.Change
 	for _, l := range slices.Sorted(maps.Keys(sealed)) {
@@ -205,7 +205,7 @@ func (r *Repo) checkpoint(ctx context.Context) error {
 	var err error
 	r.tip.Load().branches.Scan(func(name string, b *branch) bool {
 		ch.refs = append(ch.refs, refChange{name: name, head: b.head})
-		ch.work = append(ch.work, workChange{branch: name, working: b.working, staged: b.staged, all: true, merge: b.merge})
+		ch.work = append(ch.work, workChange{branch: name, working: b.working, staged: b.staged, all: true, merge: b.merge, rebase: b.rebase})
 		var rows []rowChange
 		rows, err = r.overlayRows(ctx, name, b)
 		ch.rows = append(ch.rows, rows...)
@@ -220,6 +220,10 @@ func (r *Repo) checkpoint(ctx context.Context) error {
 	})
 	ch.log = r.tip.Load().log.keep(r.opt.Clock.Now())
 	slices.Reverse(ch.log)
+	r.tip.Load().stashes.Scan(func(name string, list []hash.Hash) bool {
+		ch.stashes = append(ch.stashes, stashChange{name: name, stashes: list})
+		return true
+	})
 	if err := r.store.Checkpoint(ctx, ch.encode()); err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 type replayed struct {
 	head            history.CommitID
 	working, staged tree.Root
-	merge           hash.Hash
+	merge, rebase   hash.Hash
 	rows            []replayedRows
 	lsn             uint64
 }
@@ -90,7 +90,7 @@ func (r *Repo) load(ctx context.Context) error {
 		r.auto.forget()
 	}
 	for name, x := range branches {
-		b := &branch{name: name, head: x.head, working: x.working, staged: x.staged, merge: x.merge, lsn: x.lsn, tables: map[string]workTable{}}
+		b := &branch{name: name, head: x.head, working: x.working, staged: x.staged, merge: x.merge, rebase: x.rebase, lsn: x.lsn, tables: map[string]workTable{}}
 		for _, rows := range x.rows {
 			if err := r.replayRows(ctx, b, rows); err != nil {
 				return errs.New(errs.CodeOf(err), "replay edits of table %s on branch %s: %w", rows.table, name, err)
@@ -127,12 +127,15 @@ func applyChange(s *state, branches map[string]*replayed, lsn uint64, c *change)
 			s.tags.Set(x.name, x.object)
 		}
 	}
+	for _, x := range c.stashes {
+		s.setStashes(x)
+	}
 	for _, x := range c.work {
 		b := branches[x.branch]
 		if b == nil {
 			return errs.New(errs.Corrupt, "read journal: a working set of the unknown branch %s", x.branch)
 		}
-		b.working, b.staged, b.merge, b.lsn = x.working, x.staged, x.merge, lsn
+		b.working, b.staged, b.merge, b.rebase, b.lsn = x.working, x.staged, x.merge, x.rebase, lsn
 		gone := map[string]uint64{}
 		for _, f := range x.folded {
 			if f.upTo == 0 {

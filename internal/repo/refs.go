@@ -192,7 +192,7 @@ func errCheckedOut(name string) error {
 func (b *branch) change() *change {
 	return &change{
 		refs: []refChange{{name: b.name, head: b.head}},
-		work: []workChange{{branch: b.name, working: b.working, staged: b.staged, all: true, merge: b.merge}},
+		work: []workChange{{branch: b.name, working: b.working, staged: b.staged, all: true, merge: b.merge, rebase: b.rebase}},
 	}
 }
 
@@ -292,6 +292,7 @@ type Snapshot struct {
 	Commit history.CommitID // the commit, or the head below the working set
 	tables map[string]workTable
 	merge  hash.Hash
+	rebase hash.Hash
 }
 
 // SnapshotAt is the database as of a commit.
@@ -312,7 +313,7 @@ func (r *Repo) SnapshotWorking(branchName string) (*Snapshot, error) {
 	if !ok {
 		return nil, r.errNoRef(branchName)
 	}
-	return &Snapshot{r: r, Root: root.Open(r.store, b.working), Commit: b.head, tables: b.tables, merge: b.merge}, nil
+	return &Snapshot{r: r, Root: root.Open(r.store, b.working), Commit: b.head, tables: b.tables, merge: b.merge, rebase: b.rebase}, nil
 }
 
 // SnapshotStaged is the staged set of a branch.

@@ -2,11 +2,13 @@ package repo
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/stemmadb/stemma/internal/fsck"
+	"github.com/stemmadb/stemma/internal/hash"
 )
 
-// Starts is everything from which chunks are reached: branches, their working and staged sets and merges, tags.
+// Starts is everything from which chunks are reached: branches, their working and staged sets, merges and rebases, tags, stashes.
 func (r *Repo) Starts(context.Context) ([]fsck.Start, error) {
 	var out []fsck.Start
 	s := r.published.Load()
@@ -18,11 +20,20 @@ func (r *Repo) Starts(context.Context) ([]fsck.Start, error) {
 		if !b.merge.IsZero() {
 			out = append(out, fsck.Start{Name: "merge in progress on " + name, Merge: b.merge})
 		}
+		if !b.rebase.IsZero() {
+			out = append(out, fsck.Start{Name: "rebase in progress on " + name, Rebase: b.rebase})
+		}
 		return true
 	})
 	for _, name := range s.tags.Keys() {
 		h, _ := s.tags.Get(name)
 		out = append(out, fsck.Start{Name: "tag " + name, Tag: h})
 	}
+	s.stashes.Scan(func(name string, list []hash.Hash) bool {
+		for i, h := range list {
+			out = append(out, fsck.Start{Name: fmt.Sprintf("stash@{%d} of %s", i, name), Stash: h})
+		}
+		return true
+	})
 	return out, nil
 }

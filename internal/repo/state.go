@@ -18,6 +18,7 @@ type state struct {
 	tags     *btree.Map[string, hash.Hash]
 	head     string // the checked-out branch of the directory
 	log      *reflog
+	stashes  *btree.Map[string, []hash.Hash] // lists of stashes, newest first, none empty
 }
 
 // branch is a branch with its working set. It is immutable.
@@ -26,6 +27,7 @@ type branch struct {
 	head            history.CommitID
 	working, staged tree.Root
 	merge           hash.Hash            // of the history.Merge in progress; zero for none
+	rebase          hash.Hash            // of the history.Rebase in progress; zero for none
 	tables          map[string]workTable // by lower-case name: those with an overlay or changed since the database was opened
 	lsn             uint64               // of the last record in it
 	born            uint64               // LSN of the record that made it, which tells it from another of its name; 0 from before opening
@@ -39,12 +41,21 @@ type workTable struct {
 }
 
 func newState() *state {
-	return &state{branches: &btree.Map[string, *branch]{}, tags: &btree.Map[string, hash.Hash]{}}
+	return &state{branches: &btree.Map[string, *branch]{}, tags: &btree.Map[string, hash.Hash]{}, stashes: &btree.Map[string, []hash.Hash]{}}
 }
 
 // copy is a state to be changed before it is published. The caller holds the commit lock.
 func (s *state) copy(lsn uint64) *state {
-	return &state{lsn: lsn, branches: s.branches.Copy(), tags: s.tags.Copy(), head: s.head, log: s.log}
+	return &state{lsn: lsn, branches: s.branches.Copy(), tags: s.tags.Copy(), head: s.head, log: s.log, stashes: s.stashes.Copy()}
+}
+
+// setStashes sets a list of stashes. The state is not published yet.
+func (s *state) setStashes(x stashChange) {
+	if len(x.stashes) == 0 {
+		s.stashes.Delete(x.name)
+		return
+	}
+	s.stashes.Set(x.name, x.stashes)
 }
 
 // copy is a branch to be changed before it is published.

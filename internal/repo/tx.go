@@ -34,6 +34,7 @@ type Tx struct {
 	names   map[string]string        // lower-case name to the name as written
 	merge   *hash.Hash               // of the history.Merge that it leaves; nil: as it was
 	done    bool
+	aside   bool // it is on no branch's state: see BeginAside
 }
 
 // Begin starts a transaction on the branch.

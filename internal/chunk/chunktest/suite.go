@@ -54,7 +54,7 @@ func absent(t *testing.T, s chunk.Store) {
 }
 
 func putGet(t *testing.T, s chunk.Store) {
-	for k := chunk.KindPage; k <= chunk.KindMerge; k++ {
+	for k := chunk.KindPage; k <= chunk.KindRebase; k++ {
 		data := Sample(k, 3000, uint64(k))
 		h, err := s.Put(t.Context(), data)
 		if err != nil {

@@ -23,7 +23,7 @@ func status() []column { return []column{whole("status")} }
 // columnsOf are the columns of the procedures by verb, named as Dolt names them.
 func columnsOf(verb string) []column {
 	switch verb {
-	case "commit":
+	case "commit", "squash-history":
 		return []column{text("hash")}
 	case "checkout":
 		return []column{whole("status"), text("message")}

@@ -13,6 +13,7 @@ import (
 	"github.com/stemmadb/stemma/internal/engine/session"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/op"
+	"github.com/stemmadb/stemma/internal/repo"
 )
 
 // The prefixes of the procedures' names.
@@ -26,6 +27,9 @@ type Set struct {
 	version string
 	byName  map[string]op.Spec // by procedure
 	names   []string           // of the procedures, in the order of the verbs
+
+	// Evaluate runs statements for a verb, with the rights of the account user@host; nil lets no verb evaluate SQL. It is set before the first Call.
+	Evaluate func(ctx context.Context, user, host string, tx *repo.Tx, query string, failed func(statement string, err error) error) error
 }
 
 // aliases are the names of procedures that are not those of their verbs, without prefix.
@@ -152,6 +156,12 @@ func (s *Set) scope(ctx *sql.Context, sess registry.Session, db registry.Handle,
 	sc.RefuseConflicts = !sess.GetIgnoreAutoCommit() && isOn(ctx, "autocommit") &&
 		!isOn(ctx, "dolt_allow_commit_conflicts") && !isOn(ctx, "dolt_force_transaction_commit")
 	sc.NoMergeJSON = isOn(ctx, "dolt_dont_merge_json")
+	if s.Evaluate != nil {
+		sc.Evaluate = func(ctx context.Context, tx *repo.Tx, query string, failed func(statement string, err error) error) error {
+			c := sess.Client()
+			return s.Evaluate(ctx, c.User, c.Address, tx, query, failed)
+		}
+	}
 	sc.Switch = func(_ context.Context, branch string) error { return sess.SwitchBranch(ctx, db.Base(), branch) }
 	return sc
 }

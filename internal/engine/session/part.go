@@ -16,6 +16,7 @@ type Part struct {
 	tx        *repo.Tx
 	first     *repo.Savepoint // before the first change; nil without changes
 	gen       int             // counts what makes editors invalid
+	pinned    bool            // the transaction is the session owner's: see Session.Pin
 	temporary bool            // of temporary tables: changes of their schemas are not committed by themselves
 	// views are the tables that the present statement writes, by lower-case name, as they were when it began.
 	views map[string]*table.View

@@ -56,7 +56,12 @@ type Session struct {
 	duplicate string // see SetDuplicate
 	statement uint64 // see Begins
 	digits    []uint8
+	pinned    *repo.Tx // see Pin
 }
+
+// Pin makes the session work on a transaction that another has begun, and that stays his to end, wherever it would begin one on that
+// branch: what its statements commit is in the transaction, what they roll back is not.
+func (s *Session) Pin(tx *repo.Tx) { s.pinned = tx }
 
 // Begins tells whether a statement, by its number in the process list, is another than the one before.
 func (s *Session) Begins(statement uint64) bool {

@@ -70,7 +70,12 @@ func (t *Tx) end() {
 	}
 	t.done = true
 	for _, p := range t.parts {
-		p.tx.Rollback()
+		switch {
+		case !p.pinned:
+			p.tx.Rollback()
+		case p.first != nil:
+			p.tx.RollbackTo(p.first)
+		}
 	}
 }
 
@@ -90,6 +95,10 @@ func (t *Tx) commit(ctx *sql.Context) error {
 	var repos []*repo.Repo
 	of := map[*repo.Repo][]*repo.Tx{}
 	for _, p := range t.parts {
+		if p.pinned {
+			p.first = nil // there is nothing to go back to
+			continue
+		}
 		r := p.tx.Repo()
 		if of[r] == nil {
 			repos = append(repos, r)
@@ -216,6 +225,11 @@ func (s *Session) part(ctx *sql.Context, r *repo.Repo, branch string) (*Part, er
 		if p.tx.Repo() == r && p.tx.Branch() == branch {
 			return p, nil
 		}
+	}
+	if t := s.pinned; t != nil && t.Repo() == r && t.Branch() == branch {
+		p := &Part{owner: tx, tx: t, pinned: true}
+		tx.parts = append(tx.parts, p)
+		return p, nil
 	}
 	t, err := r.Begin(ctx, branch)
 	if err != nil {

@@ -15,6 +15,7 @@ func Tables() registry.SystemTables {
 			"dolt_commit_ancestors": ancestorsTable,
 			"dolt_branches":         branchesTable,
 			"dolt_tags":             tagsTable,
+			"dolt_stashes":          stashesTable,
 			"dolt_status":           statusTable,
 			"dolt_status_ignored":   statusIgnoredTable,
 			"dolt_column_diff":      columnDiffTable,

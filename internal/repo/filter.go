@@ -1,0 +1,343 @@
+package repo
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/root"
+	"github.com/stemmadb/stemma/internal/table"
+	"github.com/stemmadb/stemma/internal/tree"
+)
+
+// BeginAside starts a transaction on a root of the store that is no branch's working set. It goes by the name of the branch, sees its
+// head, and cannot be committed: Sealed is what it leads to.
+func (r *Repo) BeginAside(branchName string, on tree.Root) (*Tx, error) {
+	s := r.published.Load()
+	b, ok := s.branches.Get(branchName)
+	if !ok {
+		return nil, r.errNoRef(branchName)
+	}
+	base := &branch{name: branchName, head: b.head, working: on, staged: on, tables: map[string]workTable{}}
+	return &Tx{
+		r: r, branch: branchName, base: base, state: s, aside: true,
+		root: root.Open(r.store, on), views: map[string]*table.View{}, names: map[string]string{},
+	}, nil
+}
+
+// Sealed is the root with all changes of the transaction in trees, whose chunks are in its Store.
+func (t *Tx) Sealed(ctx context.Context) (tree.Root, error) {
+	for _, l := range slices.Sorted(maps.Keys(t.editors)) {
+		if e := t.editors[l]; e == nil || !e.Dirty() {
+			continue
+		}
+		if _, err := t.FoldTable(ctx, t.names[l]); err != nil {
+			return tree.Root{}, err
+		}
+	}
+	return t.root.Tree(), nil
+}
+
+// FilterOptions say which commits are made anew, and how.
+type FilterOptions struct {
+	Branches    []string         // whose history is rewritten
+	Tags        bool             // all tags as well
+	After       history.CommitID // not zero: it and what is before it stay as they are
+	Uncommitted bool             // working and staged sets are changed as well; otherwise uncommitted changes are an error
+	// Change makes the change of a commit's tables. id is zero for working and staged sets.
+	Change func(ctx context.Context, id history.CommitID, tx *Tx) error
+	// Planned is told how many commits are to be made anew, Step of each, with the new commit's id. Both may be nil.
+	Planned func(commits int)
+	Step    func(was, now history.CommitID)
+}
+
+// Filtered is what a filter did.
+type Filtered struct {
+	Seen    int // commits
+	Changed int // of them, those that were made anew
+}
+
+// FilterHistory makes the commits of branches anew, from the oldest to the newest, with changed tables and the same authors, times,
+// messages and metadata. The first commit of all stays. Branches and tags move together, at the end; when one of them moved meanwhile
+// the error is of class Conflict, and nothing has changed.
+func (r *Repo) FilterHistory(ctx context.Context, opt FilterOptions) (*Filtered, error) {
+	f := &filter{r: r, opt: &opt, now: map[history.CommitID]history.CommitID{}, heights: map[history.CommitID]uint64{}, roots: map[tree.Root]tree.Root{}}
+	if err := f.begin(ctx); err != nil {
+		return nil, err
+	}
+	if err := f.rewrite(ctx); err != nil {
+		return nil, err
+	}
+	s, err := f.append(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &f.out, r.publish(ctx, s)
+}
+
+// filter is one run of FilterHistory.
+type filter struct {
+	r        *Repo
+	opt      *FilterOptions
+	branches []*branch // as they were, folded
+	tags     map[string]*history.Tag
+	objects  map[string]hash.Hash // of the tags
+	now      map[history.CommitID]history.CommitID
+	heights  map[history.CommitID]uint64 // of the new commits
+	roots    map[tree.Root]tree.Root     // changed working and staged sets
+	out      Filtered
+}
+
+// begin reads what the branches and tags are.
+func (f *filter) begin(ctx context.Context) error {
+	for _, n := range f.opt.Branches {
+		if _, err := f.r.Fold(ctx, n); err != nil {
+			return err
+		}
+		b, ok := f.r.published.Load().branches.Get(n)
+		if !ok {
+			return f.r.errNoRef(n)
+		}
+		if err := b.quiet("filter branches"); err != nil {
+			return err
+		}
+		c, err := history.GetCommit(ctx, f.r.store, b.head)
+		if err != nil {
+			return err
+		}
+		if !f.opt.Uncommitted && (b.working != c.Root || b.staged != c.Root || b.overlays()) {
+			return errs.New(errs.Conflict, "local changes detected on branch refs/heads/%s, clear uncommitted changes (stash, commit) before using filter-branch, or use --apply-to-uncommitted", n)
+		}
+		f.branches = append(f.branches, b)
+	}
+	f.tags, f.objects = map[string]*history.Tag{}, map[string]hash.Hash{}
+	if !f.opt.Tags {
+		return nil
+	}
+	s := f.r.published.Load()
+	for _, n := range s.tags.Keys() {
+		h, _ := s.tags.Get(n)
+		t, err := history.GetTag(ctx, f.r.store, h)
+		if err != nil {
+			return err
+		}
+		f.tags[n], f.objects[n] = t, h
+	}
+	return nil
+}
+
+// rewrite makes the commits and sets. Their chunks are in the store after it, and nothing names them yet.
+func (f *filter) rewrite(ctx context.Context) error {
+	var from, not []history.CommitID
+	for _, b := range f.branches {
+		from = append(from, b.head)
+	}
+	for _, t := range f.tags {
+		from = append(from, t.Commit)
+	}
+	if !f.opt.After.IsZero() {
+		not = []history.CommitID{f.opt.After}
+		for _, id := range from {
+			is, err := history.IsAncestor(ctx, f.r.store, f.opt.After, id)
+			if err != nil {
+				return err
+			}
+			if !is {
+				return errs.New(errs.Invalid, "commit %s is missing from the commit history of at least one rebase head", f.opt.After)
+			}
+		}
+	}
+	w, err := history.Walk(ctx, f.r.store, from, not)
+	if err != nil {
+		return err
+	}
+	var todo []*history.Commit
+	for {
+		c, err := w.Next(ctx)
+		if err != nil {
+			return err
+		}
+		if c == nil {
+			break
+		}
+		if len(c.Parents) > 0 {
+			todo = append(todo, c)
+		}
+	}
+	if f.opt.Planned != nil {
+		f.opt.Planned(len(todo))
+	}
+	for _, c := range slices.Backward(todo) {
+		if err := f.commit(ctx, c); err != nil {
+			return err
+		}
+	}
+	for _, b := range f.branches {
+		for _, t := range []tree.Root{b.working, b.staged} {
+			if err := f.set(ctx, b, t); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// commit makes a commit anew. Its parents have their turn before it.
+func (f *filter) commit(ctx context.Context, c *history.Commit) error {
+	f.out.Seen++
+	rt, err := f.change(ctx, c.ID, c.Root)
+	if err != nil {
+		return errs.New(errs.CodeOf(err), "commit %s: %w", c.ID, err)
+	}
+	n := *c
+	n.Root, n.Parents, n.Height = rt, make([]history.CommitID, len(c.Parents)), 0
+	for i, p := range c.Parents {
+		n.Parents[i] = f.moved(p)
+		height, known := f.heights[p]
+		if !known {
+			pc, err := history.GetCommit(ctx, f.r.store, p)
+			if err != nil {
+				return err
+			}
+			height = pc.Height
+		}
+		n.Height = max(n.Height, height+1)
+	}
+	batch := f.r.store.NewBatch()
+	defer batch.Close()
+	id, err := n.Put(ctx, batch)
+	if err != nil {
+		return err
+	}
+	if id != c.ID {
+		if _, err := f.r.store.Append(ctx, batch); err != nil {
+			return err
+		}
+		f.out.Changed++
+	}
+	f.now[c.ID], f.heights[c.ID] = id, n.Height
+	if f.opt.Step != nil {
+		f.opt.Step(c.ID, id)
+	}
+	return nil
+}
+
+// moved is what became of a commit.
+func (f *filter) moved(id history.CommitID) history.CommitID {
+	if now, ok := f.now[id]; ok {
+		return now
+	}
+	return id
+}
+
+// set changes a working or staged set.
+func (f *filter) set(ctx context.Context, b *branch, t tree.Root) error {
+	if _, ok := f.roots[t]; ok {
+		return nil
+	}
+	head, err := history.GetCommit(ctx, f.r.store, b.head)
+	if err != nil {
+		return err
+	}
+	var to tree.Root
+	if t == head.Root {
+		c, err := history.GetCommit(ctx, f.r.store, f.moved(b.head))
+		if err != nil {
+			return err
+		}
+		to = c.Root
+	} else if to, err = f.change(ctx, history.CommitID{}, t); err != nil {
+		return errs.New(errs.CodeOf(err), "uncommitted tables of branch %s: %w", b.name, err)
+	}
+	f.roots[t] = to
+	return nil
+}
+
+// change makes a changed root, whose chunks are in the store then.
+func (f *filter) change(ctx context.Context, id history.CommitID, on tree.Root) (tree.Root, error) {
+	tx, err := f.r.BeginAside(f.branches[0].name, on)
+	if err != nil {
+		return tree.Root{}, err
+	}
+	defer tx.Rollback()
+	if err := f.opt.Change(ctx, id, tx); err != nil {
+		return tree.Root{}, err
+	}
+	to, err := tx.Sealed(ctx)
+	if err != nil || to == on {
+		return to, err
+	}
+	_, err = f.r.store.Append(ctx, tx.Store())
+	return to, err
+}
+
+// append moves the branches and tags in one record.
+func (f *filter) append(ctx context.Context) (*state, error) {
+	r := f.r
+	batch := r.store.NewBatch()
+	defer batch.Close()
+	ch := &change{}
+	for _, n := range slices.Sorted(maps.Keys(f.tags)) {
+		t := *f.tags[n]
+		to := f.moved(t.Commit)
+		if to == t.Commit {
+			continue
+		}
+		t.Commit = to
+		h, err := t.Put(ctx, batch)
+		if err != nil {
+			return nil, err
+		}
+		ch.tags = append(ch.tags, tagChange{name: n, object: h})
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	tip := r.tip.Load()
+	meanwhile := func(what string) error {
+		return errs.New(errs.Conflict, "filter-branch: %s was changed meanwhile; nothing has been rewritten", what)
+	}
+	var next []*branch
+	wholes := make([][]string, len(f.branches))
+	for i, b := range f.branches {
+		cur, ok := tip.branches.Get(b.name)
+		if !ok || cur.born != b.born || cur.head != b.head || cur.staged != b.staged || cur.working != b.working || cur.merge != b.merge ||
+			cur.rebase != b.rebase || cur.overlays() {
+			return nil, meanwhile("branch '" + b.name + "'")
+		}
+		n := cur.copy(0)
+		n.head, n.working, n.staged = f.moved(b.head), f.roots[b.working], f.roots[b.staged]
+		whole, err := r.changedTables(ctx, batch, b.working, n.working)
+		if err != nil {
+			return nil, err
+		}
+		w := workChange{branch: n.name, working: n.working, staged: n.staged}
+		wholes[i] = slices.Sorted(maps.Keys(whole))
+		for _, l := range wholes[i] {
+			w.folded = append(w.folded, folded{table: l})
+		}
+		ch.refs = append(ch.refs, refChange{name: n.name, head: n.head})
+		ch.work = append(ch.work, w)
+		next = append(next, n)
+	}
+	for n, h := range f.objects {
+		if now, _ := tip.tags.Get(n); now != h {
+			return nil, meanwhile("tag '" + n + "'")
+		}
+	}
+	return r.append(ctx, batch, ch, func(s *state) {
+		for _, t := range ch.tags {
+			s.tags.Set(t.name, t.object)
+		}
+		for i, n := range next {
+			n.lsn = s.lsn
+			for _, l := range wholes[i] {
+				n.tables[strings.ToLower(l)] = workTable{version: s.lsn, since: s.lsn}
+			}
+			s.branches.Set(n.name, n)
+		}
+	})
+}
