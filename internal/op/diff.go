@@ -183,7 +183,6 @@ func (c *Diff) sides(ctx context.Context, s *Scope) (from, to side, tables []str
 	case c.Staged && len(revs) > 1:
 		return from, to, nil, errs.New(errs.Invalid, "diff: --staged takes at most one revision")
 	case c.Staged && len(revs) == 1:
-		from, err = at(revs[0])
 		revs = []string{revs[0], "STAGED"}
 	case c.Staged:
 		revs = []string{"HEAD", "STAGED"}

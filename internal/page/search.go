@@ -208,13 +208,12 @@ func (s *segment) constant() bool {
 
 // narrowIDs is narrow where run r has code r.
 func (s *segment) narrowIDs(pr *probe, lo, hi int) (int, int) {
-	first, last := 0, s.n
+	first := 0
 	if pr.clo > 0 {
 		first = s.end(min(pr.clo, s.runs) - 1)
 	}
-	if pr.chi <= pr.clo {
-		last = first
-	} else {
+	last := first
+	if pr.chi > pr.clo {
 		last = s.end(min(pr.chi, s.runs) - 1)
 	}
 	first = min(max(first, lo), hi)

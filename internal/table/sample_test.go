@@ -230,7 +230,8 @@ func scan(t tester, v *table.View, opt table.ScanOptions, want map[string][]valu
 func sameCells(t tester, v *table.View, n table.Rows, row, cells []value.Cell) {
 	t.Helper()
 	for c := range cells {
-		want, exact := value.Null, true
+		var want value.Cell
+		exact := true
 		if n == table.RowsTree {
 			want = row[c]
 		} else {

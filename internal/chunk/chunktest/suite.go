@@ -121,7 +121,7 @@ func putAndRead(ctx context.Context, s chunk.Store, data []byte) error {
 		return err
 	}
 	if !bytes.Equal(got, data) {
-		return fmt.Errorf("Get of %s after Put gave other bytes", h)
+		return fmt.Errorf("get of %s after put gave other bytes", h)
 	}
 	return nil
 }

@@ -99,25 +99,6 @@ func (d *decoder) value(ctx context.Context, s *source, c value.Cell) (any, erro
 	return s.codec.FromCell(c)
 }
 
-// pageRow fills row from row i of a page.
-func (d *decoder) pageRow(ctx context.Context, p *page.Page, i int, row sql.Row) error {
-	for j := range d.cols {
-		s := &d.cols[j]
-		if s.cell < 0 {
-			row[j] = nil
-			continue
-		}
-		c, err := p.Cell(ctx, s.cell, i)
-		if err != nil {
-			return err
-		}
-		if row[j], err = d.value(ctx, s, c); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // page fills out, rows of width columns one after the other, from rows [lo,hi) of a page.
 func (d *decoder) page(ctx context.Context, p *page.Page, lo, hi int, out []any) error {
 	for i := range d.cols {

@@ -1,8 +1,6 @@
 package sqltable
 
 import (
-	"strings"
-
 	"github.com/dolthub/go-mysql-server/sql"
 
 	"github.com/stemmadb/stemma/internal/engine/session"
@@ -180,13 +178,4 @@ func (t *Table) PeekNextAutoIncrementValue(ctx *sql.Context) (uint64, error) {
 	}
 	n, err := t.part.Tx().PeekAuto(ctx, t.def.Name)
 	return t.def.clampAuto(n), session.Error(err)
-}
-
-// column is the position of a column, matched without case.
-func (t *Table) column(name string) (int, error) {
-	i := t.def.Schema.ColumnIndex(name)
-	if i < 0 {
-		return 0, sql.ErrTableColumnNotFound.New(t.def.Name, strings.ToLower(name))
-	}
-	return i, nil
 }

@@ -69,7 +69,7 @@ func diffFunction(ctx *sql.Context, db registry.Handle, args []string) (*call, e
 	if len(rest) != 1 {
 		return nil, sql.ErrInvalidArgumentNumber.New("dolt_diff", "2 or 3", len(args))
 	}
-	name, fromName := rest[0], rest[0]
+	name := rest[0]
 	a, err := from.table(ctx, name)
 	if err != nil {
 		return nil, err
@@ -89,8 +89,8 @@ func diffFunction(ctx *sql.Context, db registry.Handle, args []string) (*call, e
 		}
 		for i := range ds {
 			if d := &ds[i]; d.Kind == diff.TableRenamed && d.Is(name) {
-				name, fromName = d.To.Name, d.From.Name
-				if a, err = from.table(ctx, fromName); err != nil {
+				name = d.To.Name
+				if a, err = from.table(ctx, d.From.Name); err != nil {
 					return nil, err
 				}
 				if b, err = to.table(ctx, name); err != nil {

@@ -95,7 +95,7 @@ func samples() []sample {
 		{gms.VectorType{Dimensions: 3}, "vector(3)", []any{[]byte("\x00\x00\x80?\x00\x00\x00@\x00\x00@@")}},
 		{gms.GeometryType{}, "geometry", geometries()},
 		{gms.GeometryType{}.SetSRID(4326), "geometry", nil},
-		{gms.PointType{}, "point", []any{gms.Point{X: -0.0, Y: 1e300}, gms.Point{SRID: 4326, X: 1, Y: 2}}},
+		{gms.PointType{}, "point", []any{gms.Point{X: math.Copysign(0, -1), Y: 1e300}, gms.Point{SRID: 4326, X: 1, Y: 2}}},
 		{gms.PointType{}.SetSRID(0), "point", nil}, {gms.LineStringType{}, "linestring", nil}, {gms.PolygonType{}, "polygon", nil},
 		{gms.MultiPointType{}, "multipoint", nil}, {gms.MultiLineStringType{}, "multilinestring", nil},
 		{gms.MultiPolygonType{}, "multipolygon", nil}, {gms.GeomCollType{}, "geometrycollection", nil},

@@ -20,7 +20,6 @@ import (
 
 // fake is a handler that does what the request's name says.
 type fake struct {
-	mu      sync.Mutex
 	begun   chan string
 	release chan struct{}
 }
