@@ -26,6 +26,7 @@ func All() []Spec {
 		conflictsResolveSpec(),
 		constraintsVerifySpec(),
 		mergeBaseSpec(),
+		rebaseSpec(),
 		squashHistorySpec(),
 		filterBranchSpec(),
 		tagSpec(),
