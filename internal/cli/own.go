@@ -184,7 +184,7 @@ func (h *holding) start(ctx context.Context) (*mysql.Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, e.Close(ctx))
 	}
-	procs.Evaluate = e.Evaluate
+	procs.Evaluate, procs.Dropped = e.Evaluate, e.Provider()
 	h.engine, h.server = e, s
 	if h.many {
 		return s, h.serveMany()

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
@@ -39,6 +40,57 @@ func TestDatabasesThatComeAndGo(t *testing.T) {
 		t.Errorf("told %q, want %q", told, want)
 	}
 	c.fails("create database TWO", "exists")
+}
+
+// TestUndrop drops databases and brings them back.
+func TestUndrop(t *testing.T) {
+	w := newWorld(t)
+	ctx := context.Background()
+	c := w.client()
+	p := w.eng.Provider()
+	want := func(names ...string) {
+		t.Helper()
+		got, err := p.Dropped()
+		if err != nil || !slices.Equal(got, names) {
+			t.Errorf("dropped %q, want %q, %v", got, names, err)
+		}
+	}
+	want()
+	c.exec("create database `Sha-pe`", "create table `Sha-pe`.t (i int primary key)", "insert into `Sha-pe`.t values (1)", "drop database `Sha-pe`")
+	want("Sha-pe")
+	c.fails("select * from `Sha-pe`.t", "not found")
+	if err := p.Undrop(ctx, "none"); !errs.Is(err, errs.NotFound) || !strings.Contains(err.Error(), "available databases that can be undropped: Sha-pe") {
+		t.Errorf("none: %v", err)
+	}
+	c.exec("create database sha_pe")
+	if err := p.Undrop(ctx, "Sha-pe"); !errs.Is(err, errs.Exists) {
+		t.Errorf("a name in use: %v", err)
+	}
+	c.exec("drop database sha_pe")
+	if err := p.Undrop(ctx, "SHA-PE"); err != nil {
+		t.Fatal(err)
+	}
+	c.want("select * from `Sha-pe`.t", "1")
+	c.exec("insert into `Sha-pe`.t values (2)", "drop database `Sha-pe`")
+	// Of two with one name both are kept.
+	c.exec("create database `Sha-pe`", "drop database `Sha-pe`")
+	if got, err := p.Dropped(); err != nil || len(got) != 3 || !strings.HasPrefix(got[1], "Sha-pe.backup.") {
+		t.Errorf("dropped %q, %v", got, err)
+	}
+	// What was dropped is no database after a restart.
+	if err := w.eng.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	w.open(repo.Options{})
+	p, c = w.eng.Provider(), w.client()
+	c.fails("use `Sha-pe`", "not found")
+	if err := p.PurgeDropped(ctx); err != nil {
+		t.Fatal(err)
+	}
+	want()
+	if err := p.Undrop(ctx, "Sha-pe"); !errs.Is(err, errs.NotFound) || !strings.Contains(err.Error(), "there are no databases currently available") {
+		t.Errorf("purged: %v", err)
+	}
 }
 
 // TestNearestBranch checks that a branch that is not there is answered with those that could be meant.

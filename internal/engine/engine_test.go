@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/dolthub/go-mysql-server/sql"
 
+	"github.com/stemmadb/stemma/internal/engine/catalog"
 	"github.com/stemmadb/stemma/internal/engine/session"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/repo"
@@ -224,7 +226,7 @@ func TestNamesOfDatabases(t *testing.T) {
 	c.fails("create database `../x`", "cannot be the name")
 	c.exec("drop database a_b")
 	c.fails("use `a-b`", "not found")
-	if names, err := w.fs.ReadDir(dataDir); err != nil || len(names) != 1 {
+	if names, err := w.fs.ReadDir(dataDir); err != nil || !slices.Equal(names, []string{catalog.DroppedDir, "db"}) {
 		t.Fatalf("left in the directory: %v, %v", names, err)
 	}
 }

@@ -41,6 +41,9 @@ type Scope struct {
 	// whose error ends it all; nil goes on. Nil: the caller has no engine.
 	Evaluate func(ctx context.Context, tx *repo.Tx, query string, failed func(statement string, err error) error) error
 
+	// Dropped are the databases that the caller's server has set aside; nil when it has none.
+	Dropped DroppedDatabases
+
 	// Switch makes the caller work on another branch. Nil checks the branch out in the directory.
 	Switch func(ctx context.Context, branch string) error
 }

@@ -35,6 +35,7 @@ type Need uint8
 const (
 	NeedNothing  Need = iota // works anywhere
 	NeedDatabase             // works on the database of Scope.Dir
+	NeedServer               // works on the databases of a server, for whose administrators it is; SQL offers it, the command line does not
 )
 
 // Spec describes a verb to every edge: the command line, SQL, HTTP, documentation.

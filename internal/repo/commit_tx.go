@@ -118,7 +118,7 @@ func enqueue(ctx context.Context, txs []*Tx) (*state, error) {
 	whole := false
 	for i, t := range txs {
 		plans[i] = t.plan()
-		whole = whole || len(t.whole) > 0 || t.merge != nil
+		whole = whole || len(t.whole) > 0 || t.merge != nil || t.rebase != nil
 		if t.batch == batch {
 			continue
 		}
@@ -298,7 +298,7 @@ func (r *Repo) commitPlans(ctx context.Context, plans []*plan, batch *pack.Batch
 		}
 		n := cur.copy(0)
 		next[i] = n
-		if len(p.t.whole) > 0 || p.t.merge != nil {
+		if len(p.t.whole) > 0 || p.t.merge != nil || p.t.rebase != nil {
 			w, err := p.t.replaceTables(ctx, batch, cur, n)
 			if err != nil {
 				return nil, err
@@ -349,8 +349,8 @@ func (r *Repo) commitPlans(ctx context.Context, plans []*plan, batch *pack.Batch
 	})
 }
 
-// replaceTables puts the tables that the transaction has changed as a whole, and what it leaves of the merge in progress, into next, the
-// branch after cur.
+// replaceTables puts the tables that the transaction has changed as a whole, and what it leaves of a merge or rebase in progress, into
+// next, the branch after cur.
 func (t *Tx) replaceTables(ctx context.Context, batch *pack.Batch, cur, next *branch) (workChange, error) {
 	for l := range t.whole {
 		if cur.tables[l].version != t.base.tables[l].version || cur.working != t.base.working && !t.sameEntry(ctx, cur, l) {
@@ -362,6 +362,12 @@ func (t *Tx) replaceTables(ctx context.Context, batch *pack.Batch, cur, next *br
 			return workChange{}, errs.New(errs.Conflict, "commit transaction: the merge in progress was changed meanwhile; start the transaction again")
 		}
 		next.merge = *t.merge
+	}
+	if t.rebase != nil {
+		if cur.rebase != t.base.rebase {
+			return workChange{}, errs.New(errs.Conflict, "commit transaction: the rebase in progress was changed meanwhile; start the transaction again")
+		}
+		next.rebase = *t.rebase
 	}
 	nr := t.root
 	if cur.working != t.base.working {

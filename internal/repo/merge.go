@@ -33,6 +33,9 @@ type MergeOptions struct {
 	NoJSON      bool // see merge.Options
 	NoConflicts bool // with conflicts or violations, fail with an error of class Conflict and change nothing
 	AllowEmpty  bool // of CherryPick and Revert: make a commit that changes nothing
+	Amend       bool // of CherryPick: the commit replaces the head
+	// Rebase, when not nil, tells what the rebase in progress is after it, conflicts or not.
+	Rebase func(conflicts bool) *history.Rebase
 
 	Message   string
 	Meta      string
@@ -317,12 +320,15 @@ func (p *mergePlan) unstage(ctx context.Context) error {
 // commit makes the commit of a merge without conflicts.
 func (p *mergePlan) commit(ctx context.Context) (*history.Commit, error) {
 	opt := p.opt
-	if p.staged == p.head.Root && opt.Kind != history.MergeBranch && !opt.AllowEmpty {
+	if p.staged == p.head.Root && opt.Kind != history.MergeBranch && !opt.AllowEmpty && !opt.Amend {
 		return nil, errs.New(errs.NothingToDo, "nothing to commit: the changes of %s are there already", opt.Source)
 	}
 	c := &history.Commit{Root: p.staged, Parents: []history.CommitID{p.b.head}, Height: p.head.Height + 1, Author: opt.Author, Committer: opt.Committer, Message: opt.Message, Meta: opt.Meta}
 	if opt.Kind == history.MergeBranch {
 		c.Parents, c.Height = append(c.Parents, opt.Theirs), max(c.Height, p.theirs.Height+1)
+	}
+	if opt.Amend {
+		c.Parents, c.Height = p.head.Parents, p.head.Height
 	}
 	if c.Committer.Name == "" && c.Committer.Email == "" {
 		c.Committer.Name, c.Committer.Email = c.Author.Name, c.Author.Email
@@ -369,6 +375,13 @@ func (p *mergePlan) append(ctx context.Context) (*state, error) {
 		next.working = w.Tree()
 	}
 	next.head, next.staged, next.merge = p.next.head, p.staged, p.next.merge
+	if p.opt.Rebase != nil {
+		x := p.opt.Rebase(p.out.Merge != nil)
+		var err error
+		if next.rebase, err = x.Put(ctx, p.batch); err != nil {
+			return nil, err
+		}
+	}
 	ch := &change{}
 	if next.head != cur.head {
 		ch.refs = []refChange{{name: next.name, head: next.head}}

@@ -33,6 +33,7 @@ type Tx struct {
 	views   map[string]*table.View   // by lower-case name; nil for a table that does not exist
 	names   map[string]string        // lower-case name to the name as written
 	merge   *hash.Hash               // of the history.Merge that it leaves; nil: as it was
+	rebase  *hash.Hash               // of the history.Rebase that it leaves; nil: as it was
 	done    bool
 	aside   bool // it is on no branch's state: see BeginAside
 }
@@ -279,7 +280,7 @@ func (t *Tx) changeRoot(ctx context.Context, name string, c root.Change) error {
 
 // Dirty tells whether the transaction has changed anything.
 func (t *Tx) Dirty() bool {
-	if len(t.whole) > 0 || t.merge != nil {
+	if len(t.whole) > 0 || t.merge != nil || t.rebase != nil {
 		return true
 	}
 	for _, e := range t.editors {
@@ -297,6 +298,7 @@ type Savepoint struct {
 	editors map[string]markedEditor
 	names   map[string]string
 	merge   *hash.Hash
+	rebase  *hash.Hash
 }
 
 // markedEditor is an editor at a moment.
@@ -307,7 +309,7 @@ type markedEditor struct {
 
 // Savepoint remembers the present changes.
 func (t *Tx) Savepoint() *Savepoint {
-	sp := &Savepoint{root: t.root, whole: maps.Clone(t.whole), names: maps.Clone(t.names), merge: t.merge, editors: make(map[string]markedEditor, len(t.editors))}
+	sp := &Savepoint{root: t.root, whole: maps.Clone(t.whole), names: maps.Clone(t.names), merge: t.merge, rebase: t.rebase, editors: make(map[string]markedEditor, len(t.editors))}
 	for n, e := range t.editors {
 		sp.editors[n] = markedEditor{e, e.Mark()}
 	}
@@ -316,7 +318,7 @@ func (t *Tx) Savepoint() *Savepoint {
 
 // RollbackTo undoes everything since the savepoint, which stays usable.
 func (t *Tx) RollbackTo(sp *Savepoint) {
-	t.root, t.merge = sp.root, sp.merge
+	t.root, t.merge, t.rebase = sp.root, sp.merge, sp.rebase
 	t.whole, t.names = maps.Clone(sp.whole), maps.Clone(sp.names)
 	clear(t.views)
 	clear(t.editors)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math"
 	"path/filepath"
 	"slices"
@@ -113,17 +114,56 @@ func (op nameOp) in(dir string) bool {
 	return op.old != "" && filepath.Dir(op.old) == dir || op.new != "" && filepath.Dir(op.new) == dir
 }
 
-// Rename implements FS, for files.
+// Rename implements FS. That of a directory is durable at once.
 func (m *Mem) Rename(oldname, newname string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	from, to := filepath.Clean(oldname), filepath.Clean(newname)
+	if m.dirs[from] {
+		return m.renameDir(oldname, from, to)
+	}
 	n := m.names[from]
 	if n == nil || !m.dirs[filepath.Dir(to)] {
 		return pathError("rename", oldname, fs.ErrNotExist)
 	}
 	if from != to {
 		m.apply(nameOp{old: from, new: to, file: n})
+	}
+	return nil
+}
+
+// renameDir moves a directory with all that is below it. The caller holds mu.
+func (m *Mem) renameDir(oldname, from, to string) error {
+	moved := func(p string) (string, bool) {
+		if p == from || strings.HasPrefix(p, from+string(filepath.Separator)) {
+			return to + p[len(from):], true
+		}
+		return p, false
+	}
+	switch _, inside := moved(to); {
+	case !m.dirs[filepath.Dir(to)]:
+		return pathError("rename", oldname, fs.ErrNotExist)
+	case m.dirs[to] || m.names[to] != nil || inside:
+		return pathError("rename", oldname, fs.ErrExist)
+	}
+	for _, names := range []map[string]*inode{m.names, m.saved} {
+		for _, p := range slices.Collect(maps.Keys(names)) {
+			if now, ok := moved(p); ok {
+				names[now] = names[p]
+				delete(names, p)
+			}
+		}
+	}
+	for _, p := range slices.Collect(maps.Keys(m.dirs)) {
+		if now, ok := moved(p); ok {
+			m.dirs[now] = true
+			delete(m.dirs, p)
+		}
+	}
+	for i := range m.queue {
+		op := &m.queue[i]
+		op.old, _ = moved(op.old)
+		op.new, _ = moved(op.new)
 	}
 	return nil
 }

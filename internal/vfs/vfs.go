@@ -7,6 +7,7 @@
 //	V1  File.Sync makes all earlier writes and truncations of that file durable, whichever handle made them.
 //	V2  A name that was created, renamed or removed is durable only after SyncDir of the directory that holds it.
 //	V3  Rename replaces an existing file atomically: after a power cut the name means the old file or the new one.
+//	    The rename of a directory moves all below it at once.
 //	V4  Directories made by MkdirAll are durable when it returns.
 //	V5  An open file stays readable after its name is removed or replaced (not on Windows, where Remove fails instead).
 //	V6  After Close every call on the file fails with an error that is fs.ErrClosed; a ReadAt that runs meanwhile finishes.
@@ -39,7 +40,8 @@ type FS interface {
 	Create(name string) (File, error)
 	// OpenRW opens an existing file for reading and writing.
 	OpenRW(name string) (File, error)
-	// Rename gives the file oldname the name newname, replacing what had it.
+	// Rename gives the file oldname the name newname, replacing what had it. A directory, none of whose files may be open, gets a
+	// name that nothing has.
 	Rename(oldname, newname string) error
 	// Remove removes a file or an empty directory.
 	Remove(name string) error

@@ -30,6 +30,55 @@ func TestContract(t *testing.T) {
 	}
 }
 
+// TestRenameDirectory moves a directory with what is below it.
+func TestRenameDirectory(t *testing.T) {
+	for name, fsys := range map[string]FS{"os": OS{}, "mem": NewMem()} {
+		t.Run(name, func(t *testing.T) {
+			root := "."
+			if name == "os" {
+				root = t.TempDir()
+			}
+			ok := func(err error) {
+				t.Helper()
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			from, to, near := filepath.Join(root, "a"), filepath.Join(root, "c", "b"), filepath.Join(root, "a2")
+			for _, d := range []string{filepath.Join(from, "x", "y"), filepath.Dir(to), near} {
+				ok(fsys.MkdirAll(d))
+				ok(WriteFile(fsys, filepath.Join(d, "f"), []byte(d)))
+			}
+			if err := fsys.Rename(from, filepath.Join(root, "none", "b")); !errs.Is(err, errs.NotFound) {
+				t.Errorf("into no directory: %v", err)
+			}
+			if err := fsys.Rename(from, filepath.Join(from, "x", "z")); err == nil {
+				t.Error("into itself")
+			}
+			ok(fsys.Rename(from, to))
+			ok(fsys.SyncDir(root))
+			ok(fsys.SyncDir(filepath.Dir(to)))
+			got, err := ReadFile(fsys, filepath.Join(to, "x", "y", "f"))
+			ok(err)
+			if string(got) != filepath.Join(from, "x", "y") {
+				t.Errorf("read %q", got)
+			}
+			if _, err := fsys.Stat(from); !errs.Is(err, errs.NotFound) {
+				t.Errorf("the old name: %v", err)
+			}
+			if _, err := ReadFile(fsys, filepath.Join(near, "f")); err != nil {
+				t.Errorf("a name that begins alike: %v", err)
+			}
+			if m, isMem := fsys.(*Mem); isMem {
+				after := m.CrashClone(rand.New(rand.NewPCG(1, 2)))
+				if got, err := ReadFile(after, filepath.Join(to, "x", "y", "f")); err != nil || string(got) != filepath.Join(from, "x", "y") {
+					t.Errorf("after a power cut: %q, %v", got, err)
+				}
+			}
+		})
+	}
+}
+
 func contract(t *testing.T, fsys FS, root string) {
 	ok := func(err error) {
 		t.Helper()

@@ -354,7 +354,8 @@ func checkName(name string) error {
 	return nil
 }
 
-// DropDatabase implements sql.MutableDatabaseProvider: it removes the directory of the database with its whole history.
+// DropDatabase implements sql.MutableDatabaseProvider: it sets the directory of the database aside, from which
+// Undrop brings it back.
 func (p *Provider) DropDatabase(ctx *sql.Context, name string) error {
 	e := p.find(name)
 	if e == nil {
@@ -375,7 +376,7 @@ func (p *Provider) DropDatabase(ctx *sql.Context, name string) error {
 	if err := e.repo.Close(ctx); err != nil {
 		return session.Error(err)
 	}
-	return session.Error(removeAll(p.opt.FS, filepath.Dir(e.repo.Dir())))
+	return session.Error(p.setAside(e))
 }
 
 // removeAll removes a name and all below it.

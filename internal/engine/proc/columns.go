@@ -39,7 +39,8 @@ func columnsOf(verb string) []column {
 		return []column{text("hash"), whole("data_conflicts"), whole("schema_conflicts"), whole("constraint_violations")}
 	case "rebase":
 		return []column{whole("status"), text("message")}
-	case "add", "reset", "branch", "fetch", "clone", "remote", "backup", "clean", "gc", "revert", "conflicts resolve", "rm", "tag", "stash":
+	case "add", "reset", "branch", "fetch", "clone", "remote", "backup", "clean", "gc", "revert", "conflicts resolve", "rm", "tag", "stash", "undrop",
+		"purge-dropped-databases":
 		return status()
 	}
 	return nil

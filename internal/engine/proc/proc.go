@@ -28,6 +28,9 @@ type Set struct {
 	byName  map[string]op.Spec // by procedure
 	names   []string           // of the procedures, in the order of the verbs
 
+	// Dropped are the databases that DROP DATABASE has set aside; nil when nothing can be dropped. It is set before the first Call.
+	Dropped op.DroppedDatabases
+
 	// Evaluate runs statements for a verb, with the rights of the account user@host; nil lets no verb evaluate SQL. It is set before the first Call.
 	Evaluate func(ctx context.Context, user, host string, tx *repo.Tx, query string, failed func(statement string, err error) error) error
 }
@@ -38,11 +41,11 @@ var aliases = map[string]string{"constraints verify": "verify_constraints"}
 // functions are the verbs that SQL has functions and tables for.
 var functions = map[string]bool{"merge-base": true, "conflicts cat": true}
 
-// New makes procedures of those of the verbs that work on a database; version is the program's.
+// New makes procedures of those of the verbs that work on a database or on a server; version is the program's.
 func New(specs []op.Spec, version string) *Set {
 	s := &Set{version: version, byName: map[string]op.Spec{}}
 	for _, spec := range specs {
-		if spec.New == nil || spec.Needs != op.NeedDatabase || functions[spec.Name] {
+		if spec.New == nil || spec.Needs == op.NeedNothing || functions[spec.Name] {
 			continue
 		}
 		name := aliases[spec.Name]
@@ -63,7 +66,7 @@ func (s *Set) Procedures() []sql.ExternalStoredProcedureDetails {
 	for _, name := range s.names {
 		spec := s.byName[name]
 		out = append(out, sql.ExternalStoredProcedureDetails{
-			Name: name, Schema: schemaOf(name, spec.Name), ReadOnly: spec.ReadOnly, AdminOnly: filesOf(spec),
+			Name: name, Schema: schemaOf(name, spec.Name), ReadOnly: spec.ReadOnly, AdminOnly: spec.Needs == op.NeedServer || filesOf(spec),
 			Function: func(ctx *sql.Context, args ...string) (sql.RowIter, error) {
 				return s.Rows(ctx, name, args)
 			},
@@ -110,6 +113,9 @@ func (s *Set) Call(ctx *sql.Context, name string, args ...string) ([]sql.Row, er
 	if err != nil {
 		return nil, err
 	}
+	if spec.Needs == op.NeedServer {
+		return s.run(ctx, spec, verb, sess, &op.Scope{Dropped: s.Dropped, Dolt: strings.HasPrefix(name, prefixDolt), Version: s.version})
+	}
 	db, err := sess.Database(ctx, "")
 	if err != nil {
 		return nil, err
@@ -117,9 +123,14 @@ func (s *Set) Call(ctx *sql.Context, name string, args ...string) ([]sql.Row, er
 	if !spec.ReadOnly && (db.Branch() == "" || db.Repo().ReadOnly()) {
 		return nil, session.Error(errs.New(errs.ReadOnly, "call %s: database %s cannot be written", name, db.Name()))
 	}
+	return s.run(ctx, spec, verb, sess, s.scope(ctx, sess, db, strings.HasPrefix(name, prefixDolt)))
+}
+
+// run runs a verb outside of the session's transaction.
+func (s *Set) run(ctx *sql.Context, spec op.Spec, verb op.Op, sess registry.Session, scope *op.Scope) ([]sql.Row, error) {
 	var rows []sql.Row
-	err = sess.Outside(ctx, func(ctx *sql.Context) error {
-		r, err := verb.Run(ctx, s.scope(ctx, sess, db, strings.HasPrefix(name, prefixDolt)))
+	err := sess.Outside(ctx, func(ctx *sql.Context) error {
+		r, err := verb.Run(ctx, scope)
 		if errs.Is(err, errs.Conflict) {
 			return errors.New(err.Error()) // not a deadlock, which clients would try again
 		}

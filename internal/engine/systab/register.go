@@ -16,6 +16,7 @@ func Tables() registry.SystemTables {
 			"dolt_branches":         branchesTable,
 			"dolt_tags":             tagsTable,
 			"dolt_stashes":          stashesTable,
+			"dolt_rebase":           rebaseTable,
 			"dolt_status":           statusTable,
 			"dolt_status_ignored":   statusIgnoredTable,
 			"dolt_column_diff":      columnDiffTable,

@@ -1,0 +1,286 @@
+package op
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/repo"
+)
+
+// Rebase is the verb that makes the commits of a branch again on top of another.
+type Rebase struct {
+	Interactive bool     `flag:"interactive,i" help:"stop before the first commit, so that the plan can be changed in the table dolt_rebase"`
+	Empty       string   `flag:"empty" value:"drop|keep" help:"what becomes of commits whose change is there already; otherwise they are dropped"`
+	Abort       bool     `flag:"abort" help:"give up the rebase in progress"`
+	Continue    bool     `flag:"continue" help:"go on with the rebase in progress"`
+	Skip        bool     `flag:"skip-verification" hidden:"true" help:"accepted for compatibility"`
+	Args        []string `arg:"rest" value:"upstream" complete:"ref" help:"the branch or commit on which the commits are put"`
+}
+
+func rebaseSpec() Spec {
+	return Define[Rebase](Spec{
+		Name: "rebase", Group: GroupGrow, Needs: NeedDatabase, Signs: true,
+		Short: "Make the commits of this branch again on top of another",
+		Long: `The commits that the branch has and the upstream has not, merges left out, are made again one after the other on the branch
+dolt_rebase_<branch>, to which the branch moves in the end. Where changes stand against each other it stops: settle the conflicts, stage
+the tables, and go on with --continue, or go back with --abort.
+
+With -i the plan is a table, dolt_rebase: rebase_order, action (pick, drop, reword, edit, squash or fixup), commit_hash and commit_message.
+Change it with SQL and go on with --continue.`,
+		Usage: []string{"[-i] [--empty=(drop | keep)] <upstream>", "--continue", "--abort"},
+		Examples: []Example{
+			{"rebase main", "put this branch's commits on top of main"}, {"rebase -i HEAD~3", "rework the last three commits"},
+			{`sql -q "update dolt_rebase set action = 'squash' where rebase_order = 2"`, "make the second part of the first"},
+		},
+	})
+}
+
+// rebaseResult is the row of dolt_rebase.
+func rebaseResult(message string) *Result {
+	r := Say("%s", message)
+	r.Columns, r.Rows = []Column{Whole("status"), Text("message")}, [][]any{{int64(0), message}}
+	return r
+}
+
+// Run does it.
+func (c *Rebase) Run(ctx context.Context, s *Scope) (*Result, error) {
+	switch {
+	case c.Abort && c.Continue:
+		return nil, errFlags("abort", "continue")
+	case c.Abort || c.Continue:
+		if len(c.Args) > 0 {
+			return nil, errs.New(errs.Invalid, "rebase: --abort and --continue take no upstream")
+		}
+		if c.Abort {
+			if err := abortRebase(ctx, s, s.branch()); err != nil {
+				return nil, err
+			}
+			return rebaseResult("Interactive rebase aborted"), nil
+		}
+		return (&rebaser{s: s, name: s.branch()}).run(ctx)
+	case len(c.Args) == 0:
+		return nil, errs.New(errs.Invalid, "rebase: not enough args")
+	case len(c.Args) > 1:
+		return nil, errs.New(errs.Invalid, "rebase takes at most one positional argument.")
+	}
+	if c.Empty != "" && !strings.EqualFold(c.Empty, "keep") && !strings.EqualFold(c.Empty, "drop") {
+		return nil, errs.New(errs.Invalid, "unsupported option for the empty flag (%s); only 'keep' or 'drop' are allowed", c.Empty)
+	}
+	branch := s.branch()
+	onto, err := s.Repo.Resolve(ctx, c.Args[0], branch)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.Repo.StartRebase(ctx, branch, onto, strings.EqualFold(c.Empty, "keep")); err != nil {
+		return nil, err
+	}
+	name := repo.RebaseBranch(branch)
+	if err := s.switchTo(ctx, name); err != nil {
+		return nil, err
+	}
+	if c.Interactive {
+		return rebaseResult("interactive rebase started on branch " + name +
+			"; adjust the rebase plan in the dolt_rebase table, then continue rebasing by calling dolt_rebase('--continue')"), nil
+	}
+	return (&rebaser{s: s, name: name}).run(ctx)
+}
+
+// abortRebase gives up the rebase whose commits are made on the branch name.
+func abortRebase(ctx context.Context, s *Scope, name string) error {
+	x, err := s.Repo.EndRebase(ctx, name, false)
+	if err != nil {
+		return err
+	}
+	return s.switchTo(ctx, x.Branch)
+}
+
+// rebaser goes on with a rebase.
+type rebaser struct {
+	s    *Scope
+	name string // of the branch on which the commits are made
+	x    *history.Rebase
+}
+
+// run does the steps that are left, until one stops it.
+func (r *rebaser) run(ctx context.Context) (*Result, error) {
+	var err error
+	if r.x, err = r.s.Repo.Rebasing(ctx, r.name); err != nil {
+		return nil, err
+	}
+	if r.x == nil {
+		return nil, errs.New(errs.Invalid, "no rebase in progress")
+	}
+	if err := r.check(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.settle(ctx); err != nil {
+		return nil, err
+	}
+	task := r.s.Start("rebase", int64(len(r.x.Plan)), "commits")
+	defer task.Done()
+	for _, step := range slices.Clone(r.x.Plan) {
+		if r.x.Begun && step.Order <= r.x.Last {
+			task.Add(1)
+			continue
+		}
+		stopped, err := r.step(ctx, step)
+		if err != nil || stopped != nil {
+			return stopped, err
+		}
+		task.Add(1)
+	}
+	x, err := r.s.Repo.EndRebase(ctx, r.name, true)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.s.switchTo(ctx, x.Branch); err != nil {
+		return nil, err
+	}
+	return rebaseResult("Successfully rebased and updated refs/heads/" + x.Branch), nil
+}
+
+// check finds what is wrong with the plan.
+func (r *rebaser) check(ctx context.Context) error {
+	picked := false
+	for _, step := range r.x.Plan {
+		switch step.Action {
+		case history.RebasePick, history.RebaseReword:
+			picked = true
+		case history.RebaseSquash, history.RebaseFixup:
+			if !picked {
+				return errs.New(errs.Invalid, "invalid rebase plan: squash and fixup actions must appear after a pick or reword action")
+			}
+		}
+		if _, err := commitOf(ctx, r.s, step.Commit); err != nil {
+			return errs.New(errs.CodeOf(err), "unable to resolve commit hash %s: %w", step.Commit, err)
+		}
+	}
+	return nil
+}
+
+// settle commits what was staged for the step at which the rebase stopped.
+func (r *rebaser) settle(ctx context.Context) error {
+	pending, err := r.s.Repo.RebasePending(ctx, r.name)
+	switch {
+	case err != nil:
+		return err
+	case !r.x.Begun && pending != repo.RebaseClean:
+		return errs.New(errs.Conflict, "cannot start a rebase with uncommitted changes")
+	case pending == repo.RebaseUnstaged:
+		return errs.New(errs.Conflict, "cannot continue a rebase with unstaged changes. Use dolt_add() to stage tables and then continue the rebase")
+	case pending == repo.RebaseClean:
+		return nil
+	}
+	at := slices.IndexFunc(r.x.Plan, func(s history.RebaseStep) bool { return s.Order == r.x.Last })
+	if at < 0 {
+		return errs.New(errs.Invalid, "the plan has no step for the tables that are staged: commit them, or reset them, and continue the rebase")
+	}
+	commit, err := r.commit(ctx, r.x.Plan[at])
+	if err != nil {
+		return err
+	}
+	return r.advance(ctx, r.x.Last, false, commit)
+}
+
+// advance notes how far the rebase is, with a commit of what is staged if any.
+func (r *rebaser) advance(ctx context.Context, last int64, stopped bool, commit *repo.RebaseCommit) error {
+	x := r.at(last, stopped)
+	if err := r.s.Repo.AdvanceRebase(ctx, r.name, x, commit); err != nil {
+		return err
+	}
+	r.x = x
+	return nil
+}
+
+// at is the rebase in progress after a step.
+func (r *rebaser) at(last int64, stopped bool) *history.Rebase {
+	x := *r.x
+	x.Begun, x.Last, x.Stopped = true, last, stopped
+	return &x
+}
+
+// commit is what the commit of a step says.
+func (r *rebaser) commit(ctx context.Context, step history.RebaseStep) (*repo.RebaseCommit, error) {
+	cm, err := commitOf(ctx, r.s, step.Commit)
+	if err != nil {
+		return nil, err
+	}
+	out := &repo.RebaseCommit{Message: cm.Message, Meta: cm.Meta, Author: cm.Author, Committer: r.s.signature()}
+	if step.Action == history.RebaseReword {
+		out.Message = step.Message
+	}
+	if step.Action != history.RebaseSquash && step.Action != history.RebaseFixup {
+		return out, nil
+	}
+	id, _ := r.s.Repo.BranchHead(r.name)
+	if id == r.x.Onto { // there is no commit of the branch before it
+		return out, nil
+	}
+	head, err := history.GetCommit(ctx, r.s.Repo.Store(), id)
+	if err != nil {
+		return nil, err
+	}
+	out.Amend, out.Author, out.Meta = true, head.Author, head.Meta
+	if step.Action == history.RebaseSquash {
+		out.Message = head.Message + "\n\n" + cm.Message
+	} else {
+		out.Message = head.Message
+	}
+	return out, nil
+}
+
+// step does a step of the plan. A result says that the rebase stops behind it.
+func (r *rebaser) step(ctx context.Context, step history.RebaseStep) (*Result, error) {
+	if step.Action == history.RebaseDrop {
+		return nil, r.advance(ctx, step.Order, false, nil)
+	}
+	cm, err := commitOf(ctx, r.s, step.Commit)
+	if err != nil {
+		return nil, err
+	}
+	empty := false // from the beginning: such commits are kept
+	if len(cm.Parents) == 1 {
+		p, err := history.GetCommit(ctx, r.s.Repo.Store(), cm.Parents[0])
+		if err != nil {
+			return nil, err
+		}
+		empty = p.Root == cm.Root
+	}
+	commit, err := r.commit(ctx, step)
+	if err != nil {
+		return nil, err
+	}
+	m, err := r.s.Repo.Merge(ctx, repo.MergeOptions{
+		Branch: r.name, Kind: history.CherryPick, Source: step.Commit, Theirs: cm.ID, AllowEmpty: empty || r.x.KeepEmpty, Amend: commit.Amend,
+		NoJSON: r.s.NoMergeJSON, NoConflicts: r.s.RefuseConflicts, Message: commit.Message, Meta: commit.Meta, Author: commit.Author,
+		Committer: commit.Committer, Rebase: func(conflicts bool) *history.Rebase { return r.at(step.Order, conflicts) },
+	})
+	switch {
+	case errs.Is(err, errs.NothingToDo):
+		return nil, r.advance(ctx, step.Order, false, nil)
+	case err == repo.ErrUnresolved:
+		if err := abortRebase(ctx, r.s, r.name); err != nil {
+			return nil, err
+		}
+		return nil, errs.New(errs.Conflict, "data conflicts from rebase, but session settings do not allow preserving conflicts, so they cannot be resolved. "+
+			"The rebase has been aborted. Set @@autocommit to 0 or set @@dolt_allow_commit_conflicts to 1 and "+
+			"try the rebase again to resolve the conflicts.")
+	case err != nil:
+		return nil, err
+	}
+	r.x = r.at(step.Order, m.Unresolved())
+	if m.Unresolved() {
+		return nil, errs.New(errs.Conflict, "data conflict detected while rebasing commit %s (%s). \n\n"+
+			"Resolve the conflicts and remove them from the dolt_conflicts_<table> tables, "+
+			"then continue the rebase by calling dolt_rebase('--continue')", cm.ID, step.Message)
+	}
+	if step.Action == history.RebaseEdit {
+		return rebaseResult("edit action paused at commit " + cm.ID.String() + " (" + step.Message + "). \n\n" +
+			"You can now modify the working directory and stage changes. " +
+			"When ready, continue the rebase by calling dolt_rebase('--continue')"), nil
+	}
+	return nil, nil
+}

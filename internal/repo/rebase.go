@@ -1,0 +1,309 @@
+package repo
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/stemmadb/stemma/internal/chunk"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/pack"
+	"github.com/stemmadb/stemma/internal/root"
+)
+
+// RebaseBranch is the branch on which the new commits of a rebase of a branch are made.
+func RebaseBranch(branchName string) string { return "dolt_rebase_" + branchName }
+
+// Rebasing is the rebase in progress whose commits are made on a branch; nil for none.
+func (r *Repo) Rebasing(ctx context.Context, branchName string) (*history.Rebase, error) {
+	b, ok := r.published.Load().branches.Get(branchName)
+	if !ok {
+		return nil, r.errNoRef(branchName)
+	}
+	return rebaseOf(ctx, r.store, b.rebase)
+}
+
+func rebaseOf(ctx context.Context, rd chunk.Reader, h hash.Hash) (*history.Rebase, error) {
+	if h.IsZero() {
+		return nil, nil
+	}
+	return history.GetRebase(ctx, rd, h)
+}
+
+// Rebasing is the rebase in progress as the transaction sees it; nil for none.
+func (t *Tx) Rebasing(ctx context.Context) (*history.Rebase, error) {
+	h := t.base.rebase
+	if t.rebase != nil {
+		h = *t.rebase
+	}
+	return rebaseOf(ctx, t.reader(), h)
+}
+
+// SetRebasing changes the rebase in progress.
+func (t *Tx) SetRebasing(ctx context.Context, x *history.Rebase) error {
+	if t.r.opt.ReadOnly {
+		return errs.New(errs.ReadOnly, "the database is open for reading only")
+	}
+	h, err := x.Put(ctx, t.Store())
+	if err != nil {
+		return err
+	}
+	t.rebase = &h
+	return nil
+}
+
+// clean tells whether a branch has no uncommitted changes, new tables that dolt_ignore names aside.
+func (r *Repo) clean(ctx context.Context, batch *pack.Batch, b *branch) (bool, error) {
+	head, err := history.GetCommit(ctx, r.store, b.head)
+	if err != nil || b.staged != head.Root {
+		return false, err
+	}
+	known, err := r.stageAll(ctx, batch, &Working{Branch: b.name, Head: b.head, Working: root.Open(batch, b.working), Staged: root.Open(batch, b.staged)})
+	return err == nil && known.Tree() == head.Root, err
+}
+
+// StartRebase begins to make the commits that a branch has and onto has not again, on top of onto: it makes the branch RebaseBranch there,
+// which holds the plan. Merges are not in the plan. A branch with uncommitted changes, or one in the middle of something, is an error
+// of class Conflict; nothing to rebase is one of class NothingToDo.
+func (r *Repo) StartRebase(ctx context.Context, branchName string, onto history.CommitID, keepEmpty bool) (*history.Rebase, error) {
+	if _, err := r.Fold(ctx, branchName); err != nil {
+		return nil, err
+	}
+	b, ok := r.published.Load().branches.Get(branchName)
+	if !ok {
+		return nil, r.errNoRef(branchName)
+	}
+	switch {
+	case !b.merge.IsZero():
+		return nil, errs.New(errs.Conflict, "unable to start rebase while a merge is in progress – abort the current merge before proceeding")
+	case !b.rebase.IsZero():
+		return nil, errs.New(errs.Conflict, "unable to start rebase while another rebase is in progress – abort the current rebase before proceeding")
+	}
+	batch := r.store.NewBatch()
+	defer batch.Close()
+	if ok, err := r.clean(ctx, batch, b); err != nil {
+		return nil, err
+	} else if !ok || b.overlays() {
+		return nil, errs.New(errs.Conflict, "cannot start a rebase with uncommitted changes")
+	}
+	target, err := history.GetCommit(ctx, r.store, onto)
+	if err != nil {
+		return nil, err
+	}
+	x := &history.Rebase{Branch: branchName, Head: b.head, Onto: onto, Working: b.working, KeepEmpty: keepEmpty}
+	w, err := history.Walk(ctx, r.store, []history.CommitID{b.head}, []history.CommitID{onto})
+	if err != nil {
+		return nil, err
+	}
+	for {
+		c, err := w.Next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if c == nil {
+			break
+		}
+		if len(c.Parents) == 1 {
+			x.Plan = append(x.Plan, history.RebaseStep{Action: history.RebasePick, Commit: c.ID.String(), Message: c.Message})
+		}
+	}
+	if len(x.Plan) == 0 {
+		return nil, errs.New(errs.NothingToDo, "didn't identify any commits!")
+	}
+	slices.Reverse(x.Plan)
+	for i := range x.Plan {
+		x.Plan[i].Order = int64(i+1) * 100
+	}
+	h, err := x.Put(ctx, batch)
+	if err != nil {
+		return nil, err
+	}
+	name := RebaseBranch(branchName)
+	err = r.changeRefsWith(ctx, batch, func(s *state) (*change, func(*state), error) {
+		cur, ok := s.branches.Get(branchName)
+		switch _, taken := s.branches.Get(name); {
+		case !ok || cur.born != b.born || cur.head != b.head || cur.working != b.working || cur.staged != b.staged || cur.overlays():
+			return nil, nil, errs.New(errs.Conflict, "cannot start a rebase: branch '%s' was changed meanwhile", branchName)
+		case taken:
+			return nil, nil, errs.New(errs.Exists, "a branch named '%s' already exists; is a rebase in progress there?", name)
+		}
+		if err := s.checkRefPath(name, ""); err != nil {
+			return nil, nil, err
+		}
+		n := &branch{name: name, head: onto, working: target.Root, staged: target.Root, rebase: h}
+		return n.change(), func(s *state) { n.lsn, n.born = s.lsn, s.lsn; s.branches.Set(name, n) }, nil
+	})
+	return x, err
+}
+
+// PendingRebase is what is to be committed for the last step of a rebase before it can go on.
+type PendingRebase int
+
+// What can be pending.
+const (
+	RebaseClean    PendingRebase = iota // nothing
+	RebaseStaged                        // staged tables, or a change with conflicts that have been settled
+	RebaseUnstaged                      // tables that are not staged
+)
+
+// RebasePending tells what is to be done with the branch of a rebase before it can go on. Conflicts or violations that are left are an
+// error of class Conflict.
+func (r *Repo) RebasePending(ctx context.Context, name string) (PendingRebase, error) {
+	w, err := r.Fold(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	m, err := r.Merging(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	if m != nil {
+		if left := m.Unsettled(); len(left) > 0 {
+			if err := r.checkSettled(ctx, m, w); err != nil {
+				return 0, errs.New(errs.Conflict, "conflicts detected in tables %s; resolve conflicts before continuing the rebase", strings.Join(left, ", "))
+			}
+		}
+	}
+	head, err := history.GetCommit(ctx, r.store, w.Head)
+	if err != nil {
+		return 0, err
+	}
+	batch := r.store.NewBatch()
+	defer batch.Close()
+	known, err := r.stageAll(ctx, batch, w)
+	switch {
+	case err != nil:
+		return 0, err
+	case known.Tree() != w.Staged.Tree():
+		return RebaseUnstaged, nil
+	case m != nil || w.Staged.Tree() != head.Root:
+		return RebaseStaged, nil
+	}
+	return RebaseClean, nil
+}
+
+// RebaseCommit says what the commit of a step of a rebase says.
+type RebaseCommit struct {
+	Amend     bool // it replaces the head
+	Message   string
+	Meta      string
+	Author    history.Signature
+	Committer history.Signature
+}
+
+// AdvanceRebase sets the state of a rebase whose commits are made on the branch name; with a commit it makes one of what is staged first,
+// which ends the cherry-pick in progress. One that would change nothing is left out unless the rebase keeps empty ones.
+func (r *Repo) AdvanceRebase(ctx context.Context, name string, x *history.Rebase, commit *RebaseCommit) error {
+	return r.rework(ctx, name, func(batch *pack.Batch, _ *state, b *branch) (*reworked, error) {
+		if b.rebase.IsZero() {
+			return nil, errs.New(errs.Invalid, "no rebase in progress")
+		}
+		next := b.copy(0)
+		var err error
+		if next.rebase, err = x.Put(ctx, batch); err != nil || commit == nil {
+			return &reworked{next: next, ch: &change{}}, err
+		}
+		head, err := history.GetCommit(ctx, r.store, b.head)
+		if err != nil {
+			return nil, err
+		}
+		next.merge = hash.Hash{}
+		if b.staged == head.Root && !x.KeepEmpty && !commit.Amend {
+			return &reworked{next: next, ch: &change{}}, nil
+		}
+		c := &history.Commit{
+			Root: b.staged, Parents: []history.CommitID{b.head}, Height: head.Height + 1, Author: commit.Author, Committer: commit.Committer,
+			Message: commit.Message, Meta: commit.Meta,
+		}
+		if commit.Amend {
+			c.Parents, c.Height = head.Parents, head.Height
+		}
+		if c.Committer.Time, err = r.commitTime(ctx, c.Committer.Time, c.Parents); err != nil {
+			return nil, err
+		}
+		if c.Author.Time.IsZero() {
+			c.Author.Time = c.Committer.Time
+		}
+		next.head, err = c.Put(ctx, batch)
+		return &reworked{next: next, ch: &change{}}, err
+	})
+}
+
+// EndRebase ends the rebase whose commits were made on the branch name, and removes that. With keep the rebased branch moves to them, unless
+// it has changed since the rebase began, which is an error of class Conflict; otherwise it stays as it is.
+func (r *Repo) EndRebase(ctx context.Context, name string, keep bool) (*history.Rebase, error) {
+	x, err := r.Rebasing(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if x == nil {
+		return nil, errs.New(errs.Invalid, "no rebase in progress")
+	}
+	if keep {
+		if _, err := r.Fold(ctx, x.Branch); err != nil {
+			return nil, err
+		}
+	}
+	batch := r.store.NewBatch()
+	defer batch.Close()
+	err = r.changeRefsWith(ctx, batch, func(s *state) (*change, func(*state), error) {
+		done, ok := s.branches.Get(name)
+		if !ok {
+			return nil, nil, r.errNoRef(name)
+		}
+		ch := &change{}
+		var next *branch
+		var whole []string
+		if keep {
+			b, ok := s.branches.Get(x.Branch)
+			if !ok {
+				return nil, nil, r.errNoRef(x.Branch)
+			}
+			if b.head != x.Head || b.working != x.Working || b.overlays() || !b.merge.IsZero() {
+				return nil, nil, errs.New(errs.Conflict, "rebase aborted due to changes in branch %s", x.Branch)
+			}
+			c, err := history.GetCommit(ctx, batch, done.head)
+			if err != nil {
+				return nil, nil, err
+			}
+			next = b.copy(0)
+			if whole, err = r.resetWorking(ctx, batch, next, c); err != nil {
+				return nil, nil, err
+			}
+			next.head = done.head
+			w := workChange{branch: next.name, working: next.working, staged: next.staged}
+			for _, l := range whole {
+				w.folded = append(w.folded, folded{table: l})
+			}
+			ch.refs, ch.work = []refChange{{name: next.name, head: next.head}}, []workChange{w}
+		}
+		ch.refs = append(ch.refs, refChange{name: name})
+		to := ""
+		if s.head == name {
+			if to = x.Branch; s.branches.Len() > 1 {
+				if _, ok := s.branches.Get(to); !ok { // removed by hand
+					to = slices.DeleteFunc(s.branches.Keys(), func(n string) bool { return n == name })[0]
+				}
+			} else {
+				return nil, nil, errs.New(errs.Invalid, "cannot end the rebase: its branch is the last one")
+			}
+			ch.head = to
+		}
+		return ch, func(s *state) {
+			s.branches.Delete(name)
+			if to != "" {
+				s.head = to
+			}
+			if next != nil {
+				next.lsn = s.lsn
+				for _, l := range whole {
+					next.tables[l] = workTable{version: s.lsn, since: s.lsn}
+				}
+				s.branches.Set(next.name, next)
+			}
+		}, nil
+	})
+	return x, err
+}
