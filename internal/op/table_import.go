@@ -282,6 +282,9 @@ func (i *importing) prepare(ctx context.Context) error {
 		i.table = written
 	}
 	if i.c.Create {
+		if err := checkNewName(i.table); err != nil {
+			return err
+		}
 		if exists && !i.c.Force {
 			return errs.New(errs.Exists, "table %s already exists: use -u to update it, -a to append to it, -r to replace its rows, or -c -f to make it anew", i.table)
 		}
