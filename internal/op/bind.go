@@ -144,12 +144,15 @@ func (p *parser) setNext(q *Param) error {
 	return p.set(q, p.argv[p.at-1])
 }
 
-// set gives q, and its namesakes in other targets, a value.
+// set gives q, and its namesakes in other targets, a value; a namesake that does not know the value goes without it.
 func (p *parser) set(q *Param, val string) error {
 	for _, t := range p.targets {
 		for i := range t.Params {
 			r := &t.Params[i]
 			if r != q && (q.Flag == "" || r.Flag != q.Flag || r.Kind != q.Kind) {
+				continue
+			}
+			if r != q && len(r.Enum) > 0 && !slices.Contains(r.Enum, val) && (len(q.Enum) == 0 || slices.Contains(q.Enum, val)) {
 				continue
 			}
 			if err := r.set(t.Dest, val, p.given[r]); err != nil {

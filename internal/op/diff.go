@@ -1,11 +1,14 @@
 package op
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
 
+	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/diff"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
@@ -28,6 +31,7 @@ type Diff struct {
 	MergeBase bool     `flag:"merge-base" help:"begin at the common ancestor"`
 	Reverse   bool     `flag:"reverse,R" help:"exchange the two sides"`
 	Skinny    bool     `flag:"skinny" help:"leave out columns that no shown row changes"`
+	Format    string   `flag:"result-format,r" alias:"format" enum:"tabular,csv,json,vertical,sql" help:"draw the rows in this form; sql is the statements that make the first state the second"`
 	Args      []string `arg:"rest" value:"revision|table" complete:"ref" help:"at most two revisions, then tables"`
 	Tables    []string `arg:"dash" value:"table" complete:"table" help:"tables"`
 }
@@ -39,9 +43,12 @@ func diffSpec() Spec {
 		Long: `Without a revision: what is not staged yet. With one: from it to the working set. With two, or a..b: from the first to the
 second. With a...b: from their common ancestor to the second.`,
 		Usage:    []string{"[<revision>] [<revision>] [<table>...]", "<revision>..<revision> [<table>...]", "--staged [<revision>] [<table>...]"},
-		Examples: []Example{{"diff", "changes that are not staged"}, {"diff HEAD~1 HEAD prices --limit 5", "what the last commit did to a table"}, {"diff main fix --stat", "how much two branches differ"}},
+		Examples: []Example{{"diff", "changes that are not staged"}, {"diff HEAD~1 HEAD prices --limit 5", "what the last commit did to a table"}, {"diff main fix --stat", "how much two branches differ"}, {"diff main fix -r sql", "the statements that lead from one to the other"}},
 	})
 }
+
+// patchFormat is the format of the answer that is a script.
+const patchFormat = "sql"
 
 // side is one state of a comparison.
 type side struct {
@@ -74,6 +81,9 @@ func (c *Diff) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	if c.Summary || c.NameOnly {
 		return c.summary(keep), nil
+	}
+	if c.Format == patchFormat {
+		return c.patch(ctx, s, keep, from, to, r)
 	}
 	out := &Result{}
 	for i := range keep {
@@ -256,6 +266,53 @@ func (c *Diff) summary(deltas []diff.Delta) *Result {
 		}
 	}
 	return r
+}
+
+// patch is the statements that make one state the other. Where the scope has a stream they go to it as they are made.
+func (c *Diff) patch(ctx context.Context, s *Scope, deltas []diff.Delta, from, to side, r chunk.Reader) (*Result, error) {
+	if c.Stat || c.Skinny || c.Limit >= 0 || c.Filter != "" {
+		return nil, errs.New(errs.Invalid, "diff: -r sql goes with neither --stat, --skinny, --limit nor --filter, with which the statements would not lead to the second state")
+	}
+	out := &Result{Lines: []string{}}
+	say := func(line string) error { out.Lines = append(out.Lines, line); return nil }
+	if s.Out != nil {
+		w := bufio.NewWriterSize(s.Out, 64<<10)
+		say = func(line string) error { _, err := w.WriteString(line + "\n"); return err }
+		err := c.statements(ctx, deltas, from, to, r, say)
+		return out, errors.Join(err, w.Flush())
+	}
+	return out, c.statements(ctx, deltas, from, to, r, say)
+}
+
+// statements gives say the statements of a patch.
+func (c *Diff) statements(ctx context.Context, deltas []diff.Delta, from, to side, r chunk.Reader, say func(string) error) error {
+	for i := range deltas {
+		d := &deltas[i]
+		before, err := openSide(ctx, from.snap, d.From)
+		if err != nil {
+			return err
+		}
+		after, err := openSide(ctx, to.snap, d.To)
+		if err != nil {
+			return err
+		}
+		pair, err := diff.NewPair(r, tableOf(before), tableOf(after))
+		if err != nil {
+			return err
+		}
+		for st, err := range diff.Patch(ctx, pair, d.From.Name, d.To.Name) {
+			if err != nil {
+				return err
+			}
+			if c.Schema && !st.Schema || c.Data && st.Schema {
+				continue
+			}
+			if err := say(st.SQL); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // table is the parts that show one table.
