@@ -122,9 +122,7 @@ func (p *Program) Run(ctx context.Context) int {
 		return p.status
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		if err = errs.With(errs.Canceled, err); err.Error() == context.Canceled.Error() {
-			err = errs.New(errs.Canceled, "interrupted")
-		}
+		err = errs.New(errs.Canceled, "interrupted")
 	}
 	p.report(err)
 	return exitStatus(err, p.dolt())

@@ -206,6 +206,9 @@ func TestCancel(t *testing.T) {
 	if got := p.Run(ctx); got != exitCanceled {
 		t.Errorf("a cancelled verb exits with %d: %s", got, out.String())
 	}
+	if got, want := out.String(), "error: interrupted\n"; got != want {
+		t.Errorf("a cancelled verb says %q, want %q", got, want)
+	}
 }
 
 func TestCompleteNames(t *testing.T) {

@@ -90,10 +90,14 @@ func (v *serverVerb) Run(ctx context.Context, scope *op.Scope) (_ *op.Result, er
 		return nil, errs.New(errs.Internal, "write to standard output: %w", err)
 	}
 	var h *holding
+	var last error
 	err = v.program.owning(ctx, func() error {
-		h, err = v.program.holdAll(ctx, dir, opt)
-		return err
+		h, last = v.program.holdAll(ctx, dir, opt)
+		return last
 	}, func() error { return owner.ErrNoOwner })
+	if errs.Is(err, errs.Locked) {
+		return nil, errs.New(errs.Locked, "another process has the database open, such as another server or a shell: %w", last)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -56,10 +56,11 @@ const shellHelp = `Statements end with ';', or with \G to draw their rows one ce
 // sqlShell is the shell's state.
 type sqlShell struct {
 	*sqlRunner
-	lines  lineReader
-	id     string // of the connection
-	prompt string
-	words  completer
+	lines     lineReader
+	id        string // of the connection
+	prompt    string
+	delimiter string // what ends a statement, as DELIMITER set it; "" for ';'
+	words     completer
 }
 
 // loop reads and runs statements until the user leaves.
@@ -107,7 +108,8 @@ func (s *sqlShell) typed(ctx context.Context, line string) (leave bool, err erro
 		}
 		line = call
 	}
-	statements := newSplitter(strings.NewReader(line))
+	statements := s.split(line)
+	defer func() { s.delimiter = statements.delimiter }()
 	for {
 		st, err := statements.next()
 		if errors.Is(err, io.EOF) {
@@ -244,8 +246,17 @@ func shellWords(line string) ([]string, error) {
 	return out, nil
 }
 
+// split cuts what was typed into statements, at what DELIMITER has set.
+func (s *sqlShell) split(text string) *splitter {
+	out := newSplitter(strings.NewReader(text))
+	if s.delimiter != "" {
+		out.delimiter = s.delimiter
+	}
+	return out
+}
+
 // whole tells whether what was typed can be run: it ends with a terminator, or needs none.
-func whole(text string) bool {
+func (s *sqlShell) whole(text string) bool {
 	t := strings.TrimSpace(text)
 	switch strings.ToLower(t) {
 	case "", "exit", "quit", "exit()", "quit()", "help":
@@ -254,13 +265,13 @@ func whole(text string) bool {
 	if strings.HasPrefix(t, `\`) {
 		return true
 	}
-	s := newSplitter(strings.NewReader(t))
+	statements := s.split(t)
 	for {
-		_, err := s.next()
+		_, err := statements.next()
 		if err != nil {
 			return true
 		}
-		if !s.closed {
+		if !statements.closed {
 			return false
 		}
 	}
@@ -273,9 +284,10 @@ func (s *sqlShell) terminal() lineReader {
 	rl.Config.Set("cursor-position-probe", false)
 	rl.Prompt.Primary(func() string { return s.prompt })
 	rl.Prompt.Secondary(func() string { return strings.Repeat(" ", max(0, len(s.prompt)-len("-> "))) + "-> " })
-	rl.AcceptMultiline = func(line []rune) bool { return whole(string(line)) }
+	rl.AcceptMultiline = func(line []rune) bool { return s.whole(string(line)) }
 	rl.Completer = func(line []rune, cursor int) readline.Completions {
-		return readline.CompleteValues(s.words.complete(s, string(line[:cursor]))...).NoSpace()
+		// Not with NoSpace: what is typed next would take away the last letter of a word that was completed.
+		return readline.CompleteValues(s.words.complete(s, string(line[:cursor]))...)
 	}
 	if path := s.p.historyFile(); path != "" {
 		rl.History.Delete()

@@ -145,9 +145,31 @@ func TestWhole(t *testing.T) {
 		"": true, "  ": true, "select 1": false, "select 1;": true, "select ';": false, "select 1; select 2": false, "quit": true,
 		`\status`: true, `select 1\G`: true, "create procedure p() begin select 1;": false, "select 1 -- ;": false, "select 1; -- done": true,
 	} {
-		if whole(text) != want {
+		if (&sqlShell{}).whole(text) != want {
 			t.Errorf("whole(%q) is %v", text, !want)
 		}
+	}
+	other := &sqlShell{delimiter: "//"}
+	for text, want := range map[string]bool{
+		"select 1;": false, "select 1//": true, "create procedure p() begin select 1; end": false, "select 1; select 2//": true, "delimiter ;": true,
+		"quit": true,
+	} {
+		if other.whole(text) != want {
+			t.Errorf("with another delimiter whole(%q) is %v", text, !want)
+		}
+	}
+}
+
+// What DELIMITER sets holds for what is typed later.
+func TestShellDelimiter(t *testing.T) {
+	out, errOut, _ := runShell(t, "delimiter //", "select 1 as a// select 2 as b//", "select nope//", "select 3 as c//", "delimiter ;", "select 4 as d;", "exit")
+	for _, w := range []string{"| a |", "| b |", "| c |", "| d |"} {
+		if !strings.Contains(out, w) {
+			t.Errorf("no %q in\n%s\n%s", w, out, errOut)
+		}
+	}
+	if n := strings.Count(errOut, "error:"); n != 1 {
+		t.Errorf("%d errors, want one:\n%s", n, errOut)
 	}
 }
 

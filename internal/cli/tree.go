@@ -55,12 +55,20 @@ func (p *Program) specs() []op.Spec {
 	for _, s := range p.Specs {
 		if parent := parentName(s.Name); parent != "" {
 			if _, ok := op.Find(out, parent); !ok {
-				out = append(out, op.Spec{Name: parent, Group: s.Group, Short: "Commands for " + parent + "s", Hidden: s.Hidden})
+				out = append(out, op.Spec{Name: parent, Group: s.Group, Short: "Commands for " + plural(parent), Hidden: s.Hidden})
 			}
 		}
 	}
 	slices.SortStableFunc(out, func(a, b op.Spec) int { return len(a.Words()) - len(b.Words()) })
 	return out
+}
+
+// plural is the word for several of what a parent's name says.
+func plural(word string) string {
+	if strings.HasSuffix(word, "s") {
+		return word
+	}
+	return word + "s"
 }
 
 // parentName is the name without its last word.

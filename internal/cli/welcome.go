@@ -24,7 +24,7 @@ func steps(database bool) []step {
 		{"status", "", "what has changed since the last commit"},
 		{"sql", "", "query and change tables"},
 		{"table import", "<table> <file>", "load a file"},
-		{"commit", "-a -m <message>", "record the changes"},
+		{"commit", "-A -m <message>", "record the changes"},
 		{"log", "", "the history"},
 		{"sql-server", "", "let MySQL clients in"},
 	}

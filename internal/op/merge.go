@@ -234,7 +234,7 @@ func unmerged(r *Result, s *Scope, m *history.Merge) {
 		r.Printf("Constraint violations for the working set may be viewed using the 'dolt_constraint_violations' system table.")
 		r.Printf("They may be queried and removed per-table using the 'dolt_constraint_violations_TABLENAME' system table.")
 	}
-	r.ExitCode = 1
+	r.ExitCode = 4
 }
 
 // mergeStats tells how the tables of two roots differ, as Dolt draws it.

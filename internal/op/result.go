@@ -40,7 +40,8 @@ type Result struct {
 	Hints []string
 	// Detail is a structured answer that does not fit rows, as JSON; see SetDetail.
 	Detail json.RawMessage
-	// ExitCode is what a program exits with although nothing failed: 1 for "they differ" and "there is none", else 0.
+	// ExitCode is what a program exits with although nothing failed: 1 for "they differ" and "there is none", 4 for a merge that
+	// left conflicts, else 0.
 	ExitCode int
 }
 

@@ -102,7 +102,7 @@ func dropTables(ctx context.Context, s *Scope, names []string) error {
 		}
 		for _, c := range children {
 			if !slices.Contains(names, c) {
-				return errs.New(errs.Constraint, "table %s is referred to by a foreign key of table %s; drop that first", n, c)
+				return errReferredTo(n, c)
 			}
 		}
 	}
@@ -112,4 +112,9 @@ func dropTables(ctx context.Context, s *Scope, names []string) error {
 		}
 	}
 	return tx.Commit(ctx)
+}
+
+// errReferredTo is the error of taking away a table that another refers to.
+func errReferredTo(table, child string) error {
+	return errs.New(errs.Constraint, "table %s is referred to by a foreign key of table %s; drop that first", table, child)
 }

@@ -2,9 +2,12 @@ package op
 
 import (
 	"context"
+	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/schema"
+	"github.com/stemmadb/stemma/internal/table"
 )
 
 // TableRm is the verb that drops tables of the working set.
@@ -67,7 +70,7 @@ func tableCpSpec() Spec {
 	return Define[TableCp](Spec{
 		Name: "table cp", Group: GroupData, Needs: NeedDatabase,
 		Short:    "Copy a table of the working set",
-		Long:     `The copy shares all its data with the table, so it takes no time and no space.`,
+		Long:     `The copy shares all its data with the table, so it takes no time and no space. It has no foreign keys.`,
 		Usage:    []string{"[-f] <table> <new>"},
 		Examples: []Example{{"table cp prices prices_before", "keep a table as it is now"}},
 	})
@@ -80,12 +83,32 @@ func (c *TableCp) Run(ctx context.Context, s *Scope) (*Result, error) {
 		if err != nil {
 			return err
 		}
+		if len(tab.Schema.References) > 0 {
+			alone := tab.Schema.Schema.Clone()
+			alone.References = nil
+			compiled, err := schema.Compile(alone)
+			if err != nil {
+				return err
+			}
+			tab = &table.Table{Schema: compiled, Rows: tab.Rows, Indexes: tab.Indexes}
+		}
 		return tx.PutTable(ctx, c.To, tab)
 	})
 }
 
+// checkNewName refuses a name for a table that only system tables have.
+func checkNewName(name string) error {
+	if repo.IsSystemTable(name) {
+		return errs.New(errs.Invalid, "table %s cannot be made: names that begin with dolt_ or stemma_ are those of system tables", name)
+	}
+	return nil
+}
+
 // changeName runs fn in a transaction on the working set, in which there is a table from and none to; force drops one.
 func changeName(ctx context.Context, s *Scope, from, to string, force bool, fn func(tx *repo.Tx, from string) error) error {
+	if err := checkNewName(to); err != nil {
+		return err
+	}
 	names, err := workingNames(ctx, s, []string{from})
 	if err != nil {
 		return err
@@ -105,6 +128,15 @@ func changeName(ctx context.Context, s *Scope, from, to string, force bool, fn f
 			return errs.New(errs.Invalid, "%s and %s are the same table", from, to)
 		case !force:
 			return errs.New(errs.Exists, "table %s already exists; -f replaces it", written)
+		}
+		children, err := tx.Children(ctx, written)
+		if err != nil {
+			return err
+		}
+		for _, c := range children {
+			if !strings.EqualFold(c, written) {
+				return errReferredTo(written, c)
+			}
 		}
 		if err := tx.DropTable(ctx, written); err != nil {
 			return err

@@ -155,7 +155,10 @@ func (i *importing) create(ctx context.Context) error {
 		sch.Columns[n].Nullable = false
 		sch.PrimaryKey = append(sch.PrimaryKey, schema.IndexColumn{Column: sch.Columns[n].ID})
 	}
-	i.inferred = append(i.inferred, "inferred: "+strings.Join(said, ", "))
+	i.inferred = append(i.inferred, "inferred: "+some(said))
+	if c := separator(wanted); c != "" {
+		i.inferred = append(i.inferred, fmt.Sprintf("there is one column only; if %s stands between the fields, use --delim '%s'", c, c))
+	}
 	switch {
 	case len(i.c.Keys) > 0:
 	case !in.KeysKnown:
@@ -163,7 +166,7 @@ func (i *importing) create(ctx context.Context) error {
 	case len(unique) == 0:
 		i.inferred = append(i.inferred, "no primary key: no column alone could be one; use --pk to give several")
 	default:
-		i.inferred = append(i.inferred, "no primary key: "+strings.Join(unique, ", ")+" could be one; use --pk")
+		i.inferred = append(i.inferred, "no primary key: "+some(unique)+" could be one; use --pk")
 	}
 	compiled, err := schema.Compile(sch)
 	if err != nil {
@@ -174,4 +177,26 @@ func (i *importing) create(ctx context.Context) error {
 		i.onDup = table.IgnoreDuplicate
 	}
 	return nil
+}
+
+// some lists words for a reader, the first ones when there are many.
+func some(words []string) string {
+	const most = 20
+	if len(words) <= most+1 {
+		return strings.Join(words, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(words[:most], ", "), len(words)-most)
+}
+
+// separator is a character in the name of the only column of a file that may be what separates its fields; "" when there is none.
+func separator(names []string) string {
+	if len(names) != 1 {
+		return ""
+	}
+	for _, c := range []string{";", "\t", "|"} {
+		if strings.Contains(names[0], c) {
+			return strings.ReplaceAll(c, "\t", `\t`)
+		}
+	}
+	return ""
 }

@@ -31,7 +31,7 @@ type TableImport struct {
 	Type     string   `flag:"file-type" enum:"csv,psv" help:"psv has | between fields; by the file's name otherwise"`
 	Nulls    []string `flag:"null" sep:"," value:"text,..." help:"fields that are NULL, as empty ones are, unless they are in quotes: NA,NULL"`
 	Map      string   `flag:"map,m" value:"file" complete:"file" help:"JSON object of file column to table column"`
-	Continue bool     `flag:"continue" help:"write lines that cannot be loaded to a file of their own and go on"`
+	Continue bool     `flag:"continue" help:"write lines that cannot be loaded to a file of their own and go on; without -u the first row of a key is the one that stays"`
 	Rejects  string   `flag:"rejects" value:"file" complete:"file" help:"where those lines go (default <file>.rejects.csv)"`
 	Quiet    bool     `flag:"quiet" help:"say nothing of what was inferred"`
 	Input    string   `flag:"standard-input" hidden:"true" help:"a file that holds what standard input did"`
@@ -282,6 +282,9 @@ func (i *importing) prepare(ctx context.Context) error {
 		i.table = written
 	}
 	if i.c.Create {
+		if err := checkNewName(i.table); err != nil {
+			return err
+		}
 		if exists && !i.c.Force {
 			return errs.New(errs.Exists, "table %s already exists: use -u to update it, -a to append to it, -r to replace its rows, or -c -f to make it anew", i.table)
 		}

@@ -3,6 +3,7 @@ package op
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -263,4 +264,29 @@ func TestExport(t *testing.T) {
 	x.fails(errs.NotFound, "table not found: tt; did you mean t?", "table", "export", "tt")
 	x.fails(errs.NotFound, "nowhere", "table", "export", "t@nowhere")
 	x.fails(errs.Invalid, "it is a directory", "table", "export", "-f", "t", ".stemma")
+}
+
+// What an import says of the table that it made is short however wide the file is, and tells of another separator.
+func TestImportHints(t *testing.T) {
+	x := newTables(t)
+	var head, row []string
+	for i := range 30 {
+		head, row = append(head, fmt.Sprintf("c%d", i)), append(row, "1")
+	}
+	x.file("wide.csv", strings.Join(head, ",")+"\n"+strings.Join(row, ",")+"\n")
+	got, err := x.run("table", "import", "wide.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"c18 INT, c19 INT and 10 more\n", "no primary key: c0, ", "c19 and 10 more could be one"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+	for sep, want := range map[string]string{";": "use --delim ';'", "\t": `use --delim '\t'`} {
+		x.file("sep.csv", "a"+sep+"b\n1"+sep+"2\n")
+		if got, err := x.run("table", "import", "-c", "-f", "sep", "sep.csv"); err != nil || !strings.Contains(got, want) {
+			t.Errorf("%q: %v\n%s", sep, err, got)
+		}
+	}
 }

@@ -199,7 +199,7 @@ func (p *mergePlan) picked(ctx context.Context) (from, to tree.Root, err error) 
 	case len(p.theirs.Parents) == 0:
 		return from, to, errs.New(errs.Invalid, "cannot %s commit %s: it is the first one", p.opt.Kind, p.theirs.ID)
 	case n == 0 && len(p.theirs.Parents) > 1:
-		return from, to, errs.New(errs.Unsupported, "cannot %s commit %s: it is a merge, which has several parents", p.opt.Kind, p.theirs.ID)
+		return from, to, errs.New(errs.Unsupported, "cannot %s commit %s: it is a merge, which has several parents; name one with --mainline", p.opt.Kind, p.theirs.ID)
 	case n > len(p.theirs.Parents):
 		return from, to, errs.New(errs.Invalid, "commit %s has no parent %d", p.theirs.ID, n)
 	case n == 0:

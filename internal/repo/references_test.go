@@ -115,3 +115,35 @@ func TestChildren(t *testing.T) {
 		t.Errorf("children after the drop are %v, %v", got, err)
 	}
 }
+
+// TestRenameReferredTo: foreign keys follow the table that they refer to, those of the table itself too.
+func TestRenameReferredTo(t *testing.T) {
+	ctx := context.Background()
+	r := family(t, false)
+	tx := begin(t, r)
+	own := people()
+	own.References = []schema.ForeignKey{{Name: "own", Columns: []uint64{own.Columns[2].ID}, Parent: "own", ParentColumns: []string{"id"}}}
+	must(t, tx.CreateTable(ctx, "own", own))
+	must(t, edit(t, tx, "child").Insert(ctx, person(3, "", 2)))
+	must(t, tx.RenameTable(ctx, "PARENT", "folk"))
+	must(t, tx.RenameTable(ctx, "own", "mine"))
+	must(t, tx.Commit(ctx))
+	tx = begin(t, r)
+	defer tx.Rollback()
+	for child, parent := range map[string]string{"child": "folk", "mine": "mine"} {
+		v, _, ok, err := tx.Table(ctx, child)
+		if err != nil || !ok {
+			t.Fatal(child, ok, err)
+		}
+		if got := v.Schema().References[0].Parent; got != parent {
+			t.Errorf("%s refers to %s, want %s", child, got, parent)
+		}
+		if got, err := tx.Children(ctx, parent); err != nil || len(got) != 1 || got[0] != child {
+			t.Errorf("children of %s: %v, %v", parent, got, err)
+		}
+	}
+	must(t, tx.CheckReferences(ctx, "folk"))
+	if got, want := rows(t, r, "child"), "1::1 2::1 3::2 "; got != want {
+		t.Errorf("rows %q, want %q", got, want)
+	}
+}

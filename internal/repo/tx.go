@@ -240,7 +240,7 @@ func (t *Tx) DropTable(ctx context.Context, name string) error {
 	return t.changeRoot(ctx, written, root.Change{Entry: root.Entry{Kind: root.KindTable, Name: written}, Drop: true})
 }
 
-// RenameTable gives the table another name.
+// RenameTable gives the table another name; foreign keys that refer to it follow.
 func (t *Tx) RenameTable(ctx context.Context, from, to string) error {
 	if !strings.EqualFold(from, to) {
 		if _, _, ok, err := t.Table(ctx, to); err != nil {
@@ -249,14 +249,49 @@ func (t *Tx) RenameTable(ctx context.Context, from, to string) error {
 			return errs.New(errs.Exists, "table %s already exists", to)
 		}
 	}
+	children, err := t.Children(ctx, from)
+	if err != nil {
+		return err
+	}
 	tab, err := t.FoldTable(ctx, from)
 	if err != nil {
 		return err
+	}
+	for _, name := range children {
+		child, own := tab, strings.EqualFold(name, from)
+		if !own {
+			if child, err = t.FoldTable(ctx, name); err != nil {
+				return err
+			}
+		}
+		if child, err = referringTo(child, from, to); err != nil {
+			return err
+		}
+		if own {
+			tab = child
+		} else if err := t.PutTable(ctx, name, child); err != nil {
+			return err
+		}
 	}
 	if err := t.DropTable(ctx, from); err != nil {
 		return err
 	}
 	return t.PutTable(ctx, to, tab)
+}
+
+// referringTo is the table with those of its foreign keys that refer to the table from referring to one called to.
+func referringTo(tab *table.Table, from, to string) (*table.Table, error) {
+	s := tab.Schema.Schema.Clone()
+	for i := range s.References {
+		if f := &s.References[i]; strings.EqualFold(f.Parent, from) {
+			f.Parent = to
+		}
+	}
+	c, err := schema.Compile(s)
+	if err != nil {
+		return nil, err
+	}
+	return &table.Table{Schema: c, Rows: tab.Rows, Indexes: tab.Indexes}, nil
 }
 
 func (t *Tx) changeRoot(ctx context.Context, name string, c root.Change) error {

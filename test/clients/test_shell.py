@@ -53,3 +53,19 @@ def test_what_is_typed_ahead_is_not_lost(repository: Path) -> None:
     out = on_terminal(repository, [(0, b"select concat('row', 999);\r"), (1.5, b"select sleep(0.5);\r"), *keys], b"Bye")
     shown = {int(n) for n in re.findall(rb"\| row(\d+) ", out)}
     assert shown == set(range(999, 1020))
+
+
+def test_what_follows_a_completed_word_leaves_it_whole(repository: Path) -> None:
+    """A word is completed with the tabulator and the statement goes on behind it."""
+    keys = [(1.5, b"create table customers (id int primary key, named int);\r"), (2.5, b"insert into customers values (4711, 1);\r"),
+            (3.5, b"select id from customer"), (4.2, b"\t"), (5, b";\r"), (6, b"exit\r")]
+    out = on_terminal(repository, keys, b"Bye")
+    assert b"| 4711 |" in out, out
+
+
+def test_the_delimiter_can_be_changed(repository: Path) -> None:
+    """DELIMITER holds for the lines that come later, as in MySQL's client."""
+    keys = [(1.5, b"delimiter //\r"), (2, b"select concat('row', 1)\r//\r"), (2.8, b"select concat('row', 2)//\r"), (3.5, b"delimiter ;\r"),
+            (4, b"select concat('row', 3);\r"), (5, b"exit;\r")]
+    out = on_terminal(repository, keys, b"Bye")
+    assert set(re.findall(rb"\| row(\d) ", out)) == {b"1", b"2", b"3"}, out

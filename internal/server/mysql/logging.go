@@ -55,6 +55,10 @@ func NewLogger(w io.Writer, level slog.Level) *slog.Logger {
 					a.Value = slog.StringValue(levelName(l))
 				}
 			}
+			// Errors of the SQL engine write the stack where they were made when they are asked for all they know.
+			if err, ok := a.Value.Any().(error); ok {
+				a.Value = slog.StringValue(err.Error())
+			}
 			return a
 		},
 	}))

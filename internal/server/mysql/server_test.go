@@ -521,6 +521,14 @@ func TestLog(t *testing.T) {
 	if b.Len() > 0 {
 		t.Errorf("at the level info a query logs:\n%s", b.String())
 	}
+	v = serve(t, vfs.NewMem(), Options{Log: NewLogger(&b, LevelTrace)})
+	if _, err := open(t, v.config("root", "")).Exec("select * from mysql.nowhere"); err == nil {
+		t.Error("a table that does not exist was read")
+	}
+	v.stop(t)
+	if s := b.String(); !strings.Contains(s, `error="table not found: nowhere"`) || strings.Contains(s, ".go:") {
+		t.Errorf("at the level trace an error logs:\n%s", s)
+	}
 }
 
 func TestRequireTLSNeedsCertificate(t *testing.T) {
