@@ -29,7 +29,7 @@ type Diff struct {
 	MergeBase bool     `flag:"merge-base" help:"begin at the common ancestor"`
 	Reverse   bool     `flag:"reverse,R" help:"exchange the two sides"`
 	Include   []string `flag:"include-cols" value:"column" sep:"," help:"with --skinny: keep these columns"`
-	Format    string   `flag:"result-format,r" enum:"tabular,csv,vertical,sql,json" help:"draw the answer in this form; sql is the statements that make the one state the other"`
+	Format    string   `flag:"result-format,r" alias:"format" enum:"tabular,csv,json,vertical,sql" help:"draw the answer in this form; sql is the statements that make the one state the other"`
 	Skinny    bool     `flag:"skinny" help:"leave out columns that no shown row changes"`
 	Args      []string `arg:"rest" value:"revision|table" complete:"ref" help:"at most two revisions, then tables"`
 	Tables    []string `arg:"dash" value:"table" complete:"table" help:"tables"`
