@@ -12,6 +12,7 @@ import (
 type Add struct {
 	All    bool     `flag:"all,A" help:"stage every changed, new and dropped table"`
 	Force  bool     `flag:"force,f" help:"stage new tables that dolt_ignore names, too"`
+	Branch string   `flag:"branch" value:"branch" complete:"branch" help:"stage on this branch rather than the checked-out one"`
 	Tables []string `arg:"rest" value:"table" complete:"table" help:"tables to stage; . is all of them"`
 }
 
@@ -26,6 +27,10 @@ func addSpec() Spec {
 
 // Run stages.
 func (c *Add) Run(ctx context.Context, s *Scope) (*Result, error) {
+	s, err := s.on(ctx, c.Branch)
+	if err != nil {
+		return nil, err
+	}
 	names := c.Tables
 	for _, n := range names {
 		if n == "." {

@@ -19,8 +19,11 @@ type Branch struct {
 	Force   bool     `flag:"force,f" help:"take a name that is in use"`
 	List    bool     `flag:"list" help:"list branches, of the given names if any"`
 	All     bool     `flag:"all,a" help:"list remote branches too"`
+	Remotes bool     `flag:"remotes,r" help:"list remote branches only"`
 	Verbose bool     `flag:"verbose,v" help:"list hashes and messages too"`
 	Current bool     `flag:"show-current" help:"print the checked-out branch"`
+	Track   bool     `flag:"track,t" help:"make the new branch follow its start point, a branch"`
+	To      string   `flag:"set-upstream-to,u" value:"branch" complete:"branch" help:"make a branch, the checked-out one unless named, follow this one"`
 	Args    []string `arg:"rest" value:"name" complete:"branch" help:"a new branch and where it begins; or branches to act on"`
 }
 
@@ -29,7 +32,7 @@ func branchSpec() Spec {
 		Name: "branch", Group: GroupGrow, Needs: NeedDatabase,
 		Short: "List, create, rename or delete branches",
 		Usage: []string{
-			"[--list] [-v] [-a]", "[-f] <name> [<start-point>]", "-m [-f] [<old>] <new>", "-c [-f] [<old>] <new>", "(-d | -D) <name>...", "--show-current",
+			"[--list] [-v] [-a]", "[-f] <name> [<start-point>]", "-m [-f] [<old>] <new>", "-c [-f] [<old>] <new>", "(-d | -D) <name>...", "-t <name> [<branch>]", "-u <branch> [<name>]", "--show-current",
 		},
 		Examples: []Example{{"branch", "list the branches"}, {"branch fix main~2", "make a branch at an older commit"}, {"branch -d fix", "delete it again"}},
 	})
@@ -37,13 +40,13 @@ func branchSpec() Spec {
 
 // Reads implements Reader: a list is asked for.
 func (c *Branch) Reads() bool {
-	return c.Current || !c.Copy && !c.Move && !c.Delete && !c.DeleteF && (c.List || len(c.Args) == 0)
+	return c.Current || !c.Copy && !c.Move && !c.Delete && !c.DeleteF && c.To == "" && !c.Track && (c.List || c.Remotes || len(c.Args) == 0)
 }
 
 // Run does it.
 func (c *Branch) Run(ctx context.Context, s *Scope) (*Result, error) {
 	modes := 0
-	for _, b := range []bool{c.Copy, c.Move, c.Delete || c.DeleteF, c.List, c.Current} {
+	for _, b := range []bool{c.Copy, c.Move, c.Delete || c.DeleteF, c.List || c.Remotes, c.Current} {
 		if b {
 			modes++
 		}
@@ -67,11 +70,16 @@ func (c *Branch) Run(ctx context.Context, s *Scope) (*Result, error) {
 			if err := s.Repo.DeleteBranch(ctx, n, c.DeleteF || c.Force); err != nil {
 				return nil, err
 			}
+			if err := forget(s, n, ""); err != nil {
+				return nil, err
+			}
 		}
 		return statusResult(0), nil
 	case c.Copy, c.Move:
 		return c.copyOrMove(ctx, s)
-	case c.List || len(c.Args) == 0:
+	case c.To != "" || c.Track:
+		return c.follow(ctx, s)
+	case c.List || c.Remotes || len(c.Args) == 0:
 		return c.list(ctx, s)
 	}
 	if len(c.Args) > 2 {
@@ -81,14 +89,54 @@ func (c *Branch) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if len(c.Args) == 2 {
 		start = c.Args[1]
 	}
-	at, err := s.Repo.Resolve(ctx, start, s.branch())
-	if err != nil {
+	return statusResult(0), c.create(ctx, s, c.Args[0], start)
+}
+
+// follow sets the upstream of a branch, which is made when it is not there.
+func (c *Branch) follow(ctx context.Context, s *Scope) (*Result, error) {
+	switch {
+	case c.To != "" && c.Track:
+		return nil, errs.New(errs.Invalid, "error: --set-upstream-to and --track are mutually exclusive options.")
+	case len(c.Args) > 2 || c.Track && len(c.Args) == 0:
+		return nil, errs.New(errs.Invalid, "branch: give a name and at most one start point")
+	}
+	name, up, start := s.branch(), c.To, "HEAD"
+	if len(c.Args) > 0 {
+		name = c.Args[0]
+	}
+	if c.Track {
+		up = s.branch()
+		if len(c.Args) == 2 {
+			up = c.Args[1]
+		}
+	}
+	if err := checkUpstream(s, name, up); err != nil {
 		return nil, err
 	}
-	if c.Force && c.Args[0] == s.branch() {
-		return nil, errs.New(errs.Invalid, "cannot force update the current branch '%s': use 'reset'", c.Args[0])
+	if _, there := s.Repo.BranchHead(name); !there || c.Track {
+		switch {
+		case c.Track:
+			start = up
+		case len(c.Args) == 2:
+			start = c.Args[1]
+		}
+		if err := c.create(ctx, s, name, start); err != nil {
+			return nil, err
+		}
 	}
-	return statusResult(0), s.Repo.CreateBranch(ctx, c.Args[0], at, c.Force)
+	return statusResult(0), follow(s, name, up)
+}
+
+// create makes a branch.
+func (c *Branch) create(ctx context.Context, s *Scope, name, start string) error {
+	at, err := s.Repo.Resolve(ctx, start, s.branch())
+	if err != nil {
+		return err
+	}
+	if c.Force && name == s.branch() {
+		return errs.New(errs.Invalid, "cannot force update the current branch '%s': use 'reset'", name)
+	}
+	return s.Repo.CreateBranch(ctx, name, at, c.Force)
 }
 
 func (c *Branch) copyOrMove(ctx context.Context, s *Scope) (*Result, error) {
@@ -107,6 +155,9 @@ func (c *Branch) copyOrMove(ctx context.Context, s *Scope) (*Result, error) {
 	if err := s.Repo.RenameBranch(ctx, from, to, c.Force); err != nil {
 		return nil, err
 	}
+	if err := forget(s, from, to); err != nil {
+		return nil, err
+	}
 	if from == s.Branch && s.Switch != nil {
 		return statusResult(0), s.Switch(ctx, to)
 	}
@@ -118,7 +169,14 @@ func (c *Branch) list(ctx context.Context, s *Scope) (*Result, error) {
 	width := 0
 	var show []string
 	heads := map[string]history.CommitID{}
+	follows, err := upstreams(s)
+	if err != nil {
+		return nil, err
+	}
 	for _, b := range s.Repo.Branches() {
+		if c.Remotes && !c.All {
+			break // there are none
+		}
 		if len(c.Args) > 0 && !slices.Contains(c.Args, b.Name) {
 			continue
 		}
@@ -138,7 +196,11 @@ func (c *Branch) list(ctx context.Context, s *Scope) (*Result, error) {
 		first, _, _ := strings.Cut(cm.Message, "\n")
 		r.Add(n, cm.ID.String(), first)
 		if c.Verbose {
-			r.Lines = append(r.Lines, fmt.Sprintf("%s%-*s\t%s\t%s", mark, width, n, cm.ID, first))
+			far, err := aheadBehind(ctx, s, cm.ID, follows[n])
+			if err != nil {
+				return nil, err
+			}
+			r.Lines = append(r.Lines, fmt.Sprintf("%s%-*s\t%s%s\t%s", mark, width, n, cm.ID, far, first))
 		} else {
 			r.Lines = append(r.Lines, mark+n)
 		}

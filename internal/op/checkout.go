@@ -13,6 +13,9 @@ import (
 type Checkout struct {
 	New   string   `flag:",b" value:"branch" help:"make the branch first"`
 	Reset string   `flag:",B" value:"branch" help:"make the branch first, or move it when it exists"`
+	Track string   `flag:"track,t" value:"branch" complete:"branch" help:"make the new branch follow this one, where it begins"`
+	Over  bool     `flag:"overwrite-ignore" hidden:"true" help:"accepted for compatibility"`
+	Keep  bool     `flag:"no-overwrite-ignore" hidden:"true" help:"accepted for compatibility"`
 	Force bool     `flag:"force,f" hidden:"true" help:"accepted for compatibility"`
 	Args  []string `arg:"rest" value:"branch|table" complete:"branch" help:"a branch; a revision and tables; or tables"`
 	Dash  []string `arg:"dash" value:"table" complete:"table" help:"tables"`
@@ -26,7 +29,7 @@ func checkoutSpec() Spec {
 working set of its own.
 
 With tables: their working state is set back to the staged one, or to that of the revision given before them.`,
-		Usage:    []string{"<branch>", "-b <new-branch> [<start-point>]", "[<revision>] [--] <table>..."},
+		Usage:    []string{"<branch>", "-b <new-branch> [-t <branch> | <start-point>]", "[<revision>] [--] <table>..."},
 		Examples: []Example{{"checkout -b fix", "make a branch and change to it"}, {"checkout main", "change back"}, {"checkout prices", "undo changes of a table"}},
 	})
 }
@@ -35,6 +38,15 @@ With tables: their working state is set back to the staged one, or to that of th
 func (c *Checkout) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if c.New != "" && c.Reset != "" {
 		return nil, errs.New(errs.Invalid, "checkout: -b and -B exclude each other")
+	}
+	if c.Track != "" {
+		if c.New+c.Reset == "" || len(c.Args)+len(c.Dash) > 0 {
+			return nil, errs.New(errs.Invalid, "checkout: --track goes with -b or -B, and names where the branch begins")
+		}
+		if err := checkUpstream(s, c.New+c.Reset, c.Track); err != nil {
+			return nil, err
+		}
+		c.Args = []string{c.Track}
 	}
 	if name := c.New + c.Reset; name != "" {
 		if len(c.Args) > 1 || len(c.Dash) > 0 {
@@ -50,6 +62,11 @@ func (c *Checkout) Run(ctx context.Context, s *Scope) (*Result, error) {
 		}
 		if err := s.Repo.CreateBranch(ctx, name, at, c.Reset != ""); err != nil {
 			return nil, err
+		}
+		if c.Track != "" {
+			if err := follow(s, name, c.Track); err != nil {
+				return nil, err
+			}
 		}
 		return c.move(ctx, s, name)
 	}

@@ -20,6 +20,9 @@ type Commit struct {
 	Date       string   `flag:"date" value:"time" help:"the author's time"`
 	Author     string   `flag:"author" value:"'Name <mail>'" help:"the author"`
 	Meta       []string `flag:"meta" value:"key=value" help:"structured metadata; may be repeated"`
+	Branch     string   `flag:"branch" value:"branch" complete:"branch" help:"commit on this branch rather than the checked-out one"`
+	Sign       string   `flag:"gpg-sign,S" bare:"default" hidden:"true" value:"key" help:"not offered: commits are not signed"`
+	Skip       bool     `flag:"skip-verification" hidden:"true" help:"accepted for compatibility"`
 	Force      bool     `flag:"force,f" hidden:"true" help:"accepted for compatibility"`
 }
 
@@ -40,12 +43,18 @@ func (c *Commit) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if c.AllowEmpty && c.SkipEmpty {
 		return nil, errs.New(errs.Invalid, "commit: --allow-empty and --skip-empty exclude each other")
 	}
+	if c.Sign != "" {
+		return nil, errs.New(errs.Unsupported, "commit: signed commits are not offered; leave -S out")
+	}
+	s, err := s.on(ctx, c.Branch)
+	if err != nil {
+		return nil, err
+	}
 	opt := repo.CommitOptions{
 		Branch: s.branch(), Message: c.Message, All: c.All, AddNew: c.AddNew, Amend: c.Amend, AllowEmpty: c.AllowEmpty,
 		OwnAuthor: c.Author != "",
 		Committer: s.signature(),
 	}
-	var err error
 	if !c.Amend || c.Author != "" {
 		if opt.Author, err = s.signatureWith(c.Author); err != nil {
 			return nil, err

@@ -25,6 +25,14 @@ type world struct {
 	tags     map[string]string  // to messages
 	head     string
 	born     int
+	stashes  []wstash // newest first; not changed in place
+}
+
+type wstash struct {
+	base   string // message of the commit below
+	branch string
+	tables content
+	added  []string
 }
 
 type wbranch struct {
@@ -72,7 +80,7 @@ func newWorld() *world {
 }
 
 func (w *world) clone() *world {
-	return &world{branches: maps.Clone(w.branches), commits: maps.Clone(w.commits), tags: maps.Clone(w.tags), head: w.head, born: w.born}
+	return &world{branches: maps.Clone(w.branches), commits: maps.Clone(w.commits), tags: maps.Clone(w.tags), head: w.head, born: w.born, stashes: w.stashes}
 }
 
 func (w *world) names() []string { return slices.Sorted(maps.Keys(w.branches)) }
@@ -128,6 +136,9 @@ func (w *world) String() string {
 	for _, n := range slices.Sorted(maps.Keys(w.tags)) {
 		fmt.Fprintf(&b, "tag %s at %q\n", n, w.tags[n])
 	}
+	for _, s := range w.stashes {
+		fmt.Fprintf(&b, "stash of %s at %q%s, new %q\n", s.branch, s.base, s.tables, s.added)
+	}
 	return b.String()
 }
 
@@ -173,6 +184,22 @@ func observe(ctx context.Context, r *repo.Repo) (string, error) {
 			return "", err
 		}
 		w.tags[t.Name] = c.Message
+	}
+	stashes, err := r.Stashes(ctx)
+	if err != nil {
+		return "", err
+	}
+	for i := range stashes {
+		x := &stashes[i]
+		c, err := history.GetCommit(ctx, r.Store(), x.Head)
+		if err != nil {
+			return "", err
+		}
+		tables, err := contentOf(ctx, r.SnapshotRoot(root.Open(r.Store(), x.Root)))
+		if err != nil {
+			return "", err
+		}
+		w.stashes = append(w.stashes, wstash{base: c.Message, branch: x.Branch, tables: tables, added: x.Added})
 	}
 	return w.String(), nil
 }
@@ -314,7 +341,7 @@ func (p *play) next() action {
 	w := p.w.clone()
 	name := p.someBranch()
 	b := w.branches[name]
-	switch p.rng.IntN(14) {
+	switch p.rng.IntN(17) {
 	case 0, 1:
 		return action{"fold " + name, w, nil, func(ctx context.Context, r *repo.Repo) error {
 			_, err := r.Fold(ctx, name)
@@ -467,9 +494,102 @@ func (p *play) next() action {
 			id, _ := r.BranchHead(name)
 			return r.CreateTag(ctx, tag, history.Tag{Commit: id, Tagger: signature(), Message: "m"})
 		}}
+	case 13, 14:
+		return p.push(w, name)
+	case 15:
+		if a, ok := p.pop(w, name); ok {
+			return a
+		}
 	}
 	w.head = name
 	return action{"check out " + name, w, nil, func(ctx context.Context, r *repo.Repo) error { return r.CheckOut(ctx, name) }}
+}
+
+// push sets changes aside.
+func (p *play) push(w *world, name string) action {
+	b := w.branches[name]
+	head := w.commits[b.head]
+	opt := repo.StashOptions{Branch: name, Name: "s", Untracked: p.rng.IntN(2) == 0}
+	aside := maps.Clone(b.staged)
+	for _, c := range []content{head, b.staged} {
+		for t := range c {
+			delete(aside, t)
+			if x := b.working[t]; x != nil {
+				aside[t] = x
+			}
+		}
+	}
+	var added []string
+	for _, t := range slices.Sorted(maps.Keys(aside)) {
+		if head[t] == nil {
+			added = append(added, t)
+		}
+	}
+	if opt.Untracked {
+		aside = b.working
+	}
+	a := action{fmt.Sprintf("stash %+v", opt), w, nil, func(ctx context.Context, r *repo.Repo) error {
+		_, err := r.PushStash(ctx, opt)
+		return err
+	}}
+	if aside.String() == head.String() && b.staged.String() == head.String() {
+		a.next, a.errs = p.w, []errs.Code{errs.NothingToDo}
+		return a
+	}
+	w.stashes = append([]wstash{{base: b.head, branch: name, tables: aside, added: added}}, w.stashes...)
+	working := maps.Clone(b.working)
+	for _, t := range tableNames {
+		if text(aside, t) == text(head, t) {
+			continue
+		}
+		delete(working, t)
+		if head[t] != nil {
+			working[t] = head[t]
+		}
+		b = b.changed(w, t)
+	}
+	b.working, b.staged = working, head
+	w.branches[name] = b
+	return a
+}
+
+// pop brings a stash back; ok is false when there is none that needs no merging of rows.
+func (p *play) pop(w *world, name string) (a action, ok bool) {
+	if len(w.stashes) == 0 {
+		return a, false
+	}
+	i := p.rng.IntN(len(w.stashes))
+	s, drop := w.stashes[i], p.rng.IntN(3) > 0
+	b := w.branches[name]
+	base, working, staged := w.commits[s.base], maps.Clone(b.working), maps.Clone(b.staged)
+	for _, t := range tableNames {
+		ours, was, theirs := text(b.working, t), text(base, t), text(s.tables, t)
+		switch {
+		case theirs == was || theirs == ours:
+			continue
+		case ours != was:
+			return a, false
+		}
+		delete(working, t)
+		if s.tables[t] != nil {
+			working[t] = s.tables[t]
+		}
+		b = b.changed(w, t)
+	}
+	for _, t := range s.added {
+		if working[t] != nil {
+			staged[t] = working[t]
+		}
+	}
+	b.working, b.staged = working, staged
+	w.branches[name] = b
+	if drop {
+		w.stashes = slices.Delete(slices.Clone(w.stashes), i, i+1)
+	}
+	return action{fmt.Sprintf("pop stash %d on %s, drop %v", i, name, drop), w, nil, func(ctx context.Context, r *repo.Repo) error {
+		_, err := r.ApplyStash(ctx, name, "s", i, drop)
+		return err
+	}}, true
 }
 
 // outcome judges the error of an action: whether it took place, or what is wrong.

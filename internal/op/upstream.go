@@ -1,0 +1,148 @@
+package op
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/history"
+)
+
+// upstreamSetting is the setting of the database that holds the upstreams of branches: a JSON object, since names of branches have a case
+// and those of settings have not.
+const upstreamSetting = "branch.upstreams"
+
+// upstreams are the branches that others follow, by the name of the one that follows.
+func upstreams(s *Scope) (map[string]string, error) {
+	m := map[string]string{}
+	all, err := readSettings(s.Settings.Local)
+	if err != nil || all[upstreamSetting] == "" {
+		return m, err
+	}
+	if err := json.Unmarshal([]byte(all[upstreamSetting]), &m); err != nil {
+		return nil, errs.New(errs.Invalid, "setting %s: want a JSON object of strings: %w", upstreamSetting, err)
+	}
+	return m, nil
+}
+
+// changeUpstreams changes what branches follow.
+func changeUpstreams(s *Scope, change func(map[string]string)) error {
+	if s.Settings.Local == "" {
+		return errs.New(errs.Unsupported, "the upstream of a branch can only be kept in the settings of a database")
+	}
+	var failed error
+	err := changeSettings(s.Settings.Local, func(all map[string]string) {
+		m := map[string]string{}
+		if text := all[upstreamSetting]; text != "" {
+			if failed = json.Unmarshal([]byte(text), &m); failed != nil {
+				return
+			}
+		}
+		change(m)
+		if len(m) == 0 {
+			delete(all, upstreamSetting)
+			return
+		}
+		var b []byte
+		if b, failed = json.Marshal(m); failed == nil {
+			all[upstreamSetting] = string(b)
+		}
+	})
+	if err == nil && failed != nil {
+		err = errs.New(errs.Invalid, "setting %s: %w", upstreamSetting, failed)
+	}
+	return err
+}
+
+// follow makes a branch follow another.
+func follow(s *Scope, branch, upstream string) error {
+	if err := checkUpstream(s, branch, upstream); err != nil {
+		return err
+	}
+	return changeUpstreams(s, func(m map[string]string) { m[branch] = upstream })
+}
+
+// checkUpstream refuses what a branch cannot follow.
+func checkUpstream(s *Scope, branch, upstream string) error {
+	if _, ok := s.Repo.BranchHead(upstream); !ok {
+		return errs.New(errs.NotFound, "branch not found: '%s'", upstream)
+	}
+	if branch == upstream {
+		return errs.New(errs.Invalid, "not setting '%s' as its own upstream", branch)
+	}
+	return nil
+}
+
+// forget drops what names of branches that are gone, or have another name now, follow and are followed by.
+func forget(s *Scope, branch, now string) error {
+	m, err := upstreams(s)
+	if err != nil || len(m) == 0 {
+		return err
+	}
+	return changeUpstreams(s, func(m map[string]string) {
+		if up, ok := m[branch]; ok {
+			delete(m, branch)
+			if now != "" {
+				m[now] = up
+			}
+		}
+		for b, up := range m {
+			switch {
+			case up != branch:
+			case now == "":
+				delete(m, b)
+			default:
+				m[b] = now
+			}
+		}
+	})
+}
+
+// aheadBehind is how far a branch is from its upstream, as lists of branches show it: "" when it has none, or when they are one.
+func aheadBehind(ctx context.Context, s *Scope, head history.CommitID, upstream string) (string, error) {
+	up, ok := s.Repo.BranchHead(upstream)
+	if !ok || up == head {
+		return "", nil
+	}
+	count := func(from, not history.CommitID) (int, error) {
+		w, err := history.Walk(ctx, s.Repo.Store(), []history.CommitID{from}, []history.CommitID{not})
+		for n := 0; ; n++ {
+			if err != nil {
+				return 0, err
+			}
+			var c *history.Commit
+			if c, err = w.Next(ctx); err == nil && c == nil {
+				return n, nil
+			}
+		}
+	}
+	ahead, err := count(head, up)
+	if err != nil {
+		return "", err
+	}
+	behind, err := count(up, head)
+	switch {
+	case err != nil:
+		return "", err
+	case behind == 0:
+		return fmt.Sprintf(" [ahead %d]", ahead), nil
+	case ahead == 0:
+		return fmt.Sprintf(" [behind %d]", behind), nil
+	}
+	return fmt.Sprintf(" [ahead %d, behind %d]", ahead, behind), nil
+}
+
+// on is the scope on another branch; "" is its own.
+func (s *Scope) on(ctx context.Context, branch string) (*Scope, error) {
+	if branch == "" {
+		return s, nil
+	}
+	if _, ok := s.Repo.BranchHead(branch); !ok {
+		_, err := s.Repo.Begin(ctx, branch) // for its error, which names what is near
+		return nil, err
+	}
+	c := *s
+	c.Branch = branch
+	return &c, nil
+}
