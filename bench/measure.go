@@ -102,11 +102,6 @@ func du(dir string) (total int64, err error) {
 
 // seconds times fn.
 func seconds(fn func() error) (float64, error) {
-	if byCPU {
-		b := cpuNow()
-		err := fn()
-		return cpuNow() - b, err
-	}
 	begin := clock.System{}.Now()
 	err := fn()
 	return clock.Since(begin).Seconds(), err
