@@ -109,7 +109,7 @@ type Batcher struct {
 }
 
 // NewBatcher makes a Batcher for some columns. mem lends the buffers, a Pool for preference; rows is how many a batch will have, as a
-// rule. resolve fetches out-of-line cells by their address; without it they are an error of class Unsupported.
+// rule. resolve fetches out-of-line cells by their address, for several goroutines at once; without it they are an error of class Unsupported.
 func (f *Format) NewBatcher(mem memory.Allocator, cols []BatchColumn, rows int, resolve func(ctx context.Context, addr []byte) ([]byte, error)) (*Batcher, error) {
 	b := &Batcher{f: f, mem: mem, rows: max(rows, 64), resolve: resolve}
 	fields := make([]arrow.Field, len(cols))

@@ -2,11 +2,14 @@ package page
 
 import (
 	"context"
+	"runtime"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
 	"github.com/apache/arrow-go/v18/arrow/decimal256"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/value"
@@ -212,6 +215,18 @@ func (c *batchColumn) each(b *Batcher, n int, fn func(i int) ([]byte, error)) er
 
 // appendStrings adds rows of class Bytes.
 func (c *batchColumn) appendStrings(ctx context.Context, b *Batcher, s *segment, ok bool, lo, hi int) error {
+	if ok && s.addrs != nil && b.resolve != nil {
+		long, err := c.fetch(ctx, b, s, lo, hi)
+		if err != nil {
+			return err
+		}
+		return c.each(b, hi-lo, func(i int) ([]byte, error) {
+			if long[i] != nil {
+				return long[i], nil
+			}
+			return c.long(ctx, b, s, ok, lo+i)
+		})
+	}
 	if !ok || s.nulls == nullsAll || s.addrs != nil {
 		return c.each(b, hi-lo, func(i int) ([]byte, error) { return c.long(ctx, b, s, ok, lo+i) })
 	}
@@ -312,6 +327,51 @@ func (c *batchColumn) appendFront(b *Batcher, s *segment, lo, hi int) error {
 	c.vals.n = at
 	return nil
 }
+
+// fetch reads the out-of-line cells of rows [lo,hi), by as many goroutines as there are processors: each is read, checked and
+// decompressed on its own. Those of other rows are nil.
+func (c *batchColumn) fetch(ctx context.Context, b *Batcher, s *segment, lo, hi int) ([][]byte, error) {
+	addrs, out := make([][]byte, hi-lo), make([][]byte, hi-lo)
+	for i := range addrs {
+		if !s.isAddr(lo+i) || s.isNull(lo+i) {
+			continue
+		}
+		cell, err := s.cell(lo+i, nil)
+		if err != nil {
+			return nil, err
+		}
+		addrs[i] = cell.Bytes()
+	}
+	var next atomic.Int64
+	g, ctx := errgroup.WithContext(ctx)
+	for range min(runtime.GOMAXPROCS(0), (len(addrs)+fetchEach-1)/fetchEach) {
+		g.Go(func() error {
+			for {
+				at := int(next.Add(fetchEach)) - fetchEach
+				if at >= len(addrs) {
+					return nil
+				}
+				for i, a := range addrs[at:min(at+fetchEach, len(addrs))] {
+					if a == nil {
+						continue
+					}
+					v, err := b.resolve(ctx, a)
+					if err != nil {
+						return err
+					}
+					if v == nil {
+						v = []byte{}
+					}
+					out[at+i] = v
+				}
+			}
+		})
+	}
+	return out, g.Wait()
+}
+
+// fetchEach is the number of cells that a goroutine fetches at a time.
+const fetchEach = 16
 
 // long is the string of row i, fetched when it is out of line; nil when it is NULL.
 func (c *batchColumn) long(ctx context.Context, b *Batcher, s *segment, ok bool, i int) ([]byte, error) {
