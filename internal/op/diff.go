@@ -41,7 +41,8 @@ func diffSpec() Spec {
 		Name: "diff", Group: GroupLook, Needs: NeedDatabase, ReadOnly: true,
 		Short: "Show changes between commits, the working set and the staged set",
 		Long: `Without a revision: what is not staged yet. With one: from it to the working set. With two, or a..b: from the first to the
-second. With a...b: from their common ancestor to the second.`,
+second. With a...b: from their common ancestor to the second. New tables of the working set that dolt_ignore names are shown when they
+are named only.`,
 		Usage:    []string{"[<revision>] [<revision>] [<table>...]", "<revision>..<revision> [<table>...]", "--staged [<revision>] [<table>...]"},
 		Examples: []Example{{"diff", "changes that are not staged"}, {"diff HEAD~1 HEAD prices --limit 5", "what the last commit did to a table"}, {"diff main fix --stat", "how much two branches differ"}, {"diff main fix -r sql", "the statements that lead from one to the other"}},
 	})
@@ -62,8 +63,15 @@ func (c *Diff) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	var ignore *repo.Ignore
+	fresh := diff.TableAdded
+	if to.name == working && len(tables) == 0 {
+		if ignore, err = repo.IgnoreOf(ctx, to.snap.Root); err != nil {
+			return nil, err
+		}
+	}
 	if c.Reverse {
-		from, to = to, from
+		from, to, fresh = to, from, diff.TableDropped
 	}
 	r := from.snap.Root.Reader()
 	if to.name == working {
@@ -75,7 +83,7 @@ func (c *Diff) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	var keep []diff.Delta
 	for _, d := range deltas {
-		if wanted(&d, tables) && c.kind(d.Kind) {
+		if wanted(&d, tables) && c.kind(d.Kind) && !(d.Kind == fresh && ignored(ignore, &d)) {
 			keep = append(keep, d)
 		}
 	}
@@ -96,6 +104,15 @@ func (c *Diff) Run(ctx context.Context, s *Scope) (*Result, error) {
 		}
 	}
 	return out, nil
+}
+
+// ignored tells whether a new table is one that dolt_ignore names. One on which its patterns disagree is not.
+func ignored(ignore *repo.Ignore, d *diff.Delta) bool {
+	if ignore == nil {
+		return false
+	}
+	yes, err := ignore.Ignores(d.Name())
+	return err == nil && yes
 }
 
 // working is the name of the side that is the working set.
@@ -306,6 +323,9 @@ func (c *Diff) statements(ctx context.Context, deltas []diff.Delta, from, to sid
 			}
 			if c.Schema && !st.Schema || c.Data && st.Schema {
 				continue
+			}
+			if st.Schema && repo.IsSystemTable(d.Name()) {
+				continue // such a table is made by its first row
 			}
 			if err := say(st.SQL); err != nil {
 				return err
