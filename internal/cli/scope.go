@@ -1,10 +1,13 @@
 package cli
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"os/user"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/op"
@@ -76,7 +79,7 @@ func findDatabase(dir string) (marker string, ok bool, err error) {
 		switch {
 		case err == nil && info.IsDir():
 			return path, true, nil
-		case err != nil && !os.IsNotExist(err):
+		case err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR):
 			return "", false, errs.New(errs.Denied, "look for a database in %s: %w", dir, err)
 		}
 	}

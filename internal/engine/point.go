@@ -181,6 +181,11 @@ func (p *point) run() (res gms.OkResult, ok bool) {
 	if !ok || p.columns != nil && !p.describe() {
 		return res, false
 	}
+	if p.columns == nil {
+		if alone, err := p.row.Alone(p.ctx); err != nil || !alone {
+			return res, false
+		}
+	}
 	found, err := p.row.Find(p.ctx)
 	if err != nil {
 		return res, false

@@ -36,13 +36,24 @@ func (c *Clean) Run(ctx context.Context, s *Scope) (*Result, error) {
 	for _, t := range st.untracked {
 		names = append(names, t.name)
 	}
+	if c.Ignored {
+		for _, t := range st.ignored {
+			names = append(names, t.name)
+		}
+	}
 	if len(c.Tables) > 0 {
 		wanted, err := workingNames(ctx, s, c.Tables)
 		if err != nil {
 			return nil, err
 		}
 		for _, n := range wanted {
-			if !slices.Contains(names, n) {
+			switch {
+			case slices.Contains(names, n):
+			case hasTable(st.ignored, n):
+				return nil, errs.New(errs.Invalid, "clean: table %s is ignored; -x drops ignored tables too", n)
+			case hasTable(st.disputed, n):
+				return nil, errs.New(errs.Invalid, "clean: the patterns of dolt_ignore disagree on table %s; 'table rm' drops it", n)
+			default:
 				return nil, errs.New(errs.Invalid, "clean: table %s is tracked; 'rm' removes tracked tables", n)
 			}
 		}

@@ -40,7 +40,8 @@ func diffSpec() Spec {
 		Name: "diff", Group: GroupLook, Needs: NeedDatabase, ReadOnly: true,
 		Short: "Show changes between commits, the working set and the staged set",
 		Long: `Without a revision: what is not staged yet. With one: from it to the working set. With two, or a..b: from the first to the
-second. With a...b: from their common ancestor to the second.`,
+second. With a...b: from their common ancestor to the second. New tables of the working set that dolt_ignore names are shown when they
+are named only.`,
 		Usage:    []string{"[<revision>] [<revision>] [<table>...]", "<revision>..<revision> [<table>...]", "--staged [<revision>] [<table>...]"},
 		Examples: []Example{{"diff", "changes that are not staged"}, {"diff HEAD~1 HEAD prices --limit 5", "what the last commit did to a table"}, {"diff main fix --stat", "how much two branches differ"}},
 	})
@@ -82,7 +83,7 @@ func (c *Diff) Run(ctx context.Context, s *Scope) (*Result, error) {
 		if !wanted(&d, tables) || !c.kind(d.Kind) {
 			continue
 		}
-		if d.Kind == diff.TableAdded || d.Kind == diff.TableDropped {
+		if len(tables) == 0 && (d.Kind == diff.TableAdded || d.Kind == diff.TableDropped) {
 			// Where the patterns disagree the table is shown.
 			if ignored, err := ignore.Ignores(d.Name()); err == nil && ignored {
 				continue

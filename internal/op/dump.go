@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
@@ -60,6 +61,15 @@ func (c *Dump) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	done := &Result{Lines: []string{}}
+	if c.Format == "sql" {
+		// They are made by their first row and cannot be made by a statement; a server of another kind has none of them.
+		own := slices.Clone(names)
+		names = slices.DeleteFunc(names, repo.IsSystemTable)
+		if own = slices.DeleteFunc(own, func(n string) bool { return !repo.IsSystemTable(n) }); len(own) > 0 {
+			done.Hints = append(done.Hints, "not in the dump: "+strings.Join(own, ", ")+"; -r csv and -r json write them, too")
+		}
+	}
 	total := int64(0)
 	for _, n := range names {
 		v, _, _, err := snap.Table(ctx, n)
@@ -89,13 +99,14 @@ func (c *Dump) Run(ctx context.Context, s *Scope) (*Result, error) {
 		if s.Out == nil {
 			return nil, errs.New(errs.Invalid, "dump: there is no standard output; name a file")
 		}
-		return &Result{Lines: []string{}}, c.sql(ctx, s.Out, s.Repo.Name(), snap, names, task)
+		return done, c.sql(ctx, s.Out, s.Repo.Name(), snap, names, task)
 	}
 	err = writeFile(s, file, c.Force, func(w io.Writer) error { return c.sql(ctx, w, s.Repo.Name(), snap, names, task) })
 	if err != nil {
 		return nil, err
 	}
-	return Say("Successfully exported data."), nil
+	done.Printf("Successfully exported data.")
+	return done, nil
 }
 
 // files writes a file for each table.

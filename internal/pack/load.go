@@ -118,6 +118,9 @@ func loadOnce(ctx context.Context, fsys vfs.FS, dir string, readOnly bool, known
 // openSegments opens the segments that count and reads them.
 func (l *loaded) openSegments(fsys vfs.FS, dir string, readOnly bool) ([][]byte, error) {
 	nums, err := listSegments(fsys, dir)
+	if errs.Is(err, errs.NotFound) {
+		return nil, errs.New(errs.Corrupt, "list the journal: %w", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list the journal: %w", err)
 	}

@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -38,6 +39,16 @@ func TestMissingFiles(t *testing.T) {
 		mem := build(t, func(s *Store) { commit(t, s, nil, rec("0")) })
 		remove(t, mem, segment(1))
 		refuse(t, mem, "its segments are missing")
+	})
+	t.Run("the directory of the journal", func(t *testing.T) {
+		dir := t.TempDir()
+		mustClose(t, newStore(t, vfs.OS{}, dir))
+		if err := os.RemoveAll(filepath.Join(dir, journalDir)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(t.Context(), vfs.OS{}, dir, Options{}); !errs.Is(err, errs.Corrupt) {
+			t.Errorf("%v, want class corrupt", err)
+		}
 	})
 	t.Run("the checkpoint", func(t *testing.T) {
 		mem := build(t, func(s *Store) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/stemmadb/stemma/internal/errs"
 )
@@ -51,7 +52,9 @@ func (o OS) MkdirAll(name string) error {
 		}
 		missing = append(missing, dir)
 	}
-	if err := os.MkdirAll(name, 0o777); err != nil {
+	if err := os.MkdirAll(name, 0o777); errors.Is(err, syscall.ENOTDIR) { // a file has the name
+		return errs.With(errs.Exists, err)
+	} else if err != nil {
 		return classify(err)
 	}
 	for i := len(missing) - 1; i >= 0; i-- {

@@ -155,7 +155,7 @@ func classify(err error) error {
 	switch {
 	case err == nil || errors.Is(err, io.EOF):
 		return err
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR): // below a file there is nothing
 		return errs.With(errs.NotFound, err)
 	case errors.Is(err, fs.ErrExist):
 		return errs.With(errs.Exists, err)

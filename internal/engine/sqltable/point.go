@@ -117,6 +117,15 @@ func (p *Point) Find(ctx *sql.Context) (bool, error) {
 	return p.part.Tx().Row(ctx, p.def.Name, p.key, p.cells)
 }
 
+// Alone tells whether a row can be changed without a look at other tables: no foreign key is the table's own or refers to it.
+func (p *Point) Alone(ctx *sql.Context) (bool, error) {
+	if len(p.def.Schema.References) > 0 {
+		return false, nil
+	}
+	children, err := p.part.Tx().Children(ctx, p.def.Name)
+	return err == nil && len(children) == 0, err
+}
+
 // Value is a value of the row that was found. A value out of line is an error.
 func (p *Point) Value(col int) (any, error) { return p.def.codecs[col].FromCell(p.cells[col]) }
 

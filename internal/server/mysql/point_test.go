@@ -326,6 +326,29 @@ func TestPointAgainstGeneral(t *testing.T) {
 	}
 }
 
+// TestPointForeignKeys checks that the short way changes no row whose foreign keys, or those that refer to it, it does not look at.
+func TestPointForeignKeys(t *testing.T) {
+	b := newBoth(t, nil,
+		"create table t (a int primary key, b varchar(10), key (b))",
+		"create table k (id int primary key, n int, b varchar(10), foreign key (n) references t (a), foreign key (b) references t (b) on update cascade)",
+		"create table own (id int primary key, up int, foreign key (up) references own (id) on delete cascade)",
+		"insert into t values (1, 'one'), (2, 'two'), (3, 'three')", "insert into k values (1, 1, 'two')", "insert into own values (1, null), (2, 1)",
+	)
+	b.try(false, "delete from t where a = 1")
+	b.try(false, "update t set b = 'zwei' where a = 2")
+	b.try(false, "update k set n = 9 where id = 1")
+	b.try(false, "update k set n = 3 where id = 1")
+	b.try(false, "delete from own where id = 1")
+	for i, conn := range b.conn {
+		if got, want := rowsOf(t, conn, "select count(*) from own")+rowsOf(t, conn, "select n, b from k"), "[{0 true}]\n[{3 true} {zwei true}]\n"; got != want {
+			t.Errorf("server %d: %q, want %q", i, got, want)
+		}
+	}
+	b.try(false, "delete from k where id = 1")
+	b.try(false, "drop table k")
+	b.try(true, "delete from t where a = 1")
+}
+
 // TestPointPrivileges checks that the short way lets nobody do what the general way does not.
 func TestPointPrivileges(t *testing.T) {
 	b := newBoth(t, nil, pointTables...)
