@@ -3,6 +3,7 @@ package op
 import (
 	"context"
 	"io"
+	"iter"
 
 	"github.com/stemmadb/stemma/internal/clock"
 	"github.com/stemmadb/stemma/internal/history"
@@ -40,6 +41,10 @@ type Scope struct {
 	// Evaluate runs statements of SQL in a transaction, which the verb ends. A statement that fails changes nothing and goes to failed,
 	// whose error ends it all; nil goes on. Nil: the caller has no engine.
 	Evaluate func(ctx context.Context, tx *repo.Tx, query string, failed func(statement string, err error) error) error
+
+	// Query answers a query of SQL in a session of its own on the databases of Dir. A row is valid until the next one. Nil: the caller has
+	// no engine.
+	Query func(ctx context.Context, query string) iter.Seq2[[]any, error]
 
 	// Switch makes the caller work on another branch. Nil checks the branch out in the directory.
 	Switch func(ctx context.Context, branch string) error
