@@ -58,30 +58,69 @@ func (c *TableMv) Run(ctx context.Context, s *Scope) (*Result, error) {
 
 // TableCp is the verb that copies a table of the working set.
 type TableCp struct {
-	Force bool   `flag:"force,f" help:"replace a table that has the new name"`
-	From  string `arg:"1" required:"true" complete:"table" value:"table" help:"the table"`
-	To    string `arg:"2" required:"true" value:"new" help:"the copy's name"`
+	Force bool     `flag:"force,f" help:"replace a table that has the new name"`
+	Args  []string `arg:"rest" complete:"table" value:"table" help:"the table, and the copy's name; before them a revision whose table it is"`
 }
 
 func tableCpSpec() Spec {
 	return Define[TableCp](Spec{
 		Name: "table cp", Group: GroupData, Needs: NeedDatabase,
-		Short:    "Copy a table of the working set",
-		Long:     `The copy shares all its data with the table, so it takes no time and no space.`,
-		Usage:    []string{"[-f] <table> <new>"},
-		Examples: []Example{{"table cp prices prices_before", "keep a table as it is now"}},
+		Short: "Copy a table of the working set, or of a commit",
+		Long:  `The copy shares all its data with the table, so it takes no time and no space.`,
+		Usage: []string{"[-f] [<revision>] <table> <new>"},
+		Examples: []Example{
+			{"table cp prices prices_before", "keep a table as it is now"},
+			{"table cp HEAD~1 prices prices_before", "have the table of the commit before beside it"},
+		},
 	})
 }
 
 // Run copies.
 func (c *TableCp) Run(ctx context.Context, s *Scope) (*Result, error) {
-	return statusResult(0), changeName(ctx, s, c.From, c.To, c.Force, func(tx *repo.Tx, from string) error {
-		tab, err := tx.FoldTable(ctx, from)
-		if err != nil {
-			return err
-		}
-		return tx.PutTable(ctx, c.To, tab)
-	})
+	switch len(c.Args) {
+	case 2:
+		return statusResult(0), changeName(ctx, s, c.Args[0], c.Args[1], c.Force, func(tx *repo.Tx, from string) error {
+			tab, err := tx.FoldTable(ctx, from)
+			if err != nil {
+				return err
+			}
+			return tx.PutTable(ctx, c.Args[1], tab)
+		})
+	case 3:
+		return statusResult(0), c.copyOld(ctx, s, c.Args[0], c.Args[1], c.Args[2])
+	}
+	return nil, errs.New(errs.Invalid, "table cp: name a table and its copy, and before them at most a revision")
+}
+
+// copyOld copies the table that a commit has.
+func (c *TableCp) copyOld(ctx context.Context, s *Scope, revision, name, to string) error {
+	id, err := s.Repo.Resolve(ctx, revision, s.branch())
+	if err != nil {
+		return err
+	}
+	snap, err := s.Repo.SnapshotAt(ctx, id)
+	if err != nil {
+		return err
+	}
+	v, _, ok, err := snap.Table(ctx, name)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errs.New(errs.NotFound, "table not found: %s in %s", name, revision)
+	}
+	tx, err := s.Repo.Begin(ctx, s.branch())
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if err := makeRoom(ctx, tx, to, c.Force); err != nil {
+		return err
+	}
+	if err := tx.PutTable(ctx, to, v.Table); err != nil {
+		return err
+	}
+	return tx.Commit(ctx)
 }
 
 // changeName runs fn in a transaction on the working set, in which there is a table from and none to; force drops one.
@@ -99,19 +138,26 @@ func changeName(ctx context.Context, s *Scope, from, to string, force bool, fn f
 	if err != nil {
 		return err
 	}
-	if there {
-		switch {
-		case written == names[0]:
-			return errs.New(errs.Invalid, "%s and %s are the same table", from, to)
-		case !force:
-			return errs.New(errs.Exists, "table %s already exists; -f replaces it", written)
-		}
-		if err := tx.DropTable(ctx, written); err != nil {
-			return err
-		}
+	if there && written == names[0] {
+		return errs.New(errs.Invalid, "%s and %s are the same table", from, to)
+	}
+	if err := makeRoom(ctx, tx, to, force); err != nil {
+		return err
 	}
 	if err := fn(tx, names[0]); err != nil {
 		return err
 	}
 	return tx.Commit(ctx)
+}
+
+// makeRoom drops a table of that name where force is set; else there must be none.
+func makeRoom(ctx context.Context, tx *repo.Tx, name string, force bool) error {
+	_, written, there, err := tx.Table(ctx, name)
+	if err != nil || !there {
+		return err
+	}
+	if !force {
+		return errs.New(errs.Exists, "table %s already exists; -f replaces it", written)
+	}
+	return tx.DropTable(ctx, written)
 }
