@@ -160,7 +160,7 @@ const working = "WORKING"
 
 // sides reads the arguments.
 func (c *Diff) sides(ctx context.Context, s *Scope) (from, to side, tables []string, err error) {
-	args := append([]string(nil), c.Args...)
+	args := slices.Clone(tableWords(ctx, s, c.Args))
 	tables = append(tables, c.Tables...)
 	var revs []string
 	threeDots := false

@@ -400,6 +400,26 @@ def test_checkout(db: Dolt) -> None:
         db.checkout("main", tables="goods")
 
 
+def test_lists_of_tables(db: Dolt) -> None:
+    """doltcli joins the names of some lists with spaces."""
+    db.sql("create table `two words` (x int primary key); create table bins (x int primary key)")
+    db.add(".")
+    db.commit("bins")
+    empty = "insert into bins values (1); insert into `two words` values (1); delete from goods"
+    db.sql(empty)
+    db.diff(commit="HEAD", tables=["bins", "goods"])
+    out = text(db, "diff", "HEAD", "bins goods")
+    assert "a/bins b/bins" in out and "a/goods b/goods" in out and "two words" not in out
+    db.checkout(tables=["goods", "bins"])
+    assert db.status().modified_tables == {"two words": False}
+    db.checkout(tables="two words")
+    assert db.status().is_clean
+    with pytest.raises(DoltException):
+        db.checkout(tables=["goods", "nowhere"])
+    db.table_rm(["goods", "bins"])
+    assert [t for t in text(db, "ls").splitlines()[1:] if t.strip()] == ["\ttwo words"]
+
+
 def test_detach_head(db: Dolt) -> None:
     first, head = db.log()[db.head].parents, db.head
     with doltcli.detach_head(db, first):
