@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"os"
 	"time"
 
@@ -28,6 +29,7 @@ const (
 func (p *Program) perform(ctx context.Context, spec op.Spec, verb op.Op, scope *op.Scope) (*op.Result, func() error, error) {
 	none := func() error { return nil }
 	scope.FS = vfs.OS{}
+	scope.Query = func(ctx context.Context, query string) iter.Seq2[[]any, error] { return p.ask(ctx, scope, query) }
 	switch {
 	case p.Open != nil:
 		closeFn, err := p.Open(ctx, spec, scope)
@@ -82,6 +84,36 @@ func (p *Program) perform(ctx context.Context, spec op.Spec, verb op.Op, scope *
 		return err
 	})
 	return r, closeFn, err
+}
+
+// ask answers a query in a session of its own.
+func (p *Program) ask(ctx context.Context, scope *op.Scope, query string) iter.Seq2[[]any, error] {
+	return func(yield func([]any, error) bool) {
+		s, err := p.openSQL(ctx, scope, "")
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		more := true
+		a, err := s.query(ctx, query)
+		if err == nil {
+			for row, err := range a.all() {
+				if err != nil {
+					err = errors.New(sqlMessage(err))
+				}
+				if more = yield(row, err); !more || err != nil {
+					more = false
+					break
+				}
+			}
+			err = a.close()
+		} else {
+			err = errors.New(sqlMessage(err))
+		}
+		if err = errors.Join(err, s.end(ctx)); err != nil && more {
+			yield(nil, err)
+		}
+	}
 }
 
 // settled is the outcome of work that has been done, whatever class its error has.

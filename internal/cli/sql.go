@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ type sqlVerb struct {
 	Execute  string `flag:"execute,x" value:"name" help:"run the saved query of that name and exit"`
 	List     bool   `flag:"list-saved,l" help:"list the saved queries and exit"`
 	Use      string `flag:"use-db,d" value:"name" help:"begin with this database, or db/branch"`
+	Many     string `flag:"multi-db-dir" hidden:"true" value:"dir" help:"the same as --data-dir"`
 
 	program *Program
 }
@@ -76,6 +78,11 @@ func (v *sqlVerb) Run(ctx context.Context, scope *op.Scope) (result *op.Result, 
 	format, err := ParseFormat(v.program.globals.Format)
 	if err != nil {
 		return nil, err
+	}
+	if v.Many != "" {
+		at := *scope
+		at.Dir = absolute(v.program.Dir, v.Many)
+		scope = &at
 	}
 	in, closeIn, err := v.input(scope)
 	if err != nil {
@@ -189,7 +196,11 @@ func shortened(text string) string {
 // run runs a statement and draws its answer.
 func (r *sqlRunner) run(ctx context.Context, st statement) error {
 	start := r.now.Now()
-	a, err := r.query(ctx, st.text)
+	text := st.text
+	if r.p.dolt() && r.format == CSV {
+		text = branchColumns(text)
+	}
+	a, err := r.query(ctx, text)
 	if err != nil {
 		return err
 	}
@@ -212,6 +223,24 @@ func (r *sqlRunner) run(ctx context.Context, st statement) error {
 		return err
 	}
 	return r.print(r.tail(n, start))
+}
+
+// allOfBranches is a query of all columns of a table of branches, and of nothing else.
+var allOfBranches = regexp.MustCompile("(?is)^(\\s*select\\s+)\\*(\\s+from\\s+`?dolt_(remote_)?branches`?)(\\s+(?:where|order|limit)\\s.*)?$")
+
+// branchColumns makes a query of all columns of dolt_branches or dolt_remote_branches one of those that the table had first. doltcli
+// makes objects of these rows and fails on a column that it does not know. The newer columns have to be named where the program is
+// called dolt and the answer is CSV.
+func branchColumns(query string) string {
+	m := allOfBranches.FindStringSubmatch(query)
+	if m == nil {
+		return query
+	}
+	columns := "name, hash, latest_committer, latest_committer_email, latest_commit_date, latest_commit_message"
+	if m[3] == "" {
+		columns += ", remote, branch"
+	}
+	return m[1] + columns + m[2] + m[4]
 }
 
 // tail is what stands behind a table of n rows.

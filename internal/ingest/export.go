@@ -28,7 +28,7 @@ func Export(ctx context.Context, w io.Writer, v *table.View, f Format, rows func
 			if i > 0 {
 				e.out = append(e.out, f.Comma)
 			}
-			e.out = appendField(e.out, []byte(c.Name), f.Comma)
+			e.out = appendField(e.out, []byte(f.shown(c.Name)), f.Comma)
 		}
 	}
 	if !f.NoHeader {

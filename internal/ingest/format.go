@@ -15,6 +15,18 @@ type Format struct {
 	NoHeader bool // the first record is data
 	// Nulls are texts that mean NULL where they are a whole field without quotes, as a field without characters does.
 	Nulls []string
+	// Rename gives columns other names in the header that Export writes. Columns that it does not name keep theirs.
+	Rename map[string]string
+}
+
+// shown is the name that a column has in the header.
+func (f *Format) shown(column string) string {
+	for from, to := range f.Rename {
+		if strings.EqualFold(from, column) {
+			return to
+		}
+	}
+	return column
 }
 
 // nullify makes the fields of a record that mean NULL so.

@@ -96,6 +96,9 @@ func (p *parser) next() error {
 		p.args = append(p.args, w)
 		return nil
 	}
+	if name, _, _ := strings.Cut(w[1:], "="); len(name) == 2 && p.find(func(q *Param) bool { return slices.Contains(q.longs(), name) }) != nil {
+		return p.long(w[1:]) // Dolt's -pk and -fn
+	}
 	return p.shorts(w[1:])
 }
 

@@ -54,6 +54,8 @@ func TestBindArgs(t *testing.T) {
 		{"--big -9223372036854775808", func(s *sample) { s.Big = -1 << 63 }},
 		{"--author a,b --author c", func(s *sample) { s.Author = []string{"a,b", "c"} }},
 		{"--pk a,b", func(s *sample) { s.Keys = []string{"a", "b"} }},
+		{"-pk a,b", func(s *sample) { s.Keys = []string{"a", "b"} }},
+		{"-pk=a", func(s *sample) { s.Keys = []string{"a"} }},
 		{"--pk a --pk b,c", func(s *sample) { s.Keys = []string{"a", "b", "c"} }},
 		{"--every 1d12h", func(s *sample) { s.Every = 36 * time.Hour }},
 		{"--date 2024-01-31T10:00:00+02:00", func(s *sample) { s.Date = time.Date(2024, 1, 31, 10, 0, 0, 0, time.FixedZone("", 7200)) }},

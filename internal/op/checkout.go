@@ -81,6 +81,7 @@ func (c *Checkout) Run(ctx context.Context, s *Scope) (*Result, error) {
 			return c.all(ctx, s)
 		}
 	}
+	c.Args = tableWords(ctx, s, c.Args)
 	return c.restore(ctx, s)
 }
 

@@ -24,12 +24,14 @@ type Diff struct {
 	Summary   bool     `flag:"summary" help:"show which tables changed, and how"`
 	NameOnly  bool     `flag:"name-only" help:"show the names of changed tables"`
 	Limit     int      `flag:"limit" value:"count" default:"-1" help:"show at most this many changed rows a table"`
+	Where     string   `flag:"where" value:"condition" help:"show only rows for which this condition of SQL is true; columns are called from_<column> and to_<column>"`
 	Filter    string   `flag:"filter" enum:"added,modified,removed,renamed,dropped" help:"show only changes of this kind"`
 	Staged    bool     `flag:"staged" alias:"cached" help:"show what the next commit would take"`
 	MergeBase bool     `flag:"merge-base" help:"begin at the common ancestor"`
 	Reverse   bool     `flag:"reverse,R" help:"exchange the two sides"`
 	Include   []string `flag:"include-cols" value:"column" sep:"," help:"with --skinny: keep these columns"`
 	Format    string   `flag:"result-format,r" alias:"format" enum:"tabular,csv,json,vertical,sql" help:"draw the answer in this form; sql is the statements that make the one state the other"`
+	SQL       bool     `flag:"sql" hidden:"true" help:"the same as -r sql"`
 	Skinny    bool     `flag:"skinny" help:"leave out columns that no shown row changes"`
 	Args      []string `arg:"rest" value:"revision|table" complete:"ref" help:"at most two revisions, then tables"`
 	Tables    []string `arg:"dash" value:"table" complete:"table" help:"tables"`
@@ -55,6 +57,19 @@ type side struct {
 
 // Run compares.
 func (c *Diff) Run(ctx context.Context, s *Scope) (*Result, error) {
+	if c.SQL {
+		if c.Format != "" && c.Format != "sql" {
+			return nil, errs.New(errs.Invalid, "diff: --sql and -r %s exclude each other", c.Format)
+		}
+		c.Format = "sql"
+	}
+	switch {
+	case c.Where == "":
+	case c.Stat || c.Summary || c.NameOnly || c.Schema || c.Format == "sql":
+		return nil, errs.New(errs.Invalid, "diff: --where chooses rows; it does not go with --stat, --summary, --name-only, --schema and -r sql")
+	case s.Query == nil:
+		return nil, errs.New(errs.Unsupported, "diff: SQL cannot be evaluated from here")
+	}
 	from, to, tables, err := c.sides(ctx, s)
 	if err != nil {
 		return nil, err
@@ -109,7 +124,7 @@ func (c *Diff) parts(ctx context.Context, s *Scope, deltas []diff.Delta, from, t
 	case c.Format == "sql":
 		return c.patch(ctx, deltas, from, to)
 	case c.Format == "json":
-		return c.document(ctx, deltas, from, to)
+		return c.document(ctx, s, deltas, from, to)
 	case c.Summary || c.NameOnly:
 		return []*Result{c.summary(deltas)}, nil
 	}
@@ -146,7 +161,7 @@ const working = "WORKING"
 
 // sides reads the arguments.
 func (c *Diff) sides(ctx context.Context, s *Scope) (from, to side, tables []string, err error) {
-	args := append([]string(nil), c.Args...)
+	args := slices.Clone(tableWords(ctx, s, c.Args))
 	tables = append(tables, c.Tables...)
 	var revs []string
 	threeDots := false
@@ -359,7 +374,11 @@ func (c *Diff) table(ctx context.Context, s *Scope, d *diff.Delta, from, to side
 	if pair.Same() || !d.Data {
 		return []*Result{head}, nil
 	}
-	c.rows(ctx, head, pair)
+	changes, err := c.changes(ctx, s, d, pair, from, to)
+	if err != nil {
+		return nil, err
+	}
+	c.rows(ctx, head, pair, changes)
 	return []*Result{head}, nil
 }
 
@@ -430,10 +449,10 @@ func lineDiff(x, y []string) []string {
 
 // rows makes part's rows the changed rows of the pair, each behind its mark: + and - for added and removed rows, < and > for the
 // two states of a modified one.
-func (c *Diff) rows(ctx context.Context, part *Result, pair *diff.Pair) {
+func (c *Diff) rows(ctx context.Context, part *Result, pair *diff.Pair, changes changeSeq) {
 	cols := pair.Columns()
 	if c.Skinny {
-		cols = c.skinny(ctx, pair, cols)
+		cols = c.skinny(ctx, pair, changes, cols)
 	}
 	part.Columns = []Column{Text(" ")}
 	var from, to []value.Type
@@ -455,16 +474,13 @@ func (c *Diff) rows(ctx context.Context, part *Result, pair *diff.Pair) {
 		}
 		part.Columns = append(part.Columns, Column{Name: k.Name, Type: t})
 	}
-	part.Stream = c.stream(ctx, pair, cols, from, to)
+	part.Stream = c.stream(ctx, pair, changes, cols, from, to)
 }
 
 // skinny is the key columns and those in which a modified row differs; all of them when rows come or go.
-func (c *Diff) skinny(ctx context.Context, pair *diff.Pair, cols []diff.Column) []diff.Column {
+func (c *Diff) skinny(ctx context.Context, pair *diff.Pair, changes changeSeq, cols []diff.Column) []diff.Column {
 	changed := make([]bool, len(cols))
-	for ch, err := range pair.Rows(ctx, diff.Options{}) {
-		if err == nil && c.Filter != "" && c.Filter != ch.Type.String() {
-			continue
-		}
+	for ch, err := range changes {
 		if err != nil || ch.Type != diff.Modified {
 			return cols
 		}
@@ -484,7 +500,7 @@ func (c *Diff) skinny(ctx context.Context, pair *diff.Pair, cols []diff.Column) 
 	return out
 }
 
-func (c *Diff) stream(ctx context.Context, pair *diff.Pair, cols []diff.Column, from, to []value.Type) iter.Seq2[[]any, error] {
+func (c *Diff) stream(ctx context.Context, pair *diff.Pair, changes changeSeq, cols []diff.Column, from, to []value.Type) iter.Seq2[[]any, error] {
 	return func(yield func([]any, error) bool) {
 		n := 0
 		draw := func(mark string, row diff.Row, old bool) (bool, error) {
@@ -511,13 +527,10 @@ func (c *Diff) stream(ctx context.Context, pair *diff.Pair, cols []diff.Column, 
 			}
 			return yield(out, nil), nil
 		}
-		for ch, err := range pair.Rows(ctx, diff.Options{}) {
+		for ch, err := range changes {
 			if err != nil {
 				yield(nil, err)
 				return
-			}
-			if c.Filter != "" && c.Filter != ch.Type.String() {
-				continue
 			}
 			if c.Limit >= 0 && n >= c.Limit {
 				return

@@ -45,7 +45,7 @@ func (c *Diff) patch(ctx context.Context, deltas []diff.Delta, from, to side) ([
 }
 
 // document is the difference as JSON, in Dolt's form: {"tables":[{"name":…,"schema_diff":[…],"data_diff":[{"from_row":{…},"to_row":{…}}]}]}.
-func (c *Diff) document(ctx context.Context, deltas []diff.Delta, from, to side) ([]*Result, error) {
+func (c *Diff) document(ctx context.Context, s *Scope, deltas []diff.Delta, from, to side) ([]*Result, error) {
 	type dataDiff struct {
 		From json.RawMessage `json:"from_row"`
 		To   json.RawMessage `json:"to_row"`
@@ -90,15 +90,16 @@ func (c *Diff) document(ctx context.Context, deltas []diff.Delta, from, to side)
 			}
 		}
 		n := 0
-		for ch, err := range p.Rows(ctx, diff.Options{}) {
+		changes, err := c.changes(ctx, s, d, p, from, to)
+		if err != nil {
+			return nil, err
+		}
+		for ch, err := range changes {
 			if err != nil {
 				return nil, err
 			}
 			if c.Schema || c.Limit >= 0 && n >= c.Limit {
 				break
-			}
-			if c.Filter != "" && c.Filter != ch.Type.String() {
-				continue
 			}
 			n++
 			one := dataDiff{json.RawMessage("{}"), json.RawMessage("{}")}

@@ -267,6 +267,23 @@ func knownTables(ctx context.Context, s *Scope, names []string) bool {
 	return true
 }
 
+// tableWords takes apart, under the name dolt, arguments that are names of tables with spaces between: doltcli joins a list to one
+// argument. Names of tables that have a space themselves, and all else, stay.
+func tableWords(ctx context.Context, s *Scope, args []string) []string {
+	if !s.Dolt {
+		return args
+	}
+	var out []string
+	for _, a := range args {
+		if words := strings.Fields(a); len(words) > 1 && !knownTables(ctx, s, []string{a}) && knownTables(ctx, s, words) {
+			out = append(out, words...)
+			continue
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
 // changedAny tells whether a commit has one of the tables differently from its first parent.
 func changedAny(ctx context.Context, s *Scope, cm *history.Commit, tables []string) (bool, error) {
 	st := s.Repo.Store()

@@ -26,7 +26,7 @@ func lsSpec() Spec {
 // Run lists.
 func (c *Ls) Run(ctx context.Context, s *Scope) (*Result, error) {
 	var snap *repo.Snapshot
-	title := "Tables in working set:"
+	where := "working set"
 	if c.Revision == "" {
 		var err error
 		if c.Verbose {
@@ -46,24 +46,39 @@ func (c *Ls) Run(ctx context.Context, s *Scope) (*Result, error) {
 		if snap, err = s.Repo.SnapshotAt(ctx, id); err != nil {
 			return nil, err
 		}
-		title = "Tables in " + id.String() + ":"
+		where = id.String()
 	}
 	names, err := snap.TableNames(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if !c.All {
-		names = slices.DeleteFunc(names, func(n string) bool { return repo.IsSystemTable(n) != c.System })
-	}
+	user := slices.DeleteFunc(slices.Clone(names), repo.IsSystemTable)
+	system := slices.DeleteFunc(names, func(n string) bool { return !repo.IsSystemTable(n) })
 	r := &Result{Columns: []Column{Text("table_name"), Text("hash"), Whole("rows")}}
-	if len(names) == 0 {
-		r.Lines = []string{"No tables in working set"}
-		if c.Revision != "" {
-			r.Lines[0] = "No tables in " + c.Revision
+	if c.All || !c.System {
+		if len(user) == 0 {
+			r.Lines = append(r.Lines, "No tables in "+where)
+			if s.Dolt && c.Verbose {
+				r.Lines = append(r.Lines, "") // doltcli knows an empty database by its three lines
+			}
+		} else {
+			r.Lines = append(r.Lines, "Tables in "+where+":")
 		}
-		return r, nil
+		if err := c.list(ctx, r, snap, user, c.Verbose); err != nil {
+			return nil, err
+		}
 	}
-	r.Lines = []string{title}
+	if c.All || c.System {
+		r.Lines = append(r.Lines, "System tables:")
+		if err := c.list(ctx, r, snap, system, false); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// list adds tables to the answer; sizes adds their hashes and numbers of rows to its lines.
+func (c *Ls) list(ctx context.Context, r *Result, snap *repo.Snapshot, names []string, sizes bool) error {
 	width := 0
 	for _, n := range names {
 		width = max(width, len(n))
@@ -71,15 +86,15 @@ func (c *Ls) Run(ctx context.Context, s *Scope) (*Result, error) {
 	for _, n := range names {
 		v, _, _, err := snap.Table(ctx, n)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		h := v.Table.Hash().String()
 		r.Add(n, h, int64(v.Count()))
-		if c.Verbose {
+		if sizes {
 			r.Printf("\t%-*s     %s     %s\n", width, n, h, plural(v.Count(), "row"))
 		} else {
 			r.Printf("\t%s\n", n)
 		}
 	}
-	return r, nil
+	return nil
 }

@@ -33,7 +33,7 @@ func (c *Rm) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, err := workingNames(ctx, s, c.Tables)
+	names, err := workingNames(ctx, s, tableWords(ctx, s, c.Tables))
 	if err != nil {
 		return nil, err
 	}

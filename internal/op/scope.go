@@ -3,6 +3,7 @@ package op
 import (
 	"context"
 	"io"
+	"iter"
 
 	"github.com/stemmadb/stemma/internal/clock"
 	"github.com/stemmadb/stemma/internal/history"
@@ -43,6 +44,10 @@ type Scope struct {
 
 	// Dropped are the databases that the caller's server has set aside; nil when it has none.
 	Dropped DroppedDatabases
+
+	// Query answers a query of SQL in a session of its own on the databases of Dir. A row is valid until the next one. Nil: the caller has
+	// no engine.
+	Query func(ctx context.Context, query string) iter.Seq2[[]any, error]
 
 	// Switch makes the caller work on another branch. Nil checks the branch out in the directory.
 	Switch func(ctx context.Context, branch string) error

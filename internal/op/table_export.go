@@ -17,6 +17,10 @@ type TableExport struct {
 	Type     string `flag:"file-type" enum:"csv,psv" help:"psv has | between fields; by the file's name otherwise"`
 	Delim    string `flag:"delim" value:"char" help:"the character between fields; \\t is a tab"`
 	NoHeader bool   `flag:"no-header" help:"leave out the line of column names"`
+	Map      string `flag:"map,m" value:"file" complete:"file" help:"JSON object of column to the name that it has in the file"`
+	Keys     string `flag:"pk" hidden:"true" help:"accepted for compatibility: rows come in the order of the table's key"`
+	Schema   string `flag:"schema,s" hidden:"true" help:"accepted for compatibility: a CSV file has no types"`
+	Continue bool   `flag:"continue" hidden:"true" help:"accepted for compatibility: every row can be written"`
 	Table    string `arg:"1" required:"true" complete:"table" value:"table[@revision]" help:"the table, of the working set unless a revision is given"`
 	File     string `arg:"2" complete:"file" help:"the file; standard output when it is - or missing"`
 }
@@ -42,6 +46,9 @@ func (c *TableExport) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	format, err := csvFormat(c.File, c.Type, c.Delim, c.NoHeader)
 	if err != nil {
+		return nil, err
+	}
+	if format.Rename, err = readMap(s, c.Map); err != nil {
 		return nil, err
 	}
 	task := s.Start("export "+c.Table, int64(v.Count()), "rows")

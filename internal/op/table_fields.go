@@ -90,13 +90,9 @@ func keepOnly(names, columns []string, file string) error {
 
 // applyMap renames the names as the map file says. Those that it does not name are left out.
 func (i *importing) applyMap(names []string) error {
-	data, err := vfs.ReadFile(i.s.fs(), i.s.path(i.c.Map))
+	m, err := readMap(i.s, i.c.Map)
 	if err != nil {
-		return errs.New(errs.CodeOf(err), "read %s: %w", i.c.Map, err)
-	}
-	var m map[string]string
-	if err := json.Unmarshal(data, &m); err != nil {
-		return errs.New(errs.Invalid, "read %s: want a JSON object of file column to table column: %w", i.c.Map, err)
+		return err
 	}
 	var from []string
 	for k := range m {
@@ -115,6 +111,22 @@ func (i *importing) applyMap(names []string) error {
 		}
 	}
 	return nil
+}
+
+// readMap reads a file that gives columns other names; nil when none is given.
+func readMap(s *Scope, file string) (map[string]string, error) {
+	if file == "" {
+		return nil, nil
+	}
+	data, err := vfs.ReadFile(s.fs(), s.path(file))
+	if err != nil {
+		return nil, errs.New(errs.CodeOf(err), "read %s: %w", file, err)
+	}
+	var m map[string]string
+	if err := json.Unmarshal(data, &m); err != nil {
+		return nil, errs.New(errs.Invalid, "read %s: want a JSON object of one column's name to another: %w", file, err)
+	}
+	return m, nil
 }
 
 // create infers the columns and makes an empty table of them.

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/ingest"
 	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/table"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
@@ -23,7 +25,7 @@ type TableImport struct {
 	Append   bool     `flag:"append-table,a" help:"add rows to a table; a key that is there already is an error"`
 	Replace  bool     `flag:"replace-table,r" help:"replace all rows of a table, and keep its schema"`
 	Force    bool     `flag:"force,f" help:"with -c: replace a table that exists, its schema too"`
-	Keys     []string `flag:"pk" sep:"," value:"column,..." help:"with -c: the columns of the primary key"`
+	Keys     []string `flag:"pk" sep:"," value:"column,..." help:"with -c: the columns of the primary key; with -u and -r it stays as it is"`
 	AllText  bool     `flag:"all-text" help:"with -c: make every column text"`
 	NoHeader bool     `flag:"no-header" help:"the first line is data"`
 	Columns  []string `flag:"columns" sep:"," value:"name,..." help:"names of the fields of a file without header; else the fields to load"`
@@ -168,7 +170,7 @@ func (i *importing) check() error {
 		}
 	}
 	switch {
-	case !c.Create && len(c.Keys) > 0:
+	case c.Append && len(c.Keys) > 0:
 		return errs.New(errs.Invalid, "table import: --pk goes with -c; the key of a table that exists stays")
 	case !c.Create && c.AllText:
 		return errs.New(errs.Invalid, "table import: --all-text goes with -c; the columns of a table that exists stay")
@@ -309,7 +311,18 @@ func (i *importing) prepare(ctx context.Context) error {
 	if i.c.Continue && !i.c.Update {
 		i.onDup = table.IgnoreDuplicate
 	}
+	if len(i.c.Keys) > 0 && !sameKey(i.base.Schema.Schema, i.c.Keys) {
+		i.inferred = append(i.inferred, "--pk goes with -c: the primary key of "+i.table+" stays as it is")
+	}
 	return i.match()
+}
+
+// sameKey tells whether the primary key has these columns, in this order.
+func sameKey(s *schema.Schema, names []string) bool {
+	return slices.EqualFunc(s.PrimaryKey, names, func(k schema.IndexColumn, name string) bool {
+		n := s.ColumnIndex(strings.TrimSpace(name))
+		return n >= 0 && s.Columns[n].ID == k.Column
+	})
 }
 
 // load reads the file into the table and commits.

@@ -9,10 +9,12 @@ if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; 
   exit 0
 fi
 venv=.venv/clients
-if ! [ -e "$venv/ready" ] || ! cmp -s test/clients/requirements.txt "$venv/ready"; then
+wanted=$(cat test/clients/requirements.txt test/clients/requirements-alone.txt)
+if ! [ -e "$venv/ready" ] || [ "$wanted" != "$(cat "$venv/ready")" ]; then
   echo "setting up $venv (once)"
   python3 -m venv --clear "$venv"
   "$venv/bin/pip" install --quiet --disable-pip-version-check -r test/clients/requirements.txt
-  cp test/clients/requirements.txt "$venv/ready"
+  "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps -r test/clients/requirements-alone.txt
+  printf '%s\n' "$wanted" >"$venv/ready"
 fi
 exec "$venv/bin/pytest" -c test/clients/pytest.ini --rootdir test/clients test/clients "$@"

@@ -58,6 +58,17 @@ func branchesTable(_ *sql.Context, db registry.Handle, name string) (sql.Table, 
 	}), true, nil
 }
 
+// remoteBranchesTable is dolt_remote_branches, the branches of remotes as they were fetched last. There is no way to fetch: it is empty.
+func remoteBranchesTable(_ *sql.Context, db registry.Handle, name string) (sql.Table, bool, error) {
+	cols := []*sql.Column{
+		textKey("name"), text("hash"), textNull("latest_committer"), textNull("latest_committer_email"), atNull("latest_commit_date"),
+		textNull("latest_commit_message"), textNull("latest_author"), textNull("latest_author_email"), atNull("latest_author_date"),
+	}
+	return newTable(db, name, cols, nil, func(*sql.Context, Point) (sql.RowIter, error) {
+		return sql.RowsToRowIter(), nil
+	}), true, nil
+}
+
 // dirty tells whether the published working set of a branch differs from its head.
 func dirty(ctx context.Context, r *repo.Repo, branch string, head *history.Commit) (bool, error) {
 	s, err := r.SnapshotWorking(branch)

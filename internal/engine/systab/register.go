@@ -14,6 +14,7 @@ func Tables() registry.SystemTables {
 			"dolt_commits":          commitsTable,
 			"dolt_commit_ancestors": ancestorsTable,
 			"dolt_branches":         branchesTable,
+			"dolt_remote_branches":  remoteBranchesTable,
 			"dolt_tags":             tagsTable,
 			"dolt_stashes":          stashesTable,
 			"dolt_rebase":           rebaseTable,
