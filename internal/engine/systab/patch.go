@@ -8,6 +8,8 @@ import (
 
 	"github.com/stemmadb/stemma/internal/diff"
 	"github.com/stemmadb/stemma/internal/engine/registry"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/table"
 )
 
@@ -63,8 +65,14 @@ func patchFunction(ctx *sql.Context, db registry.Handle, args []string) (*call, 
 			return closingRows{
 				rowsFunc: func(*sql.Context) (sql.Row, error) {
 					s, err, ok := next()
+					for ok && err == nil && s.Schema && repo.IsSystemTable(d.Name()) && d.Kind != diff.TableDropped {
+						s, err, ok = next() // its first row makes it
+					}
 					if err != nil || !ok {
 						return nil, orEOF(err)
+					}
+					if s.Schema && repo.IsSystemTable(d.Name()) {
+						s = diff.Statement{SQL: "DELETE FROM " + schema.QuoteName(d.From.Name) + ";"}
 					}
 					order++
 					kind := "data"
