@@ -8,7 +8,6 @@ KNOWN: list[tuple[str, str]] = [
     ("sqlalchemy.py::test_views", "views are not there yet"),
     ("sqlalchemy.py::test_reflected_tables_are_of_use", "views are not there yet"),
     ("command_line.py::test_script_on_standard_input", "views and stored procedures are not there yet"),
-    ("doltcli.py::test_schema_import", "schema import is not there yet"),
     ("doltcli.py::test_status_of_new_tables_behind_staged_ones", "doltcli looks for 'Untracked files:', which Dolt has called 'Untracked tables:' since"),
 ]
 

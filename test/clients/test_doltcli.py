@@ -512,6 +512,9 @@ def test_schema_import(db: Dolt, home: Path, mode: str) -> None:
         assert doltcli.read_rows(db, "more") == []
         assert [c["Field"] for c in db.sql("describe more", result_format="csv")] == ["id", "name", "price", "stock"]
     else:
+        with pytest.raises(DoltException, match="delete all row data"):
+            db.schema_import("goods", str(file), pks=["id"], **{mode: True})
+        db.sql("delete from goods")
         db.schema_import("goods", str(file), pks=["id"], **{mode: True})
         assert [c["Field"] for c in db.sql("describe goods", result_format="csv")] == ["id", "name", "price", "stock"]
 
