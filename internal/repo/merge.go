@@ -155,11 +155,8 @@ func (p *mergePlan) compute(ctx context.Context) (done bool, err error) {
 	if p.theirs, err = history.GetCommit(ctx, p.r.store, p.opt.Theirs); err != nil {
 		return false, err
 	}
-	opt := merge.Options{NoJSON: p.opt.NoJSON, FS: p.r.fs, TempDir: p.r.TempDir(), Children: func(ctx context.Context, rt *root.Root) (map[string][]string, error) {
-		return p.r.referrers.of(ctx, rt, func(e root.Entry) (*table.Table, error) {
-			return table.Open(ctx, p.batch, &p.r.schemas, e.Table, e.Comments)
-		})
-	}}
+	opt := p.r.MergeOptions(p.batch)
+	opt.NoJSON = p.opt.NoJSON
 	if p.opt.Kind != history.MergeBranch {
 		from, to, err := p.picked(ctx)
 		if err != nil {
@@ -190,6 +187,15 @@ func (p *mergePlan) compute(ctx context.Context) (done bool, err error) {
 	}
 	p.res, err = merge.Roots(ctx, p.batch, c.Root, p.head.Root, p.theirs.Root, opt)
 	return false, err
+}
+
+// MergeOptions are the options of a merge of roots of the database, whose chunks rd serves.
+func (r *Repo) MergeOptions(rd chunk.Reader) merge.Options {
+	return merge.Options{FS: r.fs, TempDir: r.TempDir(), Checks: r.opt.Checks, Children: func(ctx context.Context, rt *root.Root) (map[string][]string, error) {
+		return r.referrers.of(ctx, rt, func(e root.Entry) (*table.Table, error) {
+			return table.Open(ctx, rd, &r.schemas, e.Table, e.Comments)
+		})
+	}}
 }
 
 // picked is the change that a picked or reverted commit made, as base and other side of a merge.
