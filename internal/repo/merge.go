@@ -414,48 +414,6 @@ func (r *Repo) entryChanges(ctx context.Context, rd chunk.Reader, from, to tree.
 	return out, err
 }
 
-// AbortMerge sets the branch's working and staged set back to what they were before its merge in progress; later changes of the working
-// set are lost. Without a merge the error is of class Invalid.
-func (r *Repo) AbortMerge(ctx context.Context, branchName string) (*history.Merge, error) {
-	if _, err := r.Fold(ctx, branchName); err != nil {
-		return nil, err
-	}
-	batch := r.store.NewBatch()
-	defer batch.Close()
-	var m *history.Merge
-	s, err := func() (*state, error) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		cur, ok := r.tip.Load().branches.Get(branchName)
-		if !ok {
-			return nil, r.errNoRef(branchName)
-		}
-		if cur.merge.IsZero() {
-			return nil, errs.New(errs.Invalid, "fatal: There is no merge to abort")
-		}
-		var err error
-		if m, err = history.GetMerge(ctx, r.store, cur.merge); err != nil {
-			return nil, err
-		}
-		whole, err := r.changedTables(ctx, batch, cur.working, m.Working)
-		if err != nil {
-			return nil, err
-		}
-		for l, wt := range cur.tables {
-			if wt.over.Len() > 0 {
-				whole[l] = true
-			}
-		}
-		next := cur.copy(0)
-		next.working, next.staged, next.merge = m.Working, m.Staged, hash.Hash{}
-		return r.setBranch(ctx, batch, next, &change{}, slices.Sorted(maps.Keys(whole)))
-	}()
-	if err != nil {
-		return nil, err
-	}
-	return m, r.publish(ctx, s)
-}
-
 // checkSettled refuses to commit while conflicts or violations are left.
 func (r *Repo) checkSettled(ctx context.Context, m *history.Merge, w *Working) error {
 	var conflicts, violations []string
