@@ -35,7 +35,7 @@ type treeStatus struct {
 
 	merge    *history.Merge  // in progress
 	rebase   *history.Rebase // in progress, whose commits are made on this branch
-	unmerged []tableStatus  // tables with conflicts or violations, which are in no other list
+	unmerged []tableStatus   // tables with conflicts or violations, which are in no other list
 }
 
 // merging draws the head of a merge in progress.
