@@ -25,6 +25,7 @@ type side struct {
 // tableMerger merges one table.
 type tableMerger struct {
 	*merger
+	name               string // of the table
 	base, ours, theirs side
 	sch                *schema.Compiled // merged
 	plan               *mergedSchema
@@ -45,6 +46,9 @@ func (m *tableMerger) merge(ctx context.Context) (*table.Table, *history.MergeTa
 		return nil, nil, err
 	}
 	if err := m.judge(ctx); err != nil {
+		return nil, nil, err
+	}
+	if err := m.judgeChecks(ctx); err != nil {
 		return nil, nil, err
 	}
 	if m.base.t == nil {
@@ -373,7 +377,7 @@ func (m *tableMerger) newRows() *rows {
 		base: make([]value.Cell, n), ours: make([]value.Cell, n), theirs: make([]value.Cell, n),
 		ourLacks: make([]bool, n), theirLacks: make([]bool, n),
 		whole: slices.ContainsFunc(m.sch.Columns, func(c schema.Column) bool { return c.Generated != "" }) ||
-			slices.ContainsFunc(m.sch.Checks, func(c schema.Check) bool { return c.Enforced }),
+			m.opt.Checks == nil && len(enforced(m.sch.Schema)) > 0,
 	}
 	for i := range m.sch.Columns {
 		id := m.sch.Columns[i].ID

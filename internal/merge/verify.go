@@ -11,12 +11,12 @@ import (
 	"github.com/stemmadb/stemma/internal/value"
 )
 
-// Violations looks for rows of t, which is called name, that violate a unique index, NOT NULL or a foreign key, among all of them or, when
+// Violations looks for rows of t, which is called name, that violate a unique index, NOT NULL, a CHECK or a foreign key, among all of them or, when
 // since is not nil, among those that differ from since. parent finds the tables that foreign keys refer to; nil for one that is not
-// there. The tree is that of history.MergeTable.Violations.
-func Violations(ctx context.Context, st chunk.Store, name string, t, since *table.Table, parent func(ctx context.Context, name string) (*table.Table, error)) (tree.Root, error) {
-	m := &tableMerger{merger: &merger{st: st}, sch: t.Schema}
-	s := &source{}
+// there. Without checks those are passed over. The tree is that of history.MergeTable.Violations.
+func Violations(ctx context.Context, st chunk.Store, name string, t, since *table.Table, checks Checks, parent func(ctx context.Context, name string) (*table.Table, error)) (tree.Root, error) {
+	m := &tableMerger{merger: &merger{st: st, opt: Options{Checks: checks}}, name: name, sch: t.Schema}
+	s := &source{checks: enforced(t.Schema.Schema)}
 	for i := range t.Schema.Columns {
 		if c := &t.Schema.Columns[i]; !c.Nullable && (c.Generated == "" || c.Stored) && !t.Schema.InPrimaryKey(c.ID) {
 			s.notNull = append(s.notNull, i)

@@ -155,11 +155,8 @@ func (p *mergePlan) compute(ctx context.Context) (done bool, err error) {
 	if p.theirs, err = history.GetCommit(ctx, p.r.store, p.opt.Theirs); err != nil {
 		return false, err
 	}
-	opt := merge.Options{NoJSON: p.opt.NoJSON, FS: p.r.fs, TempDir: p.r.TempDir(), Children: func(ctx context.Context, rt *root.Root) (map[string][]string, error) {
-		return p.r.referrers.of(ctx, rt, func(e root.Entry) (*table.Table, error) {
-			return table.Open(ctx, p.batch, &p.r.schemas, e.Table, e.Comments)
-		})
-	}}
+	opt := p.r.MergeOptions(p.batch)
+	opt.NoJSON = p.opt.NoJSON
 	if p.opt.Kind != history.MergeBranch {
 		from, to, err := p.picked(ctx)
 		if err != nil {
@@ -190,6 +187,15 @@ func (p *mergePlan) compute(ctx context.Context) (done bool, err error) {
 	}
 	p.res, err = merge.Roots(ctx, p.batch, c.Root, p.head.Root, p.theirs.Root, opt)
 	return false, err
+}
+
+// MergeOptions are the options of a merge of roots of the database, whose chunks rd serves.
+func (r *Repo) MergeOptions(rd chunk.Reader) merge.Options {
+	return merge.Options{FS: r.fs, TempDir: r.TempDir(), Checks: r.opt.Checks, Children: func(ctx context.Context, rt *root.Root) (map[string][]string, error) {
+		return r.referrers.of(ctx, rt, func(e root.Entry) (*table.Table, error) {
+			return table.Open(ctx, rd, &r.schemas, e.Table, e.Comments)
+		})
+	}}
 }
 
 // picked is the change that a picked or reverted commit made, as base and other side of a merge.
@@ -406,48 +412,6 @@ func (r *Repo) entryChanges(ctx context.Context, rd chunk.Reader, from, to tree.
 		return err
 	})
 	return out, err
-}
-
-// AbortMerge sets the branch's working and staged set back to what they were before its merge in progress; later changes of the working
-// set are lost. Without a merge the error is of class Invalid.
-func (r *Repo) AbortMerge(ctx context.Context, branchName string) (*history.Merge, error) {
-	if _, err := r.Fold(ctx, branchName); err != nil {
-		return nil, err
-	}
-	batch := r.store.NewBatch()
-	defer batch.Close()
-	var m *history.Merge
-	s, err := func() (*state, error) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		cur, ok := r.tip.Load().branches.Get(branchName)
-		if !ok {
-			return nil, r.errNoRef(branchName)
-		}
-		if cur.merge.IsZero() {
-			return nil, errs.New(errs.Invalid, "fatal: There is no merge to abort")
-		}
-		var err error
-		if m, err = history.GetMerge(ctx, r.store, cur.merge); err != nil {
-			return nil, err
-		}
-		whole, err := r.changedTables(ctx, batch, cur.working, m.Working)
-		if err != nil {
-			return nil, err
-		}
-		for l, wt := range cur.tables {
-			if wt.over.Len() > 0 {
-				whole[l] = true
-			}
-		}
-		next := cur.copy(0)
-		next.working, next.staged, next.merge = m.Working, m.Staged, hash.Hash{}
-		return r.setBranch(ctx, batch, next, &change{}, slices.Sorted(maps.Keys(whole)))
-	}()
-	if err != nil {
-		return nil, err
-	}
-	return m, r.publish(ctx, s)
 }
 
 // checkSettled refuses to commit while conflicts or violations are left.

@@ -233,7 +233,7 @@ type VerifyOptions struct {
 	Output bool     // tell only; do not keep what is found with the merge in progress
 }
 
-// VerifyConstraints looks for rows of the working set that violate unique indexes or NOT NULL, and gives their number by table name.
+// VerifyConstraints looks for rows of the working set that violate unique indexes, NOT NULL, CHECKs or foreign keys, and gives their number by table name.
 // With a merge in progress they become its violations, in place of those that it has.
 func (r *Repo) VerifyConstraints(ctx context.Context, branchName string, opt VerifyOptions) (map[string]uint64, error) {
 	if _, err := r.Fold(ctx, branchName); err != nil {
@@ -277,7 +277,7 @@ func (r *Repo) VerifyConstraints(ctx context.Context, branchName string, opt Ver
 		} else if ok && !opt.All {
 			since = was.Table
 		}
-		found, err := merge.Violations(ctx, t.Store(), written, now, since, func(ctx context.Context, name string) (*table.Table, error) {
+		found, err := merge.Violations(ctx, t.Store(), written, now, since, r.opt.Checks, func(ctx context.Context, name string) (*table.Table, error) {
 			pv, _, ok, err := t.Table(ctx, name)
 			if err != nil || !ok {
 				return nil, err
