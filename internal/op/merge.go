@@ -83,7 +83,7 @@ func (c *Merge) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	opt := repo.MergeOptions{
 		Branch: s.branch(), Kind: history.MergeBranch, Source: c.Args[0], Theirs: theirs, NoFF: c.NoFF, FFOnly: c.FFOnly, Squash: c.Squash,
-		NoCommit: c.NoCommit, NoJSON: c.NoJSON || s.NoMergeJSON, NoConflicts: s.RefuseConflicts, Committer: s.signature(),
+		NoCommit: c.NoCommit, NoJSON: c.NoJSON || s.NoMergeJSON, NoConflicts: s.RefuseConflicts, Committer: s.committer(),
 		Message: c.Message,
 	}
 	if opt.Message == "" {
@@ -145,7 +145,7 @@ func concludeMerge(ctx context.Context, s *Scope, kind history.MergeKind, messag
 	if m == nil || m.Kind.String() != kind.String() {
 		return nil, errs.New(errs.Invalid, "fatal: There is no %s to continue", kind)
 	}
-	opt := repo.CommitOptions{Branch: s.branch(), Message: message, All: true, Committer: s.signature(), OwnAuthor: author != ""}
+	opt := repo.CommitOptions{Branch: s.branch(), Message: message, All: true, Committer: s.committer(), OwnAuthor: author != ""}
 	if opt.Author, err = s.signatureWith(author); err != nil {
 		return nil, err
 	}

@@ -56,7 +56,7 @@ func (c *CherryPick) Run(ctx context.Context, s *Scope) (*Result, error) {
 	m, err := s.Repo.Merge(ctx, repo.MergeOptions{
 		Branch: s.branch(), Kind: history.CherryPick, Source: c.Args[0], Theirs: cm.ID, Parent: c.Mainline, NoCommit: c.NoCommit,
 		AllowEmpty: c.AllowEmpty, NoJSON: s.NoMergeJSON, NoConflicts: s.RefuseConflicts, Message: cm.Message, Meta: cm.Meta,
-		Author: cm.Author, Committer: s.signature(),
+		Author: cm.Author, Committer: s.committer(),
 	})
 	if err != nil {
 		return nil, refused(err)
@@ -125,7 +125,7 @@ func (c *Revert) Run(ctx context.Context, s *Scope) (*Result, error) {
 		}
 		m, err := s.Repo.Merge(ctx, repo.MergeOptions{
 			Branch: s.branch(), Kind: history.Revert, Source: c.Args[i], Theirs: cm.ID, Parent: c.Mainline, NoCommit: c.NoCommit,
-			NoJSON: s.NoMergeJSON, NoConflicts: s.RefuseConflicts, Message: message, Author: author, Committer: s.signature(),
+			NoJSON: s.NoMergeJSON, NoConflicts: s.RefuseConflicts, Message: message, Author: author, Committer: s.committer(),
 		})
 		if err != nil {
 			return nil, refused(err)

@@ -208,7 +208,7 @@ func (r *rebaser) commit(ctx context.Context, step history.RebaseStep) (*repo.Re
 	if err != nil {
 		return nil, err
 	}
-	out := &repo.RebaseCommit{Message: cm.Message, Meta: cm.Meta, Author: cm.Author, Committer: r.s.signature()}
+	out := &repo.RebaseCommit{Message: cm.Message, Meta: cm.Meta, Author: cm.Author, Committer: r.s.committer()}
 	if step.Action == history.RebaseReword {
 		out.Message = step.Message
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"iter"
+	"time"
 
 	"github.com/stemmadb/stemma/internal/clock"
 	"github.com/stemmadb/stemma/internal/history"
@@ -26,7 +27,7 @@ type Scope struct {
 	FS       vfs.FS      // where Dir is
 	Repo     *repo.Repo  // the database of Dir; nil for verbs that need none
 	Branch   string      // the branch that the verb works on; "" is the directory's checked-out branch
-	Author   Author      // author and committer of what the verb makes
+	Author   Author      // of what the verb makes
 	Clock    clock.Clock // the time
 	Progress Progress    // nil: none is shown
 	Settings Settings    // the user's and the database's configuration
@@ -34,6 +35,10 @@ type Scope struct {
 	Out      io.Writer   // for verbs that write a stream rather than a Result, such as an export to "-"; may be nil
 	Dolt     bool        // the caller used the name dolt: Dolt's words and what it creates
 	Version  string      // of this program
+
+	Committer     Author    // of what the verb makes; zero: the Author
+	AuthorTime    time.Time // of what the verb makes; zero: as it is committed
+	CommitterTime time.Time // of what the verb makes; zero: the clock's
 
 	RefuseConflicts bool // merges that leave conflicts or violations change nothing and fail
 	NoMergeJSON     bool // documents that both sides of a merge changed are a conflict
@@ -97,9 +102,18 @@ func (s *Scope) branch() string {
 	return s.Repo.CheckedOut()
 }
 
-// signature is the author of what the verb makes, now.
+// signature is the author of what the verb makes.
 func (s *Scope) signature() history.Signature {
-	return history.Signature{Name: s.Author.Name, Email: s.Author.Email}
+	return history.Signature{Name: s.Author.Name, Email: s.Author.Email, Time: s.AuthorTime}
+}
+
+// committer is the committer of what the verb makes.
+func (s *Scope) committer() history.Signature {
+	by := s.Committer
+	if by == (Author{}) {
+		by = s.Author
+	}
+	return history.Signature{Name: by.Name, Email: by.Email, Time: s.CommitterTime}
 }
 
 // switchTo makes the caller work on the branch.

@@ -55,9 +55,13 @@ func (c *Tag) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	who, err := s.signatureWith(c.Author)
-	if err != nil {
-		return nil, err
+	who := s.committer()
+	if c.Author != "" {
+		a, err := parseAuthor(c.Author)
+		if err != nil {
+			return nil, err
+		}
+		who.Name, who.Email = a.Name, a.Email
 	}
 	return statusResult(0), s.Repo.CreateTag(ctx, c.Args[0], history.Tag{Commit: id, Tagger: who, Message: c.Message})
 }

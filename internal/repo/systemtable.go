@@ -21,6 +21,9 @@ const (
 	QueryCatalogTable = "dolt_query_catalog" // saved queries
 )
 
+// SystemTables are the names of the system tables that are kept as tables, whether or not they have been written to.
+func SystemTables() []string { return []string{DocsTable, IgnoreTable, QueryCatalogTable} }
+
 // IsSystemTable tells whether a name is one that only system tables have.
 func IsSystemTable(name string) bool {
 	l := strings.ToLower(name)

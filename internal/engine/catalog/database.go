@@ -171,13 +171,21 @@ func (d *Database) unmade(ctx *sql.Context, h *session.Handle, name string) (sql
 	return sqltable.Unmade(d.p.defs, def, part, empty), true, nil
 }
 
-// GetTableNames implements sql.Database: the names of the users' tables.
+// GetTableNames implements sql.Database: the names of the users' tables, and of the system tables where the session wants them shown.
 func (d *Database) GetTableNames(ctx *sql.Context) ([]string, error) {
 	r, err := d.h.Reader(ctx)
 	if err != nil {
 		return nil, session.Error(err)
 	}
-	return d.shown(ctx, r)
+	names, err := d.shown(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	s, err := session.Of(ctx)
+	if err != nil || !s.ShowsSystemTables(ctx) {
+		return names, err
+	}
+	return d.withSystem(ctx, names)
 }
 
 // shown is the names of a reader's tables, without those of system tables.
@@ -187,6 +195,29 @@ func (d *Database) shown(ctx *sql.Context, r registry.Reader) ([]string, error) 
 		return nil, session.Error(err)
 	}
 	return slices.DeleteFunc(names, repo.IsSystemTable), nil
+}
+
+// withSystem is the names of tables and of the system tables that there are, also of each table, sorted.
+func (d *Database) withSystem(ctx *sql.Context, names []string) ([]string, error) {
+	tables := &d.p.opt.Registries.SystemTables
+	system := append(tables.Names(), repo.SystemTables()...)
+	for prefix := range tables.Prefix {
+		for _, n := range names {
+			system = append(system, prefix+n)
+		}
+	}
+	out := slices.Clone(names)
+	for _, n := range system {
+		_, ok, err := d.system(ctx, d.h, n)
+		if err != nil && !errs.Is(err, errs.Unsupported) && !errs.Is(err, errs.Invalid) { // what there is not of this table
+			return nil, err
+		}
+		if ok && err == nil {
+			out = append(out, n)
+		}
+	}
+	slices.Sort(out)
+	return out, nil
 }
 
 // GetTableInsensitiveAsOf implements sql.VersionedDatabase.

@@ -123,7 +123,11 @@ func (s *Set) Call(ctx *sql.Context, name string, args ...string) ([]sql.Row, er
 	if !spec.ReadOnly && (db.Branch() == "" || db.Repo().ReadOnly()) {
 		return nil, session.Error(errs.New(errs.ReadOnly, "call %s: database %s cannot be written", name, db.Name()))
 	}
-	return s.run(ctx, spec, verb, sess, s.scope(ctx, sess, db, strings.HasPrefix(name, prefixDolt)))
+	scope, err := s.scope(ctx, sess, db, strings.HasPrefix(name, prefixDolt))
+	if err != nil {
+		return nil, session.Error(err)
+	}
+	return s.run(ctx, spec, verb, sess, scope)
 }
 
 // run runs a verb outside of the session's transaction.
@@ -156,12 +160,20 @@ func (s *Set) run(ctx *sql.Context, spec op.Spec, verb op.Op, sess registry.Sess
 const hintCode = 1105
 
 // scope is what a verb runs in: the session's database, branch and author.
-func (s *Set) scope(ctx *sql.Context, sess registry.Session, db registry.Handle, dolt bool) *op.Scope {
+func (s *Set) scope(ctx *sql.Context, sess registry.Session, db registry.Handle, dolt bool) (*op.Scope, error) {
 	r := db.Repo()
-	author := sess.Author()
+	author, err := sess.Author(ctx)
+	if err != nil {
+		return nil, err
+	}
+	committer, err := sess.Committer(ctx)
+	if err != nil {
+		return nil, err
+	}
 	sc := &op.Scope{
 		Dir: filepath.Dir(r.Dir()), FS: r.FS(), Repo: r, Branch: db.Branch(), Clock: r.Clock(), Dolt: dolt, Version: s.version,
-		Author:   op.Author{Name: author.Name, Email: author.Email},
+		Author: op.Author{Name: author.Name, Email: author.Email}, AuthorTime: author.Time,
+		Committer: op.Author{Name: committer.Name, Email: committer.Email}, CommitterTime: committer.Time,
 		Settings: op.Settings{Local: filepath.Join(r.Dir(), "config")},
 	}
 	sc.RefuseConflicts = !sess.GetIgnoreAutoCommit() && isOn(ctx, "autocommit") &&
@@ -174,7 +186,7 @@ func (s *Set) scope(ctx *sql.Context, sess registry.Session, db registry.Handle,
 		}
 	}
 	sc.Switch = func(_ context.Context, branch string) error { return sess.SwitchBranch(ctx, db.Base(), branch) }
-	return sc
+	return sc, nil
 }
 
 // isOn tells whether a variable of the session is true; one that is not known is not.

@@ -65,8 +65,10 @@ type Session interface {
 	Outside(ctx *sql.Context, fn func(ctx *sql.Context) error) error
 	// Select runs a query within the present statement, as it sees the database, and reads the whole answer.
 	Select(ctx *sql.Context, query string) (sql.Schema, []sql.Row, error)
-	// Author is who makes commits in this session; its Time is zero.
-	Author() history.Signature
+	// Author and Committer are who the commits of this session are by. Their Time is zero, for the time of the commit, unless the
+	// session has set one.
+	Author(ctx *sql.Context) (history.Signature, error)
+	Committer(ctx *sql.Context) (history.Signature, error)
 }
 
 // SessionOf is the session of a statement; an error when the statement runs outside one of ours.

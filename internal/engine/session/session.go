@@ -291,16 +291,6 @@ func (s *Session) detach(ctx *sql.Context, canonical string, id history.CommitID
 	})
 }
 
-// Author implements registry.Session.
-func (s *Session) Author() history.Signature {
-	a := s.opt.Author
-	if a.Name == "" {
-		c := s.Client()
-		a.Name, a.Email = c.User, c.User+"@"+c.Address
-	}
-	return a
-}
-
 // Select implements registry.Session.
 func (s *Session) Select(ctx *sql.Context, query string) (sql.Schema, []sql.Row, error) {
 	if s.opt.Query == nil {

@@ -89,15 +89,26 @@ func (t *Tx) undoDDL() {
 	t.reset(m)
 }
 
+// changed is a branch that a transaction has changed.
+type changed struct {
+	repo   *repo.Repo
+	branch string
+}
+
 // commit makes the changes of all parts last: those of branches of one database together or not at all, one database after the other.
-func (t *Tx) commit(ctx *sql.Context) error {
+// It gives the branches that they are of, without those of temporary tables.
+func (t *Tx) commit(ctx *sql.Context) ([]changed, error) {
 	defer t.end()
+	var out []changed
 	var repos []*repo.Repo
 	of := map[*repo.Repo][]*repo.Tx{}
 	for _, p := range t.parts {
 		if p.pinned {
 			p.first = nil // there is nothing to go back to
 			continue
+		}
+		if !p.temporary && p.tx.Dirty() {
+			out = append(out, changed{p.tx.Repo(), p.tx.Branch()})
 		}
 		r := p.tx.Repo()
 		if of[r] == nil {
@@ -107,10 +118,10 @@ func (t *Tx) commit(ctx *sql.Context) error {
 	}
 	for _, r := range repos {
 		if err := repo.CommitTogether(ctx, of[r]...); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return out, nil
 }
 
 // StartTransaction implements sql.TransactionSession.
@@ -122,17 +133,28 @@ func (s *Session) StartTransaction(_ *sql.Context, c sql.TransactionCharacterist
 }
 
 // CommitTransaction implements sql.TransactionSession. When it fails the transaction is over as well: the engine would keep it.
+// Where the session asks for it (varTransactionCommit), the changed branches get a commit.
 func (s *Session) CommitTransaction(ctx *sql.Context, t sql.Transaction) error {
+	branches, err := s.commit(ctx, t)
+	if err != nil {
+		return err
+	}
+	return s.record(ctx, branches)
+}
+
+// commit makes the changes of a transaction last and gives the branches that they are of.
+func (s *Session) commit(ctx *sql.Context, t sql.Transaction) ([]changed, error) {
 	tx, ok := t.(*Tx)
 	if !ok || tx.done {
-		return nil
+		return nil, nil
 	}
-	if err := tx.commit(ctx); err != nil {
+	branches, err := tx.commit(ctx)
+	if err != nil {
 		ctx.SetTransaction(nil)
 		ctx.SetIgnoreAutoCommit(false)
-		return Error(err)
+		return nil, Error(err)
 	}
-	return nil
+	return branches, nil
 }
 
 // Rollback implements sql.TransactionSession.
@@ -203,13 +225,18 @@ func (s *Session) tx(ctx *sql.Context) *Tx {
 // Outside implements registry.Session.
 func (s *Session) Outside(ctx *sql.Context, fn func(ctx *sql.Context) error) error {
 	explicit := s.GetIgnoreAutoCommit()
+	var branches []changed
 	if t := s.GetTransaction(); t != nil {
-		if err := s.CommitTransaction(ctx, t); err != nil {
+		var err error
+		if branches, err = s.commit(ctx, t); err != nil {
 			return err
 		}
 		ctx.SetTransaction(nil)
 	}
 	err := fn(ctx)
+	if err == nil { // of what fn has not committed
+		err = s.record(ctx, branches)
+	}
 	if old, ok := s.GetTransaction().(*Tx); ok {
 		old.end()
 	}
