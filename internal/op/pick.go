@@ -10,6 +10,9 @@ import (
 	"github.com/stemmadb/stemma/internal/repo"
 )
 
+// pickColumns are the columns of what cherry-pick and revert answers.
+var pickColumns = []Column{Text("hash"), Whole("data_conflicts"), Whole("schema_conflicts"), Whole("constraint_violations"), Whole("status")}
+
 // CherryPick is the verb that makes another commit's change again on this branch.
 type CherryPick struct {
 	NoCommit   bool     `flag:"no-commit,n" help:"leave the result staged"`
@@ -22,7 +25,7 @@ type CherryPick struct {
 
 func cherryPickSpec() Spec {
 	return Define[CherryPick](Spec{
-		Name: "cherry-pick", Group: GroupGrow, Needs: NeedDatabase,
+		Name: "cherry-pick", Columns: pickColumns, Group: GroupGrow, Needs: NeedDatabase,
 		Short:    "Apply the change of an existing commit",
 		Usage:    []string{"[--no-commit] [--allow-empty] <commit>", "--abort", "--continue"},
 		Examples: []Example{{"cherry-pick fix", "take over the last commit of a branch"}},
@@ -77,7 +80,7 @@ type Revert struct {
 
 func revertSpec() Spec {
 	return Define[Revert](Spec{
-		Name: "revert", Group: GroupGrow, Needs: NeedDatabase,
+		Name: "revert", Columns: pickColumns, Group: GroupGrow, Needs: NeedDatabase,
 		Short:    "Undo the changes of existing commits",
 		Usage:    []string{"[--no-commit] <commit>...", "--abort", "--continue"},
 		Examples: []Example{{"revert HEAD", "undo the last commit with another one"}},
@@ -162,7 +165,7 @@ func abort(ctx context.Context, s *Scope, kind history.MergeKind) error {
 func pickResult(hash string) *Result {
 	return &Result{
 		Lines:   []string{},
-		Columns: []Column{Text("hash"), Whole("data_conflicts"), Whole("schema_conflicts"), Whole("constraint_violations"), Whole("status")},
+		Columns: pickColumns,
 		Rows:    [][]any{{hash, int64(0), int64(0), int64(0), int64(0)}},
 	}
 }

@@ -11,6 +11,9 @@ import (
 	"github.com/stemmadb/stemma/internal/repo"
 )
 
+// statusColumns are the columns of what status answers.
+var statusColumns = []Column{Text("table_name"), Flag("staged"), Text("status")}
+
 // Status is the verb that shows what has changed since the last commit.
 type Status struct {
 	Ignored bool `flag:"ignored" help:"show new tables that dolt_ignore names, too"`
@@ -18,7 +21,7 @@ type Status struct {
 
 func statusSpec() Spec {
 	return Define[Status](Spec{
-		Name: "status", Group: GroupLook, Needs: NeedDatabase, ReadOnly: true,
+		Name: "status", Columns: statusColumns, Group: GroupLook, Needs: NeedDatabase, ReadOnly: true,
 		Short: "Show the working tree status",
 	})
 }
@@ -190,7 +193,7 @@ func (c *Status) Run(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, err
 	}
 	p := s.Program()
-	r := &Result{Columns: []Column{Text("table_name"), Flag("staged"), Text("status")}}
+	r := &Result{Columns: statusColumns}
 	r.Printf("On branch %s\n", s.branch())
 	section := func(title string, help []string, list []tableStatus, staged bool, word func(tableStatus) string) {
 		if len(list) == 0 {
