@@ -36,14 +36,15 @@ type Options struct {
 // Store is the chunk store and journal of one directory. Get, Has, NewBatch, Append, Wait, Stats and Backup may be called by many
 // goroutines; Checkpoint, Refresh and Close only when no Append runs.
 type Store struct {
-	fsys     vfs.FS
-	dir      string
-	readOnly bool
-	codecs   *codecs
-	cache    *chunk.Cache
-	j        *journal // nil when read-only
-	tmp      atomic.Int64
-	bufs     sync.Pool // *[]byte, payloads being built
+	fsys      vfs.FS
+	dir       string
+	packsPath string // of the directory of packs
+	readOnly  bool
+	codecs    *codecs
+	cache     *chunk.Cache
+	j         *journal // nil when read-only
+	tmp       atomic.Int64
+	bufs      sync.Pool // *[]byte, payloads being built
 
 	mu     sync.RWMutex
 	segs   []*segment
@@ -71,7 +72,7 @@ func open(ctx context.Context, fsys vfs.FS, dir string, opt Options) (s *Store, 
 	if err := checkFormat(fsys, dir, opt.ReadOnly); err != nil {
 		return nil, err
 	}
-	s = &Store{fsys: fsys, dir: dir, readOnly: opt.ReadOnly, codecs: newCodecs()}
+	s = &Store{fsys: fsys, dir: dir, packsPath: filepath.Join(dir, packsDir), readOnly: opt.ReadOnly, codecs: newCodecs()}
 	s.bufs.New = func() any { return new([]byte) }
 	if opt.CacheBytes == 0 {
 		opt.CacheBytes = DefaultCacheBytes
@@ -261,13 +262,13 @@ func (s *Store) TailBytes() int64 {
 
 // tmpPath is a new name for a file that is not published yet.
 func (s *Store) tmpPath() string {
-	return filepath.Join(s.dir, packsDir, fmt.Sprintf("%d%s", s.tmp.Add(1), tmpExt))
+	return filepath.Join(s.packsPath, fmt.Sprintf("%d%s", s.tmp.Add(1), tmpExt))
 }
 
 // publish gives synced packs, files below the store's file system, their names in the store and makes their chunks visible. The
 // store owns them from here on, also when it fails.
 func (s *Store) publish(packs ...*file) error {
-	dir := filepath.Join(s.dir, packsDir)
+	dir := s.packsPath
 	var fresh []*file
 	for _, p := range packs {
 		path := filepath.Join(dir, p.name+packExt)

@@ -237,7 +237,7 @@ func (p *mergePlan) place(ctx context.Context) (again bool, err error) {
 	for l := range touched {
 		if dirty[l] {
 			stomped = append(stomped, l)
-		} else if p.b.tables[l].over.Len() > 0 {
+		} else if p.b.tables.get(l).over.Len() > 0 {
 			return true, nil
 		}
 	}
@@ -357,7 +357,7 @@ func (p *mergePlan) append(ctx context.Context) (*state, error) {
 		return nil, nil
 	}
 	for _, l := range p.whole {
-		if cur.tables[l] != p.b.tables[l] {
+		if cur.tables.get(l) != p.b.tables.get(l) {
 			return nil, nil
 		}
 	}
@@ -435,9 +435,9 @@ func (r *Repo) AbortMerge(ctx context.Context, branchName string) (*history.Merg
 		if err != nil {
 			return nil, err
 		}
-		for l, wt := range cur.tables {
-			if wt.over.Len() > 0 {
-				whole[l] = true
+		for _, t := range cur.tables {
+			if t.over.Len() > 0 {
+				whole[t.name] = true
 			}
 		}
 		next := cur.copy(0)
