@@ -44,8 +44,6 @@ type journal struct {
 	queued    int           // frames in pending
 	crowd     int           // about the number of frames in a round of late
 	pace      time.Duration // about the time that a round takes
-	vain      uint          // gatherings of late that waited in vain
-	apart     int           // rounds to come that gather nobody
 	broken    error         // set when what is on the disk is unknown; ends all writing
 	point     uint64        // LSN of the last checkpoint's frame, or of the journal's beginning
 
@@ -246,33 +244,21 @@ func (j *journal) lead() error {
 const (
 	maxPace   = 2 * time.Millisecond // bounds what a slow round adds to the pace
 	maxGather = 100 * time.Microsecond
-	maxVain   = 6
 )
 
 // gather lets other writers that are about to append do so first. Those whom one round has woken come back at about the same time:
 // if the first of them began the next round at once, it would be alone in it and all others would wait for the one after. It takes at
-// most maxGather and half of the time that a round takes, and a writer that is alone waits for nobody. Where the others do not come in
-// time, because they have more to do than a round takes, it is better that they do it while the next round runs: after gatherings in vain
-// ever more rounds begin at once. It is called with mu held, which it releases for a while.
+// most maxGather and half of the time that a round takes, and a writer that is alone waits for nobody. It is called with mu held, which
+// it releases for a while.
 func (j *journal) gather() {
 	if j.queued >= j.crowd {
 		return
 	}
-	if j.apart > 0 {
-		j.apart--
-		return
-	}
-	for begin := (clock.System{}).Now(); j.queued < j.crowd; {
-		if clock.Since(begin) >= min(j.pace/2, maxGather) {
-			j.vain = min(j.vain+1, maxVain)
-			j.apart = 1 << j.vain
-			return
-		}
+	for begin := (clock.System{}).Now(); j.queued < j.crowd && clock.Since(begin) < min(j.pace/2, maxGather); {
 		j.mu.Unlock()
 		runtime.Gosched()
 		j.mu.Lock()
 	}
-	j.vain = 0
 }
 
 // sync makes all frames so far durable and returns the LSN behind them.
