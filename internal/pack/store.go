@@ -36,15 +36,16 @@ type Options struct {
 // Store is the chunk store and journal of one directory. Get, Has, NewBatch, Append, Wait, Stats and Backup may be called by many
 // goroutines; Checkpoint, Refresh and Close only when no Append runs.
 type Store struct {
-	fsys     vfs.FS
-	dir      string
-	readOnly bool
-	codecs   *codecs
-	cache    *chunk.Cache
-	j        *journal // nil when read-only
-	tmp      atomic.Int64
-	bufs     sync.Pool  // *[]byte, payloads being built
-	naming   sync.Mutex // held while packs have names in the store and may still be removed; before mu
+	fsys      vfs.FS
+	dir       string
+	packsPath string // of the directory of packs
+	readOnly  bool
+	codecs    *codecs
+	cache     *chunk.Cache
+	j         *journal // nil when read-only
+	tmp       atomic.Int64
+	bufs      sync.Pool  // *[]byte, payloads being built
+	naming    sync.Mutex // held while packs have names in the store and may still be removed; before mu
 
 	mu     sync.RWMutex
 	segs   []*segment
@@ -72,7 +73,7 @@ func open(ctx context.Context, fsys vfs.FS, dir string, opt Options) (s *Store, 
 	if err := checkFormat(fsys, dir, opt.ReadOnly); err != nil {
 		return nil, err
 	}
-	s = &Store{fsys: fsys, dir: dir, readOnly: opt.ReadOnly, codecs: newCodecs()}
+	s = &Store{fsys: fsys, dir: dir, packsPath: filepath.Join(dir, packsDir), readOnly: opt.ReadOnly, codecs: newCodecs()}
 	s.bufs.New = func() any { return new([]byte) }
 	if opt.CacheBytes == 0 {
 		opt.CacheBytes = DefaultCacheBytes
@@ -262,7 +263,7 @@ func (s *Store) TailBytes() int64 {
 
 // tmpPath is a new name for a file that is not published yet.
 func (s *Store) tmpPath() string {
-	return filepath.Join(s.dir, packsDir, fmt.Sprintf("%d%s", s.tmp.Add(1), tmpExt))
+	return filepath.Join(s.packsPath, fmt.Sprintf("%d%s", s.tmp.Add(1), tmpExt))
 }
 
 // publish gives synced packs, files below the store's file system, their names in the store and makes their chunks visible. The
@@ -282,7 +283,7 @@ func (s *Store) publish(packs ...*file) error {
 // again. It returns those whose chunks the store does not have in a pack already, and removes the others; when it fails it removes
 // all. The caller holds s.naming until show or drop: two packs of the same chunks have the same name.
 func (s *Store) name(packs []*file) (named []*file, err error) {
-	dir := filepath.Join(s.dir, packsDir)
+	dir := s.packsPath
 	for i, p := range packs {
 		path := filepath.Join(dir, p.name+packExt)
 		if s.hasPack(p.name) {

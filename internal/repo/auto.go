@@ -128,7 +128,7 @@ func (t *Tx) maxAuto(ctx context.Context, name string) (uint64, error) {
 		}
 		var tab *table.Table
 		if tab, err = t.r.openTable(ctx, e); err == nil {
-			err = take(table.NewView(t.r.store, tab, b.tables[l].over))
+			err = take(table.NewView(t.r.store, tab, b.tables.get(l).over))
 		}
 		return err == nil
 	})

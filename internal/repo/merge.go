@@ -243,7 +243,7 @@ func (p *mergePlan) place(ctx context.Context) (again bool, err error) {
 	for l := range touched {
 		if dirty[l] {
 			stomped = append(stomped, l)
-		} else if p.b.tables[l].over.Len() > 0 {
+		} else if p.b.tables.get(l).over.Len() > 0 {
 			return true, nil
 		}
 	}
@@ -363,7 +363,7 @@ func (p *mergePlan) append(ctx context.Context) (*state, error) {
 		return nil, nil
 	}
 	for _, l := range p.whole {
-		if cur.tables[l] != p.b.tables[l] {
+		if cur.tables.get(l) != p.b.tables.get(l) {
 			return nil, nil
 		}
 	}
