@@ -191,7 +191,7 @@ func (p *mergePlan) compute(ctx context.Context) (done bool, err error) {
 
 // MergeOptions are the options of a merge of roots of the database, whose chunks rd serves.
 func (r *Repo) MergeOptions(rd chunk.Reader) merge.Options {
-	return merge.Options{FS: r.fs, TempDir: r.TempDir(), Checks: r.opt.Checks, Children: func(ctx context.Context, rt *root.Root) (map[string][]string, error) {
+	return merge.Options{FS: r.fs, TempDir: r.TempDir(), Expressions: r.opt.Expressions, Children: func(ctx context.Context, rt *root.Root) (map[string][]string, error) {
 		return r.referrers.of(ctx, rt, func(e root.Entry) (*table.Table, error) {
 			return table.Open(ctx, rd, &r.schemas, e.Table, e.Comments)
 		})

@@ -277,7 +277,7 @@ func (r *Repo) VerifyConstraints(ctx context.Context, branchName string, opt Ver
 		} else if ok && !opt.All {
 			since = was.Table
 		}
-		found, err := merge.Violations(ctx, t.Store(), written, now, since, r.opt.Checks, func(ctx context.Context, name string) (*table.Table, error) {
+		found, err := merge.Violations(ctx, t.Store(), written, now, since, r.opt.Expressions, func(ctx context.Context, name string) (*table.Table, error) {
 			pv, _, ok, err := t.Table(ctx, name)
 			if err != nil || !ok {
 				return nil, err
