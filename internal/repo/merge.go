@@ -261,7 +261,7 @@ func (p *mergePlan) place(ctx context.Context) (again bool, err error) {
 	}
 	p.working, p.staged = w.Tree(), p.res.Root.Tree()
 	p.whole = slices.Sorted(maps.Keys(touched))
-	return false, nil
+	return false, p.r.raiseAuto(ctx, p.batch, w, p.whole)
 }
 
 // conclude decides what the branch becomes: moved forward, with a commit, or with a merge in progress.
