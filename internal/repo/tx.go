@@ -12,6 +12,7 @@ import (
 	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/table"
+	"github.com/stemmadb/stemma/internal/tree"
 	"github.com/stemmadb/stemma/internal/value"
 )
 
@@ -33,6 +34,7 @@ type Tx struct {
 	views   map[string]*table.View   // by lower-case name; nil for a table that does not exist
 	names   map[string]string        // lower-case name to the name as written
 	merge   *hash.Hash               // of the history.Merge that it leaves; nil: as it was
+	staged  *tree.Root               // that it leaves; nil: as it was
 	rebase  *hash.Hash               // of the history.Rebase that it leaves; nil: as it was
 	done    bool
 	aside   bool // it is on no branch's state: see BeginAside
@@ -333,6 +335,7 @@ type Savepoint struct {
 	editors map[string]markedEditor
 	names   map[string]string
 	merge   *hash.Hash
+	staged  *tree.Root
 	rebase  *hash.Hash
 }
 
@@ -344,7 +347,7 @@ type markedEditor struct {
 
 // Savepoint remembers the present changes.
 func (t *Tx) Savepoint() *Savepoint {
-	sp := &Savepoint{root: t.root, whole: maps.Clone(t.whole), names: maps.Clone(t.names), merge: t.merge, rebase: t.rebase, editors: make(map[string]markedEditor, len(t.editors))}
+	sp := &Savepoint{root: t.root, whole: maps.Clone(t.whole), names: maps.Clone(t.names), merge: t.merge, staged: t.staged, rebase: t.rebase, editors: make(map[string]markedEditor, len(t.editors))}
 	for n, e := range t.editors {
 		sp.editors[n] = markedEditor{e, e.Mark()}
 	}
@@ -353,7 +356,7 @@ func (t *Tx) Savepoint() *Savepoint {
 
 // RollbackTo undoes everything since the savepoint, which stays usable.
 func (t *Tx) RollbackTo(sp *Savepoint) {
-	t.root, t.merge, t.rebase = sp.root, sp.merge, sp.rebase
+	t.root, t.merge, t.staged, t.rebase = sp.root, sp.merge, sp.staged, sp.rebase
 	t.whole, t.names = maps.Clone(sp.whole), maps.Clone(sp.names)
 	clear(t.views)
 	clear(t.editors)

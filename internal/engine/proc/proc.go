@@ -123,7 +123,42 @@ func (s *Set) Call(ctx *sql.Context, name string, args ...string) ([]sql.Row, er
 	if !spec.ReadOnly && (db.Branch() == "" || db.Repo().ReadOnly()) {
 		return nil, session.Error(errs.New(errs.ReadOnly, "call %s: database %s cannot be written", name, db.Name()))
 	}
-	return s.run(ctx, spec, verb, sess, s.scope(ctx, sess, db, strings.HasPrefix(name, prefixDolt)))
+	scope := s.scope(ctx, sess, db, strings.HasPrefix(name, prefixDolt))
+	if within[spec.Name] && (sess.GetIgnoreAutoCommit() || !isOn(ctx, "autocommit")) {
+		if rows, done, err := s.runWithin(ctx, spec, verb, db, scope); done || err != nil {
+			return rows, session.Error(err)
+		}
+	}
+	return s.run(ctx, spec, verb, sess, scope)
+}
+
+// within are the verbs that work in a transaction of several statements when they leave something to be resolved, or resolve it.
+var within = map[string]bool{"merge": true, "cherry-pick": true, "revert": true, "conflicts resolve": true}
+
+// runWithin runs a verb in the session's transaction. When it cannot be done there, done is false and nothing has changed.
+func (s *Set) runWithin(ctx *sql.Context, spec op.Spec, verb op.Op, db registry.Handle, scope *op.Scope) (rows []sql.Row, done bool, err error) {
+	inside := *scope
+	var failed error
+	err = db.Change(ctx, func(tx *repo.Tx) error {
+		inside.Tx = tx
+		var r *op.Result
+		if r, failed = verb.Run(ctx, &inside); failed != nil {
+			return failed
+		}
+		if failed = r.Collect(); failed == nil {
+			rows = rowsOf(spec.Name, r)
+		}
+		return failed
+	})
+	switch {
+	case failed == op.ErrOutside:
+		return nil, false, nil
+	case errs.Is(failed, errs.Conflict):
+		return nil, false, errors.New(failed.Error()) // as in run
+	case failed != nil:
+		return nil, false, failed
+	}
+	return rows, err == nil, err
 }
 
 // run runs a verb outside of the session's transaction.
