@@ -57,7 +57,7 @@ type holding struct {
 // hold opens the database of dir for writing and serves it to others. When another process owns it the error is of class Locked.
 func (p *Program) hold(ctx context.Context, dir string) (*holding, error) {
 	h := &holding{p: p, fs: vfs.OS{}, dir: dir, drain: drainVerb}
-	r, err := repo.Open(ctx, h.fs, dir, repo.Options{Clock: p.Clock, Checks: engine.Checks()})
+	r, err := repo.Open(ctx, h.fs, dir, repo.Options{Clock: p.Clock, Expressions: engine.Expressions()})
 	if err != nil {
 		return nil, err
 	}

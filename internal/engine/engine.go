@@ -55,8 +55,8 @@ type Engine struct {
 // New opens the databases and makes the engine.
 func New(ctx context.Context, opt Options) (*Engine, error) {
 	RegisterVariables()
-	if opt.Repo.Checks == nil {
-		opt.Repo.Checks = Checks()
+	if opt.Repo.Expressions == nil {
+		opt.Repo.Expressions = Expressions()
 	}
 	p, err := catalog.New(ctx, catalog.Options{
 		Repos: opt.Repos, FS: opt.FS, Dir: opt.Dir, Repo: opt.Repo, Registries: opt.Registries, Opened: opt.Opened, Closing: opt.Closing,

@@ -43,9 +43,9 @@ func (m *tableMerger) follow(ctx context.Context, out *table.Table) (left tree.R
 	for n := range m.sch.Indexes {
 		x := &indexMerge{n: n}
 		switch {
-		case m.indexOf(m.ours.t, n, &x.root):
+		case !m.plan.sides[0].changed && m.indexOf(m.ours.t, n, &x.root):
 			ours.indexes = append(ours.indexes, x)
-		case !m.plan.renumbered && m.indexOf(m.theirs.t, n, &x.root):
+		case !m.plan.sides[1].changed && m.indexOf(m.theirs.t, n, &x.root):
 			theirs.indexes = append(theirs.indexes, x)
 		default:
 			none.indexes = append(none.indexes, x)
@@ -56,8 +56,8 @@ func (m *tableMerger) follow(ctx context.Context, out *table.Table) (left tree.R
 		if c.Nullable || c.Generated != "" && !c.Stored || m.sch.InPrimaryKey(c.ID) {
 			continue
 		}
-		if o := column(m.ours.t.Schema.Schema, c.ID); o != nil && !o.Nullable {
-			if t := column(m.plan.theirs, c.ID); t == nil && c.Absent.IsNull() || t != nil && t.Nullable {
+		if o := column(m.ours.ids, c.ID); o != nil && !o.Nullable {
+			if t := column(m.theirs.ids, c.ID); t == nil && c.Absent.IsNull() || t != nil && t.Nullable {
 				ours.notNull = append(ours.notNull, i)
 			}
 		} else {
@@ -65,7 +65,7 @@ func (m *tableMerger) follow(ctx context.Context, out *table.Table) (left tree.R
 		}
 	}
 	for _, i := range enforced(m.sch.Schema) {
-		if holds(m.ours.t.Schema.Schema, &m.sch.Checks[i]) {
+		if holds(m.ours.ids, &m.sch.Checks[i]) {
 			ours.checks = append(ours.checks, i)
 		} else {
 			theirs.checks = append(theirs.checks, i)

@@ -25,9 +25,9 @@ type Options struct {
 	FS      vfs.FS // for the files of sorts
 	TempDir string
 	Memory  int // bytes for buffers; 0 is 128 MiB
-	// Checks looks at rows that the merge changes. Without it CHECK constraints are not verified, and rows of a table with one merge as a
-	// whole.
-	Checks Checks
+	// Expressions evaluates what SQL says of rows that the merge changes. Without it CHECK constraints are not verified, and rows of
+	// tables with one or with generated columns merge as a whole.
+	Expressions Expressions
 	// Children finds, by the lower-case name of a table, the tables of a root that refer to it by foreign keys. Without it the schemas of
 	// all tables are read.
 	Children func(ctx context.Context, rt *root.Root) (map[string][]string, error)

@@ -56,13 +56,10 @@ func (r *Repo) tryAbort(ctx context.Context, branchName string) (*history.Merge,
 	if err != nil {
 		return nil, nil, err
 	}
-	back, err := r.entryChanges(ctx, batch, b.working, m.Working)
+	back, err := r.backTo(ctx, batch, b.working, m, touched)
 	if err != nil {
 		return nil, nil, err
 	}
-	back = slices.DeleteFunc(back, func(c root.Change) bool {
-		return c.Entry.Kind == root.KindTable && !touched[strings.ToLower(c.Entry.Name)]
-	})
 	w, err := root.Open(batch, b.working).With(ctx, batch, back...)
 	if err != nil {
 		return nil, nil, err
@@ -72,7 +69,7 @@ func (r *Repo) tryAbort(ctx context.Context, branchName string) (*history.Merge,
 		return nil, nil, err
 	}
 	if len(orphaned) > 0 {
-		return nil, nil, errs.New(errs.Conflict, "cannot abort the merge: rows that were changed since in %s refer to rows that only the merge has; change them back first, or give up everything with reset --hard", strings.Join(orphaned, ", "))
+		return nil, nil, errOrphaned(orphaned)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -87,6 +84,14 @@ func (r *Repo) tryAbort(ctx context.Context, branchName string) (*history.Merge,
 	next.working, next.staged, next.merge = w.Tree(), m.Staged, hash.Hash{}
 	s, err := r.setBranch(ctx, batch, next, &change{}, slices.Sorted(maps.Keys(touched)))
 	return m, s, err
+}
+
+// backTo is what makes of a working root one with the tables that a merge touched as they were before it.
+func (r *Repo) backTo(ctx context.Context, batch *pack.Batch, from tree.Root, m *history.Merge, touched map[string]bool) ([]root.Change, error) {
+	back, err := r.entryChanges(ctx, batch, from, m.Working)
+	return slices.DeleteFunc(back, func(c root.Change) bool {
+		return c.Entry.Kind == root.KindTable && !touched[strings.ToLower(c.Entry.Name)]
+	}), err
 }
 
 // touched are the lower-case names of the tables that a merge changed in the working set, or has listed: it is computed again.

@@ -103,7 +103,7 @@ func (r *Repo) tryMerge(ctx context.Context, opt *MergeOptions) (*Merged, *state
 		return nil, nil, r.errNoRef(opt.Branch)
 	}
 	if !b.merge.IsZero() {
-		return nil, nil, errs.New(errs.Conflict, "merging is not possible because you have not committed an active merge")
+		return nil, nil, errMerging()
 	}
 	batch := r.store.NewBatch()
 	defer batch.Close()
@@ -191,7 +191,7 @@ func (p *mergePlan) compute(ctx context.Context) (done bool, err error) {
 
 // MergeOptions are the options of a merge of roots of the database, whose chunks rd serves.
 func (r *Repo) MergeOptions(rd chunk.Reader) merge.Options {
-	return merge.Options{FS: r.fs, TempDir: r.TempDir(), Checks: r.opt.Checks, Children: func(ctx context.Context, rt *root.Root) (map[string][]string, error) {
+	return merge.Options{FS: r.fs, TempDir: r.TempDir(), Expressions: r.opt.Expressions, Children: func(ctx context.Context, rt *root.Root) (map[string][]string, error) {
 		return r.referrers.of(ctx, rt, func(e root.Entry) (*table.Table, error) {
 			return table.Open(ctx, rd, &r.schemas, e.Table, e.Comments)
 		})
@@ -226,14 +226,11 @@ func (p *mergePlan) picked(ctx context.Context) (from, to tree.Root, err error) 
 // changes were edited meanwhile.
 func (p *mergePlan) place(ctx context.Context) (again bool, err error) {
 	if p.b.staged != p.head.Root {
-		return false, errs.New(errs.Conflict, "cannot merge with uncommitted changes: tables are staged; commit or unstage them first")
+		return false, errStaged()
 	}
-	touched, err := p.r.changedTables(ctx, p.batch, p.head.Root, p.res.Root.Tree())
+	touched, err := p.touched(ctx)
 	if err != nil {
 		return false, err
-	}
-	for i := range p.res.Tables {
-		touched[strings.ToLower(p.res.Tables[i].Name)] = true
 	}
 	dirty, err := p.r.changedTables(ctx, p.batch, p.head.Root, p.b.working)
 	if err != nil {
@@ -249,7 +246,7 @@ func (p *mergePlan) place(ctx context.Context) (again bool, err error) {
 	}
 	if len(stomped) > 0 {
 		slices.Sort(stomped)
-		return false, errs.New(errs.Conflict, "local changes would be stomped by merge:\n\t%s\n Please commit your changes before you merge.", strings.Join(stomped, "\n\t"))
+		return false, errStomped(stomped)
 	}
 	changes, err := p.r.entryChanges(ctx, p.batch, p.head.Root, p.res.Root.Tree())
 	if err != nil {
@@ -261,7 +258,19 @@ func (p *mergePlan) place(ctx context.Context) (again bool, err error) {
 	}
 	p.working, p.staged = w.Tree(), p.res.Root.Tree()
 	p.whole = slices.Sorted(maps.Keys(touched))
-	return false, nil
+	return false, p.r.raiseAuto(ctx, p.batch, w, p.whole)
+}
+
+// touched are the lower-case names of the tables that the merge changes, or lists.
+func (p *mergePlan) touched(ctx context.Context) (map[string]bool, error) {
+	out, err := p.r.changedTables(ctx, p.batch, p.head.Root, p.res.Root.Tree())
+	if err != nil {
+		return nil, err
+	}
+	for i := range p.res.Tables {
+		out[strings.ToLower(p.res.Tables[i].Name)] = true
+	}
+	return out, nil
 }
 
 // conclude decides what the branch becomes: moved forward, with a commit, or with a merge in progress.

@@ -94,6 +94,14 @@ func (r *Repo) ResolveConflicts(ctx context.Context, branchName string, names []
 		return err
 	}
 	defer t.Rollback()
+	if err := t.ResolveConflicts(ctx, names, theirs); err != nil {
+		return err
+	}
+	return t.Commit(ctx)
+}
+
+// ResolveConflicts is Repo.ResolveConflicts within a transaction.
+func (t *Tx) ResolveConflicts(ctx context.Context, names []string, theirs bool) error {
 	m, err := t.Merging(ctx)
 	if err != nil {
 		return err
@@ -126,7 +134,7 @@ func (r *Repo) ResolveConflicts(ctx context.Context, branchName string, names []
 			return err
 		}
 	}
-	return t.Commit(ctx)
+	return nil
 }
 
 // takeTheirs brings theirs' side of a table's conflicts into the working set.
@@ -277,7 +285,7 @@ func (r *Repo) VerifyConstraints(ctx context.Context, branchName string, opt Ver
 		} else if ok && !opt.All {
 			since = was.Table
 		}
-		found, err := merge.Violations(ctx, t.Store(), written, now, since, r.opt.Checks, func(ctx context.Context, name string) (*table.Table, error) {
+		found, err := merge.Violations(ctx, t.Store(), written, now, since, r.opt.Expressions, func(ctx context.Context, name string) (*table.Table, error) {
 			pv, _, ok, err := t.Table(ctx, name)
 			if err != nil || !ok {
 				return nil, err

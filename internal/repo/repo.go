@@ -58,8 +58,8 @@ type Options struct {
 	ReadOnly   bool        // without the owner's lock; nothing can be changed
 	CacheBytes int64       // for chunks; 0 is the store's default
 	Clock      clock.Clock // nil is the system's
-	// Checks evaluates CHECK constraints of rows that merges change; without it they are not verified.
-	Checks merge.Checks
+	// Expressions evaluates CHECK constraints and generated columns of rows that merges change; see merge.Options.
+	Expressions merge.Expressions
 }
 
 // Repo is an open database. It is used by many goroutines.

@@ -33,6 +33,23 @@ func NewHeld(s *schema.Compiled, db, name string, rd chunk.Reader) (*Held, error
 // Hold sets the rows: cells of the rows' layout, which must stay as they are.
 func (h *Held) Hold(rows [][]value.Cell) { h.rows = rows }
 
+// Cell is a value of the engine as the column of that place stores it, as INSERT would.
+func (h *Held) Cell(ctx *sql.Context, column int, v any) (value.Cell, error) {
+	if v == nil {
+		return value.Null, nil
+	}
+	typ := h.def.sql.Schema[column].Type
+	stored, inRange, err := typ.Convert(ctx, v)
+	if err != nil {
+		return value.Cell{}, err
+	}
+	if inRange != sql.InRange {
+		return value.Cell{}, sql.ErrValueOutOfRange.New(v, typ)
+	}
+	c, err := h.def.codecs[column].ToCell(ctx, stored)
+	return c.Clone(), err
+}
+
 // Name implements sql.Table.
 func (h *Held) Name() string { return h.def.Name }
 

@@ -12,17 +12,25 @@ import (
 	"github.com/stemmadb/stemma/internal/value"
 )
 
-// Checks prepares CHECK constraints of a table for looking at rows, which takes an evaluator of SQL. checks are places in the schema's
-// Checks; rd serves out-of-line cells. An expression that does not go with the schema, as one of a column that it lacks, is an error
-// of class Invalid.
-type Checks func(ctx context.Context, rd chunk.Reader, name string, s *schema.Compiled, checks []int) (RowChecks, error)
+// Expressions evaluates expressions of SQL over the rows of a table. rd serves out-of-line cells. An expression that does not go with
+// the schema, as one of a column that it lacks, is an error of class Invalid.
+type Expressions interface {
+	// Checks prepares CHECK constraints: checks are places in the schema's Checks.
+	Checks(ctx context.Context, rd chunk.Reader, name string, s *schema.Compiled, checks []int) (RowChecks, error)
+	// Generator prepares generated columns, given by their places.
+	Generator(ctx context.Context, rd chunk.Reader, name string, s *schema.Compiled, columns []int) (RowGenerator, error)
+}
 
 // RowChecks gives, for each of rows, the places in the schema's Checks that it violates. A row has the cells of the rows' layout. A row
 // for which an expression cannot be evaluated violates it; one for which it is NULL does not.
 type RowChecks func(ctx context.Context, rows [][]value.Cell) ([][]int, error)
 
-// checkBatchRows is the number of rows that are looked at together.
-const checkBatchRows = 512
+// RowGenerator sets the cells of generated columns in rows, which have the cells of the rows' layout. A value that cannot be evaluated, or
+// that its column does not take, is an error of class Invalid.
+type RowGenerator func(ctx context.Context, rows [][]value.Cell) error
+
+// expressionRows is the number of rows for which expressions are evaluated together.
+const expressionRows = 512
 
 // checkBatch gathers rows for checks.
 type checkBatch struct {
@@ -35,10 +43,10 @@ type checkBatch struct {
 
 // newCheckBatch makes a batch for checks of the table; nil when there are none, or nobody who could evaluate them.
 func (m *tableMerger) newCheckBatch(ctx context.Context, checks []int, found *[]violation) (*checkBatch, error) {
-	if len(checks) == 0 || m.opt.Checks == nil {
+	if len(checks) == 0 || m.opt.Expressions == nil {
 		return nil, nil
 	}
-	fn, err := m.opt.Checks(ctx, m.st, m.name, m.sch, checks)
+	fn, err := m.opt.Expressions.Checks(ctx, m.st, m.name, m.sch, checks)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +60,7 @@ func (b *checkBatch) add(ctx context.Context, key []byte, cells []value.Cell) er
 		row[i] = cells[i].Clone()
 	}
 	b.keys, b.rows = append(b.keys, key), append(b.rows, row)
-	if len(b.rows) < checkBatchRows {
+	if len(b.rows) < expressionRows {
 		return nil
 	}
 	return b.flush(ctx)
@@ -102,19 +110,65 @@ func holds(s *schema.Schema, c *schema.Check) bool {
 	return slices.ContainsFunc(s.Checks, func(o schema.Check) bool { return o.Enforced && o.Expr == c.Expr })
 }
 
-// judgeChecks makes a conflict of checks that do not go with the merged columns.
-func (m *tableMerger) judgeChecks(ctx context.Context) error {
-	if m.opt.Checks == nil {
+// generated are the places of the generated columns whose values rows keep: those that are stored, and those that an index has.
+func generated(s *schema.Schema) []int {
+	var out []int
+	for i := range s.Columns {
+		c := &s.Columns[i]
+		indexed := slices.ContainsFunc(s.Indexes, func(x schema.Index) bool {
+			return slices.ContainsFunc(x.Columns, func(k schema.IndexColumn) bool { return k.Column == c.ID })
+		})
+		if c.Generated != "" && (c.Stored || indexed) {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// ungenerated tells whether rows of a side lack values of generated columns, or have those of other expressions.
+func (m *tableMerger) ungenerated(s *side) bool {
+	if m.generate == nil {
+		return false
+	}
+	had := generated(s.ids)
+	return slices.ContainsFunc(generated(m.sch.Schema), func(i int) bool {
+		c := &m.sch.Columns[i]
+		at := s.ids.ColumnByID(c.ID)
+		return at < 0 || s.ids.Columns[at].Generated != c.Generated || !slices.Contains(had, at)
+	})
+}
+
+// prepare makes the generator of the merged schema, and a conflict of expressions that do not go with it.
+func (m *tableMerger) prepare(ctx context.Context) error {
+	if m.opt.Expressions == nil {
 		return nil
 	}
 	for _, n := range enforced(m.sch.Schema) {
-		_, err := m.opt.Checks(ctx, m.st, m.name, m.sch, []int{n})
+		_, err := m.opt.Expressions.Checks(ctx, m.st, m.name, m.sch, []int{n})
 		if errs.Is(err, errs.Invalid) {
 			return conflictf("check '%s' does not go with the columns of the other side: %v", m.sch.Checks[n].Name, err)
 		}
 		if err != nil {
 			return err
 		}
+	}
+	columns := generated(m.sch.Schema)
+	if len(columns) == 0 || slices.ContainsFunc(columns, func(i int) bool { return m.sch.InPrimaryKey(m.sch.Columns[i].ID) }) {
+		return nil
+	}
+	fn, err := m.opt.Expressions.Generator(ctx, m.st, m.name, m.sch, columns)
+	if errs.Is(err, errs.Invalid) {
+		return conflictf("a generated column does not go with the columns of the other side: %v", err)
+	}
+	if err != nil {
+		return err
+	}
+	m.generate = func(ctx context.Context, rows [][]value.Cell) error {
+		err := fn(ctx, rows)
+		if errs.Is(err, errs.Invalid) {
+			return conflictf("a generated column cannot be made for the rows of both sides: %v", err)
+		}
+		return err
 	}
 	return nil
 }
