@@ -38,7 +38,7 @@ type Options struct {
 	Author history.Signature
 	// Client is the host that the client connects from; "" is that of its account.
 	Client string
-	// Query runs a statement; nil where sessions run none within another.
+	// Query answers a query that changes nothing; nil where sessions run none within another.
 	Query func(ctx *sql.Context, query string) (sql.Schema, sql.RowIter, error)
 }
 

@@ -50,6 +50,7 @@ func Functions() []sql.TableFunction {
 		newFunction("dolt_patch", patchColumns, patchFunction),
 		newFunction("dolt_schema_diff", schemaDiffColumns, schemaDiffFunction),
 		newFunction("dolt_query_diff", nil, queryDiffFunction),
+		newFunction("dolt_test_run", testRunColumns, testRunFunction),
 		newFunction("dolt_reflog", reflogColumns, reflogFunction),
 		newFunction("dolt_branch_status", branchStatusColumns, branchStatusFunction),
 		newFunction("dolt_preview_merge_conflicts_summary", previewSummaryColumns, previewSummary),

@@ -108,3 +108,78 @@ func TestStoredTablesComeWithTheFirstRow(t *testing.T) {
 	w.run("drop table dolt_docs")
 	w.want("select * from dolt_docs")
 }
+
+func TestTests(t *testing.T) {
+	w := newWorld(t)
+	w.want("select * from dolt_tests")
+	w.fails("select * from dolt_test_run('none')", "no test or group 'none'")
+	w.want("select * from dolt_test_run()")
+	w.run("create table t (id int primary key, v varchar(20), d datetime, n decimal(10,2))",
+		"insert into t values (1, 'x', '2024-01-02 03:04:05', 1.50), (2, null, null, null)",
+		"insert into dolt_tests values "+
+			"('rows', 'shape', 'select * from t', 'expected_rows', '==', '2'), "+
+			"('columns', 'shape', 'select * from t where false', 'expected_columns', '>=', '5'), "+
+			"('value', null, 'select v from t where id = 1', 'expected_single_value', '==', 'x'), "+
+			"('null', null, 'select v from t where id = 2', 'expected_single_value', '==', null), "+
+			"('not_null', null, 'select v from t where id = 1', 'expected_single_value', '==', null), "+
+			"('decimal', null, 'select n from t where id = 1', 'expected_single_value', '<', '1.51'), "+
+			"('date', null, 'select d from t where id = 1', 'expected_single_value', '>', '2024-01-02'), "+
+			"('bool', null, 'select count(*) = 2 from t', 'expected_single_value', '==', 'true'), "+
+			"('many', null, 'select id from t', 'expected_single_value', '==', '1'), "+
+			"('no_number', null, 'select id from t where id = 1', 'expected_single_value', '==', 'one'), "+
+			"('writes', 'bad', 'delete from t', 'expected_rows', '==', '0'), "+
+			"('two', 'bad', 'select 1; delete from t', 'expected_rows', '==', '0'), "+
+			"('effect', 'bad', 'select dolt_commit(1)', 'expected_rows', '==', '1'), "+
+			"('itself', 'bad', 'select * from dolt_test_run()', 'expected_rows', '==', '1'), "+
+			"('gone', 'bad', 'select * from nowhere', 'expected_rows', '==', '1')")
+	w.want("select test_name, test_group_name, status, message from dolt_test_run('shape', 'value', 'null')",
+		"columns|shape|FAIL|expected_columns: got 4, want >= 5", "rows|shape|PASS|", "value||PASS|", "null||PASS|")
+	w.want("select test_name, message from dolt_test_run('*') where status = 'FAIL' and test_group_name != 'bad'",
+		"columns|expected_columns: got 4, want >= 5", "many|expected_single_value wants one row of one column; the query gives 2 of 1",
+		"no_number|the value 'one' cannot be compared with 1, which is of type int", "not_null|expected_single_value: got x, want == NULL")
+	w.want("select test_name, status, message from dolt_test_run('bad')",
+		"effect|FAIL|query error: only a query that changes nothing can be run here, not: select dolt_commit(1)",
+		"gone|FAIL|query error: table not found: nowhere", "itself|FAIL|a test cannot run tests",
+		"two|FAIL|query error: there must be exactly one statement in: select 1; delete from t",
+		"writes|FAIL|query error: only a query that changes nothing can be run here, not: delete from t")
+	w.want("select count(*) from t", "2")
+	w.fails("select * from dolt_test_run('shap')", "did you mean 'shape'?")
+	w.fails("insert into dolt_tests values ('x', null, 'select 1', 'expected_nothing', '==', '1')", "assertion_type_check")
+	w.fails("insert into dolt_tests values ('x', null, 'select 1', 'expected_rows', '=', '1')", "assertion_comparator_check")
+	w.commit("main", "with tests")
+	w.want("select count(*) from dolt_tests as of 'HEAD'", "15")
+}
+
+func TestNonlocal(t *testing.T) {
+	w := newWorld(t)
+	w.run("create table common (pk varchar(8) primary key, v int)", "create table wild_1 (pk int primary key)", "insert into common values ('a', 1)")
+	w.commit("main", "one")
+	w.branch("other", "main")
+	w.run("insert into common values ('b', 2)")
+	w.ctx.SetCurrentDatabase("db/other")
+	w.run("insert into dolt_nonlocal_tables (table_name, target_ref, ref_table, options) values " +
+		"('alias', 'main', 'common', 'immediate'), ('common', 'main', '', 'immediate'), ('wild_*', 'main', null, 'immediate'), " +
+		"('old', 'main~1', 'common', 'immediate'), ('commit_only', 'HEAD', 'common', 'immediate'), ('missing', 'main', '', 'immediate')")
+	w.want("show tables", "alias", "commit_only", "common", "wild_1")
+	w.want("select alias.pk, alias.v from alias order by pk", "a|1", "b|2")
+	w.want("select count(*) from common", "2")
+	w.want("select count(*) from `db/other`.common as a join `db/main`.common as b using (pk)", "2")
+	w.run("insert into alias values ('c', 3)", "update common set v = 20 where pk = 'b'", "delete from common where pk = 'a'")
+	w.want("select * from `db/main`.common", "b|20", "c|3")
+	w.want("select * from alias where pk = 'c'", "c|3")
+	w.want("select * from alias where pk = 'b'", "b|20")
+	w.want("select count(*) from commit_only", "1") // of the commit
+	w.fails("insert into commit_only values ('z', 1)", "read-only")
+	w.fails("select * from old", "not found") // the ref has no such table
+	w.fails("select * from missing", "not found")
+	w.fails("create table wild_9 (pk int)", "dolt_nonlocal_tables says that it is a table of 'main'")
+	w.run("create table plain (pk int primary key)", "insert into plain values (1)")
+	w.want("select * from plain where pk = 1", "1")
+	w.run("update dolt_nonlocal_tables set options = 'later' where table_name = 'alias'")
+	w.fails("select * from alias", "option 'later'")
+	w.commit("other", "rules")
+	w.ctx.SetCurrentDatabase("db")
+	w.want("select count(*) from common as of 'other'", "2")
+	w.want("select * from `db/other`.dolt_nonlocal_tables where table_name = 'old'", "old|main~1|common|immediate")
+	w.run("create table wild_9 (pk int)") // main has no rules
+}
