@@ -338,6 +338,7 @@ func (f *filter) append(ctx context.Context) (*state, error) {
 				n.tables[strings.ToLower(l)] = workTable{version: s.lsn, since: s.lsn}
 			}
 			s.branches.Set(n.name, n)
+			r.wrote(n.name)
 		}
 	})
 }
