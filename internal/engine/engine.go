@@ -114,12 +114,12 @@ func (e *Engine) Provider() *catalog.Provider { return e.provider }
 
 // NewSession makes a session on the engine's own part of one.
 func (e *Engine) NewSession(base *sql.BaseSession) *session.Session {
-	return session.New(base, session.Options{Databases: e.provider, Author: e.opt.Author, Query: e.Query})
+	return session.New(base, session.Options{Databases: e.provider, Author: e.opt.Author, Query: e.Answer})
 }
 
 // NewClientSession is NewSession for a client that connects from a host, as user() is to name it.
 func (e *Engine) NewClientSession(base *sql.BaseSession, host string) *session.Session {
-	return session.New(base, session.Options{Databases: e.provider, Author: e.opt.Author, Client: host})
+	return session.New(base, session.Options{Databases: e.provider, Author: e.opt.Author, Client: host, Query: e.Answer})
 }
 
 // NewContext makes the context of a statement of a session.

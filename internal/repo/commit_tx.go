@@ -344,6 +344,7 @@ func (r *Repo) commitPlans(ctx context.Context, plans []*plan, batch *pack.Batch
 				n.tables.set(l, wt)
 			}
 			s.branches.Set(p.t.branch, n)
+			r.wrote(p.t.branch)
 		}
 	})
 }

@@ -88,7 +88,8 @@ type Repo struct {
 
 	lastFold atomic.Pointer[error]
 
-	auto autoCounters
+	auto   autoCounters
+	active activities
 }
 
 // InitOptions steer how a database is made.
@@ -184,6 +185,7 @@ func Open(ctx context.Context, fs vfs.FS, path string, opt Options) (*Repo, erro
 		return nil, err
 	}
 	r := &Repo{fs: fs, dir: dir, name: filepath.Base(abs), opt: opt}
+	r.active.since = opt.Clock.Now()
 	r.zones = table.OpenZones(fs, filepath.Join(dir, zonesName), opt.ReadOnly)
 	if !opt.ReadOnly {
 		if r.lock, err = fs.Lock(filepath.Join(dir, "LOCK")); err != nil {

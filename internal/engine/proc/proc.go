@@ -35,22 +35,13 @@ type Set struct {
 	Evaluate func(ctx context.Context, user, host string, tx *repo.Tx, query string, failed func(statement string, err error) error) error
 }
 
-// aliases are the names of procedures that are not those of their verbs, without prefix.
-var aliases = map[string]string{"constraints verify": "verify_constraints"}
-
-// functions are the verbs that SQL has functions and tables for.
-var functions = map[string]bool{"merge-base": true, "conflicts cat": true}
-
 // New makes procedures of those of the verbs that work on a database or on a server; version is the program's.
 func New(specs []op.Spec, version string) *Set {
 	s := &Set{version: version, byName: map[string]op.Spec{}}
 	for _, spec := range specs {
-		if spec.New == nil || spec.Needs == op.NeedNothing || functions[spec.Name] {
+		name, ok := spec.Procedure()
+		if !ok {
 			continue
-		}
-		name := aliases[spec.Name]
-		if name == "" {
-			name = strings.NewReplacer(" ", "_", "-", "_").Replace(spec.Name)
 		}
 		for _, p := range []string{prefixDolt, prefix} {
 			s.byName[p+name] = spec

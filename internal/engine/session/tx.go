@@ -333,6 +333,9 @@ func (s *Session) part(ctx *sql.Context, r *repo.Repo, branch string) (*Part, er
 	}
 	p := &Part{owner: tx, tx: t}
 	tx.parts = append(tx.parts, p)
+	on := r.Activity(branch)
+	on.Read(r.Clock().Now())
+	s.works(on)
 	return p, nil
 }
 
