@@ -188,6 +188,9 @@ func NewRowBatcher(mem memory.Allocator, cols []RowColumn, rows int, resolve fun
 // Schema is the schema of the batches.
 func (b *Batcher) Schema() *arrow.Schema { return b.schema }
 
+// SetMetadata gives the schema of batches to come its metadata.
+func (b *Batcher) SetMetadata(m arrow.Metadata) { b.schema = arrow.NewSchema(b.schema.Fields(), &m) }
+
 // Len is the number of rows gathered.
 func (b *Batcher) Len() int { return b.n }
 

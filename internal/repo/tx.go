@@ -343,6 +343,18 @@ func (t *Tx) Dirty() bool {
 	return false
 }
 
+// Changed are the lower-case names of the tables that the transaction has changed, sorted.
+func (t *Tx) Changed() []string {
+	names := slices.Collect(maps.Keys(t.whole))
+	for n, x := range t.tables {
+		if x.editor != nil && x.editor.Dirty() && !t.whole[n] {
+			names = append(names, n)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // Savepoint is a moment of a transaction to which it can go back.
 type Savepoint struct {
 	root    *root.Root
