@@ -154,7 +154,7 @@ func newLoading(st chunk.Store, base *table.Table, src Source, opt LoadOptions) 
 				return nil, errs.New(errs.Internal, "import %s: nobody gives AUTO_INCREMENT values", src.Name)
 			}
 		case !given[c]:
-			cell, err := defaultCell(col, opt.Now)
+			cell, err := col.DefaultCell(opt.Now)
 			if err != nil {
 				return nil, errs.New(errs.CodeOf(err), "import %s: %w", src.Name, err)
 			}

@@ -3,6 +3,7 @@ package repo
 import (
 	"context"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
@@ -324,6 +325,18 @@ func (t *Tx) Dirty() bool {
 		}
 	}
 	return false
+}
+
+// Changed are the lower-case names of the tables that the transaction has changed, sorted.
+func (t *Tx) Changed() []string {
+	names := slices.Collect(maps.Keys(t.whole))
+	for n, e := range t.editors {
+		if e.Dirty() && !t.whole[n] {
+			names = append(names, n)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // Savepoint is a moment of a transaction to which it can go back.

@@ -113,6 +113,19 @@ func (t *Tx) commit(ctx *sql.Context) error {
 	return nil
 }
 
+// Changed gives the transactions of the branches that the session's transaction has changed something on.
+func (s *Session) Changed() []*repo.Tx {
+	var out []*repo.Tx
+	if tx, ok := s.GetTransaction().(*Tx); ok && !tx.done {
+		for _, p := range tx.parts {
+			if !p.temporary && p.tx.Dirty() {
+				out = append(out, p.tx)
+			}
+		}
+	}
+	return out
+}
+
 // StartTransaction implements sql.TransactionSession.
 func (s *Session) StartTransaction(_ *sql.Context, c sql.TransactionCharacteristic) (sql.Transaction, error) {
 	if old, ok := s.GetTransaction().(*Tx); ok {
