@@ -103,10 +103,10 @@ class Connection:
         """Tells whether another call can be made, having taken in what the server said meanwhile."""
         try:
             while not self.closing and self._readable():
-                if not self._fill():
-                    return False
-                while self._whole():
+                if self._whole():
                     self._control(*self._take())
+                elif not self._fill():
+                    return False
         except OSError:
             return False
         return not self.closing
