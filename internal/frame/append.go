@@ -29,7 +29,7 @@ func (r *rowList) add(u *unit) {
 	r.rows.spans = append(r.rows.spans, u.out.spans...)
 }
 
-func (r *rowList) many() bool { return len(r.rows.spans) > fewRows || len(r.rows.data) > fewBytes }
+func (r *rowList) many(few int) bool { return len(r.rows.spans) > few || len(r.rows.data) > fewBytes }
 
 // each gives the first rows.
 func (r *rowList) each(fn func(key, row []byte, at uint64) error) error {
@@ -92,7 +92,7 @@ func (l *load) begin(ctx context.Context, ordinal int64) (first *rowList, finish
 		err := l.encode(ctx, ordinal, func(u *unit) error {
 			if !streaming {
 				first.add(u)
-				if first.many() {
+				if first.many(l.opt.Few) {
 					streaming = true
 					close(ready)
 				}

@@ -60,6 +60,7 @@ type LoadOptions struct {
 	Now        time.Time
 	TypeOf     func(text string) (value.Type, error) // reads a type in MySQL's notation
 	Workers    int                                   // 0: as many as processors
+	Few        int                                   // as many rows are written as edits, more as a table made anew; 0 is 50,000
 }
 
 // Result says what a Load did.
@@ -80,6 +81,9 @@ func Load(ctx context.Context, to Target, name string, src Source, opt LoadOptio
 	}
 	if opt.Workers <= 0 {
 		opt.Workers = runtime.GOMAXPROCS(0)
+	}
+	if opt.Few <= 0 {
+		opt.Few = fewRows
 	}
 	l := &load{to: to, name: name, src: src, opt: opt, res: &Result{}}
 	if err := l.prepare(ctx); err != nil {

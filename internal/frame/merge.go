@@ -602,7 +602,7 @@ func (e *edits) add(_ context.Context, key, row []byte) error {
 		n = -1
 	}
 	e.rows.spans = append(e.rows.spans, span{len(key), n})
-	if len(e.rows.spans) <= fewRows && len(e.rows.data) <= fewBytes {
+	if len(e.rows.spans) <= e.l.opt.Few && len(e.rows.data) <= fewBytes {
 		return nil
 	}
 	e.sorter = table.NewSorter(e.l.opt.FS, e.l.opt.TempDir, e.l.opt.Memory)
