@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from stemma._errors import InvalidError
@@ -149,6 +150,13 @@ def enum_type(values: list[Any]) -> str | None:
     if len({v.lower() for v in values}) != len(values):
         return None
     return "enum(" + ",".join("'" + v.replace("\\", "\\\\").replace("'", "''") + "'" for v in values) + ")"
+
+
+def enum_values(kind: str) -> list[str] | None:
+    """Returns the values of an SQL type `enum('a','b')`; None when it is another type."""
+    if not kind.lower().startswith("enum("):
+        return None
+    return [v.replace("''", "'").replace("\\\\", "\\") for v in re.findall(r"'((?:[^'\\]|''|\\.)*)'", kind)]
 
 
 def check_names(names: list[Any], table: str) -> None:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from stemma._errors import InvalidError
-from stemma._frames import check_names, enum_type
+from stemma._frames import check_names, enum_type, enum_values
 from stemma._objects import object_array
 
 if TYPE_CHECKING:
@@ -126,7 +126,9 @@ def from_arrow(data: pa.Table, dtype_backend: Backend | None = None) -> pd.DataF
     names = data.column_names
     special: dict[int, Any] = {}
     for i, f in enumerate(data.schema):
-        if is_json(f):
+        if not data.num_rows and (values := enum_values((f.metadata or {}).get(b"stemma.type", b"").decode())) is not None:
+            special[i] = pd.Categorical(pd.Series([], dtype="str"), categories=pd.Index(values, dtype="str"))
+        elif is_json(f):
             special[i] = _objects(data.column(i), pd)
         elif dtype_backend is None and data.column(i).null_count and (pa.types.is_integer(f.type) or pa.types.is_boolean(f.type)):
             special[i] = _nullable(f.type, pd).__from_arrow__(data.column(i))

@@ -32,6 +32,7 @@ def to_polars(data: pa.Table) -> pl.DataFrame:
     import polars as pl
     import pyarrow as pa
 
+    from stemma._frames import enum_values
     from stemma._pandas import is_json
 
     enums = {}
@@ -45,8 +46,8 @@ def to_polars(data: pa.Table) -> pl.DataFrame:
                 column=f.name,
             )
         elif pa.types.is_dictionary(f.type):
-            if (f.metadata or {}).get(b"stemma.type", b"").lower().startswith(b"enum") and data.column(i).num_chunks:
-                enums[f.name] = data.column(i).chunk(0).dictionary.to_pylist()
+            if (values := enum_values((f.metadata or {}).get(b"stemma.type", b"").decode())) is not None:
+                enums[f.name] = values
             data = data.set_column(i, pa.field(f.name, f.type.value_type), data.column(i).cast(f.type.value_type))
     out = pl.from_arrow(data.replace_schema_metadata(None))
     if not isinstance(out, pl.DataFrame):

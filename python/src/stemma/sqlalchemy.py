@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["StemmaDialect"]
 
 
-class StemmaDialect(MySQLDialect_pymysql):
+class StemmaDialect(MySQLDialect_pymysql):  # type: ignore[misc]
     """The dialect of `stemma://`, `stemma+pymysql://`."""
 
     name = "mysql"
