@@ -62,8 +62,10 @@ class CustomBuildHook(BuildHookInterface):
         flags = ["-trimpath", "-buildvcs=false", "-tags=gms_pure_go", "-ldflags", f"-s -w -X main.version={self.metadata.version}"]
         done = subprocess.run(
             [go, "build", *flags, "-o", str(out), "./cmd/stemma"],
-            cwd=source, env=os.environ | {"CGO_ENABLED": "0", "GOOS": goos, "GOARCH": goarch, "GOFLAGS": ""},
-            capture_output=True, text=True,
+            cwd=source,
+            env=os.environ | {"CGO_ENABLED": "0", "GOOS": goos, "GOARCH": goarch, "GOFLAGS": ""},
+            capture_output=True,
+            text=True,
         )
         if done.returncode:
             sys.exit(f"building the program stemma failed:\n{done.stderr}")

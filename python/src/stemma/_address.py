@@ -13,7 +13,12 @@ PORT = 8815
 """The port of Arrow Flight on a server, unless it was told another one."""
 
 SERVERS = {
-    "stemma": False, "grpc": False, "grpc+tcp": False, "grpc+tls": True, "grpcs": True, "stemma+tls": True,
+    "stemma": False,
+    "grpc": False,
+    "grpc+tcp": False,
+    "grpc+tls": True,
+    "grpcs": True,
+    "stemma+tls": True,
 }
 """The schemes of servers, and whether they mean TLS."""
 
@@ -77,14 +82,18 @@ def parse(uri: str | os.PathLike[str]) -> Address:
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     for o in options:
         if o not in OPTIONS:
-            raise InvalidError(f"the URI has the unknown option {o!r}", hint=nearest(o, list(OPTIONS)) or f"there are {', '.join(OPTIONS)}")
+            raise InvalidError(
+                f"the URI has the unknown option {o!r}", hint=nearest(o, list(OPTIONS)) or f"there are {', '.join(OPTIONS)}"
+            )
     name = unquote(parts.path.strip("/"))
     if not parts.hostname:
         if scheme == "stemma" and parts.path.startswith("/"):
             return Address(directory=_directory(unquote(parts.path)), branch=options.get("branch"), ref=options.get("ref"))
         raise InvalidError("the URI names no host", hint="as in stemma://localhost:8815/database")
     if "/" in name:
-        raise InvalidError(f"{name!r} is not the name of a database", hint="a database of a server has one name: stemma://host:port/database")
+        raise InvalidError(
+            f"{name!r} is not the name of a database", hint="a database of a server has one name: stemma://host:port/database"
+        )
     database, _, ref = name.partition("@")
     return Address(
         host=parts.hostname,

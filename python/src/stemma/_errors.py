@@ -70,7 +70,11 @@ class StemmaError(Exception):
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _revive, (type(self), self.message, {k: v for k, v in vars(self).items() if k != "message" and not k.startswith("__")})
+        return _revive, (
+            type(self),
+            self.message,
+            {k: v for k, v in vars(self).items() if k != "message" and not k.startswith("__")},
+        )
 
 
 class InternalError(StemmaError):
@@ -178,8 +182,23 @@ class NothingToDoError(StemmaError):
 CLASSES: dict[str, type[StemmaError]] = {
     c.code: c
     for c in (
-        InternalError, InvalidError, NotFoundError, ExistsError, ConflictError, ConstraintError, DuplicateKeyError, UnsupportedError,
-        ReadOnlyError, DeniedError, CorruptError, TooNewError, NoSpaceError, CanceledError, UnavailableError, LockedError, NothingToDoError,
+        InternalError,
+        InvalidError,
+        NotFoundError,
+        ExistsError,
+        ConflictError,
+        ConstraintError,
+        DuplicateKeyError,
+        UnsupportedError,
+        ReadOnlyError,
+        DeniedError,
+        CorruptError,
+        TooNewError,
+        NoSpaceError,
+        CanceledError,
+        UnavailableError,
+        LockedError,
+        NothingToDoError,
     )
 }
 """The class of each code."""

@@ -36,7 +36,8 @@ def program() -> str:
     if found := shutil.which(name):
         return found
     raise UnavailableError(
-        "the program stemma was not found", hint="install it with 'pip install stemma-db-bin', put it on PATH, or name it in STEMMA_BINARY"
+        "the program stemma was not found",
+        hint="install it with 'pip install stemma-db-bin', put it on PATH, or name it in STEMMA_BINARY",
     )
 
 
@@ -46,7 +47,9 @@ def socket_path(directory: str) -> str:
     if inside is None:
         if not Path(directory).exists():
             raise NotFoundError(f"there is no directory {directory}")
-        raise NotFoundError(f"{directory} is not a stemma database", hint="make one with 'stemma init' or stemma.connect(path, create=True)")
+        raise NotFoundError(
+            f"{directory} is not a stemma database", hint="make one with 'stemma init' or stemma.connect(path, create=True)"
+        )
     path = inside / "sock"
     if len(os.fsencode(path)) <= LONGEST:
         return str(path)
@@ -66,7 +69,9 @@ def connect(directory: str) -> socket.socket:
             start(directory)
         except PermissionError:
             raise DeniedError(f"the database in {directory} belongs to another user") from None
-    raise LockedError(f"the process that owns {directory} does not answer", hint="try again, or end the process that holds the directory")
+    raise LockedError(
+        f"the process that owns {directory} does not answer", hint="try again, or end the process that holds the directory"
+    )
 
 
 def start(directory: str) -> None:
@@ -79,7 +84,9 @@ def run(arguments: list[str], failed: str, timeout: float, cwd: str | None = Non
     # A file and no pipe: the process that stays behind may have it open.
     with tempfile.TemporaryFile() as err:
         try:
-            done = subprocess.run([program(), *arguments], stdin=subprocess.DEVNULL, stdout=err, stderr=err, timeout=timeout, cwd=cwd, check=False)
+            done = subprocess.run(
+                [program(), *arguments], stdin=subprocess.DEVNULL, stdout=err, stderr=err, timeout=timeout, cwd=cwd, check=False
+            )
         except subprocess.TimeoutExpired:
             raise LockedError(f"{failed}: it did not answer for {timeout:.0f} s") from None
         except OSError as e:
@@ -92,7 +99,9 @@ def run(arguments: list[str], failed: str, timeout: float, cwd: str | None = Non
         lines = [line.removeprefix("error: ") for line in said.splitlines() if not line.startswith("hint:")]
         hints = [line.removeprefix("hint:").strip() for line in said.splitlines() if line.startswith("hint:")]
         code = {2: "invalid", 3: "not-found", 4: "conflict", 5: "corrupt", 6: "locked", 7: "denied", 8: "no-space", 9: "too-new"}
-        raise CLASSES[code.get(done.returncode, "unavailable")](f"{failed}: {' '.join(lines) or f'exit code {done.returncode}'}", hint=" ".join(hints) or None)
+        raise CLASSES[code.get(done.returncode, "unavailable")](
+            f"{failed}: {' '.join(lines) or f'exit code {done.returncode}'}", hint=" ".join(hints) or None
+        )
 
 
 def _dial(path: str) -> socket.socket:

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from stemma._errors import InvalidError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     import pandas as pd
+    import pyarrow as pa
 
 
 class Row:
@@ -89,7 +88,8 @@ class Result(Sequence[R], Generic[R]):
 
     def to_pandas(self) -> pd.DataFrame:
         """Returns the rows as a pandas frame."""
-        return self.to_arrow().to_pandas()
+        frame: pd.DataFrame = self.to_arrow().to_pandas()
+        return frame
 
     def __str__(self) -> str:
         return "\n".join([*self.lines, *(str(p) for p in self.parts)])
@@ -106,6 +106,7 @@ class Result(Sequence[R], Generic[R]):
 
 def table_html(columns: Sequence[str], rows: Sequence[Sequence[Any]], limit: int = 50) -> str:
     """Returns rows as a table of HTML, at most limit of them, and says how many were left out."""
+
     def cell(v: Any) -> str:
         return "<td><i>NULL</i></td>" if v is None else f"<td>{html.escape(str(v))}</td>"
 
@@ -119,14 +120,16 @@ def parse(op: str, row: type[R], wire: dict[str, Any]) -> Result[R]:
     """Returns the result that a server wrote as JSON. Rows have the class given if they have its columns, else one made of theirs."""
     columns = wire.get("columns") or []
     names = tuple(str(c["name"]) for c in columns)
-    declared = {f.name: f.type for f in dataclasses.fields(row)} if dataclasses.is_dataclass(row) else {}
+    declared: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(row)} if dataclasses.is_dataclass(row) else {}
     ids = tuple(identifier(n) for n in names)
     made = row if declared and tuple(declared) == ids else dynamic(ids)
     readers = [_reader(str(c["type"]), str(declared.get(i, ""))) for i, c in zip(ids, columns, strict=True)]
     return Result(
         op,
         names,
-        tuple(made(*(None if v is None else r(v) for r, v in zip(readers, cells, strict=True))) for cells in wire.get("rows") or []),
+        tuple(
+            made(*(None if v is None else r(v) for r, v in zip(readers, cells, strict=True))) for cells in wire.get("rows") or []
+        ),
         tuple(wire.get("lines") or ()),
         tuple(wire.get("hints") or ()),
         wire.get("detail"),
@@ -161,7 +164,7 @@ def _cells(row: Row) -> tuple[Any, ...]:
 
 def _reader(sql: str, declared: str) -> Any:
     """Returns the function that makes a Python value of a cell of JSON."""
-    kind = sql.split("(")[0].split(" ")[0].lower()
+    kind = sql.split("(", maxsplit=1)[0].split(" ", maxsplit=1)[0].lower()
     if declared == "bool":
         return bool
     if kind in {"datetime", "timestamp"}:

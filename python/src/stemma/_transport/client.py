@@ -94,7 +94,9 @@ class Client:
         fields = list(headers.items())
         for name, value in fields:
             if any(ord(c) < 32 for c in value):
-                raise InvalidError(f"the value of {name.removeprefix('stemma-')} has a line break or another control character: {value!r}")
+                raise InvalidError(
+                    f"the value of {name.removeprefix('stemma-')} has a line break or another control character: {value!r}"
+                )
         if self.address.user is not None:
             pair = f"{self.address.user}:{self.address.password or ''}".encode()
             fields.append(("authorization", "Basic " + base64.b64encode(pair).decode()))
@@ -116,7 +118,7 @@ class Client:
                 return conn
             conn.close()
 
-    def _give(self, conn: Connection, clean: bool) -> None:  # noqa: FBT001
+    def _give(self, conn: Connection, clean: bool) -> None:
         with self._lock:
             if clean and not self._closed and not conn.closing and conn in self._open:
                 self._idle.append(conn)
@@ -132,7 +134,8 @@ class Client:
             s = socket.create_connection((a.host, a.port), TIMEOUT)
         except OSError as e:
             raise UnavailableError(
-                f"nothing answers at {a.host}:{a.port}: {e.strerror or e}", hint="is the server started with 'stemma serve' or 'sql-server --flight-port'?"
+                f"nothing answers at {a.host}:{a.port}: {e.strerror or e}",
+                hint="is the server started with 'stemma serve' or 'sql-server --flight-port'?",
             ) from None
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         s.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -160,7 +163,8 @@ def _secure(s: socket.socket, a: Address) -> socket.socket:
     except ssl.SSLError as e:
         s.close()
         raise UnavailableError(
-            f"{a.host}:{a.port} could not be trusted: {e.reason or e}", hint="name the file of its certificate authority: ?ca=/path/to/ca.pem"
+            f"{a.host}:{a.port} could not be trusted: {e.reason or e}",
+            hint="name the file of its certificate authority: ?ca=/path/to/ca.pem",
         ) from None
     except OSError as e:
         s.close()
@@ -172,7 +176,7 @@ _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
 def _after_fork() -> None:
     for c in list(_clients):
-        cast("Any", c)._forked()  # noqa: SLF001
+        cast("Any", c)._forked()
 
 
 if hasattr(os, "register_at_fork"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import struct
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
 from stemma._errors import CLASSES, InternalError, StemmaError, from_wire
@@ -20,8 +20,22 @@ SERVICE = "/arrow.flight.protocol.FlightService/"
 
 # The class of a gRPC status that comes without a description of ours, as from a proxy.
 STATUS = {
-    1: "canceled", 2: "internal", 3: "invalid", 4: "canceled", 5: "not-found", 6: "exists", 7: "denied", 8: "no-space", 9: "invalid",
-    10: "conflict", 11: "invalid", 12: "unsupported", 13: "internal", 14: "unavailable", 15: "corrupt", 16: "denied",
+    1: "canceled",
+    2: "internal",
+    3: "invalid",
+    4: "canceled",
+    5: "not-found",
+    6: "exists",
+    7: "denied",
+    8: "no-space",
+    9: "invalid",
+    10: "conflict",
+    11: "invalid",
+    12: "unsupported",
+    13: "internal",
+    14: "unavailable",
+    15: "corrupt",
+    16: "denied",
 }
 PAD = b"\0" * 8
 BATCH_ROWS = 1 << 16
@@ -78,7 +92,14 @@ def fields(message: bytes | memoryview) -> Iterator[tuple[int, bytes | memoryvie
 class Call:
     """One call on a connection. `end` gives the connection back, or closes it when the call did not come to its end."""
 
-    def __init__(self, conn: Connection, release: Callable[[Connection, bool], None], method: str, headers: Iterable[tuple[str, str]], authority: str) -> None:
+    def __init__(
+        self,
+        conn: Connection,
+        release: Callable[[Connection, bool], None],
+        method: str,
+        headers: Iterable[tuple[str, str]],
+        authority: str,
+    ) -> None:
         self.conn = conn
         self.done = False
         self._release = release
@@ -87,8 +108,14 @@ class Call:
         try:
             conn.open(
                 [
-                    (":method", "POST"), (":scheme", "http"), (":path", SERVICE + method), (":authority", authority),
-                    ("te", "trailers"), ("content-type", "application/grpc"), ("user-agent", "stemma-python"), *headers,
+                    (":method", "POST"),
+                    (":scheme", "http"),
+                    (":path", SERVICE + method),
+                    (":authority", authority),
+                    ("te", "trailers"),
+                    ("content-type", "application/grpc"),
+                    ("user-agent", "stemma-python"),
+                    *headers,
                 ]
             )
         except BaseException:
@@ -247,7 +274,7 @@ class BatchFile(io.RawIOBase):
 
     def read(self, n: int = -1) -> bytes:
         """Returns the next n bytes."""
-        return self.read_buffer(n if n >= 0 else 1 << 62).to_pybytes()
+        return bytes(self.read_buffer(n if n >= 0 else 1 << 62))
 
     def close(self) -> None:
         """Ends the call, if it has not come to its end."""
@@ -267,12 +294,12 @@ class BatchFile(io.RawIOBase):
     def _message(self) -> tuple[bytes, pa.Buffer]:
         head = bytearray(5)
         call = self.call
-        if not call._fill(memoryview(head)):  # noqa: SLF001
+        if not call._fill(memoryview(head)):
             return b"", self._pa.py_buffer(b"")
         size = struct.unpack(">xI", head)[0]
         # The fields before the body are few and short; the body, which is last, goes to where Arrow shall find it.
         first = bytearray(min(size, 256))
-        call._fill(memoryview(first))  # noqa: SLF001
+        call._fill(memoryview(first))
         at, header, read = 0, b"", len(first)
         while at < size:
             if read - at < 20 and read < size:
@@ -294,7 +321,7 @@ class BatchFile(io.RawIOBase):
 
     def _more(self, first: bytearray, size: int, want: int) -> int:
         more = bytearray(min(size, want) - len(first))
-        self.call._fill(memoryview(more))  # noqa: SLF001
+        self.call._fill(memoryview(more))
         first += more
         return len(first)
 
@@ -310,7 +337,7 @@ class BatchFile(io.RawIOBase):
         view[skip + 8 : start] = padded
         view[start : start + len(have)] = have
         if len(have) < n:
-            self.call._fill(view[start + len(have) : start + n])  # noqa: SLF001
+            self.call._fill(view[start + len(have) : start + n])
         return whole.slice(skip)
 
 
@@ -362,7 +389,11 @@ def encoded(reader: pa.RecordBatchReader) -> Iterator[tuple[memoryview, memoryvi
                 w.write_batch(batch)
             for message in pa.ipc.MessageReader.open_stream(sink.getvalue()):
                 if message.type == "record batch" or (message.type == "dictionary" and changed):
-                    yield memoryview(message.metadata), memoryview(message.body), batch.num_rows if message.type == "record batch" else 0
+                    yield (
+                        memoryview(message.metadata),
+                        memoryview(message.body),
+                        batch.num_rows if message.type == "record batch" else 0,
+                    )
 
 
 def _split(message: pa.Buffer, rows: int) -> tuple[memoryview, memoryview, int]:

@@ -8,15 +8,15 @@ are calls at once.
 from __future__ import annotations
 
 import select
-import socket
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from hpack import Decoder
 
 from stemma._errors import UnavailableError
 
 if TYPE_CHECKING:
+    import socket
     import ssl
     from collections.abc import Iterable, Sequence
 
@@ -103,10 +103,10 @@ class Connection:
         """Tells whether another call can be made, having taken in what the server said meanwhile."""
         try:
             while not self.closing and self._readable():
-                if not self._fill():
-                    return False
-                while self._whole():
+                if self._whole():
                     self._control(*self._take())
+                elif not self._fill():
+                    return False
         except OSError:
             return False
         return not self.closing
@@ -226,7 +226,7 @@ class Connection:
                 return
             rest = list(pieces)
             while rest:
-                sent = self.sock.sendmsg(rest[:512])
+                sent = self.sock.sendmsg(rest[:512])  # type: ignore[arg-type]
                 at = 0
                 while at < len(rest) and sent >= len(rest[at]):
                     sent -= len(rest[at])
@@ -254,7 +254,7 @@ class Connection:
     def _readable(self) -> bool:
         if self._whole():
             return True
-        if _is_tls(self.sock) and self.sock.pending():  # type: ignore[union-attr]
+        if _is_tls(self.sock) and cast("Any", self.sock).pending():
             return True
         if hasattr(select, "poll"):
             p = select.poll()
@@ -286,7 +286,8 @@ class Connection:
         if self._hi - self._lo < 9:
             return False
         high, low = struct.unpack_from(">HB", self._buf, self._lo)
-        return self._hi - self._lo >= 9 + (high << 8 | low)
+        n: int = high << 8 | low
+        return self._hi - self._lo >= 9 + n
 
     def _take(self) -> tuple[int, int, int, bytes]:
         high, low, kind, flags, stream = _head.unpack_from(self._buf, self._lo)
