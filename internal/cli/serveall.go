@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stemmadb/stemma/internal/clock"
+	"github.com/stemmadb/stemma/internal/engine"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/op"
 	"github.com/stemmadb/stemma/internal/repo"

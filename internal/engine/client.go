@@ -66,7 +66,7 @@ const firstClientID = 1 << 30
 func (e *Engine) Connect(ctx context.Context, opt ClientOptions) (*Client, error) {
 	id := firstClientID + clientIDs.Add(1)
 	base := sql.NewBaseSessionWithClientServer("", sql.Client{User: opt.User, Address: opt.Host, Capabilities: 0}, id)
-	so := session.Options{Databases: e.provider, Author: opt.Author, Client: opt.From, Query: e.Query}
+	so := session.Options{Databases: e.provider, Author: opt.Author, Client: opt.From, Query: e.Answer}
 	if opt.CheckedOut {
 		so.Databases = CheckedOut(e.provider)
 	}

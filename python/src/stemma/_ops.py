@@ -9,7 +9,7 @@ from stemma._results import Result, Row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
 R = TypeVar("R", bound=Row)
 
@@ -1312,7 +1312,7 @@ class Verbs:
             file_type: psv has | between fields; by the file's name otherwise.
             null: fields that are NULL, as empty ones are, unless they are in quotes: NA,NULL.
             map: JSON object of file column to table column.
-            continue_: write lines that cannot be loaded to a file of their own and go on; without -u the first row of a key is the one that stays.
+            continue_: write lines that cannot be loaded to a file of their own and go on; without -u the first row of a key stays, and other rows of it are such lines.
             rejects: where those lines go (default <file>.rejects.csv).
             quiet: say nothing of what was inferred.
             disable_fk_checks: do not check foreign keys.
