@@ -63,7 +63,7 @@ func FuzzPack(f *testing.F) {
 			for _, prefix := range p.idx.prefix {
 				var h hash.Hash
 				h[0] = byte(prefix >> 56)
-				if _, _, ok, err := p.get(h); ok && err == nil {
+				if _, _, ok, err := p.get(h, nil); ok && err == nil {
 					t.Logf("found %s", h)
 				}
 			}

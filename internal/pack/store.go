@@ -44,7 +44,7 @@ type Store struct {
 	cache     *chunk.Cache
 	j         *journal // nil when read-only
 	tmp       atomic.Int64
-	bufs      sync.Pool // *[]byte, payloads being built
+	bufs      sync.Pool // *[]byte, payloads being built and chunks being read
 
 	mu     sync.RWMutex
 	segs   []*segment
@@ -144,12 +144,32 @@ func (s *Store) View(ctx context.Context, h hash.Hash, open func(data []byte) (v
 	return s.cache.View(ctx, h, open)
 }
 
+// AppendChunk implements chunk.Appender.
+func (s *Store) AppendChunk(_ context.Context, dst []byte, h hash.Hash) ([]byte, error) {
+	if data, ok := s.cache.Peek(h); ok {
+		return append(dst, data...), nil
+	}
+	buf := s.bufs.Get().(*[]byte)
+	defer s.bufs.Put(buf)
+	e, _, err := s.find(h, *buf)
+	if err != nil {
+		return nil, err
+	}
+	if n := recordHeader + len(e.data); n > cap(*buf) && n <= maxKeptBuf {
+		*buf = make([]byte, 0, 2*n) // for the next
+	}
+	return s.codecs.appendTo(dst, e)
+}
+
+// maxKeptBuf is the length in bytes of records above which AppendChunk keeps no memory for the next.
+const maxKeptBuf = 128 << 10
+
 // storeReader is the store behind its cache.
 type storeReader struct{ s *Store }
 
 // Get reads a chunk from journal or packs.
 func (r storeReader) Get(_ context.Context, h hash.Hash) ([]byte, error) {
-	e, _, err := r.s.find(h)
+	e, _, err := r.s.find(h, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -162,10 +182,10 @@ type place struct {
 	off  int64
 }
 
-// find reads the stored form of a chunk.
-func (s *Store) find(h hash.Hash) (encoded, place, error) {
+// find reads the stored form of a chunk. The bytes are in buf if it is long enough.
+func (s *Store) find(h hash.Hash, buf []byte) (encoded, place, error) {
 	for {
-		e, at, err := s.findOnce(h)
+		e, at, err := s.findOnce(h, buf)
 		// A file that was folded away between look-up and read: look again.
 		if !errors.Is(err, fs.ErrClosed) || s.isClosed() {
 			return e, at, err
@@ -173,26 +193,26 @@ func (s *Store) find(h hash.Hash) (encoded, place, error) {
 	}
 }
 
-func (s *Store) findOnce(h hash.Hash) (encoded, place, error) {
+func (s *Store) findOnce(h hash.Hash, buf []byte) (encoded, place, error) {
 	s.mu.RLock()
 	loc, ok := s.chunks[h]
 	packs := s.packs
 	s.mu.RUnlock()
 	if ok {
-		e, err := s.readLocation(h, loc)
+		e, err := s.readLocation(h, loc, buf)
 		return e, place{loc.seg.path, loc.off}, err
 	}
 	for i := len(packs) - 1; i >= 0; i-- {
-		if e, off, ok, err := packs[i].get(h); ok || err != nil {
+		if e, off, ok, err := packs[i].get(h, buf); ok || err != nil {
 			return e, place{packs[i].path, int64(off)}, err
 		}
 	}
 	return encoded{}, place{}, chunk.ErrMissing(h)
 }
 
-// readLocation reads a chunk of the journal.
-func (s *Store) readLocation(h hash.Hash, loc location) (encoded, error) {
-	e := encoded{hash: h, data: make([]byte, loc.length), raw: loc.raw, codec: loc.codec}
+// readLocation reads a chunk of the journal. The bytes are in buf if it is long enough.
+func (s *Store) readLocation(h hash.Hash, loc location, buf []byte) (encoded, error) {
+	e := encoded{hash: h, data: sized(buf, int(loc.length)), raw: loc.raw, codec: loc.codec}
 	var err error
 	if s.j != nil {
 		err = s.j.read(loc.seg, e.data, loc.off)

@@ -122,6 +122,43 @@ func TestBatchIsAChunkStore(t *testing.T) {
 	})
 }
 
+// AppendChunk reads chunks from memory, the journal and packs alike, one after the other in the same memory.
+func TestAppendChunk(t *testing.T) {
+	fsys := vfs.NewMem()
+	s := newStore(t, fsys, testDir)
+	var chunks [][]byte
+	for i := range 40 {
+		chunks = append(chunks, chunktest.Sample(chunk.Kind(1+i%5), 50+i*700, uint64(i)))
+	}
+	commit(t, s, chunks[:20], rec("packed"))
+	if err := s.Checkpoint(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, s, chunks[20:], rec("in the journal"))
+	mustClose(t, s)
+	s = openStore(t, fsys, testDir, Options{})
+	defer mustClose(t, s)
+	if st := s.Stats(); st.Packs != 1 || st.JournalChunks != 20 {
+		t.Fatalf("%+v", st)
+	}
+	for range 2 {
+		var got, want []byte
+		for i := len(chunks) - 1; i >= 0; i-- {
+			var err error
+			if got, err = s.AppendChunk(t.Context(), got, hash.Sum(chunks[i])); err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, chunks[i]...)
+			if !bytes.Equal(got, want) {
+				t.Fatalf("chunk %d was appended otherwise", i)
+			}
+		}
+		for _, c := range chunks[10:30] { // now some are in memory
+			wantChunk(t, s, c)
+		}
+	}
+}
+
 func TestReopen(t *testing.T) {
 	for name, fsys := range map[string]vfs.FS{"mem": vfs.NewMem(), "os": vfs.OS{}} {
 		t.Run(name, func(t *testing.T) {
