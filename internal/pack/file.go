@@ -90,9 +90,9 @@ func (p *file) get(h hash.Hash, buf []byte) (e encoded, off uint64, ok bool, err
 	prefix := prefixOf(h)
 	i, ok := p.idx.find(prefix)
 	// Two hashes may share a prefix; the record tells them apart.
-	for ; ok && i < p.idx.len() && p.idx.prefix[i] == prefix; i++ {
-		off = p.idx.off[i]
-		buf = sized(buf, recordHeader+int(p.idx.length[i]))
+	for ; ok && i < p.idx.len() && p.idx.prefix(i) == prefix; i++ {
+		off = p.idx.off(i)
+		buf = sized(buf, recordHeader+int(p.idx.length(i)))
 		if err := readFull(p.f, buf, int64(off)); err != nil {
 			return e, off, true, p.at(off, err)
 		}
@@ -127,9 +127,9 @@ func (p *file) has(h hash.Hash) (bool, error) {
 // hasAt is has from position i of the index on.
 func (p *file) hasAt(h hash.Hash, prefix uint64, i int) (bool, error) {
 	var buf [hash.Size]byte
-	for ; i < p.idx.len() && p.idx.prefix[i] == prefix; i++ {
-		if err := readFull(p.f, buf[:], int64(p.idx.off[i])); err != nil {
-			return false, p.at(p.idx.off[i], err)
+	for ; i < p.idx.len() && p.idx.prefix(i) == prefix; i++ {
+		if err := readFull(p.f, buf[:], int64(p.idx.off(i))); err != nil {
+			return false, p.at(p.idx.off(i), err)
 		}
 		if hash.Hash(buf) == h {
 			return true, nil
@@ -209,8 +209,8 @@ func (p *file) verify(ctx context.Context, c *codecs, report func(Problem)) erro
 func (x *index) lists(h hash.Hash, off uint64, length uint32) bool {
 	p := prefixOf(h)
 	i, ok := x.find(p)
-	for ; ok && i < x.len() && x.prefix[i] == p; i++ {
-		if x.off[i] == off && x.length[i] == length {
+	for ; ok && i < x.len() && x.prefix(i) == p; i++ {
+		if x.off(i) == off && x.length(i) == length {
 			return true
 		}
 	}

@@ -60,7 +60,8 @@ func FuzzPack(f *testing.F) {
 			t.Fatal(err)
 		}
 		if p, err := openPack(mem, "p", false); err == nil {
-			for _, prefix := range p.idx.prefix {
+			for i := range p.idx.len() {
+				prefix := p.idx.prefix(i)
 				var h hash.Hash
 				h[0] = byte(prefix >> 56)
 				if _, _, ok, err := p.get(h, nil); ok && err == nil {
