@@ -91,7 +91,7 @@ func scanBatches(ctx context.Context, v *table.View, resolve bool) (rows int64, 
 		if k.Page == nil {
 			return 0, errors.New("a scan of a table that was not folded")
 		}
-		if n := b.Len(); n > 0 && (n+k.Hi-k.Lo > batchRows || b.Size() > 64<<20) {
+		if n := b.Len(); n > 0 && (n+k.Hi-k.Lo > batchRows || b.Size() > page.BatchBytes) {
 			take(b.Record())
 		}
 		if err := b.Append(ctx, k.Page, k.Lo, k.Hi); err != nil {

@@ -339,7 +339,7 @@ func (c *batchColumn) appendLong(ctx context.Context, b *Batcher, s *segment, lo
 		return err
 	}
 	offs := c.offsets(b, hi-lo)[c.offSize:]
-	c.vals.extend(b.mem, total, max(16*b.rows, c.most), 0)
+	c.vals.extend(b.mem, total, max(16*b.rows, c.most, min(total/(hi-lo)*b.rows, BatchBytes+total)), 0)
 	for k := range runs {
 		at := c.vals.n
 		c.vals.n += copy(c.vals.buf[at:], runs[k].buf)
