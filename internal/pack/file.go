@@ -85,15 +85,15 @@ func readFull(f io.ReaderAt, b []byte, off int64) error {
 	return err
 }
 
-// get finds the stored form of a chunk; ok is false when it is not in this pack. The bytes are in buf if it is long enough.
-func (p *file) get(h hash.Hash, buf []byte) (e encoded, off uint64, ok bool, err error) {
+// get finds the stored form of a chunk; ok is false when it is not in this pack. The bytes are in m unless it is nil.
+func (p *file) get(h hash.Hash, m *readMemory) (e encoded, off uint64, ok bool, err error) {
 	prefix := prefixOf(h)
 	i, ok := p.idx.find(prefix)
 	// Two hashes may share a prefix; the record tells them apart.
 	for ; ok && i < p.idx.len() && p.idx.prefix(i) == prefix; i++ {
 		off = p.idx.off(i)
-		buf = sized(buf, recordHeader+int(p.idx.length(i)))
-		if err := readFull(p.f, buf, int64(off)); err != nil {
+		buf, err := m.record(p, off, recordHeader+int(p.idx.length(i)))
+		if err != nil {
 			return e, off, true, p.at(off, err)
 		}
 		if e, err = parseRecord(buf); err != nil {
@@ -104,14 +104,6 @@ func (p *file) get(h hash.Hash, buf []byte) (e encoded, off uint64, ok bool, err
 		}
 	}
 	return encoded{}, 0, false, nil
-}
-
-// sized is a slice of n bytes, in buf if it is long enough.
-func sized(buf []byte, n int) []byte {
-	if n <= cap(buf) {
-		return buf[:n]
-	}
-	return make([]byte, n)
 }
 
 // has tells whether the chunk is in this pack. The record's header is read, because a prefix alone can be forged.

@@ -44,7 +44,8 @@ type Store struct {
 	cache     *chunk.Cache
 	j         *journal // nil when read-only
 	tmp       atomic.Int64
-	bufs      sync.Pool // *[]byte, payloads being built and chunks being read
+	bufs      sync.Pool // *[]byte, payloads being built
+	reads     sync.Pool // *readMemory
 
 	mu     sync.RWMutex
 	segs   []*segment
@@ -74,6 +75,7 @@ func open(ctx context.Context, fsys vfs.FS, dir string, opt Options) (s *Store, 
 	}
 	s = &Store{fsys: fsys, dir: dir, packsPath: filepath.Join(dir, packsDir), readOnly: opt.ReadOnly, codecs: newCodecs()}
 	s.bufs.New = func() any { return new([]byte) }
+	s.reads.New = func() any { return new(readMemory) }
 	if opt.CacheBytes == 0 {
 		opt.CacheBytes = DefaultCacheBytes
 	}
@@ -149,20 +151,14 @@ func (s *Store) AppendChunk(_ context.Context, dst []byte, h hash.Hash) ([]byte,
 	if data, ok := s.cache.Peek(h); ok {
 		return append(dst, data...), nil
 	}
-	buf := s.bufs.Get().(*[]byte)
-	defer s.bufs.Put(buf)
-	e, _, err := s.find(h, *buf)
+	m := s.reads.Get().(*readMemory)
+	defer s.reads.Put(m)
+	e, _, err := s.find(h, m)
 	if err != nil {
 		return nil, err
 	}
-	if n := recordHeader + len(e.data); n > cap(*buf) && n <= maxKeptBuf {
-		*buf = make([]byte, 0, 2*n) // for the next
-	}
 	return s.codecs.appendTo(dst, e)
 }
-
-// maxKeptBuf is the length in bytes of records above which AppendChunk keeps no memory for the next.
-const maxKeptBuf = 128 << 10
 
 // storeReader is the store behind its cache.
 type storeReader struct{ s *Store }
@@ -182,10 +178,10 @@ type place struct {
 	off  int64
 }
 
-// find reads the stored form of a chunk. The bytes are in buf if it is long enough.
-func (s *Store) find(h hash.Hash, buf []byte) (encoded, place, error) {
+// find reads the stored form of a chunk. The bytes are in m unless it is nil.
+func (s *Store) find(h hash.Hash, m *readMemory) (encoded, place, error) {
 	for {
-		e, at, err := s.findOnce(h, buf)
+		e, at, err := s.findOnce(h, m)
 		// A file that was folded away between look-up and read: look again.
 		if !errors.Is(err, fs.ErrClosed) || s.isClosed() {
 			return e, at, err
@@ -193,26 +189,26 @@ func (s *Store) find(h hash.Hash, buf []byte) (encoded, place, error) {
 	}
 }
 
-func (s *Store) findOnce(h hash.Hash, buf []byte) (encoded, place, error) {
+func (s *Store) findOnce(h hash.Hash, m *readMemory) (encoded, place, error) {
 	s.mu.RLock()
 	loc, ok := s.chunks[h]
 	packs := s.packs
 	s.mu.RUnlock()
 	if ok {
-		e, err := s.readLocation(h, loc, buf)
+		e, err := s.readLocation(h, loc, m)
 		return e, place{loc.seg.path, loc.off}, err
 	}
 	for i := len(packs) - 1; i >= 0; i-- {
-		if e, off, ok, err := packs[i].get(h, buf); ok || err != nil {
+		if e, off, ok, err := packs[i].get(h, m); ok || err != nil {
 			return e, place{packs[i].path, int64(off)}, err
 		}
 	}
 	return encoded{}, place{}, chunk.ErrMissing(h)
 }
 
-// readLocation reads a chunk of the journal. The bytes are in buf if it is long enough.
-func (s *Store) readLocation(h hash.Hash, loc location, buf []byte) (encoded, error) {
-	e := encoded{hash: h, data: sized(buf, int(loc.length)), raw: loc.raw, codec: loc.codec}
+// readLocation reads a chunk of the journal. The bytes are in m unless it is nil.
+func (s *Store) readLocation(h hash.Hash, loc location, m *readMemory) (encoded, error) {
+	e := encoded{hash: h, data: m.other(int(loc.length)), raw: loc.raw, codec: loc.codec}
 	var err error
 	if s.j != nil {
 		err = s.j.read(loc.seg, e.data, loc.off)
