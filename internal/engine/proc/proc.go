@@ -104,6 +104,9 @@ func (s *Set) Call(ctx *sql.Context, name string, args ...string) ([]sql.Row, er
 	if err != nil {
 		return nil, err
 	}
+	if sess.Pinned() && !spec.ReadOnly {
+		return nil, session.Error(errs.New(errs.Unsupported, "%s cannot be used here: the statements change the tables of one state, and no more", name))
+	}
 	if spec.Needs == op.NeedServer {
 		return s.run(ctx, spec, verb, sess, &op.Scope{Dropped: s.Dropped, Dolt: strings.HasPrefix(name, prefixDolt), Version: s.version})
 	}

@@ -64,6 +64,9 @@ type Session struct {
 // branch: what its statements commit is in the transaction, what they roll back is not.
 func (s *Session) Pin(tx *repo.Tx) { s.pinned = tx }
 
+// Pinned implements registry.Session.
+func (s *Session) Pinned() bool { return s.pinned != nil }
+
 // Begins tells whether a statement, by its number in the process list, is another than the one before.
 func (s *Session) Begins(statement uint64) bool {
 	if s.statement == statement {

@@ -81,6 +81,14 @@ func (m *moment) label() any {
 	return m.name
 }
 
+// tablesOf is its tables; nil for no moment.
+func (m *moment) tablesOf() repo.Tables {
+	if m == nil {
+		return nil
+	}
+	return m.reader
+}
+
 // table is the table of that name; nil when there is none, or no moment.
 func (m *moment) table(ctx context.Context, name string) (*table.Table, error) {
 	if m == nil {
