@@ -3,6 +3,7 @@ package op
 import (
 	"context"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
@@ -29,6 +30,9 @@ func (c *SchemaShow) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	names = slices.DeleteFunc(names, func(n string) bool {
+		return repo.IsSystemTable(n) && !slices.ContainsFunc(c.Args, func(a string) bool { return strings.EqualFold(a, n) })
+	})
 	r := &Result{Columns: []Column{Text("table_name"), Text("create_statement")}, Lines: []string{}}
 	if len(names) == 0 {
 		r.Lines = []string{"No tables in working set"}
@@ -124,6 +128,7 @@ func (c *SchemaExport) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	names = slices.DeleteFunc(names, repo.IsSystemTable)
 	if len(args) > 0 {
 		if names, err = workingNames(ctx, s, args); err != nil {
 			return nil, err
