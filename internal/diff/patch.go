@@ -246,7 +246,7 @@ func (w *patcher) keyIs(row Row, s, now *schema.Schema) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		conds = append(conds, schema.QuoteName(now.Columns[now.ColumnByID(now.PrimaryKey[n].Column)].Name)+" = "+v)
+		conds = append(conds, schema.QuoteName(now.Columns[now.ColumnByID(now.PrimaryKey[n].Column)].Name)+"="+v)
 	}
 	return strings.Join(conds, " AND "), nil
 }
@@ -270,7 +270,7 @@ func (w *patcher) update(name string, c Change) error {
 		if err != nil {
 			return err
 		}
-		sets = append(sets, schema.QuoteName(s.Columns[col.To].Name)+" = "+v)
+		sets = append(sets, schema.QuoteName(s.Columns[col.To].Name)+"="+v)
 	}
 	if len(sets) == 0 {
 		return nil

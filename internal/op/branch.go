@@ -203,7 +203,7 @@ func (c *Branch) list(ctx context.Context, s *Scope) (*Result, error) {
 			if err != nil {
 				return nil, err
 			}
-			r.Lines = append(r.Lines, fmt.Sprintf("%s%-*s\t%s%s\t%s", mark, width, n, cm.ID, far, first))
+			r.Lines = append(r.Lines, fmt.Sprintf("%s%-*s %s%s %s", mark, width, n, cm.ID, far, first))
 		} else {
 			r.Lines = append(r.Lines, mark+n)
 		}

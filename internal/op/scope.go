@@ -34,6 +34,7 @@ type Scope struct {
 	Settings Settings    // the user's and the database's configuration
 	In       io.Reader   // standard input, for verbs that read "-"; may be nil
 	Out      io.Writer   // for verbs that write a stream rather than a Result, such as an export to "-"; may be nil
+	Terminal bool        // the answer is shown on a terminal
 	Dolt     bool        // the caller used the name dolt: Dolt's words and what it creates
 	Version  string      // of this program
 

@@ -232,6 +232,19 @@ func (r *Repo) Tags(ctx context.Context) ([]Tag, error) {
 	return out, nil
 }
 
+// TagNamed is the tag of that name; ok is false when there is none.
+func (r *Repo) TagNamed(ctx context.Context, name string) (t Tag, ok bool, err error) {
+	h, ok := r.published.Load().tags.Get(name)
+	if !ok {
+		return t, false, nil
+	}
+	x, err := history.GetTag(ctx, r.store, h)
+	if err != nil {
+		return t, false, err
+	}
+	return Tag{Name: name, Tag: *x}, true, nil
+}
+
 // CreateTag makes a tag. One of that name is an error of class Exists.
 func (r *Repo) CreateTag(ctx context.Context, name string, t history.Tag) error {
 	if err := CheckRefName(name); err != nil {

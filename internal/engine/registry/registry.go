@@ -66,6 +66,7 @@ type Session interface {
 	// fn does to refs and working sets is seen by the statements after it. It is how version-control operations run.
 	Outside(ctx *sql.Context, fn func(ctx *sql.Context) error) error
 	// Pinned tells whether the session works on a transaction that another ends, which version-control operations would leave.
+	Pinned() bool
 	// Select runs a query within the present statement, as it sees the database, and reads the whole answer. A statement that may
 	// change something, or several statements, is an error of class Invalid.
 	Select(ctx *sql.Context, query string) (sql.Schema, []sql.Row, error)
