@@ -26,7 +26,7 @@ func (e *Engine) Evaluate(ctx context.Context, user, host string, tx *repo.Tx, q
 		sctx := e.NewContext(ctx, s)
 		_, one, rest, err := newParser().Parse(sctx, query, true)
 		if err != nil {
-			return errs.New(errs.Invalid, "%s: %w", query, err)
+			return errs.New(errs.Invalid, "%s: %s", query, err.Error())
 		}
 		if err := e.run(sctx, one); err != nil {
 			if ctx.Err() != nil {

@@ -59,7 +59,9 @@ func (s *past) run(t *testing.T, d *datadriven.TestData) string {
 		return s.lines(cols, err)
 	case "explain":
 		_, rows, err := s.rows("explain format=tree " + d.Input)
-		rows = slices.DeleteFunc(rows, func(l string) bool { return !strings.Contains(l, "IndexedTableAccess(") && !strings.Contains(l, "index: ") })
+		rows = slices.DeleteFunc(rows, func(l string) bool {
+			return !strings.Contains(l, "IndexedTableAccess(") && !strings.Contains(l, "index: ")
+		})
 		for i, l := range rows {
 			rows[i] = strings.TrimLeft(l, " │├└─")
 		}

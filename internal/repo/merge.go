@@ -115,12 +115,12 @@ func (r *Repo) tryMerge(ctx context.Context, opt *MergeOptions) (*Merged, *state
 	if done {
 		return p.out, nil, nil
 	}
-	if opt.NoConflicts && len(p.res.Tables) > 0 {
-		return nil, nil, ErrUnresolved
-	}
 	again, err := p.place(ctx)
 	if err != nil || again {
 		return nil, nil, err
+	}
+	if opt.NoConflicts && len(p.res.Tables) > 0 {
+		return nil, nil, ErrUnresolved
 	}
 	if err := p.conclude(ctx); err != nil {
 		return nil, nil, err
@@ -243,7 +243,7 @@ func (p *mergePlan) place(ctx context.Context) (again bool, err error) {
 	}
 	if len(stomped) > 0 {
 		slices.Sort(stomped)
-		return false, errs.New(errs.Conflict, "local changes would be stomped by merge:\n\t%s\n Please commit your changes before you merge.", strings.Join(stomped, "\n\t"))
+		return false, errs.New(errs.Conflict, "local changes would be stomped by merge: %s; please commit your changes before you merge", strings.Join(stomped, ", "))
 	}
 	changes, err := p.r.entryChanges(ctx, p.batch, p.head.Root, p.res.Root.Tree())
 	if err != nil {
