@@ -2,6 +2,7 @@ package repo
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/chunk"
@@ -362,6 +363,21 @@ func (s *Snapshot) TableNames(ctx context.Context) ([]string, error) {
 		names[i] = e.Name
 	}
 	return names, nil
+}
+
+// Edited is the lower-case names of the tables that may have edits above their trees.
+func (s *Snapshot) Edited() []string { return edited(s.tables) }
+
+// edited is the names of the tables that have unfolded edits, sorted.
+func edited(tables map[string]workTable) []string {
+	var out []string
+	for l, t := range tables {
+		if t.over.Len() > 0 {
+			out = append(out, l)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // errNoRef is the error for an unknown branch, with the nearest names.

@@ -3,6 +3,7 @@ package repo
 import (
 	"context"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
@@ -83,6 +84,16 @@ func (t *Tx) TableNames(ctx context.Context) ([]string, error) {
 		names[i] = e.Name
 	}
 	return names, nil
+}
+
+// Edited is the lower-case names of the tables that may have edits above their trees, those of this transaction and earlier ones.
+func (t *Tx) Edited() []string {
+	out := slices.DeleteFunc(edited(t.base.tables), func(l string) bool { return t.whole[l] || t.editors[l] != nil })
+	for l := range t.editors {
+		out = append(out, l)
+	}
+	slices.Sort(out)
+	return out
 }
 
 // Table is the present view of the table and its name as written; ok is false when there is none. Later edits of this transaction
