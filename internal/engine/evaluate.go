@@ -28,7 +28,7 @@ func (e *Engine) Evaluate(ctx context.Context, user, host string, tx *repo.Tx, q
 		sctx := e.NewContext(ctx, s)
 		stmt, one, rest, err := newParser().Parse(sctx, query, true)
 		if err != nil {
-			return errs.New(errs.Invalid, "%s: %w", query, err)
+			return errs.New(errs.Invalid, "%s: %s", query, err.Error())
 		}
 		if word := confined(stmt); word != "" {
 			return errs.New(errs.Unsupported, "%s: %s cannot be used here: the statements change the tables of one state, and no more", strings.TrimSpace(one), word)

@@ -59,6 +59,9 @@ type Scope struct {
 	// no engine.
 	Query func(ctx context.Context, query string) iter.Seq2[[]any, error]
 
+	// InUse tells whether a client other than the caller works on a branch. Nil: there are none.
+	InUse func(branch string) bool
+
 	// Switch makes the caller work on another branch. Nil checks the branch out in the directory.
 	Switch func(ctx context.Context, branch string) error
 }

@@ -93,6 +93,19 @@ func (t *Tx) TableNames(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
+// Edited is the lower-case names of the tables that may have edits above their trees, those of this transaction and earlier ones.
+func (t *Tx) Edited() []string {
+	own := func(l string) bool { return t.tables[l] != nil && t.tables[l].editor != nil }
+	out := slices.DeleteFunc(edited(t.base.tables), func(l string) bool { return t.whole[l] || own(l) })
+	for l := range t.tables {
+		if own(l) {
+			out = append(out, l)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 // Table is the present view of the table and its name as written; ok is false when there is none. Later edits of this transaction
 // may show in the view.
 func (t *Tx) Table(ctx context.Context, name string) (v *table.View, written string, ok bool, err error) {

@@ -162,7 +162,7 @@ func (s *Set) runWithin(ctx *sql.Context, spec op.Spec, verb op.Op, db registry.
 func (s *Set) run(ctx *sql.Context, spec op.Spec, verb op.Op, sess registry.Session, scope *op.Scope) ([]sql.Row, error) {
 	var rows []sql.Row
 	err := sess.Outside(ctx, func(ctx *sql.Context) error {
-		r, err := verb.Run(ctx, scope)
+		r, err := op.Run(ctx, verb, scope)
 		if errs.Is(err, errs.Conflict) {
 			return errors.New(err.Error()) // not a deadlock, which clients would try again
 		}
@@ -213,6 +213,7 @@ func (s *Set) scope(ctx *sql.Context, sess registry.Session, db registry.Handle,
 			return s.Evaluate(ctx, c.User, c.Address, tx, query, failed)
 		}
 	}
+	sc.InUse = func(branch string) bool { return sess.InUse(r, branch) }
 	sc.Switch = func(_ context.Context, branch string) error { return sess.SwitchBranch(ctx, db.Base(), branch) }
 	return sc, nil
 }

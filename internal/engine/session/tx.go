@@ -360,6 +360,9 @@ func (s *Session) part(ctx *sql.Context, r *repo.Repo, branch string) (*Part, er
 		return p, nil
 	}
 	t, err := r.Begin(ctx, branch)
+	if errs.Is(err, errs.NotFound) {
+		return nil, errs.New(errs.NotFound, "branch not found: %s: it was deleted or renamed; go to another one with: call dolt_checkout('%s')", branch, r.CheckedOut())
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -75,6 +75,9 @@ func dirty(ctx context.Context, r *repo.Repo, branch string, head *history.Commi
 	if err != nil {
 		return false, err
 	}
+	if len(s.Edited()) == 0 {
+		return s.Root.Tree() != head.Root, nil
+	}
 	m := (&moment{name: working, reader: s}).with(r)
 	t, err := m.root(ctx)
 	if err != nil {
