@@ -25,7 +25,7 @@ func (c *Client) Plain(ctx context.Context, query string) (*PlainSelect, bool) {
 		return nil, false
 	}
 	s, ok := stmt.(*sqlparser.Select)
-	if !ok || s.Into != nil || s.With != nil || s.Limit != nil || s.Having != nil || s.Where != nil || s.Lock != nil || len(s.GroupBy) > 0 || len(s.QueryOpts.DistinctOn) > 0 ||
+	if !ok || s.Into != nil || s.With != nil || s.Limit != nil || s.Having != nil || s.Where != nil || s.Lock != nil && s.Lock.Type != "" || len(s.GroupBy) > 0 || len(s.QueryOpts.DistinctOn) > 0 ||
 		len(s.Window) > 0 || len(s.OrderBy) > 0 || s.QueryOpts.Distinct || s.QueryOpts.SQLCalcFoundRows || len(s.From) != 1 {
 		return nil, false
 	}

@@ -580,7 +580,7 @@ func TestPlainSelects(t *testing.T) {
 	v.exec(c, "create table t (id int primary key, `S` varchar(10), g int as (id + 1) virtual)", "create table p (id int primary key, `S` varchar(10))",
 		"insert into t (id, s) values (2,'b'),(1,'a')", "insert into p values (2,'b'),(1,'a')", "call dolt_commit('-Am', 'x')", "insert into p values (3,'c')")
 	for query, plain := range map[string]bool{
-		"select * from p": true, `select "S", p.id from p;`: true, "select id from db.p as of 'HEAD'": true, "select x.* from p x": true, "select id, id from p": false,
+		"select * from p": true, `select "S", p.id from p;`: true, "select id from db.p as of 'HEAD'": true, "select x.* from p x": true, "select id, id from p": true,
 		"select * from p as of 'main'": true, "select s from p": false, "select id as k from p": false, "select id from p limit 1": false, "select id from p where id = 1": false,
 		"select distinct id from p": false, "select id + 1 from p": false, "select * from p, t": false, "select * from t": false, "select id from t": true,
 		"select * from dolt_log": false, "select * from nope": false, "select * from p order by id": false, "select * from (select * from p) x": false, "select * from p for update": false,
