@@ -76,11 +76,11 @@ func RegisterCommonVariables() {
 
 // ShowsBranches tells whether branches are shown as databases in the session.
 func (s *Session) ShowsBranches(ctx *sql.Context) bool {
-	return s.isOn(ctx, varBranchDatabases)
+	return IsOn(ctx, varBranchDatabases)
 }
 
 // ShowsSystemTables tells whether system tables are shown among the tables in the session.
-func (s *Session) ShowsSystemTables(ctx *sql.Context) bool { return s.isOn(ctx, varSystemTables) }
+func (s *Session) ShowsSystemTables(ctx *sql.Context) bool { return IsOn(ctx, varSystemTables) }
 
 // OverrideSchema is the revision with whose schemas the tables of commits are shown; "" for their own.
 func (s *Session) OverrideSchema(ctx *sql.Context) string {
