@@ -59,8 +59,13 @@ type holding struct {
 
 // hold opens the database of dir for writing and serves it to others. When another process owns it the error is of class Locked.
 func (p *Program) hold(ctx context.Context, dir string) (*holding, error) {
+	return p.holdWith(ctx, dir, repo.Options{Clock: p.Clock})
+}
+
+// holdWith is hold with options of the database.
+func (p *Program) holdWith(ctx context.Context, dir string, opt repo.Options) (*holding, error) {
 	h := &holding{p: p, fs: vfs.OS{}, dir: dir, drain: drainVerb}
-	r, err := repo.Open(ctx, h.fs, dir, repo.Options{Clock: p.Clock})
+	r, err := repo.Open(ctx, h.fs, dir, opt)
 	if err != nil {
 		return nil, err
 	}

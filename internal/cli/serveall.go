@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"time"
 
 	"github.com/stemmadb/stemma/internal/clock"
@@ -135,13 +136,21 @@ func (p *Program) ensureOwner(ctx context.Context, dir, marker string) error {
 	}
 }
 
+// A private owner is a guest in its user's program: how much memory it may keep for chunks, and from how much on the collector works
+// harder, in bytes.
+const (
+	privateCache  = 64 << 20
+	privateMemory = 240 << 20
+)
+
 // idleOwner is how long a private owner stays after its last client.
 const idleOwner = 5 * time.Second
 
 // answerFor owns the database of dir and answers on its socket until no client has been there for a while. When another process owns the
 // database there is nothing to do.
 func (p *Program) answerFor(ctx context.Context, dir string) (err error) {
-	h, err := p.hold(ctx, dir)
+	debug.SetMemoryLimit(privateMemory)
+	h, err := p.holdWith(ctx, dir, repo.Options{Clock: p.Clock, CacheBytes: privateCache})
 	if errs.Is(err, errs.Locked) {
 		return nil
 	}

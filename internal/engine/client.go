@@ -567,3 +567,33 @@ func ParseType(text string) (value.Type, error) {
 	}
 	return types.FromSQL(t)
 }
+
+// Views are the names of the views of the session's current database.
+func (c *Client) Views(ctx context.Context) ([]string, error) {
+	rows, err := c.Query(ctx, "SELECT table_name FROM information_schema.views WHERE table_schema = DATABASE() ORDER BY 1", nil)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	cells := make([]value.Cell, len(rows.Columns))
+	for {
+		ok, err := rows.Next(cells)
+		if err != nil || !ok {
+			if e := rows.Close(); err == nil {
+				err = e
+			}
+			return names, err
+		}
+		names = append(names, string(cells[0].Bytes()))
+	}
+}
+
+// MissingTable is the name of the table whose absence an error of the engine is about; "" for other errors.
+func MissingTable(err error) string {
+	if !sql.ErrTableNotFound.Is(err) {
+		return ""
+	}
+	_, name, _ := strings.Cut(err.Error(), "table not found: ")
+	name, _, _ = strings.Cut(name, ",")
+	return strings.TrimSpace(name)
+}

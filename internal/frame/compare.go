@@ -22,13 +22,19 @@ func (m *merging) comparers(b arrow.RecordBatch, r *readers) []comparer {
 	return out
 }
 
-// equal counts the rows that are equal from the present one of the table and row j of the frame on.
+// equal counts the rows that are equal from the present one of the table and row j of the frame on, n at most. It goes by blocks, so that
+// no column is compared far beyond where another differs.
 func (m *merging) equal(j, n int) int {
-	for _, c := range m.cmp {
-		if n == 0 {
-			return 0
+	for done := 0; done < n; {
+		k := min(blockRows, n-done)
+		same := k
+		for _, c := range m.cmp {
+			same = c(m.at+done, j+done, same)
 		}
-		n = c(m.at, j, n)
+		done += same
+		if same < k {
+			return done
+		}
 	}
 	return n
 }

@@ -24,6 +24,7 @@ import (
 type caller struct {
 	user, host string // the account
 	from       string // where from
+	peer       string // the connection, by the address at its other end; "" when that does not tell
 	trusted    bool   // in no need of an account: the owner of the files
 }
 
@@ -42,9 +43,9 @@ func (s *service) authenticate(ctx context.Context, trusted bool) (*caller, erro
 	if trusted {
 		return &caller{user: s.opt.Owner, host: "localhost", from: "localhost", trusted: true}, nil
 	}
-	from, secure := "", false
+	from, end, secure := "", "", false
 	if p, ok := peer.FromContext(ctx); ok {
-		from = hostOf(p.Addr)
+		from, end = hostOf(p.Addr), p.Addr.String()
 		_, secure = p.AuthInfo.(credentials.TLSInfo)
 	}
 	md, _ := metadata.FromIncomingContext(ctx)
@@ -53,8 +54,10 @@ func (s *service) authenticate(ctx context.Context, trusted bool) (*caller, erro
 		kind, rest, _ := strings.Cut(h, " ")
 		switch {
 		case strings.EqualFold(kind, "bearer"):
-			if c, ok := s.tokens.Load(token(rest)); ok && c.(*caller).from == from {
-				return c.(*caller), nil
+			if known, ok := s.tokens.Load(token(rest)); ok && known.(*caller).from == from {
+				c := *known.(*caller)
+				c.peer = end
+				return &c, nil
 			}
 			return nil, status.Error(codes.Unauthenticated, "the token is not known any more: log in again")
 		case strings.EqualFold(kind, "basic"):
@@ -76,7 +79,7 @@ func (s *service) authenticate(ctx context.Context, trusted bool) (*caller, erro
 	if err != nil {
 		return nil, status.Error(codes.Unauthenticated, err.Error())
 	}
-	return &caller{user: u, host: h, from: from}, nil
+	return &caller{user: u, host: h, from: from, peer: end}, nil
 }
 
 // login gives a caller a token that stands for the password in later calls.

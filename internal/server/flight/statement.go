@@ -27,9 +27,9 @@ func (s *service) run(ctx context.Context, c *call, h *held, query string, param
 	about := problem{query: query}
 	rows, err := h.Query(ctx, query, params)
 	if err != nil {
-		about.err, about.duplicate = err, h.Duplicate()
+		err = s.failed(ctx, h, query, err)
 		h.release()
-		return nil, &about
+		return nil, err
 	}
 	b := page.NewRowBatcher(s.pool, batchColumns(rows.Columns, c.integers()), 1024, nil)
 	if meta != nil {
@@ -38,6 +38,28 @@ func (s *service) run(ctx context.Context, c *call, h *held, query string, param
 	return &rowSource{
 		rows: queryBatchRows, answer: rows, batcher: b, cells: make([]value.Cell, len(rows.Columns)), about: about, held: h,
 	}, nil
+}
+
+// failed is the error of a statement. When a table is not there it names those that may be meant, and where there is one of that name.
+func (s *service) failed(ctx context.Context, h *held, query string, err error) error {
+	p := problem{err: err, query: query, duplicate: h.Duplicate()}
+	name := engine.MissingTable(err)
+	if name == "" {
+		return &p
+	}
+	at, rerr := h.Resolve(ctx, "", "")
+	if rerr != nil {
+		return &p
+	}
+	p.database, p.table = at.Database, name
+	if !at.Commit.IsZero() {
+		p.ref = at.Commit.String()
+	}
+	about := p
+	if m, ok := s.missing(ctx, h.Client, at, about).(*problem); ok {
+		p.near, p.hint = m.near, m.hint
+	}
+	return &p
 }
 
 // rowSource is the answer of a statement.
@@ -152,7 +174,7 @@ func (s *service) describeQuery(ctx context.Context, c *call, q *queryRequest) (
 	defer h.release()
 	d, err := h.Describe(ctx, q.SQL, params)
 	if err != nil {
-		return nil, &problem{err: err, query: q.SQL}
+		return nil, s.failed(ctx, h, q.SQL, err)
 	}
 	return batchSchema(d.Columns, c.integers(), nil), nil
 }
@@ -219,7 +241,7 @@ func (q *sqlServer) describeStatement(ctx context.Context, c *call, query string
 	defer h.release()
 	d, err := h.Describe(ctx, query, params)
 	if err != nil {
-		return nil, &problem{err: err, query: query}
+		return nil, q.s.failed(ctx, h, query, err)
 	}
 	return d, nil
 }
@@ -346,7 +368,7 @@ func (q *sqlServer) exec(ctx context.Context, c *call, query string, params []en
 	defer h.release()
 	n, err := h.Exec(ctx, query, params)
 	if err != nil {
-		return 0, &problem{err: err, query: query, duplicate: h.Duplicate()}
+		return 0, q.s.failed(ctx, h, query, err)
 	}
 	return n, nil
 }

@@ -70,6 +70,25 @@ func (l *transactions) find(id string, c *caller) (*transaction, error) {
 	return t, nil
 }
 
+// onConnection is the id of the transaction that was begun on a caller's connection; nil when there is none or are several.
+func (l *transactions) onConnection(c *caller) []byte {
+	if c.peer == "" {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var id []byte
+	for _, t := range l.list {
+		if t.caller.peer == c.peer && t.caller.user == c.user && t.caller.host == c.host {
+			if id != nil {
+				return nil
+			}
+			id = []byte(t.id)
+		}
+	}
+	return id
+}
+
 // hold takes the session of a transaction for a call; calls in one transaction run one after the other.
 func (l *transactions) hold(ctx context.Context, id string, c *caller) (*held, error) {
 	t, err := l.take(ctx, id, c)

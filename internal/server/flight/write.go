@@ -145,9 +145,7 @@ func (s *service) write(ctx context.Context, c *call, r *writeRequest, src frame
 		return nil
 	}); err != nil {
 		if errs.Is(err, errs.NotFound) && !errors.As(err, new(*frame.ColumnError)) {
-			if names, e := at.TableNames(ctx); e == nil {
-				about.near = errs.Nearest(r.Table, names)
-			}
+			return nil, s.missing(ctx, h.Client, at, about)
 		}
 		return fail(err)
 	}
@@ -179,7 +177,12 @@ func rights(m frame.Mode) []engine.Access {
 
 // DoPutCommandStatementIngest implements flightsql.Server.
 func (q *sqlServer) DoPutCommandStatementIngest(ctx context.Context, cmd flightsql.StatementIngest, reader flight.MessageReader) (int64, error) {
-	c := q.s.call(ctx).withTransaction(cmd.GetTransactionId())
+	c := q.s.call(ctx)
+	id := cmd.GetTransactionId()
+	if len(id) == 0 { // ADBC's driver does not say that it has begun one
+		id = q.s.transactions.onConnection(c.caller)
+	}
+	c = c.withTransaction(id)
 	if cmd.GetTemporary() {
 		return -1, errs.New(errs.Unsupported, "ingest into temporary tables is not supported")
 	}
