@@ -12,9 +12,10 @@ if ! [ -e "$venv/ready" ] || ! cmp -s tests/requirements.txt "$venv/ready"; then
   echo "setting up $venv (once)"
   python3 -m venv --clear "$venv"
   "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/requirements.txt
+  STEMMA_PURE=1 "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
   cp tests/requirements.txt "$venv/ready"
 fi
 "$venv/bin/ruff" check --quiet .
 "$venv/bin/ruff" format --quiet --check .
 MYPYPATH=src "$venv/bin/mypy" --no-error-summary
-PYTHONPATH=src exec "$venv/bin/pytest" "$@"
+exec "$venv/bin/pytest" "$@"
