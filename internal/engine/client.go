@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -561,6 +562,10 @@ func (c *Client) Administrates(ctx context.Context) error {
 
 // ParseType reads a type in MySQL's notation. Errors are of class Invalid or Unsupported.
 func ParseType(text string) (value.Type, error) {
+	if m := timeName.FindStringSubmatch(strings.ToLower(text)); m != nil { // whose digits the engine does not know
+		n, _ := strconv.Atoi(m[1]) // a digit, or nothing for 0
+		return value.Type{Kind: value.KindTime, Precision: uint8(n)}, nil
+	}
 	t, err := planbuilder.ParseColumnTypeString(context.Background(), text)
 	if err != nil {
 		return value.Type{}, errs.New(errs.Invalid, "%w", err)
@@ -597,3 +602,6 @@ func MissingTable(err error) string {
 	name, _, _ = strings.Cut(name, ",")
 	return strings.TrimSpace(name)
 }
+
+// timeName is TIME with its digits.
+var timeName = regexp.MustCompile(`^\s*time(?:\(([0-6])\))?\s*$`)

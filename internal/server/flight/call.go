@@ -229,9 +229,27 @@ func (c *call) ref(given string) string {
 	return c.header(headerRef)
 }
 
-// isWorking tells whether a ref means something that no name of a database can say.
-func isWorking(ref string) bool {
-	return strings.EqualFold(ref, "WORKING") || strings.EqualFold(ref, "STAGED") || strings.EqualFold(ref, "HEAD")
+// isWorking tells whether a ref means what a branch has without one.
+func isWorking(ref string) bool { return strings.EqualFold(ref, "WORKING") }
+
+// atCommit is a ref as a name of a database can say it, which neither HEAD nor STAGED can.
+func (c *call) atCommit(ctx context.Context, database, ref string) (string, error) {
+	if strings.EqualFold(ref, "STAGED") {
+		return "", errs.New(errs.Unsupported, "statements cannot be run at STAGED; read a table there instead")
+	}
+	if base, _, _ := strings.Cut(strings.ToUpper(ref), "~"); base != "HEAD" && base != "@" {
+		return ref, nil
+	}
+	client, err := c.connect(ctx, database)
+	if err != nil {
+		return "", err
+	}
+	defer client.Close()
+	at, err := client.Resolve(ctx, "", ref)
+	if err != nil {
+		return "", &problem{err: err, database: database, ref: ref}
+	}
+	return at.Commit.Full(), nil
 }
 
 // held is a session for the time of a call. It must be released.
@@ -251,6 +269,9 @@ func (c *call) client(ctx context.Context, database, ref string) (*held, error) 
 		return nil, err
 	}
 	if ref != "" && !isWorking(ref) {
+		if ref, err = c.atCommit(ctx, name, ref); err != nil {
+			return nil, err
+		}
 		base, _, _ := strings.Cut(name, "/")
 		name = base + "/" + ref
 	}

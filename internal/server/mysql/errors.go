@@ -62,7 +62,7 @@ var numbers = []struct {
 	{regexp.MustCompile(`^Field '.*' doesn't have a default value`), 1364},
 	{regexp.MustCompile(`^string '.*' is too large for column`), 1406},
 	{regexp.MustCompile(`READ ONLY transaction`), 1792},
-	{regexp.MustCompile(`database server is set to read only mode`), 1290},
+	{regexp.MustCompile(`database server is set to read only mode|^Database .* is read-only\.$`), 1290},
 }
 
 // charsetName finds the name of a character set that the engine does not put into quotes.
