@@ -224,6 +224,7 @@ func (r *Repo) checkpoint(ctx context.Context) error {
 		ch.stashes = append(ch.stashes, stashChange{name: name, stashes: list})
 		return true
 	})
+	ch.writes = r.tip.Load().writes
 	if err := r.store.Checkpoint(ctx, ch.encode()); err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ type state struct {
 	head     string // the checked-out branch of the directory
 	log      *reflog
 	stashes  *btree.Map[string, []hash.Hash] // lists of stashes, newest first, none empty
+	writes   writes
 }
 
 // branch is a branch with its working set. It is immutable.
@@ -46,7 +47,7 @@ func newState() *state {
 
 // copy is a state to be changed before it is published. The caller holds the commit lock.
 func (s *state) copy(lsn uint64) *state {
-	return &state{lsn: lsn, branches: s.branches.Copy(), tags: s.tags.Copy(), head: s.head, log: s.log, stashes: s.stashes.Copy()}
+	return &state{lsn: lsn, branches: s.branches.Copy(), tags: s.tags.Copy(), head: s.head, log: s.log, stashes: s.stashes.Copy(), writes: s.writes}
 }
 
 // setStashes sets a list of stashes. The state is not published yet.

@@ -35,6 +35,7 @@ type Tx struct {
 	names   map[string]string        // lower-case name to the name as written
 	merge   *hash.Hash               // of the history.Merge that it leaves; nil: as it was
 	rebase  *hash.Hash               // of the history.Rebase that it leaves; nil: as it was
+	notes   []Write
 	done    bool
 	aside   bool // it is on no branch's state: see BeginAside
 }
@@ -316,7 +317,7 @@ func (t *Tx) changeRoot(ctx context.Context, name string, c root.Change) error {
 
 // Dirty tells whether the transaction has changed anything.
 func (t *Tx) Dirty() bool {
-	if len(t.whole) > 0 || t.merge != nil || t.rebase != nil {
+	if len(t.whole) > 0 || t.merge != nil || t.rebase != nil || len(t.notes) > 0 {
 		return true
 	}
 	for _, e := range t.editors {
@@ -347,6 +348,7 @@ type Savepoint struct {
 	names   map[string]string
 	merge   *hash.Hash
 	rebase  *hash.Hash
+	notes   []Write
 }
 
 // markedEditor is an editor at a moment.
@@ -357,7 +359,7 @@ type markedEditor struct {
 
 // Savepoint remembers the present changes.
 func (t *Tx) Savepoint() *Savepoint {
-	sp := &Savepoint{root: t.root, whole: maps.Clone(t.whole), names: maps.Clone(t.names), merge: t.merge, rebase: t.rebase, editors: make(map[string]markedEditor, len(t.editors))}
+	sp := &Savepoint{root: t.root, whole: maps.Clone(t.whole), names: maps.Clone(t.names), merge: t.merge, rebase: t.rebase, notes: t.notes, editors: make(map[string]markedEditor, len(t.editors))}
 	for n, e := range t.editors {
 		sp.editors[n] = markedEditor{e, e.Mark()}
 	}
@@ -366,7 +368,7 @@ func (t *Tx) Savepoint() *Savepoint {
 
 // RollbackTo undoes everything since the savepoint, which stays usable.
 func (t *Tx) RollbackTo(sp *Savepoint) {
-	t.root, t.merge, t.rebase = sp.root, sp.merge, sp.rebase
+	t.root, t.merge, t.rebase, t.notes = sp.root, sp.merge, sp.rebase, sp.notes
 	t.whole, t.names = maps.Clone(sp.whole), maps.Clone(sp.names)
 	clear(t.views)
 	clear(t.editors)

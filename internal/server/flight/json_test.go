@@ -309,3 +309,51 @@ func TestWriteErrors(t *testing.T) {
 	}
 	expect(t, v.query(c, "select count(*) from t"), "0")
 }
+
+// TestWriteIDs: a write that is sent again applies once, and is answered as it was; so is the end of a transaction.
+func TestWriteIDs(t *testing.T) {
+	v := serve(t)
+	conn := v.dial()
+	c := sqlClient(conn)
+	const command = `{"write":{"table":"t","mode":"create_append","write_id":"w1","message":"once"}}`
+	first, err := write(conn, command, ids(1, 2), false)
+	check(t, err)
+	second, err := write(conn, command, ids(1, 2), false)
+	check(t, err)
+	if first["already"] != false || second["already"] != true || second["commit"] != first["commit"] || second["inserted"] != 2.0 {
+		t.Errorf("%v, %v", first, second)
+	}
+	expect(t, v.query(c, "select * from t"), "1", "2")
+	if _, err := write(conn, `{"write":{"table":"t","mode":"append","write_id":"w1"}}`, ids(3), false); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("another write of that id: %v", err)
+	}
+	// One that failed was no write.
+	if _, err := write(conn, `{"write":{"table":"k","mode":"create","primary_key":["id"],"write_id":"w2"}}`, ids(3, 3), false); status.Code(err) != codes.AlreadyExists {
+		t.Errorf("%v", err)
+	}
+	out, err := write(conn, `{"write":{"table":"k","mode":"create","primary_key":["id"],"write_id":"w2"}}`, ids(3), false)
+	check(t, err)
+	if out["already"] != false || out["created"] != true {
+		t.Errorf("%v", out)
+	}
+	begun, err := act(conn, "stemma.begin", `{}`)
+	check(t, err)
+	id := begun["transaction"].(string)
+	for _, again := range []bool{false, true} {
+		out, err := write(conn, `{"write":{"table":"t","mode":"append","write_id":"w3"}}`, ids(9), false, "stemma-transaction", id)
+		check(t, err)
+		if out["already"] != again {
+			t.Errorf("%v", out)
+		}
+	}
+	end := fmt.Sprintf(`{"transaction":%q,"message":"both","write_id":"e1"}`, id)
+	a, err := act(conn, "stemma.end", end)
+	check(t, err)
+	b, err := act(conn, "stemma.end", end)
+	check(t, err)
+	if a["commit"] == nil || b["commit"] != a["commit"] || a["already"] != false || b["already"] != true {
+		t.Errorf("%v, %v", a, b)
+	}
+	expect(t, v.query(c, "select * from t"), "1", "2", "9")
+	expect(t, v.query(c, "select count(*) from dolt_log"), "3")
+}
