@@ -94,9 +94,13 @@ func (q *sqlServer) CreatePreparedStatement(ctx context.Context, r flightsql.Act
 	for i := range params {
 		params[i] = arrow.Field{Name: "", Type: arrow.Null, Nullable: true}
 	}
+	schema, err := q.schemaOf(ctx, c, r.GetQuery(), d)
+	if err != nil {
+		return none, err
+	}
 	update := !d.Reads && d.Columns == nil
 	return flightsql.ActionCreatePreparedStatementResult{
-		Handle: []byte(p.id), DatasetSchema: batchSchema(d.Columns, c.integers(), nil), ParameterSchema: arrow.NewSchema(params, nil), IsUpdate: &update,
+		Handle: []byte(p.id), DatasetSchema: schema, ParameterSchema: arrow.NewSchema(params, nil), IsUpdate: &update,
 	}, nil
 }
 
@@ -310,7 +314,8 @@ func (q *sqlServer) describePrepared(ctx context.Context, cmd flightsql.Prepared
 	if err != nil {
 		return nil, nil, err
 	}
-	return batchSchema(desc.Columns, c.integers(), nil), p, nil
+	schema, err := q.schemaOf(ctx, q.inTransaction(c, p), p.query, desc)
+	return schema, p, err
 }
 
 // GetSchemaPreparedStatement implements flightsql.Server.

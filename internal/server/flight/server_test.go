@@ -33,8 +33,10 @@ import (
 	"github.com/stemmadb/stemma/internal/engine/registry"
 	"github.com/stemmadb/stemma/internal/engine/systab"
 	"github.com/stemmadb/stemma/internal/op"
+	"github.com/stemmadb/stemma/internal/page"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/server/mysql"
+	"github.com/stemmadb/stemma/internal/value"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
 
@@ -568,4 +570,53 @@ func TestAccounts(t *testing.T) {
 	tr, err := c.DoGet(ctx, tables.Endpoint[0].Ticket)
 	check(t, err)
 	expect(t, readAll(t, tr), "db||t|TABLE")
+}
+
+// TestPlainSelects: statements that only read a table are answered as SQL answers them, and others are left to it.
+func TestPlainSelects(t *testing.T) {
+	v := serve(t)
+	conn := v.dial()
+	c := sqlClient(conn)
+	v.exec(c, "create table t (id int primary key, `S` varchar(10), g int as (id + 1) virtual)", "create table p (id int primary key, `S` varchar(10))",
+		"insert into t (id, s) values (2,'b'),(1,'a')", "insert into p values (2,'b'),(1,'a')", "call dolt_commit('-Am', 'x')", "insert into p values (3,'c')")
+	for query, plain := range map[string]bool{
+		"select * from p": true, `select "S", p.id from p;`: true, "select id from db.p as of 'HEAD'": true, "select x.* from p x": true, "select id, id from p": true,
+		"select * from p as of 'main'": true, "select s from p": false, "select id as k from p": false, "select id from p limit 1": false, "select id from p where id = 1": false,
+		"select distinct id from p": false, "select id + 1 from p": false, "select * from p, t": false, "select * from t": false, "select id from t": true,
+		"select * from dolt_log": false, "select * from nope": false, "select * from p order by id": false, "select * from (select * from p) x": false, "select * from p for update": false,
+	} {
+		h, err := v.engine.Connect(context.Background(), engine.ClientOptions{User: mysql.OwnerName, Host: "localhost", Database: "db"})
+		check(t, err)
+		s := v.service
+		scan, _ := s.plain(context.Background(), &call{s: s, caller: &caller{trusted: true}}, &held{h, h.Close}, query)
+		if (scan != nil) != plain {
+			t.Fatalf("%s: plain %v", query, scan != nil)
+		}
+		if !plain {
+			h.Close()
+			continue
+		}
+		scan.Close()
+		rows, err := h.Query(context.Background(), query, nil)
+		check(t, err)
+		var names []string
+		for _, col := range rows.Columns {
+			names = append(names, col.Name)
+		}
+		src := &rowSource{rows: 10, answer: rows, batcher: page.NewRowBatcher(s.pool, batchColumns(rows.Columns, false), 10, nil), cells: make([]value.Cell, len(rows.Columns)), held: &held{h, h.Close}}
+		b, err := src.Next(context.Background())
+		check(t, err)
+		want := textRows(b)
+		check(t, src.Close())
+		info, err := c.Execute(context.Background(), query)
+		check(t, err)
+		expect(t, v.rows(c, info), want...)
+		schema, err := flight.DeserializeSchema(info.Schema, memory.DefaultAllocator)
+		check(t, err)
+		for i, f := range schema.Fields() {
+			if f.Name != names[i] {
+				t.Errorf("%s: column %s, want %s", query, f.Name, names[i])
+			}
+		}
+	}
 }
