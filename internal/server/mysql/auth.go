@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"net"
+	"path/filepath"
 	"strings"
 
 	"github.com/dolthub/go-mysql-server/sql"
@@ -98,6 +99,9 @@ var _ mysql_db.MySQLDbPersistence = (*privileges)(nil)
 func (p *privileges) Persist(_ *sql.Context, data []byte) error {
 	if p.path == "" {
 		return nil
+	}
+	if err := p.fs.MkdirAll(filepath.Dir(p.path)); err != nil {
+		return err
 	}
 	return vfs.WriteFile(p.fs, p.path, data)
 }

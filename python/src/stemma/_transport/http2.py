@@ -99,6 +99,10 @@ class Connection:
         """Closes the connection; a call that is under way is cancelled."""
         self.sock.close()
 
+    def __del__(self) -> None:
+        if hasattr(self, "sock"):
+            self.sock.close()
+
     def usable(self) -> bool:
         """Tells whether another call can be made, having taken in what the server said meanwhile."""
         try:
