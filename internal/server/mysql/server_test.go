@@ -338,18 +338,6 @@ func TestUsers(t *testing.T) {
 	exec(t, open(t, v.config("root", "new")), "insert into u values (1)")
 }
 
-// The directory of the file of users is made with the first user: that of a server with several databases, or none yet.
-func TestUsersDirectory(t *testing.T) {
-	fs := vfs.NewMem()
-	path := filepath.Join(dataDir, "several", ".stemmacfg", "privileges.db")
-	if err := (&privileges{fs: fs, path: path}).Persist(nil, []byte("users")); err != nil {
-		t.Fatal(err)
-	}
-	if data, err := vfs.ReadFile(fs, path); err != nil || string(data) != "users" {
-		t.Errorf("%q, %v", data, err)
-	}
-}
-
 // A file that is not of users does not let everyone in.
 func TestUsersCorrupt(t *testing.T) {
 	fs := vfs.NewMem()
