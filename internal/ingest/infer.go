@@ -29,11 +29,15 @@ type Inferred struct {
 	// nobody asked, or when it would have taken too much memory.
 	Unique    []int
 	KeysKnown bool
+	Key       []string // the columns of the key, as the file names them; nil when it does not
 }
 
 // Infer reads the whole file to find each column's type: the narrowest that holds all values as value.Inferrer says, so that no value
 // further down can fail to fit.
 func Infer(ctx context.Context, src Source, opt InferOptions) (*Inferred, error) {
+	if opt.Format.Columnar() {
+		return inferBatches(ctx, src, opt)
+	}
 	if opt.Workers <= 0 {
 		opt.Workers = runtime.GOMAXPROCS(0)
 	}
@@ -49,8 +53,8 @@ func Infer(ctx context.Context, src Source, opt InferOptions) (*Inferred, error)
 			in.total[i].Observe([]byte("text"), false)
 		}
 	}
-	err := each(ctx, newFramer(src, opt.Format.Comma), opt.Workers,
-		func() func(*block, *observed) error { return (&observer{in: in, file: src.Name}).observe },
+	err := each(ctx, newFramer(src, opt.Format).next, opt.Workers,
+		func() func(*block, *observed) error { return newObserver(in, src).observe },
 		func(b *block, o *observed) error {
 			if opt.Bytes != nil {
 				opt.Bytes(b.read)
@@ -58,7 +62,7 @@ func Infer(ctx context.Context, src Source, opt InferOptions) (*Inferred, error)
 			in.rows += o.rows
 			for c := range o.witness {
 				for _, w := range o.witness[c] {
-					in.total[c].Observe(w.text, w.null)
+					w.observe(&in.total[c])
 				}
 			}
 			return nil
@@ -90,6 +94,18 @@ type inference struct {
 type witness struct {
 	text []byte
 	null bool
+	form jsonForm // of a member of a JSON object
+}
+
+func (w *witness) observe(f *value.Inferrer) {
+	switch w.form {
+	case jsonString:
+		f.ObserveString(w.text)
+	case jsonNested:
+		f.ObserveDocument(w.text)
+	default:
+		f.Observe(w.text, w.null)
+	}
 }
 
 // observed is what a worker saw in a block.
@@ -101,11 +117,15 @@ type observed struct {
 // observer looks at the values of blocks. What it knows of earlier blocks makes for few witnesses.
 type observer struct {
 	in    *inference
-	file  string
-	split Splitter
+	src   Source
+	split splitter
 	rec   Record
 	known []value.Inferrer
 	hash  []([]uint64)
+}
+
+func newObserver(in *inference, src Source) *observer {
+	return &observer{in: in, src: src, split: newSplitter(in.opt.Format, in.opt.Names, nil)}
 }
 
 func (o *observer) observe(b *block, out *observed) error {
@@ -121,8 +141,8 @@ func (o *observer) observe(b *block, out *observed) error {
 	for c := range n {
 		out.witness[c], o.hash[c] = out.witness[c][:0], o.hash[c][:0]
 	}
-	o.split.Reset(b.data, b.line, opt.Format.Comma)
-	header := b.line == 1 && !opt.Format.NoHeader
+	o.split.reset(b.data, b.line)
+	header := opt.Format.header(b)
 	for {
 		ok, bad := o.split.Next(&o.rec)
 		if !ok {
@@ -132,7 +152,7 @@ func (o *observer) observe(b *block, out *observed) error {
 			header = false
 			continue
 		}
-		if n > 1 && bad == nil && o.rec.Blank() {
+		if bad == nil && opt.Format.blank(&o.rec, n) {
 			continue
 		}
 		if bad == nil && len(o.rec.Fields) != n {
@@ -145,7 +165,7 @@ func (o *observer) observe(b *block, out *observed) error {
 			if opt.SkipBad {
 				continue
 			}
-			bad.File = o.file
+			bad.File, bad.Unit = o.src.Name, o.src.Unit
 			return bad
 		}
 		out.rows++
@@ -153,7 +173,11 @@ func (o *observer) observe(b *block, out *observed) error {
 			opt.Format.nullify(&o.rec)
 		}
 		for c, text := range o.rec.Fields {
-			o.value(c, text, &out.witness[c])
+			w := witness{text: text, null: text == nil}
+			if o.rec.forms != nil {
+				w.form = o.rec.forms[c]
+			}
+			o.value(c, w, &out.witness[c])
 		}
 	}
 	if o.in.keys != nil {
@@ -163,11 +187,12 @@ func (o *observer) observe(b *block, out *observed) error {
 }
 
 // value takes a field into account.
-func (o *observer) value(c int, text []byte, ws *[]witness) {
-	before := o.known[c]
-	o.known[c].Observe(text, text == nil)
+func (o *observer) value(c int, w witness, ws *[]witness) {
+	before, text := o.known[c], w.text
+	w.observe(&o.known[c])
 	if o.known[c] != before {
-		*ws = append(*ws, witness{bytes.Clone(text), text == nil})
+		w.text = bytes.Clone(text)
+		*ws = append(*ws, w)
 		if len(*ws) >= 64 && len(*ws)&(len(*ws)-1) == 0 {
 			*ws = fewer(*ws)
 		}
@@ -187,7 +212,7 @@ func fewer(ws []witness) []witness {
 	kept := len(ws)
 	for i := len(ws) - 1; i >= 0; i-- {
 		before := f
-		if f.Observe(ws[i].text, ws[i].null); f != before {
+		if ws[i].observe(&f); f != before {
 			kept--
 			ws[kept] = ws[i]
 		}

@@ -17,6 +17,8 @@ type batch struct {
 	rejects []reject
 }
 
+func (b *batch) reset() { b.data, b.rows, b.rejects = b.data[:0], b.rows[:0], b.rejects[:0] }
+
 // rowSpan is the length in bytes of a row's key and tuple, and its line behind the block's first.
 type rowSpan struct {
 	key, row int
@@ -33,7 +35,7 @@ type reject struct {
 type rowWorker struct {
 	l     *loading
 	enc   *table.Encoder
-	split Splitter
+	split splitter
 	rec   Record
 	cells []value.Cell
 	old   []value.Cell // of the row that the table has; nil when they do not matter
@@ -44,9 +46,9 @@ type rowWorker struct {
 // block makes the rows of a block.
 func (w *rowWorker) block(ctx context.Context, b *block, out *batch) error {
 	l := w.l
-	out.data, out.rows, out.rejects = out.data[:0], out.rows[:0], out.rejects[:0]
-	w.split.Reset(b.data, b.line, l.opt.Format.Comma)
-	header := b.line == 1 && !l.opt.Format.NoHeader
+	out.reset()
+	w.split.reset(b.data, b.line)
+	header := l.opt.Format.header(b)
 	for {
 		ok, bad := w.split.Next(&w.rec)
 		if !ok {
@@ -56,7 +58,7 @@ func (w *rowWorker) block(ctx context.Context, b *block, out *batch) error {
 			header = false
 			continue
 		}
-		if len(l.fields) > 1 && bad == nil && w.rec.Blank() {
+		if bad == nil && l.opt.Format.blank(&w.rec, len(l.fields)) {
 			continue
 		}
 		if bad == nil {
@@ -68,7 +70,7 @@ func (w *rowWorker) block(ctx context.Context, b *block, out *batch) error {
 			}
 		}
 		if bad != nil {
-			bad.File = l.src.Name
+			bad.File, bad.Unit = l.src.Name, l.src.Unit
 			if l.opt.Reject == nil {
 				return bad
 			}

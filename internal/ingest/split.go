@@ -24,6 +24,8 @@ type Record struct {
 	Quoted []bool   // which fields were in quotes; nil for none
 	Line   int64    // on which it begins, from 1
 	Raw    []byte   // its bytes, line end included
+
+	forms []jsonForm // of a JSON object: what the fields were
 }
 
 // Blank tells whether the record is an empty line, which is the record of one NULL as well.
