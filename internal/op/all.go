@@ -47,6 +47,12 @@ func All() []Spec {
 		schemaImportSpec(),
 		schemaExportSpec(),
 		dumpSpec(),
+		dataLockSpec(),
+		dataVerifySpec(),
+		dataStatusSpec(),
+		dataRetrainSpec(),
+		dataExportSpec(),
+		dataDiffSpec(),
 		configSpec(),
 		versionSpec(),
 	}

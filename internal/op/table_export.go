@@ -57,7 +57,7 @@ func (c *TableExport) Run(ctx context.Context, s *Scope) (_ *Result, err error) 
 	}
 	if format.Columnar() {
 		var free func() error
-		if v, free, err = foldedView(ctx, s.Repo, v); err != nil {
+		if v, free, err = foldedView(ctx, s, v); err != nil {
 			return nil, err
 		}
 		defer func() { err = errors.Join(err, free()) }()
@@ -120,14 +120,17 @@ func (c *TableExport) view(ctx context.Context, s *Scope) (*table.View, error) {
 }
 
 // foldedView is a view without overlay: record batches are made of pages. What it takes beside the database is gone after free.
-func foldedView(ctx context.Context, r *repo.Repo, v *table.View) (_ *table.View, free func() error, err error) {
+func foldedView(ctx context.Context, s *Scope, v *table.View) (_ *table.View, free func() error, err error) {
 	if v.Overlay().Len() == 0 {
 		return v, func() error { return nil }, nil
 	}
-	batch := r.Store().NewBatch()
+	batch, _, free, err := scratch(s, s.Repo)
+	if err != nil {
+		return nil, nil, err
+	}
 	t, err := v.Fold(ctx, batch)
 	if err != nil {
-		return nil, nil, errors.Join(err, batch.Close())
+		return nil, nil, errors.Join(err, free())
 	}
-	return table.NewView(batch, t, nil), batch.Close, nil
+	return table.NewView(batch, t, nil), free, nil
 }
