@@ -47,6 +47,7 @@ func All() []Spec {
 		schemaImportSpec(),
 		schemaExportSpec(),
 		dumpSpec(),
+		ingestSpec(),
 		dataLockSpec(),
 		dataVerifySpec(),
 		dataStatusSpec(),
