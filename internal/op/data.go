@@ -31,6 +31,7 @@ type trainingRun struct {
 	opened  map[string]*repo.Repo
 	lockAt  string // the lock file's name
 	configs string // the configuration's name
+	against string // the revision with which items at commits are compared; "" is HEAD
 }
 
 // openTraining reads a configuration and its lock. needLock says that the verb is of no use without a lock.

@@ -37,7 +37,11 @@ type itemChange struct {
 
 // change compares an item with its pin. drift says whether columns are profiled.
 func (t *trainingRun) change(ctx context.Context, split string, pin *training.Pin, drift bool) (*itemChange, error) {
-	now, err := t.resolve(ctx, pin.Item, "")
+	item, err := t.newest(ctx, pin.Item)
+	if err != nil {
+		return nil, err
+	}
+	now, err := t.resolve(ctx, item, "")
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +87,19 @@ func (t *trainingRun) change(ctx context.Context, split string, pin *training.Pi
 	}
 	c.Drift = training.Compare(profiles[0], profiles[1])
 	return c, nil
+}
+
+// newest is the item at its branch. One at a commit, a tag or a time, which never means other rows, is taken at the branch that is worked
+// on: that of --against, else the checked-out one.
+func (t *trainingRun) newest(ctx context.Context, item training.Item) (training.Item, error) {
+	r, err := t.database(ctx, item.Database)
+	if err != nil {
+		return item, errs.New(errs.CodeOf(err), "%s: %w", item, err)
+	}
+	if _, ok := r.BranchHead(item.Ref); !ok {
+		item.Ref = t.against
+	}
+	return item, nil
 }
 
 // schemaChanges are the columns that came, went or have another name or type, and a primary key that changed.
@@ -168,6 +185,7 @@ func dataStatusSpec() Spec {
 	return Define[DataStatus](Spec{
 		Name: "data status", Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
 		Short: "Show what has changed since the tables were locked",
+		Long:  `Tables at a branch are compared with its newest commit, those at a commit, a tag or a time with that of the checked-out branch.`,
 	})
 }
 
@@ -197,13 +215,16 @@ type DataRetrain struct {
 	Config string `flag:"config" value:"file" complete:"file" default:"stemma.yaml" help:"the configuration"`
 	Lock   string `flag:"lock" value:"file" complete:"file" help:"the lock file (default: the configuration's name with .lock)"`
 	JSON   bool   `flag:"json" help:"answer with one JSON object, the drift of every column in it"`
+
+	Against string `flag:"against" value:"ref" complete:"ref" help:"what tables at a commit, a tag or a time are compared with (default: the checked-out branch)"`
 }
 
 func dataRetrainSpec() Spec {
 	return Define[DataRetrain](Spec{
 		Name: "data retrain", Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
 		Short: "Tell whether a model is to be trained anew, and why",
-		Long: `The locked rows are compared with those that the revisions mean now. It exits with 0 when the model is fresh, and with 10 when it is to be
+		Long: `The locked rows are compared with the newest: of a table at a branch those of the branch, of one at a commit, a tag or a time those of the
+checked-out branch. It exits with 0 when the model is fresh, and with 10 when it is to be
 trained anew. Without a policy any change is enough. The configuration may set limits by table:
 
     retrain:
@@ -222,6 +243,7 @@ func (c *DataRetrain) Run(ctx context.Context, s *Scope) (_ *Result, err error) 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, t.close(ctx)) }()
+	t.against = c.Against
 	report := struct {
 		Retrain bool          `json:"retrain"`
 		Items   []*itemChange `json:"items"`
