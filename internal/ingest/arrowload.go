@@ -131,7 +131,7 @@ func (w *rowWorker) record(ctx context.Context, r *recordBlock, fields []int, ou
 			out.rejects = append(out.rejects, reject{recordText(r.rec, i), bad})
 			continue
 		}
-		if err := w.append(ctx, out, int32(i)); err != nil {
+		if err := w.append(ctx, out, rowSpan{line: int32(i)}); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -13,33 +14,55 @@ import (
 	"github.com/stemmadb/stemma/internal/value"
 )
 
-// Keys of the metadata that stemma gives schemas of Arrow and Parquet, so that its types and keys outlive other programs' files.
+// Keys of the metadata that stemma gives schemas of Arrow and Parquet, so that its types and keys outlive other programs' files. The first
+// two are those of frames.
 const (
-	typeKey       = "stemma.type"        // of a field: the SQL type as JSON
+	typeKey       = "stemma.type"        // of a field: its type in MySQL's notation
 	primaryKeyKey = "stemma.primary_key" // of a schema: the names of the key's columns, a JSON array
+	collationKey  = "stemma.collation"   // of a field: the name of a collation that is not the default
+	sridKey       = "stemma.srid"        // of a field: the SRID of a geometry that has one
 )
 
-// typeNote is the metadata of a type.
-type typeNote struct {
-	SQL       string          `json:"sql"` // for readers
-	Kind      value.Kind      `json:"kind"`
-	Length    uint32          `json:"length,omitempty"`
-	Precision uint8           `json:"precision,omitempty"`
-	Scale     uint8           `json:"scale,omitempty"`
-	Collation value.Collation `json:"collation,omitempty"`
-	Subtype   uint8           `json:"subtype,omitempty"`
-	SRID      uint32          `json:"srid,omitempty"`
-	HasSRID   bool            `json:"has_srid,omitempty"`
-	Values    []string        `json:"values,omitempty"`
+// TypeMetadata is the metadata of the Arrow field of a column of that type, from which TypeOf knows it again.
+func TypeMetadata(t value.Type) arrow.Metadata {
+	text := t.String()
+	if t.Kind == value.KindInt8 && t.Precision == 1 {
+		text = "tinyint(1)"
+	}
+	keys, values := []string{typeKey}, []string{text}
+	if t.Collation != 0 && t.Collation != value.CollationUtf8mb40900Bin {
+		keys, values = append(keys, collationKey), append(values, t.Collation.String())
+	}
+	if t.HasSRID {
+		keys, values = append(keys, sridKey), append(values, strconv.FormatUint(uint64(t.SRID), 10))
+	}
+	return arrow.NewMetadata(keys, values)
 }
 
-// TypeMetadata is the metadata of the Arrow field of a column of that type, from which TypeOf knows it again.
-func TypeMetadata(t value.Type) (arrow.Metadata, error) {
-	b, err := json.Marshal(typeNote{t.String(), t.Kind, t.Length, t.Precision, t.Scale, t.Collation, t.Subtype, t.SRID, t.HasSRID, t.Values})
-	if err != nil {
-		return arrow.Metadata{}, errs.New(errs.Internal, "describe type: %w", err)
+// notedType is the type that a field's metadata tells; ok is false when it tells none.
+func notedType(m arrow.Metadata) (t value.Type, ok bool) {
+	text, ok := m.GetValue(typeKey)
+	if !ok {
+		return t, false
 	}
-	return arrow.NewMetadata([]string{typeKey}, []string{string(b)}), nil
+	collation := value.CollationUtf8mb40900Bin
+	if name, noted := m.GetValue(collationKey); noted {
+		if collation, ok = value.ParseCollation(name); !ok {
+			return t, false
+		}
+	}
+	t, err := value.ParseType(text, collation)
+	if err != nil {
+		return t, false
+	}
+	if srid, noted := m.GetValue(sridKey); noted {
+		n, err := strconv.ParseUint(srid, 10, 32)
+		if err != nil {
+			return t, false
+		}
+		t.SRID, t.HasSRID = uint32(n), true
+	}
+	return t, true
 }
 
 // KeyMetadata is the metadata of the Arrow schema of a table.
@@ -71,9 +94,8 @@ func PrimaryKeyOf(s *arrow.Schema) []string {
 
 // isNotedTime tells whether a field holds times as whole numbers, as Parquet has them from stemma since it has no durations.
 func isNotedTime(f arrow.Field) bool {
-	note, ok := f.Metadata.GetValue(typeKey)
-	var n typeNote
-	return ok && f.Type.ID() == arrow.INT64 && json.Unmarshal([]byte(note), &n) == nil && n.Kind == value.KindTime
+	t, ok := notedType(f.Metadata)
+	return ok && f.Type.ID() == arrow.INT64 && t.Kind == value.KindTime
 }
 
 // withType is an array of another type of the same layout.
@@ -98,15 +120,8 @@ func withType(a arrow.Array, t arrow.DataType) arrow.Array {
 //	lists, structs, maps        JSON; VECTOR for fixed-size lists of float32 without NULL
 //	null                        VARCHAR(255)
 func TypeOf(f arrow.Field) (t value.Type, open bool, err error) {
-	if note, ok := f.Metadata.GetValue(typeKey); ok {
-		var n typeNote
-		if err := json.Unmarshal([]byte(note), &n); err == nil {
-			t = value.Type{Kind: n.Kind, Length: n.Length, Precision: n.Precision, Scale: n.Scale, Collation: n.Collation, Subtype: n.Subtype,
-				SRID: n.SRID, HasSRID: n.HasSRID, Values: n.Values}
-			if t.Kind != value.KindInvalid && t.String() == n.SQL && arrow.TypeEqual(page.ArrowType(t), plainType(f.Type)) {
-				return t, false, nil
-			}
-		}
+	if t, ok := notedType(f.Metadata); ok && arrow.TypeEqual(plainType(page.ArrowType(t)), plainType(f.Type)) {
+		return t, false, nil
 	}
 	return typeOf(f.Type)
 }

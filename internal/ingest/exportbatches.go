@@ -36,10 +36,7 @@ func exportBatches(ctx context.Context, w io.Writer, v *table.View, f Format, ro
 		return 0, errs.New(errs.Internal, "export batches: the table has not been folded")
 	}
 	pool := page.NewPool(64 << 20)
-	columns, fields, err := batchColumns(v, f)
-	if err != nil {
-		return 0, err
-	}
+	columns, fields := batchColumns(v, f)
 	meta, err := KeyMetadata(v.Schema().Schema)
 	if err != nil {
 		return 0, err
@@ -106,7 +103,7 @@ func exportBatches(ctx context.Context, w io.Writer, v *table.View, f Format, ro
 }
 
 // batchColumns are the columns of a table as a Batcher takes them, and their fields with notes of their types.
-func batchColumns(v *table.View, f Format) (columns []page.BatchColumn, fields []arrow.Field, err error) {
+func batchColumns(v *table.View, f Format) (columns []page.BatchColumn, fields []arrow.Field) {
 	shift := 0
 	if v.Schema().Keyless() {
 		shift = 1
@@ -114,18 +111,14 @@ func batchColumns(v *table.View, f Format) (columns []page.BatchColumn, fields [
 	for i := range v.Schema().Columns {
 		c := &v.Schema().Columns[i]
 		col := page.BatchColumn{Column: i + shift, Name: f.shown(c.Name), Nullable: c.Nullable}
-		meta, err := TypeMetadata(c.Type)
-		if err != nil {
-			return nil, nil, err
-		}
 		typ := page.ArrowType(c.Type)
 		if f.Type == Parquet && typ.ID() == arrow.DURATION {
 			typ = arrow.PrimitiveTypes.Int64 // microseconds: Parquet has no durations
 		}
 		columns = append(columns, col)
-		fields = append(fields, arrow.Field{Name: col.Name, Type: typ, Nullable: c.Nullable, Metadata: meta})
+		fields = append(fields, arrow.Field{Name: col.Name, Type: typ, Nullable: c.Nullable, Metadata: TypeMetadata(c.Type)})
 	}
-	return columns, fields, nil
+	return columns, fields
 }
 
 // ipcWriter writes Arrow's own formats.

@@ -91,6 +91,7 @@ func (l *loading) forms() []wanted {
 // jsonSplitter cuts lines that hold an object each into records. Members that a line lacks are NULL.
 type jsonSplitter struct {
 	data   []byte
+	place  int // of data in the block
 	line   int64
 	at     map[string]int
 	wants  []wanted
@@ -101,7 +102,7 @@ type jsonSplitter struct {
 	name   []byte
 }
 
-func (s *jsonSplitter) reset(data []byte, line int64) { s.data, s.line = data, line }
+func (s *jsonSplitter) reset(data []byte, line int64) { s.data, s.place, s.line = data, 0, line }
 
 // Next reads a line; false at the end. An empty line is a record without fields.
 func (s *jsonSplitter) Next(rec *Record) (bool, *LineError) {
@@ -109,7 +110,8 @@ func (s *jsonSplitter) Next(rec *Record) (bool, *LineError) {
 		return false, nil
 	}
 	n := lineLen(s.data)
-	rec.Raw, rec.Line = s.data[:n:n], s.line
+	rec.Raw, rec.Line, rec.at = s.data[:n:n], s.line, s.place
+	s.place += n
 	rec.Fields, rec.Quoted, rec.forms = nil, nil, nil
 	s.data = s.data[n:]
 	s.line++

@@ -26,8 +26,9 @@ type LoadOptions struct {
 	Workers           int      // 0: as many as processors
 	Now               time.Time
 
-	// Reject is given the records that cannot be loaded, in the file's order, the line end among their bytes. When it is nil the first of
-	// them ends the load.
+	// Reject is given the records that cannot be loaded, in the file's order, the line end among their bytes. Behind these come, with
+	// table.IgnoreDuplicate and in the file's order too, the records whose key another row has with other values in the columns of the
+	// file. When it is nil the first record that cannot be loaded ends the load, and nobody hears of duplicates that are passed over.
 	Reject func(raw []byte, bad *LineError) error
 	// Auto gives the AUTO_INCREMENT value of a row: the given one, of which it takes notice, or the next when given is 0. It is needed
 	// for tables that have such a column, and is called in the file's order.
@@ -38,11 +39,11 @@ type LoadOptions struct {
 
 // Stats count the rows of a Load.
 type Stats struct {
-	Rows     uint64 // records that could be read
+	Rows     uint64 // records that are not among Rejected
 	Added    uint64 // new keys
 	Modified uint64 // keys whose row is another than before
 	NoEffect uint64 // rows that were there already, or that another of the file replaced or preceded
-	Rejected uint64 // records that could not be read
+	Rejected uint64 // records that were given to Reject
 }
 
 // Load gives the table base with the rows of a file. Chunks go to st; base is not changed, and after an error nothing is but chunks that
@@ -63,6 +64,8 @@ func Load(ctx context.Context, st chunk.Store, base *table.Table, src Source, op
 
 // load reads the rows into a new table.
 func (l *loading) load(ctx context.Context, base *table.Table) (t *table.Table, stats Stats, err error) {
+	left := newLeftOut(l, &l.opt.LoadOptions)
+	defer func() { err = errors.Join(err, left.close()) }()
 	to, err := table.NewLoader(ctx, l.st, base, l.opt.LoadOptions)
 	if err != nil {
 		return nil, stats, err
@@ -72,7 +75,7 @@ func (l *loading) load(ctx context.Context, base *table.Table) (t *table.Table, 
 			err = e
 		}
 	}()
-	if err := l.run(ctx, func(b *loaded) error { return l.add(ctx, to, b) }); err != nil {
+	if err := l.run(ctx, func(b *loaded) error { return l.add(ctx, to, left, b) }); err != nil {
 		return nil, l.stats, err
 	}
 	t, ls, err := to.Finish(ctx)
@@ -82,8 +85,11 @@ func (l *loading) load(ctx context.Context, base *table.Table) (t *table.Table, 
 	if err != nil {
 		return nil, l.stats, err
 	}
+	if err := left.give(ctx); err != nil {
+		return nil, l.stats, err
+	}
 	stats = l.stats
-	stats.Rows, stats.Added = ls.Rows, ls.Added
+	stats.Rows, stats.Added = ls.Rows-left.count(), ls.Added
 	if base.Rows.Count > 0 && ls.Replaced > 0 {
 		err = tree.Diff(ctx, l.st, base.Schema.Primary.Format, base.Rows, t.Rows, nil, nil, func(c tree.Change) error {
 			if c.A != nil && c.B != nil {
@@ -118,6 +124,7 @@ type loading struct {
 type loaded struct {
 	rows *batch
 	line int64 // from which those of the rows count
+	at   int64 // place in the file from which those of the rows count
 	read int64 // bytes of the file, rows of a stream
 }
 
@@ -175,7 +182,7 @@ func newLoading(st chunk.Store, base *table.Table, src Source, opt LoadOptions) 
 				return nil, errs.New(errs.Internal, "import %s: nobody gives AUTO_INCREMENT values", src.Name)
 			}
 		case !given[c]:
-			cell, err := defaultCell(col, opt.Now)
+			cell, err := col.DefaultCell(opt.Now)
 			if err != nil {
 				return nil, errs.New(errs.CodeOf(err), "import %s: %w", src.Name, err)
 			}
@@ -206,12 +213,12 @@ func (l *loading) text(ctx context.Context, take func(*loaded) error) error {
 		return func(b *block, out *batch) error { return w.block(ctx, b, out) }
 	}
 	return each(ctx, newFramer(l.src, l.opt.Format).next, l.opt.Workers, worker, func(b *block, out *batch) error {
-		return take(&loaded{rows: out, line: b.line, read: b.read})
+		return take(&loaded{rows: out, line: b.line, at: b.at, read: b.read})
 	})
 }
 
 // add gives rows to the table loader.
-func (l *loading) add(ctx context.Context, to rowSink, b *loaded) error {
+func (l *loading) add(ctx context.Context, to rowSink, left *leftOut, b *loaded) error {
 	rows := b.rows
 	for _, r := range rows.rejects {
 		l.stats.Rejected++
@@ -229,7 +236,7 @@ func (l *loading) add(ctx context.Context, to rowSink, b *loaded) error {
 			key, row = l.number(key[:0], row[:0], v, to.NextOrdinal())
 			k, v = key, row
 		}
-		if err := to.Add(ctx, k, v); err != nil {
+		if err := to.AddTagged(ctx, k, v, left.tagOf(b, r)); err != nil {
 			if errs.Is(err, errs.DuplicateKey) {
 				err = &LineError{File: l.src.Name, Unit: l.src.Unit, Line: b.line + int64(r.line), Err: errs.New(errs.DuplicateKey,
 					"the %s before has the same primary key, %s", l.src.unit(), table.DescribeKey(l.schema, v))}
@@ -245,7 +252,7 @@ func (l *loading) add(ctx context.Context, to rowSink, b *loaded) error {
 
 // rowSink takes rows as a table.Encoder makes them.
 type rowSink interface {
-	Add(ctx context.Context, key, row []byte) error
+	AddTagged(ctx context.Context, key, row, tag []byte) error
 	NextOrdinal() int64
 }
 

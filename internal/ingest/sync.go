@@ -44,7 +44,7 @@ func Sync(ctx context.Context, st chunk.Store, base *table.Table, name string, r
 	}
 	sorter := &sortSink{table.NewSorter(opt.FS, opt.TempDir, max(opt.Memory, 64<<20))}
 	defer func() { err = errors.Join(err, sorter.s.Close()) }()
-	if err := l.run(ctx, func(b *loaded) error { return l.add(ctx, sorter, b) }); err != nil {
+	if err := l.run(ctx, func(b *loaded) error { return l.add(ctx, sorter, nil, b) }); err != nil {
 		return nil, stats, err
 	}
 	stats.Rows = sorter.s.Len()
@@ -157,7 +157,7 @@ func (s *recordSplitter) Next(rec *Record) (bool, *LineError) {
 			s.data = s.data[n-1:]
 		}
 	}
-	rec.Fields, rec.Quoted, rec.Line, rec.Raw = s.fields, s.quoted, s.line, nil
+	rec.Fields, rec.Quoted, rec.Line, rec.Raw, rec.at = s.fields, s.quoted, s.line, nil, 0
 	s.line++
 	return true, nil
 }
@@ -165,8 +165,8 @@ func (s *recordSplitter) Next(rec *Record) (bool, *LineError) {
 // sortSink sorts what a loading adds.
 type sortSink struct{ s *table.Sorter }
 
-// Add implements rowSink.
-func (s *sortSink) Add(_ context.Context, key, row []byte) error { return s.s.Add(key, row) }
+// AddTagged implements rowSink.
+func (s *sortSink) AddTagged(_ context.Context, key, row, _ []byte) error { return s.s.Add(key, row) }
 
 // NextOrdinal implements rowSink; tables without a key are not sorted.
 func (s *sortSink) NextOrdinal() int64 { return 0 }

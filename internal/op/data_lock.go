@@ -11,6 +11,12 @@ import (
 	"github.com/stemmadb/stemma/internal/training"
 )
 
+// lockColumns and verifyColumns are the columns of what data lock and data verify answer.
+var (
+	lockColumns   = []Column{Text("split"), Text("item"), Text("commit"), Whole("rows"), Text("state")}
+	verifyColumns = []Column{Text("split"), Text("item"), Text("state"), Text("problem")}
+)
+
 // DataLock is the verb that pins the tables of a training configuration.
 type DataLock struct {
 	Config  string   `flag:"config" value:"file" complete:"file" default:"stemma.yaml" help:"the configuration"`
@@ -22,7 +28,7 @@ type DataLock struct {
 
 func dataLockSpec() Spec {
 	return Define[DataLock](Spec{
-		Name: "data lock", Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
+		Name: "data lock", Columns: lockColumns, Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
 		Short: "Pin the tables of a training configuration",
 		Long: `The configuration lists tables at revisions, by split:
 
@@ -57,7 +63,7 @@ func (c *DataLock) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
 		}
 	}
 	next := &training.Lock{Version: training.LockVersion, Config: t.config.Hash().Full()}
-	r := &Result{Columns: []Column{Text("split"), Text("item"), Text("commit"), Whole("rows"), Text("state")}}
+	r := &Result{Columns: lockColumns}
 	for _, split := range t.config.Splits {
 		locked := training.LockedSplit{Name: split.Name}
 		for _, item := range split.Items {
@@ -154,9 +160,9 @@ func (t *trainingRun) leaks(l *training.Lock) []string {
 
 // check tells what of the lock is stale.
 func (c *DataLock) check(ctx context.Context, t *trainingRun) (*Result, error) {
-	r := &Result{Columns: []Column{Text("split"), Text("item"), Text("reason")}}
+	r := &Result{Columns: lockColumns}
 	stale := func(split, item, reason string) {
-		r.Add(split, item, reason)
+		r.Add(split, item, nil, nil, "stale: "+reason)
 		r.Printf("stale: %s: %s: %s", split, item, reason)
 	}
 	if t.lock == nil {
@@ -210,7 +216,7 @@ type DataVerify struct {
 
 func dataVerifySpec() Spec {
 	return Define[DataVerify](Spec{
-		Name: "data verify", Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
+		Name: "data verify", Columns: verifyColumns, Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
 		Short: "Check that the locked rows are there, bit for bit",
 		Long:  `All rows are read. It exits with 3 when a commit or table is missing, and with 5 when a hash or a number of rows is another.`,
 	})
@@ -223,7 +229,7 @@ func (c *DataVerify) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, t.close(ctx)) }()
-	r := &Result{Columns: []Column{Text("split"), Text("item"), Text("state"), Text("problem")}}
+	r := &Result{Columns: verifyColumns}
 	err = t.eachPin(func(split string, pin *training.Pin) error {
 		state, problem := "ok", ""
 		p, err := t.resolve(ctx, pin.Item, pin.Commit)

@@ -151,10 +151,12 @@ func (c *itemChange) judge(p training.Policy) {
 	c.Retrain = len(c.Reasons) > 0
 }
 
-// changeColumns are the columns of the answers about changes.
-func changeColumns() []Column {
-	return []Column{Text("split"), Text("item"), Flag("changed"), Whole("rows_added"), Whole("rows_removed"), Whole("rows_modified"), Number("percent"), Text("schema"), Flag("retrain"), Text("reasons")}
-}
+// Columns of what the verbs answer.
+var (
+	changeColumns     = []Column{Text("split"), Text("item"), Flag("changed"), Whole("rows_added"), Whole("rows_removed"), Whole("rows_modified"), Number("percent"), Text("schema"), Flag("retrain"), Text("reasons")}
+	dataExportColumns = []Column{Text("item"), Text("file"), Whole("rows")}
+	dataDiffColumns   = []Column{Text("split"), Text("item"), Text("change"), Whole("rows_added"), Whole("rows_removed"), Whole("rows_modified")}
+)
 
 func (c *itemChange) add(r *Result) {
 	r.Add(c.Split, c.Item, Truth(c.Changed), int64(c.Added), int64(c.Removed), int64(c.Modified), c.Percent, strings.Join(c.Schema, "; "), Truth(c.Retrain), strings.Join(c.Reasons, "; "))
@@ -183,7 +185,7 @@ type DataStatus struct {
 
 func dataStatusSpec() Spec {
 	return Define[DataStatus](Spec{
-		Name: "data status", Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
+		Name: "data status", Columns: changeColumns, Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
 		Short: "Show what has changed since the tables were locked",
 		Long:  `Tables at a branch are compared with its newest commit, those at a commit, a tag or a time with that of the checked-out branch.`,
 	})
@@ -196,7 +198,7 @@ func (c *DataStatus) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, t.close(ctx)) }()
-	r := &Result{Columns: changeColumns()}
+	r := &Result{Columns: changeColumns}
 	err = t.eachPin(func(split string, pin *training.Pin) error {
 		ch, err := t.change(ctx, split, pin, false)
 		if err != nil {
@@ -221,7 +223,7 @@ type DataRetrain struct {
 
 func dataRetrainSpec() Spec {
 	return Define[DataRetrain](Spec{
-		Name: "data retrain", Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
+		Name: "data retrain", Columns: changeColumns, Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
 		Short: "Tell whether a model is to be trained anew, and why",
 		Long: `The locked rows are compared with the newest: of a table at a branch those of the branch, of one at a commit, a tag or a time those of the
 checked-out branch. It exits with 0 when the model is fresh, and with 10 when it is to be
@@ -248,7 +250,7 @@ func (c *DataRetrain) Run(ctx context.Context, s *Scope) (_ *Result, err error) 
 		Retrain bool          `json:"retrain"`
 		Items   []*itemChange `json:"items"`
 	}{}
-	r := &Result{Columns: changeColumns()}
+	r := &Result{Columns: changeColumns}
 	var why []string
 	err = t.eachPin(func(split string, pin *training.Pin) error {
 		pol := t.config.Policy(pin.Table)
@@ -301,7 +303,7 @@ type DataExport struct {
 
 func dataExportSpec() Spec {
 	return Define[DataExport](Spec{
-		Name: "data export", Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
+		Name: "data export", Columns: dataExportColumns, Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
 		Short: "Write the locked rows of a split to files",
 		Long:  `A file for each item, named after its table. The rows are those of the lock, whatever the revisions mean now, in the same order and bytes.`,
 		Examples: []Example{
@@ -336,7 +338,7 @@ func (c *DataExport) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
 	if err := s.fs().MkdirAll(s.path(dir)); err != nil {
 		return nil, errs.New(errs.CodeOf(err), "make directory %s: %w", dir, err)
 	}
-	r := &Result{Columns: []Column{Text("item"), Text("file"), Whole("rows")}}
+	r := &Result{Columns: dataExportColumns}
 	taken := map[string]int{}
 	for k := range t.lock.Splits[i].Items {
 		pin := &t.lock.Splits[i].Items[k]
@@ -383,7 +385,7 @@ type DataDiff struct {
 
 func dataDiffSpec() Spec {
 	return Define[DataDiff](Spec{
-		Name: "data diff", Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
+		Name: "data diff", Columns: dataDiffColumns, Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
 		Short: "Show how the rows of two lock files differ",
 		Long:  `It exits with 1 when they do.`,
 	})
@@ -402,7 +404,7 @@ func (c *DataDiff) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
 			return nil, err
 		}
 	}
-	r := &Result{Columns: []Column{Text("split"), Text("item"), Text("change"), Whole("rows_added"), Whole("rows_removed"), Whole("rows_modified")}, Lines: []string{}}
+	r := &Result{Columns: dataDiffColumns, Lines: []string{}}
 	say := func(split string, item training.Item, change string, stat diff.Stat) {
 		r.Add(split, item.String(), change, int64(stat.RowsAdded), int64(stat.RowsRemoved), int64(stat.RowsModified))
 		r.Printf("%s: %s: %s", split, item, change)

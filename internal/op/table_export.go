@@ -12,6 +12,9 @@ import (
 	"github.com/stemmadb/stemma/internal/table"
 )
 
+// exportColumns are the columns of what table export answers.
+var exportColumns = []Column{Whole("rows")}
+
 // TableExport is the verb that writes a table to a file.
 type TableExport struct {
 	Force    bool   `flag:"force,f" help:"overwrite the file if it exists"`
@@ -28,7 +31,7 @@ type TableExport struct {
 
 func tableExportSpec() Spec {
 	return Define[TableExport](Spec{
-		Name: "table export", Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
+		Name: "table export", Columns: exportColumns, Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
 		Short: "Write a table to a file",
 		Long: `Rows come in the order of the primary key. In CSV NULL is an empty field, an empty string is "". In JSON members that are NULL are
 left out, and bytes are in base64. Parquet and Arrow keep all types, and the primary key. Files of text may be compressed: prices.csv.gz,
@@ -80,7 +83,7 @@ func (c *TableExport) Run(ctx context.Context, s *Scope) (_ *Result, err error) 
 		return nil, err
 	}
 	r := Say("Successfully exported data.")
-	r.Columns, r.Rows = []Column{Whole("rows")}, [][]any{{int64(n)}}
+	r.Columns, r.Rows = exportColumns, [][]any{{int64(n)}}
 	return r, nil
 }
 

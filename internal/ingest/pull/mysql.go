@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
@@ -164,7 +163,7 @@ func (m *mySQL) Describe(ctx context.Context, table string) (*Table, error) {
 	}
 	err := m.rows(ctx, `select column_name, column_type, is_nullable, coalesce(collation_name, '') from information_schema.columns
 		where table_schema = `+literal(m.name)+` and table_name = `+literal(table)+` order by ordinal_position`, func(f [][]byte) error {
-		typ, err := ParseType(string(f[1]), string(f[3]))
+		typ, err := value.ParseType(string(f[1]), collationOf(string(f[3])))
 		if err != nil {
 			return errs.New(errs.CodeOf(err), "table %s, column %s: %w", table, f[0], err)
 		}
@@ -211,7 +210,7 @@ func (m *mySQL) Describe(ctx context.Context, table string) (*Table, error) {
 // describeAsOf describes a table at a revision of Dolt's, by DESCRIBE.
 func (m *mySQL) describeAsOf(ctx context.Context, t *Table) error {
 	err := m.rows(ctx, "describe "+m.from(t.Name), func(f [][]byte) error {
-		typ, err := ParseType(string(f[1]), "")
+		typ, err := value.ParseType(string(f[1]), collationOf(""))
 		if err != nil {
 			return errs.New(errs.CodeOf(err), "table %s, column %s: %w", t.Name, f[0], err)
 		}
@@ -279,7 +278,7 @@ func (m *mySQL) DescribeQuery(ctx context.Context, query, name string, key []str
 	}
 	for _, ct := range types {
 		nullable, known := ct.Nullable()
-		typ, err := ParseType(queryType(ct), "")
+		typ, err := value.ParseType(queryType(ct), collationOf(""))
 		if err != nil {
 			return nil, errs.New(errs.CodeOf(err), "%s, column %s: %w", name, ct.Name(), err)
 		}
@@ -332,154 +331,10 @@ func (m *mySQL) Close(context.Context) error {
 	return errors.Join(err, m.db.Close())
 }
 
-// ParseType reads a type as MySQL's information_schema writes it: "decimal(10,2) unsigned", "enum('a','b')". Collations that are not
-// known, and "", are the binary one of Unicode.
-func ParseType(s, collation string) (value.Type, error) {
-	bad := func() (value.Type, error) {
-		return value.Type{}, errs.New(errs.Unsupported, "there is no type for %s", s)
+// collationOf is a collation by name; those that are not known, and "", are the binary one of Unicode.
+func collationOf(name string) value.Collation {
+	if c, ok := value.ParseCollation(name); ok {
+		return c
 	}
-	name, rest := s, ""
-	if i := strings.IndexAny(s, "( "); i >= 0 {
-		name, rest = s[:i], s[i:]
-	}
-	var args string
-	if strings.HasPrefix(rest, "(") {
-		end := strings.LastIndexByte(rest, ')')
-		if end < 0 {
-			return bad()
-		}
-		args, rest = rest[1:end], rest[end+1:]
-	}
-	unsigned := strings.Contains(strings.ToLower(rest), "unsigned")
-	coll, ok := value.ParseCollation(collation)
-	if !ok {
-		coll = value.CollationUtf8mb40900Bin
-	}
-	number := func(at, otherwise int) int {
-		parts := strings.Split(args, ",")
-		if at >= len(parts) {
-			return otherwise
-		}
-		n, err := strconv.Atoi(strings.TrimSpace(parts[at]))
-		if err != nil {
-			return otherwise
-		}
-		return n
-	}
-	whole := func(signed, un value.Kind) (value.Type, error) {
-		if unsigned {
-			return kind(un), nil
-		}
-		return kind(signed), nil
-	}
-	length := func(k value.Kind, n uint32) (value.Type, error) { return value.Type{Kind: k, Length: n}, nil }
-	words := func(n uint32) (value.Type, error) {
-		return value.Type{Kind: value.KindText, Length: n, Collation: coll}, nil
-	}
-	switch strings.ToLower(name) {
-	case "tinyint", "bool", "boolean":
-		if !unsigned && (args == "1" || args == "" && strings.ToLower(name) != "tinyint") {
-			return value.Type{Kind: value.KindInt8, Precision: 1}, nil
-		}
-		return whole(value.KindInt8, value.KindUint8)
-	case "smallint":
-		return whole(value.KindInt16, value.KindUint16)
-	case "mediumint":
-		return whole(value.KindInt24, value.KindUint24)
-	case "int", "integer":
-		return whole(value.KindInt32, value.KindUint32)
-	case "bigint":
-		return whole(value.KindInt64, value.KindUint64)
-	case "float":
-		return kind(value.KindFloat32), nil
-	case "double", "real":
-		return kind(value.KindFloat64), nil
-	case "decimal", "numeric":
-		return value.Type{Kind: value.KindDecimal, Precision: uint8(number(0, 10)), Scale: uint8(number(1, 0))}, nil
-	case "bit":
-		return length(value.KindBit, uint32(number(0, 1)))
-	case "year":
-		return kind(value.KindYear), nil
-	case "date":
-		return kind(value.KindDate), nil
-	case "time":
-		return value.Type{Kind: value.KindTime, Precision: uint8(number(0, 0))}, nil
-	case "datetime":
-		return value.Type{Kind: value.KindDatetime, Precision: uint8(number(0, 0))}, nil
-	case "timestamp":
-		return value.Type{Kind: value.KindTimestamp, Precision: uint8(number(0, 0))}, nil
-	case "char":
-		return value.Type{Kind: value.KindChar, Length: uint32(number(0, 1)), Collation: coll}, nil
-	case "varchar":
-		return value.Type{Kind: value.KindVarchar, Length: uint32(number(0, 1)), Collation: coll}, nil
-	case "tinytext":
-		return words(value.TinyLength)
-	case "text":
-		return words(value.ShortLength)
-	case "mediumtext":
-		return words(value.MediumLength)
-	case "longtext":
-		return words(value.LongLength)
-	case "binary":
-		return length(value.KindBinary, uint32(number(0, 1)))
-	case "varbinary":
-		return length(value.KindVarbinary, uint32(number(0, 1)))
-	case "tinyblob":
-		return length(value.KindBlob, value.TinyLength)
-	case "blob":
-		return length(value.KindBlob, value.ShortLength)
-	case "mediumblob":
-		return length(value.KindBlob, value.MediumLength)
-	case "longblob":
-		return length(value.KindBlob, value.LongLength)
-	case "json":
-		return kind(value.KindJSON), nil
-	case "uuid", "inet6", "inet4": // MariaDB's
-		return value.Type{Kind: value.KindChar, Length: 39, Collation: coll}, nil
-	case "enum", "set":
-		k := value.KindEnum
-		if strings.EqualFold(name, "set") {
-			k = value.KindSet
-		}
-		labels, ok := labels(args)
-		if !ok {
-			return bad()
-		}
-		return value.Type{Kind: k, Values: labels, Collation: coll}, nil
-	case "geometry":
-		return kind(value.KindGeometry), nil
-	case "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon", "geometrycollection", "geomcollection":
-		at := map[string]uint8{"point": 1, "linestring": 2, "polygon": 3, "multipoint": 4, "multilinestring": 5, "multipolygon": 6, "geometrycollection": 7, "geomcollection": 7}
-		return value.Type{Kind: value.KindGeometry, Subtype: at[strings.ToLower(name)]}, nil
-	}
-	return bad()
-}
-
-// labels reads the labels of an ENUM or a SET.
-func labels(s string) (out []string, ok bool) {
-	for len(s) > 0 {
-		if s[0] != '\'' {
-			return nil, false
-		}
-		var b strings.Builder
-		i := 1
-		for ; i < len(s); i++ {
-			if s[i] == '\'' {
-				if i+1 < len(s) && s[i+1] == '\'' {
-					i++
-				} else {
-					break
-				}
-			}
-			b.WriteByte(s[i])
-		}
-		if i >= len(s) {
-			return nil, false
-		}
-		out = append(out, b.String())
-		if s = s[i+1:]; strings.HasPrefix(s, ",") {
-			s = s[1:]
-		}
-	}
-	return out, len(out) > 0
+	return value.CollationUtf8mb40900Bin
 }
