@@ -23,6 +23,7 @@ var questions = []struct {
 	run        func(context.Context, *env) error
 }{
 	{"import", "How long does it take to load a CSV file, and how large is the database then?", benchImport},
+	{"files", "How long does it take to write a table to a file, and to load a file of columns?", benchFiles},
 	{"documents", "What does a corpus of documents cost, an edit of some of it, and reading it?", benchDocuments},
 	{"store", "How fast are single reads, single edits, scans and sums below SQL?", benchStore},
 	{"diff", "How long does it take to see what changed?", benchDiff},

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -11,8 +12,10 @@ import (
 
 // Format says how a file is written.
 type Format struct {
-	Comma    byte // between fields; an ASCII character other than a quote, CR and LF
-	NoHeader bool // the first record is data
+	Type        FileType
+	Compression Compression
+	Comma       byte // of CSV: between fields; an ASCII character other than a quote, CR and LF
+	NoHeader    bool // of CSV: the first record is data
 	// Nulls are texts that mean NULL where they are a whole field without quotes, as a field without characters does.
 	Nulls []string
 	// Rename gives columns other names in the header that Export writes. Columns that it does not name keep theirs.
@@ -73,9 +76,16 @@ type Head struct {
 	Fields int      // of the first record
 }
 
-// ReadHead reads the first record of a file. Without a header in the file, Names is nil.
-func ReadHead(src Source, f Format) (Head, error) {
-	fr := newFramer(src, f.Comma)
+// ReadHead reads the first record of a file. Without a header in the file, Names is nil. Of JSON lines it is the names of all
+// members, for which the whole file is read; of Parquet and Arrow the columns.
+func ReadHead(ctx context.Context, src Source, f Format) (Head, error) {
+	switch {
+	case f.Type == JSONL:
+		return jsonHead(ctx, src)
+	case f.Columnar():
+		return arrowHead(src, f)
+	}
+	fr := newFramer(src, f)
 	fr.size = 64 << 10
 	var b block
 	ok, err := fr.next(&b)
@@ -119,6 +129,21 @@ func ReadHead(src Source, f Format) (Head, error) {
 		h.Names = append(h.Names, name)
 	}
 	return h, nil
+}
+
+// checkNames finds columns whose names cannot be those of columns of one table.
+func checkNames(file string, names []string) error {
+	seen := map[string]int{}
+	for i, n := range names {
+		if n == "" {
+			return invalid("read %s: column %d has no name", file, i+1)
+		}
+		if first, ok := seen[strings.ToLower(n)]; ok {
+			return invalid("read %s: columns %d and %d have the same name %s", file, first, i+1, n)
+		}
+		seen[strings.ToLower(n)] = i + 1
+	}
+	return nil
 }
 
 // checkText tells why bytes are not the text of a field. A NUL byte is let through in quotes only: elsewhere it is the mark of a

@@ -31,7 +31,7 @@ type block struct {
 // framer cuts a file into blocks. It belongs to one goroutine.
 type framer struct {
 	src   Source
-	comma byte
+	f     Format
 	size  int // aim for a block's bytes
 	max   int // of a record
 	off   int64
@@ -40,8 +40,8 @@ type framer struct {
 	split Splitter
 }
 
-func newFramer(src Source, comma byte) *framer {
-	return &framer{src: src, comma: comma, size: blockSize, max: maxRecord, line: 1}
+func newFramer(src Source, f Format) *framer {
+	return &framer{src: src, f: f, size: blockSize, max: maxRecord, line: 1}
 }
 
 // next fills b with the next records; false at the end of the file.
@@ -60,7 +60,11 @@ func (f *framer) next(b *block) (bool, error) {
 		}
 		end := len(b.data)
 		if f.off < f.src.Size {
-			end = f.split.whole(b.data, f.comma)
+			if f.f.Type == JSONL {
+				end = bytes.LastIndexByte(b.data, '\n') + 1
+			} else {
+				end = f.split.whole(b.data, f.f.Comma)
+			}
 			if end == 0 && len(b.data) >= f.max {
 				return false, f.fail(invalid("the record that begins here is longer than %d MiB: is a closing quote missing?", f.max>>20))
 			}
@@ -77,7 +81,9 @@ func (f *framer) next(b *block) (bool, error) {
 	return len(b.data) > 0, nil
 }
 
-func (f *framer) fail(err error) error { return &LineError{File: f.src.Name, Line: f.line, Err: err} }
+func (f *framer) fail(err error) error {
+	return &LineError{File: f.src.Name, Unit: f.src.Unit, Line: f.line, Err: err}
+}
 
 // fill reads on until b has want bytes or the file ends.
 func (f *framer) fill(b *block, want int) error {
@@ -111,26 +117,26 @@ func (f *framer) mark(b *block) error {
 }
 
 // job is a block on its way through the workers.
-type job[T any] struct {
-	block block
+type job[B, T any] struct {
+	block B
 	out   T
 	err   error
 	done  chan struct{} // receives when out and err are set
 }
 
-// each cuts the file into blocks, has workers make something of each, and gives the results to take in the file's order. newWorker
-// makes the function of one worker, which gets the T of an earlier block to use again. The first error, in the file's order, ends
-// it; nothing runs on after it returns.
-func each[T any](ctx context.Context, f *framer, workers int, newWorker func() func(*block, *T) error, take func(*block, *T) error) error {
+// each has next fill blocks, workers make something of each, and gives the results to take in the order of the blocks. newWorker
+// makes the function of one worker, which gets the T of an earlier block to use again, as next does the B. The first error, in the
+// order of the blocks, ends it; nothing runs on after it returns.
+func each[B, T any](ctx context.Context, next func(*B) (bool, error), workers int, newWorker func() func(*B, *T) error, take func(*B, *T) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	depth := 2*workers + 1
-	free, work, order := make(chan *job[T], depth), make(chan *job[T], depth), make(chan *job[T], depth)
+	free, work, order := make(chan *job[B, T], depth), make(chan *job[B, T], depth), make(chan *job[B, T], depth)
 	for range depth {
-		free <- &job[T]{done: make(chan struct{}, 1)}
+		free <- &job[B, T]{done: make(chan struct{}, 1)}
 	}
 	var all sync.WaitGroup
-	var framing error // read after order is closed
+	var reading error // read after order is closed
 	all.Go(func() {
 		defer close(order)
 		defer close(work)
@@ -139,9 +145,9 @@ func each[T any](ctx context.Context, f *framer, workers int, newWorker func() f
 			case <-ctx.Done():
 				return
 			case j := <-free:
-				ok, err := f.next(&j.block)
+				ok, err := next(&j.block)
 				if err != nil || !ok {
-					framing = err
+					reading = err
 					return
 				}
 				order <- j
@@ -177,7 +183,7 @@ func each[T any](ctx context.Context, f *framer, workers int, newWorker func() f
 	}
 	all.Wait()
 	if err == nil {
-		err = framing
+		err = reading
 	}
 	if err == nil {
 		err = errs.With(errs.Canceled, ctx.Err())

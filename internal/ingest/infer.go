@@ -30,6 +30,7 @@ type Inferred struct {
 	// nobody asked, or when it would have taken too much memory.
 	Unique    []int
 	KeysKnown bool
+	Key       []string // the columns of the key, as the file names them; nil when it does not
 	// Missing are the columns that would be of another type than text if some texts meant NULL.
 	Missing []Missing
 }
@@ -44,6 +45,9 @@ type Missing struct {
 // Infer reads the whole file to find each column's type: the narrowest that holds all values as value.Inferrer says, so that no value
 // further down can fail to fit.
 func Infer(ctx context.Context, src Source, opt InferOptions) (*Inferred, error) {
+	if opt.Format.Columnar() {
+		return inferBatches(ctx, src, opt)
+	}
 	if opt.Workers <= 0 {
 		opt.Workers = runtime.GOMAXPROCS(0)
 	}
@@ -59,8 +63,8 @@ func Infer(ctx context.Context, src Source, opt InferOptions) (*Inferred, error)
 			in.total[i].Observe([]byte("text"), false)
 		}
 	}
-	err := each(ctx, newFramer(src, opt.Format.Comma), opt.Workers,
-		func() func(*block, *observed) error { return (&observer{in: in, file: src.Name}).observe },
+	err := each(ctx, newFramer(src, opt.Format).next, opt.Workers,
+		func() func(*block, *observed) error { return newObserver(in, src).observe },
 		func(b *block, o *observed) error {
 			if opt.Bytes != nil {
 				opt.Bytes(b.read)
@@ -68,7 +72,7 @@ func Infer(ctx context.Context, src Source, opt InferOptions) (*Inferred, error)
 			in.rows += o.rows
 			for c := range o.witness {
 				for _, w := range o.witness[c] {
-					in.total[c].Observe(w.text, w.null)
+					w.observe(&in.total[c])
 				}
 			}
 			for _, m := range o.missing {
@@ -133,6 +137,18 @@ func (in *inference) note(m missingField) {
 type witness struct {
 	text []byte
 	null bool
+	form jsonForm // of a member of a JSON object
+}
+
+func (w *witness) observe(f *value.Inferrer) {
+	switch w.form {
+	case jsonString:
+		f.ObserveString(w.text)
+	case jsonNested:
+		f.ObserveDocument(w.text)
+	default:
+		f.Observe(w.text, w.null)
+	}
 }
 
 // observed is what a worker saw in a block.
@@ -145,11 +161,15 @@ type observed struct {
 // observer looks at the values of blocks. What it knows of earlier blocks makes for few witnesses.
 type observer struct {
 	in    *inference
-	file  string
-	split Splitter
+	src   Source
+	split splitter
 	rec   Record
 	known []value.Inferrer
 	hash  []([]uint64)
+}
+
+func newObserver(in *inference, src Source) *observer {
+	return &observer{in: in, src: src, split: newSplitter(in.opt.Format, in.opt.Names, nil)}
 }
 
 func (o *observer) observe(b *block, out *observed) error {
@@ -165,8 +185,8 @@ func (o *observer) observe(b *block, out *observed) error {
 	for c := range n {
 		out.witness[c], o.hash[c] = out.witness[c][:0], o.hash[c][:0]
 	}
-	o.split.Reset(b.data, b.line, opt.Format.Comma)
-	header := b.line == 1 && !opt.Format.NoHeader
+	o.split.reset(b.data, b.line)
+	header := opt.Format.header(b)
 	for {
 		ok, bad := o.split.Next(&o.rec)
 		if !ok {
@@ -176,7 +196,7 @@ func (o *observer) observe(b *block, out *observed) error {
 			header = false
 			continue
 		}
-		if n > 1 && bad == nil && o.rec.Blank() {
+		if bad == nil && opt.Format.blank(&o.rec, n) {
 			continue
 		}
 		if bad == nil && len(o.rec.Fields) != n {
@@ -189,7 +209,7 @@ func (o *observer) observe(b *block, out *observed) error {
 			if opt.SkipBad {
 				continue
 			}
-			bad.File = o.file
+			bad.File, bad.Unit = o.src.Name, o.src.Unit
 			return bad
 		}
 		out.rows++
@@ -197,14 +217,18 @@ func (o *observer) observe(b *block, out *observed) error {
 			opt.Format.nullify(&o.rec)
 		}
 		for c, text := range o.rec.Fields {
-			if mayBeNull(text) && (o.rec.Quoted == nil || !o.rec.Quoted[c]) {
+			if o.rec.forms == nil && mayBeNull(text) && (o.rec.Quoted == nil || !o.rec.Quoted[c]) {
 				if m := (missingField{c, string(text)}); !slices.Contains(out.missing, m) {
 					out.missing = append(out.missing, m)
 				}
 				o.forKeys(c, text)
 				continue
 			}
-			o.value(c, text, &out.witness[c])
+			w := witness{text: text, null: text == nil}
+			if o.rec.forms != nil {
+				w.form = o.rec.forms[c]
+			}
+			o.value(c, w, &out.witness[c])
 		}
 	}
 	if o.in.keys != nil {
@@ -214,11 +238,12 @@ func (o *observer) observe(b *block, out *observed) error {
 }
 
 // value takes a field into account.
-func (o *observer) value(c int, text []byte, ws *[]witness) {
-	before := o.known[c]
-	o.known[c].Observe(text, text == nil)
+func (o *observer) value(c int, w witness, ws *[]witness) {
+	before, text := o.known[c], w.text
+	w.observe(&o.known[c])
 	if o.known[c] != before {
-		*ws = append(*ws, witness{bytes.Clone(text), text == nil})
+		w.text = bytes.Clone(text)
+		*ws = append(*ws, w)
 		if len(*ws) >= 64 && len(*ws)&(len(*ws)-1) == 0 {
 			*ws = fewer(*ws)
 		}
@@ -243,7 +268,7 @@ func fewer(ws []witness) []witness {
 	kept := len(ws)
 	for i := len(ws) - 1; i >= 0; i-- {
 		before := f
-		if f.Observe(ws[i].text, ws[i].null); f != before {
+		if ws[i].observe(&f); f != before {
 			kept--
 			ws[kept] = ws[i]
 		}

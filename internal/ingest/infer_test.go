@@ -13,7 +13,7 @@ import (
 
 func infer(t interface{ Fatal(...any) }, file string, opt InferOptions) string {
 	opt.Format = comma
-	h, err := ReadHead(source(file), comma)
+	h, err := ReadHead(context.Background(), source(file), comma)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestWitnesses(t *testing.T) {
 			o := &observer{in: in, known: make([]value.Inferrer, 1)}
 			var ws []witness
 			for _, v := range vals[lo:min(lo+7, len(vals))] {
-				o.value(0, []byte(v), &ws)
+				o.value(0, witness{text: []byte(v)}, &ws)
 				one.Observe([]byte(v), false)
 			}
 			for _, w := range fewer(ws) {

@@ -41,7 +41,7 @@ func newLeftOut(l *loading, opt *table.LoadOptions) *leftOut {
 }
 
 // tagOf says where a record is in the file.
-func (o *leftOut) tagOf(b *block, r rowSpan) []byte {
+func (o *leftOut) tagOf(b *loaded, r rowSpan) []byte {
 	if o == nil {
 		return nil
 	}
@@ -68,7 +68,7 @@ func (o *leftOut) take(x table.LeftOut) error {
 		return nil
 	}
 	line, n := binary.Uvarint(x.Tag)
-	why := "an earlier line has it, with other values"
+	why := "an earlier " + o.l.src.unit() + " has it, with other values"
 	if x.InBase {
 		why = "the table has it, with other values"
 	}
@@ -99,13 +99,15 @@ func (o *leftOut) give(ctx context.Context) error {
 			raw = make([]byte, size)
 		}
 		raw = raw[:size]
-		if got, err := src.R.ReadAt(raw, int64(at)); got < len(raw) {
+		if size == 0 { // the file is not text
+			raw = nil
+		} else if got, err := src.R.ReadAt(raw, int64(at)); got < len(raw) {
 			if err == io.EOF {
 				err = errs.New(errs.Conflict, "it became shorter while it was read")
 			}
 			return errs.New(errs.CodeOf(err), "read %s: %w", src.Name, err)
 		}
-		bad := &LineError{File: src.Name, Line: int64(binary.BigEndian.Uint64(key)), Err: errs.New(errs.DuplicateKey, "%s", rest[n+m:])}
+		bad := &LineError{File: src.Name, Unit: src.Unit, Line: int64(binary.BigEndian.Uint64(key)), Err: errs.New(errs.DuplicateKey, "%s", rest[n+m:])}
 		if err := o.l.opt.Reject(raw, bad); err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 // LineError says what is wrong with a record of a file. Its class is errs.Invalid, or that of the error that it wraps.
 type LineError struct {
 	File   string // how the user calls the file
+	Unit   string // what Line counts; "" is lines
 	Line   int64  // line on which the record begins, or on which the error is; from 1
 	Column string // name of the field's column; "" when no one field is at fault
 	Err    error
@@ -18,7 +19,11 @@ type LineError struct {
 // Error is "prices.csv line 17, column price: …".
 func (e *LineError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s line %d", e.File, e.Line)
+	unit := e.Unit
+	if unit == "" {
+		unit = "line"
+	}
+	fmt.Fprintf(&b, "%s %s %d", e.File, unit, e.Line)
 	if e.Column != "" {
 		fmt.Fprintf(&b, ", column %s", e.Column)
 	}

@@ -48,14 +48,25 @@ type Stats struct {
 
 // Load gives the table base with the rows of a file. Chunks go to st; base is not changed, and after an error nothing is but chunks that
 // nobody names. A duplicate key that is not to be passed over is an error of class DuplicateKey that names the lines.
-func Load(ctx context.Context, st chunk.Store, base *table.Table, src Source, opt LoadOptions) (t *table.Table, stats Stats, err error) {
+func Load(ctx context.Context, st chunk.Store, base *table.Table, src Source, opt LoadOptions) (*table.Table, Stats, error) {
+	if opt.Format.Columnar() {
+		src.Unit = "row"
+	}
 	l, err := newLoading(st, base, src, opt)
 	if err != nil {
-		return nil, stats, err
+		return nil, Stats{}, err
 	}
-	left := newLeftOut(l, &opt.LoadOptions)
+	if l.run = l.text; opt.Format.Columnar() {
+		l.run = l.columnar
+	}
+	return l.load(ctx, base)
+}
+
+// load reads the rows into a new table.
+func (l *loading) load(ctx context.Context, base *table.Table) (t *table.Table, stats Stats, err error) {
+	left := newLeftOut(l, &l.opt.LoadOptions)
 	defer func() { err = errors.Join(err, left.close()) }()
-	to, err := table.NewLoader(ctx, st, base, opt.LoadOptions)
+	to, err := table.NewLoader(ctx, l.st, base, l.opt.LoadOptions)
 	if err != nil {
 		return nil, stats, err
 	}
@@ -64,11 +75,11 @@ func Load(ctx context.Context, st chunk.Store, base *table.Table, src Source, op
 			err = e
 		}
 	}()
-	if err := l.run(ctx, func(b *block, rows *batch) error { return l.add(ctx, to, left, b, rows) }); err != nil {
+	if err := l.run(ctx, func(b *loaded) error { return l.add(ctx, to, left, b) }); err != nil {
 		return nil, l.stats, err
 	}
 	t, ls, err := to.Finish(ctx)
-	if errs.Is(err, errs.DuplicateKey) {
+	if errs.Is(err, errs.DuplicateKey) && !l.once {
 		err = l.explain(ctx, err)
 	}
 	if err != nil {
@@ -80,7 +91,7 @@ func Load(ctx context.Context, st chunk.Store, base *table.Table, src Source, op
 	stats = l.stats
 	stats.Rows, stats.Added = ls.Rows-left.count(), ls.Added
 	if base.Rows.Count > 0 && ls.Replaced > 0 {
-		err = tree.Diff(ctx, st, base.Schema.Primary.Format, base.Rows, t.Rows, nil, nil, func(c tree.Change) error {
+		err = tree.Diff(ctx, l.st, base.Schema.Primary.Format, base.Rows, t.Rows, nil, nil, func(c tree.Change) error {
 			if c.A != nil && c.B != nil {
 				stats.Modified++
 			}
@@ -104,6 +115,17 @@ type loading struct {
 	auto     int          // cell of the AUTO_INCREMENT column; -1
 	raw      []bool       // fields that need not be text
 	stats    Stats
+
+	run  func(ctx context.Context, take func(*loaded) error) error // reads the rows and gives them to take, in their order
+	once bool                                                      // run cannot be called again
+}
+
+// loaded is rows that have been read.
+type loaded struct {
+	rows *batch
+	line int64 // from which those of the rows count
+	at   int64 // place in the file from which those of the rows count
+	read int64 // bytes of the file, rows of a stream
 }
 
 // field says what becomes of a field.
@@ -174,20 +196,30 @@ func newLoading(st chunk.Store, base *table.Table, src Source, opt LoadOptions) 
 	return l, nil
 }
 
-// run reads the file and gives its rows to take, block by block.
-func (l *loading) run(ctx context.Context, take func(*block, *batch) error) error {
-	worker := func() func(*block, *batch) error {
-		w := &rowWorker{l: l, enc: table.NewEncoder(l.st, l.schema), cells: make([]value.Cell, len(l.template))}
-		if l.view != nil {
-			w.old = make([]value.Cell, len(l.template))
-		}
-		return func(b *block, out *batch) error { return w.block(ctx, b, out) }
+// newRowWorker makes what one worker needs.
+func (l *loading) newRowWorker() *rowWorker {
+	w := &rowWorker{l: l, enc: table.NewEncoder(l.st, l.schema), cells: make([]value.Cell, len(l.template))}
+	if l.view != nil {
+		w.old = make([]value.Cell, len(l.template))
 	}
-	return each(ctx, newFramer(l.src, l.opt.Format.Comma), l.opt.Workers, worker, take)
+	return w
 }
 
-// add gives the rows of a block to the table loader.
-func (l *loading) add(ctx context.Context, to *table.Loader, left *leftOut, b *block, rows *batch) error {
+// text reads a file of records.
+func (l *loading) text(ctx context.Context, take func(*loaded) error) error {
+	worker := func() func(*block, *batch) error {
+		w := l.newRowWorker()
+		w.split = newSplitter(l.opt.Format, l.opt.Names, l.forms())
+		return func(b *block, out *batch) error { return w.block(ctx, b, out) }
+	}
+	return each(ctx, newFramer(l.src, l.opt.Format).next, l.opt.Workers, worker, func(b *block, out *batch) error {
+		return take(&loaded{rows: out, line: b.line, at: b.at, read: b.read})
+	})
+}
+
+// add gives rows to the table loader.
+func (l *loading) add(ctx context.Context, to rowSink, left *leftOut, b *loaded) error {
+	rows := b.rows
 	for _, r := range rows.rejects {
 		l.stats.Rejected++
 		if err := l.opt.Reject(r.raw, r.bad); err != nil {
@@ -206,8 +238,8 @@ func (l *loading) add(ctx context.Context, to *table.Loader, left *leftOut, b *b
 		}
 		if err := to.AddTagged(ctx, k, v, left.tagOf(b, r)); err != nil {
 			if errs.Is(err, errs.DuplicateKey) {
-				err = &LineError{File: l.src.Name, Line: b.line + int64(r.line), Err: errs.New(errs.DuplicateKey,
-					"the line before has the same primary key, %s", table.DescribeKey(l.schema, v))}
+				err = &LineError{File: l.src.Name, Unit: l.src.Unit, Line: b.line + int64(r.line), Err: errs.New(errs.DuplicateKey,
+					"the %s before has the same primary key, %s", l.src.unit(), table.DescribeKey(l.schema, v))}
 			}
 			return err
 		}
@@ -216,6 +248,12 @@ func (l *loading) add(ctx context.Context, to *table.Loader, left *leftOut, b *b
 		l.opt.Bytes(b.read)
 	}
 	return nil
+}
+
+// rowSink takes rows as a table.Encoder makes them.
+type rowSink interface {
+	AddTagged(ctx context.Context, key, row, tag []byte) error
+	NextOrdinal() int64
 }
 
 // number makes the key and the tuple of a keyless row that a worker encoded with the ordinal 0, which is the byte behind the bitmap.
@@ -235,8 +273,8 @@ func (l *loading) explain(ctx context.Context, dup error) error {
 	again.opt.Auto = func(_ context.Context, given uint64) (uint64, error) { return given, nil }
 	again.opt.Reject = func([]byte, *LineError) error { return nil }
 	find := func(match func(k, v []byte) bool) error {
-		return again.run(ctx, func(b *block, rows *batch) error {
-			at := 0
+		return l.rerun(ctx, &again, func(b *loaded) error {
+			rows, at := b.rows, 0
 			for _, r := range rows.rows {
 				k, v := rows.data[at:at+r.key], rows.data[at+r.key:at+r.key+r.row]
 				at += r.key + r.row
@@ -264,9 +302,17 @@ func (l *loading) explain(ctx context.Context, dup error) error {
 	case err != nil && !errors.Is(err, errFound):
 		return errors.Join(dup, err)
 	case len(lines) == 2:
-		return &LineError{File: l.src.Name, Line: lines[1], Err: errs.New(errs.DuplicateKey, "%w; line %d has it too", dup, lines[0])}
+		return &LineError{File: l.src.Name, Unit: l.src.Unit, Line: lines[1], Err: errs.New(errs.DuplicateKey, "%w; %s %d has it too", dup, l.src.unit(), lines[0])}
 	}
-	return &LineError{File: l.src.Name, Line: lines[0], Err: errs.New(errs.DuplicateKey, "%w; the table has it already", dup)}
+	return &LineError{File: l.src.Name, Unit: l.src.Unit, Line: lines[0], Err: errs.New(errs.DuplicateKey, "%w; the table has it already", dup)}
+}
+
+// rerun reads the file once more with other options.
+func (l *loading) rerun(ctx context.Context, again *loading, take func(*loaded) error) error {
+	if again.opt.Format.Columnar() {
+		return again.columnar(ctx, take)
+	}
+	return again.text(ctx, take)
 }
 
 // errFound ends a search early.

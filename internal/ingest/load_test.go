@@ -122,7 +122,7 @@ func TestLoad(t *testing.T) {
 }
 
 func headNames(file string) ([]string, error) {
-	h, err := ReadHead(source(file), comma)
+	h, err := ReadHead(context.Background(), source(file), comma)
 	return h.Names, err
 }
 

@@ -17,6 +17,8 @@ type batch struct {
 	rejects []reject
 }
 
+func (b *batch) reset() { b.data, b.rows, b.rejects = b.data[:0], b.rows[:0], b.rejects[:0] }
+
 // rowSpan is the length in bytes of a row's key and tuple, and where its record is.
 type rowSpan struct {
 	key, row int
@@ -34,7 +36,7 @@ type reject struct {
 type rowWorker struct {
 	l     *loading
 	enc   *table.Encoder
-	split Splitter
+	split splitter
 	rec   Record
 	cells []value.Cell
 	old   []value.Cell // of the row that the table has; nil when they do not matter
@@ -45,9 +47,9 @@ type rowWorker struct {
 // block makes the rows of a block.
 func (w *rowWorker) block(ctx context.Context, b *block, out *batch) error {
 	l := w.l
-	out.data, out.rows, out.rejects = out.data[:0], out.rows[:0], out.rejects[:0]
-	w.split.Reset(b.data, b.line, l.opt.Format.Comma)
-	header := b.line == 1 && !l.opt.Format.NoHeader
+	out.reset()
+	w.split.reset(b.data, b.line)
+	header := l.opt.Format.header(b)
 	for {
 		ok, bad := w.split.Next(&w.rec)
 		if !ok {
@@ -57,7 +59,7 @@ func (w *rowWorker) block(ctx context.Context, b *block, out *batch) error {
 			header = false
 			continue
 		}
-		if len(l.fields) > 1 && bad == nil && w.rec.Blank() {
+		if bad == nil && l.opt.Format.blank(&w.rec, len(l.fields)) {
 			continue
 		}
 		if bad == nil {
@@ -69,14 +71,14 @@ func (w *rowWorker) block(ctx context.Context, b *block, out *batch) error {
 			}
 		}
 		if bad != nil {
-			bad.File = l.src.Name
+			bad.File, bad.Unit = l.src.Name, l.src.Unit
 			if l.opt.Reject == nil {
 				return bad
 			}
 			out.rejects = append(out.rejects, reject{bytes.Clone(w.rec.Raw), bad})
 			continue
 		}
-		if err := w.append(ctx, out, b); err != nil {
+		if err := w.append(ctx, out, rowSpan{line: int32(w.rec.Line - b.line), at: int32(w.rec.at), raw: int32(len(w.rec.Raw))}); err != nil {
 			return err
 		}
 	}
@@ -124,7 +126,7 @@ func errNull(f *field) error {
 }
 
 // append encodes the cells.
-func (w *rowWorker) append(ctx context.Context, out *batch, b *block) error {
+func (w *rowWorker) append(ctx context.Context, out *batch, span rowSpan) error {
 	l := w.l
 	if l.auto >= 0 {
 		if err := w.number(ctx); err != nil {
@@ -150,9 +152,8 @@ func (w *rowWorker) append(ctx context.Context, out *batch, b *block) error {
 	}
 	w.row = row
 	out.data = append(data, row...)
-	out.rows = append(out.rows, rowSpan{
-		key: len(data) - at, row: len(row), line: int32(w.rec.Line - b.line), at: int32(w.split.at - len(w.rec.Raw)), raw: int32(len(w.rec.Raw)),
-	})
+	span.key, span.row = len(data)-at, len(row)
+	out.rows = append(out.rows, span)
 	return nil
 }
 

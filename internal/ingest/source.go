@@ -14,6 +14,7 @@ type Source struct {
 	Name string      // how messages call it
 	R    io.ReaderAt // its bytes, which must not change
 	Size int64       // their number
+	Unit string      // what messages call a line, because it is one of a copy only; "" for a line
 }
 
 // Spool is a temporary copy of a stream, since a stream cannot be read twice.
@@ -54,3 +55,11 @@ func NewSpool(ctx context.Context, fs vfs.FS, path, name string, r io.Reader) (*
 
 // Close removes the copy.
 func (s *Spool) Close() error { return errors.Join(s.file.Close(), s.fs.Remove(s.file.Name())) }
+
+// unit is what messages call a line.
+func (s *Source) unit() string {
+	if s.Unit != "" {
+		return s.Unit
+	}
+	return "line"
+}

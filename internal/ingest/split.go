@@ -24,6 +24,9 @@ type Record struct {
 	Quoted []bool   // which fields were in quotes; nil for none
 	Line   int64    // on which it begins, from 1
 	Raw    []byte   // its bytes, line end included
+
+	forms []jsonForm // of a JSON object: what the fields were
+	at    int        // place of Raw in the bytes that are split
 }
 
 // Blank tells whether the record is an empty line, which is the record of one NULL as well.
@@ -56,7 +59,7 @@ func (s *Splitter) Next(rec *Record) (bool, *LineError) {
 		return false, nil
 	}
 	start, line := s.at, s.line
-	rec.Line = line
+	rec.Line, rec.at = line, start
 	if s.plain {
 		s.unquoted()
 		rec.Fields, rec.Quoted, rec.Raw = s.fields, nil, s.data[start:s.at]

@@ -15,7 +15,7 @@ import (
 // splitAll is the records of a file as text: fields between bars, NULL as -, errors as !line: text.
 func splitAll(t *testing.T, file string, size int) string {
 	t.Helper()
-	f := newFramer(Source{Name: "f", R: strings.NewReader(file), Size: int64(len(file))}, ',')
+	f := newFramer(Source{Name: "f", R: strings.NewReader(file), Size: int64(len(file))}, comma)
 	f.size, f.max = size, 1<<10
 	var out strings.Builder
 	var b block

@@ -47,6 +47,13 @@ func All() []Spec {
 		schemaImportSpec(),
 		schemaExportSpec(),
 		dumpSpec(),
+		ingestSpec(),
+		dataLockSpec(),
+		dataVerifySpec(),
+		dataStatusSpec(),
+		dataRetrainSpec(),
+		dataExportSpec(),
+		dataDiffSpec(),
 		configSpec(),
 		versionSpec(),
 	}

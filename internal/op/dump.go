@@ -3,8 +3,6 @@ package op
 import (
 	"bufio"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"io"
 	"path/filepath"
 	"slices"
@@ -126,10 +124,11 @@ func (c *Dump) files(ctx context.Context, s *Scope, snap *repo.Snapshot, names [
 			return nil, errs.New(errs.Unsupported, "dump: table %s cannot be the name of a file; use -r sql", written)
 		}
 		err = writeFile(s, filepath.Join(dir, written+"."+c.Format), c.Force, func(w io.Writer) error {
-			if c.Format == "json" {
-				return dumpJSON(ctx, w, v, task)
+			f, err := ingest.FormatOf("", c.Format)
+			if err != nil {
+				return err
 			}
-			_, err := ingest.Export(ctx, w, v, ingest.Format{Comma: ','}, task.Add)
+			_, err = ingest.Export(ctx, w, v, f, task.Add)
 			return err
 		})
 		if err != nil {
@@ -137,73 +136,6 @@ func (c *Dump) files(ctx context.Context, s *Scope, snap *repo.Snapshot, names [
 		}
 	}
 	return Say("Successfully exported data."), nil
-}
-
-// dumpJSON writes the rows of a table as the one object {"rows": [{column: value}, …]}. NULLs are left out; numbers and JSON stand for
-// themselves, binary strings are in base64, all others are text.
-func dumpJSON(ctx context.Context, w io.Writer, v *table.View, task Task) error {
-	out := bufio.NewWriterSize(w, 1<<18)
-	columns := v.Schema().Columns
-	keys := make([][]byte, len(columns))
-	for i := range columns {
-		k, err := json.Marshal(columns[i].Name)
-		if err != nil {
-			return err
-		}
-		keys[i] = append(k, ':')
-	}
-	line := []byte(`{"rows": [`)
-	first := true
-	err := eachRow(ctx, v, func(cells []value.Cell) error {
-		if !first {
-			line = append(line, ',')
-		}
-		first = false
-		line = append(line, "\n{"...)
-		some := false
-		for i, c := range cells {
-			if c.IsNull() {
-				continue
-			}
-			if some {
-				line = append(line, ',')
-			}
-			some = true
-			line = append(line, keys[i]...)
-			var err error
-			if line, err = appendJSON(line, columns[i].Type, c); err != nil {
-				return err
-			}
-		}
-		line = append(line, '}')
-		task.Add(1)
-		_, err := out.Write(line)
-		line = line[:0]
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if _, err := out.Write(append(line, "\n]}\n"...)); err != nil {
-		return err
-	}
-	return out.Flush()
-}
-
-func appendJSON(dst []byte, t value.Type, c value.Cell) ([]byte, error) {
-	text := value.AppendText(nil, t, c)
-	switch t.Kind {
-	case value.KindBinary, value.KindVarbinary, value.KindBlob, value.KindGeometry, value.KindBit:
-		text = []byte(base64.StdEncoding.EncodeToString(text))
-	case value.KindInt8, value.KindInt16, value.KindInt24, value.KindInt32, value.KindInt64, value.KindYear, value.KindDecimal,
-		value.KindUint8, value.KindUint16, value.KindUint24, value.KindUint32, value.KindUint64, value.KindFloat32, value.KindFloat64,
-		value.KindJSON, value.KindVector:
-		if json.Valid(text) {
-			return append(dst, text...), nil
-		}
-	}
-	b, err := json.Marshal(string(text))
-	return append(dst, b...), err
 }
 
 // Limits of an INSERT statement of a dump.

@@ -26,7 +26,7 @@ type SchemaImport struct {
 	Keep    bool     `flag:"keep-types" help:"columns that the table has keep their types"`
 	Map     string   `flag:"map,m" value:"file" complete:"file" help:"JSON object of file column to table column; columns that it does not name keep their names"`
 	Delim   string   `flag:"delim" value:"char" help:"the character between fields; \\t is a tab"`
-	Type    string   `flag:"file-type" enum:"csv,psv" help:"psv has | between fields; by the file's name otherwise"`
+	Type    string   `flag:"file-type" enum:"csv,psv,tsv,jsonl,json,parquet,arrow,arrows,xlsx" help:"what the file is; by its name otherwise. psv has | between fields, arrows is the stream format of Arrow"`
 	Float   string   `flag:"float-threshold" hidden:"true" value:"number" help:"0 only: every number with a fraction is a float"`
 	Table   string   `arg:"1" complete:"table" help:"the table"`
 	File    string   `arg:"2" complete:"file" help:"the file"`
@@ -35,7 +35,7 @@ type SchemaImport struct {
 func schemaImportSpec() Spec {
 	return Define[SchemaImport](Spec{
 		Name: "schema import", Group: GroupData, Needs: NeedDatabase,
-		Short: "Make a table with the columns of a CSV file",
+		Short: "Make a table with the columns of a file",
 		Usage: []string{"(-c | -u | -r) --pks <column>,... [--keep-types] [--dry-run] <table> <file>"},
 		Long:  "The types are inferred from the whole file, which is not loaded. A table that is updated or replaced must have no rows.",
 		Examples: []Example{
@@ -51,7 +51,7 @@ func (c *SchemaImport) Run(ctx context.Context, s *Scope) (_ *Result, err error)
 		return nil, err
 	}
 	i := &importing{c: &TableImport{}, s: s, table: c.Table, file: c.File}
-	if i.format, err = csvFormat(c.File, c.Type, c.Delim, false); err != nil {
+	if i.format, err = fileFormat(c.File, c.Type, c.Delim, false); err != nil {
 		return nil, err
 	}
 	closeFile, err := i.open(ctx)
@@ -59,7 +59,7 @@ func (c *SchemaImport) Run(ctx context.Context, s *Scope) (_ *Result, err error)
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, closeFile()) }()
-	if i.head, err = ingest.ReadHead(i.src, i.format); err != nil {
+	if i.head, err = ingest.ReadHead(ctx, i.src, i.format); err != nil {
 		return nil, err
 	}
 	if i.tx, err = s.Repo.Begin(ctx, s.branch()); err != nil {

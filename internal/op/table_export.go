@@ -2,6 +2,7 @@ package op
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 
@@ -17,7 +18,7 @@ var exportColumns = []Column{Whole("rows")}
 // TableExport is the verb that writes a table to a file.
 type TableExport struct {
 	Force    bool   `flag:"force,f" help:"overwrite the file if it exists"`
-	Type     string `flag:"file-type" enum:"csv,psv" help:"psv has | between fields; by the file's name otherwise"`
+	Type     string `flag:"file-type" enum:"csv,psv,tsv,jsonl,json,parquet,arrow,arrows" help:"what the file is to be; by its name otherwise. psv has | between fields, arrows is the stream format of Arrow"`
 	Delim    string `flag:"delim" value:"char" help:"the character between fields; \\t is a tab"`
 	NoHeader bool   `flag:"no-header" help:"leave out the line of column names"`
 	Map      string `flag:"map,m" value:"file" complete:"file" help:"JSON object of column to the name that it has in the file"`
@@ -31,28 +32,38 @@ type TableExport struct {
 func tableExportSpec() Spec {
 	return Define[TableExport](Spec{
 		Name: "table export", Columns: exportColumns, Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
-		Short: "Write a table to a CSV file",
-		Long:  `Rows come in the order of the primary key. NULL is an empty field, an empty string is "".`,
+		Short: "Write a table to a file",
+		Long: `Rows come in the order of the primary key. In CSV NULL is an empty field, an empty string is "". In JSON members that are NULL are
+left out, and bytes are in base64. Parquet and Arrow keep all types, and the primary key. Files of text may be compressed: prices.csv.gz,
+prices.jsonl.zst.`,
 		Examples: []Example{
 			{"table export prices prices.csv", "the working set's"},
 			{"table export prices@HEAD~1 old.csv", "the commit's before"},
+			{"table export prices prices.parquet", "as Parquet"},
 			{"table export prices -", "to standard output"},
 		},
 	})
 }
 
 // Run exports.
-func (c *TableExport) Run(ctx context.Context, s *Scope) (*Result, error) {
+func (c *TableExport) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
 	v, err := c.view(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	format, err := csvFormat(c.File, c.Type, c.Delim, c.NoHeader)
+	format, err := fileFormat(c.File, c.Type, c.Delim, c.NoHeader)
 	if err != nil {
 		return nil, err
 	}
 	if format.Rename, err = readMap(s, c.Map); err != nil {
 		return nil, err
+	}
+	if format.Columnar() {
+		var free func() error
+		if v, free, err = foldedView(ctx, s, v); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, free()) }()
 	}
 	task := s.Start("export "+c.Table, int64(v.Count()), "rows")
 	defer task.Done()
@@ -109,4 +120,20 @@ func (c *TableExport) view(ctx context.Context, s *Scope) (*table.View, error) {
 		return nil, errs.New(errs.NotFound, "table not found: %s%s", c.Table, meant(errs.Nearest(name, names)))
 	}
 	return v, nil
+}
+
+// foldedView is a view without overlay: record batches are made of pages. What it takes beside the database is gone after free.
+func foldedView(ctx context.Context, s *Scope, v *table.View) (_ *table.View, free func() error, err error) {
+	if v.Overlay().Len() == 0 {
+		return v, func() error { return nil }, nil
+	}
+	batch, _, free, err := scratch(s, s.Repo)
+	if err != nil {
+		return nil, nil, err
+	}
+	t, err := v.Fold(ctx, batch)
+	if err != nil {
+		return nil, nil, errors.Join(err, free())
+	}
+	return table.NewView(batch, t, nil), free, nil
 }

@@ -145,6 +145,10 @@ func (i *importing) create(ctx context.Context) error {
 	}
 	sch := &schema.Schema{Collation: value.CollationUtf8mb40900Bin}
 	var said, unique []string
+	keys := i.c.Keys
+	if len(keys) == 0 {
+		keys = keptKey(in.Key, wanted)
+	}
 	for n, name := range wanted {
 		if name == "" {
 			i.columns = append(i.columns, -1)
@@ -159,7 +163,7 @@ func (i *importing) create(ctx context.Context) error {
 			unique = append(unique, name)
 		}
 	}
-	for _, k := range i.c.Keys {
+	for _, k := range keys {
 		n := sch.ColumnIndex(strings.TrimSpace(k))
 		if n < 0 {
 			return errs.New(errs.Invalid, "--pk: %s has no column %s%s", i.src.Name, k, meant(errs.Nearest(k, wanted)))
@@ -175,7 +179,9 @@ func (i *importing) create(ctx context.Context) error {
 		i.inferred = append(i.inferred, fmt.Sprintf("there is one column only; if %s stands between the fields, use --delim '%s'", c, c))
 	}
 	switch {
-	case len(i.c.Keys) > 0:
+	case len(keys) > 0:
+	case i.format.Columnar():
+		i.inferred = append(i.inferred, "no primary key: use --pk to give it")
 	case !in.KeysKnown:
 		i.inferred = append(i.inferred, "no primary key: the file is too large to look for one; use --pk to give it")
 	case len(unique) == 0:
@@ -192,6 +198,16 @@ func (i *importing) create(ctx context.Context) error {
 		i.onDup = table.IgnoreDuplicate
 	}
 	return nil
+}
+
+// keptKey is the key that a file names, unless columns of it are left out.
+func keptKey(key, wanted []string) []string {
+	for _, k := range key {
+		if !slices.Contains(wanted, k) {
+			return nil
+		}
+	}
+	return key
 }
 
 // missingHint says which columns would not be text if some texts meant NULL; "" when there are none.

@@ -33,7 +33,8 @@ type TableImport struct {
 	NoHeader bool     `flag:"no-header" help:"the first line is data"`
 	Columns  []string `flag:"columns" sep:"," value:"name,..." help:"names of the fields of a file without header; else the fields to load"`
 	Delim    string   `flag:"delim" value:"char" help:"the character between fields; \\t is a tab"`
-	Type     string   `flag:"file-type" enum:"csv,psv" help:"psv has | between fields; by the file's name otherwise"`
+	Type     string   `flag:"file-type" enum:"csv,psv,tsv,jsonl,json,parquet,arrow,arrows,xlsx" help:"what the file is; by its name otherwise. psv has | between fields, arrows is the stream format of Arrow"`
+	Sheet    string   `flag:"sheet" help:"of a workbook: the sheet; the first one otherwise"`
 	Nulls    []string `flag:"null" sep:"," value:"text,..." help:"fields that are NULL, as empty ones are, unless they are in quotes: NA,NULL"`
 	Map      string   `flag:"map,m" value:"file" complete:"file" help:"JSON object of file column to table column"`
 	Continue bool     `flag:"continue" help:"write lines that cannot be loaded to a file of their own and go on; without -u the first row of a key stays, and other rows of it are such lines"`
@@ -49,15 +50,21 @@ type TableImport struct {
 func tableImportSpec() Spec {
 	return Define[TableImport](Spec{
 		Name: "table import", Columns: importColumns, Group: GroupData, Needs: NeedDatabase,
-		Short: "Load a CSV file into a table",
+		Short: "Load a file into a table",
 		Usage: []string{"<file>", "(-c | -u | -a | -r) [--pk <column>,...] <table> [<file>]"},
 		Long: `All of the file is loaded, or nothing when a line cannot be: the error names it. An empty field is NULL, "" an empty string.
+
+Files are CSV (also .psv and .tsv), JSON (.json with an array of objects or {"rows": [...]}, .jsonl with an object a line), Parquet, Arrow
+(.arrow, .feather, .arrows) or workbooks (.xlsx). Those of text may be compressed: .csv.gz, .jsonl.zst. Lists, structs and maps become JSON.
+Types and the primary key of files that stemma has written as Parquet or Arrow come back as they were.
 
 With one argument that is a file's name, the table is called like the file.`,
 		Examples: []Example{
 			{"table import prices.csv", "make a table prices of the file"},
 			{"table import -c --pk npi_number,code,payer prices prices.csv", "with a primary key"},
 			{"table import -u prices new.csv", "add and replace rows"},
+			{"table import -c --pk id clients clients.parquet", "of a Parquet file"},
+			{"table import -c --sheet 2026 clients clients.xlsx", "of a sheet of a workbook"},
 		},
 	})
 }
@@ -79,7 +86,7 @@ func (c *TableImport) Run(ctx context.Context, s *Scope) (_ *Result, err error) 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, closeFile()) }()
-	if i.head, err = ingest.ReadHead(i.src, i.format); err != nil {
+	if i.head, err = ingest.ReadHead(ctx, i.src, i.format); err != nil {
 		return nil, err
 	}
 	if i.tx, err = s.Repo.Begin(ctx, s.branch()); err != nil {
@@ -118,7 +125,7 @@ type importing struct {
 // names finds out which argument is the table and which the file.
 func (i *importing) names() error {
 	i.table, i.file = i.c.Table, i.c.File
-	if i.file == "" && isFileName(i.table) {
+	if i.file == "" && ingest.IsFileName(i.table) {
 		i.table, i.file = tableName(i.c.Table), i.c.Table
 	}
 	if i.file == "-" {
@@ -130,28 +137,14 @@ func (i *importing) names() error {
 	return nil
 }
 
-// isFileName tells whether an argument alone is a file rather than a table.
-func isFileName(s string) bool {
-	if strings.ContainsAny(s, `/\`) {
-		return true
-	}
-	switch strings.ToLower(filepath.Ext(s)) {
-	case ".csv", ".psv", ".tsv", ".txt":
-		return true
-	}
-	return false
-}
-
 // tableName makes the name of a table of a file's.
 func tableName(file string) string {
-	base := filepath.Base(file)
-	base = strings.TrimSuffix(base, filepath.Ext(base))
 	return strings.Map(func(r rune) rune {
 		if r == '_' || r == '$' || unicode.IsLetter(r) || unicode.IsDigit(r) {
 			return r
 		}
 		return '_'
-	}, base)
+	}, ingest.BaseName(file))
 }
 
 // check refuses flags that contradict each other, and reads those of the format.
@@ -183,32 +176,33 @@ func (i *importing) check() error {
 		return errs.New(errs.Invalid, "table import: --map and --columns exclude each other")
 	}
 	var err error
-	i.format, err = csvFormat(i.file, c.Type, c.Delim, c.NoHeader)
+	if i.format, err = fileFormat(i.file, c.Type, c.Delim, c.NoHeader); err != nil {
+		return err
+	}
 	i.format.Nulls = c.Nulls
-	return err
+	switch {
+	case c.Sheet != "" && i.format.Type != ingest.XLSX:
+		return errs.New(errs.Invalid, "table import: --sheet goes with workbooks, files of type xlsx")
+	case c.AllText && i.format.Columnar():
+		return errs.New(errs.Invalid, "table import: --all-text goes with files whose columns have no types of their own")
+	}
+	return nil
 }
 
-// csvFormat is the format of a file by its name and the flags.
-func csvFormat(file, fileType, delim string, noHeader bool) (ingest.Format, error) {
-	f := ingest.Format{Comma: ',', NoHeader: noHeader}
-	if fileType == "" {
-		fileType = strings.TrimPrefix(strings.ToLower(filepath.Ext(file)), ".")
+// fileFormat is the format of a file by its name and the flags.
+func fileFormat(file, fileType, delim string, noHeader bool) (ingest.Format, error) {
+	f, err := ingest.FormatOf(file, fileType)
+	if err != nil {
+		return f, err
 	}
-	switch fileType {
-	case "psv":
-		f.Comma = '|'
-	case "tsv":
-		f.Comma = '\t'
-	case "json", "jsonl", "xlsx", "parquet", "sql", "gz", "zst":
-		return f, errs.New(errs.Unsupported, "%s: only CSV and files with other separators are understood, not %s; --file-type csv reads it as CSV anyway", file, fileType)
+	if f.Type != ingest.CSV && (delim != "" || noHeader) {
+		return f, errs.New(errs.Invalid, "%s: --delim and --no-header go with files of separated fields", file)
 	}
+	f.NoHeader = noHeader
 	if delim != "" {
-		var err error
-		if f.Comma, err = ingest.ParseDelimiter(delim); err != nil {
-			return f, err
-		}
+		f.Comma, err = ingest.ParseDelimiter(delim)
 	}
-	return f, nil
+	return f, err
 }
 
 // fs is where the user's files are.
@@ -229,29 +223,42 @@ func (s *Scope) path(name string) string {
 
 // open opens the file, or copies standard input to a temporary one.
 func (i *importing) open(ctx context.Context) (closeFn func() error, err error) {
-	if i.file == "" && i.c.Input == "" {
+	fs, dir := i.s.Repo.FS(), i.s.Repo.TempDir()
+	temp := func() string { return filepath.Join(dir, "import-"+rand.Text()+".tmp") }
+	if err := fs.MkdirAll(dir); err != nil {
+		return nil, err
+	}
+	switch {
+	case i.file == "" && i.c.Input == "":
 		if i.s.In == nil {
 			return nil, errs.New(errs.Invalid, "table import: there is no standard input; name a file")
 		}
-		fs, dir := i.s.Repo.FS(), i.s.Repo.TempDir()
-		if err := fs.MkdirAll(dir); err != nil {
-			return nil, err
-		}
-		sp, err := ingest.NewSpool(ctx, fs, filepath.Join(dir, "import-"+rand.Text()+".tmp"), "standard input", i.s.In)
+		sp, err := ingest.NewSpool(ctx, fs, temp(), "standard input", i.s.In)
 		if err != nil {
 			return nil, err
 		}
-		i.src = sp.Source
-		return sp.Close, nil
+		i.src, closeFn = sp.Source, sp.Close
+	case i.file == "":
+		closeFn, err = i.openFile("standard input", i.c.Input)
+	default:
+		path := i.s.path(i.file)
+		if info, err := i.s.fs().Stat(path); err == nil && info.Dir {
+			return nil, errs.New(errs.Invalid, "read %s: it is a directory", i.file)
+		}
+		closeFn, err = i.openFile(i.file, path)
 	}
-	if i.file == "" {
-		return i.openFile("standard input", i.c.Input)
+	if err != nil {
+		return nil, err
 	}
-	path := i.s.path(i.file)
-	if info, err := i.s.fs().Stat(path); err == nil && info.Dir {
-		return nil, errs.New(errs.Invalid, "read %s: it is a directory", i.file)
+	o, err := ingest.Prepare(ctx, fs, temp(), i.src, i.format, i.c.Sheet)
+	if err != nil {
+		return nil, errors.Join(err, closeFn())
 	}
-	return i.openFile(i.file, path)
+	nulls := i.format.Nulls
+	i.src, i.format = o.Source, o.Format
+	i.format.Nulls = nulls
+	closeInput := closeFn
+	return func() error { return errors.Join(o.Close(), closeInput()) }, nil
 }
 
 // openFile opens a file that messages call name.

@@ -206,7 +206,10 @@ func TestImportRefusals(t *testing.T) {
 		{errs.Invalid, "--pk goes with -c", "-a --pk id t t.csv"},
 		{errs.Invalid, "--pk: t.csv has no column nam; did you mean name?", "-c --pk nam v t.csv"},
 		{errs.Invalid, `delimiter "xx"`, "-a --delim xx t t.csv"},
-		{errs.Unsupported, "x.parquet", "-c x x.parquet"},
+		{errs.Unsupported, "x.orc: files of type orc are not understood", "-c x x.orc"},
+		{errs.NotFound, "x.parquet", "-c x x.parquet"},
+		{errs.Invalid, "--delim and --no-header go with files of separated fields", "-c --delim ; x x.parquet"},
+		{errs.Invalid, "--sheet goes with workbooks", "-c --sheet a x t.csv"},
 		{errs.Invalid, "there is no standard input", "-a t"},
 		{errs.Invalid, "name a table", ""},
 	} {
@@ -347,4 +350,40 @@ func TestImportHints(t *testing.T) {
 			t.Errorf("%q: %v\n%s", sep, err, got)
 		}
 	}
+}
+
+// TestFileTypes holds that a table goes out and in as files of other types than CSV, its key included, and that a damaged one leaves
+// nothing.
+func TestFileTypes(t *testing.T) {
+	x := newTables(t)
+	x.file("t.csv", "id,name,day\n2,b,2024-01-02\n1,\"\",\n")
+	if _, err := x.run("table", "import", "--pk", "id", "t.csv"); err != nil {
+		t.Fatal(err)
+	}
+	const want = "id,name,day\n1,\"\",\n2,b,2024-01-02\n"
+	for _, name := range []string{"p.parquet", "a.arrow", "s.arrows"} {
+		x.ok("Successfully exported data.", "table", "export", "t", name)
+		base, _, _ := strings.Cut(name, ".")
+		if _, err := x.run("table", "import", name); err != nil {
+			t.Fatal(err)
+		}
+		x.has(base, want)
+		x.fails(errs.DuplicateKey, "'1'", "table", "import", "-a", base, name)
+		whole := x.read(name)
+		x.file("cut"+name, whole[:len(whole)/2])
+		x.fails(errs.Invalid, "cut"+name, "table", "import", "-c", "cut", "cut"+name)
+		x.fails(errs.NotFound, "table not found: cut", "table", "export", "cut")
+	}
+	for _, name := range []string{"t.csv.gz", "t.jsonl", "t.json.zst"} {
+		x.ok("Successfully exported data.", "table", "export", "t", name)
+		if _, err := x.run("table", "import", "-r", "t", name); err != nil {
+			t.Fatal(err)
+		}
+		x.has("t", want)
+	}
+	x.file("n.jsonl", `{"id": 1, "tags": ["a"], "who": {"x": 1}}`+"\n"+`{"id": 2}`+"\n")
+	if _, err := x.run("table", "import", "--pk", "id", "n.jsonl"); err != nil {
+		t.Fatal(err)
+	}
+	x.has("n", "id,tags,who\n1,\"[\"\"a\"\"]\",\"{\"\"x\"\": 1}\"\n2,,\n")
 }

@@ -12,7 +12,10 @@ import (
 //	nothing -> TINYINT (true, false)
 //	        -> INT -> BIGINT or BIGINT UNSIGNED -> DOUBLE
 //	        -> DATE -> DATETIME
+//	documents -> JSON
 //	any of them -> VARCHAR -> TEXT
+//
+// Documents stay JSON beside values of other classes, which are documents too.
 //
 // What would lose its value or look stays text: digits with leading zeros or a plus, whole numbers beyond 64 bits, fractions of a
 // second finer than a microsecond, moments of a zone other than UTC. Numbers with a point or exponent are DOUBLE however many digits
@@ -40,6 +43,7 @@ const (
 	inferDate
 	inferDatetime
 	inferString
+	inferJSON
 )
 
 // Observe takes a value into account; isNull says that the text stands for NULL. An empty text is NULL too unless the column turns
@@ -53,7 +57,7 @@ func (f *Inferrer) Observe(text []byte, isNull bool) {
 		f.maxBytes = max(f.maxBytes, len(text))
 		f.maxChars = max(f.maxChars, utf8.RuneCount(text))
 	}
-	if f.class == inferString {
+	if f.class >= inferString {
 		return
 	}
 	if len(text) == 0 {
@@ -62,6 +66,17 @@ func (f *Inferrer) Observe(text []byte, isNull bool) {
 	}
 	f.widen(text)
 }
+
+// ObserveString takes a value into account that is known to be text, as a string of JSON is: it is no number, but may be a moment.
+func (f *Inferrer) ObserveString(text []byte) {
+	if len(text) > 0 && (f.class == inferNothing && f.moment(text) == inferString || f.class == inferBool || f.class == inferInt || f.class == inferFloat) {
+		f.class = inferString
+	}
+	f.Observe(text, false)
+}
+
+// ObserveDocument takes a value into account that is an object or an array of JSON.
+func (f *Inferrer) ObserveDocument([]byte) { f.class = inferJSON }
 
 // widen makes the class hold text, which is not empty.
 func (f *Inferrer) widen(text []byte) {
@@ -122,6 +137,8 @@ func (f *Inferrer) Result() (t Type, nullable bool) {
 		return Type{Kind: KindDate}, nullable
 	case inferDatetime:
 		return Type{Kind: KindDatetime, Precision: f.fsp}, nullable
+	case inferJSON:
+		return Type{Kind: KindJSON}, f.null
 	}
 	t = Type{Kind: KindVarchar, Collation: CollationUtf8mb40900Bin}
 	switch {

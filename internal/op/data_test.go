@@ -1,0 +1,141 @@
+package op
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stemmadb/stemma/internal/errs"
+)
+
+// data runs a verb of training data and gives its result.
+func (x *tables) data(argv ...string) (*Result, error) {
+	x.t.Helper()
+	spec, ok := Find(All(), "data "+argv[0])
+	if !ok {
+		x.t.Fatal("no verb", argv)
+	}
+	o, err := BindArgs(spec, argv[1:])
+	if err != nil {
+		return nil, err
+	}
+	r, err := o.Run(context.Background(), x.s)
+	if err == nil {
+		if _, err := r.MarshalJSON(); err != nil {
+			x.t.Error(err)
+		}
+	}
+	return r, err
+}
+
+// dataSays compares lines and exit code of a verb of training data.
+func (x *tables) dataSays(exit int, want string, argv ...string) {
+	x.t.Helper()
+	r, err := x.data(argv...)
+	if err != nil {
+		x.t.Fatalf("%v: %v", argv, err)
+	}
+	got := strings.Join(r.Lines, "\n")
+	if r.ExitCode != exit || !strings.Contains(got, want) {
+		x.t.Errorf("%v: exit %d, want %d\n%s\nwant\n%s", argv, r.ExitCode, exit, got, want)
+	}
+}
+
+func (x *tables) must(argv ...string) {
+	x.t.Helper()
+	if _, err := x.run(argv...); err != nil {
+		x.t.Fatalf("%v: %v", argv, err)
+	}
+}
+
+func TestDataVerbs(t *testing.T) {
+	x := newTables(t)
+	x.file("clients.csv", "id,country,size\n1,DE,10\n2,FR,20\n3,DE,30\n")
+	x.must("table", "import", "--pk", "id", "clients.csv")
+	x.must("commit", "-A", "-m", "clients")
+	x.file("stemma.yaml", "model: {kind: nlp}\ntrain:\n- clients@main\ntest:\n- {table: clients, ref: main, columns: [id, size]}\n")
+	if _, err := x.data("verify"); !errs.Is(err, errs.NotFound) || !strings.Contains(err.Error(), "stemma.lock: there is no lock file") {
+		t.Error(err)
+	}
+	x.dataSays(1, "there is no lock file", "lock", "--check")
+	x.dataSays(0, "locked    train: clients@main (3 rows, commit ", "lock")
+	lock := x.read("stemma.lock")
+	x.dataSays(0, "kept      test: clients@main", "lock")
+	if again := x.read("stemma.lock"); again != lock {
+		t.Errorf("the lock changed:\n%s\nwas\n%s", again, lock)
+	}
+	x.dataSays(0, "stemma.lock is up to date.", "lock", "--check")
+	x.dataSays(0, "ok       train: clients@main", "verify")
+	x.dataSays(0, "Retrain: no.", "retrain")
+	x.dataSays(0, "test/clients.csv: 3 rows", "export", "--split", "test", "-o", "csv")
+	if got := x.read("test/clients.csv"); got != "id,size\n1,10\n2,20\n3,30\n" {
+		t.Errorf("%q", got)
+	}
+
+	// A commit that leaves the table as it is makes nothing stale.
+	x.must("commit", "--allow-empty", "-m", "nothing")
+	x.dataSays(0, "up to date", "lock", "--check")
+	x.dataSays(0, "train: clients@main: unchanged, at another commit", "status")
+
+	// A change of the table is found, judged and explained; the locked rows stay.
+	x.file("new.csv", "id,country,size\n2,FR,25\n4,IT,4000\n")
+	x.must("table", "import", "-u", "clients", "new.csv")
+	x.must("commit", "-A", "-m", "more")
+	x.dataSays(1, "stale: train: clients@main: the table has changed since commit", "lock", "--check")
+	x.dataSays(0, "train: clients@main: +1 -0 ~1 rows (66.67%)", "status")
+	x.dataSays(10, "train: clients@main: 1 rows added, 0 removed, 1 modified", "retrain")
+	x.dataSays(0, "train/clients.csv: 3 rows", "export", "--split", "train", "-o", "csv")
+	if got := x.read("train/clients.csv"); got != "id,country,size\n1,DE,10\n2,FR,20\n3,DE,30\n" {
+		t.Errorf("%q", got)
+	}
+	x.file("stemma.yaml", "train:\n- clients@main\nretrain: {clients: {rows: 3, drift: {mean: 0.5}}}\n")
+	var report struct {
+		Retrain bool
+		Items   []struct{ Reasons []string }
+	}
+	x.file("one.lock", strings.Split(lock, "  - name: test")[0])
+	r, err := x.data("retrain", "--json", "--lock", "one.lock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(r.Detail, &report); err != nil {
+		t.Fatal(err)
+	}
+	if !report.Retrain || len(report.Items) != 1 || len(report.Items[0].Reasons) != 2 || !strings.Contains(report.Items[0].Reasons[0], "id: mean drifted by") &&
+		!strings.Contains(report.Items[0].Reasons[1], "size: mean drifted by") {
+		t.Errorf("%s", r.Detail)
+	}
+	x.file("stemma.yaml", "train:\n- clients@main\nretrain: {clients: {rows: 3}}\n")
+	x.dataSays(0, "Retrain: no.", "retrain", "--lock", "one.lock")
+
+	// Upgrading takes the new rows; two locks can be compared.
+	x.file("stemma.lock", x.read("one.lock"))
+	x.dataSays(0, "upgraded  train: clients@main (4 rows, commit ", "lock", "--upgrade", "clients")
+	x.dataSays(1, "train: clients@main: +1 -0 ~1 rows", "diff", "one.lock", "stemma.lock")
+	x.dataSays(0, "", "diff", "one.lock", "one.lock")
+
+	// What has been tampered with or is gone is told.
+	x.file("bad.lock", strings.ReplaceAll(x.read("one.lock"), "rows: 3", "rows: 2"))
+	x.dataSays(5, "3 rows, locked 2", "verify", "--lock", "bad.lock")
+	x.file("gone.lock", replaceAfter(x.read("one.lock"), "commit: ", strings.Repeat("0", 52)))
+	x.dataSays(3, "missing", "verify", "--lock", "gone.lock")
+	for _, c := range []struct{ yaml, want string }{
+		{"train: [clients@nowhere]", "clients@nowhere: "},
+		{"train: [client@main]", "table not found: client; did you mean clients?"},
+		{"train: [other:clients@main]", "open database other"},
+		{"train: [{table: clients, ref: main, columns: [siz]}]", "the table has no column siz; did you mean size?"},
+	} {
+		x.file("stemma.yaml", c.yaml)
+		if _, err := x.data("lock"); !errs.Is(err, errs.NotFound) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.yaml, err)
+		}
+	}
+}
+
+// replaceAfter replaces the word behind the first mark.
+func replaceAfter(s, mark, with string) string {
+	before, rest, _ := strings.Cut(s, mark)
+	_, after, _ := strings.Cut(rest, "\n")
+	return before + mark + with + "\n" + after
+}
