@@ -1,6 +1,7 @@
 package boot
 
 import (
+	"math"
 	"runtime"
 	"runtime/debug"
 	"testing"
@@ -11,7 +12,8 @@ var sink []byte
 
 // The collector is still until the process has grown, and then has its percentage and limit back.
 func TestDone(t *testing.T) {
-	limit := debug.SetMemoryLimit(-1)
+	const limit = math.MaxInt64
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(limit))
 	debug.SetGCPercent(-1) // as it is when main begins
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
