@@ -55,6 +55,9 @@ type Engine struct {
 // New opens the databases and makes the engine.
 func New(ctx context.Context, opt Options) (*Engine, error) {
 	RegisterVariables()
+	if opt.Repo.Expressions == nil {
+		opt.Repo.Expressions = Expressions()
+	}
 	p, err := catalog.New(ctx, catalog.Options{
 		Repos: opt.Repos, FS: opt.FS, Dir: opt.Dir, Repo: opt.Repo, Registries: opt.Registries, Opened: opt.Opened, Closing: opt.Closing,
 	})
@@ -66,7 +69,7 @@ func New(ctx context.Context, opt Options) (*Engine, error) {
 	a.Catalog.StatsProvider = newStats()
 	e := &Engine{provider: p, opt: opt}
 	e.sqle = sqle.New(a, &sqle.Config{IsReadOnly: opt.ReadOnly}).WithBackgroundThreads(sql.NewBackgroundThreads())
-	exec := &executor{}
+	exec := &executor{fewRows: fewRows, sortMemory: sortMemory, heapRows: heapRows}
 	a.ExecBuilder = rowexec.NewBuilder(exec, a.Overrides)
 	a.ExecBuilder.Runner = e.sqle
 	exec.base = a.ExecBuilder
@@ -111,12 +114,12 @@ func (e *Engine) Provider() *catalog.Provider { return e.provider }
 
 // NewSession makes a session on the engine's own part of one.
 func (e *Engine) NewSession(base *sql.BaseSession) *session.Session {
-	return session.New(base, session.Options{Databases: e.provider, Author: e.opt.Author, Query: e.Query})
+	return session.New(base, session.Options{Databases: e.provider, Author: e.opt.Author, Query: e.Answer})
 }
 
 // NewClientSession is NewSession for a client that connects from a host, as user() is to name it.
 func (e *Engine) NewClientSession(base *sql.BaseSession, host string) *session.Session {
-	return session.New(base, session.Options{Databases: e.provider, Author: e.opt.Author, Client: host})
+	return session.New(base, session.Options{Databases: e.provider, Author: e.opt.Author, Client: host, Query: e.Answer})
 }
 
 // NewContext makes the context of a statement of a session.

@@ -154,7 +154,7 @@ func TestFormatFlags(t *testing.T) {
 		{"stemma database\nversion 2\n", errs.TooNew, errs.TooNew, false},
 		{"stemma database\nversion 1\nrequired page-2 weights-2 quantum\n", errs.TooNew, errs.TooNew, false},
 		{"stemma database\nversion 1\nrequired page-2 weights-2\nread-only quantum\n", errs.TooNew, 0, false},
-		{"stemma database\nversion 1\nrequired journal-1 pack-1 sha256\n", errs.Unsupported, errs.Unsupported, false}, // pages of version 1
+		{"stemma database\nversion 1\nrequired journal-1 pack-1 sha256\n", errs.Unsupported, errs.Unsupported, false},        // pages of version 1
 		{"stemma database\nversion 1\nrequired journal-1 pack-1 page-2 sha256\n", errs.Unsupported, errs.Unsupported, false}, // leaves cut by other weights
 		{"stemma database\n", errs.Corrupt, errs.Corrupt, false},
 		{"something else", errs.Corrupt, errs.Corrupt, false},

@@ -44,8 +44,9 @@ type Store struct {
 	cache     *chunk.Cache
 	j         *journal // nil when read-only
 	tmp       atomic.Int64
-	bufs      sync.Pool // *[]byte, payloads being built
-	reads     sync.Pool // *readMemory
+	bufs      sync.Pool  // *[]byte, payloads being built
+	reads     sync.Pool  // *readMemory
+	naming    sync.Mutex // held while packs have names in the store and may still be removed; before mu
 
 	mu     sync.RWMutex
 	segs   []*segment
@@ -282,34 +283,66 @@ func (s *Store) tmpPath() string {
 }
 
 // publish gives synced packs, files below the store's file system, their names in the store and makes their chunks visible. The
-// store owns them from here on, also when it fails.
+// store owns them from here on; when it fails they are gone.
 func (s *Store) publish(packs ...*file) error {
+	s.naming.Lock()
+	defer s.naming.Unlock()
+	named, err := s.name(packs)
+	if err != nil {
+		return err
+	}
+	s.show(named)
+	return nil
+}
+
+// name gives synced packs their names in the store, durably. Nobody sees their chunks before show, so that drop can remove them
+// again. It returns those whose chunks the store does not have in a pack already, and removes the others; when it fails it removes
+// all. The caller holds s.naming until show or drop: two packs of the same chunks have the same name.
+func (s *Store) name(packs []*file) (named []*file, err error) {
 	dir := s.packsPath
-	var fresh []*file
-	for _, p := range packs {
+	for i, p := range packs {
 		path := filepath.Join(dir, p.name+packExt)
 		if s.hasPack(p.name) {
 			// The very same chunks are there already.
 			if err := errors.Join(p.close(), s.fsys.Remove(p.path)); err != nil {
-				return fmt.Errorf("drop pack %s: %w", p.path, err)
+				return nil, fmt.Errorf("drop pack %s: %w", p.path, errors.Join(err, s.drop(append(named, packs[i+1:]...))))
 			}
 			continue
 		}
 		if err := p.rename(s.fsys, path); err != nil {
-			return fmt.Errorf("publish pack %s: %w", p.name, errors.Join(err, closePacks(fresh)))
+			return nil, fmt.Errorf("publish pack %s: %w", p.name, errors.Join(err, s.drop(append(named, packs[i:]...))))
 		}
-		fresh = append(fresh, p)
+		named = append(named, p)
 	}
-	if len(fresh) == 0 {
-		return nil
+	if len(named) == 0 {
+		return nil, nil
 	}
 	if err := s.fsys.SyncDir(dir); err != nil {
-		return fmt.Errorf("publish packs: %w", errors.Join(err, closePacks(fresh)))
+		return nil, fmt.Errorf("publish packs: %w", errors.Join(err, s.drop(named)))
+	}
+	return named, nil
+}
+
+// show makes the chunks of named packs visible.
+func (s *Store) show(named []*file) {
+	if len(named) == 0 {
+		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.packs = append(s.packs[:len(s.packs):len(s.packs)], fresh...)
-	return nil
+	s.packs = append(s.packs[:len(s.packs):len(s.packs)], named...)
+}
+
+// drop closes and removes packs that nobody has seen.
+func (s *Store) drop(packs []*file) error {
+	var err error
+	for _, p := range packs {
+		if e := p.close(); !errors.Is(e, fs.ErrClosed) { // as a rename that failed leaves it
+			err = errors.Join(err, e)
+		}
+		err = errors.Join(err, s.fsys.Remove(p.path))
+	}
+	return err
 }
 
 func (s *Store) hasPack(name string) bool {

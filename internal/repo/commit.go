@@ -146,6 +146,7 @@ func (r *Repo) tryCommit(ctx context.Context, opt CommitOptions) (c *history.Com
 		return r.append(ctx, batch, ch, func(s *state) {
 			next.lsn = s.lsn
 			s.branches.Set(opt.Branch, next)
+			r.wrote(opt.Branch)
 		})
 	}()
 	if err != nil || s == nil {
@@ -293,6 +294,7 @@ func (r *Repo) setBranch(ctx context.Context, batch *pack.Batch, next *branch, c
 			next.tables.set(l, workTable{version: s.lsn, since: s.lsn})
 		}
 		s.branches.Set(next.name, next)
+		r.wrote(next.name)
 	})
 }
 

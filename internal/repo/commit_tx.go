@@ -344,6 +344,7 @@ func (r *Repo) commitPlans(ctx context.Context, plans []*plan, batch *pack.Batch
 				n.tables.set(l, wt)
 			}
 			s.branches.Set(p.t.branch, n)
+			r.wrote(p.t.branch)
 		}
 	})
 }
@@ -361,6 +362,12 @@ func (t *Tx) replaceTables(ctx context.Context, batch *pack.Batch, cur, next *br
 			return workChange{}, errs.New(errs.Conflict, "commit transaction: the merge in progress was changed meanwhile; start the transaction again")
 		}
 		next.merge = *t.merge
+	}
+	if t.staged != nil {
+		if cur.head != t.base.head || cur.staged != t.base.staged {
+			return workChange{}, errs.New(errs.Conflict, "commit transaction: branch '%s' was committed to, or tables were staged, after the merge in this transaction; start the transaction again", t.branch)
+		}
+		next.staged = *t.staged
 	}
 	if t.rebase != nil {
 		if cur.rebase != t.base.rebase {

@@ -334,6 +334,7 @@ func (f *filter) append(ctx context.Context) (*state, error) {
 				n.tables.set(strings.ToLower(l), workTable{version: s.lsn, since: s.lsn})
 			}
 			s.branches.Set(n.name, n)
+			r.wrote(n.name)
 		}
 	})
 }

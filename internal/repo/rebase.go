@@ -302,6 +302,7 @@ func (r *Repo) EndRebase(ctx context.Context, name string, keep bool) (*history.
 					next.tables.set(l, workTable{version: s.lsn, since: s.lsn})
 				}
 				s.branches.Set(next.name, next)
+				r.wrote(next.name)
 			}
 		}, nil
 	})

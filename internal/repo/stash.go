@@ -176,7 +176,7 @@ func (r *Repo) ApplyStash(ctx context.Context, branchName, name string, index in
 		if err != nil {
 			return nil, err
 		}
-		res, err := merge.Roots(ctx, batch, base.Root, b.working, x.Root, merge.Options{FS: r.fs, TempDir: r.TempDir()})
+		res, err := merge.Roots(ctx, batch, base.Root, b.working, x.Root, r.MergeOptions(batch))
 		if err != nil {
 			return nil, err
 		}

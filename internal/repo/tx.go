@@ -14,6 +14,7 @@ import (
 	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/table"
+	"github.com/stemmadb/stemma/internal/tree"
 	"github.com/stemmadb/stemma/internal/value"
 )
 
@@ -33,6 +34,7 @@ type Tx struct {
 	whole  map[string]bool     // lower-case names of tables changed as a whole
 	tables map[string]*txTable // by lower-case name: those that were asked for
 	merge  *hash.Hash          // of the history.Merge that it leaves; nil: as it was
+	staged *tree.Root          // that it leaves; nil: as it was
 	rebase *hash.Hash          // of the history.Rebase that it leaves; nil: as it was
 	done   bool
 	aside  bool // it is on no branch's state: see BeginAside
@@ -341,12 +343,25 @@ func (t *Tx) Dirty() bool {
 	return false
 }
 
+// Changed are the lower-case names of the tables that the transaction has changed, sorted.
+func (t *Tx) Changed() []string {
+	names := slices.Collect(maps.Keys(t.whole))
+	for n, x := range t.tables {
+		if x.editor != nil && x.editor.Dirty() && !t.whole[n] {
+			names = append(names, n)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // Savepoint is a moment of a transaction to which it can go back.
 type Savepoint struct {
 	root    *root.Root
 	whole   map[string]bool
 	editors map[string]markedEditor
 	merge   *hash.Hash
+	staged  *tree.Root
 	rebase  *hash.Hash
 }
 
@@ -358,7 +373,7 @@ type markedEditor struct {
 
 // Savepoint remembers the present changes.
 func (t *Tx) Savepoint() *Savepoint {
-	sp := &Savepoint{root: t.root, whole: maps.Clone(t.whole), merge: t.merge, rebase: t.rebase, editors: map[string]markedEditor{}}
+	sp := &Savepoint{root: t.root, whole: maps.Clone(t.whole), merge: t.merge, staged: t.staged, rebase: t.rebase, editors: map[string]markedEditor{}}
 	for n, x := range t.tables {
 		if x.editor != nil {
 			sp.editors[n] = markedEditor{*x, x.editor.Mark()}
@@ -369,7 +384,7 @@ func (t *Tx) Savepoint() *Savepoint {
 
 // RollbackTo undoes everything since the savepoint, which stays usable.
 func (t *Tx) RollbackTo(sp *Savepoint) {
-	t.root, t.merge, t.rebase = sp.root, sp.merge, sp.rebase
+	t.root, t.merge, t.staged, t.rebase = sp.root, sp.merge, sp.staged, sp.rebase
 	t.whole = maps.Clone(sp.whole)
 	clear(t.tables)
 	for n, m := range sp.editors {

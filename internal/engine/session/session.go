@@ -38,7 +38,7 @@ type Options struct {
 	Author history.Signature
 	// Client is the host that the client connects from; "" is that of its account.
 	Client string
-	// Query runs a statement; nil where sessions run none within another.
+	// Query answers a query that changes nothing; nil where sessions run none within another.
 	Query func(ctx *sql.Context, query string) (sql.Schema, sql.RowIter, error)
 }
 
@@ -56,7 +56,8 @@ type Session struct {
 	duplicate string // see SetDuplicate
 	statement uint64 // see Begins
 	digits    []uint8
-	pinned    *repo.Tx // see Pin
+	pinned    *repo.Tx       // see Pin
+	active    *repo.Activity // of the branch that the session worked on last; nil for none yet
 }
 
 // Pin makes the session work on a transaction that another has begun, and that stays his to end, wherever it would begin one on that
@@ -291,16 +292,6 @@ func (s *Session) detach(ctx *sql.Context, canonical string, id history.CommitID
 	})
 }
 
-// Author implements registry.Session.
-func (s *Session) Author() history.Signature {
-	a := s.opt.Author
-	if a.Name == "" {
-		c := s.Client()
-		a.Name, a.Email = c.User, c.User+"@"+c.Address
-	}
-	return a
-}
-
 // Select implements registry.Session.
 func (s *Session) Select(ctx *sql.Context, query string) (sql.Schema, []sql.Row, error) {
 	if s.opt.Query == nil {
@@ -354,6 +345,19 @@ func (s *Session) settle(ctx *sql.Context) error {
 	return nil
 }
 
+// works takes note of the branch that the session works on; nil is none any more.
+func (s *Session) works(on *repo.Activity) {
+	if s.active == on {
+		return
+	}
+	if s.active != nil {
+		s.active.Leave()
+	}
+	if s.active = on; on != nil {
+		on.Join()
+	}
+}
+
 // CommandBegin implements sql.LifecycleAwareSession.
 func (s *Session) CommandBegin() error { return nil }
 
@@ -366,6 +370,7 @@ func (s *Session) SessionEnd() {
 		tx.end()
 		s.SetTransaction(nil)
 	}
+	s.works(nil)
 	s.tempMu.Lock()
 	defer s.tempMu.Unlock()
 	for _, r := range s.temp {
