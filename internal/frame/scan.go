@@ -19,9 +19,6 @@ import (
 // DefaultBatchRows is how many rows a batch has unless it is told otherwise.
 const DefaultBatchRows = 64 << 10
 
-// maxBatchText is how many bytes of text a column of a batch gathers before the batch ends early.
-const maxBatchText = 16 << 20
-
 // Range is rows by their place in the order of the key, half open.
 type Range struct{ From, To uint64 }
 
@@ -299,7 +296,7 @@ func (s *Scan) take(ctx context.Context, b table.Block) (full bool, err error) {
 		if err := s.b.AppendRow(ctx, s.picked); err != nil {
 			return false, err
 		}
-		return s.b.Len() >= s.rows || s.b.Size() > maxBatchText, nil
+		return s.b.Len() >= s.rows || s.b.Size() > page.BatchBytes, nil
 	}
 	n := uint64(b.Hi - b.Lo)
 	if s.skip >= n {
@@ -318,7 +315,7 @@ func (s *Scan) take(ctx context.Context, b table.Block) (full bool, err error) {
 	if err := s.b.Append(ctx, b.Page, b.Lo, b.Lo+int(n)); err != nil {
 		return false, err
 	}
-	return s.b.Len() >= s.rows || s.b.Size() > maxBatchText, nil
+	return s.b.Len() >= s.rows || s.b.Size() > page.BatchBytes, nil
 }
 
 // Close gives buffers back. It may be called twice.

@@ -45,8 +45,8 @@ type Store struct {
 	j         *journal // nil when read-only
 	tmp       atomic.Int64
 	bufs      sync.Pool  // *[]byte, payloads being built
-	naming    sync.Mutex // held while packs have names in the store and may still be removed; before mu
 	reads     sync.Pool  // *readMemory
+	naming    sync.Mutex // held while packs have names in the store and may still be removed; before mu
 
 	mu     sync.RWMutex
 	segs   []*segment

@@ -197,7 +197,7 @@ func (b *Batcher) SetMetadata(m arrow.Metadata) { b.schema = arrow.NewSchema(b.s
 func (b *Batcher) Len() int { return b.n }
 
 // BatchBytes is the Size at which a batch is taken, as a rule, although it has fewer rows than it was to have.
-const BatchBytes = 64 << 20
+const BatchBytes = 16 << 20
 
 // Size is the number of bytes of strings gathered in the column that has most. Strings with 32-bit offsets must stay below 2 GiB
 // together; a page adds as many as it has.

@@ -374,6 +374,9 @@ func (c *batchColumn) appendLong(ctx context.Context, b *Batcher, s *segment, lo
 				le.PutUint64(offs[8*i:], uint64(at+end))
 			}
 		}
+		if cap(runs[k].buf) > runKept {
+			runs[k].buf = nil
+		}
 	}
 	return nil
 }
@@ -384,8 +387,10 @@ type longRun struct {
 	ends []int
 }
 
-// runRows is the number of rows that a goroutine fetches at a time: few, since all wait for the last one.
-const runRows = 4
+const (
+	runRows = 4       // rows that a goroutine fetches at a time: few, since all wait for the last one
+	runKept = 1 << 20 // bytes of memory that a run keeps for the next page
+)
 
 // fetchRuns fills runs with rows [lo,hi).
 func fetchRuns(ctx context.Context, b *Batcher, s *segment, runs []longRun, lo, hi int) error {

@@ -68,7 +68,10 @@ type lateEdit struct {
 
 // NewEditor edits a view. Long cells are written to w.
 func NewEditor(w chunk.Store, v *View) *Editor {
-	e := &Editor{w: w, base: NewView(w, v.Table, v.over).WithZones(v.zones), next: -1}
+	const most = 64 // bytes of a key or row of the usual kind
+	scratch := make([]byte, 3*most)
+	e := &Editor{w: w, base: &View{Table: v.Table, r: w, over: v.over, zones: v.zones}, next: -1}
+	e.key, e.newKey, e.row = scratch[:0:most], scratch[most:most:2*most], scratch[2*most:2*most]
 	e.edits = btree.NewBTreeGOptions(editLess, btree.Options{NoLocks: true})
 	e.index = make([]*entries, len(v.Table.Indexes))
 	for n := range e.index {

@@ -116,7 +116,7 @@ func (v *View) tuple(ctx context.Context, key []byte) (row []byte, found, inBase
 	if err != nil || !ok {
 		return nil, false, false, err
 	}
-	row, err = leaf.AppendRow(ctx, nil, i)
+	row, err = leaf.AppendRow(ctx, make([]byte, 0, 64), i) // enough as a rule
 	return row, err == nil, true, err
 }
 
