@@ -350,6 +350,11 @@ func (i *importing) load(ctx context.Context) (st ingest.Stats, err error) {
 	task := i.s.Start("import "+i.table, i.src.Size, "bytes")
 	defer task.Done()
 	opt.Bytes = task.Add
+	defer func() {
+		if errs.Is(err, errs.NoSpace) {
+			err = fmt.Errorf("import into %s: %w; nothing was imported", i.table, err)
+		}
+	}()
 	tab, st, err := ingest.Load(ctx, i.tx.Store(), i.base, i.src, opt)
 	if err != nil {
 		return st, err

@@ -108,7 +108,7 @@ func TestFullDisk(t *testing.T) {
 		ballast := fill(t, disk, int64(or(4<<20, 2<<20)+round*137_000))
 		// An import is larger than the room.
 		e := s.exits(t, 8, "table", "import", "-a", "t", file)
-		if !strings.Contains(e.err, "no space left on device") {
+		if !strings.Contains(e.err, "no space left on device; nothing was imported") {
 			t.Errorf("import: %s", e)
 		}
 		// Inserts, until there is no room, and beyond.
