@@ -77,7 +77,7 @@ func (p *Program) holdWith(ctx context.Context, dir string, opt repo.Options) (*
 // look opens the database of a directory that this user cannot write, for reading beside its owner.
 func (p *Program) look(ctx context.Context, dir string) (*holding, error) {
 	h := &holding{p: p, fs: vfs.OS{}, dir: dir, drain: drainVerb}
-	r, err := repo.Open(ctx, h.fs, dir, repo.Options{ReadOnly: true, Clock: p.Clock})
+	r, err := repo.Open(ctx, h.fs, dir, repo.Options{ReadOnly: true, Clock: p.Clock, Expressions: engine.Expressions()})
 	h.repo = r
 	return h, err
 }

@@ -172,3 +172,37 @@ func (m *tableMerger) prepare(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Completer gives a function that sets the generated columns of a row, by the cells of the rows' layout, and refuses a row that violates a
+// CHECK with an error of class Constraint. Without x rows stay as they are.
+func Completer(ctx context.Context, x Expressions, rd chunk.Reader, name string, s *schema.Compiled) (func(ctx context.Context, cells []value.Cell) error, error) {
+	var generate RowGenerator
+	var check RowChecks
+	var err error
+	if columns := generated(s.Schema); x != nil && len(columns) > 0 {
+		if generate, err = x.Generator(ctx, rd, name, s, columns); err != nil {
+			return nil, err
+		}
+	}
+	if checks := enforced(s.Schema); x != nil && len(checks) > 0 {
+		if check, err = x.Checks(ctx, rd, name, s, checks); err != nil {
+			return nil, err
+		}
+	}
+	return func(ctx context.Context, cells []value.Cell) error {
+		rows := [][]value.Cell{cells}
+		if generate != nil {
+			if err := generate(ctx, rows); err != nil {
+				return err
+			}
+		}
+		if check == nil {
+			return nil
+		}
+		violated, err := check(ctx, rows)
+		if err == nil && len(violated[0]) > 0 {
+			err = errs.New(errs.Constraint, "Check constraint %q violated", s.Checks[violated[0][0]].Name)
+		}
+		return err
+	}, nil
+}

@@ -3,6 +3,7 @@ package repo
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
@@ -124,8 +125,25 @@ func (t *Tx) ResolveConflicts(ctx context.Context, names []string, theirs bool) 
 		}
 		x := m.Tables[at]
 		if theirs {
+			linked, err := t.foldLinked(ctx, x.Name)
+			if err != nil {
+				return err
+			}
+			before := t.root.Tree()
 			if err := t.takeTheirs(ctx, &x); err != nil {
 				return errs.New(errs.CodeOf(err), "resolve conflicts of table %s: %w", x.Name, err)
+			}
+			if linked {
+				if _, err := t.foldLinked(ctx, x.Name); err != nil {
+					return err
+				}
+				orphaned, err := merge.Orphaned(ctx, t.Store(), before, t.root.Tree(), t.r.MergeOptions(t.Store()))
+				if err != nil {
+					return err
+				}
+				if len(orphaned) > 0 {
+					return errs.New(errs.Constraint, "resolving conflicts for table %s created foreign key violations in %s; settle its rows one by one in dolt_conflicts_%s", x.Name, strings.Join(orphaned, ", "), x.Name)
+				}
 			}
 		}
 		x.Schema, x.Conflicts = "", tree.Root{}
@@ -159,6 +177,10 @@ func (t *Tx) takeTheirs(ctx context.Context, x *history.MergeTable) error {
 		keys = append(keys, key)
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	complete, err := t.Completer(ctx, x.Name)
 	if err != nil {
 		return err
 	}
@@ -199,6 +221,9 @@ func (t *Tx) takeTheirs(ctx context.Context, x *history.MergeTable) error {
 			if err != nil {
 				return err
 			}
+			if err := complete(ctx, next); err != nil {
+				return err
+			}
 			if has {
 				_, err = e.Update(ctx, now, next)
 			} else {
@@ -210,6 +235,47 @@ func (t *Tx) takeTheirs(ctx context.Context, x *history.MergeTable) error {
 		}
 	}
 	return nil
+}
+
+// Completer is merge.Completer for rows of a table that are written past the SQL engine.
+func (t *Tx) Completer(ctx context.Context, name string) (func(ctx context.Context, cells []value.Cell) error, error) {
+	v, written, ok, err := t.Table(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, errNoTable(name)
+	}
+	return merge.Completer(ctx, t.r.opt.Expressions, t.Store(), written, v.Schema())
+}
+
+// foldLinked puts the edits of a table, and of those that foreign keys link it with, into trees; linked tells whether there are such.
+func (t *Tx) foldLinked(ctx context.Context, name string) (linked bool, err error) {
+	names, err := t.Children(ctx, name)
+	if err != nil {
+		return false, err
+	}
+	if v, _, ok, err := t.Table(ctx, name); err != nil {
+		return false, err
+	} else if ok {
+		for i := range v.Schema().References {
+			names = append(names, v.Schema().References[i].Parent)
+		}
+	}
+	if len(names) == 0 {
+		return false, nil
+	}
+	for _, n := range append(names, name) {
+		if _, _, ok, err := t.Table(ctx, n); err != nil {
+			return false, err
+		} else if !ok {
+			continue
+		}
+		if _, err := t.FoldTable(ctx, n); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // takeTable replaces a table whose schemas do not merge by theirs.

@@ -32,7 +32,9 @@ type Def struct {
 	byTree  []*Index // of Schema.Indexes
 	primary *Index   // nil for keyless tables
 	simple  bool     // rows can be written by themselves, see NewPoint
-	shared  *Def     // that this one was copied from for a session; nil for itself
+	// unchecked: the engine does not evaluate the table's CHECK constraints
+	unchecked bool
+	shared    *Def // that this one was copied from for a session; nil for itself
 }
 
 // For is the definition for a session. The engine changes the columns that it is given while it alters a table, so each session
@@ -122,6 +124,8 @@ func newDef(s *schema.Compiled, db, name string) (*Def, error) {
 	if d.rows, err = writtenRows(s, codecs); err != nil {
 		return nil, err
 	}
+	d.unchecked = slices.ContainsFunc(s.Checks, func(c schema.Check) bool { return c.Enforced }) &&
+		slices.ContainsFunc(s.Columns, func(c schema.Column) bool { return virtual(&c) })
 	first := 0
 	if s.Keyless() { // the ordinal
 		first = 1

@@ -2,6 +2,7 @@ package sqltable
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -25,6 +26,8 @@ type editor struct {
 	kept    []bool        // of a column: its values are in the rows
 	keyless *keyless      // of a table without primary key
 	err     error         // of StatementBegin, which cannot return it
+
+	complete func(ctx context.Context, cells []value.Cell) error // of rows of def.unchecked; nil until the first
 }
 
 var _ sql.TableEditor = (*editor)(nil)
@@ -101,6 +104,9 @@ func (e *editor) Insert(ctx *sql.Context, row sql.Row) error {
 	if err := e.def.rows.ToCells(ctx, row, e.new); err != nil {
 		return err
 	}
+	if err := e.check(ctx); err != nil {
+		return err
+	}
 	return e.fail(ctx, ed.Insert(ctx, e.new))
 }
 
@@ -111,6 +117,9 @@ func (e *editor) Update(ctx *sql.Context, old, new sql.Row) error {
 		return e.fail(ctx, err)
 	}
 	if err := e.newCells(ctx, old, new); err != nil { // unlike Insert, without reading what stays
+		return err
+	}
+	if err := e.check(ctx); err != nil {
 		return err
 	}
 	if e.keyless != nil {
@@ -125,6 +134,21 @@ func (e *editor) Update(ctx *sql.Context, old, new sql.Row) error {
 		return nil
 	}
 	return e.fail(ctx, err)
+}
+
+// check holds the new row against CHECK constraints where the engine does not: it asks the wrapper of a table with virtual columns for them,
+// which has none.
+func (e *editor) check(ctx *sql.Context) error {
+	if !e.def.unchecked {
+		return nil
+	}
+	if e.complete == nil {
+		var err error
+		if e.complete, err = e.t.part.Tx().Completer(ctx, e.def.Name); err != nil {
+			return session.Error(err)
+		}
+	}
+	return session.Error(e.complete(ctx, e.new))
 }
 
 // Delete implements sql.RowDeleter.
