@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"regexp"
 
 	"github.com/stemmadb/stemma/internal/clock"
 	"github.com/stemmadb/stemma/internal/history"
@@ -216,6 +216,9 @@ func branchEach(ctx context.Context, dir string, n int) (err error) {
 	return nil
 }
 
+// tableName finds the tables that makeTables makes.
+var tableName = regexp.MustCompile(`\bt\d{5}\b`)
+
 // benchTables lists many tables, and changes one of them.
 func benchTables(ctx context.Context, e *env) error {
 	n := e.part(10_000)
@@ -226,7 +229,7 @@ func benchTables(ctx context.Context, e *env) error {
 		}
 		lists, err := repeat(4*e.repetitions(s.name), func() error {
 			out, _, err := s.command(ctx, dir, "ls")
-			if got := strings.Count(string(out), "\tt"); err == nil && got != n {
+			if got := len(tableName.FindAll(out, -1)); err == nil && got != n {
 				err = fmt.Errorf("ls: %d tables, want %d", got, n)
 			}
 			return err

@@ -102,12 +102,8 @@ func (w *patcher) run(fromName, toName string) error {
 	case p.from == nil:
 		return w.create(toName)
 	}
-	plan, ok := alter(w.fs, w.ts, toName)
-	for _, c := range p.cols {
-		if c.From >= 0 && c.To >= 0 && p.fs.Columns[c.From].ID != p.ts.Columns[c.To].ID {
-			ok = false // dropping and adding the column would lose what its rows have alike
-		}
-	}
+	from, retyped := p.retyped(w.fs)
+	plan, ok := alter(from, w.ts, retyped, toName)
 	if fromName != toName {
 		if err := w.say(true, "RENAME TABLE ", schema.QuoteName(fromName), " TO ", schema.QuoteName(toName)); err != nil {
 			return err
@@ -157,6 +153,51 @@ func (w *patcher) run(fromName, toName string) error {
 		}
 	}
 	return nil
+}
+
+// retyped is fs, the schema of the from side, with the ids of the to side for columns that are the same by their names, not their ids: a
+// column that got a type of another family has another id. ids are those.
+func (p *Pair) retyped(fs *schema.Schema) (s *schema.Schema, ids map[uint64]bool) {
+	ids = map[uint64]bool{}
+	now := map[uint64]uint64{}
+	for _, c := range p.cols {
+		if c.From < 0 || c.To < 0 {
+			continue
+		}
+		if f, t := p.fs.Columns[c.From].ID, p.ts.Columns[c.To].ID; f != t {
+			now[f], ids[t] = t, true
+		}
+	}
+	if len(now) == 0 {
+		return fs, ids
+	}
+	s = fs.Clone()
+	follow := func(id *uint64) {
+		if to, ok := now[*id]; ok {
+			*id = to
+		}
+	}
+	for i := range s.Columns {
+		follow(&s.Columns[i].ID)
+	}
+	for i := range s.PrimaryKey {
+		follow(&s.PrimaryKey[i].Column)
+	}
+	for i := range s.Indexes {
+		x := &s.Indexes[i]
+		x.Columns = slices.Clone(x.Columns)
+		for k := range x.Columns {
+			follow(&x.Columns[k].Column)
+		}
+	}
+	for i := range s.References {
+		f := &s.References[i]
+		f.Columns = slices.Clone(f.Columns)
+		for k := range f.Columns {
+			follow(&f.Columns[k])
+		}
+	}
+	return s, ids
 }
 
 // create makes the to side anew.
@@ -332,8 +373,9 @@ type alteration struct {
 	strict     bool // rows of the old schema may stand against a statement
 }
 
-// alter plans how a table of schema from becomes one of schema to; ok is false when it must be made anew.
-func alter(from, to *schema.Schema, name string) (*alteration, bool) {
+// alter plans how a table of schema from becomes one of schema to; ok is false when it must be made anew. retyped are the ids of columns
+// whose values get another form, which no foreign key stands.
+func alter(from, to *schema.Schema, retyped map[uint64]bool, name string) (*alteration, bool) {
 	a := &alteration{}
 	table := "ALTER TABLE " + schema.QuoteName(name) + " "
 	say := func(parts ...string) { a.statements = append(a.statements, table+strings.Join(parts, "")) }
@@ -378,6 +420,11 @@ func alter(from, to *schema.Schema, name string) (*alteration, bool) {
 	keepKeys := 0
 	for keepKeys < len(from.References) && keepKeys < len(to.References) && from.References[keepKeys].Equal(&to.References[keepKeys]) {
 		keepKeys++
+	}
+	if slices.ContainsFunc(from.References[:keepKeys], func(f schema.ForeignKey) bool {
+		return slices.ContainsFunc(f.Columns, func(id uint64) bool { return retyped[id] })
+	}) {
+		keepKeys = 0
 	}
 	for i := range from.References[keepKeys:] {
 		say("DROP FOREIGN KEY ", schema.QuoteName(from.References[keepKeys+i].Name))

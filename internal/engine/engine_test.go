@@ -474,3 +474,17 @@ func BenchmarkScan(b *testing.B) {
 	}
 	b.ReportMetric(float64(20000*b.N)/b.Elapsed().Seconds(), "rows/s")
 }
+
+// A column of a key does not become one that a key can only have a part of.
+func TestKeyColumnsStayShort(t *testing.T) {
+	c := newWorld(t).client()
+	c.exec("create table t (k varchar(20) primary key, a varchar(20), b varchar(20), c varchar(20), key by_a (a), key by_b (b(5)), unique key by_c (c))", "insert into t values ('k', 'a', 'b', 'c')")
+	for _, q := range []string{"alter table t modify k text not null", "alter table t modify k blob not null", "alter table t modify a text"} {
+		c.fails(q, "used in key specification without a key length")
+	}
+	c.fails("alter table t modify a json", "JSON column 'a' supports indexing only")
+	c.exec("alter table t modify b text", "alter table t modify c text", "alter table t modify a varchar(30)")
+	c.want("select k, a, b, c from t where a = 'a'", "k,a,b,c")
+	c.exec("alter table t drop index by_a", "alter table t modify a text")
+	c.want("select k, a, b, c from t where a = 'a'", "k,a,b,c")
+}

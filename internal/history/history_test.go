@@ -246,6 +246,85 @@ func TestMergeBase(t *testing.T) {
 	})
 }
 
+// TestAncestry asks about random commits of one graph, whose answers it keeps, in any order.
+func TestAncestry(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		g := drawGraph(t)
+		var a history.Ancestry
+		for range rapid.IntRange(1, 40).Draw(t, "questions") {
+			head, c := rapid.SampledFrom(g.all).Draw(t, "head"), rapid.SampledFrom(g.all).Draw(t, "commit")
+			want, err := history.IsAncestor(ctx, g.st, c.ID, head.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := a.Reaches(ctx, g.st, head.ID, c); err != nil || got != want {
+				t.Fatalf("%s reaches %s: %v, %v, want %v", head.Message, c.Message, got, err, want)
+			}
+			if got, err := history.Reached(ctx, g.st, []history.CommitID{head.ID}, c); err != nil || got != want {
+				t.Fatalf("%s is reached from %s: %v, %v, want %v", c.Message, head.Message, got, err, want)
+			}
+		}
+	})
+}
+
+// TestAncestryReads counts what is read: a history once, and behind a new commit that commit.
+func TestAncestryReads(t *testing.T) {
+	const n = 2000
+	st := &counting{Mem: chunk.NewMem()}
+	var all []*history.Commit
+	add := func() {
+		c := &history.Commit{Height: uint64(len(all)) + 1}
+		if len(all) > 0 {
+			c.Parents = []history.CommitID{all[len(all)-1].ID}
+		}
+		if _, err := c.Put(ctx, st); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, c)
+	}
+	for range n {
+		add()
+	}
+	var a history.Ancestry
+	ask := func(c *history.Commit, want bool, limit int) {
+		t.Helper()
+		was := st.n
+		got, err := a.Reaches(ctx, st, all[len(all)-1].ID, c)
+		if err != nil || got != want {
+			t.Errorf("%v, %v, want %v", got, err, want)
+		}
+		if st.n-was > limit {
+			t.Errorf("%d commits read, want at most %d", st.n-was, limit)
+		}
+	}
+	ask(all[n-3], true, 5)
+	ask(all[0], true, n)
+	for i := range n {
+		ask(all[i], true, 0)
+	}
+	stranger := &history.Commit{Height: 5, Message: "of another history"}
+	if _, err := stranger.Put(ctx, st); err != nil {
+		t.Fatal(err)
+	}
+	ask(stranger, false, 0)
+	for range 30 {
+		add()
+		ask(all[0], true, 2)
+		ask(stranger, false, 0)
+	}
+}
+
+// counting counts the reads of a store.
+type counting struct {
+	*chunk.Mem
+	n int
+}
+
+func (c *counting) Get(ctx context.Context, h hash.Hash) ([]byte, error) {
+	c.n++
+	return c.Mem.Get(ctx, h)
+}
+
 func TestWalkMissing(t *testing.T) {
 	st := chunk.NewMem()
 	c := &history.Commit{Height: 2, Parents: []history.CommitID{hash.Sum([]byte("gone"))}}

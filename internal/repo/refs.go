@@ -163,6 +163,11 @@ func (r *Repo) DeleteBranch(ctx context.Context, name string, force bool) error 
 	})
 }
 
+// Reaches tells whether a commit is head or one of its ancestors. What it reads to find out is kept for later questions.
+func (r *Repo) Reaches(ctx context.Context, head history.CommitID, c *history.Commit) (bool, error) {
+	return r.ancestry.Reaches(ctx, r.store, head, c)
+}
+
 // CanDeleteBranch is the error that DeleteBranch would give now.
 func (r *Repo) CanDeleteBranch(ctx context.Context, name string, force bool) error {
 	head, ok := r.BranchHead(name)
@@ -175,17 +180,18 @@ func (r *Repo) CanDeleteBranch(ctx context.Context, name string, force bool) err
 	if force {
 		return nil
 	}
-	all := r.Branches()
-	if c, ok := r.BranchHead(r.CheckedOut()); ok { // most are merged there
-		all = append([]Branch{{Name: r.CheckedOut(), Head: c}}, all...)
+	c, err := history.GetCommit(ctx, r.store, head)
+	if err != nil {
+		return err
 	}
-	for _, b := range all {
-		if b.Name == name {
-			continue
+	var others []history.CommitID
+	for _, b := range r.Branches() {
+		if b.Name != name {
+			others = append(others, b.Head)
 		}
-		if ok, err := history.IsAncestor(ctx, r.store, head, b.Head); err != nil || ok {
-			return err
-		}
+	}
+	if ok, err := history.Reached(ctx, r.store, others, c); err != nil || ok {
+		return err
 	}
 	return errs.New(errs.Invalid, "the branch '%s' is not fully merged; to delete it anyway use 'branch -D %s'", name, name)
 }

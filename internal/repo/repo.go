@@ -75,6 +75,7 @@ type Repo struct {
 	tables    tableCache
 	entries   entryCache
 	referrers referrers
+	ancestry  history.Ancestry
 
 	mu        sync.Mutex            // the commit lock: orders changes
 	tip       atomic.Pointer[state] // newest state, durable or not; changed under mu

@@ -87,7 +87,32 @@ func changed(s *schema.Compiled, change func(s *schema.Schema) error) (*schema.C
 	if err := change(next); err != nil {
 		return nil, err
 	}
+	if name := wholeLong(next); name != "" && wholeLong(s.Schema) == "" {
+		return nil, sql.ErrInvalidBlobTextKey.New(name)
+	}
 	return schema.Compile(next)
+}
+
+// wholeLong is a column of texts or bytes of any length that is in a key without a prefix; "" for none. Unique indexes may have such
+// columns.
+func wholeLong(s *schema.Schema) string {
+	keys := slices.Clone(s.PrimaryKey)
+	for i := range s.Indexes {
+		if !s.Indexes[i].Unique {
+			keys = append(keys, s.Indexes[i].Columns...)
+		}
+	}
+	for _, k := range keys {
+		at := s.ColumnByID(k.Column)
+		if at < 0 || k.Prefix > 0 {
+			continue
+		}
+		switch s.Columns[at].Type.Kind {
+		case value.KindText, value.KindBlob, value.KindJSON:
+			return s.Columns[at].Name
+		}
+	}
+	return ""
 }
 
 // place moves the column at from to where order wants it; nil leaves it.

@@ -101,14 +101,16 @@ func commitsFrom(ctx context.Context, r *repo.Repo, from, not []history.CommitID
 		if err != nil || c == nil {
 			return oneCommit(nil), err
 		}
-		for _, f := range from {
-			if ok, err := history.IsAncestor(ctx, r.Store(), c.ID, f); err != nil {
-				return nil, err
-			} else if ok {
-				return oneCommit(c), nil
-			}
+		reached := false
+		if len(from) == 1 {
+			reached, err = r.Reaches(ctx, from[0], c)
+		} else {
+			reached, err = history.Reached(ctx, r.Store(), from, c)
 		}
-		return oneCommit(nil), nil
+		if err != nil || !reached {
+			return oneCommit(nil), err
+		}
+		return oneCommit(c), nil
 	}
 	w, err := history.Walk(ctx, r.Store(), from, not)
 	if err != nil {
