@@ -118,7 +118,7 @@ def test_denied(arrow: Arrow) -> None:
         with pytest.raises(adbc_driver_manager.Error) as denied:
             cur.execute("insert into t values (1)")
             cur.fetchall()
-        detail = json.loads(dict(denied.value.details)["stemma-error-bin"])
+        detail = json.loads(dict(denied.value.details)[b"stemma-error-bin"])
         assert (detail["code"], detail["mysql"]) == ("denied", 1142)
 
 
@@ -145,9 +145,9 @@ def test_owner(repository: Path) -> None:
     details = Details()
     client = flight.FlightClient(f"grpc+unix://{repository}/.stemma/sock", middleware=[details])
 
-    def write(table: pa.Table, **command: object) -> dict[str, object]:
-        writer, reader = client.do_put(flight.FlightDescriptor.for_command(json.dumps({"write": command}).encode()), table.schema)
-        writer.write_table(table, max_chunksize=1000)
+    def write(rows: pa.Table, **command: object) -> dict[str, object]:
+        writer, reader = client.do_put(flight.FlightDescriptor.for_command(json.dumps({"write": command}).encode()), rows.schema)
+        writer.write_table(rows, max_chunksize=1000)
         writer.done_writing()
         result = json.loads(reader.read().to_pybytes())
         writer.close()
