@@ -620,3 +620,50 @@ func TestPlainSelects(t *testing.T) {
 		}
 	}
 }
+
+func TestCancel(t *testing.T) {
+	v := serve(t)
+	c := sqlClient(v.dial())
+	ctx := context.Background()
+	v.exec(c, "create table t (id int primary key)")
+	info, err := c.Execute(ctx, "select sleep(60)")
+	check(t, err)
+	ended := make(chan error, 1)
+	go func() {
+		r, err := c.DoGet(ctx, info.Endpoint[0].Ticket)
+		if err == nil {
+			for r.Next() {
+			}
+			err = r.Err()
+			r.Release()
+		}
+		ended <- err
+	}()
+	for {
+		got, err := c.CancelFlightInfo(ctx, &flight.CancelFlightInfoRequest{Info: info})
+		check(t, err)
+		if got.Status == flight.CancelStatusCancelled {
+			break
+		}
+		time.Sleep(time.Millisecond) // it has not begun
+	}
+	select {
+	case err := <-ended:
+		if status.Code(err) != codes.Canceled {
+			t.Errorf("%v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the query goes on")
+	}
+	if info, err = c.Execute(ctx, "insert into t values (1)"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.CancelFlightInfo(ctx, &flight.CancelFlightInfoRequest{Info: info}); err != nil || got.Status != flight.CancelStatusCancelled {
+		t.Errorf("%v, %v", got, err)
+	}
+	if r, err := c.DoGet(ctx, info.Endpoint[0].Ticket); err == nil {
+		r.Release()
+		t.Error("a cancelled statement ran")
+	}
+	expect(t, v.query(c, "select count(*) from t"), "0")
+}
