@@ -9,7 +9,7 @@ from stemma._results import Result, Row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
 R = TypeVar("R", bound=Row)
 
