@@ -28,6 +28,7 @@ var questions = []struct {
 	{"diff", "How long does it take to see what changed?", benchDiff},
 	{"update", "How long does a large transaction take, and what does it add?", benchUpdate},
 	{"commit", "How many small durable transactions are there in a second?", benchCommit},
+	{"arrow", "How long does it take to get a table into a frame, and back?", benchArrow},
 	{"open", "How long does it take to get an answer from the command line?", benchOpen},
 	{"history", "Does a long history make commits slower, and what does it add?", benchHistory},
 	{"shapes", "What do tables of other shapes cost?", benchShapes},

@@ -104,8 +104,8 @@ type server struct {
 	log  bytes.Buffer
 }
 
-// serve starts a server for the database of a directory. The caller closes it.
-func (s *system) serve(ctx context.Context, dir string) (*server, error) {
+// serve starts a server for the database of a directory, with these flags beside its own. The caller closes it.
+func (s *system) serve(ctx context.Context, dir string, flags ...string) (*server, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -115,7 +115,7 @@ func (s *system) serve(ctx context.Context, dir string) (*server, error) {
 		return nil, err
 	}
 	v := &server{done: make(chan error, 1)}
-	v.cmd = s.prepare(ctx, dir, []string{"sql-server", "-H", "127.0.0.1", "-P", fmt.Sprint(port), "-l", "warning"})
+	v.cmd = s.prepare(ctx, dir, append([]string{"sql-server", "-H", "127.0.0.1", "-P", fmt.Sprint(port), "-l", "warning"}, flags...))
 	v.cmd.Stdout, v.cmd.Stderr = &v.log, &v.log
 	if err := v.cmd.Start(); err != nil {
 		return nil, err

@@ -389,8 +389,8 @@ func (s *service) partitions(ctx context.Context, c *call, b []byte) (any, error
 	return out, nil
 }
 
-// keyJSON is the key of the row that has n rows ahead of it; nil of tables with edits that are not folded, or without a key.
-func keyJSON(ctx context.Context, v *table.View, n uint64) (map[string]any, error) {
+// keyAt is the cells of the key of the row that has n rows ahead of it; nil of tables with edits that are not folded, or without a key.
+func keyAt(ctx context.Context, v *table.View, n uint64) ([]value.Cell, error) {
 	s := v.Schema()
 	if s.Keyless() || v.Overlay().Len() > 0 {
 		return nil, nil
@@ -410,11 +410,26 @@ func keyJSON(ctx context.Context, v *table.View, n uint64) (map[string]any, erro
 	if err := value.DecodeTuple(tuple, s.Primary.Phys, cells); err != nil {
 		return nil, err
 	}
+	key := make([]value.Cell, len(s.PrimaryKey))
+	for i, k := range s.PrimaryKey {
+		if key[i], err = table.Resolve(ctx, v.Reader(), cells[s.ColumnByID(k.Column)]); err != nil {
+			return nil, err
+		}
+	}
+	return key, nil
+}
+
+// keyJSON is keyAt by the names of the columns.
+func keyJSON(ctx context.Context, v *table.View, n uint64) (map[string]any, error) {
+	key, err := keyAt(ctx, v, n)
+	if err != nil || key == nil {
+		return nil, err
+	}
+	s := v.Schema()
 	out := map[string]any{}
-	for _, k := range s.PrimaryKey {
-		i := s.ColumnByID(k.Column)
-		col := &s.Columns[i]
-		c := cells[i]
+	for i, k := range s.PrimaryKey {
+		col := &s.Columns[s.ColumnByID(k.Column)]
+		c := key[i]
 		switch col.Type.Kind {
 		case value.KindInt8, value.KindInt16, value.KindInt24, value.KindInt32, value.KindInt64, value.KindUint8, value.KindUint16, value.KindUint24, value.KindUint32:
 			out[col.Name] = c.Int()

@@ -154,7 +154,6 @@ const (
 	headerMode        = "mode"
 	headerPrimaryKey  = "primary-key"
 	headerMessage     = "message"
-	headerDictionary  = "dictionary"
 	headerBooleans    = "booleans"
 )
 

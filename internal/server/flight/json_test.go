@@ -120,22 +120,26 @@ func TestReads(t *testing.T) {
 	v := serve(t)
 	conn := v.dial()
 	c := sqlClient(conn)
+	v.exec(c, "create table k (a double, b varchar(20), c date, primary key (a, b, c))",
+		`insert into k values (1.5,'a','2020-01-01'),(1.5,'it''s','2020-01-01'),(1.5,'\\','2020-01-02'),(2,'ü','2020-01-01'),(2,'ü','2020-01-03')`)
 	v.exec(c, "create table t (id int primary key, s varchar(10))", "insert into t values (1,'a'),(2,'b'),(3,'c'),(4,'d'),(5,'e')", "call dolt_commit('-Am', 'five')",
 		"delete from t where id = 2", "insert into t values (9, 'z')", "call dolt_branch('other')", "create table late (id int)")
 	for ticket, want := range map[string][]string{
-		`{"read":{"table":"T"}}`:                                               {"1|a", "3|c", "4|d", "5|e", "9|z"},
-		`{"read":{"table":"t","ref":"HEAD"}}`:                                  {"1|a", "2|b", "3|c", "4|d", "5|e"},
-		`{"read":{"table":"t","ref":"main","range":{"from":1,"to":3}}}`:        {"2|b", "3|c"},
-		`{"read":{"table":"t","range":{"from":1,"to":3}}}`:                     {"3|c", "4|d"},
-		`{"read":{"table":"t","range":{"from":4,"to":99}}}`:                    {"9|z"},
-		`{"read":{"table":"t","range":{"from":7,"to":9}}}`:                     nil,
-		`{"read":{"table":"t","columns":["S","s"],"range":{"from":0,"to":1}}}`: {"a|a"},
-		`{"read":{"table":"t","columns":[],"ref":"WORKING"}}`:                  {"", "", "", "", ""},
-		`{"read":{"table":"t","filter":"s > 'c' or id = 1"}}`:                  {"1|a", "4|d", "5|e", "9|z"},
-		`{"read":{"table":"t","filter":"id = 2","ref":"HEAD","columns":[]}}`:   {""},
-		`{"read":{"table":"t","batch_rows":2}}`:                                {"1|a", "3|c", "4|d", "5|e", "9|z"},
-		`{"query":{"sql":"select count(*) from t","ref":"HEAD"}}`:              {"5"},
-		`{"query":{"sql":"select s from t where id = ?","parameters":[9]}}`:    {"z"},
+		`{"read":{"table":"T"}}`:                                                                       {"1|a", "3|c", "4|d", "5|e", "9|z"},
+		`{"read":{"table":"t","ref":"HEAD"}}`:                                                          {"1|a", "2|b", "3|c", "4|d", "5|e"},
+		`{"read":{"table":"t","ref":"main","range":{"from":1,"to":3}}}`:                                {"2|b", "3|c"},
+		`{"read":{"table":"t","range":{"from":1,"to":3}}}`:                                             {"3|c", "4|d"},
+		`{"read":{"table":"t","range":{"from":4,"to":99}}}`:                                            {"9|z"},
+		`{"read":{"table":"t","range":{"from":7,"to":9}}}`:                                             nil,
+		`{"read":{"table":"t","columns":["S","s"],"range":{"from":0,"to":1}}}`:                         {"a|a"},
+		`{"read":{"table":"t","columns":[],"ref":"WORKING"}}`:                                          {"", "", "", "", ""},
+		`{"read":{"table":"t","filter":"s > 'c' or id = 1"}}`:                                          {"1|a", "4|d", "5|e", "9|z"},
+		`{"read":{"table":"t","filter":"id = 2","ref":"HEAD","columns":[]}}`:                           {""},
+		`{"read":{"table":"k","ref":"HEAD","range":{"from":1,"to":4},"filter":"1=1","columns":["b"]}}`: {"a", "it's", "ü"},
+		`{"read":{"table":"k","ref":"HEAD","range":{"from":0,"to":1},"filter":"1=1","columns":["b"]}}`: {`\`},
+		`{"read":{"table":"t","batch_rows":2}}`:                                                        {"1|a", "3|c", "4|d", "5|e", "9|z"},
+		`{"query":{"sql":"select count(*) from t","ref":"HEAD"}}`:                                      {"5"},
+		`{"query":{"sql":"select s from t where id = ?","parameters":[9]}}`:                            {"z"},
 	} {
 		rows, _, err := v.read(conn, ticket)
 		if err != nil || !slices.Equal(rows, want) {
@@ -190,6 +194,7 @@ func TestPartitions(t *testing.T) {
 	_, err = write(conn, `{"write":{"table":"t","mode":"merge","message":"gone"}}`, ids(1), false)
 	check(t, err)
 	var all []string
+	even := 0
 	for _, p := range parts {
 		m := p.(map[string]any)
 		rows, _, err := v.read(conn, fmt.Sprintf(`{"read":{"table":"t","ref":%q,"range":{"from":%v,"to":%v}}}`, cut["commit"], int(m["from"].(float64)), int(m["to"].(float64))))
@@ -198,6 +203,15 @@ func TestPartitions(t *testing.T) {
 			t.Errorf("%d rows of %v", len(rows), m)
 		}
 		all = append(all, rows...)
+	}
+	for n := range len(parts) { // a filter within ranges
+		m := parts[n].(map[string]any)
+		rows, _, err := v.read(conn, fmt.Sprintf(`{"read":{"table":"t","ref":%q,"range":{"from":%v,"to":%v},"filter":"id %% 2 = 0"}}`, cut["commit"], int(m["from"].(float64)), int(m["to"].(float64))))
+		check(t, err)
+		even += len(rows)
+	}
+	if even != 10_000 {
+		t.Errorf("%d even rows", even)
 	}
 	if len(all) != 20_000 || all[19_999] != "59997" {
 		t.Errorf("%d rows", len(all))

@@ -2,6 +2,7 @@ package flight
 
 import (
 	"context"
+	"encoding/hex"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/stemmadb/stemma/internal/page"
 	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/table"
+	"github.com/stemmadb/stemma/internal/value"
 )
 
 // readRequest is a ticket for rows of a table.
@@ -207,9 +209,13 @@ func (s *scanSource) Close() error {
 }
 
 // readSQL is the statement that reads what a request asks for, in the order of the key.
-func readSQL(r *readRequest, f *found) (string, error) {
+func readSQL(ctx context.Context, r *readRequest, f *found) (string, error) {
 	sc := f.view.Schema()
 	var b strings.Builder
+	within, err := rangeSQL(ctx, r.Range, f)
+	if err != nil {
+		return "", err
+	}
 	b.WriteString("SELECT ")
 	names := r.Columns
 	if names == nil {
@@ -235,8 +241,12 @@ func readSQL(r *readRequest, f *found) (string, error) {
 		b.WriteString("1")
 	}
 	b.WriteString(" FROM " + schema.QuoteName(f.name))
+	conditions := within
 	if r.Filter != "" {
-		b.WriteString(" WHERE (" + r.Filter + "\n)")
+		conditions = append(conditions, "("+r.Filter+"\n)")
+	}
+	if len(conditions) > 0 {
+		b.WriteString(" WHERE " + strings.Join(conditions, " AND "))
 	}
 	if keys := frame.KeyNames(sc.Schema); len(keys) > 0 {
 		for i, k := range keys {
@@ -247,17 +257,72 @@ func readSQL(r *readRequest, f *found) (string, error) {
 	return b.String(), nil
 }
 
+// rangeSQL are conditions for the rows of a range: their keys lie between those of its first row and of the one behind its last.
+func rangeSQL(ctx context.Context, r *rangeOfRow, f *found) ([]string, error) {
+	if r == nil {
+		return nil, nil
+	}
+	total := f.view.Count()
+	from, to := min(r.From, total), min(r.To, total)
+	if from >= to {
+		return []string{"FALSE"}, nil
+	}
+	var out []string
+	for _, bound := range []struct {
+		row  uint64
+		over string
+	}{{from, ">="}, {to, "<"}} {
+		if bound.row == 0 || bound.row == total {
+			continue
+		}
+		cells, err := keyAt(ctx, f.view, bound.row)
+		if err != nil {
+			return nil, err
+		}
+		if cells == nil {
+			return nil, f.problem(errs.New(errs.Unsupported, "a range of rows with a filter needs a table with a primary key, as of a commit"))
+		}
+		s := f.view.Schema()
+		text := ""
+		for i := len(s.PrimaryKey) - 1; i >= 0; i-- { // a > 1 or a = 1 and (b > 2 or b = 2 and c >= 3)
+			col := &s.Columns[s.ColumnByID(s.PrimaryKey[i].Column)]
+			name, literal := schema.QuoteName(col.Name), literalOf(col.Type, cells[i])
+			if text == "" {
+				text = name + " " + bound.over + " " + literal
+			} else {
+				text = name + " " + bound.over[:1] + " " + literal + " OR " + name + " = " + literal + " AND (" + text + ")"
+			}
+		}
+		out = append(out, "("+text+")")
+	}
+	return out, nil
+}
+
+// literalOf is a cell in SQL.
+func literalOf(t value.Type, c value.Cell) string {
+	switch t.Kind {
+	case value.KindInt8, value.KindInt16, value.KindInt24, value.KindInt32, value.KindInt64, value.KindUint8, value.KindUint16, value.KindUint24, value.KindUint32,
+		value.KindYear, value.KindEnum:
+		return strconv.FormatInt(c.Int(), 10)
+	case value.KindUint64, value.KindBit, value.KindSet:
+		return strconv.FormatUint(c.Uint(), 10)
+	case value.KindFloat64:
+		return strconv.FormatFloat(c.Float(), 'e', -1, 64)
+	case value.KindFloat32:
+		return strconv.FormatFloat(float64(c.Float32()), 'e', -1, 64)
+	case value.KindDecimal:
+		return value.DecimalString(t, c)
+	case value.KindBinary, value.KindVarbinary, value.KindBlob:
+		return "x'" + hex.EncodeToString(c.Bytes()) + "'"
+	}
+	return schema.QuoteText(string(value.AppendText(nil, t, c)))
+}
+
 // readBySQL reads a table with a statement.
 func (s *service) readBySQL(ctx context.Context, c *call, h *held, r *readRequest, f *found) (source, error) {
-	if r.Range != nil && r.Filter != "" {
-		return nil, f.problem(errs.New(errs.Unsupported, "a range of rows of a filtered read, or of a table with virtual columns, is not supported; filter the rows of the range yourself"))
-	}
-	query, err := readSQL(r, f)
+	query, err := readSQL(ctx, r, f)
 	if err != nil {
 		return nil, err
-	}
-	if r.Range != nil {
-		query += " LIMIT " + strconv.FormatUint(max(r.Range.To, r.Range.From)-r.Range.From, 10) + " OFFSET " + strconv.FormatUint(r.Range.From, 10)
 	}
 	src, err := s.run(ctx, c, h, query, nil, f.metadata())
 	if err != nil {
@@ -287,7 +352,7 @@ func (s *service) describeRead(ctx context.Context, c *call, r *readRequest) (*a
 		if h, err = c.client(ctx, r.Database, f.at()); err != nil {
 			return nil, 0, err
 		}
-		query, err := readSQL(r, f)
+		query, err := readSQL(ctx, r, f)
 		if err != nil {
 			return nil, 0, err
 		}

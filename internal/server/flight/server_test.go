@@ -2,11 +2,17 @@ package flight
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"slices"
 	"strings"
@@ -22,6 +28,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -48,7 +55,7 @@ type served struct {
 	engine *engine.Engine
 }
 
-func serve(t testing.TB) *served {
+func serve(t testing.TB, change ...func(*Options)) *served {
 	t.Helper()
 	ctx := context.Background()
 	fs := vfs.NewMem()
@@ -63,12 +70,16 @@ func serve(t testing.TB) *served {
 	check(t, err)
 	m, err := mysql.New(ctx, mysql.Options{Engine: e, FS: fs, Privileges: "/data/db/.stemma/privileges.db"})
 	check(t, err)
-	s, err := New(Options{
+	opt := Options{
 		Engine: e, Address: "127.0.0.1:0", Owner: mysql.OwnerName, Default: "db", Version: "1.2.3", Specs: op.All(),
 		Scope: func(string) (*op.Scope, error) {
 			return &op.Scope{FS: fs, Repo: r, Dir: "/data/db", Clock: clock.System{}, Author: me}, nil
 		},
-	})
+	}
+	for _, f := range change {
+		f(&opt)
+	}
+	s, err := New(opt)
 	check(t, err)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
@@ -618,5 +629,87 @@ func TestPlainSelects(t *testing.T) {
 				t.Errorf("%s: column %s, want %s", query, f.Name, names[i])
 			}
 		}
+	}
+}
+
+func TestCancel(t *testing.T) {
+	v := serve(t)
+	c := sqlClient(v.dial())
+	ctx := context.Background()
+	v.exec(c, "create table t (id int primary key)")
+	info, err := c.Execute(ctx, "select sleep(60)")
+	check(t, err)
+	ended := make(chan error, 1)
+	go func() {
+		r, err := c.DoGet(ctx, info.Endpoint[0].Ticket)
+		if err == nil {
+			for r.Next() {
+			}
+			err = r.Err()
+			r.Release()
+		}
+		ended <- err
+	}()
+	for {
+		got, err := c.CancelFlightInfo(ctx, &flight.CancelFlightInfoRequest{Info: info})
+		check(t, err)
+		if got.Status == flight.CancelStatusCancelled {
+			break
+		}
+		time.Sleep(time.Millisecond) // it has not begun
+	}
+	select {
+	case err := <-ended:
+		if status.Code(err) != codes.Canceled {
+			t.Errorf("%v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the query goes on")
+	}
+	if info, err = c.Execute(ctx, "insert into t values (1)"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.CancelFlightInfo(ctx, &flight.CancelFlightInfoRequest{Info: info}); err != nil || got.Status != flight.CancelStatusCancelled {
+		t.Errorf("%v, %v", got, err)
+	}
+	if r, err := c.DoGet(ctx, info.Endpoint[0].Ticket); err == nil {
+		r.Release()
+		t.Error("a cancelled statement ran")
+	}
+	expect(t, v.query(c, "select count(*) from t"), "0")
+}
+
+// TestTLS: passwords cross encrypted where that is required, and accounts that require it are not let in otherwise.
+func TestTLS(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	check(t, err)
+	certificate, err := x509.ParseCertificate(der)
+	check(t, err)
+	roots := x509.NewCertPool()
+	roots.AddCert(certificate)
+	v := serve(t, func(o *Options) {
+		o.RequireTLS, o.TLS = true, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	})
+	v.exec(sqlClient(v.dial()), "create user ann identified by 'pw' require ssl")
+	conn, err := grpc.NewClient(v.Addr().String(), grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: roots, ServerName: "localhost"})))
+	check(t, err)
+	defer conn.Close()
+	c := sqlClient(conn)
+	ctx, err := c.Client.AuthenticateBasicToken(context.Background(), "ann", "pw")
+	check(t, err)
+	if _, err := c.Execute(ctx, "select 1"); err != nil {
+		t.Error(err)
+	}
+	plain, err := grpc.NewClient(v.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	check(t, err)
+	defer plain.Close()
+	if _, err := sqlClient(plain).Execute(context.Background(), "select 1"); status.Code(err) != codes.Unavailable {
+		t.Errorf("without TLS: %v", err)
+	}
+	if _, err := New(Options{Engine: v.engine, RequireTLS: true}); err == nil {
+		t.Error("TLS is required without a certificate")
 	}
 }

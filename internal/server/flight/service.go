@@ -29,6 +29,7 @@ type service struct {
 	sessions            flightSessions
 	prepared            preparedStatements
 	running             running
+	reads               reads
 }
 
 func newService(opt *Options, pool *page.Pool) *service {
@@ -81,6 +82,12 @@ func (s *service) Handshake(stream flight.FlightService_HandshakeServer) error {
 
 // DoGet implements flight.FlightServer.
 func (s *service) DoGet(ticket *flight.Ticket, stream flight.FlightService_DoGetServer) error {
+	ctx, done := s.reads.begin(stream.Context(), callerOf(stream.Context()), ticket.GetTicket())
+	defer done()
+	return canceled(ctx, s.doGet(ticket, &cancellable{stream, ctx}))
+}
+
+func (s *service) doGet(ticket *flight.Ticket, stream flight.FlightService_DoGetServer) error {
 	if !isJSON(ticket.GetTicket()) {
 		return s.FlightServer.DoGet(ticket, stream)
 	}

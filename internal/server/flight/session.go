@@ -132,7 +132,7 @@ func optionName(name string) (string, bool) {
 	l := strings.TrimPrefix(strings.ToLower(name), headerPrefix)
 	switch l {
 	case "catalog", "schema", headerDatabase, headerBranch, headerRef, headerAuthor, headerRun, headerTransaction, headerMode, headerPrimaryKey,
-		headerMessage, headerDictionary, headerBooleans:
+		headerMessage, headerBooleans:
 		return l, true
 	}
 	return l, false
