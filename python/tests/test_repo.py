@@ -198,6 +198,33 @@ def test_partitions(repo: stemma.Repo) -> None:
         repo.partitions("big", n=0)
 
 
+def test_partitions_with_a_condition(repo: stemma.Repo) -> None:
+    keys = [(c, n) for c in ("a", "b'`", "ü") for n in range(5000)]
+    repo.write(
+        {"c": [k[0] for k in keys], "n": [k[1] for k in keys], "v": [i % 7 for i in range(len(keys))]},
+        "t",
+        primary_key=["c", "n"],
+        message="t",
+    )
+    parts = repo.partitions("t", "main", 5)
+    got = [
+        row
+        for p in parts
+        for row in zip(*p.read_arrow(columns=["c", "n"], where="v = 3 or v = 4").to_pydict().values(), strict=True)
+    ]
+    assert sorted(got) == sorted(k for i, k in enumerate(keys) if i % 7 in {3, 4})
+    repo.write({"v": list(range(20_000))}, "keyless", mode="create", message="keyless")
+    part = repo.partitions("keyless", "main", 3)[1]
+    assert part.read_pandas().v.tolist() == list(range(part.start, part.stop))
+    with pytest.raises(stemma.UnsupportedError, match="no primary key"):
+        part.scan(where="v > 1")
+
+
+def test_tables_of_the_system(repo: stemma.Repo, prices: pd.DataFrame) -> None:
+    assert repo.read_pandas("dolt_log").message.tolist()[0] == "second"
+    assert repo.read_pandas("dolt_diff_prices", columns=["to_n"], where="diff_type = 'modified'").to_n.tolist() == [5]
+
+
 def test_resolve(repo: stemma.Repo, prices: pd.DataFrame) -> None:
     first, second = repo.resolve("v1", "prices"), repo.resolve("v2", "prices")
     assert first.table_hash != second.table_hash

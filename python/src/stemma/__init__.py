@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from stemma._version import __version__
 
 if TYPE_CHECKING:
+    from stemma._answers import Resolved, WriteResult
     from stemma._default import default, partitions, read_arrow, read_pandas, read_polars, scan, sql, write
     from stemma._errors import (
         CanceledError,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from stemma._notebook import load_ipython_extension
     from stemma._partition import Partition
     from stemma._progress import show_progress
-    from stemma._repo import Repo, Resolved, Transaction, WriteResult, connect
+    from stemma._repo import Repo, Transaction, connect
     from stemma._results import Result, Row
 
 _HOMES = {
@@ -70,7 +71,8 @@ _HOMES = {
     "_notebook": ("load_ipython_extension",),
     "_partition": ("Partition",),
     "_progress": ("show_progress",),
-    "_repo": ("Repo", "Resolved", "Transaction", "WriteResult", "connect"),
+    "_answers": ("Resolved", "WriteResult"),
+    "_repo": ("Repo", "Transaction", "connect"),
     "_results": ("Result", "Row"),
 }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from stemma import _address
-from stemma._repo import Mode, Repo, Settings, WriteResult, connect
+from stemma._repo import Mode, Repo, connect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
+    from stemma._answers import Settings, WriteResult
     from stemma._pandas import Backend
     from stemma._partition import Partition
     from stemma._read import Frame

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from stemma._address import database_directory
-from stemma._errors import DeniedError, LockedError, NotFoundError, UnavailableError
+from stemma._errors import DeniedError, LockedError, NotFoundError, UnavailableError, UnsupportedError
 
 LONGEST = 100
 """The longest path that every system takes for a socket."""
@@ -60,9 +60,14 @@ def socket_path(directory: str) -> str:
 def connect(directory: str) -> socket.socket:
     """Returns a connection to the owner of a directory, which is started when there is none."""
     path = socket_path(directory)
+    if not hasattr(socket, "AF_UNIX"):
+        raise UnsupportedError(
+            "Python has no unix sockets on this system, by which the owner of a directory is reached",
+            hint="start a server with 'stemma serve' in the directory and connect to stemma://localhost:8815",
+        )
     for attempt in range(5):
         try:
-            return _dial(path)
+            return _dial(path, directory)
         except (FileNotFoundError, ConnectionRefusedError, ConnectionResetError, BrokenPipeError):
             if attempt == 4:
                 break
@@ -104,7 +109,10 @@ def run(arguments: list[str], failed: str, timeout: float, cwd: str | None = Non
         )
 
 
-def _dial(path: str) -> socket.socket:
+def _dial(path: str, directory: str) -> socket.socket:
+    # In a directory that is open to all, somebody else may have made a socket of that name.
+    if Path(path).lstat().st_uid not in {os.getuid(), Path(directory).stat().st_uid}:
+        raise DeniedError(f"the socket {path} of {directory} was made by another user", hint="remove it, or ask who did")
     s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)

@@ -138,6 +138,10 @@ def from_arrow(data: pa.Table, dtype_backend: Backend | None = None) -> pd.DataF
     rest = rest.rename_columns([str(i) for i in range(len(names)) if i not in special]).replace_schema_metadata(None)
     rows = data.num_rows
     del data
+    for i, f in enumerate(rest.schema):
+        # pandas keeps text where Arrow has it, in views of messages that hold the other columns too.
+        if rest.column(i).num_chunks > 1 and (pa.types.is_string(f.type) or pa.types.is_large_string(f.type)):
+            rest = rest.set_column(i, f.name, _whole(rest.column(i)))
     options: dict[str, Any] = {"split_blocks": True, "self_destruct": True, "date_as_object": True}
     if dtype_backend == "pyarrow":
         options["types_mapper"] = pd.ArrowDtype
@@ -149,6 +153,13 @@ def from_arrow(data: pa.Table, dtype_backend: Backend | None = None) -> pd.DataF
         frame.insert(i, str(i), special[i])
     frame.columns = pd.Index(names, dtype="str") if names else pd.Index([], dtype="str")
     return frame
+
+
+def _whole(column: pa.ChunkedArray) -> Any:
+    """Returns a column of text in memory of its own."""
+    import pyarrow as pa
+
+    return column.cast(pa.large_string()).combine_chunks()
 
 
 def is_json(f: pa.Field) -> bool:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from stemma._errors import UnsupportedError
+from stemma._statements import select, within
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -13,7 +16,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from stemma._address import Address
-    from stemma._repo import Reads, Settings
+    from stemma._answers import Settings
+    from stemma._repo import Reads
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,15 @@ class Partition:
         return shared(self.address, self.settings)
 
     def scan(self, *, columns: Sequence[str] | None = None, where: str | None = None) -> pa.RecordBatchReader:
-        """Returns its rows as a reader of record batches."""
-        return self._repo().scan(self.table, self.commit, columns=columns, where=where, rows=(self.start, self.stop))
+        """Returns its rows as a reader of record batches: these columns only, and only where a condition in SQL holds."""
+        if where is None:
+            return self._repo().scan(self.table, self.commit, columns=columns, rows=(self.start, self.stop))
+        if self.first is None or self.last is None:
+            raise UnsupportedError(
+                f"a part of {self.table} cannot be read with a condition: the table has no primary key", table=self.table
+            )
+        keys, params = within(self.first, self.last)
+        return self._repo().query(select(self.table, columns, f"{keys} and ({where})"), ref=self.commit, params=params)
 
     def read_arrow(self, *, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
         """Returns its rows as an Arrow table."""

@@ -8,11 +8,11 @@ import json
 import os
 import re
 import uuid
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from stemma import _address, _ops, _results
+from stemma import _address, _ops, _results, _statements
+from stemma._answers import Resolved, Settings, WriteResult
 from stemma._errors import InvalidError, NotFoundError, StemmaError, TooNewError, UnavailableError
 from stemma._partition import Partition
 from stemma._progress import progress
@@ -40,106 +40,6 @@ MODES: tuple[str, ...] = ("create", "append", "create_append", "replace", "repla
 
 _READS = re.compile(r"\s*(select|show|with|explain|describe|desc|table|values)\b", re.IGNORECASE)
 _CHANGES = re.compile(r"\b(dolt|stemma)_\w+\s*\(|\b(insert|update|delete|into)\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What goes with every call.
-
-    Attributes:
-        database: the database; None is the directory's own, or the server's only one.
-        branch: the branch to work on; None is the checked-out one, or the server's default.
-        ref: what reads see; None is the working set of the branch.
-        author: `Name <mail>` for commits; None is the user.
-        run: the id of a run, kept with commits.
-        transaction: the id of the transaction that the calls are part of.
-
-    """
-
-    database: str | None = None
-    branch: str | None = None
-    ref: str | None = None
-    author: str | None = None
-    run: str | None = None
-    transaction: str | None = None
-
-    def headers(self) -> dict[str, str]:
-        """Returns the settings as headers of a call."""
-        return {f"stemma-{k}": str(v) for k, v in dataclasses.asdict(self).items() if v is not None}
-
-
-@dataclass(frozen=True)
-class WriteResult:
-    """What a write did.
-
-    Attributes:
-        table: the table that was written; database and branch say where.
-        rows: the number of rows in the frame.
-        inserted, updated, deleted, unchanged: what became of the table's rows.
-        created: whether the table was made.
-        commit: the commit that the write made; None when it left uncommitted changes.
-        already: whether a write with the same id had been applied before, so that nothing was done.
-        notes: what is stored otherwise than it was in the frame.
-
-    """
-
-    table: str
-    database: str
-    branch: str
-    rows: int
-    inserted: int
-    updated: int
-    deleted: int
-    unchanged: int
-    created: bool
-    commit: str | None
-    already: bool
-    notes: tuple[str, ...] = ()
-    in_transaction: bool = False
-
-    @property
-    def changed(self) -> int:
-        """The number of rows that the write inserted, updated or deleted."""
-        return self.inserted + self.updated + self.deleted
-
-    def __repr__(self) -> str:
-        out = f"{self.table}: {self.inserted:,} inserted, {self.updated:,} updated, {self.deleted:,} deleted, {self.unchanged:,} unchanged"
-        if self.already:
-            out += "; was written before"
-        if self.commit:
-            out += f"; commit {self.commit}"
-        elif self.in_transaction:
-            out += "; part of a transaction"
-        elif self.changed or self.created:
-            out += f"; uncommitted changes on {self.branch}"
-        return "\n".join([out, *(f"note: {n}" for n in self.notes)])
-
-
-@dataclass(frozen=True)
-class Resolved:
-    """What a ref names, and a table at it; None for what does not apply.
-
-    Attributes:
-        ref: the ref as it was given.
-        commit: the commit; None for a working set with uncommitted changes.
-        branch: the branch, if the ref is one.
-        table, table_hash, schema_hash, rows, primary_key: the table, if one was asked for. Equal hashes mean equal rows and schemas.
-        message, author, time: of the commit.
-
-    """
-
-    ref: str
-    commit: str | None = None
-    short: str | None = None
-    branch: str | None = None
-    table: str | None = None
-    table_hash: str | None = None
-    schema_hash: str | None = None
-    rows: int | None = None
-    primary_key: tuple[str, ...] | None = None
-    message: str | None = None
-    author: str | None = None
-    time: str | None = None
 
 
 class Reads:
@@ -228,6 +128,9 @@ class Reads:
             raise InvalidError(f"a ref is text, not {ref!r}", hint="YAML reads some hashes as numbers: put them in quotes")
         if isinstance(columns, str):
             raise InvalidError("columns is a list of names, not one name", hint=f"columns=[{columns!r}]")
+        if table.lower().startswith(("dolt_", "stemma_")) and rows is None:
+            # Tables of the system have no pages: they are queries.
+            return self.query(_statements.select(table, columns, where), ref=ref)
         read: dict[str, Any] = {
             "table": table,
             "ref": ref,
