@@ -534,6 +534,7 @@ def test_statements_of_the_plugin_of_2021(engine: sa.Engine) -> None:
         c.execute(sa.text(f"set @@{db}_head = '{made}'"))
         assert c.execute(sa.text(f"select @@{db}_head as head, active_branch()")).one() == (made, "trial")
         c.execute(sa.text("delete from example_test_x limit 1"))  # the session is on the branch still
+    engine.dispose()
     with engine.connect() as c:
         assert c.execute(sa.text("select active_branch()")).scalar() == "master"
         c.execute(sa.text("set global dolt_sql_server_branch_ref = 'refs/heads/trial'"))
