@@ -19,6 +19,7 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/op"
 	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/server/flight"
 	"github.com/stemmadb/stemma/internal/server/mysql"
 	"github.com/stemmadb/stemma/internal/server/owner"
 	"github.com/stemmadb/stemma/internal/vfs"
@@ -49,6 +50,8 @@ type holding struct {
 	sql    mysql.Options // for the SQL server, when it is started
 	engine *engine.Engine
 	server *mysql.Server
+	arrow  flight.Options // for the Arrow server, when it is started
+	flight *flight.Server
 	ended  bool
 	// evaluator is the engine of verbs that evaluate SQL; nil until one does.
 	evaluator *engine.Engine
@@ -56,8 +59,13 @@ type holding struct {
 
 // hold opens the database of dir for writing and serves it to others. When another process owns it the error is of class Locked.
 func (p *Program) hold(ctx context.Context, dir string) (*holding, error) {
+	return p.holdWith(ctx, dir, repo.Options{Clock: p.Clock, Expressions: engine.Expressions()})
+}
+
+// holdWith is hold with options of the database.
+func (p *Program) holdWith(ctx context.Context, dir string, opt repo.Options) (*holding, error) {
 	h := &holding{p: p, fs: vfs.OS{}, dir: dir, drain: drainVerb}
-	r, err := repo.Open(ctx, h.fs, dir, repo.Options{Clock: p.Clock})
+	r, err := repo.Open(ctx, h.fs, dir, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +83,7 @@ func (p *Program) look(ctx context.Context, dir string) (*holding, error) {
 }
 
 // holdAll opens the databases of dir: its own, if there is one, and those of its sub-directories, and starts the engine on them.
-func (p *Program) holdAll(ctx context.Context, dir string, opt mysql.Options) (h *holding, err error) {
+func (p *Program) holdAll(ctx context.Context, dir string, opt mysql.Options, arrow flight.Options) (h *holding, err error) {
 	if _, found, err := findDatabase(dir); err != nil {
 		return nil, err
 	} else if found {
@@ -91,7 +99,7 @@ func (p *Program) holdAll(ctx context.Context, dir string, opt mysql.Options) (h
 	} else {
 		h = &holding{p: p, fs: vfs.OS{}, dir: dir, drain: drainVerb}
 	}
-	h.many, h.sql = true, opt
+	h.many, h.sql, h.arrow = true, opt, arrow
 	if opt.Address != "" {
 		h.drain = drainServer
 	}
@@ -186,10 +194,48 @@ func (h *holding) start(ctx context.Context) (*mysql.Server, error) {
 	}
 	procs.Evaluate, procs.Dropped = e.Evaluate, e.Provider()
 	h.engine, h.server = e, s
+	if h.flight, err = h.newFlight(e); err != nil {
+		return nil, err
+	}
 	if h.many {
 		return s, h.serveMany()
 	}
 	return s, nil
+}
+
+// newFlight makes the Arrow server on the engine. Without an address it answers what comes over the sockets of databases only.
+func (h *holding) newFlight(e *engine.Engine) (*flight.Server, error) {
+	o := h.arrow
+	o.Engine, o.Owner, o.Version, o.Specs, o.Scope, o.Log = e, mysql.OwnerName, h.p.Version, h.p.Specs, h.scopeOf, h.sql.Log
+	o.TLS, o.RequireTLS = h.sql.TLS, h.sql.RequireTLS
+	if h.repo != nil {
+		o.Default = h.repo.Name()
+	}
+	return flight.New(o)
+}
+
+// scopeOf is the scope of a verb on a database of this process, "" for that of the directory.
+func (h *holding) scopeOf(database string) (*op.Scope, error) {
+	r := h.repo
+	if database != "" {
+		found, _, ok := h.engine.Provider().Lookup(database)
+		if !ok {
+			return nil, errs.New(errs.NotFound, "database not found: %s", database)
+		}
+		r = found
+	}
+	scope := &op.Scope{FS: h.fs, Clock: h.p.Clock, Version: h.p.Version, Evaluate: h.evaluate}
+	if r == nil {
+		return scope, nil
+	}
+	global, err := h.p.globalSettings()
+	if err != nil {
+		return nil, err
+	}
+	scope.Repo, scope.Dir = r, filepath.Dir(r.Dir())
+	scope.Settings = op.Settings{Global: global, Local: filepath.Join(r.Dir(), "config")}
+	scope.Author, _, err = scope.Settings.Identity(h.p.fallback())
+	return scope, err
 }
 
 // evaluate runs statements for a verb on the holding's database, with the rights of whoever may write its files. It has an engine of its
@@ -305,6 +351,9 @@ func (h *holding) stopSQL(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.drain)
 	defer cancel()
+	if h.flight != nil {
+		h.flight.Shut(ctx)
+	}
 	return h.server.Shut(ctx)
 }
 
@@ -344,4 +393,12 @@ func (x *handler) SQL(conn net.Conn) error {
 		return err
 	}
 	return s.Serve(conn)
+}
+
+// Flight implements owner.Handler.
+func (x *handler) Flight(conn net.Conn) error {
+	if _, err := x.h.start(context.Background()); err != nil {
+		return err
+	}
+	return x.h.flight.Serve(conn)
 }

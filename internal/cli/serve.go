@@ -11,6 +11,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/op"
+	"github.com/stemmadb/stemma/internal/server/flight"
 	"github.com/stemmadb/stemma/internal/server/mysql"
 	"github.com/stemmadb/stemma/internal/server/owner"
 )
@@ -30,6 +31,7 @@ type serverVerb struct {
 	TLSKey       string `flag:"tls-key" value:"file" complete:"file" help:"its private key, PEM"`
 	RequireTLS   bool   `flag:"require-secure-transport" help:"refuse connections over the network without TLS"`
 	Privileges   string `flag:"privilege-file" value:"file" complete:"file" help:"keep users and grants in this file"`
+	FlightPort   int    `flag:"flight-port" value:"port" help:"let Arrow clients in as well, on this port (usual: 8815)"`
 
 	program *Program
 }
@@ -61,6 +63,7 @@ A file of settings holds any of these, with the defaults shown:
       tls_cert: ""
       tls_key: ""
       require_secure_transport: false
+      flight_port: 0
     user_session_vars:
       - name: analyst
         vars: {max_execution_time: "60000"}`,
@@ -86,13 +89,17 @@ func (v *serverVerb) Run(ctx context.Context, scope *op.Scope) (_ *op.Result, er
 	if err != nil {
 		return nil, err
 	}
+	arrow, err := c.flightOptions()
+	if err != nil {
+		return nil, err
+	}
 	if _, err := fmt.Fprintf(v.program.Out, "Starting server with Config %s\n", c); err != nil {
 		return nil, errs.New(errs.Internal, "write to standard output: %w", err)
 	}
 	var h *holding
 	var last error
 	err = v.program.owning(ctx, func() error {
-		h, last = v.program.holdAll(ctx, dir, opt)
+		h, last = v.program.holdAll(ctx, dir, opt, arrow)
 		return last
 	}, func() error { return owner.ErrNoOwner })
 	if errs.Is(err, errs.Locked) {
@@ -102,7 +109,11 @@ func (v *serverVerb) Run(ctx context.Context, scope *op.Scope) (_ *op.Result, er
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, h.close(ctx)) }()
-	opt.Log.Info("Server ready. Accepting connections.", "address", h.server.Addr().String())
+	ready := []any{"address", h.server.Addr().String()}
+	if a := h.flight.Addr(); a != nil {
+		ready = append(ready, "flight", a.String())
+	}
+	opt.Log.Info("Server ready. Accepting connections.", ready...)
 	<-ctx.Done()
 	opt.Log.Info("Server closing. Waiting for running statements.")
 	return nil, nil
@@ -115,6 +126,7 @@ func (v *serverVerb) override(c *serverConfig) {
 	set(&c.Listener.MaxConnections, v.MaxConns)
 	set(&c.Listener.ReadTimeout, v.Timeout)
 	set(&c.Listener.Socket, v.Socket)
+	set(&c.Listener.FlightPort, v.FlightPort)
 	set(&c.Listener.TLSCert, v.TLSCert)
 	set(&c.Listener.TLSKey, v.TLSKey)
 	set(&c.Listener.RequireTLS, v.RequireTLS)
@@ -132,6 +144,20 @@ func set[T comparable](dest *T, given T) {
 	if given != none {
 		*dest = given
 	}
+}
+
+// flightOptions are the settings as the Arrow server wants them.
+func (c *serverConfig) flightOptions() (flight.Options, error) {
+	const maxPort = 1<<16 - 1
+	switch {
+	case c.Listener.FlightPort < 0 || c.Listener.FlightPort > maxPort:
+		return flight.Options{}, errs.New(errs.Invalid, "sql-server: flight port %d: want 0 to %d", c.Listener.FlightPort, maxPort)
+	case c.Listener.FlightPort == 0:
+		return flight.Options{}, nil
+	case c.Listener.FlightPort == c.Listener.Port:
+		return flight.Options{}, errs.New(errs.Invalid, "sql-server: port %d is MySQL's; Arrow clients need another", c.Listener.Port)
+	}
+	return flight.Options{Address: net.JoinHostPort(c.Listener.Host, strconv.Itoa(c.Listener.FlightPort))}, nil
 }
 
 // options are the settings as the server wants them, for databases in dir.

@@ -31,6 +31,7 @@ type serverConfig struct {
 		TLSCert        string `yaml:"tls_cert"`
 		TLSKey         string `yaml:"tls_key"`
 		RequireTLS     bool   `yaml:"require_secure_transport"`
+		FlightPort     int    `yaml:"flight_port"` // 0: Arrow clients are not let in
 	} `yaml:"listener"`
 	UserVars []struct {
 		Name string            `yaml:"name"`

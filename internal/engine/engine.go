@@ -55,6 +55,9 @@ type Engine struct {
 // New opens the databases and makes the engine.
 func New(ctx context.Context, opt Options) (*Engine, error) {
 	RegisterVariables()
+	if opt.Repo.Expressions == nil {
+		opt.Repo.Expressions = Expressions()
+	}
 	p, err := catalog.New(ctx, catalog.Options{
 		Repos: opt.Repos, FS: opt.FS, Dir: opt.Dir, Repo: opt.Repo, Registries: opt.Registries, Opened: opt.Opened, Closing: opt.Closing,
 	})
@@ -66,7 +69,7 @@ func New(ctx context.Context, opt Options) (*Engine, error) {
 	a.Catalog.StatsProvider = newStats()
 	e := &Engine{provider: p, opt: opt}
 	e.sqle = sqle.New(a, &sqle.Config{IsReadOnly: opt.ReadOnly}).WithBackgroundThreads(sql.NewBackgroundThreads())
-	exec := &executor{}
+	exec := &executor{fewRows: fewRows, sortMemory: sortMemory, heapRows: heapRows}
 	a.ExecBuilder = rowexec.NewBuilder(exec, a.Overrides)
 	a.ExecBuilder.Runner = e.sqle
 	exec.base = a.ExecBuilder

@@ -16,8 +16,8 @@ var ranks = map[string]float64{
 	"tree": 2, "pack": 2, "object": 2, // prolly algorithms; local store; remote objects
 	"page":   3,                            // the columnar leaf
 	"schema": 4, "table": 4.3, "root": 4.6, // a table = schema + trees; a root = named tables
-	"history": 5,                                                                                    // commits, graph, refs, working sets
-	"diff":    6, "merge": 6, "sync": 6, "gc": 6, "fsck": 6, "ingest": 6, "lineage": 6, "export": 6, // algorithms, which never import each other
+	"history": 5,                                                                                                // commits, graph, refs, working sets
+	"diff":    6, "merge": 6, "sync": 6, "gc": 6, "fsck": 6, "ingest": 6, "frame": 6, "lineage": 6, "export": 6, // algorithms, which never import each other
 	"repo": 7, "remote": 7, // the domain object; url -> remote
 	"op":     8,  // one verb = one struct
 	"engine": 9,  // SQL

@@ -90,6 +90,22 @@ func (m *merger) references(ctx context.Context, out *Result) error {
 	return nil
 }
 
+// Orphaned are the names of the tables with rows that violate foreign keys in the state after though all was well in before, in the order
+// of their lower-case forms.
+func Orphaned(ctx context.Context, st chunk.Store, before, after tree.Root, opt Options) ([]string, error) {
+	at := root.Open(st, before)
+	m := &merger{st: st, opt: opt, base: at, ours: at, theirs: at}
+	out := &Result{Root: root.Open(st, after)}
+	if err := m.references(ctx, out); err != nil {
+		return nil, err
+	}
+	var names []string
+	for i := range out.Tables {
+		names = append(names, out.Tables[i].Name)
+	}
+	return names, nil
+}
+
 // children are, by the lower-case name of a table, the tables whose foreign keys refer to it.
 func (o *Options) children(ctx context.Context, m *merger, rt *root.Root) (map[string][]string, error) {
 	if o.Children != nil {

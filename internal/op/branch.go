@@ -10,6 +10,9 @@ import (
 	"github.com/stemmadb/stemma/internal/history"
 )
 
+// branchColumns are the columns of what branch answers.
+var branchColumns = []Column{Text("name"), Text("hash"), Text("latest_commit_message")}
+
 // Branch is the verb that lists, makes, renames, copies and deletes branches.
 type Branch struct {
 	Copy    bool     `flag:"copy,c" help:"copy a branch"`
@@ -29,7 +32,7 @@ type Branch struct {
 
 func branchSpec() Spec {
 	return Define[Branch](Spec{
-		Name: "branch", Group: GroupGrow, Needs: NeedDatabase,
+		Name: "branch", Columns: branchColumns, Group: GroupGrow, Needs: NeedDatabase,
 		Short: "List, create, rename or delete branches",
 		Usage: []string{
 			"[--list] [-v] [-a]", "[-f] <name> [<start-point>]", "-m [-f] [<old>] <new>", "-c [-f] [<old>] <new>", "(-d | -D) <name>...", "-t <name> [<branch>]", "-u <branch> [<name>]", "--show-current",
@@ -165,7 +168,7 @@ func (c *Branch) copyOrMove(ctx context.Context, s *Scope) (*Result, error) {
 }
 
 func (c *Branch) list(ctx context.Context, s *Scope) (*Result, error) {
-	r := &Result{Columns: []Column{Text("name"), Text("hash"), Text("latest_commit_message")}, Lines: []string{}}
+	r := &Result{Columns: branchColumns, Lines: []string{}}
 	width := 0
 	var show []string
 	heads := map[string]history.CommitID{}

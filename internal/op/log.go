@@ -13,6 +13,20 @@ import (
 	"github.com/stemmadb/stemma/internal/tree"
 )
 
+// logColumns are the columns of what log answers. Parents and refs are lists with a comma between; meta is a JSON object or empty.
+var logColumns = []Column{Text("commit_hash"), Text("committer"), Text("email"), Moment("date"), Text("message"), Text("author"),
+	Text("author_email"), Moment("author_date"), Text("parents"), Text("refs"), Text("meta")}
+
+// logRow is a commit as a row of logColumns.
+func logRow(cm *history.Commit, names []string) []any {
+	parents := make([]string, len(cm.Parents))
+	for i, p := range cm.Parents {
+		parents[i] = p.String()
+	}
+	return []any{cm.ID.String(), cm.Committer.Name, cm.Committer.Email, cm.Committer.Time, cm.Message, cm.Author.Name,
+		cm.Author.Email, cm.Author.Time, strings.Join(parents, ","), strings.Join(names, ","), cm.Meta}
+}
+
 // Log is the verb that shows commits.
 type Log struct {
 	Number   int      `flag:"number,n" number:"true" value:"count" help:"show at most this many commits"`
@@ -31,7 +45,7 @@ type Log struct {
 
 func logSpec() Spec {
 	return Define[Log](Spec{
-		Name: "log", Group: GroupLook, Needs: NeedDatabase, ReadOnly: true,
+		Name: "log", Columns: logColumns, Group: GroupLook, Needs: NeedDatabase, ReadOnly: true,
 		Short:    "Show commits",
 		Usage:    []string{"[-n <count>] [--oneline] [<revision>...] [--] [<table>...]"},
 		Examples: []Example{{"log -n 3", "the last three commits"}, {"log main..feature", "what feature has and main has not"}, {"log -- prices", "the commits that changed a table"}},
@@ -55,7 +69,7 @@ func (c *Log) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if c.Decorate == "auto" && !s.Terminal {
 		c.Decorate = "no"
 	}
-	r := &Result{Lines: []string{}}
+	r := &Result{Columns: logColumns, Lines: []string{}}
 	var g graph
 	if c.Graph && c.Stat {
 		return nil, errs.New(errs.Invalid, "log: --graph and --stat exclude each other")
@@ -79,6 +93,7 @@ func (c *Log) Run(ctx context.Context, s *Scope) (*Result, error) {
 			}
 		}
 		n++
+		r.Add(logRow(cm, names[cm.ID])...)
 		switch {
 		case c.Graph:
 			one := &Result{}

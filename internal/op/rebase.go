@@ -154,8 +154,16 @@ func (r *rebaser) check(ctx context.Context) error {
 				return errs.New(errs.Invalid, "invalid rebase plan: squash and fixup actions must appear after a pick or reword action")
 			}
 		}
-		if _, err := commitOf(ctx, r.s, step.Commit); err != nil {
+		cm, err := commitOf(ctx, r.s, step.Commit)
+		if err != nil {
 			return errs.New(errs.CodeOf(err), "unable to resolve commit hash %s: %w", step.Commit, err)
+		}
+		if step.Action != history.RebaseDrop && len(cm.Parents) != 1 {
+			what := "is a merge"
+			if len(cm.Parents) == 0 {
+				what = "is the first one, which changes nothing"
+			}
+			return errs.New(errs.Invalid, "invalid rebase plan: commit %s %s and cannot be picked; delete its row from dolt_rebase or make its action 'drop'", cm.ID, what)
 		}
 	}
 	return nil

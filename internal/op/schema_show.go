@@ -10,6 +10,9 @@ import (
 	"github.com/stemmadb/stemma/internal/repo"
 )
 
+// schemaColumns are the columns of what schema show answers.
+var schemaColumns = []Column{Text("table_name"), Text("create_statement")}
+
 // SchemaShow is the verb that prints the statements that make tables.
 type SchemaShow struct {
 	Args []string `arg:"rest" value:"revision|table" complete:"table" help:"a commit, whose tables are meant; and tables, all of them otherwise"`
@@ -17,7 +20,7 @@ type SchemaShow struct {
 
 func schemaShowSpec() Spec {
 	return Define[SchemaShow](Spec{
-		Name: "schema show", Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
+		Name: "schema show", Columns: schemaColumns, Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
 		Short:    "Show the schemas of tables",
 		Usage:    []string{"[<revision>] [<table>...]"},
 		Examples: []Example{{"schema show prices", "of a working table"}, {"schema show HEAD~1", "of all tables of a commit"}},
@@ -33,7 +36,7 @@ func (c *SchemaShow) Run(ctx context.Context, s *Scope) (*Result, error) {
 	names = slices.DeleteFunc(names, func(n string) bool {
 		return repo.IsSystemTable(n) && !slices.ContainsFunc(c.Args, func(a string) bool { return strings.EqualFold(a, n) })
 	})
-	r := &Result{Columns: []Column{Text("table_name"), Text("create_statement")}, Lines: []string{}}
+	r := &Result{Columns: schemaColumns, Lines: []string{}}
 	if len(names) == 0 {
 		r.Lines = []string{"No tables in working set"}
 		if title != "working" {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stemmadb/stemma/internal/clock"
+	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/vfs"
@@ -41,6 +42,9 @@ type Scope struct {
 	AuthorTime    time.Time // of what the verb makes; zero: as it is committed
 	CommitterTime time.Time // of what the verb makes; zero: the clock's
 
+	// Tx is the caller's transaction, for verbs that can do in it what leaves conflicts: see ErrOutside. Nil: what verbs do lasts at once.
+	Tx *repo.Tx
+
 	RefuseConflicts bool // merges that leave conflicts or violations change nothing and fail
 	NoMergeJSON     bool // documents that both sides of a merge changed are a conflict
 
@@ -57,6 +61,44 @@ type Scope struct {
 
 	// Switch makes the caller work on another branch. Nil checks the branch out in the directory.
 	Switch func(ctx context.Context, branch string) error
+}
+
+// ErrOutside is what a verb returns that was given a transaction and does not work in it: it has changed nothing, and is to be run without.
+var ErrOutside = errs.New(errs.Unsupported, "this cannot be done within a transaction")
+
+// merge merges in the caller's transaction, if there is one.
+func (s *Scope) merge(ctx context.Context, opt repo.MergeOptions) (*repo.Merged, error) {
+	if s.Tx == nil {
+		return s.Repo.Merge(ctx, opt)
+	}
+	m, err := s.Tx.BeginMerge(ctx, opt)
+	if err == nil && m == nil {
+		return nil, ErrOutside
+	}
+	return m, err
+}
+
+// merging is the merge in progress, one of the caller's transaction first.
+func (s *Scope) merging(ctx context.Context) (*history.Merge, error) {
+	if s.Tx == nil {
+		return s.Repo.Merging(ctx, s.branch())
+	}
+	m, err := s.Tx.OwnMerge(ctx)
+	if err == nil && m == nil {
+		return nil, ErrOutside
+	}
+	return m, err
+}
+
+// abortMerge gives up the merge in progress, one of the caller's transaction first.
+func (s *Scope) abortMerge(ctx context.Context) error {
+	var err error
+	if s.Tx == nil {
+		_, err = s.Repo.AbortMerge(ctx, s.branch())
+	} else {
+		_, err = s.Tx.AbortMerge(ctx)
+	}
+	return err
 }
 
 // Program is the name under which the user called: "stemma" or "dolt".

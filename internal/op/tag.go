@@ -7,6 +7,9 @@ import (
 	"github.com/stemmadb/stemma/internal/history"
 )
 
+// tagColumns are the columns of what tag answers.
+var tagColumns = []Column{Text("tag_name"), Text("tag_hash"), Text("tagger"), Text("email"), Moment("date"), Text("message")}
+
 // Tag is the verb that names commits.
 type Tag struct {
 	Message string   `flag:"message,m" value:"text" help:"why"`
@@ -18,7 +21,7 @@ type Tag struct {
 
 func tagSpec() Spec {
 	return Define[Tag](Spec{
-		Name: "tag", Group: GroupGrow, Needs: NeedDatabase, Signs: true,
+		Name: "tag", Columns: tagColumns, Group: GroupGrow, Needs: NeedDatabase, Signs: true,
 		Short:    "List, create or delete tags",
 		Usage:    []string{"[-v]", "[-m <text>] <name> [<revision>]", "-d <name>..."},
 		Examples: []Example{{`tag -m "model 3 was trained on this" v3`, "name the last commit"}},
@@ -71,7 +74,7 @@ func (c *Tag) list(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{Columns: []Column{Text("tag_name"), Text("tag_hash"), Text("tagger"), Text("email"), Moment("date"), Text("message")}, Lines: []string{}}
+	r := &Result{Columns: tagColumns, Lines: []string{}}
 	for _, t := range tags {
 		r.Add(t.Name, t.Commit.String(), t.Tagger.Name, t.Tagger.Email, t.Tagger.Time.UTC(), t.Message)
 		if !c.Verbose {

@@ -217,11 +217,12 @@ func (p *file) rename(fsys vfs.FS, path string) error {
 	if err := fsys.Rename(p.path, path); err != nil {
 		return err
 	}
+	p.path = path
 	f, err := fsys.Open(path)
 	if err != nil {
 		return err
 	}
-	p.f, p.path = f, path
+	p.f = f
 	return nil
 }
 

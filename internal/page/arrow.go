@@ -2,6 +2,7 @@ package page
 
 import (
 	"context"
+	"errors"
 	"math"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -18,6 +19,7 @@ const largeText = 1<<24 - 1
 // ArrowType is the Arrow type in which cells of type t are read:
 //
 //	integers            the integer of the same or the next greater width and signedness
+//	BOOLEAN             bool
 //	BIT                 uint64
 //	YEAR                uint16
 //	FLOAT, DOUBLE       float32, float64
@@ -26,7 +28,8 @@ const largeText = 1<<24 - 1
 //	TIME                duration[us]
 //	DATETIME            timestamp[us]
 //	TIMESTAMP           timestamp[us, UTC]
-//	ENUM, SET           utf8
+//	ENUM                dictionary<int16, utf8> of its values; int32 from 32,768 values on
+//	SET                 utf8
 //	CHAR, VARCHAR, TEXT utf8; large_utf8 from MEDIUMTEXT on
 //	JSON                large_utf8
 //	BINARY, VARBINARY   binary
@@ -35,6 +38,9 @@ const largeText = 1<<24 - 1
 func ArrowType(t value.Type) arrow.DataType {
 	switch t.Kind {
 	case value.KindInt8:
+		if isBoolean(t) {
+			return arrow.FixedWidthTypes.Boolean
+		}
 		return arrow.PrimitiveTypes.Int8
 	case value.KindInt16:
 		return arrow.PrimitiveTypes.Int16
@@ -65,7 +71,13 @@ func ArrowType(t value.Type) arrow.DataType {
 		return &arrow.TimestampType{Unit: arrow.Microsecond}
 	case value.KindTimestamp:
 		return arrow.FixedWidthTypes.Timestamp_us
-	case value.KindEnum, value.KindSet, value.KindChar, value.KindVarchar:
+	case value.KindEnum:
+		index := arrow.PrimitiveTypes.Int16
+		if len(t.Values) > math.MaxInt16 {
+			index = arrow.PrimitiveTypes.Int32
+		}
+		return &arrow.DictionaryType{IndexType: index, ValueType: arrow.BinaryTypes.String}
+	case value.KindSet, value.KindChar, value.KindVarchar:
 		return arrow.BinaryTypes.String
 	case value.KindText:
 		if t.Length >= largeText {
@@ -89,12 +101,39 @@ func ArrowType(t value.Type) arrow.DataType {
 	return arrow.PrimitiveTypes.Int64
 }
 
+// isBoolean tells whether a type is BOOLEAN, shown as tinyint(1).
+func isBoolean(t value.Type) bool { return t.Kind == value.KindInt8 && t.Precision == 1 }
+
 // BatchColumn names a column of the layout and what it is called in the batch.
 type BatchColumn struct {
 	Column   int // index into Layout.Columns
 	Name     string
 	Nullable bool
+	Metadata arrow.Metadata
+	Integer  bool // a BOOLEAN is int8, whatever number it holds
 }
+
+// RowColumn describes a column of rows that come from no page.
+type RowColumn struct {
+	Name     string
+	Type     value.Type
+	Nullable bool
+	Metadata arrow.Metadata
+	Integer  bool // as of BatchColumn
+}
+
+// CellError says that a cell has no value in Arrow: of a BOOLEAN neither 0 nor 1, of a date 0000-00-00.
+type CellError struct {
+	Column int // of the batch
+	Row    int // of the batch
+	Err    error
+}
+
+// Error implements error.
+func (e *CellError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the error itself, of class Invalid.
+func (e *CellError) Unwrap() error { return e.Err }
 
 // Batcher gathers row ranges of pages into Arrow record batches. It belongs to one goroutine at a time.
 type Batcher struct {
@@ -117,16 +156,40 @@ func (f *Format) NewBatcher(mem memory.Allocator, cols []BatchColumn, rows int, 
 		if c.Column < 0 || c.Column >= len(f.cols) {
 			return nil, errs.New(errs.Internal, "make batcher: no column %d", c.Column)
 		}
-		t := f.layout.Columns[c.Column].Type
-		fields[i] = arrow.Field{Name: c.Name, Type: ArrowType(t), Nullable: c.Nullable}
-		b.cols = append(b.cols, newBatchColumn(&f.cols[c.Column], t, fields[i].Type))
+		rc := RowColumn{Name: c.Name, Type: f.layout.Columns[c.Column].Type, Nullable: c.Nullable, Metadata: c.Metadata, Integer: c.Integer}
+		fields[i] = rc.Field()
+		b.cols = append(b.cols, newBatchColumn(&f.cols[c.Column], rc.Type, fields[i].Type))
 	}
 	b.schema = arrow.NewSchema(fields, nil)
 	return b, nil
 }
 
+// Field is the column's field.
+func (c *RowColumn) Field() arrow.Field {
+	dt := ArrowType(c.Type)
+	if c.Integer && isBoolean(c.Type) {
+		dt = arrow.PrimitiveTypes.Int8
+	}
+	return arrow.Field{Name: c.Name, Type: dt, Nullable: c.Nullable, Metadata: c.Metadata}
+}
+
+// NewRowBatcher makes a Batcher for rows that come one by one, to AppendRow; it takes no pages. The rest is as of NewBatcher.
+func NewRowBatcher(mem memory.Allocator, cols []RowColumn, rows int, resolve func(ctx context.Context, addr []byte) ([]byte, error)) *Batcher {
+	b := &Batcher{mem: mem, rows: max(rows, 64), resolve: resolve}
+	fields := make([]arrow.Field, len(cols))
+	for i := range cols {
+		fields[i] = cols[i].Field()
+		b.cols = append(b.cols, newBatchColumn(nil, cols[i].Type, fields[i].Type))
+	}
+	b.schema = arrow.NewSchema(fields, nil)
+	return b
+}
+
 // Schema is the schema of the batches.
 func (b *Batcher) Schema() *arrow.Schema { return b.schema }
+
+// SetMetadata gives the schema of batches to come its metadata.
+func (b *Batcher) SetMetadata(m arrow.Metadata) { b.schema = arrow.NewSchema(b.schema.Fields(), &m) }
 
 // Len is the number of rows gathered.
 func (b *Batcher) Len() int { return b.n }
@@ -154,11 +217,35 @@ func (b *Batcher) Append(ctx context.Context, p *Page, lo, hi int) error {
 	for i := range b.cols {
 		if err := b.cols[i].append(ctx, b, p, lo, hi); err != nil {
 			b.drop()
-			return err
+			return located(err, i)
 		}
 	}
 	b.n += hi - lo
 	return nil
+}
+
+// AppendRow adds a row, given by a cell for each column of the batch. After an error the Batcher holds no rows.
+func (b *Batcher) AppendRow(ctx context.Context, cells []value.Cell) error {
+	if len(cells) != len(b.cols) {
+		return errs.New(errs.Internal, "gather a row: %d cells for %d columns", len(cells), len(b.cols))
+	}
+	for i := range b.cols {
+		if err := b.cols[i].appendCell(ctx, b, cells[i]); err != nil {
+			b.drop()
+			return located(err, i)
+		}
+	}
+	b.n++
+	return nil
+}
+
+// located puts the column's place into an error about a cell.
+func located(err error, column int) error {
+	var c *CellError
+	if errors.As(err, &c) {
+		c.Column = column
+	}
+	return err
 }
 
 // Record is the rows gathered as a record batch, which the caller releases; the Batcher is then empty.
@@ -184,7 +271,7 @@ func (b *Batcher) drop() {
 		for _, g := range []*growing{&c.vals, &c.offs, &c.valid} {
 			g.free(b.mem)
 		}
-		c.nulls = 0
+		c.nulls, c.blank = 0, false
 	}
 	b.n = 0
 }
@@ -270,10 +357,16 @@ func (c *batchColumn) array(b *Batcher) arrow.Array {
 		if vals != nil {
 			vals.Release()
 		}
+	case c.truth:
+		bufs = append(bufs, c.packed(b))
 	default:
 		bufs = append(bufs, c.vals.take(b.mem))
 	}
 	data := array.NewData(c.arrow, b.n, bufs, children, c.nulls, 0)
+	if c.names != nil {
+		data.Release()
+		data = array.NewDataWithDictionary(c.arrow, b.n, bufs, c.nulls, 0, c.dictionary())
+	}
 	for _, buf := range bufs {
 		if buf != nil {
 			buf.Release()

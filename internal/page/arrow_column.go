@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
 	"github.com/apache/arrow-go/v18/arrow/decimal256"
 	"golang.org/x/sync/errgroup"
@@ -27,11 +28,24 @@ type batchColumn struct {
 	offs    growing
 	valid   growing // kept from the first NULL on
 	nulls   int
+	truth   bool        // vals holds a byte for each truth value, which are bits in Arrow
+	names   *array.Data // of an ENUM: its values, kept for all batches
+	blank   bool        // an ENUM's cell has the value '' that is none of them
+	dates   bool        // there are values that Arrow does not have
 }
 
 func newBatchColumn(c *column, t value.Type, dt arrow.DataType) batchColumn {
 	bc := batchColumn{c: c, typ: t, arrow: dt}
+	switch t.Kind {
+	case value.KindDate, value.KindDatetime, value.KindTimestamp:
+		bc.dates = true
+	}
 	switch dt := dt.(type) {
+	case *arrow.BooleanType:
+		bc.width, bc.truth = 1, true
+	case *arrow.DictionaryType:
+		bc.width = dt.IndexType.(arrow.FixedWidthDataType).BitWidth() / 8
+		bc.names = textArray(t.Values)
 	case *arrow.StringType, *arrow.BinaryType:
 		bc.offSize = 4
 	case *arrow.LargeStringType, *arrow.LargeBinaryType:
@@ -103,6 +117,9 @@ func (c *batchColumn) fixed(b *Batcher, n int) []byte {
 
 // appendNums adds rows of a fixed-size class.
 func (c *batchColumn) appendNums(b *Batcher, s *segment, ok bool, lo, hi int) error {
+	if c.truth || c.dates || c.names != nil {
+		return c.appendChecked(b, s, ok, lo, hi)
+	}
 	out := c.fixed(b, hi-lo)
 	if c.width == 8 {
 		if ok && c.c.phys == value.Float64 && s.form != 0 && s.enc == encInts && s.nulls != nullsAll {
@@ -124,6 +141,12 @@ func (c *batchColumn) appendNums(b *Batcher, s *segment, ok bool, lo, hi int) er
 	if err := c.nums(b, vals, s, ok, lo); err != nil {
 		return err
 	}
+	c.narrow(out, vals)
+	return nil
+}
+
+// narrow puts numbers into the width of the column.
+func (c *batchColumn) narrow(out []byte, vals []int64) {
 	switch c.width {
 	case 1:
 		for i, v := range vals {
@@ -139,13 +162,14 @@ func (c *batchColumn) appendNums(b *Batcher, s *segment, ok bool, lo, hi int) er
 		for i, v := range vals {
 			dst[i] = int32(v)
 		}
+	case 8:
+		copy(arrow.Int64Traits.CastFromBytes(out), vals)
 	case 16:
 		dst := arrow.Decimal128Traits.CastFromBytes(out)
 		for i, v := range vals {
 			dst[i] = decimal128.FromI64(v)
 		}
 	}
-	return nil
 }
 
 // nums fills vals with the bits of the cells from row lo on.
@@ -163,7 +187,7 @@ func (c *batchColumn) nums(b *Batcher, vals []int64, s *segment, ok bool, lo int
 	return nil
 }
 
-// appendNames adds rows of ENUM and SET columns as text.
+// appendNames adds rows of SET columns as text.
 func (c *batchColumn) appendNames(b *Batcher, s *segment, ok bool, lo, hi int) error {
 	vals := grow(&b.sc.numsB, hi-lo)
 	if err := c.nums(b, vals, s, ok, lo); err != nil {
@@ -403,20 +427,27 @@ func (c *batchColumn) appendWide(ctx context.Context, b *Batcher, s *segment, ok
 		if ok && s.isNull(lo+i) || !ok && c.c.absentNull {
 			continue
 		}
-		at := out[i*c.width : (i+1)*c.width]
-		switch {
-		case c.dims > 0:
-			if len(v) != len(at) {
-				return errs.New(errs.Corrupt, "read pages: a vector of %d bytes in a column of %d", len(v), len(at))
-			}
-			copy(at, v)
-		case len(v) != value.DecimalLen(c.typ.Precision):
-			return errs.New(errs.Corrupt, "read pages: a decimal of %d bytes", len(v))
-		case c.width == 16:
-			arrow.Decimal128Traits.CastFromBytes(at)[0] = decimal128.FromBigInt(value.DecimalBig(c.typ, value.BytesCell(v)))
-		default:
-			arrow.Decimal256Traits.CastFromBytes(at)[0] = decimal256.FromBigInt(value.DecimalBig(c.typ, value.BytesCell(v)))
+		if err := c.wide(out[i*c.width:(i+1)*c.width], v); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// wide puts a value of class Bytes into its fixed width.
+func (c *batchColumn) wide(at, v []byte) error {
+	switch {
+	case c.dims > 0:
+		if len(v) != len(at) {
+			return errs.New(errs.Corrupt, "read pages: a vector of %d bytes in a column of %d", len(v), len(at))
+		}
+		copy(at, v)
+	case len(v) != value.DecimalLen(c.typ.Precision):
+		return errs.New(errs.Corrupt, "read pages: a decimal of %d bytes", len(v))
+	case c.width == 16:
+		arrow.Decimal128Traits.CastFromBytes(at)[0] = decimal128.FromBigInt(value.DecimalBig(c.typ, value.BytesCell(v)))
+	default:
+		arrow.Decimal256Traits.CastFromBytes(at)[0] = decimal256.FromBigInt(value.DecimalBig(c.typ, value.BytesCell(v)))
 	}
 	return nil
 }

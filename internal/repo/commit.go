@@ -291,7 +291,7 @@ func (r *Repo) setBranch(ctx context.Context, batch *pack.Batch, next *branch, c
 			s.setStashes(x)
 		}
 		for _, l := range whole {
-			next.tables[l] = workTable{version: s.lsn, since: s.lsn}
+			next.tables.set(l, workTable{version: s.lsn, since: s.lsn})
 		}
 		s.branches.Set(next.name, next)
 		r.wrote(next.name)
@@ -445,9 +445,9 @@ func (r *Repo) resetWorking(ctx context.Context, batch *pack.Batch, next *branch
 	if err != nil {
 		return nil, err
 	}
-	for l, wt := range next.tables {
-		if wt.over.Len() > 0 && !untracked[l] {
-			whole[l] = true
+	for _, t := range next.tables {
+		if t.over.Len() > 0 && !untracked[t.name] {
+			whole[t.name] = true
 		}
 	}
 	next.working, next.staged = working.Tree(), c.Root

@@ -92,7 +92,7 @@ func (p *plan) checkMeanwhile(ctx context.Context, batch *pack.Batch, cur, next 
 	if err != nil {
 		return err
 	}
-	changed := func(l string) bool { return cur.tables[l].version != base.tables[l].version }
+	changed := func(l string) bool { return cur.tables.get(l).version != base.tables.get(l).version }
 	entry := func(l string) (e foundEntry, err error) {
 		if len(p.t.whole) == 0 {
 			return r.entry(ctx, next.working, l)
@@ -108,7 +108,7 @@ func (p *plan) checkMeanwhile(ctx context.Context, batch *pack.Batch, cur, next 
 		if err != nil || !e.there {
 			return nil, err
 		}
-		return table.NewView(batch, e.table, next.tables[l].over), nil
+		return table.NewView(batch, e.table, next.tables.get(l).over), nil
 	}
 	for l := range p.t.whole { // all rows count as changed, so that it is not worth while to look at each
 		e, err := entry(l)

@@ -263,7 +263,7 @@ func (r *Repo) CreateTag(ctx context.Context, name string, t history.Tag) error 
 		if _, ok := s.tags.Get(name); ok {
 			return nil, nil, errs.New(errs.Exists, "a tag named '%s' already exists", name)
 		}
-		return &change{tags: []tagChange{{name: name, object: h, commit: t.Commit}}}, func(s *state) { s.tags.Set(name, h) }, nil
+		return &change{tags: []tagChange{{name: name, object: h, commit: t.Commit}}}, func(s *state) { s.setTag(name, h) }, nil
 	})
 }
 
@@ -273,7 +273,7 @@ func (r *Repo) DeleteTag(ctx context.Context, name string) error {
 		if _, ok := s.tags.Get(name); !ok {
 			return nil, nil, r.errNoRef(name)
 		}
-		return &change{tags: []tagChange{{name: name}}}, func(s *state) { s.tags.Delete(name) }, nil
+		return &change{tags: []tagChange{{name: name}}}, func(s *state) { s.setTag(name, hash.Hash{}) }, nil
 	})
 }
 
@@ -303,7 +303,7 @@ type Snapshot struct {
 	r      *Repo
 	Root   *root.Root
 	Commit history.CommitID // the commit, or the head below the working set
-	tables map[string]workTable
+	tables workTables
 	merge  hash.Hash
 	rebase hash.Hash
 }
@@ -355,7 +355,7 @@ func (s *Snapshot) Table(ctx context.Context, name string) (v *table.View, writt
 	if err != nil {
 		return nil, "", false, err
 	}
-	return table.NewView(rd, t, s.tables[strings.ToLower(name)].over).WithZones(s.r.zones), e.Name, true, nil
+	return table.NewView(rd, t, s.tables.get(strings.ToLower(name)).over).WithZones(s.r.zones), e.Name, true, nil
 }
 
 // TableNames is the names of the tables, in the order of their lower-case forms.

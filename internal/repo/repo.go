@@ -15,6 +15,7 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/merge"
 	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/schema"
@@ -57,6 +58,8 @@ type Options struct {
 	ReadOnly   bool        // without the owner's lock; nothing can be changed
 	CacheBytes int64       // for chunks; 0 is the store's default
 	Clock      clock.Clock // nil is the system's
+	// Expressions evaluates CHECK constraints and generated columns of rows that merges change; see merge.Options.
+	Expressions merge.Expressions
 }
 
 // Repo is an open database. It is used by many goroutines.

@@ -251,16 +251,22 @@ func (p *Provider) HasDatabase(ctx *sql.Context, name string) bool {
 	return err == nil
 }
 
-// AllDatabases implements sql.DatabaseProvider: those without a revision, sorted; where the session shows branches, each is followed by
-// those of its branches.
-func (p *Provider) AllDatabases(ctx *sql.Context) []sql.Database {
+// Names are the names of the databases, sorted.
+func (p *Provider) Names() []string {
 	p.mu.RLock()
+	defer p.mu.RUnlock()
 	names := make([]string, 0, len(p.dbs))
 	for _, e := range p.dbs {
 		names = append(names, e.name)
 	}
-	p.mu.RUnlock()
 	sort.Strings(names)
+	return names
+}
+
+// AllDatabases implements sql.DatabaseProvider: those without a revision, sorted; where the session shows branches, each is followed by
+// those of its branches.
+func (p *Provider) AllDatabases(ctx *sql.Context) []sql.Database {
+	names := p.Names()
 	if s, err := session.Of(ctx); err == nil && s.ShowsBranches(ctx) {
 		names = p.withBranches(names)
 	}

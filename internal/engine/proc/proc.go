@@ -118,7 +118,41 @@ func (s *Set) Call(ctx *sql.Context, name string, args ...string) ([]sql.Row, er
 	if err != nil {
 		return nil, session.Error(err)
 	}
+	if within[spec.Name] && (sess.GetIgnoreAutoCommit() || !session.IsOn(ctx, "autocommit")) {
+		if rows, done, err := s.runWithin(ctx, spec, verb, db, scope); done || err != nil {
+			return rows, session.Error(err)
+		}
+	}
 	return s.run(ctx, spec, verb, sess, scope)
+}
+
+// within are the verbs that work in a transaction of several statements when they leave something to be resolved, or resolve it.
+var within = map[string]bool{"merge": true, "cherry-pick": true, "revert": true, "conflicts resolve": true}
+
+// runWithin runs a verb in the session's transaction. When it cannot be done there, done is false and nothing has changed.
+func (s *Set) runWithin(ctx *sql.Context, spec op.Spec, verb op.Op, db registry.Handle, scope *op.Scope) (rows []sql.Row, done bool, err error) {
+	inside := *scope
+	var failed error
+	err = db.Change(ctx, func(tx *repo.Tx) error {
+		inside.Tx = tx
+		var r *op.Result
+		if r, failed = verb.Run(ctx, &inside); failed != nil {
+			return failed
+		}
+		if failed = r.Collect(); failed == nil {
+			rows = rowsOf(spec.Name, r)
+		}
+		return failed
+	})
+	switch {
+	case failed == op.ErrOutside:
+		return nil, false, nil
+	case errs.Is(failed, errs.Conflict):
+		return nil, false, errors.New(failed.Error()) // as in run
+	case failed != nil:
+		return nil, false, failed
+	}
+	return rows, err == nil, err
 }
 
 // run runs a verb outside of the session's transaction.
@@ -167,9 +201,9 @@ func (s *Set) scope(ctx *sql.Context, sess registry.Session, db registry.Handle,
 		Committer: op.Author{Name: committer.Name, Email: committer.Email}, CommitterTime: committer.Time,
 		Settings: op.Settings{Local: filepath.Join(r.Dir(), "config")},
 	}
-	sc.RefuseConflicts = !sess.GetIgnoreAutoCommit() && isOn(ctx, "autocommit") &&
-		!isOn(ctx, "dolt_allow_commit_conflicts") && !isOn(ctx, "dolt_force_transaction_commit")
-	sc.NoMergeJSON = isOn(ctx, "dolt_dont_merge_json")
+	sc.RefuseConflicts = !sess.GetIgnoreAutoCommit() && session.IsOn(ctx, "autocommit") &&
+		!session.IsOn(ctx, "dolt_allow_commit_conflicts") && !session.IsOn(ctx, "dolt_force_transaction_commit")
+	sc.NoMergeJSON = session.IsOn(ctx, "dolt_dont_merge_json")
 	if s.Evaluate != nil {
 		sc.Evaluate = func(ctx context.Context, tx *repo.Tx, query string, failed func(statement string, err error) error) error {
 			c := sess.Client()
@@ -178,21 +212,4 @@ func (s *Set) scope(ctx *sql.Context, sess registry.Session, db registry.Handle,
 	}
 	sc.Switch = func(_ context.Context, branch string) error { return sess.SwitchBranch(ctx, db.Base(), branch) }
 	return sc, nil
-}
-
-// isOn tells whether a variable of the session is true; one that is not known is not.
-func isOn(ctx *sql.Context, name string) bool {
-	v, err := ctx.GetSessionVariable(ctx, name)
-	if err != nil {
-		return false
-	}
-	switch v := v.(type) {
-	case bool:
-		return v
-	case int8:
-		return v != 0
-	case int64:
-		return v != 0
-	}
-	return false
 }

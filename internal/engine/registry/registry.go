@@ -49,6 +49,8 @@ type Handle interface {
 	At(ctx *sql.Context, revision string) (Reader, history.CommitID, error)
 	// Tx is the session's transaction on the branch; an error of class ReadOnly when the database cannot be written.
 	Tx(ctx *sql.Context) (*repo.Tx, error)
+	// Change lets fn change tables as a whole in the session's transaction. When fn fails its changes are taken back.
+	Change(ctx *sql.Context, fn func(tx *repo.Tx) error) error
 }
 
 // Session is a client's session.

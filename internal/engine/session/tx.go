@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -124,6 +125,77 @@ func (t *Tx) commit(ctx *sql.Context) ([]changed, error) {
 	return out, nil
 }
 
+// resolved refuses to commit what a merge that was begun in the transaction has left to be resolved, unless the session allows it. outcome is
+// what the error says of the transaction.
+func (t *Tx) resolved(ctx *sql.Context, outcome string) error {
+	for _, p := range t.parts {
+		if p.pinned || p.temporary {
+			continue
+		}
+		m, err := p.tx.OwnMerge(ctx)
+		if err != nil {
+			return err
+		}
+		if m == nil || IsOn(ctx, varForceCommit) {
+			continue
+		}
+		for i := range m.Tables {
+			x := &m.Tables[i]
+			if (x.Schema != "" || !x.Conflicts.IsEmpty()) && !IsOn(ctx, varAllowConflicts) {
+				// Not an error of class Conflict, which clients take for a deadlock and try again.
+				return errors.New("Merge conflict detected, " + outcome + ". Merge conflicts must be resolved using the dolt_conflicts and " +
+					"dolt_schema_conflicts tables before committing a transaction. To commit transactions with merge conflicts, " +
+					"set @@dolt_allow_commit_conflicts = 1")
+			}
+			if x.Violations.IsEmpty() {
+				continue
+			}
+			v, _, ok, err := p.tx.Table(ctx, x.Name)
+			if err != nil || !ok {
+				return err
+			}
+			if n, err := repo.CountViolations(ctx, v, x); err != nil {
+				return err
+			} else if n > 0 {
+				return errors.New("Committing this transaction resulted in a working set with constraint violations, " + outcome + ". " +
+					"Constraint violations from a merge can be resolved using the dolt_constraint_violations table before committing the " +
+					"transaction. To allow transactions to be committed with constraint violations from a merge " +
+					"set @@dolt_force_transaction_commit = 1")
+			}
+		}
+	}
+	return nil
+}
+
+// The variables that let a transaction be committed with what a merge in it has left.
+const (
+	varAllowConflicts = "dolt_allow_commit_conflicts"
+	varForceCommit    = "dolt_force_transaction_commit"
+)
+
+// IsOn tells whether a variable of the session is true; one that is not known is not.
+func IsOn(ctx *sql.Context, name string) bool {
+	v, err := ctx.GetSessionVariable(ctx, name)
+	if err != nil {
+		return false
+	}
+	on, err := sql.ConvertToBool(ctx, v)
+	return err == nil && on
+}
+
+// Changed gives the transactions of the branches that the session's transaction has changed something on.
+func (s *Session) Changed() []*repo.Tx {
+	var out []*repo.Tx
+	if tx, ok := s.GetTransaction().(*Tx); ok && !tx.done {
+		for _, p := range tx.parts {
+			if !p.temporary && p.tx.Dirty() {
+				out = append(out, p.tx)
+			}
+		}
+	}
+	return out
+}
+
 // StartTransaction implements sql.TransactionSession.
 func (s *Session) StartTransaction(_ *sql.Context, c sql.TransactionCharacteristic) (sql.Transaction, error) {
 	if old, ok := s.GetTransaction().(*Tx); ok {
@@ -148,8 +220,13 @@ func (s *Session) commit(ctx *sql.Context, t sql.Transaction) ([]changed, error)
 	if !ok || tx.done {
 		return nil, nil
 	}
-	branches, err := tx.commit(ctx)
+	err := tx.resolved(ctx, "transaction rolled back")
+	var branches []changed
+	if err == nil {
+		branches, err = tx.commit(ctx)
+	}
 	if err != nil {
+		tx.end()
 		ctx.SetTransaction(nil)
 		ctx.SetIgnoreAutoCommit(false)
 		return nil, Error(err)
@@ -227,6 +304,11 @@ func (s *Session) Outside(ctx *sql.Context, fn func(ctx *sql.Context) error) err
 	explicit := s.GetIgnoreAutoCommit()
 	var branches []changed
 	if t := s.GetTransaction(); t != nil {
+		if tx, ok := t.(*Tx); ok && !tx.done {
+			if err := tx.resolved(ctx, "the transaction stays as it is"); err != nil {
+				return err
+			}
+		}
 		var err error
 		if branches, err = s.commit(ctx, t); err != nil {
 			return err

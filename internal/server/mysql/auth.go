@@ -13,8 +13,8 @@ import (
 	"github.com/stemmadb/stemma/internal/vfs"
 )
 
-// ownerName is the user that trusted peers are. It can do everything, is not kept, and nobody can log in with it.
-const ownerName = "owner"
+// OwnerName is the user that trusted peers are. It can do everything, is not kept, and nobody can log in with it.
+const OwnerName = "owner"
 
 // auth asks trusted peers for nothing, others for what the users' table says.
 type auth struct {
@@ -74,7 +74,7 @@ func (trust) HandleUser(string, net.Addr) bool { return true }
 
 // UserEntryWithHash implements vitess.HashStorage.
 func (trust) UserEntryWithHash(*vitess.Conn, []byte, string, []byte, net.Addr) (vitess.Getter, error) {
-	return sql.MysqlConnectionUser{User: ownerName, Host: "localhost"}, nil
+	return sql.MysqlConnectionUser{User: OwnerName, Host: "localhost"}, nil
 }
 
 // peerAuthor is the author of a trusted peer's commits: it gives it as its user name, in git's form "Name <mail>".
@@ -122,8 +122,8 @@ func (p *privileges) load(ctx *sql.Context, db *mysql_db.MySQLDb) error {
 	if none {
 		db.AddSuperUser(ed, "root", "localhost", "")
 	}
-	db.AddEphemeralSuperUser(ed, ownerName, "localhost", "")
-	if u, ok := ed.GetUser(mysql_db.UserPrimaryKey{Host: "localhost", User: ownerName}); ok {
+	db.AddEphemeralSuperUser(ed, OwnerName, "localhost", "")
+	if u, ok := ed.GetUser(mysql_db.UserPrimaryKey{Host: "localhost", User: OwnerName}); ok {
 		u.Locked = true
 		ed.PutUser(u)
 	}

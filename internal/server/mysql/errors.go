@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 
+	"github.com/dolthub/go-mysql-server/sql"
 	vitess "github.com/dolthub/vitess/go/mysql"
 )
 
@@ -72,6 +73,16 @@ var tracker = regexp.MustCompile(`(?is)[\s,.;:-]*(this is a bug\.\s*)?(please (f
 
 // own finds an error with a number of its own in the text that the engine has made of it.
 var own = regexp.MustCompile(`(?s)^(.*) \(errno (\d+)\) \(sqlstate (\w{5})\)$`)
+
+// Describe is an error of the engine as MySQL's clients are told it: its number, its SQLSTATE and the message. duplicate is as of known,
+// query the statement that failed, "" for none.
+func Describe(err error, duplicate, query string) (number int, state, message string) {
+	var e *vitess.SQLError
+	if !errors.As(refined(known(sql.CastSQLError(err), duplicate), query), &e) {
+		return erUnknown, "HY000", err.Error()
+	}
+	return e.Num, e.State, e.Message
+}
 
 // known gives an error MySQL's number and state. duplicate is MySQL's wording of a duplicate key, "" when there is none.
 func known(err error, duplicate string) error {

@@ -178,7 +178,7 @@ func (s *Server) newSession(ctx context.Context, c *vitess.Conn, addr string) (s
 		return nil, err
 	}
 	if isTrusted(c) {
-		return session.New(base, session.Options{Databases: checkedOut{s.opt.Engine.Provider()}, Author: peerAuthor(c.User), Query: s.opt.Engine.Answer}), nil
+		return session.New(base, session.Options{Databases: engine.CheckedOut(s.opt.Engine.Provider()), Author: peerAuthor(c.User), Query: s.opt.Engine.Answer}), nil
 	}
 	sess := s.opt.Engine.NewClientSession(base, clientHost(c.RemoteAddr()))
 	if err := handshakeCharset(sql.NewContext(ctx, sql.WithSession(sess)), sess, c.CharacterSet); err != nil {
@@ -214,17 +214,6 @@ func literal(value string) any {
 		return n
 	}
 	return value
-}
-
-// checkedOut are databases whose sessions begin on the branch that the directory has checked out at that time.
-type checkedOut struct{ session.Databases }
-
-// DefaultBranch implements session.Databases.
-func (c checkedOut) DefaultBranch(name string) string {
-	if r, _, ok := c.Lookup(name); ok {
-		return r.CheckedOut()
-	}
-	return c.Databases.DefaultBranch(name)
 }
 
 // Addr is the TCP address that the server listens on, or its socket's; of one that listens on none it is "localhost".

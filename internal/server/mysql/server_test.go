@@ -309,7 +309,7 @@ func TestUsers(t *testing.T) {
 	if got := query(t, root, "select current_user()"); got != "root@localhost" {
 		t.Error(got)
 	}
-	for _, c := range []*driver.Config{v.config("bob", ""), v.config("root", "x"), v.config(ownerName, "")} {
+	for _, c := range []*driver.Config{v.config("bob", ""), v.config("root", "x"), v.config(OwnerName, "")} {
 		if err := open(t, c).PingContext(t.Context()); number(err) != 1045 {
 			t.Errorf("%s with password %q: %v", c.User, c.Passwd, err)
 		}

@@ -1,11 +1,12 @@
 // Package owner lets the processes of one machine share a database directory. The process that owns the directory for writing
 // answers on a private unix socket inside it; the others send it their operations and SQL connections instead of failing.
 //
-// A connection begins with a line from the client: "op" or "sql".
+// A connection begins with a line from the client: "op", "sql" or HTTP/2's.
 //
 //	op    the client sends one Request as a line of JSON and reads Events, a line of JSON each, until one has a Result or an Error;
 //	      closing the connection cancels the operation
 //	sql   MySQL's protocol follows, spoken by the engine of the owner
+//	PRI * HTTP/2.0   HTTP/2 follows, that of Arrow Flight
 //
 // An owner that has said "started" for a request has begun to carry it out; before, the request can be sent again without harm.
 package owner
@@ -89,7 +90,12 @@ type Handler interface {
 	Do(ctx context.Context, req *Request, progress op.Progress) (*op.Result, error)
 	// SQL speaks MySQL's protocol on the connection, which it closes in the end. It returns at once.
 	SQL(conn net.Conn) error
+	// Flight speaks Arrow Flight on the connection, as SQL does its protocol.
+	Flight(conn net.Conn) error
 }
+
+// http2Line is the first line of an HTTP/2 connection.
+const http2Line = "PRI * HTTP/2.0\r\n"
 
 // SocketPath is where the socket of the database in dir is: inside it, or, when that path is too long for a socket, under a name
 // derived from it in the directory for temporary files.
@@ -193,22 +199,35 @@ func (s *Server) serve(conn net.Conn) {
 	}
 	switch string(line) {
 	case "sql\n":
-		tracked := &sqlConn{Conn: conn, in: in, done: make(chan struct{})}
-		if err := s.handler.SQL(tracked); err != nil {
-			tracked.Close()
-			return
-		}
-		select {
-		case <-tracked.done:
-		case <-s.ctx.Done():
-			tracked.Close()
-		}
+		s.hand(&handedConn{Conn: conn, in: in, done: make(chan struct{})}, s.handler.SQL)
+	case http2Line:
+		s.hand(&handedConn{Conn: conn, in: in, first: http2Line, done: make(chan struct{})}, s.handler.Flight)
 	case "op\n":
 		defer conn.Close()
 		s.serveOp(conn, in)
 	default:
 		conn.Close()
 	}
+}
+
+// hand lets another protocol have a connection, until it is closed.
+func (s *Server) hand(conn *handedConn, to func(net.Conn) error) {
+	if err := to(conn); err != nil {
+		conn.Close()
+		return
+	}
+	select {
+	case <-conn.done:
+	case <-s.ctx.Done():
+		conn.Close()
+	}
+}
+
+// Idle tells whether no client is connected.
+func (s *Server) Idle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.active == 0
 }
 
 func (s *Server) serveOp(conn net.Conn, in *bufio.Reader) {
@@ -307,16 +326,22 @@ func (t *remoteTask) Done() {
 	t.p.out.send(Event{Task: &TaskEvent{ID: t.id, Done: true}})
 }
 
-// sqlConn is a connection whose first bytes a reader may hold, and that tells when it is closed.
-type sqlConn struct {
+// handedConn is a connection whose first bytes have been read, and that tells when it is closed.
+type handedConn struct {
 	net.Conn
-	in   *bufio.Reader
-	once sync.Once
-	done chan struct{}
+	in    *bufio.Reader
+	first string // read already, for the other protocol to read again
+	once  sync.Once
+	done  chan struct{}
 }
 
 // Read implements net.Conn.
-func (c *sqlConn) Read(p []byte) (int, error) {
+func (c *handedConn) Read(p []byte) (int, error) {
+	if c.first != "" {
+		n := copy(p, c.first)
+		c.first = c.first[n:]
+		return n, nil
+	}
 	if c.in.Buffered() > 0 {
 		return c.in.Read(p)
 	}
@@ -324,7 +349,7 @@ func (c *sqlConn) Read(p []byte) (int, error) {
 }
 
 // Close implements net.Conn.
-func (c *sqlConn) Close() error {
+func (c *handedConn) Close() error {
 	c.once.Do(func() { close(c.done) })
 	return c.Conn.Close()
 }

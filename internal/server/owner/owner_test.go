@@ -60,6 +60,46 @@ func (f *fake) SQL(conn net.Conn) error {
 	return nil
 }
 
+// Flight echoes the first two lines.
+func (f *fake) Flight(conn net.Conn) error {
+	go func() {
+		defer conn.Close()
+		in := bufio.NewReader(conn)
+		first, err := in.ReadString('\n')
+		if err != nil {
+			return
+		}
+		second, err := in.ReadString('\n')
+		if err == nil {
+			io.WriteString(conn, "flight "+first+second)
+		}
+	}()
+	return nil
+}
+
+// TestHTTP2: a connection that begins as HTTP/2 does is handed over whole.
+func TestHTTP2(t *testing.T) {
+	dir, s := serve(t, newFake())
+	conn, err := net.Dial("unix", SocketPath(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for s.Idle() { // it takes a moment to be let in
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := io.WriteString(conn, "PRI * HTTP/2.0\r\nmore\n"); err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(conn)
+	if err != nil || string(got) != "flight PRI * HTTP/2.0\r\nmore\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+	conn.Close()
+	for !s.Idle() {
+		time.Sleep(time.Millisecond)
+	}
+}
+
 func serve(t *testing.T, f *fake) (dir string, s *Server) {
 	t.Helper()
 	dir = t.TempDir()

@@ -1,17 +1,16 @@
-package ingest
+package schema
 
 import (
 	"strings"
 	"time"
 
 	"github.com/stemmadb/stemma/internal/errs"
-	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/value"
 )
 
-// defaultCell is the value of a column that a file lacks. Defaults that are literals or the present time are known here; other
-// expressions need an SQL engine and are errors of class Unsupported.
-func defaultCell(c *schema.Column, now time.Time) (value.Cell, error) {
+// DefaultCell is the value of the column in rows that come without it. Defaults that are literals or the present time are known here;
+// other expressions need an SQL engine and are errors of class Unsupported.
+func (c *Column) DefaultCell(now time.Time) (value.Cell, error) {
 	text, isNull, ok := literal(c.Default)
 	switch {
 	case !c.HasDefault || ok && isNull:
@@ -23,7 +22,7 @@ func defaultCell(c *schema.Column, now time.Time) (value.Cell, error) {
 	case isNow(c.Default):
 		text = []byte(now.UTC().Format("2006-01-02 15:04:05.000000"))
 	default:
-		return value.Null, errs.New(errs.Unsupported, "column %s is missing, and its default is an expression, %s: give it in the file", c.Name, c.Default)
+		return value.Null, errs.New(errs.Unsupported, "column %s is missing, and its default is an expression, %s: give its values", c.Name, c.Default)
 	}
 	cell, err := value.Parse(c.Type, text)
 	if err != nil {

@@ -1,0 +1,168 @@
+package flight
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/frame"
+	"github.com/stemmadb/stemma/internal/server/mysql"
+)
+
+// problem is an error with what it is about.
+type problem struct {
+	err                  error
+	database, ref, table string
+	hint                 string
+	near                 []string // what may have been meant
+	query                string   // the statement that failed
+	duplicate            string   // how MySQL words the duplicate key
+}
+
+// Error implements error.
+func (p *problem) Error() string { return p.err.Error() }
+
+// Unwrap gives the error itself.
+func (p *problem) Unwrap() error { return p.err }
+
+// detail is what clients are told of an error; docs/design/accepted/0007-arrow.md describes it.
+type detail struct {
+	Code     string   `json:"code"`
+	MySQL    int      `json:"mysql,omitempty"`
+	Message  string   `json:"message"`
+	Hint     *string  `json:"hint"`
+	Meant    []string `json:"did_you_mean"`
+	Database *string  `json:"database"`
+	Ref      *string  `json:"ref"`
+	Table    *string  `json:"table"`
+	Column   *string  `json:"column"`
+	Row      *uint64  `json:"row"`
+}
+
+// grpcCodes are gRPC's codes of the classes of errors.
+var grpcCodes = map[errs.Code]codes.Code{
+	errs.Internal: codes.Internal, errs.Invalid: codes.InvalidArgument, errs.NotFound: codes.NotFound, errs.Exists: codes.AlreadyExists,
+	errs.Conflict: codes.Aborted, errs.DuplicateKey: codes.AlreadyExists, errs.Constraint: codes.FailedPrecondition,
+	errs.Unsupported: codes.Unimplemented, errs.ReadOnly: codes.FailedPrecondition, errs.Denied: codes.PermissionDenied,
+	errs.Locked: codes.Unavailable, errs.Corrupt: codes.DataLoss, errs.TooNew: codes.FailedPrecondition, errs.NoSpace: codes.ResourceExhausted,
+	errs.Canceled: codes.Canceled, errs.Unavailable: codes.Unavailable, errs.NothingToDo: codes.FailedPrecondition,
+}
+
+// numbered are the classes of errors that only have one of MySQL's numbers.
+var numbered = map[int]errs.Code{
+	1007: errs.Exists, 1008: errs.NotFound, 1021: errs.NoSpace, 1044: errs.Denied, 1045: errs.Denied, 1046: errs.Invalid, 1048: errs.Constraint,
+	1049: errs.NotFound, 1050: errs.Exists, 1051: errs.NotFound, 1054: errs.NotFound, 1060: errs.Exists, 1061: errs.Exists, 1062: errs.DuplicateKey,
+	1064: errs.Invalid, 1091: errs.NotFound, 1136: errs.Invalid, 1142: errs.Denied, 1146: errs.NotFound, 1205: errs.Conflict, 1213: errs.Conflict,
+	1227: errs.Denied, 1235: errs.Unsupported, 1264: errs.Invalid, 1265: errs.Invalid, 1290: errs.ReadOnly, 1292: errs.Invalid, 1305: errs.NotFound,
+	1317: errs.Canceled, 1364: errs.Constraint, 1366: errs.Invalid, 1406: errs.Invalid, 1412: errs.Conflict, 1451: errs.Constraint, 1452: errs.Constraint,
+	1690: errs.Invalid, 1792: errs.ReadOnly, 3819: errs.Constraint,
+}
+
+// describe is what a client is told of an error.
+func describe(err error) detail {
+	var p problem
+	if own := (*problem)(nil); errors.As(err, &own) {
+		p = *own
+	}
+	d := detail{Code: errs.CodeOf(err).String(), Message: err.Error(), Meant: p.near}
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		d.Code = errs.Canceled.String()
+	case !coded(err):
+		var state string
+		d.MySQL, state, d.Message = mysql.Describe(deepest(err), p.duplicate, p.query)
+		d.Code = errs.Internal.String()
+		if c, ok := numbered[d.MySQL]; ok {
+			d.Code = c.String()
+		} else if state != "HY000" {
+			d.Code = errs.Invalid.String()
+		}
+	}
+	for to, from := range map[**string]string{&d.Hint: p.hint, &d.Database: p.database, &d.Ref: p.ref, &d.Table: p.table} {
+		if from != "" {
+			*to = &from
+		}
+	}
+	if d.Meant == nil {
+		d.Meant = []string{}
+	}
+	var cell *frame.CellError
+	var column *frame.ColumnError
+	switch {
+	case errors.As(err, &cell):
+		d.Column, d.Row = &cell.Column, &cell.Row
+	case errors.As(err, &column):
+		d.Column, d.Meant = &column.Column, column.Near
+	}
+	return d
+}
+
+// coded tells whether an error has a class of errs of its own.
+func coded(err error) bool {
+	return errs.CodeOf(err) != errs.Internal
+}
+
+// deepest is the error that a problem is about.
+func deepest(err error) error {
+	var p *problem
+	if errors.As(err, &p) {
+		return p.err
+	}
+	return err
+}
+
+// trailerError is the trailer with a detail.
+const trailerError = "stemma-error-bin"
+
+// answer makes the status of an error, and its trailer.
+func answer(err error) (error, metadata.MD) {
+	if _, ok := status.FromError(err); ok && !errors.As(err, new(*problem)) {
+		if s := status.Convert(err); s.Code() != codes.Unknown {
+			return err, nil
+		}
+	}
+	d := describe(err)
+	code, ok := errs.ParseCode(d.Code)
+	if !ok {
+		code = errs.Internal
+	}
+	text, jerr := json.Marshal(d)
+	if jerr != nil {
+		return status.Error(grpcCodes[code], d.Message), nil
+	}
+	st := status.New(grpcCodes[code], d.Message)
+	if with, err := st.WithDetails(wrapperspb.Bytes(text)); err == nil {
+		st = with
+	}
+	return st.Err(), metadata.Pairs(trailerError, string(text))
+}
+
+// finish ends a call: a panic is an error, and errors get their form.
+func (s *service) finish(method string, trailer func(metadata.MD), err *error) {
+	if r := recover(); r != nil {
+		s.opt.Log.Error("A call ended in a panic.", "call", method, "panic", r, "stack", string(debug.Stack()))
+		*err = errs.New(errs.Internal, "internal error: %v", r)
+	}
+	if *err == nil || *err == io.EOF {
+		return
+	}
+	st, md := answer(*err)
+	if md != nil {
+		trailer(md)
+	}
+	*err = st
+}
+
+// invalid is an error about what the client sent.
+func invalid(format string, args ...any) error {
+	return errs.With(errs.Invalid, fmt.Errorf(format, args...))
+}

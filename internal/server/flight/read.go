@@ -1,0 +1,339 @@
+package flight
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/stemmadb/stemma/internal/engine"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/frame"
+	"github.com/stemmadb/stemma/internal/page"
+	"github.com/stemmadb/stemma/internal/schema"
+	"github.com/stemmadb/stemma/internal/table"
+)
+
+// readRequest is a ticket for rows of a table.
+type readRequest struct {
+	Table     string      `json:"table"`
+	Database  string      `json:"database"`
+	Ref       string      `json:"ref"`
+	Columns   []string    `json:"columns"`
+	Filter    string      `json:"filter"`
+	Range     *rangeOfRow `json:"range"`
+	BatchRows int         `json:"batch_rows"`
+}
+
+// rangeOfRow is rows by their place.
+type rangeOfRow struct {
+	From uint64 `json:"from"`
+	To   uint64 `json:"to"`
+}
+
+// queryRequest is a ticket for the answer of a statement.
+type queryRequest struct {
+	SQL        string `json:"sql"`
+	Database   string `json:"database"`
+	Ref        string `json:"ref"`
+	Parameters []any  `json:"parameters"`
+}
+
+// found is a table at a ref.
+type found struct {
+	*engine.Resolved
+	view *table.View
+	name string
+	ref  string // as asked
+}
+
+// find finds a table for reading. client is the session that looks; its current database is that of the call.
+func (s *service) find(ctx context.Context, c *call, client *engine.Client, database, name, ref string) (*found, error) {
+	about := problem{database: database, ref: ref, table: name}
+	if name == "" {
+		return nil, invalid("name a table")
+	}
+	r, err := client.Resolve(ctx, "", ref)
+	if err != nil {
+		about.err = err
+		return nil, &about
+	}
+	about.database = r.Database
+	view, written, ok, err := r.Table(ctx, name)
+	if err == nil {
+		err = client.Allowed(ctx, r.Database, name, engine.Read)
+	}
+	if err != nil {
+		about.err = err
+		return nil, &about
+	}
+	if !ok {
+		return nil, s.missing(ctx, client, r, about)
+	}
+	return &found{Resolved: r, view: view, name: written, ref: ref}, nil
+}
+
+// missing is the error for a table that is not there: it names those that are meant perhaps, and where there is one of that name.
+func (s *service) missing(ctx context.Context, client *engine.Client, r *engine.Resolved, p problem) error {
+	p.err = errs.New(errs.NotFound, "table not found: %s", p.table)
+	if p.ref != "" {
+		p.err = errs.New(errs.NotFound, "table not found: %s at %s", p.table, p.ref)
+	}
+	names, err := r.TableNames(ctx)
+	if err != nil {
+		p.err = err
+		return &p
+	}
+	p.near = errs.Nearest(p.table, names)
+	if p.ref != "" && !isWorking(p.ref) {
+		if now, err := client.Resolve(ctx, r.Database, ""); err == nil {
+			if _, _, ok, err := now.Table(ctx, p.table); err == nil && ok {
+				p.hint = "it is there on branch " + now.Branch + " now, uncommitted or in a later commit"
+				return &p
+			}
+		}
+	}
+	for _, b := range r.Repo.Branches() {
+		snap, err := r.Repo.SnapshotAt(ctx, b.Head)
+		if err != nil {
+			continue
+		}
+		if _, _, ok, err := snap.Table(ctx, p.table); err == nil && ok {
+			p.hint = "branch " + b.Name + " has a table of that name"
+			break
+		}
+	}
+	return &p
+}
+
+// at is the commit that the table was found at, "" for a working set.
+func (f *found) at() string {
+	if f.Commit.IsZero() {
+		return ""
+	}
+	return f.Commit.Full()
+}
+
+// Keys of the metadata of a schema, beside those of package frame.
+const (
+	metaDatabase = "stemma.database"
+	metaTable    = "stemma.table"
+	metaRef      = "stemma.ref"
+	metaCommit   = "stemma.commit"
+	metaHash     = "stemma.table_hash"
+)
+
+// metadata is what the schema of a read says of where it comes from.
+func (f *found) metadata() map[string]string {
+	m := map[string]string{metaDatabase: f.Database, metaTable: f.name}
+	if f.ref != "" {
+		m[metaRef] = f.ref
+	}
+	if !f.Commit.IsZero() {
+		m[metaCommit] = f.Commit.Full()
+	}
+	if f.view.Overlay().Len() == 0 {
+		m[metaHash] = f.view.Table.Hash().Full()
+	}
+	return m
+}
+
+// options are the options of a scan for a request.
+func (s *service) options(c *call, r *readRequest, f *found) frame.ScanOptions {
+	o := frame.ScanOptions{Columns: r.Columns, BatchRows: r.BatchRows, Integers: c.integers(), Memory: s.pool, Metadata: f.metadata()}
+	if r.Range != nil {
+		o.Range = &frame.Range{From: r.Range.From, To: r.Range.To}
+	}
+	return o
+}
+
+// openRead begins to read a table.
+func (s *service) openRead(ctx context.Context, c *call, r *readRequest) (_ source, err error) {
+	h, err := c.client(ctx, r.Database, "")
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			h.release()
+		}
+	}()
+	f, err := s.find(ctx, c, h.Client, r.Database, r.Table, c.ref(r.Ref))
+	if err != nil {
+		return nil, err
+	}
+	if r.Filter != "" || !frame.Plain(f.view.Schema(), r.Columns) {
+		h.release()
+		if h, err = c.client(ctx, r.Database, f.at()); err != nil {
+			return nil, err
+		}
+		return s.readBySQL(ctx, c, h, r, f)
+	}
+	scan, err := frame.NewScan(ctx, f.view, s.options(c, r, f))
+	if err != nil {
+		return nil, f.problem(err)
+	}
+	return &scanSource{Scan: scan, f: f, release: h.release}, nil
+}
+
+// problem is an error about the table.
+func (f *found) problem(err error) error {
+	return &problem{err: err, database: f.Database, ref: f.ref, table: f.name}
+}
+
+// scanSource reads a table.
+type scanSource struct {
+	*frame.Scan
+	f       *found
+	release func()
+}
+
+// Next implements source.
+func (s *scanSource) Next(ctx context.Context) (arrow.RecordBatch, error) {
+	b, err := s.Scan.Next(ctx)
+	if err != nil {
+		return nil, s.f.problem(err)
+	}
+	return b, nil
+}
+
+// Close implements source.
+func (s *scanSource) Close() error {
+	s.Scan.Close()
+	s.release()
+	return nil
+}
+
+// readSQL is the statement that reads what a request asks for, in the order of the key.
+func readSQL(r *readRequest, f *found) (string, error) {
+	sc := f.view.Schema()
+	var b strings.Builder
+	b.WriteString("SELECT ")
+	names := r.Columns
+	if names == nil {
+		for _, c := range sc.Columns {
+			names = append(names, c.Name)
+		}
+	}
+	for i, n := range names {
+		at := sc.ColumnIndex(n)
+		if at < 0 {
+			var all []string
+			for _, c := range sc.Columns {
+				all = append(all, c.Name)
+			}
+			return "", f.problem(&frame.ColumnError{Column: n, Near: errs.Nearest(n, all)})
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(schema.QuoteName(sc.Columns[at].Name))
+	}
+	if len(names) == 0 {
+		b.WriteString("1")
+	}
+	b.WriteString(" FROM " + schema.QuoteName(f.name))
+	if r.Filter != "" {
+		b.WriteString(" WHERE (" + r.Filter + "\n)")
+	}
+	if keys := frame.KeyNames(sc.Schema); len(keys) > 0 {
+		for i, k := range keys {
+			keys[i] = schema.QuoteName(k)
+		}
+		b.WriteString(" ORDER BY " + strings.Join(keys, ", "))
+	}
+	return b.String(), nil
+}
+
+// readBySQL reads a table with a statement.
+func (s *service) readBySQL(ctx context.Context, c *call, h *held, r *readRequest, f *found) (source, error) {
+	if r.Range != nil && r.Filter != "" {
+		return nil, f.problem(errs.New(errs.Unsupported, "a range of rows of a filtered read, or of a table with virtual columns, is not supported; filter the rows of the range yourself"))
+	}
+	query, err := readSQL(r, f)
+	if err != nil {
+		return nil, err
+	}
+	if r.Range != nil {
+		query += " LIMIT " + strconv.FormatUint(max(r.Range.To, r.Range.From)-r.Range.From, 10) + " OFFSET " + strconv.FormatUint(r.Range.From, 10)
+	}
+	src, err := s.run(ctx, c, h, query, nil, f.metadata())
+	if err != nil {
+		return nil, err
+	}
+	src.about = problem{database: f.Database, ref: f.ref, table: f.name, query: query}
+	if r.BatchRows > 0 {
+		src.rows = r.BatchRows
+	}
+	src.drop = len(r.Columns) == 0 && r.Columns != nil
+	return src, nil
+}
+
+// describeRead is the schema of a read and the number of its rows.
+func (s *service) describeRead(ctx context.Context, c *call, r *readRequest) (*arrow.Schema, int64, error) {
+	h, err := c.client(ctx, r.Database, "")
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() { h.release() }()
+	f, err := s.find(ctx, c, h.Client, r.Database, r.Table, c.ref(r.Ref))
+	if err != nil {
+		return nil, 0, err
+	}
+	if r.Filter != "" || !frame.Plain(f.view.Schema(), r.Columns) {
+		h.release()
+		if h, err = c.client(ctx, r.Database, f.at()); err != nil {
+			return nil, 0, err
+		}
+		query, err := readSQL(r, f)
+		if err != nil {
+			return nil, 0, err
+		}
+		d, err := h.Describe(ctx, query, nil)
+		if err != nil {
+			return nil, 0, f.problem(err)
+		}
+		return batchSchema(d.Columns, c.integers(), f.metadata()), -1, nil
+	}
+	scan, err := frame.NewScan(ctx, f.view, s.options(c, r, f))
+	if err != nil {
+		return nil, 0, f.problem(err)
+	}
+	defer scan.Close()
+	return scan.Schema(), int64(scan.Rows()), nil
+}
+
+// batchColumns are the columns of an answer as Arrow has them.
+func batchColumns(columns []engine.Column, integers bool) []page.RowColumn {
+	out := make([]page.RowColumn, len(columns))
+	for i, c := range columns {
+		out[i] = frame.FieldOf(c.Name, c.Type, c.Nullable, integers)
+	}
+	return out
+}
+
+// batchSchema is the schema of an answer.
+func batchSchema(columns []engine.Column, integers bool, meta map[string]string) *arrow.Schema {
+	fields := make([]arrow.Field, len(columns))
+	for i, c := range batchColumns(columns, integers) {
+		fields[i] = c.Field()
+	}
+	md := metadataOf(meta)
+	return arrow.NewSchema(fields, &md)
+}
+
+// metadataOf is metadata in a fixed order, so that two descriptions of one thing are equal.
+func metadataOf(m map[string]string) arrow.Metadata {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	values := make([]string, len(keys))
+	for i, k := range keys {
+		values[i] = m[k]
+	}
+	return arrow.NewMetadata(keys, values)
+}

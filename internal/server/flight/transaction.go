@@ -1,0 +1,241 @@
+package flight
+
+import (
+	"context"
+	"crypto/rand"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow/flight/flightsql"
+
+	"github.com/stemmadb/stemma/internal/clock"
+	"github.com/stemmadb/stemma/internal/engine"
+	"github.com/stemmadb/stemma/internal/errs"
+)
+
+// idleTransaction is how long a transaction may stand idle.
+const idleTransaction = 10 * time.Minute
+
+// transactions are those that clients have begun and not ended.
+type transactions struct {
+	mu   sync.Mutex
+	list map[string]*transaction
+}
+
+// transaction is a session in which statements and writes of several calls come together.
+type transaction struct {
+	id      string
+	caller  *caller
+	client  *engine.Client
+	message string        // of the commit that it ends with; "" for none
+	meta    string        // of that commit
+	busy    chan struct{} // holds a token while no call runs in it
+	cancel  context.CancelFunc
+	ended   bool
+	idle    *time.Timer
+	at      time.Time // when it was begun
+}
+
+func errNoTransaction(id string) error {
+	return &problem{err: errs.New(errs.NotFound, "there is no transaction %q: it has ended, or stood idle for 10 minutes and was rolled back", id)}
+}
+
+// begin makes a transaction of a session.
+func (l *transactions) begin(ctx context.Context, client *engine.Client, c *caller, message, meta string) (*transaction, error) {
+	if _, err := client.Exec(ctx, "START TRANSACTION", nil); err != nil {
+		client.Close()
+		return nil, err
+	}
+	t := &transaction{id: rand.Text(), caller: c, client: client, message: message, meta: meta, busy: make(chan struct{}, 1), at: clock.System{}.Now()}
+	t.busy <- struct{}{}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.list == nil {
+		l.list = map[string]*transaction{}
+	}
+	l.list[t.id] = t
+	t.idle = time.AfterFunc(idleTransaction, func() { l.drop(t) })
+	return t, nil
+}
+
+// find is a caller's transaction.
+func (l *transactions) find(id string, c *caller) (*transaction, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.list[id]
+	if t == nil || t.caller.user != c.user || t.caller.host != c.host {
+		return nil, errNoTransaction(id)
+	}
+	return t, nil
+}
+
+// hold takes the session of a transaction for a call; calls in one transaction run one after the other.
+func (l *transactions) hold(ctx context.Context, id string, c *caller) (*held, error) {
+	t, err := l.take(ctx, id, c)
+	if err != nil {
+		return nil, err
+	}
+	return &held{t.client, sync.OnceFunc(t.give)}, nil
+}
+
+func (l *transactions) take(ctx context.Context, id string, c *caller) (*transaction, error) {
+	t, err := l.find(id, c)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-t.busy:
+	case <-ctx.Done():
+		return nil, errs.With(errs.Canceled, ctx.Err())
+	}
+	if t.ended {
+		t.busy <- struct{}{}
+		return nil, errNoTransaction(id)
+	}
+	t.idle.Stop()
+	return t, nil
+}
+
+// give lets the next call have the session.
+func (t *transaction) give() {
+	t.idle.Reset(idleTransaction)
+	t.busy <- struct{}{}
+}
+
+// end takes the transaction out of the list and closes its session. Its token is the caller's.
+func (l *transactions) end(t *transaction) {
+	l.mu.Lock()
+	delete(l.list, t.id)
+	l.mu.Unlock()
+	t.ended = true
+	t.idle.Stop()
+	t.client.Close()
+	t.busy <- struct{}{}
+}
+
+// drop rolls a transaction back, cancelling what runs in it.
+func (l *transactions) drop(t *transaction) {
+	t.client.Kill()
+	<-t.busy
+	if t.ended {
+		t.busy <- struct{}{}
+		return
+	}
+	l.end(t)
+}
+
+// close rolls all transactions back.
+func (l *transactions) close() {
+	l.mu.Lock()
+	var all []*transaction
+	for _, t := range l.list {
+		all = append(all, t)
+	}
+	l.mu.Unlock()
+	for _, t := range all {
+		l.drop(t)
+	}
+}
+
+// BeginTransaction implements flightsql.Server.
+func (q *sqlServer) BeginTransaction(ctx context.Context, _ flightsql.ActionBeginTransactionRequest) ([]byte, error) {
+	c := q.s.call(ctx)
+	t, err := q.s.beginTransaction(ctx, c, "", c.header(headerMessage), "")
+	if err != nil {
+		return nil, err
+	}
+	return []byte(t.id), nil
+}
+
+func (s *service) beginTransaction(ctx context.Context, c *call, database, message, meta string) (*transaction, error) {
+	name, err := c.database(database)
+	if err != nil {
+		return nil, err
+	}
+	client, err := c.connect(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := client.Resolve(ctx, "", ""); err != nil { // a branch that is not there is found now
+		client.Close()
+		return nil, &problem{err: err, database: name}
+	}
+	return s.transactions.begin(ctx, client, c.caller, message, meta)
+}
+
+// EndTransaction implements flightsql.Server.
+func (q *sqlServer) EndTransaction(ctx context.Context, r flightsql.ActionEndTransactionRequest) error {
+	c := q.s.call(ctx)
+	_, err := q.s.endTransaction(ctx, c, string(r.GetTransactionId()), r.GetAction() == flightsql.EndTransactionCommit, "", "")
+	return err
+}
+
+// endTransaction commits a transaction, or rolls it back. With a message what it has changed becomes a version commit, whose hash is
+// returned; "" when there is none.
+func (s *service) endTransaction(ctx context.Context, c *call, id string, commit bool, message, meta string) (string, error) {
+	t, err := s.transactions.take(ctx, id, c.caller)
+	if err != nil {
+		return "", err
+	}
+	defer s.transactions.end(t)
+	if !commit {
+		_, err := t.client.Exec(ctx, "ROLLBACK", nil)
+		return "", err
+	}
+	changed, err := t.client.Changed(ctx)
+	if err != nil {
+		return "", err
+	}
+	if _, err := t.client.Exec(ctx, "COMMIT", nil); err != nil {
+		return "", &problem{err: err, query: "COMMIT", duplicate: t.client.Duplicate()}
+	}
+	if message == "" {
+		message = t.message
+	}
+	if meta == "" {
+		meta = t.meta
+	}
+	if message == "" {
+		return "", nil
+	}
+	id = ""
+	for _, x := range changed {
+		if id, err = s.commit(ctx, c, x.Repo, x.Branch, x.Tables, message, meta); err != nil {
+			return "", &problem{err: err, database: x.Repo.Name()}
+		}
+	}
+	return id, nil
+}
+
+// BeginSavepoint implements flightsql.Server.
+func (q *sqlServer) BeginSavepoint(ctx context.Context, r flightsql.ActionBeginSavepointRequest) ([]byte, error) {
+	if r.GetName() == "" {
+		return nil, invalid("a savepoint needs a name")
+	}
+	c := q.s.call(ctx).withTransaction(r.GetTransactionId())
+	if len(r.GetTransactionId()) == 0 {
+		return nil, invalid("a savepoint needs a transaction")
+	}
+	if _, err := q.exec(ctx, c, "SAVEPOINT "+savepointName(r.GetName()), nil); err != nil {
+		return nil, err
+	}
+	return []byte(string(r.GetTransactionId()) + "/" + r.GetName()), nil
+}
+
+// EndSavepoint implements flightsql.Server.
+func (q *sqlServer) EndSavepoint(ctx context.Context, r flightsql.ActionEndSavepointRequest) error {
+	id, name, ok := strings.Cut(string(r.GetSavepointId()), "/")
+	if !ok {
+		return invalid("the id is none of a savepoint")
+	}
+	what := "RELEASE SAVEPOINT "
+	if r.GetAction() == flightsql.EndSavepointRollback {
+		what = "ROLLBACK TO SAVEPOINT "
+	}
+	_, err := q.exec(ctx, q.s.call(ctx).withTransaction([]byte(id)), what+savepointName(name), nil)
+	return err
+}
+
+// savepointName is a name in SQL, in a session with ANSI_QUOTES.
+func savepointName(n string) string { return "`" + strings.ReplaceAll(n, "`", "``") + "`" }
