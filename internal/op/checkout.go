@@ -122,6 +122,9 @@ func (c *Checkout) restore(ctx context.Context, s *Scope) (*Result, error) {
 	if err := s.Repo.Restore(ctx, s.branch(), from, names); err != nil {
 		return nil, err
 	}
+	if first != nil { // as git does, the staged set gets the tables of the revision, too
+		return statusResult(0), s.Repo.Stage(ctx, s.branch(), names)
+	}
 	return statusResult(0), nil
 }
 

@@ -3,7 +3,6 @@ package op
 import (
 	"context"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 
@@ -502,77 +501,6 @@ func (c *Diff) skinny(ctx context.Context, pair *diff.Pair, changes changeSeq, c
 		}
 	}
 	return out
-}
-
-func (c *Diff) stream(ctx context.Context, pair *diff.Pair, changes changeSeq, cols []diff.Column, from, to []value.Type) iter.Seq2[[]any, error] {
-	textual := c.textual()
-	side := func(row diff.Row, old bool) ([]any, error) {
-		types := to
-		if old {
-			types = from
-		}
-		cells, err := rowCells(ctx, pair, row, cols, old, types)
-		if err != nil || !textual {
-			return cells, err
-		}
-		of := make([]value.Type, len(cols))
-		for i := range cols {
-			at := cols[i].To
-			if old {
-				at = cols[i].From
-			}
-			if at >= 0 {
-				of[i] = types[at]
-			}
-		}
-		return cellTexts(cells, of), nil
-	}
-	rows := func(ch diff.Change) ([][]any, error) {
-		var a, b []any
-		var err error
-		if ch.From.Valid() {
-			if a, err = side(ch.From, true); err != nil {
-				return nil, err
-			}
-		}
-		if ch.To.Valid() {
-			if b, err = side(ch.To, false); err != nil {
-				return nil, err
-			}
-		}
-		switch {
-		case ch.Type == diff.Added:
-			return [][]any{append([]any{"+"}, b...)}, nil
-		case ch.Type == diff.Removed:
-			return [][]any{append([]any{"-"}, a...)}, nil
-		case textual:
-			return c.modified(a, b), nil
-		}
-		return [][]any{append([]any{"<"}, a...), append([]any{">"}, b...)}, nil
-	}
-	return func(yield func([]any, error) bool) {
-		n := 0
-		for ch, err := range changes {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if c.Limit >= 0 && n >= c.Limit {
-				return
-			}
-			n++
-			out, err := rows(ch)
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			for _, r := range out {
-				if !yield(r, nil) {
-					return
-				}
-			}
-		}
-	}
 }
 
 // statLines is the numbers of a pair as Dolt prints them.

@@ -78,7 +78,7 @@ func (c *Tag) list(ctx context.Context, s *Scope) (*Result, error) {
 	for _, t := range tags {
 		r.Add(t.Name, t.Commit.String(), t.Tagger.Name, t.Tagger.Email, t.Tagger.Time.UTC(), t.Message)
 		if !c.Verbose {
-			r.Lines = append(r.Lines, t.Name)
+			r.Lines = append(r.Lines, "\t"+t.Name)
 			continue
 		}
 		r.Printf("%s\t%s\nTagger: %s <%s>\nDate:   %s", t.Name, t.Commit, t.Tagger.Name, t.Tagger.Email, showTime(t.Tagger.Time))

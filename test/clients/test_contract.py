@@ -430,8 +430,8 @@ def test_c18_commits_before_a_date(hospitals: Shell) -> None:
     assert all(re.fullmatch(HASH, h) for h, _ in rows)
 
 
-def commit_of(shell: Shell, message: str) -> str:
-    (commit,), = box(shell(f"dolt sql -q \"select commit_hash from dolt_commits where message = '{message}'\"", PRICES))[1]
+def commit_of(shell: Shell, message: str, database: str = PRICES) -> str:
+    (commit,), = box(shell(f"dolt sql -q \"select commit_hash from dolt_commits where message = '{message}'\"", database))[1]
     return commit
 
 
@@ -491,3 +491,58 @@ def test_c23_floats_as_of_a_branch(hospitals: Shell) -> None:
         "| L1830-00 | 13.4162       |",
         "+----------+---------------+",
     ])
+
+
+@pytest.fixture
+def medians(shell: Shell) -> Shell:
+    """A database in which two flows have written their results."""
+    shell("dolt init -b master", ANALYSIS)
+    for table, run in (("state_procedure_medians", "HospitalPriceStateMedians/1617810636925188"),
+                       ("variance_by_procedure", "HospitalProcedurePriceVarianceByState/1617811645255563")):
+        shell(f'dolt sql -q "create table {table} (code varchar(20), price double); insert into {table} values (\'L1830-00\', 13.4162)"', ANALYSIS)
+        shell(f"dolt commit -A -m 'Run: {run}/start/1'", ANALYSIS)
+    return shell
+
+
+def test_c28_log_of_runs(medians: Shell) -> None:
+    log = medians("dolt log", ANALYSIS)
+    entry = r"commit ({HASH}) *\nAuthor: Lim Hoang <lim@example\.org>\nDate:  [^\n]+\n\n\tRun: {RUN}/start/1\n\n".replace("{HASH}", HASH)
+    runs = ("HospitalProcedurePriceVarianceByState/1617811645255563", "HospitalPriceStateMedians/1617810636925188")
+    assert re.match("".join(entry.replace("{RUN}", run) for run in runs), log), log
+
+
+def test_c29_a_branch_that_reproduces_a_run(medians: Shell) -> None:
+    before = commit_of(medians, "Run: HospitalPriceStateMedians/1617810636925188/start/1", ANALYSIS)
+    medians("dolt branch metaflow-backtest", ANALYSIS)
+    assert medians("dolt branch", ANALYSIS) == "* master\n  metaflow-backtest\n"
+    assert medians(f"dolt branch metaflow-change {before}", ANALYSIS) == ""
+    assert medians("dolt branch", ANALYSIS) == "* master\n  metaflow-backtest\n  metaflow-change\n"
+    _, rows = box(medians("dolt sql -q \"show tables as of 'metaflow-change'\"", ANALYSIS))
+    assert rows == [["state_procedure_medians"]]
+
+
+def test_statements_of_the_plugin_of_2021(engine: sa.Engine) -> None:
+    """What the published hooks send, each through a connection of its own, in the spellings of their time."""
+    db = "kedro_dolt_demo"
+    with engine.begin() as c:
+        assert c.execute(sa.text("select * from dolt_branches where name = 'trial'")).first() is None
+        c.execute(sa.text("select dolt_checkout('-b', 'trial')"))
+        assert c.execute(sa.text("select active_branch() as br")).scalar() == "trial"
+        iris(0.5)["example_test_x"].to_sql("example_test_x", c, if_exists="replace", index=False)
+        assert c.execute(sa.text("select * from dolt_status")).first() is not None
+        made = c.execute(sa.text("select dolt_commit('-am', 'Update from kedro run: f') as c")).scalar()
+        c.execute(sa.text(f"set @@{db}_head = '{made}'"))
+        assert c.execute(sa.text(f"select @@{db}_head as head, active_branch()")).one() == (made, "trial")
+        c.execute(sa.text("delete from example_test_x limit 1"))  # the session is on the branch still
+    engine.dispose()
+    with engine.connect() as c:
+        assert c.execute(sa.text("select active_branch()")).scalar() == "master"
+        c.execute(sa.text("set global dolt_sql_server_branch_ref = 'refs/heads/trial'"))
+    engine.dispose()
+    try:
+        with engine.connect() as c:
+            assert c.execute(sa.text("select active_branch()")).scalar() == "trial"
+            assert c.execute(sa.text("select hashof('HEAD')")).scalar() == made
+    finally:
+        with engine.connect() as c:
+            c.execute(sa.text("set global dolt_sql_server_branch_ref = ''"))

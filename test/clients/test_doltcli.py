@@ -644,7 +644,7 @@ def test_dolt_path(db: Dolt, home: Path) -> None:
 def test_other_verbs(db: Dolt, home: Path) -> None:
     """What doltcli has no method for is called by execute."""
     db.execute(["tag", "v1", "-m", "the first"])
-    assert db.execute(["tag"]) == "v1\n"
+    assert db.execute(["tag"]) == "\tv1\n"
     assert doltcli.read_rows(db, "goods", as_of="v1") == GOODS
     db.execute(["dump", "-f", "--no-create-db", "-fn", str(home / "dump.sql")])
     again = Dolt.init(str(home / "again"))

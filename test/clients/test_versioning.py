@@ -151,6 +151,41 @@ def test_functions_of_2021(client: Adapter) -> None:
     assert client.rows("select * from t") == []
 
 
+def test_queries_within_statements(client: Adapter) -> None:
+    """Tests and compared queries run with the rights of the client, and only read."""
+    client.rows("create table t (x int primary key)")
+    client.rows("insert into t values (1), (2)")
+    client.rows("insert into dolt_tests values ('two', 'size', 'select * from t', 'expected_rows', '==', '2'),"
+                " ('gone', 'size', 'delete from t', 'expected_rows', '==', '0')")
+    assert client.rows("select test_name, status from dolt_test_run('size')") == [("gone", "FAIL"), ("two", "PASS")]
+    assert client.rows("select from_x, to_x, diff_type from dolt_query_diff('select 1 as x', 'select 2 as x')") == [("1", None, "deleted"), (None, "2", "added")]
+    assert client.rows("select count(*) from t") == [("2",)]
+
+
+def test_staging_of_rows(client: Adapter) -> None:
+    client.rows("create table t (x int primary key, y int)")
+    client.rows("insert into t values (1, 1), (2, 2)")
+    client.rows("call dolt_commit('-Am', 'first')")
+    client.rows("update t set y = y * 10")
+    client.rows("update dolt_workspace_t set staged = true where to_x = 2")
+    client.rows("call dolt_commit('-m', 'one row')")
+    assert client.rows("select to_x, from_y, to_y from dolt_diff_t where to_commit = hashof('HEAD')") == [("2", "2", "20")]
+    client.rows("delete from dolt_workspace_t")
+    assert client.rows("select * from t") == [("1", "1"), ("2", "20")]
+    assert client.rows("select * from dolt_status") == []
+
+
+def test_commits_of_transactions(client: Adapter) -> None:
+    client.rows("create table t (x int primary key)")
+    client.rows("call dolt_commit('-Am', 'table')")
+    client.rows("set @@dolt_transaction_commit = 1, @@dolt_transaction_commit_message = 'by itself', @@dolt_author_name = 'Eve', @@dolt_author_email = 'eve@example.com'")
+    client.rows("insert into t values (1)")
+    assert client.rows("select message, author, author_email from dolt_log limit 1") == [("by itself", "Eve", "eve@example.com")]
+    client.rows("set @@dolt_transaction_commit = 0")
+    client.rows("insert into t values (2)")
+    assert client.rows("select count(*) from dolt_log") == [("3",)]
+
+
 def test_log(client: Adapter) -> None:
     first, second = fill(client)
     rows = client.rows("select commit_hash, committer, message from dolt_log limit 2")

@@ -177,6 +177,7 @@ func TestTranscripts(t *testing.T) {
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".txt")
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			steps := read(t, file)
 			record := strings.TrimSuffix(file, ".txt") + ".dolt"
 			if dolt := os.Getenv("TEST_DOLT"); dolt != "" {

@@ -3,6 +3,8 @@ package fn
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/types"
@@ -51,10 +53,39 @@ func Procedures(call CallProc, names ...string) []sql.Function {
 					}
 					words[i] = w
 				}
-				return first(ctx, call, name, words)
+				return first(ctx, call, name, of2021(name, words))
 			},
 		}
 		out[i] = s.function()
+	}
+	return out
+}
+
+// of2021 are the arguments of a function as its procedure takes them. The function dolt_commit() is older than the flag -A: its -a stages
+// new tables, too, and who calls it relies on that.
+func of2021(name string, args []string) []string {
+	if name != "dolt_commit" {
+		return args
+	}
+	out := slices.Clone(args)
+	value := false // the argument is that of a flag before it
+	for i, a := range out {
+		switch {
+		case value:
+			value = false
+		case a == "--":
+			return out
+		case a == "--all":
+			out[i] = "-A"
+		case a == "--message" || a == "--author" || a == "--date":
+			value = true
+		case len(a) > 1 && a[0] == '-' && a[1] != '-':
+			flags, message, has := strings.Cut(a, "m")
+			if out[i] = strings.ReplaceAll(flags, "a", "A"); has {
+				out[i] += "m" + message
+				value = message == ""
+			}
+		}
 	}
 	return out
 }

@@ -35,11 +35,11 @@ func columnsOf(verb string) []column {
 		return []column{whole("status"), text("message")}
 	case "constraints verify":
 		return []column{whole("violations")}
-	case "cherry-pick":
+	case "cherry-pick", "revert":
 		return []column{text("hash"), whole("data_conflicts"), whole("schema_conflicts"), whole("constraint_violations")}
 	case "rebase":
 		return []column{whole("status"), text("message")}
-	case "add", "reset", "branch", "fetch", "clone", "remote", "backup", "clean", "gc", "revert", "conflicts resolve", "rm", "tag", "stash", "undrop",
+	case "add", "reset", "branch", "fetch", "clone", "remote", "backup", "clean", "gc", "conflicts resolve", "rm", "tag", "stash", "undrop",
 		"purge-dropped-databases":
 		return status()
 	}

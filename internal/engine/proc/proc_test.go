@@ -182,6 +182,38 @@ func TestProcedures(t *testing.T) {
 	}
 }
 
+// The function of 2021 stages new tables by -a; the procedure does so by -A.
+func TestCommitOf2021(t *testing.T) {
+	c := connect(t)
+	if _, err := c.run("create table t (id int primary key)"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.run("call dolt_commit('-am', 'one')"); err == nil || !strings.Contains(err.Error(), "nothing to commit") {
+		t.Error(err)
+	}
+	if _, err := c.run("select stemma_commit('-am', 'one')"); err == nil || !strings.Contains(err.Error(), "nothing to commit") {
+		t.Error(err)
+	}
+	c.want("select dolt_commit('-am', '-a') as c", "c\nHASH")
+	c.want("select count(*) from t as of 'HEAD'", "count(*)\n0")
+	for i, args := range []string{"'-a', '-m', 'x'", "'--all', '--message', '--all'", "'-amx'"} {
+		if _, err := c.run(fmt.Sprintf("create table t%d (id int primary key)", i)); err != nil {
+			t.Fatal(err)
+		}
+		c.want("select dolt_commit("+args+") as c", "c\nHASH")
+		c.want(fmt.Sprintf("select count(*) from t%d as of 'HEAD'", i), "count(*)\n0")
+	}
+	for i, want := range []string{"x", "--all", "x", "-a"} {
+		id, err := c.db.Resolve(t.Context(), fmt.Sprintf("HEAD~%d", i), "main")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if cm, err := history.GetCommit(t.Context(), c.db.Store(), id); err != nil || cm.Message != want {
+			t.Errorf("HEAD~%d: %v, %v; want %s", i, cm, err, want)
+		}
+	}
+}
+
 // Variables say who commits are by and when.
 func TestIdentity(t *testing.T) {
 	c := connect(t)

@@ -239,7 +239,7 @@ func TestFunctions(t *testing.T) {
 	w.want("select dolt_hashof_db() = dolt_hashof_db('HEAD'), dolt_hashof_db('main') = dolt_hashof_db('side')", "true|false")
 	w.put("main", "t", row(i(8), s("h")))
 	w.want("select dolt_hashof_table('t') = dolt_hashof_table('t', 'HEAD'), dolt_hashof_db() = dolt_hashof_db('HEAD')", "false|false")
-	w.want("select dolt_commit('-a', '-m', 'x')", "dolt_commit -a -m x")
+	w.want("select dolt_commit('-a', '-m', 'x')", "dolt_commit -A -m x")
 	w.fails("select hashof('nope')", "nope")
 	w.fails("select dolt_hashof_table('nope')", "nope")
 	w.fails("select hashof()", "hashof")
