@@ -11,7 +11,7 @@ import (
 // lineWidth is the width in columns to which help is wrapped.
 const lineWidth = 100
 
-// help shows the page of the command that the words name, or the list of commands.
+// help shows the page of the command or the class of errors that the words name, or the list of commands.
 func (p *Program) help(words []string) error {
 	for len(words) > 0 && strings.HasPrefix(words[len(words)-1], "-") {
 		words = words[:len(words)-1]
@@ -34,6 +34,9 @@ func (p *Program) help(words []string) error {
 			return p.unknown(words[n], s.Name, p.children(s.Name))
 		}
 		return p.list(s)
+	}
+	if c, ok := errs.ParseCode(words[0]); ok && len(words) == 1 && !p.dolt() {
+		return p.codePage(c)
 	}
 	return p.unknown(words[0], "", p.children(""))
 }

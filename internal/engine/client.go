@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -568,9 +569,46 @@ func (c *Client) Administrates(ctx context.Context) error {
 
 // ParseType reads a type in MySQL's notation. Errors are of class Invalid or Unsupported.
 func ParseType(text string) (value.Type, error) {
+	if m := timeName.FindStringSubmatch(strings.ToLower(text)); m != nil { // whose digits the engine does not know
+		n, _ := strconv.Atoi(m[1]) // a digit, or nothing for 0
+		return value.Type{Kind: value.KindTime, Precision: uint8(n)}, nil
+	}
 	t, err := planbuilder.ParseColumnTypeString(context.Background(), text)
 	if err != nil {
 		return value.Type{}, errs.New(errs.Invalid, "%w", err)
 	}
 	return types.FromSQL(t)
 }
+
+// Views are the names of the views of the session's current database.
+func (c *Client) Views(ctx context.Context) ([]string, error) {
+	rows, err := c.Query(ctx, "SELECT table_name FROM information_schema.views WHERE table_schema = DATABASE() ORDER BY 1", nil)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	cells := make([]value.Cell, len(rows.Columns))
+	for {
+		ok, err := rows.Next(cells)
+		if err != nil || !ok {
+			if e := rows.Close(); err == nil {
+				err = e
+			}
+			return names, err
+		}
+		names = append(names, string(cells[0].Bytes()))
+	}
+}
+
+// MissingTable is the name of the table whose absence an error of the engine is about; "" for other errors.
+func MissingTable(err error) string {
+	if !sql.ErrTableNotFound.Is(err) {
+		return ""
+	}
+	_, name, _ := strings.Cut(err.Error(), "table not found: ")
+	name, _, _ = strings.Cut(name, ",")
+	return strings.TrimSpace(name)
+}
+
+// timeName is TIME with its digits.
+var timeName = regexp.MustCompile(`^\s*time(?:\(([0-6])\))?\s*$`)

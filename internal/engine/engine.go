@@ -50,6 +50,7 @@ type Engine struct {
 	sqle     *sqle.Engine
 	provider *catalog.Provider
 	opt      Options
+	active   session.Active
 }
 
 // New opens the databases and makes the engine.
@@ -119,7 +120,7 @@ func (e *Engine) NewSession(base *sql.BaseSession) *session.Session {
 
 // NewClientSession is NewSession for a client that connects from a host, as user() is to name it.
 func (e *Engine) NewClientSession(base *sql.BaseSession, host string) *session.Session {
-	return session.New(base, session.Options{Databases: e.provider, Author: e.opt.Author, Client: host, Query: e.Answer})
+	return session.New(base, session.Options{Databases: e.provider, Author: e.opt.Author, Client: host, Active: &e.active, Query: e.Answer})
 }
 
 // NewContext makes the context of a statement of a session.

@@ -494,15 +494,12 @@ func (m *schemaMerger) references(s *schema.Schema) error {
 
 // keepIndex brings back an index that one side dropped when a foreign key of the merged schema has no other over its columns.
 func (m *schemaMerger) keepIndex(s *schema.Schema, columns []uint64) {
-	leads := func(cols []schema.IndexColumn) bool {
-		return len(cols) >= len(columns) && !slices.ContainsFunc(cols[:len(columns)], func(k schema.IndexColumn) bool { return !slices.Contains(columns, k.Column) })
-	}
-	if leads(s.PrimaryKey) || slices.ContainsFunc(s.Indexes, func(x schema.Index) bool { return leads(x.Columns) }) {
+	if leads(s.PrimaryKey, columns) || slices.ContainsFunc(s.Indexes, func(x schema.Index) bool { return leads(x.Columns, columns) }) {
 		return
 	}
 	for _, from := range []*schema.Schema{m.ours, m.theirs} {
 		at := slices.IndexFunc(from.Indexes, func(x schema.Index) bool {
-			return leads(x.Columns) && s.IndexByName(x.Name) < 0 && !slices.ContainsFunc(x.Columns, func(k schema.IndexColumn) bool { return column(s, k.Column) == nil })
+			return leads(x.Columns, columns) && s.IndexByName(x.Name) < 0 && !slices.ContainsFunc(x.Columns, func(k schema.IndexColumn) bool { return column(s, k.Column) == nil })
 		})
 		if at >= 0 {
 			s.Indexes = append(s.Indexes, from.Indexes[at])

@@ -144,6 +144,9 @@ func (r *rebaser) run(ctx context.Context) (*Result, error) {
 
 // check finds what is wrong with the plan.
 func (r *rebaser) check(ctx context.Context) error {
+	if len(r.x.Plan) == 0 {
+		return errs.New(errs.Invalid, "the rebase plan has no steps: a commit is left out by the action drop; to give up the rebase, use --abort")
+	}
 	picked := false
 	for _, step := range r.x.Plan {
 		switch step.Action {

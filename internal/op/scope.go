@@ -34,6 +34,7 @@ type Scope struct {
 	Settings Settings    // the user's and the database's configuration
 	In       io.Reader   // standard input, for verbs that read "-"; may be nil
 	Out      io.Writer   // for verbs that write a stream rather than a Result, such as an export to "-"; may be nil
+	Terminal bool        // the answer is shown on a terminal
 	Dolt     bool        // the caller used the name dolt: Dolt's words and what it creates
 	Version  string      // of this program
 
@@ -57,6 +58,9 @@ type Scope struct {
 	// Query answers a query of SQL in a session of its own on the databases of Dir. A row is valid until the next one. Nil: the caller has
 	// no engine.
 	Query func(ctx context.Context, query string) iter.Seq2[[]any, error]
+
+	// InUse tells whether a client other than the caller works on a branch. Nil: there are none.
+	InUse func(branch string) bool
 
 	// Switch makes the caller work on another branch. Nil checks the branch out in the directory.
 	Switch func(ctx context.Context, branch string) error

@@ -31,7 +31,7 @@ func (i *importing) match() error {
 		c := -1
 		if name != "" {
 			if c = s.ColumnIndex(name); c < 0 {
-				return errs.New(errs.Invalid, "%s has a column %s that table %s has not%s; leave it out with --columns or give it another name with --map",
+				return errs.New(errs.Invalid, "%s has a column %s that table %s has not; leave it out with --columns, or give it another name with --map%s",
 					i.src.Name, name, i.table, meant(errs.Nearest(name, own)))
 			}
 			if other, ok := taken[c]; ok {

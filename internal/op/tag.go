@@ -81,7 +81,12 @@ func (c *Tag) list(ctx context.Context, s *Scope) (*Result, error) {
 			r.Lines = append(r.Lines, t.Name)
 			continue
 		}
-		r.Printf("%s\t%s\nTagger: %s <%s>\nDate:  %s\n\n\t%s\n\n", t.Name, t.Commit, t.Tagger.Name, t.Tagger.Email, showTime(t.Tagger.Time), t.Message)
+		r.Printf("%s\t%s\nTagger: %s <%s>\nDate:   %s", t.Name, t.Commit, t.Tagger.Name, t.Tagger.Email, showTime(t.Tagger.Time))
+		r.Lines = append(r.Lines, "")
+		if t.Message != "" {
+			r.Printf("\t%s", t.Message)
+			r.Lines = append(r.Lines, "", "")
+		}
 	}
 	return r, nil
 }

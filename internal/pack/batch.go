@@ -160,6 +160,18 @@ func (b *Batch) Get(ctx context.Context, h hash.Hash) ([]byte, error) {
 	return b.s.codecs.decode(e)
 }
 
+// AppendChunk implements chunk.Appender over the batch and its store.
+func (b *Batch) AppendChunk(ctx context.Context, dst []byte, h hash.Hash) ([]byte, error) {
+	e, ok, err := b.own(h)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return b.s.AppendChunk(ctx, dst, h)
+	}
+	return b.s.codecs.appendTo(dst, e)
+}
+
 // View implements chunk.Viewer. Views of the batch's own chunks are not kept.
 func (b *Batch) View(ctx context.Context, h hash.Hash, open func(data []byte) (v any, size int, err error)) (any, error) {
 	e, ok, err := b.own(h)
@@ -190,7 +202,7 @@ func (b *Batch) own(h hash.Hash) (e encoded, ok bool, err error) {
 		}
 	}
 	for _, p := range b.full {
-		if e, _, ok, err := p.get(h); ok || err != nil {
+		if e, _, ok, err := p.get(h, nil); ok || err != nil {
 			return e, ok, err
 		}
 	}

@@ -253,7 +253,7 @@ func (s *Store) foldInto(ctx context.Context, moved []movedChunk, small []*file)
 			}
 		}
 		for _, m := range moved {
-			e, err := s.readLocation(m.hash, m.loc)
+			e, err := s.readLocation(m.hash, m.loc, nil)
 			if err != nil {
 				return err
 			}

@@ -46,6 +46,7 @@ type Store struct {
 	tmp       atomic.Int64
 	bufs      sync.Pool  // *[]byte, payloads being built
 	naming    sync.Mutex // held while packs have names in the store and may still be removed; before mu
+	reads     sync.Pool  // *readMemory
 
 	mu     sync.RWMutex
 	segs   []*segment
@@ -75,6 +76,7 @@ func open(ctx context.Context, fsys vfs.FS, dir string, opt Options) (s *Store, 
 	}
 	s = &Store{fsys: fsys, dir: dir, packsPath: filepath.Join(dir, packsDir), readOnly: opt.ReadOnly, codecs: newCodecs()}
 	s.bufs.New = func() any { return new([]byte) }
+	s.reads.New = func() any { return new(readMemory) }
 	if opt.CacheBytes == 0 {
 		opt.CacheBytes = DefaultCacheBytes
 	}
@@ -145,12 +147,26 @@ func (s *Store) View(ctx context.Context, h hash.Hash, open func(data []byte) (v
 	return s.cache.View(ctx, h, open)
 }
 
+// AppendChunk implements chunk.Appender.
+func (s *Store) AppendChunk(_ context.Context, dst []byte, h hash.Hash) ([]byte, error) {
+	if data, ok := s.cache.Peek(h); ok {
+		return append(dst, data...), nil
+	}
+	m := s.reads.Get().(*readMemory)
+	defer s.reads.Put(m)
+	e, _, err := s.find(h, m)
+	if err != nil {
+		return nil, err
+	}
+	return s.codecs.appendTo(dst, e)
+}
+
 // storeReader is the store behind its cache.
 type storeReader struct{ s *Store }
 
 // Get reads a chunk from journal or packs.
 func (r storeReader) Get(_ context.Context, h hash.Hash) ([]byte, error) {
-	e, _, err := r.s.find(h)
+	e, _, err := r.s.find(h, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -163,10 +179,10 @@ type place struct {
 	off  int64
 }
 
-// find reads the stored form of a chunk.
-func (s *Store) find(h hash.Hash) (encoded, place, error) {
+// find reads the stored form of a chunk. The bytes are in m unless it is nil.
+func (s *Store) find(h hash.Hash, m *readMemory) (encoded, place, error) {
 	for {
-		e, at, err := s.findOnce(h)
+		e, at, err := s.findOnce(h, m)
 		// A file that was folded away between look-up and read: look again.
 		if !errors.Is(err, fs.ErrClosed) || s.isClosed() {
 			return e, at, err
@@ -174,26 +190,26 @@ func (s *Store) find(h hash.Hash) (encoded, place, error) {
 	}
 }
 
-func (s *Store) findOnce(h hash.Hash) (encoded, place, error) {
+func (s *Store) findOnce(h hash.Hash, m *readMemory) (encoded, place, error) {
 	s.mu.RLock()
 	loc, ok := s.chunks[h]
 	packs := s.packs
 	s.mu.RUnlock()
 	if ok {
-		e, err := s.readLocation(h, loc)
+		e, err := s.readLocation(h, loc, m)
 		return e, place{loc.seg.path, loc.off}, err
 	}
 	for i := len(packs) - 1; i >= 0; i-- {
-		if e, off, ok, err := packs[i].get(h); ok || err != nil {
+		if e, off, ok, err := packs[i].get(h, m); ok || err != nil {
 			return e, place{packs[i].path, int64(off)}, err
 		}
 	}
 	return encoded{}, place{}, chunk.ErrMissing(h)
 }
 
-// readLocation reads a chunk of the journal.
-func (s *Store) readLocation(h hash.Hash, loc location) (encoded, error) {
-	e := encoded{hash: h, data: make([]byte, loc.length), raw: loc.raw, codec: loc.codec}
+// readLocation reads a chunk of the journal. The bytes are in m unless it is nil.
+func (s *Store) readLocation(h hash.Hash, loc location, m *readMemory) (encoded, error) {
+	e := encoded{hash: h, data: m.other(int(loc.length)), raw: loc.raw, codec: loc.codec}
 	var err error
 	if s.j != nil {
 		err = s.j.read(loc.seg, e.data, loc.off)

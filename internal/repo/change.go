@@ -19,7 +19,8 @@ const (
 	changeMerging byte = 2 // working sets name their merge in progress
 	changeLogged  byte = 3 // and the moves of refs are noted
 	changeAside   byte = 4 // and working sets name their rebase in progress, and there are stashes
-	changeVersion      = changeAside
+	changeWritten byte = 5 // and there are notes of writes
+	changeVersion      = changeWritten
 )
 
 // change is what a journal record says: everything that happens at one LSN. A checkpoint's state is a change from nothing.
@@ -32,6 +33,7 @@ type change struct {
 	auto    []autoChange // AUTO_INCREMENT counters, in checkpoints only
 	log     []RefMove    // moves of refs: those of the record, oldest first; in checkpoints all that are kept, oldest first
 	stashes []stashChange
+	writes  []Write // notes; in checkpoints all that are kept, oldest first
 }
 
 // refChange moves, makes or, with a zero head, removes a branch.
@@ -104,6 +106,9 @@ func (c *change) encode() []byte {
 	if len(c.log) > 0 {
 		version = max(version, changeLogged)
 	}
+	if len(c.writes) > 0 {
+		version = changeWritten
+	}
 	b := append(make([]byte, 0, 256), version) // enough for a change of a row
 	b = binary.AppendUvarint(b, uint64(len(c.refs)))
 	for _, x := range c.refs {
@@ -163,6 +168,13 @@ func (c *change) encode() []byte {
 			}
 		}
 	}
+	if version >= changeWritten {
+		b = binary.AppendUvarint(b, uint64(len(c.writes)))
+		for _, x := range c.writes {
+			b = binfmt.AppendString(b, x.ID)
+			b = binfmt.AppendString(b, x.Result)
+		}
+	}
 	return b
 }
 
@@ -209,6 +221,11 @@ func decodeChange(b []byte) (*change, error) {
 				x.stashes = append(x.stashes, d.Hash())
 			}
 			c.stashes = append(c.stashes, x)
+		}
+	}
+	if version >= changeWritten {
+		for n := d.Count(); n > 0 && d.Err == nil; n-- {
+			c.writes = append(c.writes, Write{ID: d.Str(), Result: d.Str()})
 		}
 	}
 	return c, d.Done()

@@ -41,6 +41,27 @@ func TestChangeBytes(t *testing.T) {
 	}
 }
 
+// TestChangeWritten checks the record of a noted write, which is of the fifth version.
+func TestChangeWritten(t *testing.T) {
+	c := sampleChange()
+	c.work[0].rebase = hash.Sum([]byte("r"))
+	c.writes = []Write{{ID: "a", Result: "{}"}, {ID: "b"}}
+	b := c.encode()
+	got, err := decodeChange(b)
+	if err != nil || !reflect.DeepEqual(got, c) || b[0] != changeWritten {
+		t.Errorf("read back %+v, %v", got, err)
+	}
+	for n := range b {
+		if _, err := decodeChange(b[:n]); !errs.Is(err, errs.Corrupt) {
+			t.Errorf("%d of %d bytes: %v", n, len(b), err)
+		}
+	}
+	const want = "duvab7qg8ptt3c9ioqcd7ac6j89a10rp"
+	if h := hash.Sum(b).String(); h != want {
+		t.Errorf("hash %s, want %s: %x", h, want, b)
+	}
+}
+
 // TestChangeMerging checks the record of a working set with a merge in progress, which is of the second version.
 func TestChangeMerging(t *testing.T) {
 	c := sampleChange()

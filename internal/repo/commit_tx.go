@@ -139,7 +139,11 @@ func enqueue(ctx context.Context, txs []*Tx) (*state, error) {
 		}
 		var payload []byte
 		if !whole {
-			payload = (&change{rows: changedRows(plans)}).encode()
+			noted, err := notes(plans, nil)
+			if err != nil {
+				return nil, err
+			}
+			payload = (&change{rows: changedRows(plans), writes: noted}).encode()
 		}
 		s, err := r.commitPlans(ctx, plans, batch, payload, last)
 		if s != nil || err != nil {
@@ -289,7 +293,11 @@ func (r *Repo) commitPlans(ctx context.Context, plans []*plan, batch *pack.Batch
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	next := make([]*branch, len(plans))
-	ch := &change{}
+	noted, err := notes(plans, r.tip.Load().writes)
+	if err != nil {
+		return nil, err
+	}
+	ch := &change{writes: noted}
 	for i, p := range plans {
 		cur, err := p.present(r.tip.Load())
 		if err != nil {
@@ -330,6 +338,7 @@ func (r *Repo) commitPlans(ctx context.Context, plans []*plan, batch *pack.Batch
 		payload = ch.encode()
 	}
 	return r.appendPayload(ctx, batch, payload, func(s *state) {
+		s.writes = s.writes.with(noted)
 		for i, p := range plans {
 			n := next[i]
 			n.lsn = s.lsn

@@ -19,6 +19,12 @@ const (
 	foldTail    = 256 << 20 // journal since the last checkpoint
 )
 
+// Of more branches than manyBranches the overlays are measured only when the journal has grown by lookAgain bytes, not at each change.
+const (
+	manyBranches = 64
+	lookAgain    = 1 << 20
+)
+
 // Working is a branch's working set at a moment, its tables' edits folded into their trees.
 type Working struct {
 	Branch          string
@@ -148,8 +154,13 @@ func (r *Repo) maintain(s *state) {
 	if r.folds.Load() {
 		return
 	}
-	due := r.store.TailBytes() > foldTail
+	tail := r.store.TailBytes()
+	due := tail > foldTail
+	if last := r.lookedAt.Load(); !due && s.branches.Len() > manyBranches && tail >= last && tail-last < lookAgain {
+		return
+	}
 	if !due {
+		r.lookedAt.Store(tail)
 		s.branches.Scan(func(_ string, b *branch) bool {
 			due = b.overlayBytes() > foldOverlay
 			return !due
@@ -224,6 +235,7 @@ func (r *Repo) checkpoint(ctx context.Context) error {
 		ch.stashes = append(ch.stashes, stashChange{name: name, stashes: list})
 		return true
 	})
+	ch.writes = r.tip.Load().writes
 	if err := r.store.Checkpoint(ctx, ch.encode()); err != nil {
 		return err
 	}

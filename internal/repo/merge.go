@@ -115,12 +115,12 @@ func (r *Repo) tryMerge(ctx context.Context, opt *MergeOptions) (*Merged, *state
 	if done {
 		return p.out, nil, nil
 	}
-	if opt.NoConflicts && len(p.res.Tables) > 0 {
-		return nil, nil, ErrUnresolved
-	}
 	again, err := p.place(ctx)
 	if err != nil || again {
 		return nil, nil, err
+	}
+	if opt.NoConflicts && len(p.res.Tables) > 0 {
+		return nil, nil, ErrUnresolved
 	}
 	if err := p.conclude(ctx); err != nil {
 		return nil, nil, err

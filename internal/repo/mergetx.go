@@ -167,7 +167,7 @@ func errStaged() error {
 }
 
 func errStomped(tables []string) error {
-	return errs.New(errs.Conflict, "local changes would be stomped by merge:\n\t%s\n Please commit your changes before you merge.", strings.Join(tables, "\n\t"))
+	return errs.New(errs.Conflict, "local changes would be stomped by merge: %s; please commit your changes before you merge", strings.Join(tables, ", "))
 }
 
 func errOrphaned(tables []string) error {

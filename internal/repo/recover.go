@@ -126,6 +126,7 @@ func applyChange(s *state, branches map[string]*replayed, lsn uint64, c *change)
 	for _, x := range c.stashes {
 		s.setStashes(x)
 	}
+	s.writes = s.writes.with(c.writes)
 	for _, x := range c.work {
 		b := branches[x.branch]
 		if b == nil {

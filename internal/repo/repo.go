@@ -81,10 +81,11 @@ type Repo struct {
 	published atomic.Pointer[state]
 	pubMu     sync.Mutex // orders Close and the beginning of work in the background
 
-	foldMu sync.Mutex // one fold at a time
-	work   sync.WaitGroup
-	folds  atomic.Bool // a background fold is due or runs
-	closed atomic.Bool
+	foldMu   sync.Mutex   // one fold at a time
+	lookedAt atomic.Int64 // bytes of journal when overlays were last measured
+	work     sync.WaitGroup
+	folds    atomic.Bool // a background fold is due or runs
+	closed   atomic.Bool
 
 	lastFold atomic.Pointer[error]
 

@@ -20,6 +20,7 @@ type state struct {
 	head     string // the checked-out branch of the directory
 	log      *reflog
 	stashes  *btree.Map[string, []hash.Hash] // lists of stashes, newest first, none empty
+	writes   writes
 }
 
 // branch is a branch with its working set. It is immutable.
@@ -81,7 +82,7 @@ func newState() *state {
 // copy is a state to be changed before it is published: branches in place, tags and stashes by setTag and setStashes. The caller holds
 // the commit lock.
 func (s *state) copy(lsn uint64) *state {
-	return &state{lsn: lsn, branches: s.branches.Copy(), tags: s.tags, head: s.head, log: s.log, stashes: s.stashes}
+	return &state{lsn: lsn, branches: s.branches.Copy(), tags: s.tags, head: s.head, log: s.log, stashes: s.stashes, writes: s.writes}
 }
 
 // setTag sets a tag's object or, with the zero hash, removes the tag. The state is not published yet.

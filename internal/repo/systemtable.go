@@ -244,29 +244,31 @@ func (r *Repo) stageAll(ctx context.Context, batch chunk.Store, w *Working) (*ro
 	if err != nil {
 		return nil, err
 	}
-	known := []*root.Root{w.Staged, root.Open(r.store, c.Root)}
-	es, err := w.Working.List(ctx, root.KindTable)
+	changes, err := r.entryChanges(ctx, batch, w.Staged.Tree(), w.Working.Tree())
 	if err != nil {
 		return nil, err
 	}
+	head := root.Open(r.store, c.Root)
 	var drop []root.Change
-tables:
-	for _, e := range es {
-		ignored, err := g.Ignores(e.Name)
-		if err == nil && !ignored {
+	for _, x := range changes {
+		if x.Drop || x.Entry.Kind != root.KindTable {
 			continue
 		}
-		for _, k := range known {
-			if _, ok, err := k.Get(ctx, root.KindTable, e.Name); err != nil {
-				return nil, err
-			} else if ok {
-				continue tables
-			}
+		ignored, ignoredErr := g.Ignores(x.Entry.Name)
+		if ignoredErr == nil && !ignored {
+			continue
 		}
+		known, err := knownTable(ctx, x.Entry.Name, w.Staged, head)
 		if err != nil {
 			return nil, err
 		}
-		drop = append(drop, root.Change{Entry: e, Drop: true})
+		switch {
+		case known:
+		case ignoredErr != nil:
+			return nil, ignoredErr
+		default:
+			drop = append(drop, root.Change{Entry: x.Entry, Drop: true})
+		}
 	}
 	if len(drop) == 0 {
 		return w.Working, nil

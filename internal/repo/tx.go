@@ -36,6 +36,7 @@ type Tx struct {
 	merge  *hash.Hash          // of the history.Merge that it leaves; nil: as it was
 	staged *tree.Root          // that it leaves; nil: as it was
 	rebase *hash.Hash          // of the history.Rebase that it leaves; nil: as it was
+	notes  []Write
 	done   bool
 	aside  bool // it is on no branch's state: see BeginAside
 }
@@ -91,6 +92,19 @@ func (t *Tx) TableNames(ctx context.Context) ([]string, error) {
 		names[i] = e.Name
 	}
 	return names, nil
+}
+
+// Edited is the lower-case names of the tables that may have edits above their trees, those of this transaction and earlier ones.
+func (t *Tx) Edited() []string {
+	own := func(l string) bool { return t.tables[l] != nil && t.tables[l].editor != nil }
+	out := slices.DeleteFunc(edited(t.base.tables), func(l string) bool { return t.whole[l] || own(l) })
+	for l := range t.tables {
+		if own(l) {
+			out = append(out, l)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // Table is the present view of the table and its name as written; ok is false when there is none. Later edits of this transaction
@@ -332,7 +346,7 @@ func (t *Tx) changeRoot(ctx context.Context, name string, c root.Change) error {
 
 // Dirty tells whether the transaction has changed anything.
 func (t *Tx) Dirty() bool {
-	if len(t.whole) > 0 || t.merge != nil || t.rebase != nil {
+	if len(t.whole) > 0 || t.merge != nil || t.rebase != nil || len(t.notes) > 0 {
 		return true
 	}
 	for _, x := range t.tables {
@@ -363,6 +377,7 @@ type Savepoint struct {
 	merge   *hash.Hash
 	staged  *tree.Root
 	rebase  *hash.Hash
+	notes   []Write
 }
 
 // markedEditor is a table with an editor at a moment.
@@ -373,7 +388,7 @@ type markedEditor struct {
 
 // Savepoint remembers the present changes.
 func (t *Tx) Savepoint() *Savepoint {
-	sp := &Savepoint{root: t.root, whole: maps.Clone(t.whole), merge: t.merge, staged: t.staged, rebase: t.rebase, editors: map[string]markedEditor{}}
+	sp := &Savepoint{root: t.root, whole: maps.Clone(t.whole), merge: t.merge, staged: t.staged, rebase: t.rebase, notes: t.notes, editors: map[string]markedEditor{}}
 	for n, x := range t.tables {
 		if x.editor != nil {
 			sp.editors[n] = markedEditor{*x, x.editor.Mark()}
@@ -384,7 +399,7 @@ func (t *Tx) Savepoint() *Savepoint {
 
 // RollbackTo undoes everything since the savepoint, which stays usable.
 func (t *Tx) RollbackTo(sp *Savepoint) {
-	t.root, t.merge, t.staged, t.rebase = sp.root, sp.merge, sp.staged, sp.rebase
+	t.root, t.merge, t.staged, t.rebase, t.notes = sp.root, sp.merge, sp.staged, sp.rebase, sp.notes
 	t.whole = maps.Clone(sp.whole)
 	clear(t.tables)
 	for n, m := range sp.editors {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import pickle
 import subprocess
 import sys
@@ -158,3 +159,9 @@ def test_missing_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(stemma.UnavailableError, match="pip install stemma-db-bin"):
         stemma.connect(tmp_path)
+
+
+@pytest.mark.parametrize("code", sorted(CLASSES))
+def test_every_code_has_a_page(code: str) -> None:
+    said = subprocess.run([os.environ["STEMMA_BINARY"], "help", code], capture_output=True, text=True, check=True).stdout
+    assert f"stemma.{CLASSES[code].__name__} in Python" in said

@@ -104,6 +104,9 @@ func (s *Set) Call(ctx *sql.Context, name string, args ...string) ([]sql.Row, er
 	if err != nil {
 		return nil, err
 	}
+	if sess.Pinned() && !spec.ReadOnly {
+		return nil, session.Error(errs.New(errs.Unsupported, "%s cannot be used here: the statements change the tables of one state, and no more", name))
+	}
 	if spec.Needs == op.NeedServer {
 		return s.run(ctx, spec, verb, sess, &op.Scope{Dropped: s.Dropped, Dolt: strings.HasPrefix(name, prefixDolt), Version: s.version})
 	}
@@ -159,7 +162,7 @@ func (s *Set) runWithin(ctx *sql.Context, spec op.Spec, verb op.Op, db registry.
 func (s *Set) run(ctx *sql.Context, spec op.Spec, verb op.Op, sess registry.Session, scope *op.Scope) ([]sql.Row, error) {
 	var rows []sql.Row
 	err := sess.Outside(ctx, func(ctx *sql.Context) error {
-		r, err := verb.Run(ctx, scope)
+		r, err := op.Run(ctx, verb, scope)
 		if errs.Is(err, errs.Conflict) {
 			return errors.New(err.Error()) // not a deadlock, which clients would try again
 		}
@@ -210,6 +213,7 @@ func (s *Set) scope(ctx *sql.Context, sess registry.Session, db registry.Handle,
 			return s.Evaluate(ctx, c.User, c.Address, tx, query, failed)
 		}
 	}
+	sc.InUse = func(branch string) bool { return sess.InUse(r, branch) }
 	sc.Switch = func(_ context.Context, branch string) error { return sess.SwitchBranch(ctx, db.Base(), branch) }
 	return sc, nil
 }

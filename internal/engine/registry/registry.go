@@ -62,9 +62,13 @@ type Session interface {
 	ActiveBranch(ctx *sql.Context, base string) (string, error)
 	// SwitchBranch makes the bare name of the database mean another branch of it. The session's transaction is committed first.
 	SwitchBranch(ctx *sql.Context, base, branch string) error
+	// InUse tells whether a session of another client is on the branch.
+	InUse(r *repo.Repo, branch string) bool
 	// Outside commits the session's SQL transaction, so that its changes are in the working sets, runs fn, and begins anew: what
 	// fn does to refs and working sets is seen by the statements after it. It is how version-control operations run.
 	Outside(ctx *sql.Context, fn func(ctx *sql.Context) error) error
+	// Pinned tells whether the session works on a transaction that another ends, which version-control operations would leave.
+	Pinned() bool
 	// Select runs a query within the present statement, as it sees the database, and reads the whole answer. A statement that may
 	// change something, or several statements, is an error of class Invalid.
 	Select(ctx *sql.Context, query string) (sql.Schema, []sql.Row, error)

@@ -169,6 +169,13 @@ func (h *Handle) Temporary(ctx *sql.Context, create bool) (*Part, error) {
 	return p, nil
 }
 
+// HasTemporary tells whether the session has temporary tables.
+func (s *Session) HasTemporary() bool {
+	s.tempMu.Lock()
+	defer s.tempMu.Unlock()
+	return len(s.temp) > 0
+}
+
 func (s *Session) temporary(ctx *sql.Context, base string, create bool) (*repo.Repo, error) {
 	s.tempMu.Lock()
 	defer s.tempMu.Unlock()

@@ -49,17 +49,10 @@ func (s *Session) text(ctx *sql.Context, name string) string {
 	return t
 }
 
-// isOn tells whether a variable that is on or off is on.
-func (s *Session) isOn(ctx *sql.Context, name string) bool {
-	v, err := s.BaseSession.GetSessionVariable(ctx, name)
-	on, isInt := v.(int8)
-	return err == nil && isInt && on != 0
-}
-
 // record makes a commit of everything on each of the branches, if varTransactionCommit asks for that. A branch in the middle of a merge
 // or a rebase, which a commit would end, gets none, and a warning says so.
 func (s *Session) record(ctx *sql.Context, branches []changed) error {
-	if len(branches) == 0 || !s.isOn(ctx, varTransactionCommit) {
+	if len(branches) == 0 || !IsOn(ctx, varTransactionCommit) {
 		return nil
 	}
 	author, err := s.Author(ctx)

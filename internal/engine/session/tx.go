@@ -1,7 +1,8 @@
 package session
 
 import (
-	"errors"
+	"bytes"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/value"
 )
 
 // Tx is a session's transaction: one part for each branch that it has used.
@@ -142,8 +144,7 @@ func (t *Tx) resolved(ctx *sql.Context, outcome string) error {
 		for i := range m.Tables {
 			x := &m.Tables[i]
 			if (x.Schema != "" || !x.Conflicts.IsEmpty()) && !IsOn(ctx, varAllowConflicts) {
-				// Not an error of class Conflict, which clients take for a deadlock and try again.
-				return errors.New("Merge conflict detected, " + outcome + ". Merge conflicts must be resolved using the dolt_conflicts and " +
+				return unresolved("Merge conflict detected, " + outcome + ". Merge conflicts must be resolved using the dolt_conflicts and " +
 					"dolt_schema_conflicts tables before committing a transaction. To commit transactions with merge conflicts, " +
 					"set @@dolt_allow_commit_conflicts = 1")
 			}
@@ -154,18 +155,36 @@ func (t *Tx) resolved(ctx *sql.Context, outcome string) error {
 			if err != nil || !ok {
 				return err
 			}
-			if n, err := repo.CountViolations(ctx, v, x); err != nil {
+			var first *repo.Violation
+			n := 0
+			err = repo.EachViolation(ctx, v, x, func(y repo.Violation, _ []value.Cell) error {
+				if n++; first == nil {
+					y.Info = bytes.Clone(y.Info)
+					first = &y
+				}
+				return nil
+			})
+			if err != nil {
 				return err
-			} else if n > 0 {
-				return errors.New("Committing this transaction resulted in a working set with constraint violations, " + outcome + ". " +
-					"Constraint violations from a merge can be resolved using the dolt_constraint_violations table before committing the " +
-					"transaction. To allow transactions to be committed with constraint violations from a merge " +
-					"set @@dolt_force_transaction_commit = 1")
+			}
+			if first != nil {
+				return unresolved(fmt.Sprintf("Committing this transaction resulted in a working set with constraint violations, %s. "+
+					"This constraint violation may be the result of a previous merge or the result of transaction sequencing. "+
+					"Constraint violations from a merge can be resolved using the dolt_constraint_violations table before committing the "+
+					"transaction. To allow transactions to be committed with constraint violations from a merge or transaction sequencing "+
+					"set @@dolt_force_transaction_commit=1.\nConstraint violations: \n%d in table %s, the first of a %s: %s", outcome, n, x.Name, first.Kind, first.Info))
 			}
 		}
 	}
 	return nil
 }
+
+// unresolved is the error of a transaction with what a merge has left, in Dolt's words and under MySQL's number for errors without one: it is
+// not of class Conflict, which clients take for a deadlock and try again.
+type unresolved string
+
+// Error implements error.
+func (u unresolved) Error() string { return string(u) }
 
 // The variables that let a transaction be committed with what a merge in it has left.
 const (
@@ -341,6 +360,9 @@ func (s *Session) part(ctx *sql.Context, r *repo.Repo, branch string) (*Part, er
 		return p, nil
 	}
 	t, err := r.Begin(ctx, branch)
+	if errs.Is(err, errs.NotFound) {
+		return nil, errs.New(errs.NotFound, "branch not found: %s: it was deleted or renamed; go to another one with: call dolt_checkout('%s')", branch, r.CheckedOut())
+	}
 	if err != nil {
 		return nil, err
 	}

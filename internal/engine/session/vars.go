@@ -7,7 +7,9 @@ import (
 	"github.com/dolthub/go-mysql-server/sql/types"
 
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/op"
+	"github.com/stemmadb/stemma/internal/repo"
 )
 
 // What the names of a database's variables end with; the beginning is the database's name.
@@ -74,11 +76,11 @@ func RegisterCommonVariables() {
 
 // ShowsBranches tells whether branches are shown as databases in the session.
 func (s *Session) ShowsBranches(ctx *sql.Context) bool {
-	return s.isOn(ctx, varBranchDatabases)
+	return IsOn(ctx, varBranchDatabases)
 }
 
 // ShowsSystemTables tells whether system tables are shown among the tables in the session.
-func (s *Session) ShowsSystemTables(ctx *sql.Context) bool { return s.isOn(ctx, varSystemTables) }
+func (s *Session) ShowsSystemTables(ctx *sql.Context) bool { return IsOn(ctx, varSystemTables) }
 
 // OverrideSchema is the revision with whose schemas the tables of commits are shown; "" for their own.
 func (s *Session) OverrideSchema(ctx *sql.Context) string {
@@ -159,6 +161,19 @@ func (s *Session) GetSessionVariable(ctx *sql.Context, name string) (any, error)
 	return w.Working.Hash().String(), nil
 }
 
+// isAt tells whether a branch is at a commit, without uncommitted changes: then it is the branch that is meant by the commit.
+func isAt(ctx *sql.Context, r *repo.Repo, branch string, id history.CommitID) (bool, error) {
+	if tip, ok := r.BranchHead(branch); !ok || tip != id || r.ReadOnly() {
+		return false, nil
+	}
+	w, err := r.Fold(ctx, branch)
+	if err != nil {
+		return false, err
+	}
+	c, err := history.GetCommit(ctx, r.Store(), id)
+	return err == nil && w.Head == id && w.Working.Tree() == c.Root && w.Staged.Tree() == c.Root, err
+}
+
 // SetSessionVariable switches branches when the variable of a database's head is set.
 func (s *Session) SetSessionVariable(ctx *sql.Context, name string, value any) error {
 	base, suffix, ok := s.versionVariable(name)
@@ -185,6 +200,12 @@ func (s *Session) SetSessionVariable(ctx *sql.Context, name string, value any) e
 		id, err := h.Resolve(ctx, text)
 		if err != nil {
 			return Error(err)
+		}
+		now := s.head(h.repo, h.base).branch
+		if at, err := isAt(ctx, h.repo, now, id); err != nil {
+			return Error(err)
+		} else if at {
+			return s.SwitchBranch(ctx, base, now)
 		}
 		return s.detach(ctx, base, id)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/value"
 )
 
@@ -70,3 +71,49 @@ func TestCost(t *testing.T) {
 
 // reads is how many chunks were read since the database was opened.
 func (w *world) reads() int { return int(w.repo.Store().Stats().CacheMisses) }
+
+// TestCostOfTables counts the chunks that status and commits read of a database of many tables, of which one has changed.
+func TestCostOfTables(t *testing.T) {
+	const tables = 600
+	w := newWorld(t)
+	w.edit("main", func(tx *repo.Tx) {
+		for n := range tables {
+			name := fmt.Sprintf("t%03d", n)
+			ok(t, tx.CreateTable(t.Context(), name, keyed(column("id", value.KindInt64), column(name, value.KindInt64))))
+			put(t, tx, name, row(i(int64(n)), i(1)))
+		}
+	})
+	w.commit("main", "tables")
+	for range 8 {
+		w.branch(fmt.Sprint("b", w.clock.n), "main")
+		w.clock.n++
+	}
+	w.put("main", "t007", row(i(9), i(9)))
+	w.reopen()
+	const limit = 60
+	for _, q := range []string{
+		"select count(*) from dolt_status", "select count(*) > 8 from dolt_branches", "select count(*) from dolt_diff where commit_hash = 'WORKING'",
+		"select count(*) from dolt_diff_t007 where to_commit = 'WORKING'",
+	} {
+		w.reopen()
+		was := w.reads()
+		if got, err := w.query(q); err != nil || len(got) != 1 || got[0] != "1" && got[0] != "true" {
+			t.Errorf("%s: %q, %v", q, got, err)
+		}
+		if n := w.reads() - was; n > limit {
+			t.Errorf("%s\nreads %d chunks, want at most %d", q, n, limit)
+		}
+	}
+	for _, all := range []repo.CommitOptions{{All: true}, {AddNew: true}} {
+		w.put("main", "t008", row(i(int64(w.clock.n)), i(9)))
+		w.reopen()
+		w.clock.n++
+		all.Branch, all.Message, all.Author = "main", "one table", worldWho
+		was := w.reads()
+		_, err := w.repo.Commit(t.Context(), all)
+		ok(t, err)
+		if n := w.reads() - was; n > limit {
+			t.Errorf("a commit of one table reads %d chunks, want at most %d", n, limit)
+		}
+	}
+}

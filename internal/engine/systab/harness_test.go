@@ -186,12 +186,18 @@ func (w *world) branch(name, at string) {
 	ok(w.t, w.repo.CreateBranch(w.t.Context(), name, id, false))
 }
 
-// head is the hash of the commit that a revision names.
-func (w *world) head(rev string) string {
+// id is the commit that a revision names.
+func (w *world) id(rev string) history.CommitID {
 	w.t.Helper()
 	id, err := w.repo.Resolve(w.t.Context(), rev, "main")
 	ok(w.t, err)
-	return id.String()
+	return id
+}
+
+// head is the hash of the commit that a revision names.
+func (w *world) head(rev string) string {
+	w.t.Helper()
+	return w.id(rev).String()
 }
 
 // query gives the rows of a query as lines, columns cut by '|'. Each query is a transaction of its own.

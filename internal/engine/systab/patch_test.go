@@ -253,8 +253,8 @@ func TestPatch(t *testing.T) {
 	w.run("update t set a = 'it''s' where id = 1", "delete from t where id = 2", "insert into t values (4, 'w', null)")
 	w.commit("main", "two")
 	w.want("select statement_order, from_commit_hash = hashof('HEAD~1'), to_commit_hash = hashof('HEAD'), table_name, diff_type, statement from dolt_patch('HEAD~1', 'HEAD', 't')",
-		"1|true|true|t|data|UPDATE `t` SET `a` = 'it''s' WHERE `id` = 1;",
-		"2|true|true|t|data|DELETE FROM `t` WHERE `id` = 2;",
+		"1|true|true|t|data|UPDATE `t` SET `a`='it''s' WHERE `id`=1;",
+		"2|true|true|t|data|DELETE FROM `t` WHERE `id`=2;",
 		"3|true|true|t|data|INSERT INTO `t` (`id`,`a`,`b`) VALUES (4,'w',NULL);")
 	w.run("alter table t drop column a, add column c int default 3 after id", "rename table t to u", "create table k (x int, y double)", "insert into k values (1, 0.1), (1, 0.1)")
 	w.commit("main", "three")

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/repo"
 )
 
@@ -241,6 +242,16 @@ func TestJSONDiff(t *testing.T) {
 	w.run(`update t set j = json_set(j, '$.b', 3)`)
 	w.want("select to_id, path, to_value from dolt_diff_t join lateral (select * from dolt_json_diff(from_j, to_j)) as d where to_commit = 'WORKING' order by to_id",
 		"1|$.b|3", "2|$.b|3")
+}
+
+func TestTagsByName(t *testing.T) {
+	w := newWorld(t)
+	for _, name := range []string{"v1", "v2"} {
+		ok(t, w.repo.CreateTag(t.Context(), name, history.Tag{Commit: w.id("main"), Message: "of " + name}))
+	}
+	w.want("select message from dolt_tags where tag_name = 'v2'", "of v2")
+	w.want("select count(*) from dolt_tags where tag_name = 'v3'", "0")
+	w.want("select tag_name from dolt_tags where tag_name in ('v1', 'v2', 'v3')", "v1", "v2")
 }
 
 func TestHelp(t *testing.T) {

@@ -510,13 +510,9 @@ func (s *service) end(ctx context.Context, c *call, b []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	id, err := s.endTransaction(ctx, c, r.Transaction, r.Commit == nil || *r.Commit, r.Message, meta)
+	out, err := s.endTransaction(ctx, c, &r, meta)
 	if err != nil {
 		return nil, err
-	}
-	out := endResult{}
-	if id != "" {
-		out.Commit = &id
 	}
 	return out, nil
 }

@@ -24,6 +24,7 @@ import (
 type caller struct {
 	user, host string // the account
 	from       string // where from
+	peer       string // the connection, by the address at its other end; "" when that does not tell
 	trusted    bool   // in no need of an account: the owner of the files
 }
 
@@ -42,9 +43,9 @@ func (s *service) authenticate(ctx context.Context, trusted bool) (*caller, erro
 	if trusted {
 		return &caller{user: s.opt.Owner, host: "localhost", from: "localhost", trusted: true}, nil
 	}
-	from, secure := "", false
+	from, end, secure := "", "", false
 	if p, ok := peer.FromContext(ctx); ok {
-		from = hostOf(p.Addr)
+		from, end = hostOf(p.Addr), p.Addr.String()
 		_, secure = p.AuthInfo.(credentials.TLSInfo)
 	}
 	md, _ := metadata.FromIncomingContext(ctx)
@@ -53,8 +54,10 @@ func (s *service) authenticate(ctx context.Context, trusted bool) (*caller, erro
 		kind, rest, _ := strings.Cut(h, " ")
 		switch {
 		case strings.EqualFold(kind, "bearer"):
-			if c, ok := s.tokens.Load(token(rest)); ok && c.(*caller).from == from {
-				return c.(*caller), nil
+			if known, ok := s.tokens.Load(token(rest)); ok && known.(*caller).from == from {
+				c := *known.(*caller)
+				c.peer = end
+				return &c, nil
 			}
 			return nil, status.Error(codes.Unauthenticated, "the token is not known any more: log in again")
 		case strings.EqualFold(kind, "basic"):
@@ -76,7 +79,7 @@ func (s *service) authenticate(ctx context.Context, trusted bool) (*caller, erro
 	if err != nil {
 		return nil, status.Error(codes.Unauthenticated, err.Error())
 	}
-	return &caller{user: u, host: h, from: from}, nil
+	return &caller{user: u, host: h, from: from, peer: end}, nil
 }
 
 // login gives a caller a token that stands for the password in later calls.
@@ -226,9 +229,27 @@ func (c *call) ref(given string) string {
 	return c.header(headerRef)
 }
 
-// isWorking tells whether a ref means something that no name of a database can say.
-func isWorking(ref string) bool {
-	return strings.EqualFold(ref, "WORKING") || strings.EqualFold(ref, "STAGED") || strings.EqualFold(ref, "HEAD")
+// isWorking tells whether a ref means what a branch has without one.
+func isWorking(ref string) bool { return strings.EqualFold(ref, "WORKING") }
+
+// atCommit is a ref as a name of a database can say it, which neither HEAD nor STAGED can.
+func (c *call) atCommit(ctx context.Context, database, ref string) (string, error) {
+	if strings.EqualFold(ref, "STAGED") {
+		return "", errs.New(errs.Unsupported, "statements cannot be run at STAGED; read a table there instead")
+	}
+	if base, _, _ := strings.Cut(strings.ToUpper(ref), "~"); base != "HEAD" && base != "@" {
+		return ref, nil
+	}
+	client, err := c.connect(ctx, database)
+	if err != nil {
+		return "", err
+	}
+	defer client.Close()
+	at, err := client.Resolve(ctx, "", ref)
+	if err != nil {
+		return "", &problem{err: err, database: database, ref: ref}
+	}
+	return at.Commit.Full(), nil
 }
 
 // held is a session for the time of a call. It must be released.
@@ -248,6 +269,9 @@ func (c *call) client(ctx context.Context, database, ref string) (*held, error) 
 		return nil, err
 	}
 	if ref != "" && !isWorking(ref) {
+		if ref, err = c.atCommit(ctx, name, ref); err != nil {
+			return nil, err
+		}
 		base, _, _ := strings.Cut(name, "/")
 		name = base + "/" + ref
 	}

@@ -94,9 +94,13 @@ func (q *sqlServer) CreatePreparedStatement(ctx context.Context, r flightsql.Act
 	for i := range params {
 		params[i] = arrow.Field{Name: "", Type: arrow.Null, Nullable: true}
 	}
+	schema, err := q.schemaOf(ctx, c, r.GetQuery(), d)
+	if err != nil {
+		return none, err
+	}
 	update := !d.Reads && d.Columns == nil
 	return flightsql.ActionCreatePreparedStatementResult{
-		Handle: []byte(p.id), DatasetSchema: batchSchema(d.Columns, c.integers(), nil), ParameterSchema: arrow.NewSchema(params, nil), IsUpdate: &update,
+		Handle: []byte(p.id), DatasetSchema: schema, ParameterSchema: arrow.NewSchema(params, nil), IsUpdate: &update,
 	}, nil
 }
 
@@ -138,6 +142,20 @@ func (q *sqlServer) DoPutPreparedStatementQuery(ctx context.Context, cmd flights
 	p.rows = rows
 	p.mu.Unlock()
 	return []byte(p.id), nil
+}
+
+// inTransaction is the call in the transaction in which the statement was prepared or, when that has ended, in the one that the connection
+// has begun since: clients of ADBC run a statement again that they have prepared before.
+func (q *sqlServer) inTransaction(c *call, p *prepared) *call {
+	id := p.transaction
+	if len(id) > 0 {
+		if _, err := q.s.transactions.find(string(id), c.caller); err != nil {
+			if now := q.s.transactions.onConnection(c.caller); now != nil {
+				id = now
+			}
+		}
+	}
+	return c.withTransaction(id)
 }
 
 // readParams reads rows of parameters.
@@ -292,11 +310,12 @@ func (q *sqlServer) describePrepared(ctx context.Context, cmd flightsql.Prepared
 	if err != nil {
 		return nil, nil, err
 	}
-	desc, err := q.describeStatement(ctx, c.withTransaction(p.transaction), p.query, params)
+	desc, err := q.describeStatement(ctx, q.inTransaction(c, p), p.query, params)
 	if err != nil {
 		return nil, nil, err
 	}
-	return batchSchema(desc.Columns, c.integers(), nil), p, nil
+	schema, err := q.schemaOf(ctx, q.inTransaction(c, p), p.query, desc)
+	return schema, p, err
 }
 
 // GetSchemaPreparedStatement implements flightsql.Server.
@@ -328,7 +347,7 @@ func (q *sqlServer) DoGetPreparedStatement(ctx context.Context, cmd flightsql.Pr
 			return nil, nil, invalid("the statement has been run already: it changes something, and runs once for a ticket")
 		}
 	}
-	return q.runStatement(ctx, c.withTransaction(p.transaction), p.query, params)
+	return q.runStatement(ctx, q.inTransaction(c, p), p.query, params)
 }
 
 // DoPutPreparedStatementUpdate implements flightsql.Server: it runs the statement for each row of parameters, all or none.
@@ -348,12 +367,12 @@ func (q *sqlServer) DoPutPreparedStatementUpdate(ctx context.Context, cmd flight
 	}
 	p.mu.Unlock()
 	if p.params == 0 {
-		return q.exec(ctx, c.withTransaction(p.transaction), p.query, nil)
+		return q.exec(ctx, q.inTransaction(c, p), p.query, nil)
 	}
 	if len(rows) == 0 {
 		return 0, invalid("the statement has %d parameters, none are bound", p.params)
 	}
-	return q.execEach(ctx, c.withTransaction(p.transaction), p.query, rows)
+	return q.execEach(ctx, q.inTransaction(c, p), p.query, rows)
 }
 
 // execEach runs a statement for each row of parameters in one transaction.

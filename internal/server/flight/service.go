@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
 	"slices"
 	"sync"
 
@@ -62,10 +64,10 @@ type request struct {
 	Write *writeRequest `json:"write"`
 }
 
-// Handshake implements flight.FlightServer: the answer's header has a token that stands for the password. The callers credentials, if
+// Handshake implements flight.FlightServer: the answer's header has a token that stands for the password. The caller's credentials, if
 // any, have been checked already.
 func (s *service) Handshake(stream flight.FlightService_HandshakeServer) error {
-	if _, err := stream.Recv(); err != nil {
+	if _, err := stream.Recv(); err != nil && !errors.Is(err, io.EOF) { // with HTTP basic the client has nothing to say
 		return invalid("handshake: %w", err)
 	}
 	bearer := s.login(callerOf(stream.Context()))

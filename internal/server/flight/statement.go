@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -27,9 +28,9 @@ func (s *service) run(ctx context.Context, c *call, h *held, query string, param
 	about := problem{query: query}
 	rows, err := h.Query(ctx, query, params)
 	if err != nil {
-		about.err, about.duplicate = err, h.Duplicate()
+		err = s.failed(ctx, h, query, err)
 		h.release()
-		return nil, &about
+		return nil, err
 	}
 	b := page.NewRowBatcher(s.pool, batchColumns(rows.Columns, c.integers()), 1024, nil)
 	if meta != nil {
@@ -38,6 +39,28 @@ func (s *service) run(ctx context.Context, c *call, h *held, query string, param
 	return &rowSource{
 		rows: queryBatchRows, answer: rows, batcher: b, cells: make([]value.Cell, len(rows.Columns)), about: about, held: h,
 	}, nil
+}
+
+// failed is the error of a statement. When a table is not there it names those that may be meant, and where there is one of that name.
+func (s *service) failed(ctx context.Context, h *held, query string, err error) error {
+	p := problem{err: err, query: query, duplicate: h.Duplicate()}
+	name := engine.MissingTable(err)
+	if name == "" {
+		return &p
+	}
+	at, rerr := h.Resolve(ctx, "", "")
+	if rerr != nil {
+		return &p
+	}
+	p.database, p.table = at.Database, name
+	if !at.Commit.IsZero() {
+		p.ref = at.Commit.String()
+	}
+	about := p
+	if m, ok := s.missing(ctx, h.Client, at, about).(*problem); ok {
+		p.near, p.hint = m.near, m.hint
+	}
+	return &p
 }
 
 // rowSource is the answer of a statement.
@@ -132,6 +155,11 @@ func (s *service) openQuery(ctx context.Context, c *call, q *queryRequest) (sour
 	if err != nil {
 		return nil, err
 	}
+	if len(params) == 0 {
+		if scan, f := s.plain(ctx, c, h, q.SQL); scan != nil {
+			return &scanSource{Scan: scan, f: f, release: h.release}, nil
+		}
+	}
 	src, err := s.run(ctx, c, h, q.SQL, params, nil)
 	if err != nil {
 		return nil, err
@@ -150,9 +178,15 @@ func (s *service) describeQuery(ctx context.Context, c *call, q *queryRequest) (
 		return nil, err
 	}
 	defer h.release()
+	if len(params) == 0 {
+		if scan, _ := s.plain(ctx, c, h, q.SQL); scan != nil {
+			defer scan.Close()
+			return scan.Schema(), nil
+		}
+	}
 	d, err := h.Describe(ctx, q.SQL, params)
 	if err != nil {
-		return nil, &problem{err: err, query: q.SQL}
+		return nil, s.failed(ctx, h, q.SQL, err)
 	}
 	return batchSchema(d.Columns, c.integers(), nil), nil
 }
@@ -219,7 +253,7 @@ func (q *sqlServer) describeStatement(ctx context.Context, c *call, query string
 	defer h.release()
 	d, err := h.Describe(ctx, query, params)
 	if err != nil {
-		return nil, &problem{err: err, query: query}
+		return nil, q.s.failed(ctx, h, query, err)
 	}
 	return d, nil
 }
@@ -243,8 +277,12 @@ func (q *sqlServer) GetFlightInfoStatement(ctx context.Context, cmd flightsql.St
 	if err != nil {
 		return nil, errs.With(errs.Internal, err)
 	}
+	schema, err := q.schemaOf(ctx, c, cmd.GetQuery(), desc)
+	if err != nil {
+		return nil, err
+	}
 	return &flight.FlightInfo{
-		Schema: flight.SerializeSchema(batchSchema(desc.Columns, c.integers(), nil), q.s.pool), FlightDescriptor: d, TotalRecords: -1, TotalBytes: -1,
+		Schema: flight.SerializeSchema(schema, q.s.pool), FlightDescriptor: d, TotalRecords: -1, TotalBytes: -1,
 		Endpoint: []*flight.FlightEndpoint{{Ticket: &flight.Ticket{Ticket: ticket}}},
 	}, nil
 }
@@ -256,7 +294,11 @@ func (q *sqlServer) GetSchemaStatement(ctx context.Context, cmd flightsql.Statem
 	if err != nil {
 		return nil, err
 	}
-	return &flight.SchemaResult{Schema: flight.SerializeSchema(batchSchema(desc.Columns, c.integers(), nil), q.s.pool)}, nil
+	schema, err := q.schemaOf(ctx, c, cmd.GetQuery(), desc)
+	if err != nil {
+		return nil, err
+	}
+	return &flight.SchemaResult{Schema: flight.SerializeSchema(schema, q.s.pool)}, nil
 }
 
 // DoGetStatement implements flightsql.Server.
@@ -281,11 +323,65 @@ func (q *sqlServer) runStatement(ctx context.Context, c *call, query string, par
 	return src.Schema(), chunks(ctx, src), nil
 }
 
+// plain is the scan of a statement that only asks for columns of a table; nil for another, and for what only SQL can answer or refuse.
+// The scan holds what it reads: the session may be released.
+func (s *service) plain(ctx context.Context, c *call, h *held, query string) (*frame.Scan, *found) {
+	p, ok := h.Plain(ctx, query)
+	if !ok {
+		return nil, nil
+	}
+	at, err := h.Resolve(ctx, p.Database, p.Ref)
+	if err != nil || h.Allowed(ctx, at.Database, p.Table, engine.Read) != nil {
+		return nil, nil
+	}
+	view, name, ok, err := at.Table(ctx, p.Table)
+	if err != nil || !ok || !frame.Plain(view.Schema(), p.Columns) {
+		return nil, nil
+	}
+	for i := range view.Schema().Columns {
+		if p.Columns == nil && strings.HasPrefix(view.Schema().Columns[i].Name, "!hidden!") { // of an index on an expression
+			return nil, nil
+		}
+	}
+	for _, n := range p.Columns {
+		if i := view.Schema().ColumnIndex(n); i < 0 || view.Schema().Columns[i].Name != n { // the answer has the name as it is written
+			return nil, nil
+		}
+	}
+	f := &found{Resolved: at, view: view, name: name, ref: p.Ref}
+	scan, err := frame.NewScan(ctx, view, frame.ScanOptions{Columns: p.Columns, Integers: c.integers(), Memory: s.pool, Metadata: f.metadata()})
+	if err != nil {
+		return nil, nil
+	}
+	return scan, f
+}
+
+// schemaOf is the schema of a statement's answer.
+func (q *sqlServer) schemaOf(ctx context.Context, c *call, query string, desc *engine.Description) (*arrow.Schema, error) {
+	if desc.Reads && desc.Params == 0 {
+		h, err := c.client(ctx, "", c.ref(""))
+		if err != nil {
+			return nil, err
+		}
+		defer h.release()
+		if scan, _ := q.s.plain(ctx, c, h, query); scan != nil {
+			defer scan.Close()
+			return scan.Schema(), nil
+		}
+	}
+	return batchSchema(desc.Columns, c.integers(), nil), nil
+}
+
 // plainOrRun reads a table where that is all that the statement does, and runs it otherwise.
 func (s *service) plainOrRun(ctx context.Context, c *call, query string, params []engine.Param) (source, error) {
 	h, err := c.client(ctx, "", c.ref(""))
 	if err != nil {
 		return nil, err
+	}
+	if len(params) == 0 {
+		if scan, f := s.plain(ctx, c, h, query); scan != nil {
+			return &scanSource{Scan: scan, f: f, release: h.release}, nil
+		}
 	}
 	src, err := s.run(ctx, c, h, query, params, nil)
 	if err != nil {
@@ -346,7 +442,7 @@ func (q *sqlServer) exec(ctx context.Context, c *call, query string, params []en
 	defer h.release()
 	n, err := h.Exec(ctx, query, params)
 	if err != nil {
-		return 0, &problem{err: err, query: query, duplicate: h.Duplicate()}
+		return 0, q.s.failed(ctx, h, query, err)
 	}
 	return n, nil
 }

@@ -1,8 +1,10 @@
 package flight
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"strings"
 	"sync"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/stemmadb/stemma/internal/clock"
 	"github.com/stemmadb/stemma/internal/engine"
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/repo"
 )
 
 // idleTransaction is how long a transaction may stand idle.
@@ -68,6 +71,25 @@ func (l *transactions) find(id string, c *caller) (*transaction, error) {
 		return nil, errNoTransaction(id)
 	}
 	return t, nil
+}
+
+// onConnection is the id of the transaction that was begun on a caller's connection; nil when there is none or are several.
+func (l *transactions) onConnection(c *caller) []byte {
+	if c.peer == "" {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var id []byte
+	for _, t := range l.list {
+		if t.caller.peer == c.peer && t.caller.user == c.user && t.caller.host == c.host {
+			if id != nil {
+				return nil
+			}
+			id = []byte(t.id)
+		}
+	}
+	return id
 }
 
 // hold takes the session of a transaction for a call; calls in one transaction run one after the other.
@@ -167,45 +189,94 @@ func (s *service) beginTransaction(ctx context.Context, c *call, database, messa
 // EndTransaction implements flightsql.Server.
 func (q *sqlServer) EndTransaction(ctx context.Context, r flightsql.ActionEndTransactionRequest) error {
 	c := q.s.call(ctx)
-	_, err := q.s.endTransaction(ctx, c, string(r.GetTransactionId()), r.GetAction() == flightsql.EndTransactionCommit, "", "")
+	commit := r.GetAction() == flightsql.EndTransactionCommit
+	_, err := q.s.endTransaction(ctx, c, &endRequest{Transaction: string(r.GetTransactionId()), Commit: &commit}, "")
 	return err
 }
 
-// endTransaction commits a transaction, or rolls it back. With a message what it has changed becomes a version commit, whose hash is
-// returned; "" when there is none.
-func (s *service) endTransaction(ctx context.Context, c *call, id string, commit bool, message, meta string) (string, error) {
-	t, err := s.transactions.take(ctx, id, c.caller)
+// endTransaction commits a transaction, or rolls it back. With a message what it has changed becomes a version commit. The answer to one
+// with a write id is kept, and given again when the transaction has ended already.
+func (s *service) endTransaction(ctx context.Context, c *call, r *endRequest, meta string) (*endResult, error) {
+	out := &endResult{}
+	commit := r.Commit == nil || *r.Commit
+	t, err := s.transactions.take(ctx, r.Transaction, c.caller)
 	if err != nil {
-		return "", err
+		if done, ok := s.ended(r.WriteID); ok && commit {
+			return done, nil
+		}
+		return nil, err
 	}
 	defer s.transactions.end(t)
 	if !commit {
 		_, err := t.client.Exec(ctx, "ROLLBACK", nil)
-		return "", err
+		return out, err
 	}
 	changed, err := t.client.Changed(ctx)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	if _, err := t.client.Exec(ctx, "COMMIT", nil); err != nil {
-		return "", &problem{err: err, query: "COMMIT", duplicate: t.client.Duplicate()}
-	}
-	if message == "" {
-		message = t.message
-	}
-	if meta == "" {
-		meta = t.meta
-	}
-	if message == "" {
-		return "", nil
-	}
-	id = ""
-	for _, x := range changed {
-		if id, err = s.commit(ctx, c, x.Repo, x.Branch, x.Tables, message, meta); err != nil {
-			return "", &problem{err: err, database: x.Repo.Name()}
+	if r.WriteID != "" {
+		if err := t.client.Transaction(ctx, "", func(tx *repo.Tx) error { return noteEnd(tx.Note, r.WriteID, out) }); err != nil {
+			return nil, err
 		}
 	}
-	return id, nil
+	if _, err := t.client.Exec(ctx, "COMMIT", nil); err != nil {
+		return nil, &problem{err: err, query: "COMMIT", duplicate: t.client.Duplicate()}
+	}
+	message := cmp.Or(r.Message, t.message)
+	if message == "" {
+		return out, nil
+	}
+	for _, x := range changed {
+		id, err := s.commit(ctx, c, x.Repo, x.Branch, x.Tables, message, cmp.Or(meta, t.meta))
+		if err != nil {
+			return nil, &problem{err: err, database: x.Repo.Name()}
+		}
+		if id == "" {
+			continue
+		}
+		out.Commit = &id
+		if r.WriteID != "" {
+			if err := noteEnd(func(w repo.Write) { err = x.Repo.NoteWrite(context.WithoutCancel(ctx), w) }, r.WriteID, out); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, err
+}
+
+// noteEnd notes how a transaction ended.
+func noteEnd(keep func(repo.Write), id string, out *endResult) error {
+	text, err := json.Marshal(out)
+	if err != nil {
+		return errs.With(errs.Internal, err)
+	}
+	keep(repo.Write{ID: id, Result: endNote + string(text)})
+	return nil
+}
+
+// endNote is the beginning of the notes of ends of transactions.
+const endNote = "end "
+
+// ended is how a transaction ended whose end had an id.
+func (s *service) ended(id string) (*endResult, bool) {
+	if id == "" {
+		return nil, false
+	}
+	for _, name := range s.opt.Engine.Provider().Names() {
+		r, _, ok := s.opt.Engine.Provider().Lookup(name)
+		if !ok {
+			continue
+		}
+		if text, ok := r.Written(id); ok && strings.HasPrefix(text, endNote) {
+			out := &endResult{}
+			if json.Unmarshal([]byte(text[len(endNote):]), out) == nil {
+				out.Already = true
+				return out, true
+			}
+		}
+	}
+	return nil, false
 }
 
 // BeginSavepoint implements flightsql.Server.

@@ -131,7 +131,32 @@ func (s *service) write(ctx context.Context, c *call, r *writeRequest, src frame
 		return fail(err)
 	}
 	out := &writeResult{Database: at.Database, Table: r.Table, Branch: at.Branch}
+	if r.WriteID != "" {
+		if len(r.WriteID) > maxWriteID {
+			return fail(invalid("write id: at most %d bytes", maxWriteID))
+		}
+		if done, ok := at.Repo.Written(r.WriteID); ok {
+			if err := drain(ctx, src); err != nil {
+				return fail(err)
+			}
+			out, err := s.already(ctx, c, at, r, done, meta)
+			if err != nil {
+				return fail(err)
+			}
+			return out, nil
+		}
+	}
+	again := false
 	if err := h.Transaction(ctx, "", func(tx *repo.Tx) error {
+		if text, ok := tx.Noted(r.WriteID); ok && r.WriteID != "" {
+			again = true
+			if err := drain(ctx, src); err != nil {
+				return err
+			}
+			var err error
+			out, err = noted(r, text)
+			return err
+		}
 		done, err := frame.Load(ctx, tx, r.Table, src, frame.LoadOptions{
 			Mode: r.Mode, PrimaryKey: r.PrimaryKey, FS: at.Repo.FS(), TempDir: at.Repo.TempDir(), Now: at.Repo.Clock().Now(), TypeOf: engine.ParseType,
 		})
@@ -142,26 +167,100 @@ func (s *service) write(ctx context.Context, c *call, r *writeRequest, src frame
 			return err
 		}
 		out.Rows, out.Inserted, out.Updated, out.Deleted, out.Unchanged, out.Created = done.Rows, done.Inserted, done.Updated, done.Deleted, done.Unchanged, done.Created
-		return nil
-	}); err != nil {
+		return note(tx, r, out)
+	}); errors.Is(err, repo.ErrWritten) {
+		text, _ := at.Repo.Written(r.WriteID)
+		out, err := s.already(ctx, c, at, r, text, meta)
+		if err != nil {
+			return fail(err)
+		}
+		return out, nil
+	} else if err != nil {
 		if errs.Is(err, errs.NotFound) && !errors.As(err, new(*frame.ColumnError)) {
-			if names, e := at.TableNames(ctx); e == nil {
-				about.near = errs.Nearest(r.Table, names)
-			}
+			return nil, s.missing(ctx, h.Client, at, about)
 		}
 		return fail(err)
 	}
-	if r.Message == "" || c.header(headerTransaction) != "" {
+	if again || r.Message == "" || c.header(headerTransaction) != "" {
 		return out, nil
 	}
-	id, err := s.commit(ctx, c, at.Repo, at.Branch, []string{r.Table}, r.Message, meta)
-	if err != nil {
+	if err := s.commitWrite(ctx, c, at, r, out, meta); err != nil {
 		return fail(err)
 	}
-	if id != "" {
-		out.Commit = &id
-	}
 	return out, nil
+}
+
+// maxWriteID is the length of the longest id of a write.
+const maxWriteID = 200
+
+// writeNote is what is noted of a write: what asked for it, and the answer.
+type writeNote struct {
+	Table  string       `json:"table"`
+	Mode   frame.Mode   `json:"mode"`
+	Result *writeResult `json:"result"`
+}
+
+// note notes a write in its transaction, when it has an id.
+func note(tx *repo.Tx, r *writeRequest, out *writeResult) error {
+	if r.WriteID == "" {
+		return nil
+	}
+	text, err := json.Marshal(writeNote{r.Table, r.Mode, out})
+	if err != nil {
+		return errs.With(errs.Internal, err)
+	}
+	tx.Note(repo.Write{ID: r.WriteID, Result: string(text)})
+	return nil
+}
+
+// noted is the answer that was noted, for a request of the same write.
+func noted(r *writeRequest, text string) (*writeResult, error) {
+	var n writeNote
+	if err := json.Unmarshal([]byte(text), &n); err != nil || n.Result == nil {
+		return nil, invalid("the id %q is not that of a write", r.WriteID)
+	}
+	if !strings.EqualFold(n.Table, r.Table) || n.Mode != r.Mode {
+		return nil, invalid("the id %q is that of another write: mode %s into table %s", r.WriteID, n.Mode, n.Table)
+	}
+	n.Result.Already = true
+	return n.Result, nil
+}
+
+// already answers a request of a write that was committed before. Its version commit is made if that did not come to be.
+func (s *service) already(ctx context.Context, c *call, at *engine.Resolved, r *writeRequest, text, meta string) (*writeResult, error) {
+	out, err := noted(r, text)
+	if err != nil || r.Message == "" || out.Commit != nil || c.header(headerTransaction) != "" {
+		return out, err
+	}
+	return out, s.commitWrite(ctx, c, at, r, out, meta)
+}
+
+// commitWrite makes the version commit of a write and notes it.
+func (s *service) commitWrite(ctx context.Context, c *call, at *engine.Resolved, r *writeRequest, out *writeResult, meta string) error {
+	id, err := s.commit(ctx, c, at.Repo, at.Branch, []string{r.Table}, r.Message, meta)
+	if err != nil || id == "" {
+		return err
+	}
+	out.Commit = &id
+	if r.WriteID == "" {
+		return nil
+	}
+	text, err := json.Marshal(writeNote{r.Table, r.Mode, out})
+	if err != nil {
+		return errs.With(errs.Internal, err)
+	}
+	return at.Repo.NoteWrite(context.WithoutCancel(ctx), repo.Write{ID: r.WriteID, Result: string(text)})
+}
+
+// drain reads a frame that is not needed, as its sender wants to send it.
+func drain(ctx context.Context, src frame.Source) error {
+	for {
+		b, err := src.Next(ctx)
+		if err != nil || b == nil {
+			return err
+		}
+		b.Release()
+	}
 }
 
 // rights are what an account needs for a mode.
@@ -179,7 +278,12 @@ func rights(m frame.Mode) []engine.Access {
 
 // DoPutCommandStatementIngest implements flightsql.Server.
 func (q *sqlServer) DoPutCommandStatementIngest(ctx context.Context, cmd flightsql.StatementIngest, reader flight.MessageReader) (int64, error) {
-	c := q.s.call(ctx).withTransaction(cmd.GetTransactionId())
+	c := q.s.call(ctx)
+	id := cmd.GetTransactionId()
+	if len(id) == 0 { // ADBC's driver does not say that it has begun one
+		id = q.s.transactions.onConnection(c.caller)
+	}
+	c = c.withTransaction(id)
 	if cmd.GetTemporary() {
 		return -1, errs.New(errs.Unsupported, "ingest into temporary tables is not supported")
 	}

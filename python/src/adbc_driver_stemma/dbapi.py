@@ -16,8 +16,6 @@ from adbc_driver_manager.dbapi import (
     NUMBER,
     ROWID,
     STRING,
-    Connection,
-    Cursor,
     DatabaseError,
     DataError,
     Date,
@@ -75,6 +73,28 @@ __all__ = [
 apilevel: str = _manager.apilevel
 threadsafety: int = _manager.threadsafety
 paramstyle = "qmark"
+
+
+class Cursor(_manager.Cursor):  # type: ignore[misc]
+    """ADBC's cursor. A statement that gives no rows is done when execute returns."""
+
+    def execute(self, operation: bytes | str, parameters: Any = None) -> Cursor:
+        """Runs a statement; see ADBC's cursor."""
+        super().execute(operation, parameters)
+        if not self.description:
+            # The driver asks for the rows of a statement in the background, and it is run when they are taken.
+            self.fetchall()
+        return self
+
+
+class Connection(_manager.Connection):  # type: ignore[misc]
+    """ADBC's connection."""
+
+    def cursor(self, *, adbc_stmt_kwargs: Mapping[str, Any] | None = None) -> Cursor:
+        """Returns a cursor; see ADBC's connection."""
+        cursor = Cursor(self, adbc_stmt_kwargs, dbapi_backend=self._backend)
+        self._cursors.add(cursor)
+        return cursor
 
 
 def connect(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import re
@@ -12,14 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from stemma import _address, _ops, _results
-from stemma._errors import InvalidError, StemmaError, TooNewError, UnavailableError
+from stemma._errors import InvalidError, NotFoundError, StemmaError, TooNewError, UnavailableError
 from stemma._partition import Partition
 from stemma._progress import progress
 from stemma._transport.client import Client
+from stemma._transport.http2 import LostError
 from stemma._version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -428,17 +430,38 @@ class Repo(Reads, _ops.Verbs):
     def _op(self, op: str, row: type[_ops.R], args: Mapping[str, Any]) -> _results.Result[_ops.R]:
         given = {k: _argument(v) for k, v in args.items() if v is not None and v is not False and v != ()}
         body = {"op": op, "args": given, "dir": str(Path.cwd())}
+        call = functools.partial(self._client.action, "stemma.op", body, self._headers())
+        before = self._head(given) if op == "commit" else None
         try:
-            found = self._client.action("stemma.op", body, self._headers(), safe=False)
-        except UnavailableError as e:
-            if type(e).__name__ == "LostError" and not getattr(e, "unbegun", False):
-                raise UnavailableError(
-                    f"the connection broke before {op} was answered",
-                    hint="it may have been done or not: see log() and status()",
-                    database=self._settings.database,
-                ) from e
-            raise
-        return _results.parse(op, row, found)
+            return _results.parse(op, row, call(safe=False))
+        except LostError as e:
+            if e.unbegun:
+                raise
+            if before is not None:
+                after = self._head(given)
+                if after is not None and after.commit == before.commit:
+                    return _results.parse(op, row, call(safe=False))
+                if after is not None and self._made(after, before, given):
+                    wire = {"columns": [{"name": "hash", "type": "text"}], "rows": [[after.short]]}
+                    return _results.parse(op, row, wire)
+            raise UnavailableError(
+                f"the connection broke before {op} was answered",
+                hint="it may have been done or not: see log() and status()",
+                database=self._settings.database,
+            ) from e
+
+    def _head(self, args: Mapping[str, Any]) -> Resolved | None:
+        """Returns the head of the branch that a commit goes to; None where there is none."""
+        repo = self.at(branch=str(args["branch"])) if "branch" in args else self
+        try:
+            return repo.resolve("HEAD")
+        except NotFoundError:
+            return None
+
+    def _made(self, after: Resolved, before: Resolved, args: Mapping[str, Any]) -> bool:
+        """Tells whether the head is what our commit, of which no answer came, has made."""
+        last = self.log(str(after.commit), number=1)[0]
+        return last.message == args.get("message") and last.parents == before.short
 
     def __repr__(self) -> str:
         s = self._settings
@@ -575,11 +598,3 @@ def _parameter(v: Any) -> Any:
     if hasattr(v, "item"):
         return _parameter(v.item())
     raise InvalidError(f"a parameter of SQL cannot be {type(v).__name__}", hint="numbers, text, times, Decimal and None can")
-
-
-def batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-    """Yields the batches of a reader and closes it."""
-    try:
-        yield from reader
-    finally:
-        reader.close()

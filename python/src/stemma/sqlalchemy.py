@@ -34,7 +34,7 @@ class StemmaDialect(MySQLDialect_pymysql):  # type: ignore[misc]
             return arguments
         query = dict(url.query)
         ref = query.pop("ref", None)
-        _, options = super().create_connect_args(url.set(database=None, query=query), _translate_args)
+        _, options = super().create_connect_args(url._replace(database=None, query=query), _translate_args)
         options.update(directory="/" + (url.database or "").lstrip("/"), ref=ref, user=url.username or "root")
         return [], options
 

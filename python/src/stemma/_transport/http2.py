@@ -99,6 +99,10 @@ class Connection:
         """Closes the connection; a call that is under way is cancelled."""
         self.sock.close()
 
+    def __del__(self) -> None:
+        if hasattr(self, "sock"):
+            self.sock.close()
+
     def usable(self) -> bool:
         """Tells whether another call can be made, having taken in what the server said meanwhile."""
         try:
@@ -206,7 +210,7 @@ class Connection:
             done += have
             left = n - have
             while left:
-                got = self.sock.recv_into(target[done : done + left])
+                got = self._receive(target[done : done + left])
                 if not got:
                     raise LostError("the server hung up")
                 done += got
@@ -270,9 +274,15 @@ class Connection:
             left = bytes(self._view[self._lo : self._hi])
             self._view[: len(left)] = left
             self._lo, self._hi = 0, len(left)
-        n = self.sock.recv_into(self._view[self._hi :])
+        n = self._receive(self._view[self._hi :])
         self._hi += n
         return n > 0
+
+    def _receive(self, target: memoryview) -> int:
+        try:
+            return self.sock.recv_into(target)
+        except OSError as e:
+            raise LostError(f"the connection to the server broke: {e.strerror or e}") from e
 
     def _have(self, n: int) -> bool:
         """Tells whether n bytes are in the buffer, having waited for them; LostError when the server hung up."""
