@@ -18,7 +18,6 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/page"
 	"github.com/stemmadb/stemma/internal/table"
-	"github.com/stemmadb/stemma/internal/value"
 )
 
 // groupRows is how many rows of a table go into a row group of Parquet.
@@ -57,9 +56,8 @@ func exportBatches(ctx context.Context, w io.Writer, v *table.View, f Format, ro
 	if err != nil {
 		return 0, err
 	}
-	resolve := func(ctx context.Context, addr []byte) ([]byte, error) {
-		c, err := table.Resolve(ctx, v.Reader(), value.AddrCell(addr))
-		return c.Bytes(), err
+	resolve := func(ctx context.Context, dst, addr []byte) ([]byte, error) {
+		return table.AppendLong(ctx, v.Reader(), dst, addr)
 	}
 	g := &gatherer{scan: v.Scan(table.ScanOptions{Rows: table.RowsTree}), most: batchRows}
 	worker := func() func(*gathered, *[]arrow.RecordBatch) error {
