@@ -21,7 +21,7 @@ import (
 )
 
 // groupRows is how many rows of a table go into a row group of Parquet.
-const groupRows = 512 << 10
+const groupRows = 128 << 10
 
 // batchWriter writes record batches, in their order, to a file.
 type batchWriter interface {

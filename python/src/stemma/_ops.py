@@ -217,6 +217,80 @@ class SchemaShowRow(Row):
 
 
 @dataclass(frozen=True, slots=True)
+class DataLockRow(Row):
+    """A row of what `data lock` answers."""
+
+    split: str
+    item: str
+    commit: str
+    rows: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataVerifyRow(Row):
+    """A row of what `data verify` answers."""
+
+    split: str
+    item: str
+    state: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataStatusRow(Row):
+    """A row of what `data status` answers."""
+
+    split: str
+    item: str
+    changed: bool
+    rows_added: int
+    rows_removed: int
+    rows_modified: int
+    percent: float
+    schema: str
+    retrain: bool
+    reasons: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataRetrainRow(Row):
+    """A row of what `data retrain` answers."""
+
+    split: str
+    item: str
+    changed: bool
+    rows_added: int
+    rows_removed: int
+    rows_modified: int
+    percent: float
+    schema: str
+    retrain: bool
+    reasons: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataExportRow(Row):
+    """A row of what `data export` answers."""
+
+    item: str
+    file: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class DataDiffRow(Row):
+    """A row of what `data diff` answers."""
+
+    split: str
+    item: str
+    change: str
+    rows_added: int
+    rows_removed: int
+    rows_modified: int
+
+
+@dataclass(frozen=True, slots=True)
 class VersionRow(Row):
     """A row of what `version` answers."""
 
@@ -1288,7 +1362,8 @@ class Verbs:
         no_header: bool = False,
         columns: Sequence[str] | str = (),
         delim: str | None = None,
-        file_type: Literal["csv", "psv"] | None = None,
+        file_type: Literal["csv", "psv", "tsv", "jsonl", "json", "parquet", "arrow", "arrows", "xlsx"] | None = None,
+        sheet: str | None = None,
         null: Sequence[str] | str = (),
         map: str | None = None,
         continue_: bool = False,
@@ -1296,9 +1371,13 @@ class Verbs:
         quiet: bool = False,
         disable_fk_checks: bool = False,
     ) -> Result[TableImportRow]:
-        """Load a CSV file into a table.
+        """Load a file into a table.
 
         All of the file is loaded, or nothing when a line cannot be: the error names it. An empty field is NULL, "" an empty string.
+
+        Files are CSV (also .psv and .tsv), JSON (.json with an array of objects or {"rows": [...]}, .jsonl with an object a line), Parquet, Arrow
+        (.arrow, .feather, .arrows) or workbooks (.xlsx). Those of text may be compressed: .csv.gz, .jsonl.zst. Lists, structs and maps become JSON.
+        Types and the primary key of files that stemma has written as Parquet or Arrow come back as they were.
 
         With one argument that is a file's name, the table is called like the file.
 
@@ -1315,7 +1394,8 @@ class Verbs:
             no_header: the first line is data.
             columns: names of the fields of a file without header; else the fields to load.
             delim: the character between fields; \\t is a tab.
-            file_type: psv has | between fields; by the file's name otherwise.
+            file_type: what the file is; by its name otherwise. psv has | between fields, arrows is the stream format of Arrow.
+            sheet: of a workbook: the sheet; the first one otherwise.
             null: fields that are NULL, as empty ones are, unless they are in quotes: NA,NULL.
             map: JSON object of file column to table column.
             continue_: write lines that cannot be loaded to a file of their own and go on; without -u the first row of a key stays, and other rows of it are such lines.
@@ -1341,6 +1421,7 @@ class Verbs:
                 "columns": columns,
                 "delim": delim,
                 "file_type": file_type,
+                "sheet": sheet,
                 "null": null,
                 "map": map,
                 "continue": continue_,
@@ -1356,20 +1437,22 @@ class Verbs:
         file: str | None = None,
         *,
         force: bool = False,
-        file_type: Literal["csv", "psv"] | None = None,
+        file_type: Literal["csv", "psv", "tsv", "jsonl", "json", "parquet", "arrow", "arrows"] | None = None,
         delim: str | None = None,
         no_header: bool = False,
         map: str | None = None,
     ) -> Result[TableExportRow]:
-        """Write a table to a CSV file.
+        """Write a table to a file.
 
-        Rows come in the order of the primary key. NULL is an empty field, an empty string is "".
+        Rows come in the order of the primary key. In CSV NULL is an empty field, an empty string is "". In JSON members that are NULL are
+        left out, and bytes are in base64. Parquet and Arrow keep all types, and the primary key. Files of text may be compressed: prices.csv.gz,
+        prices.jsonl.zst.
 
         Args:
             table: the table, of the working set unless a revision is given.
             file: the file; standard output when it is - or missing.
             force: overwrite the file if it exists.
-            file_type: psv has | between fields; by the file's name otherwise.
+            file_type: what the file is to be; by its name otherwise. psv has | between fields, arrows is the stream format of Arrow.
             delim: the character between fields; \\t is a tab.
             no_header: leave out the line of column names.
             map: JSON object of column to the name that it has in the file.
@@ -1486,9 +1569,9 @@ class Verbs:
         keep_types: bool = False,
         map: str | None = None,
         delim: str | None = None,
-        file_type: Literal["csv", "psv"] | None = None,
+        file_type: Literal["csv", "psv", "tsv", "jsonl", "json", "parquet", "arrow", "arrows", "xlsx"] | None = None,
     ) -> Result[Row]:
-        """Make a table with the columns of a CSV file.
+        """Make a table with the columns of a file.
 
         The types are inferred from the whole file, which is not loaded. A table that is updated or replaced must have no rows.
 
@@ -1503,7 +1586,7 @@ class Verbs:
             keep_types: columns that the table has keep their types.
             map: JSON object of file column to table column; columns that it does not name keep their names.
             delim: the character between fields; \\t is a tab.
-            file_type: psv has | between fields; by the file's name otherwise.
+            file_type: what the file is; by its name otherwise. psv has | between fields, arrows is the stream format of Arrow.
 
         """
         return self._op(
@@ -1591,6 +1674,241 @@ class Verbs:
                 "no_batch": no_batch,
                 "no_autocommit": no_autocommit,
                 "no_create_db": no_create_db,
+            },
+        )
+
+    def ingest(
+        self,
+        source: str,
+        path: str | None = None,
+        *,
+        table: Sequence[str] | str = (),
+        query: str | None = None,
+        as_: str | None = None,
+        key: Sequence[str] | str = (),
+        message: str | None = None,
+        retries: int | None = None,
+    ) -> Result[Row]:
+        """Bring in tables of PostgreSQL and MySQL, and the history of git and Dolt repositories.
+
+        Of a server one state is read, in a transaction that only reads. The first pull makes the tables; every further one compares the rows by key and
+        writes those that changed. A pull is one commit, with source and time in its metadata, or none when nothing changed. When the connection is
+        lost it begins anew with the state of that moment; until it is complete nothing is written.
+
+        Of a git repository the files with rows (CSV, TSV, JSON lines, Parquet, …; also those in Git LFS) become tables, and its commits become
+        commits, with their authors, times, messages and parents. Of a Dolt server all branches and their commits come. Commits that are here already
+        are not read again.
+
+        Args:
+            source: postgres://…, mysql://…, dolt://…, or git.
+            path: with git: the repository.
+            table: only these tables; all otherwise.
+            query: of a server: the rows of this query, instead of tables.
+            as_: with --query: the table that the rows go to.
+            key: the primary key: of the rows of --query, of tables that have none, of files of a git repository that have these columns.
+            message: the commit's message.
+            retries: how often a pull whose connection is lost begins anew.
+
+        """
+        return self._op(
+            "ingest",
+            Row,
+            {
+                "source": source,
+                "path": path,
+                "table": table,
+                "query": query,
+                "as": as_,
+                "key": key,
+                "message": message,
+                "retries": retries,
+            },
+        )
+
+    def data_lock(
+        self,
+        *,
+        config: str | None = None,
+        lock: str | None = None,
+        upgrade: Sequence[str] | str = (),
+        upgrade_all: bool = False,
+        check: bool = False,
+    ) -> Result[DataLockRow]:
+        """Pin the tables of a training configuration.
+
+        The configuration lists tables at revisions, by split:
+
+            train:
+            - client_data@main
+            - labels:batch@v2026.10
+            - {table: some_table, ref: main, columns: [id, y], where: "country = 'DE'"}
+
+        The lock file says of each the commit, the hashes of table, schema and content, and the number of rows. What is in it stays as it is until
+        --upgrade names its table. A commit that has moved while the table's hash is the same is not stale.
+
+        Args:
+            config: the configuration.
+            lock: the lock file (default: the configuration's name with .lock).
+            upgrade: pin this table anew; may be repeated.
+            upgrade_all: pin every table anew.
+            check: write nothing; exit with 1 when the lock is missing, or is not what the configuration and its revisions mean now.
+
+        """
+        return self._op(
+            "data lock",
+            DataLockRow,
+            {
+                "config": config,
+                "lock": lock,
+                "upgrade": upgrade,
+                "upgrade_all": upgrade_all,
+                "check": check,
+            },
+        )
+
+    def data_verify(
+        self,
+        *,
+        config: str | None = None,
+        lock: str | None = None,
+    ) -> Result[DataVerifyRow]:
+        """Check that the locked rows are there, bit for bit.
+
+        All rows are read. It exits with 3 when a commit or table is missing, and with 5 when a hash or a number of rows is another.
+
+        Args:
+            config: the configuration.
+            lock: the lock file (default: the configuration's name with .lock).
+
+        """
+        return self._op(
+            "data verify",
+            DataVerifyRow,
+            {
+                "config": config,
+                "lock": lock,
+            },
+        )
+
+    def data_status(
+        self,
+        *,
+        config: str | None = None,
+        lock: str | None = None,
+    ) -> Result[DataStatusRow]:
+        """Show what has changed since the tables were locked.
+
+        Tables at a branch are compared with its newest commit, those at a commit, a tag or a time with that of the checked-out branch.
+
+        Args:
+            config: the configuration.
+            lock: the lock file (default: the configuration's name with .lock).
+
+        """
+        return self._op(
+            "data status",
+            DataStatusRow,
+            {
+                "config": config,
+                "lock": lock,
+            },
+        )
+
+    def data_retrain(
+        self,
+        *,
+        config: str | None = None,
+        lock: str | None = None,
+        json: bool = False,
+        against: str | None = None,
+    ) -> Result[DataRetrainRow]:
+        """Tell whether a model is to be trained anew, and why.
+
+        The locked rows are compared with the newest: of a table at a branch those of the branch, of one at a commit, a tag or a time those of the
+        checked-out branch. It exits with 0 when the model is fresh, and with 10 when it is to be
+        trained anew. Without a policy any change is enough. The configuration may set limits by table:
+
+            retrain:
+              client_data: {rows: 500, percent: 1, schema: any, drift: {null_rate: 0.05, mean: 0.2, quantile: 0.5, top: 0.1}}
+              default: any
+
+        rows and percent count added, removed and modified rows. Of the drift of a column, null_rate and top are parts of the rows from 0 to 1, mean
+        and quantile are in standard deviations of the locked rows.
+
+        Args:
+            config: the configuration.
+            lock: the lock file (default: the configuration's name with .lock).
+            json: answer with one JSON object, the drift of every column in it.
+            against: what tables at a commit, a tag or a time are compared with (default: the checked-out branch).
+
+        """
+        return self._op(
+            "data retrain",
+            DataRetrainRow,
+            {
+                "config": config,
+                "lock": lock,
+                "json": json,
+                "against": against,
+            },
+        )
+
+    def data_export(
+        self,
+        *,
+        config: str | None = None,
+        lock: str | None = None,
+        split: str,
+        output: Literal["parquet", "arrow", "csv", "jsonl"] | None = None,
+        directory: str | None = None,
+        force: bool = False,
+    ) -> Result[DataExportRow]:
+        """Write the locked rows of a split to files.
+
+        A file for each item, named after its table. The rows are those of the lock, whatever the revisions mean now, in the same order and bytes.
+
+        Args:
+            config: the configuration.
+            lock: the lock file (default: the configuration's name with .lock).
+            split: which split.
+            output: what the files are to be.
+            directory: where they go (default: a directory with the split's name).
+            force: overwrite files that exist.
+
+        """
+        return self._op(
+            "data export",
+            DataExportRow,
+            {
+                "config": config,
+                "lock": lock,
+                "split": split,
+                "output": output,
+                "directory": directory,
+                "force": force,
+            },
+        )
+
+    def data_diff(
+        self,
+        from_: str,
+        to: str,
+    ) -> Result[DataDiffRow]:
+        """Show how the rows of two lock files differ.
+
+        It exits with 1 when they do.
+
+        Args:
+            from_: a lock file.
+            to: another.
+
+        """
+        return self._op(
+            "data diff",
+            DataDiffRow,
+            {
+                "from": from_,
+                "to": to,
             },
         )
 
