@@ -21,14 +21,14 @@ ROWS       ?= 10000000
 CHECKS     ?= 20000
 FUZZTIME   ?= 5m
 
-.PHONY: build test unit clients race cross vet fmt fmt-check lint bench microbench torture qemu demo install clean help
+.PHONY: build test unit clients python generate wheels race cross vet fmt fmt-check lint bench microbench torture qemu demo install clean help
 
 build: ## build the program
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/stemma ./cmd/stemma
 	@mkdir -p bin/compat
 	@ln -sf ../stemma bin/compat/dolt
 
-test: fmt-check vet unit cross clients ## all that a change must pass
+test: fmt-check vet unit cross clients python ## all that a change must pass
 
 unit: ## run the tests (PKG=./internal/tree/... for some)
 	$(GO) test $(PKG)
@@ -36,6 +36,15 @@ unit: ## run the tests (PKG=./internal/tree/... for some)
 clients: build ## run the tests with MySQL clients against a server
 	test/setup.sh
 	test/clients/run.sh
+
+python: build ## check the Python package: lint, types, tests against the program
+	python/run.sh
+
+generate: ## write what is generated: the Python methods of the verbs
+	$(GO) run ./internal/op/pygen python/src/stemma/_ops.py
+
+wheels: ## build the wheels of the Python package into python/dist: the client, and the program for every platform
+	python/wheels.sh $(PLATFORMS)
 
 race: ## run the tests with the race detector, which needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race $(PKG)

@@ -8,6 +8,9 @@ import (
 	"github.com/stemmadb/stemma/internal/repo"
 )
 
+// backupColumns are the columns of what backup answers.
+var backupColumns = []Column{Text("path"), Whole("bytes")}
+
 // Backup is the verb that copies a database while it is in use.
 type Backup struct {
 	Path string `arg:"1" required:"true" value:"path" complete:"file" help:"a directory that is made, or is empty"`
@@ -15,7 +18,7 @@ type Backup struct {
 
 func backupSpec() Spec {
 	return Define[Backup](Spec{
-		Name: "backup", Group: GroupCare, Needs: NeedDatabase, ReadOnly: true,
+		Name: "backup", Columns: backupColumns, Group: GroupCare, Needs: NeedDatabase, ReadOnly: true,
 		Short: "Copy the database to another directory",
 		Long: `The copy holds everything that was durable when the backup began: history, working sets and all. Others may write meanwhile.
 It is a database like any other; a copy that was interrupted is not one and may be deleted.`,
@@ -57,6 +60,6 @@ func (c *Backup) Run(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, err
 	}
 	r := Say("Backed up %s to %s.", s.Repo.Name(), path)
-	r.Columns, r.Rows = []Column{Text("path"), Whole("bytes")}, [][]any{{path, last}}
+	r.Columns, r.Rows = backupColumns, [][]any{{path, last}}
 	return r, nil
 }

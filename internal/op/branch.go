@@ -10,6 +10,9 @@ import (
 	"github.com/stemmadb/stemma/internal/history"
 )
 
+// branchColumns are the columns of what branch answers.
+var branchColumns = []Column{Text("name"), Text("hash"), Text("latest_commit_message")}
+
 // Branch is the verb that lists, makes, renames, copies and deletes branches.
 type Branch struct {
 	Copy    bool     `flag:"copy,c" help:"copy a branch"`
@@ -29,7 +32,7 @@ type Branch struct {
 
 func branchSpec() Spec {
 	return Define[Branch](Spec{
-		Name: "branch", Group: GroupGrow, Needs: NeedDatabase,
+		Name: "branch", Columns: branchColumns, Group: GroupGrow, Needs: NeedDatabase,
 		Short: "List, create, rename or delete branches",
 		Usage: []string{
 			"[--list] [-v] [-a]", "[-f] <name> [<start-point>]", "-m [-f] [<old>] <new>", "-c [-f] [<old>] <new>", "(-d | -D) <name>...", "-t <name> [<branch>]", "-u <branch> [<name>]", "--show-current",
@@ -63,11 +66,20 @@ func (c *Branch) Run(ctx context.Context, s *Scope) (*Result, error) {
 		if len(c.Args) == 0 {
 			return nil, errs.New(errs.Invalid, "branch: name the branches to delete")
 		}
+		force := c.DeleteF || c.Force
 		for _, n := range c.Args {
 			if n == s.branch() {
 				return nil, errs.New(errs.Invalid, "attempted to delete checked out branch '%s'; check out another one first", n)
 			}
-			if err := s.Repo.DeleteBranch(ctx, n, c.DeleteF || c.Force); err != nil {
+			if err := s.Repo.CanDeleteBranch(ctx, n, force); err != nil {
+				return nil, err
+			}
+			if err := c.used(s, n, force); err != nil {
+				return nil, err
+			}
+		}
+		for _, n := range c.Args {
+			if err := s.Repo.DeleteBranch(ctx, n, force); err != nil {
 				return nil, err
 			}
 			if err := forget(s, n, ""); err != nil {
@@ -152,6 +164,11 @@ func (c *Branch) copyOrMove(ctx context.Context, s *Scope) (*Result, error) {
 	if c.Copy {
 		return statusResult(0), s.Repo.CopyBranch(ctx, from, to, c.Force)
 	}
+	if _, there := s.Repo.BranchHead(from); there {
+		if err := c.used(s, from, c.Force); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.Repo.RenameBranch(ctx, from, to, c.Force); err != nil {
 		return nil, err
 	}
@@ -164,8 +181,16 @@ func (c *Branch) copyOrMove(ctx context.Context, s *Scope) (*Result, error) {
 	return statusResult(0), nil
 }
 
+// used refuses to take a branch from under another client unless it is forced.
+func (c *Branch) used(s *Scope, name string, force bool) error {
+	if force || s.InUse == nil || !s.InUse(name) {
+		return nil
+	}
+	return errs.New(errs.Conflict, "branch '%s' is in use in another session: it is unsafe to delete or rename it; use --force to do so all the same", name)
+}
+
 func (c *Branch) list(ctx context.Context, s *Scope) (*Result, error) {
-	r := &Result{Columns: []Column{Text("name"), Text("hash"), Text("latest_commit_message")}, Lines: []string{}}
+	r := &Result{Columns: branchColumns, Lines: []string{}}
 	width := 0
 	var show []string
 	heads := map[string]history.CommitID{}
@@ -200,7 +225,7 @@ func (c *Branch) list(ctx context.Context, s *Scope) (*Result, error) {
 			if err != nil {
 				return nil, err
 			}
-			r.Lines = append(r.Lines, fmt.Sprintf("%s%-*s\t%s%s\t%s", mark, width, n, cm.ID, far, first))
+			r.Lines = append(r.Lines, fmt.Sprintf("%s%-*s %s%s %s", mark, width, n, cm.ID, far, first))
 		} else {
 			r.Lines = append(r.Lines, mark+n)
 		}

@@ -9,6 +9,9 @@ import (
 	"github.com/stemmadb/stemma/internal/root"
 )
 
+// checkoutColumns are the columns of what checkout answers.
+var checkoutColumns = []Column{Whole("status"), Text("message")}
+
 // Checkout is the verb that changes to another branch, or sets tables back.
 type Checkout struct {
 	New   string   `flag:",b" value:"branch" help:"make the branch first"`
@@ -23,7 +26,7 @@ type Checkout struct {
 
 func checkoutSpec() Spec {
 	return Define[Checkout](Spec{
-		Name: "checkout", Group: GroupGrow, Needs: NeedDatabase,
+		Name: "checkout", Columns: checkoutColumns, Group: GroupGrow, Needs: NeedDatabase,
 		Short: "Switch branches or restore tables",
 		Long: `With a branch: later commands work on it. Uncommitted changes stay with the branch on which they were made; each branch has a
 working set of its own.
@@ -95,7 +98,7 @@ func (c *Checkout) move(ctx context.Context, s *Scope, name string) (*Result, er
 		word = "Already on branch '%s'"
 	}
 	r := Say(word, name)
-	r.Columns, r.Rows = []Column{Whole("status"), Text("message")}, [][]any{{int64(0), r.Lines[0]}}
+	r.Columns, r.Rows = checkoutColumns, [][]any{{int64(0), r.Lines[0]}}
 	return r, nil
 }
 

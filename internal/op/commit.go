@@ -9,6 +9,9 @@ import (
 	"github.com/stemmadb/stemma/internal/repo"
 )
 
+// commitColumns are the columns of what commit answers.
+var commitColumns = []Column{Text("hash")}
+
 // Commit is the verb that records the staged tables in the history.
 type Commit struct {
 	Message    string   `flag:"message,m" value:"text" help:"the commit's message"`
@@ -28,7 +31,7 @@ type Commit struct {
 
 func commitSpec() Spec {
 	return Define[Commit](Spec{
-		Name: "commit", Group: GroupWork, Needs: NeedDatabase, Signs: true,
+		Name: "commit", Columns: commitColumns, Group: GroupWork, Needs: NeedDatabase, Signs: true,
 		Short: "Record changes in the history",
 		Examples: []Example{
 			{`commit -am "load January"`, "commit the changed tables"},
@@ -53,7 +56,7 @@ func (c *Commit) Run(ctx context.Context, s *Scope) (*Result, error) {
 	opt := repo.CommitOptions{
 		Branch: s.branch(), Message: c.Message, All: c.All, AddNew: c.AddNew, Amend: c.Amend, AllowEmpty: c.AllowEmpty,
 		OwnAuthor: c.Author != "",
-		Committer: s.signature(),
+		Committer: s.committer(),
 	}
 	if !c.Amend || c.Author != "" {
 		if opt.Author, err = s.signatureWith(c.Author); err != nil {
@@ -74,7 +77,7 @@ func (c *Commit) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if errs.Is(err, errs.NothingToDo) {
 		if c.SkipEmpty {
 			r := Say("Skipping empty commit")
-			r.Columns, r.Rows = []Column{Text("hash")}, [][]any{{""}}
+			r.Columns, r.Rows = commitColumns, [][]any{{""}}
 			return r, nil
 		}
 		return nil, errs.New(errs.NothingToDo, "nothing to commit%s", stageHint(ctx, s))
@@ -86,7 +89,7 @@ func (c *Commit) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.Columns, r.Rows = []Column{Text("hash")}, [][]any{{made.ID.String()}}
+	r.Columns, r.Rows = commitColumns, [][]any{{made.ID.String()}}
 	return r, nil
 }
 

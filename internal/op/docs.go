@@ -18,6 +18,9 @@ import (
 var docNames = []string{"README.md", "LICENSE.md", "AGENT.md"}
 
 // checkDoc refuses names that are not of documents.
+// docsPrintColumns are the columns of what docs print answers.
+var docsPrintColumns = []Column{Text("doc_text")}
+
 func checkDoc(name string) error {
 	if slices.Contains(docNames, name) {
 		return nil
@@ -43,7 +46,7 @@ type DocsDiff struct {
 
 func docsPrintSpec() Spec {
 	return Define[DocsPrint](Spec{
-		Name: "docs print", Group: GroupLook, Needs: NeedDatabase, ReadOnly: true,
+		Name: "docs print", Columns: docsPrintColumns, Group: GroupLook, Needs: NeedDatabase, ReadOnly: true,
 		Short:    "Print a document of the database",
 		Examples: []Example{{"docs print README.md", "what the database says of itself"}},
 	})
@@ -103,7 +106,7 @@ func (c *DocsPrint) Run(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, errs.New(errs.NotFound, "no such doc: %s", c.Name)
 	}
 	r := Say("%s", text)
-	r.Columns, r.Rows = []Column{Text("doc_text")}, [][]any{{text}}
+	r.Columns, r.Rows = docsPrintColumns, [][]any{{text}}
 	return r, nil
 }
 

@@ -11,6 +11,9 @@ import (
 	"github.com/stemmadb/stemma/internal/repo"
 )
 
+// filterColumns are the columns of what filter-branch answers.
+var filterColumns = []Column{Text("commit"), Text("new_commit")}
+
 // FilterBranch is the verb that rewrites a history with statements of SQL.
 type FilterBranch struct {
 	Query       string `flag:"query,q" value:"sql" help:"the statements, with semicolons between; otherwise they are read from standard input"`
@@ -25,7 +28,7 @@ type FilterBranch struct {
 
 func filterBranchSpec() Spec {
 	return Define[FilterBranch](Spec{
-		Name: "filter-branch", Group: GroupGrow, Needs: NeedDatabase,
+		Name: "filter-branch", Columns: filterColumns, Group: GroupGrow, Needs: NeedDatabase,
 		Short: "Rewrite the history with statements of SQL",
 		Long: `Runs the statements on the tables of each commit but the first and makes the commits anew, with their authors, times, messages and
 metadata. What was is reachable through other branches and tags, or not any more. Nothing changes unless all goes well.`,
@@ -70,7 +73,7 @@ func (c *FilterBranch) Run(ctx context.Context, s *Scope) (*Result, error) {
 			return nil, err
 		}
 	}
-	r := &Result{Columns: []Column{Text("commit"), Text("new_commit")}, Lines: []string{}}
+	r := &Result{Columns: filterColumns, Lines: []string{}}
 	var task Task = noTask{}
 	opt.Planned = func(n int) { task = s.Start("rewrite", int64(n), "commits") }
 	opt.Step = func(was, now history.CommitID) {

@@ -8,6 +8,9 @@ import (
 	"github.com/stemmadb/stemma/internal/pack"
 )
 
+// fsckColumns are the columns of what fsck answers.
+var fsckColumns = []Column{Text("problem")}
+
 // Fsck is the verb that verifies a database.
 type Fsck struct {
 	Quiet bool `flag:"no-progress" hidden:"true" help:"accepted for compatibility"`
@@ -15,7 +18,7 @@ type Fsck struct {
 
 func fsckSpec() Spec {
 	return Define[Fsck](Spec{
-		Name: "fsck", Group: GroupCare, Needs: NeedDatabase, ReadOnly: true,
+		Name: "fsck", Columns: fsckColumns, Group: GroupCare, Needs: NeedDatabase, ReadOnly: true,
 		Short: "Verify the integrity of the database",
 		Long: `Reads everything: the files of the store with the checksum and hash of every chunk, and from each branch, tag, working and
 staged set all that they reach, with the order, counts and shape of every tree and the agreement of indexes with rows. Each problem is
@@ -25,7 +28,7 @@ a line that says what is wrong and where. The exit status is 1 when there is one
 
 // Run verifies.
 func (c *Fsck) Run(ctx context.Context, s *Scope) (*Result, error) {
-	r := &Result{Columns: []Column{Text("problem")}, Lines: []string{}}
+	r := &Result{Columns: fsckColumns, Lines: []string{}}
 	found := func(text string) {
 		r.Add(text)
 		r.Lines = append(r.Lines, text)

@@ -13,6 +13,20 @@ import (
 	"github.com/stemmadb/stemma/internal/tree"
 )
 
+// logColumns are the columns of what log answers. Parents and refs are lists with a comma between; meta is a JSON object or empty.
+var logColumns = []Column{Text("commit_hash"), Text("committer"), Text("email"), Moment("date"), Text("message"), Text("author"),
+	Text("author_email"), Moment("author_date"), Text("parents"), Text("refs"), Text("meta")}
+
+// logRow is a commit as a row of logColumns.
+func logRow(cm *history.Commit, names []string) []any {
+	parents := make([]string, len(cm.Parents))
+	for i, p := range cm.Parents {
+		parents[i] = p.String()
+	}
+	return []any{cm.ID.String(), cm.Committer.Name, cm.Committer.Email, cm.Committer.Time, cm.Message, cm.Author.Name,
+		cm.Author.Email, cm.Author.Time, strings.Join(parents, ","), strings.Join(names, ","), cm.Meta}
+}
+
 // Log is the verb that shows commits.
 type Log struct {
 	Number   int      `flag:"number,n" number:"true" value:"count" help:"show at most this many commits"`
@@ -31,7 +45,7 @@ type Log struct {
 
 func logSpec() Spec {
 	return Define[Log](Spec{
-		Name: "log", Group: GroupLook, Needs: NeedDatabase, ReadOnly: true,
+		Name: "log", Columns: logColumns, Group: GroupLook, Needs: NeedDatabase, ReadOnly: true,
 		Short:    "Show commits",
 		Usage:    []string{"[-n <count>] [--oneline] [<revision>...] [--] [<table>...]"},
 		Examples: []Example{{"log -n 3", "the last three commits"}, {"log main..feature", "what feature has and main has not"}, {"log -- prices", "the commits that changed a table"}},
@@ -52,7 +66,10 @@ func (c *Log) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{Lines: []string{}}
+	if c.Decorate == "auto" && !s.Terminal {
+		c.Decorate = "no"
+	}
+	r := &Result{Columns: logColumns, Lines: []string{}}
 	var g graph
 	if c.Graph && c.Stat {
 		return nil, errs.New(errs.Invalid, "log: --graph and --stat exclude each other")
@@ -76,19 +93,17 @@ func (c *Log) Run(ctx context.Context, s *Scope) (*Result, error) {
 			}
 		}
 		n++
+		r.Add(logRow(cm, names[cm.ID])...)
 		switch {
 		case c.Graph:
 			one := &Result{}
 			c.draw(one, cm, names)
 			r.Lines = append(r.Lines, g.draw(cm.ID, cm.Parents, one.Lines)...)
 		case c.Stat:
-			one := &Result{}
-			c.draw(one, cm, names)
-			changes, err := (&Show{Stat: true, Limit: -1}).changes(ctx, s, cm)
-			if err != nil {
+			c.draw(r, cm, names)
+			if err := commitStats(ctx, s, r, cm); err != nil {
 				return nil, err
 			}
-			r.Parts = append(append(r.Parts, one), changes...)
 		default:
 			c.draw(r, cm, names)
 		}
@@ -142,6 +157,33 @@ func drawCommit(r *Result, cm *history.Commit, head, deco string) {
 // showTime is a time as git and Dolt print it.
 func showTime(t time.Time) string { return t.Round(time.Second).Format(time.RubyDate) }
 
+// commitStats adds how many rows of which tables a commit changed against its parent; nothing for a commit of several parents.
+func commitStats(ctx context.Context, s *Scope, r *Result, cm *history.Commit) error {
+	var before tree.Root
+	switch len(cm.Parents) {
+	case 0:
+	case 1:
+		p, err := history.GetCommit(ctx, s.Repo.Store(), cm.Parents[0])
+		if err != nil {
+			return err
+		}
+		before = p.Root
+	default:
+		return nil
+	}
+	one := &Result{}
+	if err := mergeStats(ctx, s, one, before, cm.Root); err != nil {
+		return err
+	}
+	for _, l := range one.Lines {
+		r.Lines = append(r.Lines, " "+l)
+	}
+	if len(one.Lines) > 0 {
+		r.Lines = append(r.Lines, "")
+	}
+	return nil
+}
+
 // logEntry is one commit as log shows it, with its refs.
 func logEntry(ctx context.Context, s *Scope, cm *history.Commit) (*Result, error) {
 	names, err := refNames(ctx, s)
@@ -149,7 +191,7 @@ func logEntry(ctx context.Context, s *Scope, cm *history.Commit) (*Result, error
 		return nil, err
 	}
 	r := &Result{}
-	c := &Log{Decorate: "auto"}
+	c := &Log{Decorate: "short"}
 	c.draw(r, cm, names)
 	return r, nil
 }

@@ -7,6 +7,9 @@ import (
 	"github.com/stemmadb/stemma/internal/repo"
 )
 
+// lsColumns are the columns of what ls answers.
+var lsColumns = []Column{Text("table_name"), Text("hash"), Whole("rows")}
+
 // Ls is the verb that lists tables.
 type Ls struct {
 	Verbose  bool   `flag:"verbose,v" help:"show hashes and numbers of rows"`
@@ -17,7 +20,7 @@ type Ls struct {
 
 func lsSpec() Spec {
 	return Define[Ls](Spec{
-		Name: "ls", Group: GroupLook, Needs: NeedDatabase, ReadOnly: true,
+		Name: "ls", Columns: lsColumns, Group: GroupLook, Needs: NeedDatabase, ReadOnly: true,
 		Short:    "List tables",
 		Examples: []Example{{"ls", "tables of the working set"}, {"ls -v HEAD~1", "tables of the commit before, with their sizes"}},
 	})
@@ -54,7 +57,7 @@ func (c *Ls) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	user := slices.DeleteFunc(slices.Clone(names), repo.IsSystemTable)
 	system := slices.DeleteFunc(names, func(n string) bool { return !repo.IsSystemTable(n) })
-	r := &Result{Columns: []Column{Text("table_name"), Text("hash"), Whole("rows")}}
+	r := &Result{Columns: lsColumns}
 	if c.All || !c.System {
 		if len(user) == 0 {
 			r.Lines = append(r.Lines, "No tables in "+where)

@@ -15,6 +15,12 @@ import (
 	"github.com/stemmadb/stemma/internal/tree"
 )
 
+// mergeColumns are the columns of what merge answers.
+var mergeColumns = []Column{Text("hash"), Whole("fast_forward"), Whole("conflicts"), Text("message")}
+
+// mergeBaseColumns are the columns of what merge-base answers.
+var mergeBaseColumns = []Column{Text("hash")}
+
 // Merge is the verb that brings another branch's changes into the current one.
 type Merge struct {
 	NoFF     bool     `flag:"no-ff" help:"make a merge commit even where the branch could be moved forward"`
@@ -35,7 +41,7 @@ type Merge struct {
 
 func mergeSpec() Spec {
 	return Define[Merge](Spec{
-		Name: "merge", Group: GroupGrow, Needs: NeedDatabase,
+		Name: "merge", Columns: mergeColumns, Group: GroupGrow, Needs: NeedDatabase,
 		Short: "Join another branch's changes to this one",
 		Long: `Rows that only one branch changed are taken over, and of rows that both changed each column by itself. What stands against each other
 is listed: see it with 'conflicts cat', settle it with 'conflicts resolve' or in the tables dolt_conflicts_<table>, then commit.`,
@@ -66,12 +72,17 @@ func (c *Merge) Run(ctx context.Context, s *Scope) (*Result, error) {
 	case (c.Abort || c.Continue) && len(c.Args) > 0:
 		return nil, errs.New(errs.Invalid, "merge: --abort and --continue take no branch")
 	case c.Abort:
-		if _, err := s.Repo.AbortMerge(ctx, s.branch()); err != nil {
+		if _, err := s.merging(ctx); err != nil {
+			return nil, err
+		}
+		if err := s.abortMerge(ctx); err != nil {
 			return nil, err
 		}
 		r := mergeResult("", false, false, "merge aborted")
 		r.Lines = []string{}
 		return r, nil
+	case c.Continue && s.Tx != nil:
+		return nil, ErrOutside
 	case c.Continue:
 		return c.conclude(ctx, s)
 	case len(c.Args) != 1:
@@ -83,7 +94,7 @@ func (c *Merge) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	opt := repo.MergeOptions{
 		Branch: s.branch(), Kind: history.MergeBranch, Source: c.Args[0], Theirs: theirs, NoFF: c.NoFF, FFOnly: c.FFOnly, Squash: c.Squash,
-		NoCommit: c.NoCommit, NoJSON: c.NoJSON || s.NoMergeJSON, NoConflicts: s.RefuseConflicts, Committer: s.signature(),
+		NoCommit: c.NoCommit, NoJSON: c.NoJSON || s.NoMergeJSON, NoConflicts: s.RefuseConflicts, Committer: s.committer(),
 		Message: c.Message,
 	}
 	if opt.Message == "" {
@@ -98,7 +109,7 @@ func (c *Merge) Run(ctx context.Context, s *Scope) (*Result, error) {
 		}
 		opt.Committer.Time = opt.Author.Time
 	}
-	m, err := s.Repo.Merge(ctx, opt)
+	m, err := s.merge(ctx, opt)
 	if err != nil {
 		return nil, refused(err)
 	}
@@ -116,7 +127,7 @@ func refused(err error) error {
 // mergeResult is the row of dolt_merge.
 func mergeResult(hash string, ff, conflicts bool, message string) *Result {
 	return &Result{
-		Columns: []Column{Text("hash"), Whole("fast_forward"), Whole("conflicts"), Text("message")},
+		Columns: mergeColumns,
 		Rows:    [][]any{{hash, Truth(ff), Truth(conflicts), message}},
 	}
 }
@@ -145,7 +156,7 @@ func concludeMerge(ctx context.Context, s *Scope, kind history.MergeKind, messag
 	if m == nil || m.Kind.String() != kind.String() {
 		return nil, errs.New(errs.Invalid, "fatal: There is no %s to continue", kind)
 	}
-	opt := repo.CommitOptions{Branch: s.branch(), Message: message, All: true, Committer: s.signature(), OwnAuthor: author != ""}
+	opt := repo.CommitOptions{Branch: s.branch(), Message: message, All: true, Committer: s.committer(), OwnAuthor: author != ""}
 	if opt.Author, err = s.signatureWith(author); err != nil {
 		return nil, err
 	}
@@ -333,7 +344,7 @@ type MergeBase struct {
 
 func mergeBaseSpec() Spec {
 	return Define[MergeBase](Spec{
-		Name: "merge-base", Group: GroupLook, Needs: NeedDatabase, ReadOnly: true,
+		Name: "merge-base", Columns: mergeBaseColumns, Group: GroupLook, Needs: NeedDatabase, ReadOnly: true,
 		Short: "Find the newest common ancestor of two commits",
 		Usage: []string{"<revision> <revision>"}, Examples: []Example{{"merge-base main fix", "where a branch left the other"}},
 	})
@@ -359,6 +370,6 @@ func (c *MergeBase) Run(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, errs.New(errs.NotFound, "%s and %s have no common ancestor", c.Args[0], c.Args[1])
 	}
 	r := Say("%s", base)
-	r.Columns, r.Rows = []Column{Text("hash")}, [][]any{{base.String()}}
+	r.Columns, r.Rows = mergeBaseColumns, [][]any{{base.String()}}
 	return r, nil
 }

@@ -10,6 +10,9 @@ import (
 	"github.com/stemmadb/stemma/internal/repo"
 )
 
+// pickColumns are the columns of what cherry-pick and revert answers.
+var pickColumns = []Column{Text("hash"), Whole("data_conflicts"), Whole("schema_conflicts"), Whole("constraint_violations"), Whole("status")}
+
 // CherryPick is the verb that makes another commit's change again on this branch.
 type CherryPick struct {
 	NoCommit   bool     `flag:"no-commit,n" help:"leave the result staged"`
@@ -22,7 +25,7 @@ type CherryPick struct {
 
 func cherryPickSpec() Spec {
 	return Define[CherryPick](Spec{
-		Name: "cherry-pick", Group: GroupGrow, Needs: NeedDatabase,
+		Name: "cherry-pick", Columns: pickColumns, Group: GroupGrow, Needs: NeedDatabase,
 		Short:    "Apply the change of an existing commit",
 		Usage:    []string{"[--no-commit] [--allow-empty] <commit>", "--abort", "--continue"},
 		Examples: []Example{{"cherry-pick fix", "take over the last commit of a branch"}},
@@ -41,6 +44,9 @@ func (c *CherryPick) Run(ctx context.Context, s *Scope) (*Result, error) {
 		if c.Abort {
 			return pickResult(""), abort(ctx, s, history.CherryPick)
 		}
+		if s.Tx != nil {
+			return nil, ErrOutside
+		}
 		made, err := concludeMerge(ctx, s, history.CherryPick, "", "")
 		if err != nil {
 			return nil, err
@@ -53,10 +59,10 @@ func (c *CherryPick) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := s.Repo.Merge(ctx, repo.MergeOptions{
+	m, err := s.merge(ctx, repo.MergeOptions{
 		Branch: s.branch(), Kind: history.CherryPick, Source: c.Args[0], Theirs: cm.ID, Parent: c.Mainline, NoCommit: c.NoCommit,
 		AllowEmpty: c.AllowEmpty, NoJSON: s.NoMergeJSON, NoConflicts: s.RefuseConflicts, Message: cm.Message, Meta: cm.Meta,
-		Author: cm.Author, Committer: s.signature(),
+		Author: cm.Author, Committer: s.committer(),
 	})
 	if err != nil {
 		return nil, refused(err)
@@ -77,7 +83,7 @@ type Revert struct {
 
 func revertSpec() Spec {
 	return Define[Revert](Spec{
-		Name: "revert", Group: GroupGrow, Needs: NeedDatabase,
+		Name: "revert", Columns: pickColumns, Group: GroupGrow, Needs: NeedDatabase,
 		Short:    "Undo the changes of existing commits",
 		Usage:    []string{"[--no-commit] <commit>...", "--abort", "--continue"},
 		Examples: []Example{{"revert HEAD", "undo the last commit with another one"}},
@@ -95,6 +101,9 @@ func (c *Revert) Run(ctx context.Context, s *Scope) (*Result, error) {
 		}
 		if c.Abort {
 			return pickResult(""), abort(ctx, s, history.Revert)
+		}
+		if s.Tx != nil {
+			return nil, ErrOutside
 		}
 		made, err := concludeMerge(ctx, s, history.Revert, c.Message, c.Author)
 		if err != nil {
@@ -123,9 +132,9 @@ func (c *Revert) Run(ctx context.Context, s *Scope) (*Result, error) {
 			first, _, _ := strings.Cut(cm.Message, "\n")
 			message = fmt.Sprintf("Revert %q", first)
 		}
-		m, err := s.Repo.Merge(ctx, repo.MergeOptions{
+		m, err := s.merge(ctx, repo.MergeOptions{
 			Branch: s.branch(), Kind: history.Revert, Source: c.Args[i], Theirs: cm.ID, Parent: c.Mainline, NoCommit: c.NoCommit,
-			NoJSON: s.NoMergeJSON, NoConflicts: s.RefuseConflicts, Message: message, Author: author, Committer: s.signature(),
+			NoJSON: s.NoMergeJSON, NoConflicts: s.RefuseConflicts, Message: message, Author: author, Committer: s.committer(),
 		})
 		if err != nil {
 			return nil, refused(err)
@@ -147,22 +156,21 @@ func commitOf(ctx context.Context, s *Scope, rev string) (*history.Commit, error
 
 // abort gives up what is in progress when it is of that kind.
 func abort(ctx context.Context, s *Scope, kind history.MergeKind) error {
-	m, err := s.Repo.Merging(ctx, s.branch())
+	m, err := s.merging(ctx)
 	if err != nil {
 		return err
 	}
 	if m == nil || m.Kind != kind {
 		return errs.New(errs.Invalid, "fatal: There is no %s to abort", kind)
 	}
-	_, err = s.Repo.AbortMerge(ctx, s.branch())
-	return err
+	return s.abortMerge(ctx)
 }
 
 // pickResult is the row of dolt_cherry_pick and dolt_revert.
 func pickResult(hash string) *Result {
 	return &Result{
 		Lines:   []string{},
-		Columns: []Column{Text("hash"), Whole("data_conflicts"), Whole("schema_conflicts"), Whole("constraint_violations"), Whole("status")},
+		Columns: pickColumns,
 		Rows:    [][]any{{hash, int64(0), int64(0), int64(0), int64(0)}},
 	}
 }

@@ -8,6 +8,12 @@ import (
 	"github.com/stemmadb/stemma/internal/history"
 )
 
+// reflogColumns are the columns of what reflog answers.
+var reflogColumns = []Column{Text("ref"), Moment("ref_timestamp"), Text("commit_hash"), Text("commit_message")}
+
+// countColumns are the columns of what count-commits answers.
+var countColumns = []Column{Whole("ahead"), Whole("behind")}
+
 // Reflog is the verb that shows which commits branches and tags have named.
 type Reflog struct {
 	All bool   `flag:"all" help:"show all refs; there are none but branches and tags"`
@@ -16,7 +22,7 @@ type Reflog struct {
 
 func reflogSpec() Spec {
 	return Define[Reflog](Spec{
-		Name: "reflog", Group: GroupLook, Needs: NeedDatabase, ReadOnly: true,
+		Name: "reflog", Columns: reflogColumns, Group: GroupLook, Needs: NeedDatabase, ReadOnly: true,
 		Short: "Show which commits branches and tags have named",
 		Long: `The newest move comes first. What is kept is of this directory: it is neither pushed nor cloned. Moves older than 90 days go, and
 all but the newest 10,000, but of every ref the last one stays.`,
@@ -26,7 +32,7 @@ all but the newest 10,000, but of every ref the last one stays.`,
 
 // Run shows.
 func (c *Reflog) Run(ctx context.Context, s *Scope) (*Result, error) {
-	r := &Result{Columns: []Column{Text("ref"), Moment("ref_timestamp"), Text("commit_hash"), Text("commit_message")}, Lines: []string{}}
+	r := &Result{Columns: reflogColumns, Lines: []string{}}
 	head, err := s.Repo.Resolve(ctx, "HEAD", s.branch())
 	if err != nil {
 		return nil, err
@@ -78,7 +84,7 @@ type CountCommits struct {
 
 func countCommitsSpec() Spec {
 	return Define[CountCommits](Spec{
-		Name: "count-commits", Group: GroupLook, Needs: NeedDatabase, ReadOnly: true,
+		Name: "count-commits", Columns: countColumns, Group: GroupLook, Needs: NeedDatabase, ReadOnly: true,
 		Short:    "Count the commits that two revisions do not share",
 		Examples: []Example{{"count-commits --from main --to feature", "how far a branch is ahead of main and behind it"}},
 	})
@@ -118,5 +124,5 @@ func (c *CountCommits) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Result{Columns: []Column{Whole("ahead"), Whole("behind")}, Rows: [][]any{{ahead, behind}}}, nil
+	return &Result{Columns: countColumns, Rows: [][]any{{ahead, behind}}}, nil
 }

@@ -3,11 +3,15 @@ package op
 import (
 	"context"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/repo"
 )
+
+// schemaColumns are the columns of what schema show answers.
+var schemaColumns = []Column{Text("table_name"), Text("create_statement")}
 
 // SchemaShow is the verb that prints the statements that make tables.
 type SchemaShow struct {
@@ -16,7 +20,7 @@ type SchemaShow struct {
 
 func schemaShowSpec() Spec {
 	return Define[SchemaShow](Spec{
-		Name: "schema show", Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
+		Name: "schema show", Columns: schemaColumns, Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
 		Short:    "Show the schemas of tables",
 		Usage:    []string{"[<revision>] [<table>...]"},
 		Examples: []Example{{"schema show prices", "of a working table"}, {"schema show HEAD~1", "of all tables of a commit"}},
@@ -29,7 +33,10 @@ func (c *SchemaShow) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{Columns: []Column{Text("table_name"), Text("create_statement")}, Lines: []string{}}
+	names = slices.DeleteFunc(names, func(n string) bool {
+		return repo.IsSystemTable(n) && !slices.ContainsFunc(c.Args, func(a string) bool { return strings.EqualFold(a, n) })
+	})
+	r := &Result{Columns: schemaColumns, Lines: []string{}}
 	if len(names) == 0 {
 		r.Lines = []string{"No tables in working set"}
 		if title != "working" {
@@ -124,6 +131,7 @@ func (c *SchemaExport) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	names = slices.DeleteFunc(names, repo.IsSystemTable)
 	if len(args) > 0 {
 		if names, err = workingNames(ctx, s, args); err != nil {
 			return nil, err

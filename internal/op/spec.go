@@ -47,6 +47,7 @@ type Spec struct {
 	Usage    []string  // synopsis lines without the name; nil derives one from Params
 	Examples []Example // for the help page; tests run them
 	Params   []Param   // in the order of the struct's fields
+	Columns  []Column  // of its rows, when these are always the same; nil otherwise. It may also answer without rows
 	ReadOnly bool      // changes nothing that is stored
 	Signs    bool      // makes objects that have an author: commits, tags
 	Needs    Need      // what the Scope must hold

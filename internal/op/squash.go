@@ -7,6 +7,9 @@ import (
 	"github.com/stemmadb/stemma/internal/repo"
 )
 
+// squashColumns are the columns of what squash-history answers.
+var squashColumns = []Column{Text("hash")}
+
 // SquashHistory is the verb that makes one commit of many.
 type SquashHistory struct {
 	Message string   `flag:"message,m" value:"text" help:"the message of the new commit"`
@@ -16,7 +19,7 @@ type SquashHistory struct {
 
 func squashHistorySpec() Spec {
 	return Define[SquashHistory](Spec{
-		Name: "squash-history", Group: GroupGrow, Needs: NeedDatabase, Signs: true,
+		Name: "squash-history", Columns: squashColumns, Group: GroupGrow, Needs: NeedDatabase, Signs: true,
 		Short: "Make one commit of the newest part of the history",
 		Long: `The new commit has the tables of HEAD and the parents of the oldest commit that becomes part of it. No table is touched. What only the
 replaced commits held is reachable through other branches and tags, or not any more.`,
@@ -32,7 +35,7 @@ func (c *SquashHistory) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if c.Message == "" {
 		return nil, errs.New(errs.Invalid, "must provide a commit message with --message")
 	}
-	opt := repo.SquashOptions{Branch: s.branch(), Message: c.Message, Author: s.signature()}
+	opt := repo.SquashOptions{Branch: s.branch(), Message: c.Message, Author: s.signature(), Committer: s.committer()}
 	var err error
 	if c.First != "" {
 		if opt.First, err = s.Repo.Resolve(ctx, c.First, s.branch()); err != nil {
@@ -50,6 +53,6 @@ func (c *SquashHistory) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.Columns, r.Rows = []Column{Text("hash")}, [][]any{{made.ID.String()}}
+	r.Columns, r.Rows = squashColumns, [][]any{{made.ID.String()}}
 	return r, nil
 }

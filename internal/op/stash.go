@@ -9,6 +9,9 @@ import (
 	"github.com/stemmadb/stemma/internal/repo"
 )
 
+// stashColumns are the columns of what stash answers.
+var stashColumns = []Column{Text("name"), Text("stash_id"), Text("branch"), Text("hash"), Text("commit_message")}
+
 // Stash is the verb that sets uncommitted changes aside and brings them back.
 type Stash struct {
 	Untracked bool     `flag:"include-untracked,u" help:"new tables as well"`
@@ -19,7 +22,7 @@ type Stash struct {
 
 func stashSpec() Spec {
 	return Define[Stash](Spec{
-		Name: "stash", Group: GroupWork, Needs: NeedDatabase,
+		Name: "stash", Columns: stashColumns, Group: GroupWork, Needs: NeedDatabase,
 		Short: "Set uncommitted changes aside and bring them back",
 		Long: `The changes are kept with the database, newest first, and the branch is as its last commit left it. pop and apply bring them to the
 branch that is checked out then, whichever it is, and merge them with what it has; pop removes them from the list. Where changes stand
@@ -88,6 +91,9 @@ func (c *Stash) Run(ctx context.Context, s *Scope) (*Result, error) {
 	switch action {
 	case "push":
 		x, err = s.Repo.PushStash(ctx, repo.StashOptions{Branch: s.branch(), Name: list, Message: c.Message, Untracked: c.Untracked, All: c.All})
+		if errs.Is(err, errs.NothingToDo) {
+			return statusSay("%s", err.Error()), nil // as git does
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -131,7 +137,7 @@ func (c *Stash) list(ctx context.Context, s *Scope, name string) (*Result, error
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{Columns: []Column{Text("name"), Text("stash_id"), Text("branch"), Text("hash"), Text("commit_message")}, Lines: []string{}}
+	r := &Result{Columns: stashColumns, Lines: []string{}}
 	for i := range all {
 		x := &all[i]
 		if x.Name != name {

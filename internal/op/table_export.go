@@ -11,6 +11,9 @@ import (
 	"github.com/stemmadb/stemma/internal/table"
 )
 
+// exportColumns are the columns of what table export answers.
+var exportColumns = []Column{Whole("rows")}
+
 // TableExport is the verb that writes a table to a file.
 type TableExport struct {
 	Force    bool   `flag:"force,f" help:"overwrite the file if it exists"`
@@ -27,7 +30,7 @@ type TableExport struct {
 
 func tableExportSpec() Spec {
 	return Define[TableExport](Spec{
-		Name: "table export", Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
+		Name: "table export", Columns: exportColumns, Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
 		Short: "Write a table to a CSV file",
 		Long:  `Rows come in the order of the primary key. NULL is an empty field, an empty string is "".`,
 		Examples: []Example{
@@ -69,7 +72,7 @@ func (c *TableExport) Run(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, err
 	}
 	r := Say("Successfully exported data.")
-	r.Columns, r.Rows = []Column{Whole("rows")}, [][]any{{int64(n)}}
+	r.Columns, r.Rows = exportColumns, [][]any{{int64(n)}}
 	return r, nil
 }
 

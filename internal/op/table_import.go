@@ -18,6 +18,9 @@ import (
 	"github.com/stemmadb/stemma/internal/vfs"
 )
 
+// importColumns are the columns of what table import answers.
+var importColumns = []Column{Whole("rows_processed"), Whole("additions"), Whole("modifications"), Whole("had_no_effect"), Whole("lines_skipped")}
+
 // TableImport is the verb that loads a file into a table.
 type TableImport struct {
 	Create   bool     `flag:"create-table,c" help:"make the table; the columns' types are inferred from the whole file"`
@@ -33,7 +36,7 @@ type TableImport struct {
 	Type     string   `flag:"file-type" enum:"csv,psv" help:"psv has | between fields; by the file's name otherwise"`
 	Nulls    []string `flag:"null" sep:"," value:"text,..." help:"fields that are NULL, as empty ones are, unless they are in quotes: NA,NULL"`
 	Map      string   `flag:"map,m" value:"file" complete:"file" help:"JSON object of file column to table column"`
-	Continue bool     `flag:"continue" help:"write lines that cannot be loaded to a file of their own and go on; without -u the first row of a key is the one that stays"`
+	Continue bool     `flag:"continue" help:"write lines that cannot be loaded to a file of their own and go on; without -u the first row of a key stays, and other rows of it are such lines"`
 	Rejects  string   `flag:"rejects" value:"file" complete:"file" help:"where those lines go (default <file>.rejects.csv)"`
 	Quiet    bool     `flag:"quiet" help:"say nothing of what was inferred"`
 	Input    string   `flag:"standard-input" hidden:"true" help:"a file that holds what standard input did"`
@@ -45,7 +48,7 @@ type TableImport struct {
 
 func tableImportSpec() Spec {
 	return Define[TableImport](Spec{
-		Name: "table import", Group: GroupData, Needs: NeedDatabase,
+		Name: "table import", Columns: importColumns, Group: GroupData, Needs: NeedDatabase,
 		Short: "Load a CSV file into a table",
 		Usage: []string{"<file>", "(-c | -u | -a | -r) [--pk <column>,...] <table> [<file>]"},
 		Long: `All of the file is loaded, or nothing when a line cannot be: the error names it. An empty field is NULL, "" an empty string.
@@ -369,7 +372,7 @@ func (i *importing) rejectsName() string {
 // result is the answer, in Dolt's words.
 func (i *importing) result(st ingest.Stats) *Result {
 	r := &Result{
-		Columns: []Column{Whole("rows_processed"), Whole("additions"), Whole("modifications"), Whole("had_no_effect"), Whole("lines_skipped")},
+		Columns: importColumns,
 		Rows:    [][]any{{int64(st.Rows), int64(st.Added), int64(st.Modified), int64(st.NoEffect), int64(st.Rejected)}},
 	}
 	r.Printf("Rows Processed: %d, Additions: %d, Modifications: %d, Had No Effect: %d", st.Rows, st.Added, st.Modified, st.NoEffect)

@@ -7,6 +7,9 @@ import (
 	"github.com/stemmadb/stemma/internal/history"
 )
 
+// tagColumns are the columns of what tag answers.
+var tagColumns = []Column{Text("tag_name"), Text("tag_hash"), Text("tagger"), Text("email"), Moment("date"), Text("message")}
+
 // Tag is the verb that names commits.
 type Tag struct {
 	Message string   `flag:"message,m" value:"text" help:"why"`
@@ -18,7 +21,7 @@ type Tag struct {
 
 func tagSpec() Spec {
 	return Define[Tag](Spec{
-		Name: "tag", Group: GroupGrow, Needs: NeedDatabase, Signs: true,
+		Name: "tag", Columns: tagColumns, Group: GroupGrow, Needs: NeedDatabase, Signs: true,
 		Short:    "List, create or delete tags",
 		Usage:    []string{"[-v]", "[-m <text>] <name> [<revision>]", "-d <name>..."},
 		Examples: []Example{{`tag -m "model 3 was trained on this" v3`, "name the last commit"}},
@@ -55,9 +58,13 @@ func (c *Tag) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	who, err := s.signatureWith(c.Author)
-	if err != nil {
-		return nil, err
+	who := s.committer()
+	if c.Author != "" {
+		a, err := parseAuthor(c.Author)
+		if err != nil {
+			return nil, err
+		}
+		who.Name, who.Email = a.Name, a.Email
 	}
 	return statusResult(0), s.Repo.CreateTag(ctx, c.Args[0], history.Tag{Commit: id, Tagger: who, Message: c.Message})
 }
@@ -67,14 +74,19 @@ func (c *Tag) list(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{Columns: []Column{Text("tag_name"), Text("tag_hash"), Text("tagger"), Text("email"), Moment("date"), Text("message")}, Lines: []string{}}
+	r := &Result{Columns: tagColumns, Lines: []string{}}
 	for _, t := range tags {
 		r.Add(t.Name, t.Commit.String(), t.Tagger.Name, t.Tagger.Email, t.Tagger.Time.UTC(), t.Message)
 		if !c.Verbose {
 			r.Lines = append(r.Lines, t.Name)
 			continue
 		}
-		r.Printf("%s\t%s\nTagger: %s <%s>\nDate:  %s\n\n\t%s\n\n", t.Name, t.Commit, t.Tagger.Name, t.Tagger.Email, showTime(t.Tagger.Time), t.Message)
+		r.Printf("%s\t%s\nTagger: %s <%s>\nDate:   %s", t.Name, t.Commit, t.Tagger.Name, t.Tagger.Email, showTime(t.Tagger.Time))
+		r.Lines = append(r.Lines, "")
+		if t.Message != "" {
+			r.Printf("\t%s", t.Message)
+			r.Lines = append(r.Lines, "", "")
+		}
 	}
 	return r, nil
 }

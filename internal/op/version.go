@@ -13,6 +13,9 @@ const DoltVersion = "2.3.1"
 // FormatVersion is the newest version of the storage format that this program writes.
 const FormatVersion = 1
 
+// versionColumns are the columns of what version answers.
+var versionColumns = []Column{Text("name"), Text("value")}
+
 // Version is the verb that tells the program's version.
 type Version struct {
 	Verbose bool `flag:"verbose,v" help:"tell the storage format, the Go release and the platform as well"`
@@ -20,7 +23,7 @@ type Version struct {
 
 func versionSpec() Spec {
 	return Define[Version](Spec{
-		Name: "version", Group: GroupSelf, ReadOnly: true,
+		Name: "version", Columns: versionColumns, Group: GroupSelf, ReadOnly: true,
 		Short:    "Show the version of this program",
 		Examples: []Example{{"version", "the version alone"}, {"version --verbose", "what a bug report wants to know"}},
 	})
@@ -28,7 +31,7 @@ func versionSpec() Spec {
 
 // Run tells the version.
 func (v *Version) Run(_ context.Context, s *Scope) (*Result, error) {
-	r := &Result{Columns: []Column{Text("name"), Text("value")}}
+	r := &Result{Columns: versionColumns}
 	add := func(line, name string, val any) {
 		r.Printf("%s", line)
 		r.Add(name, val)

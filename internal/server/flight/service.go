@@ -35,7 +35,7 @@ type service struct {
 func newService(opt *Options, pool *page.Pool) *service {
 	s := &service{opt: opt, pool: pool}
 	s.sql = newSQLServer(s)
-	s.FlightServer = flightsql.NewFlightServerWithAllocator(s.sql, pool)
+	s.FlightServer = flightsql.NewFlightServer(s.sql) // not with the pool: Arrow's writers take what they allocate for zeroed
 	return s
 }
 
@@ -195,7 +195,8 @@ func (s *service) send(stream flight.FlightService_DoGetServer, src source) (err
 			}
 		}
 	}()
-	w := flight.NewRecordWriter(stream, ipc.WithSchema(src.Schema()), ipc.WithAllocator(s.pool))
+	// Not with the pool: the writer takes what it allocates for zeroed.
+	w := flight.NewRecordWriter(stream, ipc.WithSchema(src.Schema()))
 	for m := range ready {
 		if err == nil {
 			err = m.err

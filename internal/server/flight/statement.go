@@ -229,7 +229,6 @@ type sqlServer struct {
 
 func newSQLServer(s *service) *sqlServer {
 	q := &sqlServer{s: s}
-	q.Alloc = s.pool
 	q.registerInfo()
 	return q
 }

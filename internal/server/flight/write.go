@@ -10,7 +10,6 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/flight"
 	"github.com/apache/arrow-go/v18/arrow/flight/flightsql"
-	"github.com/apache/arrow-go/v18/arrow/ipc"
 
 	"github.com/stemmadb/stemma/internal/engine"
 	"github.com/stemmadb/stemma/internal/errs"
@@ -54,7 +53,7 @@ func (s *service) doWrite(stream flight.FlightService_DoPutServer, command []byt
 	if r.Write == nil || r.Read != nil || r.Query != nil {
 		return invalid(`a command of DoPut in JSON is {"write": …}`)
 	}
-	reader, err := flight.NewRecordReader(stream, ipc.WithAllocator(s.pool))
+	reader, err := flight.NewRecordReader(stream)
 	if err != nil {
 		return invalid("read the frame: %w", err)
 	}

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"net"
+	"path/filepath"
 	"strings"
 
 	"github.com/dolthub/go-mysql-server/sql"
@@ -94,10 +95,13 @@ type privileges struct {
 
 var _ mysql_db.MySQLDbPersistence = (*privileges)(nil)
 
-// Persist implements mysql_db.MySQLDbPersistence: durable, and all or nothing.
+// Persist implements mysql_db.MySQLDbPersistence: durable, and all or nothing. It makes the file's directory.
 func (p *privileges) Persist(_ *sql.Context, data []byte) error {
 	if p.path == "" {
 		return nil
+	}
+	if err := p.fs.MkdirAll(filepath.Dir(p.path)); err != nil {
+		return err
 	}
 	return vfs.WriteFile(p.fs, p.path, data)
 }

@@ -1,0 +1,1663 @@
+"""The verbs as methods of a database. Generated from their declarations in Go: go run ./internal/op/pygen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from stemma._results import Result, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime, timedelta
+
+R = TypeVar("R", bound=Row)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRow(Row):
+    """A row of what `status` answers."""
+
+    table_name: str
+    staged: bool
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRow(Row):
+    """A row of what `commit` answers."""
+
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class StashRow(Row):
+    """A row of what `stash` answers."""
+
+    name: str
+    stash_id: str
+    branch: str
+    hash: str
+    commit_message: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow(Row):
+    """A row of what `log` answers."""
+
+    commit_hash: str
+    committer: str
+    email: str
+    date: datetime
+    message: str
+    author: str
+    author_email: str
+    author_date: datetime
+    parents: str
+    refs: str
+    meta: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReflogRow(Row):
+    """A row of what `reflog` answers."""
+
+    ref: str
+    ref_timestamp: datetime
+    commit_hash: str
+    commit_message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CountCommitsRow(Row):
+    """A row of what `count-commits` answers."""
+
+    ahead: int
+    behind: int
+
+
+@dataclass(frozen=True, slots=True)
+class LsRow(Row):
+    """A row of what `ls` answers."""
+
+    table_name: str
+    hash: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocsPrintRow(Row):
+    """A row of what `docs print` answers."""
+
+    doc_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class BranchRow(Row):
+    """A row of what `branch` answers."""
+
+    name: str
+    hash: str
+    latest_commit_message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutRow(Row):
+    """A row of what `checkout` answers."""
+
+    status: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class MergeRow(Row):
+    """A row of what `merge` answers."""
+
+    hash: str
+    fast_forward: int
+    conflicts: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CherryPickRow(Row):
+    """A row of what `cherry-pick` answers."""
+
+    hash: str
+    data_conflicts: int
+    schema_conflicts: int
+    constraint_violations: int
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class RevertRow(Row):
+    """A row of what `revert` answers."""
+
+    hash: str
+    data_conflicts: int
+    schema_conflicts: int
+    constraint_violations: int
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class MergeBaseRow(Row):
+    """A row of what `merge-base` answers."""
+
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class SquashHistoryRow(Row):
+    """A row of what `squash-history` answers."""
+
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class FilterBranchRow(Row):
+    """A row of what `filter-branch` answers."""
+
+    commit: str
+    new_commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class TagRow(Row):
+    """A row of what `tag` answers."""
+
+    tag_name: str
+    tag_hash: str
+    tagger: str
+    email: str
+    date: datetime
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class FsckRow(Row):
+    """A row of what `fsck` answers."""
+
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class BackupRow(Row):
+    """A row of what `backup` answers."""
+
+    path: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class TableImportRow(Row):
+    """A row of what `table import` answers."""
+
+    rows_processed: int
+    additions: int
+    modifications: int
+    had_no_effect: int
+    lines_skipped: int
+
+
+@dataclass(frozen=True, slots=True)
+class TableExportRow(Row):
+    """A row of what `table export` answers."""
+
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaShowRow(Row):
+    """A row of what `schema show` answers."""
+
+    table_name: str
+    create_statement: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow(Row):
+    """A row of what `version` answers."""
+
+    name: str
+    value: str
+
+
+class Verbs:
+    """The verbs of stemma. Each method has the name and the parameters of the command; docs of both are the same."""
+
+    def _op(self, op: str, row: type[R], args: Mapping[str, Any]) -> Result[R]:
+        raise NotImplementedError
+
+    def init(
+        self,
+        *,
+        name: str | None = None,
+        email: str | None = None,
+        date: str | None = None,
+        initial_branch: str | None = None,
+    ) -> Result[Row]:
+        """Create an empty database in this directory.
+
+        The database's name is that of the directory. Everything it holds is in the directory .stemma (.dolt when the program is called
+        dolt). It begins with one branch and one commit.
+
+        Args:
+            name: author of the first commit.
+            email: mail address of that author.
+            date: time of the first commit.
+            initial_branch: name of the first branch (default: init.defaultbranch, else main).
+
+        """
+        return self._op(
+            "init",
+            Row,
+            {
+                "name": name,
+                "email": email,
+                "date": date,
+                "initial_branch": initial_branch,
+            },
+        )
+
+    def status(
+        self,
+        *,
+        ignored: bool = False,
+    ) -> Result[StatusRow]:
+        """Show the working tree status.
+
+        Args:
+            ignored: show new tables that dolt_ignore names, too.
+
+        """
+        return self._op(
+            "status",
+            StatusRow,
+            {
+                "ignored": ignored,
+            },
+        )
+
+    def add(
+        self,
+        *tables: str,
+        all: bool = False,
+        force: bool = False,
+        branch: str | None = None,
+    ) -> Result[Row]:
+        """Stage tables for the next commit.
+
+        Args:
+            tables: tables to stage; . is all of them.
+            all: stage every changed, new and dropped table.
+            force: stage new tables that dolt_ignore names, too.
+            branch: stage on this branch rather than the checked-out one.
+
+        """
+        return self._op(
+            "add",
+            Row,
+            {
+                "tables": tables,
+                "all": all,
+                "force": force,
+                "branch": branch,
+            },
+        )
+
+    def commit(
+        self,
+        message: str | None = None,
+        *,
+        all: bool = False,
+        ALL: bool = False,
+        amend: bool = False,
+        allow_empty: bool = False,
+        skip_empty: bool = False,
+        date: str | None = None,
+        author: str | None = None,
+        meta: Sequence[str] | str = (),
+        branch: str | None = None,
+    ) -> Result[CommitRow]:
+        """Record changes in the history.
+
+        Args:
+            message: the commit's message.
+            all: stage changed and dropped tables first.
+            ALL: stage every table first, new ones too.
+            amend: replace the last commit.
+            allow_empty: commit even when nothing has changed.
+            skip_empty: do nothing, and succeed, when nothing has changed.
+            date: the author's time.
+            author: the author.
+            meta: structured metadata; may be repeated.
+            branch: commit on this branch rather than the checked-out one.
+
+        """
+        return self._op(
+            "commit",
+            CommitRow,
+            {
+                "message": message,
+                "all": all,
+                "ALL": ALL,
+                "amend": amend,
+                "allow_empty": allow_empty,
+                "skip_empty": skip_empty,
+                "date": date,
+                "author": author,
+                "meta": meta,
+                "branch": branch,
+            },
+        )
+
+    def rm(
+        self,
+        *tables: str,
+        cached: bool = False,
+        force: bool = False,
+    ) -> Result[Row]:
+        """Remove tables from the working set and from the next commit.
+
+        Args:
+            tables: tables to remove.
+            cached: take the tables from the staged set only; the working set keeps them, untracked.
+            force: remove tables with changes that are not committed.
+
+        """
+        return self._op(
+            "rm",
+            Row,
+            {
+                "tables": tables,
+                "cached": cached,
+                "force": force,
+            },
+        )
+
+    def clean(
+        self,
+        *tables: str,
+        dry_run: bool = False,
+        ignored: bool = False,
+    ) -> Result[Row]:
+        """Drop untracked tables from the working set.
+
+        Args:
+            tables: untracked tables to drop; all of them otherwise.
+            dry_run: only say which tables would be dropped.
+            ignored: drop ignored tables too.
+
+        """
+        return self._op(
+            "clean",
+            Row,
+            {
+                "tables": tables,
+                "dry_run": dry_run,
+                "ignored": ignored,
+            },
+        )
+
+    def reset(
+        self,
+        *args: str,
+        hard: bool = False,
+        soft: bool = False,
+    ) -> Result[Row]:
+        """Unstage tables, or set the branch to another commit.
+
+        Args:
+            args: a commit; or tables to unstage, . for all.
+            hard: set branch, staged and working set to the commit; changes are lost.
+            soft: move the branch only.
+
+        """
+        return self._op(
+            "reset",
+            Row,
+            {
+                "args": args,
+                "hard": hard,
+                "soft": soft,
+            },
+        )
+
+    def stash(
+        self,
+        *args: str,
+        include_untracked: bool = False,
+        all: bool = False,
+        message: str | None = None,
+    ) -> Result[StashRow]:
+        """Set uncommitted changes aside and bring them back.
+
+        The changes are kept with the database, newest first, and the branch is as its last commit left it. pop and apply bring them to the
+        branch that is checked out then, whichever it is, and merge them with what it has; pop removes them from the list. Where changes stand
+        against them nothing happens and the stash is kept.
+
+        Lists have names, which SQL procedures give behind the action; the command line uses the list dolt-cli unless one is named.
+
+        Args:
+            args: push (the default), list, pop, apply, drop or clear; the name of a list of stashes; which stash of it: 2 or stash@{2}.
+            include_untracked: new tables as well.
+            all: new tables as well, and those that dolt_ignore names.
+            message: what the list of stashes says; otherwise the message of the last commit.
+
+        """
+        return self._op(
+            "stash",
+            StashRow,
+            {
+                "args": args,
+                "include_untracked": include_untracked,
+                "all": all,
+                "message": message,
+            },
+        )
+
+    def log(
+        self,
+        *args: str,
+        number: int | None = None,
+        oneline: bool = False,
+        merges: bool = False,
+        min_parents: int | None = None,
+        graph: bool = False,
+        stat: bool = False,
+        parents: bool = False,
+        decorate: Literal["short", "full", "auto", "no"] | None = None,
+        all: bool = False,
+        not_: Sequence[str] | str = (),
+        tables: Sequence[str] | str = (),
+    ) -> Result[LogRow]:
+        """Show commits.
+
+        Args:
+            args: where to begin; a..b is what b has and a has not; a table's name keeps the commits that changed it.
+            number: show at most this many commits.
+            oneline: one line a commit.
+            merges: only commits with several parents.
+            min_parents: only commits with at least this many parents.
+            graph: draw the lines of history.
+            stat: show numbers of changed rows and cells.
+            parents: show the parents' hashes too.
+            decorate: show the refs that name each commit.
+            all: begin at every branch and tag.
+            not_: leave out what these reach.
+            tables: keep the commits that changed one of these tables.
+
+        """
+        return self._op(
+            "log",
+            LogRow,
+            {
+                "args": args,
+                "number": number,
+                "oneline": oneline,
+                "merges": merges,
+                "min_parents": min_parents,
+                "graph": graph,
+                "stat": stat,
+                "parents": parents,
+                "decorate": decorate,
+                "all": all,
+                "not": not_,
+                "tables": tables,
+            },
+        )
+
+    def diff(
+        self,
+        *args: str,
+        data: bool = False,
+        schema: bool = False,
+        stat: bool = False,
+        summary: bool = False,
+        name_only: bool = False,
+        limit: int | None = None,
+        where: str | None = None,
+        filter: Literal["added", "modified", "removed", "renamed", "dropped"] | None = None,
+        staged: bool = False,
+        merge_base: bool = False,
+        reverse: bool = False,
+        include_cols: Sequence[str] | str = (),
+        result_format: Literal["tabular", "csv", "json", "vertical", "sql"] | None = None,
+        skinny: bool = False,
+        diff_mode: Literal["row", "line", "in-place", "context"] | None = None,
+        tables: Sequence[str] | str = (),
+    ) -> Result[Row]:
+        """Show changes between commits, the working set and the staged set.
+
+        Without a revision: what is not staged yet. With one: from it to the working set. With two, or a..b: from the first to the
+        second. With a...b: from their common ancestor to the second. New tables of the working set that dolt_ignore names are shown when they
+        are named only.
+
+        Args:
+            args: at most two revisions, then tables.
+            data: show rows only.
+            schema: show schemas only.
+            stat: show numbers of changed rows and cells.
+            summary: show which tables changed, and how.
+            name_only: show the names of changed tables.
+            limit: show at most this many changed rows a table.
+            where: show only rows for which this condition of SQL is true; columns are called from_<column> and to_<column>.
+            filter: show only changes of this kind.
+            staged: show what the next commit would take.
+            merge_base: begin at the common ancestor.
+            reverse: exchange the two sides.
+            include_cols: with --skinny: keep these columns.
+            result_format: draw the answer in this form; sql is the statements that make the one state the other.
+            skinny: leave out columns that no shown row changes.
+            diff_mode: draw a modified row as two rows, as one with the old and new lines or characters of its cells, or, by default, as one where a cell has several lines.
+            tables: tables.
+
+        """
+        return self._op(
+            "diff",
+            Row,
+            {
+                "args": args,
+                "data": data,
+                "schema": schema,
+                "stat": stat,
+                "summary": summary,
+                "name_only": name_only,
+                "limit": limit,
+                "where": where,
+                "filter": filter,
+                "staged": staged,
+                "merge_base": merge_base,
+                "reverse": reverse,
+                "include_cols": include_cols,
+                "result_format": result_format,
+                "skinny": skinny,
+                "diff_mode": diff_mode,
+                "tables": tables,
+            },
+        )
+
+    def show(
+        self,
+        *args: str,
+        data: bool = False,
+        schema: bool = False,
+        stat: bool = False,
+        summary: bool = False,
+        name_only: bool = False,
+        limit: int | None = None,
+        skinny: bool = False,
+        no_pretty: bool = False,
+    ) -> Result[Row]:
+        """Show commits with what they changed.
+
+        Args:
+            args: the commits; the last one otherwise.
+            data: show rows only.
+            schema: show schemas only.
+            stat: show numbers of changed rows and cells.
+            summary: show which tables changed, and how.
+            name_only: show the names of changed tables.
+            limit: show at most this many changed rows a table.
+            skinny: leave out columns that no shown row changes.
+            no_pretty: show what is stored of each commit, and not what it changed.
+
+        """
+        return self._op(
+            "show",
+            Row,
+            {
+                "args": args,
+                "data": data,
+                "schema": schema,
+                "stat": stat,
+                "summary": summary,
+                "name_only": name_only,
+                "limit": limit,
+                "skinny": skinny,
+                "no_pretty": no_pretty,
+            },
+        )
+
+    def blame(
+        self,
+        *args: str,
+    ) -> Result[Row]:
+        """Show which commit each row of a table is of.
+
+        Args:
+            args: the table, behind a revision if it is not that of the last commit.
+
+        """
+        return self._op(
+            "blame",
+            Row,
+            {
+                "args": args,
+            },
+        )
+
+    def reflog(
+        self,
+        ref: str | None = None,
+        *,
+        all: bool = False,
+    ) -> Result[ReflogRow]:
+        """Show which commits branches and tags have named.
+
+        The newest move comes first. What is kept is of this directory: it is neither pushed nor cloned. Moves older than 90 days go, and
+        all but the newest 10,000, but of every ref the last one stays.
+
+        Args:
+            ref: a branch or a tag, which may have been removed since.
+            all: show all refs; there are none but branches and tags.
+
+        """
+        return self._op(
+            "reflog",
+            ReflogRow,
+            {
+                "ref": ref,
+                "all": all,
+            },
+        )
+
+    def count_commits(
+        self,
+        *,
+        from_: str | None = None,
+        to: str | None = None,
+    ) -> Result[CountCommitsRow]:
+        """Count the commits that two revisions do not share.
+
+        Args:
+            from_: count what this has and the other has not.
+            to: and the other way round.
+
+        """
+        return self._op(
+            "count-commits",
+            CountCommitsRow,
+            {
+                "from": from_,
+                "to": to,
+            },
+        )
+
+    def ls(
+        self,
+        revision: str | None = None,
+        *,
+        verbose: bool = False,
+        system: bool = False,
+        all: bool = False,
+    ) -> Result[LsRow]:
+        """List tables.
+
+        Args:
+            revision: list those of a commit; the working set's otherwise.
+            verbose: show hashes and numbers of rows.
+            system: list system tables only.
+            all: list system tables, too.
+
+        """
+        return self._op(
+            "ls",
+            LsRow,
+            {
+                "revision": revision,
+                "verbose": verbose,
+                "system": system,
+                "all": all,
+            },
+        )
+
+    def docs_print(
+        self,
+        name: str,
+    ) -> Result[DocsPrintRow]:
+        """Print a document of the database.
+
+        Args:
+            name: README.md, LICENSE.md or AGENT.md.
+
+        """
+        return self._op(
+            "docs print",
+            DocsPrintRow,
+            {
+                "name": name,
+            },
+        )
+
+    def docs_upload(
+        self,
+        name: str,
+        file: str,
+    ) -> Result[Row]:
+        """Keep a document in the database.
+
+        The documents are rows of the table dolt_docs, which is versioned like any other.
+
+        Args:
+            name: README.md, LICENSE.md or AGENT.md.
+            file: where its text is.
+
+        """
+        return self._op(
+            "docs upload",
+            Row,
+            {
+                "name": name,
+                "file": file,
+            },
+        )
+
+    def docs_diff(
+        self,
+        name: str,
+    ) -> Result[Row]:
+        """Show how a document differs from that of the last commit.
+
+        Args:
+            name: README.md, LICENSE.md or AGENT.md.
+
+        """
+        return self._op(
+            "docs diff",
+            Row,
+            {
+                "name": name,
+            },
+        )
+
+    def branch(
+        self,
+        *args: str,
+        copy: bool = False,
+        move: bool = False,
+        delete: bool = False,
+        delete_f: bool = False,
+        force: bool = False,
+        list: bool = False,
+        all: bool = False,
+        remotes: bool = False,
+        verbose: bool = False,
+        show_current: bool = False,
+        track: bool = False,
+        set_upstream_to: str | None = None,
+    ) -> Result[BranchRow]:
+        """List, create, rename or delete branches.
+
+        Args:
+            args: a new branch and where it begins; or branches to act on.
+            copy: copy a branch.
+            move: rename a branch.
+            delete: delete branches that others contain.
+            delete_f: delete branches, whatever is lost.
+            force: take a name that is in use.
+            list: list branches, of the given names if any.
+            all: list remote branches too.
+            remotes: list remote branches only.
+            verbose: list hashes and messages too.
+            show_current: print the checked-out branch.
+            track: make the new branch follow its start point, a branch.
+            set_upstream_to: make a branch, the checked-out one unless named, follow this one.
+
+        """
+        return self._op(
+            "branch",
+            BranchRow,
+            {
+                "args": args,
+                "copy": copy,
+                "move": move,
+                "delete": delete,
+                "delete_f": delete_f,
+                "force": force,
+                "list": list,
+                "all": all,
+                "remotes": remotes,
+                "verbose": verbose,
+                "show_current": show_current,
+                "track": track,
+                "set_upstream_to": set_upstream_to,
+            },
+        )
+
+    def checkout(
+        self,
+        *args: str,
+        new: str | None = None,
+        reset: str | None = None,
+        track: str | None = None,
+        dash: Sequence[str] | str = (),
+    ) -> Result[CheckoutRow]:
+        """Switch branches or restore tables.
+
+        With a branch: later commands work on it. Uncommitted changes stay with the branch on which they were made; each branch has a
+        working set of its own.
+
+        With tables: their working state is set back to the staged one, or to that of the revision given before them.
+
+        Args:
+            args: a branch; a revision and tables; or tables.
+            new: make the branch first.
+            reset: make the branch first, or move it when it exists.
+            track: make the new branch follow this one, where it begins.
+            dash: tables.
+
+        """
+        return self._op(
+            "checkout",
+            CheckoutRow,
+            {
+                "args": args,
+                "new": new,
+                "reset": reset,
+                "track": track,
+                "dash": dash,
+            },
+        )
+
+    def merge(
+        self,
+        *args: str,
+        no_ff: bool = False,
+        ff_only: bool = False,
+        squash: bool = False,
+        commit: bool = False,
+        no_commit: bool = False,
+        message: str | None = None,
+        author: str | None = None,
+        date: str | None = None,
+        dont_merge_json: bool = False,
+        abort: bool = False,
+        continue_: bool = False,
+    ) -> Result[MergeRow]:
+        """Join another branch's changes to this one.
+
+        Rows that only one branch changed are taken over, and of rows that both changed each column by itself. What stands against each other
+        is listed: see it with 'conflicts cat', settle it with 'conflicts resolve' or in the tables dolt_conflicts_<table>, then commit.
+
+        Args:
+            args: the branch or commit to merge.
+            no_ff: make a merge commit even where the branch could be moved forward.
+            ff_only: move the branch forward or fail.
+            squash: leave the result staged, as one change without a second parent.
+            commit: make the merge commit; this is the default.
+            no_commit: leave the result staged, for a commit that ends the merge.
+            message: the merge commit's message.
+            author: the author.
+            date: the author's time.
+            dont_merge_json: take documents that both sides changed for a conflict, whatever they changed in them.
+            abort: give up the merge in progress and go back to the state before it.
+            continue_: commit the merge in progress.
+
+        """
+        return self._op(
+            "merge",
+            MergeRow,
+            {
+                "args": args,
+                "no_ff": no_ff,
+                "ff_only": ff_only,
+                "squash": squash,
+                "commit": commit,
+                "no_commit": no_commit,
+                "message": message,
+                "author": author,
+                "date": date,
+                "dont_merge_json": dont_merge_json,
+                "abort": abort,
+                "continue": continue_,
+            },
+        )
+
+    def cherry_pick(
+        self,
+        *args: str,
+        no_commit: bool = False,
+        allow_empty: bool = False,
+        mainline: int | None = None,
+        abort: bool = False,
+        continue_: bool = False,
+    ) -> Result[CherryPickRow]:
+        """Apply the change of an existing commit.
+
+        Args:
+            args: the commit.
+            no_commit: leave the result staged.
+            allow_empty: commit even when nothing changes.
+            mainline: the parent, from 1, against which a merge counts as a change.
+            abort: give up the cherry-pick in progress.
+            continue_: commit the cherry-pick in progress.
+
+        """
+        return self._op(
+            "cherry-pick",
+            CherryPickRow,
+            {
+                "args": args,
+                "no_commit": no_commit,
+                "allow_empty": allow_empty,
+                "mainline": mainline,
+                "abort": abort,
+                "continue": continue_,
+            },
+        )
+
+    def revert(
+        self,
+        *args: str,
+        no_commit: bool = False,
+        author: str | None = None,
+        message: str | None = None,
+        mainline: int | None = None,
+        abort: bool = False,
+        continue_: bool = False,
+    ) -> Result[RevertRow]:
+        """Undo the changes of existing commits.
+
+        Args:
+            args: the commits, each undone by a commit of its own.
+            no_commit: leave the result staged.
+            author: the author.
+            message: the message.
+            mainline: the parent, from 1, to which a merge is taken back.
+            abort: give up the revert in progress.
+            continue_: commit the revert in progress.
+
+        """
+        return self._op(
+            "revert",
+            RevertRow,
+            {
+                "args": args,
+                "no_commit": no_commit,
+                "author": author,
+                "message": message,
+                "mainline": mainline,
+                "abort": abort,
+                "continue": continue_,
+            },
+        )
+
+    def conflicts_cat(
+        self,
+        *tables: str,
+    ) -> Result[Row]:
+        """Show the conflicts of a merge.
+
+        Args:
+            tables: tables, . for all.
+
+        """
+        return self._op(
+            "conflicts cat",
+            Row,
+            {
+                "tables": tables,
+            },
+        )
+
+    def conflicts_resolve(
+        self,
+        *tables: str,
+        ours: bool = False,
+        theirs: bool = False,
+    ) -> Result[Row]:
+        """Settle the conflicts of a merge by taking one side.
+
+        Args:
+            tables: tables, . for all.
+            ours: keep what this branch has.
+            theirs: take what the merged branch has.
+
+        """
+        return self._op(
+            "conflicts resolve",
+            Row,
+            {
+                "tables": tables,
+                "ours": ours,
+                "theirs": theirs,
+            },
+        )
+
+    def constraints_verify(
+        self,
+        *tables: str,
+        all: bool = False,
+        output_only: bool = False,
+    ) -> Result[Row]:
+        """Look for rows that violate constraints.
+
+        Args:
+            tables: tables; all when none is named.
+            all: look at all rows, not only those that differ from the last commit.
+            output_only: only tell, do not list them with the merge in progress.
+
+        """
+        return self._op(
+            "constraints verify",
+            Row,
+            {
+                "tables": tables,
+                "all": all,
+                "output_only": output_only,
+            },
+        )
+
+    def merge_base(
+        self,
+        *args: str,
+    ) -> Result[MergeBaseRow]:
+        """Find the newest common ancestor of two commits.
+
+        Args:
+            args: two branches or commits.
+
+        """
+        return self._op(
+            "merge-base",
+            MergeBaseRow,
+            {
+                "args": args,
+            },
+        )
+
+    def rebase(
+        self,
+        *args: str,
+        interactive: bool = False,
+        empty: str | None = None,
+        abort: bool = False,
+        continue_: bool = False,
+    ) -> Result[Row]:
+        """Make the commits of this branch again on top of another.
+
+        The commits that the branch has and the upstream has not, merges left out, are made again one after the other on the branch
+        dolt_rebase_<branch>, to which the branch moves in the end. Where changes stand against each other it stops: settle the conflicts, stage
+        the tables, and go on with --continue, or go back with --abort.
+
+        With -i the plan is a table, dolt_rebase: rebase_order, action (pick, drop, reword, edit, squash or fixup), commit_hash and commit_message.
+        Change it with SQL and go on with --continue.
+
+        Args:
+            args: the branch or commit on which the commits are put.
+            interactive: stop before the first commit, so that the plan can be changed in the table dolt_rebase.
+            empty: what becomes of commits whose change is there already; otherwise they are dropped.
+            abort: give up the rebase in progress.
+            continue_: go on with the rebase in progress.
+
+        """
+        return self._op(
+            "rebase",
+            Row,
+            {
+                "args": args,
+                "interactive": interactive,
+                "empty": empty,
+                "abort": abort,
+                "continue": continue_,
+            },
+        )
+
+    def squash_history(
+        self,
+        message: str | None = None,
+        *,
+        first: str | None = None,
+        meta: Sequence[str] | str = (),
+    ) -> Result[SquashHistoryRow]:
+        """Make one commit of the newest part of the history.
+
+        The new commit has the tables of HEAD and the parents of the oldest commit that becomes part of it. No table is touched. What only the
+        replaced commits held is reachable through other branches and tags, or not any more.
+
+        Args:
+            message: the message of the new commit.
+            first: the oldest commit that becomes part of it; otherwise the one behind the first of all.
+            meta: structured metadata; may be repeated.
+
+        """
+        return self._op(
+            "squash-history",
+            SquashHistoryRow,
+            {
+                "message": message,
+                "first": first,
+                "meta": meta,
+            },
+        )
+
+    def filter_branch(
+        self,
+        after: str | None = None,
+        *,
+        query: str | None = None,
+        branches: bool = False,
+        all: bool = False,
+        apply_to_uncommitted: bool = False,
+        continue_: bool = False,
+        verbose: bool = False,
+    ) -> Result[FilterBranchRow]:
+        """Rewrite the history with statements of SQL.
+
+        Runs the statements on the tables of each commit but the first and makes the commits anew, with their authors, times, messages and
+        metadata. What was is reachable through other branches and tags, or not any more. Nothing changes unless all goes well.
+
+        Args:
+            after: leave this commit, and those before it, as they are.
+            query: the statements, with semicolons between; otherwise they are read from standard input.
+            branches: rewrite all branches.
+            all: rewrite all branches and tags.
+            apply_to_uncommitted: run the statements on uncommitted tables as well.
+            continue_: go on when a statement fails, which then changes nothing.
+            verbose: list commits and what has become of them.
+
+        """
+        return self._op(
+            "filter-branch",
+            FilterBranchRow,
+            {
+                "after": after,
+                "query": query,
+                "branches": branches,
+                "all": all,
+                "apply_to_uncommitted": apply_to_uncommitted,
+                "continue": continue_,
+                "verbose": verbose,
+            },
+        )
+
+    def tag(
+        self,
+        *args: str,
+        message: str | None = None,
+        delete: bool = False,
+        verbose: bool = False,
+        author: str | None = None,
+    ) -> Result[TagRow]:
+        """List, create or delete tags.
+
+        Args:
+            args: a new tag and the commit it names; or tags to delete.
+            message: why.
+            delete: delete tags.
+            verbose: list commits, taggers and messages too.
+            author: the tagger.
+
+        """
+        return self._op(
+            "tag",
+            TagRow,
+            {
+                "args": args,
+                "message": message,
+                "delete": delete,
+                "verbose": verbose,
+                "author": author,
+            },
+        )
+
+    def fsck(
+        self,
+    ) -> Result[FsckRow]:
+        """Verify the integrity of the database.
+
+        Reads everything: the files of the store with the checksum and hash of every chunk, and from each branch, tag, working and
+        staged set all that they reach, with the order, counts and shape of every tree and the agreement of indexes with rows. Each problem is
+        a line that says what is wrong and where. The exit status is 1 when there is one.
+
+        """
+        return self._op(
+            "fsck",
+            FsckRow,
+            {},
+        )
+
+    def undrop(
+        self,
+        *args: str,
+    ) -> Result[Row]:
+        """Restore a database that was dropped.
+
+        DROP DATABASE sets a database aside. This brings it back, under the name that it had.
+
+        Args:
+            args: the database.
+
+        """
+        return self._op(
+            "undrop",
+            Row,
+            {
+                "args": args,
+            },
+        )
+
+    def purge_dropped_databases(
+        self,
+    ) -> Result[Row]:
+        """Remove databases for good that were dropped.
+
+        """
+        return self._op(
+            "purge-dropped-databases",
+            Row,
+            {},
+        )
+
+    def backup(
+        self,
+        path: str,
+    ) -> Result[BackupRow]:
+        """Copy the database to another directory.
+
+        The copy holds everything that was durable when the backup began: history, working sets and all. Others may write meanwhile.
+        It is a database like any other; a copy that was interrupted is not one and may be deleted.
+
+        Args:
+            path: a directory that is made, or is empty.
+
+        """
+        return self._op(
+            "backup",
+            BackupRow,
+            {
+                "path": path,
+            },
+        )
+
+    def table_import(
+        self,
+        table: str | None = None,
+        file: str | None = None,
+        *,
+        create_table: bool = False,
+        update_table: bool = False,
+        append_table: bool = False,
+        replace_table: bool = False,
+        force: bool = False,
+        pk: Sequence[str] | str = (),
+        all_text: bool = False,
+        no_header: bool = False,
+        columns: Sequence[str] | str = (),
+        delim: str | None = None,
+        file_type: Literal["csv", "psv"] | None = None,
+        null: Sequence[str] | str = (),
+        map: str | None = None,
+        continue_: bool = False,
+        rejects: str | None = None,
+        quiet: bool = False,
+        disable_fk_checks: bool = False,
+    ) -> Result[TableImportRow]:
+        """Load a CSV file into a table.
+
+        All of the file is loaded, or nothing when a line cannot be: the error names it. An empty field is NULL, "" an empty string.
+
+        With one argument that is a file's name, the table is called like the file.
+
+        Args:
+            table: the table, or the file, whose name is the table's then.
+            file: the file; standard input when it is - or missing.
+            create_table: make the table; the columns' types are inferred from the whole file.
+            update_table: add rows to a table, and replace those whose key is in the file.
+            append_table: add rows to a table; a key that is there already is an error.
+            replace_table: replace all rows of a table, and keep its schema.
+            force: with -c: replace a table that exists, its schema too.
+            pk: with -c: the columns of the primary key; with -u and -r it stays as it is.
+            all_text: with -c: make every column text.
+            no_header: the first line is data.
+            columns: names of the fields of a file without header; else the fields to load.
+            delim: the character between fields; \\t is a tab.
+            file_type: psv has | between fields; by the file's name otherwise.
+            null: fields that are NULL, as empty ones are, unless they are in quotes: NA,NULL.
+            map: JSON object of file column to table column.
+            continue_: write lines that cannot be loaded to a file of their own and go on; without -u the first row of a key stays, and other rows of it are such lines.
+            rejects: where those lines go (default <file>.rejects.csv).
+            quiet: say nothing of what was inferred.
+            disable_fk_checks: do not check foreign keys.
+
+        """
+        return self._op(
+            "table import",
+            TableImportRow,
+            {
+                "table": table,
+                "file": file,
+                "create_table": create_table,
+                "update_table": update_table,
+                "append_table": append_table,
+                "replace_table": replace_table,
+                "force": force,
+                "pk": pk,
+                "all_text": all_text,
+                "no_header": no_header,
+                "columns": columns,
+                "delim": delim,
+                "file_type": file_type,
+                "null": null,
+                "map": map,
+                "continue": continue_,
+                "rejects": rejects,
+                "quiet": quiet,
+                "disable_fk_checks": disable_fk_checks,
+            },
+        )
+
+    def table_export(
+        self,
+        table: str,
+        file: str | None = None,
+        *,
+        force: bool = False,
+        file_type: Literal["csv", "psv"] | None = None,
+        delim: str | None = None,
+        no_header: bool = False,
+        map: str | None = None,
+    ) -> Result[TableExportRow]:
+        """Write a table to a CSV file.
+
+        Rows come in the order of the primary key. NULL is an empty field, an empty string is "".
+
+        Args:
+            table: the table, of the working set unless a revision is given.
+            file: the file; standard output when it is - or missing.
+            force: overwrite the file if it exists.
+            file_type: psv has | between fields; by the file's name otherwise.
+            delim: the character between fields; \\t is a tab.
+            no_header: leave out the line of column names.
+            map: JSON object of column to the name that it has in the file.
+
+        """
+        return self._op(
+            "table export",
+            TableExportRow,
+            {
+                "table": table,
+                "file": file,
+                "force": force,
+                "file_type": file_type,
+                "delim": delim,
+                "no_header": no_header,
+                "map": map,
+            },
+        )
+
+    def table_cp(
+        self,
+        *args: str,
+        force: bool = False,
+    ) -> Result[Row]:
+        """Copy a table of the working set, or of a commit.
+
+        The copy shares all its data with the table, so it takes no time and no space. It has no foreign keys.
+
+        Args:
+            args: the table, and the copy's name; before them a revision whose table it is.
+            force: replace a table that has the new name.
+
+        """
+        return self._op(
+            "table cp",
+            Row,
+            {
+                "args": args,
+                "force": force,
+            },
+        )
+
+    def table_mv(
+        self,
+        from_: str,
+        to: str,
+        *,
+        force: bool = False,
+    ) -> Result[Row]:
+        """Rename a table of the working set.
+
+        Args:
+            from_: the table.
+            to: its new name.
+            force: replace a table that has the new name.
+
+        """
+        return self._op(
+            "table mv",
+            Row,
+            {
+                "from": from_,
+                "to": to,
+                "force": force,
+            },
+        )
+
+    def table_rm(
+        self,
+        *tables: str,
+    ) -> Result[Row]:
+        """Drop tables from the working set.
+
+        Args:
+            tables: tables to drop.
+
+        """
+        return self._op(
+            "table rm",
+            Row,
+            {
+                "tables": tables,
+            },
+        )
+
+    def schema_show(
+        self,
+        *args: str,
+    ) -> Result[SchemaShowRow]:
+        """Show the schemas of tables.
+
+        Args:
+            args: a commit, whose tables are meant; and tables, all of them otherwise.
+
+        """
+        return self._op(
+            "schema show",
+            SchemaShowRow,
+            {
+                "args": args,
+            },
+        )
+
+    def schema_import(
+        self,
+        table: str | None = None,
+        file: str | None = None,
+        *,
+        create: bool = False,
+        update: bool = False,
+        replace: bool = False,
+        dry_run: bool = False,
+        pks: Sequence[str] | str = (),
+        keep_types: bool = False,
+        map: str | None = None,
+        delim: str | None = None,
+        file_type: Literal["csv", "psv"] | None = None,
+    ) -> Result[Row]:
+        """Make a table with the columns of a CSV file.
+
+        The types are inferred from the whole file, which is not loaded. A table that is updated or replaced must have no rows.
+
+        Args:
+            table: the table.
+            file: the file.
+            create: make the table.
+            update: add the columns that an empty table lacks, and give the others the types of the file.
+            replace: make an empty table anew.
+            dry_run: only print the statement that makes the table.
+            pks: the columns of the primary key, in its order.
+            keep_types: columns that the table has keep their types.
+            map: JSON object of file column to table column; columns that it does not name keep their names.
+            delim: the character between fields; \\t is a tab.
+            file_type: psv has | between fields; by the file's name otherwise.
+
+        """
+        return self._op(
+            "schema import",
+            Row,
+            {
+                "table": table,
+                "file": file,
+                "create": create,
+                "update": update,
+                "replace": replace,
+                "dry_run": dry_run,
+                "pks": pks,
+                "keep_types": keep_types,
+                "map": map,
+                "delim": delim,
+                "file_type": file_type,
+            },
+        )
+
+    def schema_export(
+        self,
+        table: str | None = None,
+        file: str | None = None,
+        *,
+        force: bool = False,
+    ) -> Result[Row]:
+        """Write the schemas of tables as SQL.
+
+        Args:
+            table: the table; all tables otherwise.
+            file: the file; standard output when it is - or missing.
+            force: overwrite the file if it exists.
+
+        """
+        return self._op(
+            "schema export",
+            Row,
+            {
+                "table": table,
+                "file": file,
+                "force": force,
+            },
+        )
+
+    def dump(
+        self,
+        revision: str | None = None,
+        *,
+        result_format: Literal["sql", "csv", "json"] | None = None,
+        force: bool = False,
+        file_name: str | None = None,
+        directory: str | None = None,
+        schema_only: bool = False,
+        no_batch: bool = False,
+        no_autocommit: bool = False,
+        no_create_db: bool = False,
+    ) -> Result[Row]:
+        """Write all tables to files.
+
+        The SQL makes the tables anew in any MySQL database, with all rows. Files are written whole or not at all.
+
+        Args:
+            revision: a commit; the working set otherwise.
+            result_format: statements in one file, or a file for each table.
+            force: overwrite files that exist.
+            file_name: the file of -r sql; - is standard output.
+            directory: where -r csv and -r json put their files.
+            schema_only: leave out the rows.
+            no_batch: a statement for each row.
+            no_autocommit: one transaction for each table.
+            no_create_db: leave out CREATE DATABASE and USE.
+
+        """
+        return self._op(
+            "dump",
+            Row,
+            {
+                "revision": revision,
+                "result_format": result_format,
+                "force": force,
+                "file_name": file_name,
+                "directory": directory,
+                "schema_only": schema_only,
+                "no_batch": no_batch,
+                "no_autocommit": no_autocommit,
+                "no_create_db": no_create_db,
+            },
+        )
+
+    def config(
+        self,
+        *args: str,
+        global_: bool = False,
+        local: bool = False,
+        set: bool = False,
+        get: bool = False,
+        unset: bool = False,
+        list: bool = False,
+    ) -> Result[Row]:
+        """Get and set options of a database or of all.
+
+        Settings are kept in two files, the user's and the database's. Reading looks into the database's first. Writing goes to the
+        database's unless --global is given.
+
+        A name alone is shown, a name with a value is set, as with --get and --set.
+
+        Names that stemma knows:
+
+          user.name           author of commits
+          user.email          mail address of that author
+          init.defaultbranch  first branch of a new database (main)
+
+        When user.name or user.email is not set, STEMMA_AUTHOR_NAME and STEMMA_AUTHOR_EMAIL are taken, and then the operating system's user.
+
+        Args:
+            args: names, and values for --set.
+            global_: use the user's settings only.
+            local: use the database's settings only.
+            set: set each name to the value behind it.
+            get: show the value of a name; exit with 1 when it has none.
+            unset: forget the names.
+            list: show all names and values.
+
+        """
+        return self._op(
+            "config",
+            Row,
+            {
+                "args": args,
+                "global": global_,
+                "local": local,
+                "set": set,
+                "get": get,
+                "unset": unset,
+                "list": list,
+            },
+        )
+
+    def version(
+        self,
+        *,
+        verbose: bool = False,
+    ) -> Result[VersionRow]:
+        """Show the version of this program.
+
+        Args:
+            verbose: tell the storage format, the Go release and the platform as well.
+
+        """
+        return self._op(
+            "version",
+            VersionRow,
+            {
+                "verbose": verbose,
+            },
+        )

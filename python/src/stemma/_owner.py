@@ -1,0 +1,122 @@
+"""The process that owns a directory: where it answers, and starting it when there is none."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+from stemma._address import database_directory
+from stemma._errors import DeniedError, LockedError, NotFoundError, UnavailableError
+
+LONGEST = 100
+"""The longest path that every system takes for a socket."""
+
+START = 60.0
+"""Seconds that starting an owner may take."""
+
+
+def program() -> str:
+    """Returns the path of the program stemma: STEMMA_BINARY, the one installed beside Python, or the one on PATH."""
+    name = "stemma.exe" if os.name == "nt" else "stemma"
+    if given := os.environ.get("STEMMA_BINARY"):
+        if not Path(given).is_file():
+            raise UnavailableError(f"the program that STEMMA_BINARY names does not exist: {given}")
+        return given
+    for directory in (sysconfig.get_path("scripts"), str(Path(sys.executable).parent)):
+        candidate = Path(directory) / name
+        if candidate.is_file() and os.access(candidate, os.X_OK):
+            return str(candidate)
+    if found := shutil.which(name):
+        return found
+    raise UnavailableError(
+        "the program stemma was not found",
+        hint="install it with 'pip install stemma-db-bin', put it on PATH, or name it in STEMMA_BINARY",
+    )
+
+
+def socket_path(directory: str) -> str:
+    """Returns the path of the socket on which the owner of a database's directory answers."""
+    inside = database_directory(Path(directory))
+    if inside is None:
+        if not Path(directory).exists():
+            raise NotFoundError(f"there is no directory {directory}")
+        raise NotFoundError(
+            f"{directory} is not a stemma database", hint="make one with 'stemma init' or stemma.connect(path, create=True)"
+        )
+    path = inside / "sock"
+    if len(os.fsencode(path)) <= LONGEST:
+        return str(path)
+    digest = _base32hex(hashlib.sha256(os.fsencode(inside)).digest())[:32]
+    return str(Path(os.environ.get("TMPDIR") or "/tmp") / f"stemma-{digest}.sock")  # noqa: S108 - as the program does it
+
+
+def connect(directory: str) -> socket.socket:
+    """Returns a connection to the owner of a directory, which is started when there is none."""
+    path = socket_path(directory)
+    for attempt in range(5):
+        try:
+            return _dial(path)
+        except (FileNotFoundError, ConnectionRefusedError, ConnectionResetError, BrokenPipeError):
+            if attempt == 4:
+                break
+            start(directory)
+        except PermissionError:
+            raise DeniedError(f"the database in {directory} belongs to another user") from None
+    raise LockedError(
+        f"the process that owns {directory} does not answer", hint="try again, or end the process that holds the directory"
+    )
+
+
+def start(directory: str) -> None:
+    """Starts the owner of a directory, or finds that another process has; it ends by itself some seconds after its last client."""
+    run(["serve", "--private", directory], f"the owner of {directory} could not be started", START)
+
+
+def run(arguments: list[str], failed: str, timeout: float, cwd: str | None = None) -> None:
+    """Runs the program; an error says why it failed, as the program does."""
+    # A file and no pipe: the process that stays behind may have it open.
+    with tempfile.TemporaryFile() as err:
+        try:
+            done = subprocess.run(
+                [program(), *arguments], stdin=subprocess.DEVNULL, stdout=err, stderr=err, timeout=timeout, cwd=cwd, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise LockedError(f"{failed}: it did not answer for {timeout:.0f} s") from None
+        except OSError as e:
+            raise UnavailableError(f"{failed}: {program()}: {e.strerror}") from None
+        err.seek(0)
+        said = err.read(1 << 16).decode("utf-8", "replace").strip()
+    if done.returncode:
+        from stemma._errors import CLASSES
+
+        lines = [line.removeprefix("error: ") for line in said.splitlines() if not line.startswith("hint:")]
+        hints = [line.removeprefix("hint:").strip() for line in said.splitlines() if line.startswith("hint:")]
+        code = {2: "invalid", 3: "not-found", 4: "conflict", 5: "corrupt", 6: "locked", 7: "denied", 8: "no-space", 9: "too-new"}
+        raise CLASSES[code.get(done.returncode, "unavailable")](
+            f"{failed}: {' '.join(lines) or f'exit code {done.returncode}'}", hint=" ".join(hints) or None
+        )
+
+
+def _dial(path: str) -> socket.socket:
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        s.connect(path)
+    except BaseException:
+        s.close()
+        raise
+    return s
+
+
+def _base32hex(data: bytes) -> str:
+    import base64
+
+    return base64.b32hexencode(data).decode("ascii").rstrip("=").lower()

@@ -1,0 +1,55 @@
+"""What is read, as the frame that was asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from stemma._errors import InvalidError, UnsupportedError
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+Frame = Literal["pandas", "polars", "arrow"]
+
+
+def convert(reader: pa.RecordBatchReader, frame: Frame) -> Any:
+    """Returns what a reader gives as a frame of the library named."""
+    match frame:
+        case "arrow":
+            return reader.read_all()
+        case "polars":
+            return to_polars(reader.read_all())
+        case "pandas":
+            from stemma import _pandas
+
+            return _pandas.from_arrow(reader.read_all())
+    raise InvalidError(f"frame is 'pandas', 'polars' or 'arrow', not {frame!r}")
+
+
+def to_polars(data: pa.Table) -> pl.DataFrame:
+    """Returns an Arrow table as a frame of Polars. JSON is text, ENUM is pl.Enum."""
+    import polars as pl
+    import pyarrow as pa
+
+    from stemma._frames import enum_values
+    from stemma._pandas import is_json
+
+    enums = {}
+    for i, f in enumerate(data.schema):
+        if is_json(f) and hasattr(f.type, "storage_type"):
+            data = data.set_column(i, pa.field(f.name, f.type.storage_type), data.column(i).cast(f.type.storage_type))
+        elif pa.types.is_decimal256(f.type):
+            raise UnsupportedError(
+                f"column {f.name!r} is a DECIMAL of {f.type.precision} digits; Polars has at most 38",
+                hint="read it with read_arrow or read_pandas",
+                column=f.name,
+            )
+        elif pa.types.is_dictionary(f.type):
+            if (values := enum_values((f.metadata or {}).get(b"stemma.type", b"").decode())) is not None:
+                enums[f.name] = values
+            data = data.set_column(i, pa.field(f.name, f.type.value_type), data.column(i).cast(f.type.value_type))
+    out = pl.from_arrow(data.replace_schema_metadata(None))
+    if not isinstance(out, pl.DataFrame):
+        raise InvalidError("what was read is not a table")
+    return out.with_columns(pl.col(n).cast(pl.Enum(v)) for n, v in enums.items()) if enums else out

@@ -1,0 +1,600 @@
+"""A database: reading, writing, its verbs."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import os
+import re
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from stemma import _address, _ops, _results
+from stemma._errors import InvalidError, NotFoundError, StemmaError, TooNewError, UnavailableError
+from stemma._partition import Partition
+from stemma._progress import progress
+from stemma._transport.client import Client
+from stemma._transport.http2 import LostError
+from stemma._version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    from stemma._pandas import Backend
+    from stemma._read import Frame
+
+PROTOCOL = 1
+"""The version of what client and server say to each other."""
+
+Mode = Literal["create", "append", "create_append", "replace", "replace_rows", "upsert", "merge"]
+MODES: tuple[str, ...] = ("create", "append", "create_append", "replace", "replace_rows", "upsert", "merge")
+
+_READS = re.compile(r"\s*(select|show|with|explain|describe|desc|table|values)\b", re.IGNORECASE)
+_CHANGES = re.compile(r"\b(dolt|stemma)_\w+\s*\(|\b(insert|update|delete|into)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What goes with every call.
+
+    Attributes:
+        database: the database; None is the directory's own, or the server's only one.
+        branch: the branch to work on; None is the checked-out one, or the server's default.
+        ref: what reads see; None is the working set of the branch.
+        author: `Name <mail>` for commits; None is the user.
+        run: the id of a run, kept with commits.
+        transaction: the id of the transaction that the calls are part of.
+
+    """
+
+    database: str | None = None
+    branch: str | None = None
+    ref: str | None = None
+    author: str | None = None
+    run: str | None = None
+    transaction: str | None = None
+
+    def headers(self) -> dict[str, str]:
+        """Returns the settings as headers of a call."""
+        return {f"stemma-{k}": str(v) for k, v in dataclasses.asdict(self).items() if v is not None}
+
+
+@dataclass(frozen=True)
+class WriteResult:
+    """What a write did.
+
+    Attributes:
+        table: the table that was written; database and branch say where.
+        rows: the number of rows in the frame.
+        inserted, updated, deleted, unchanged: what became of the table's rows.
+        created: whether the table was made.
+        commit: the commit that the write made; None when it left uncommitted changes.
+        already: whether a write with the same id had been applied before, so that nothing was done.
+        notes: what is stored otherwise than it was in the frame.
+
+    """
+
+    table: str
+    database: str
+    branch: str
+    rows: int
+    inserted: int
+    updated: int
+    deleted: int
+    unchanged: int
+    created: bool
+    commit: str | None
+    already: bool
+    notes: tuple[str, ...] = ()
+    in_transaction: bool = False
+
+    @property
+    def changed(self) -> int:
+        """The number of rows that the write inserted, updated or deleted."""
+        return self.inserted + self.updated + self.deleted
+
+    def __repr__(self) -> str:
+        out = f"{self.table}: {self.inserted:,} inserted, {self.updated:,} updated, {self.deleted:,} deleted, {self.unchanged:,} unchanged"
+        if self.already:
+            out += "; was written before"
+        if self.commit:
+            out += f"; commit {self.commit}"
+        elif self.in_transaction:
+            out += "; part of a transaction"
+        elif self.changed or self.created:
+            out += f"; uncommitted changes on {self.branch}"
+        return "\n".join([out, *(f"note: {n}" for n in self.notes)])
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What a ref names, and a table at it; None for what does not apply.
+
+    Attributes:
+        ref: the ref as it was given.
+        commit: the commit; None for a working set with uncommitted changes.
+        branch: the branch, if the ref is one.
+        table, table_hash, schema_hash, rows, primary_key: the table, if one was asked for. Equal hashes mean equal rows and schemas.
+        message, author, time: of the commit.
+
+    """
+
+    ref: str
+    commit: str | None = None
+    short: str | None = None
+    branch: str | None = None
+    table: str | None = None
+    table_hash: str | None = None
+    schema_hash: str | None = None
+    rows: int | None = None
+    primary_key: tuple[str, ...] | None = None
+    message: str | None = None
+    author: str | None = None
+    time: str | None = None
+
+
+class Reads:
+    """Reading and writing, as a database and a transaction have them."""
+
+    _client: Client
+    _settings: Settings
+
+    def _headers(self) -> dict[str, str]:
+        return self._settings.headers()
+
+    # --- reading
+
+    def read_pandas(
+        self,
+        table: str,
+        ref: str | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        where: str | None = None,
+        dtype_backend: Backend | None = None,
+    ) -> pd.DataFrame:
+        """Returns a table as a frame of pandas.
+
+        Args:
+            table: the table.
+            ref: a branch, tag, commit, prefix of a commit, `HEAD~2` or time; None is the working set.
+            columns: these columns only, in this order.
+            where: a condition in SQL; rows for which it does not hold are left out.
+            dtype_backend: as pandas has it; None gives numpy's types and, where there are NULLs, pandas' nullable ones.
+
+        """
+        from stemma import _pandas
+
+        return _pandas.from_arrow(self.read_arrow(table, ref, columns=columns, where=where), dtype_backend)
+
+    def read_polars(
+        self, table: str, ref: str | None = None, *, columns: Sequence[str] | None = None, where: str | None = None
+    ) -> pl.DataFrame:
+        """Returns a table as a frame of Polars; arguments are those of read_pandas."""
+        from stemma import _read
+
+        return _read.to_polars(self.read_arrow(table, ref, columns=columns, where=where))
+
+    def read_arrow(
+        self, table: str, ref: str | None = None, *, columns: Sequence[str] | None = None, where: str | None = None
+    ) -> pa.Table:
+        """Returns a table as an Arrow table; arguments are those of read_pandas."""
+        reader = self.scan(table, ref, columns=columns, where=where)
+        total = int((reader.schema.metadata or {}).get(b"stemma.rows", -1)) if where is None else -1
+        with progress(f"read {table}", total) as p:
+            if not p.shown:
+                return reader.read_all()
+            import pyarrow as pa
+
+            batches = []
+            for b in reader:
+                batches.append(b)
+                p.add(b.num_rows)
+            return pa.Table.from_batches(batches, reader.schema)
+
+    def scan(
+        self,
+        table: str,
+        ref: str | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        where: str | None = None,
+        rows: tuple[int, int] | None = None,
+        batch_rows: int | None = None,
+    ) -> pa.RecordBatchReader:
+        """Returns a table as a reader of record batches, which come while they are read.
+
+        Args:
+            table: the table.
+            ref: as for read_pandas.
+            columns: these columns only, in this order.
+            where: a condition in SQL.
+            rows: only rows from the first number up to before the second, counted from 0 in the order of the key.
+            batch_rows: at most so many rows a batch.
+
+        """
+        if not isinstance(table, str) or not table:
+            raise InvalidError(f"the name of a table is text, not {table!r}")
+        if ref is not None and not isinstance(ref, str):
+            raise InvalidError(f"a ref is text, not {ref!r}", hint="YAML reads some hashes as numbers: put them in quotes")
+        if isinstance(columns, str):
+            raise InvalidError("columns is a list of names, not one name", hint=f"columns=[{columns!r}]")
+        read: dict[str, Any] = {
+            "table": table,
+            "ref": ref,
+            "columns": None if columns is None else list(columns),
+            "filter": where,
+            "range": None if rows is None else {"from": int(rows[0]), "to": int(rows[1])},
+            "batch_rows": batch_rows,
+        }
+        return self._client.get({"read": {k: v for k, v in read.items() if v is not None}}, self._headers(), safe=True)
+
+    @overload
+    def sql(
+        self, query: str, *, ref: str | None = None, params: Sequence[Any] | None = None, frame: Literal["pandas"] = "pandas"
+    ) -> pd.DataFrame: ...
+    @overload
+    def sql(
+        self, query: str, *, ref: str | None = None, params: Sequence[Any] | None = None, frame: Literal["polars"]
+    ) -> pl.DataFrame: ...
+    @overload
+    def sql(
+        self, query: str, *, ref: str | None = None, params: Sequence[Any] | None = None, frame: Literal["arrow"]
+    ) -> pa.Table: ...
+    def sql(self, query: str, *, ref: str | None = None, params: Sequence[Any] | None = None, frame: Frame = "pandas") -> Any:
+        """Runs a statement of SQL and returns its rows.
+
+        Args:
+            query: the statement; `?` stands for a parameter.
+            ref: what all tables of the query are read as of; a statement that writes is refused then.
+            params: the values of the parameters.
+            frame: what the rows are returned as.
+
+        """
+        from stemma import _read
+
+        return _read.convert(self.query(query, ref=ref, params=params), frame)
+
+    def query(self, query: str, *, ref: str | None = None, params: Sequence[Any] | None = None) -> pa.RecordBatchReader:
+        """Runs a statement of SQL and returns its rows as a reader of record batches; arguments are those of sql."""
+        ticket = {"sql": query, "ref": ref, "parameters": None if params is None else [_parameter(p) for p in params]}
+        safe = ref is not None or (bool(_READS.match(query)) and not _CHANGES.search(query))
+        return self._client.get({"query": {k: v for k, v in ticket.items() if v is not None}}, self._headers(), safe=safe)
+
+    def resolve(self, ref: str = "HEAD", table: str | None = None) -> Resolved:
+        """Returns what a ref names, and the hashes of a table at it."""
+        found = self._client.action("stemma.resolve", {"ref": ref, "table": table}, self._headers(), safe=True)
+        names = {f.name for f in dataclasses.fields(Resolved)}
+        known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items() if k in names}
+        return Resolved(**{**known, "ref": ref})
+
+    # --- writing
+
+    def write(
+        self,
+        data: Any,
+        table: str,
+        *,
+        mode: Mode = "merge",
+        primary_key: Sequence[str] | str | None = None,
+        message: str | None = None,
+        write_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> WriteResult:
+        """Writes a frame to a table: all of it, or nothing.
+
+        Named levels of a frame's index are columns; an index without a name that only counts the rows is not.
+
+        Args:
+            data: a frame of pandas or Polars, an Arrow table or reader, anything with `__arrow_c_stream__`, a list of dicts, a dict of lists.
+            table: the table.
+            mode: `merge` makes the table equal to the frame by its key: it deletes rows that the frame does not have. `upsert` deletes none.
+                `append` adds rows. `replace` takes rows and schema anew, `replace_rows` keeps the schema. `create` wants no such table,
+                `create_append` makes it or appends. `merge`, `upsert`, `append` write only what differs.
+            primary_key: the columns of the key of a new table; `merge` and `upsert` need one.
+            message: commits the table with this message; without it the changes are left uncommitted.
+            write_id: a name for this write; a second write with the same one does nothing and answers as the first.
+            metadata: kept with the commit.
+
+        """
+        from stemma._frames import source
+
+        if mode not in MODES:
+            raise InvalidError(f"write {table}: there is no mode {mode!r}", hint=f"there are {', '.join(MODES)}", table=table)
+        if not isinstance(table, str) or not table:
+            raise InvalidError(f"the name of a table is text, not {table!r}")
+        src = source(data, table)
+        key = [primary_key] if isinstance(primary_key, str) else None if primary_key is None else list(primary_key)
+        have = {n.lower() for n in src.schema.names}
+        for k in key or ():
+            if k.lower() not in have:
+                raise InvalidError(
+                    f"write {table}: the frame has no column {k!r} for the primary key",
+                    hint=f"it has {', '.join(src.schema.names)}",
+                    table=table,
+                    column=k,
+                )
+        command = {
+            "table": table,
+            "mode": mode,
+            "primary_key": key,
+            "message": message,
+            "write_id": write_id or f"py-{uuid.uuid4().hex}",
+            "metadata": None if metadata is None else dict(metadata),
+        }
+        with progress(f"write {table}", src.rows if src.rows is not None else -1) as p:
+            done = self._client.put(
+                {"write": {k: v for k, v in command.items() if v is not None}},
+                src.open,
+                self._headers(),
+                safe=src.repeatable and self._settings.transaction is None,
+                progress=p.add,
+            )
+        return WriteResult(
+            table=done.get("table") or table,
+            database=done.get("database") or "",
+            branch=done.get("branch") or "",
+            **{k: int(done.get(k) or 0) for k in ("rows", "inserted", "updated", "deleted", "unchanged")},
+            created=bool(done.get("created")),
+            commit=done.get("commit"),
+            already=bool(done.get("already")),
+            notes=src.notes,
+            in_transaction=self._settings.transaction is not None,
+        )
+
+
+class Repo(Reads, _ops.Verbs):
+    """A database of a directory or a server. The verbs of stemma are methods: log, branch, merge, diff and the others.
+
+    It can be used by many threads, after a fork, and can be pickled: it is an address and settings, and connects when it is called.
+    """
+
+    def __init__(self, address: _address.Address, settings: Settings) -> None:
+        self._address = address
+        self._settings = settings
+        self._client = Client(address)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Repo, (self._address, self._settings)
+
+    @property
+    def uri(self) -> str:
+        """Where the database is: a directory, or the URI of a server without a password."""
+        return str(self._address)
+
+    def at(
+        self,
+        *,
+        branch: str | None = None,
+        ref: str | None = None,
+        database: str | None = None,
+        author: str | None = None,
+        run: str | None = None,
+    ) -> Repo:
+        """Returns the same database with other settings: of another branch, or as of a ref."""
+        given = {
+            k: v
+            for k, v in {"branch": branch, "ref": ref, "database": database, "author": author, "run": run}.items()
+            if v is not None
+        }
+        out = Repo.__new__(Repo)
+        out._address, out._settings, out._client = self._address, dataclasses.replace(self._settings, **given), self._client
+        return out
+
+    def close(self) -> None:
+        """Closes the connections. The owner of a directory ends by itself when nobody is connected."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def ping(self) -> dict[str, Any]:
+        """Returns what the server says of itself: version, protocol, databases, and the database and branch that calls are about."""
+        found: dict[str, Any] = self._client.action("stemma.ping", {}, self._headers(), safe=True)
+        return found
+
+    def partitions(self, table: str, ref: str | None = None, n: int = 8) -> list[Partition]:
+        """Returns a table at a ref in n parts of about equal rows, each of which can be pickled and read on its own.
+
+        All parts are of one commit, whatever is written meanwhile.
+        """
+        if n < 1:
+            raise InvalidError(f"partitions: n is {n}, not a number from 1")
+        found = self._client.action("stemma.partitions", {"table": table, "ref": ref, "n": n}, self._headers(), safe=True)
+        return [
+            Partition(self._address, self._settings, table, found["commit"], p["from"], p["to"], p.get("first"), p.get("last"))
+            for p in found["partitions"]
+        ]
+
+    def transaction(
+        self, message: str | None = None, *, branch: str | None = None, metadata: Mapping[str, Any] | None = None
+    ) -> Transaction:
+        """Returns a transaction, for a `with`: what is written in it becomes one commit with the message, or nothing when the body fails.
+
+        Without a message the changes are left uncommitted.
+        """
+        return Transaction(self, message, branch, metadata)
+
+    def _op(self, op: str, row: type[_ops.R], args: Mapping[str, Any]) -> _results.Result[_ops.R]:
+        given = {k: _argument(v) for k, v in args.items() if v is not None and v is not False and v != ()}
+        body = {"op": op, "args": given, "dir": str(Path.cwd())}
+        call = functools.partial(self._client.action, "stemma.op", body, self._headers())
+        before = self._head(given) if op == "commit" else None
+        try:
+            return _results.parse(op, row, call(safe=False))
+        except LostError as e:
+            if e.unbegun:
+                raise
+            if before is not None:
+                after = self._head(given)
+                if after is not None and after.commit == before.commit:
+                    return _results.parse(op, row, call(safe=False))
+                if after is not None and self._made(after, before, given):
+                    wire = {"columns": [{"name": "hash", "type": "text"}], "rows": [[after.short]]}
+                    return _results.parse(op, row, wire)
+            raise UnavailableError(
+                f"the connection broke before {op} was answered",
+                hint="it may have been done or not: see log() and status()",
+                database=self._settings.database,
+            ) from e
+
+    def _head(self, args: Mapping[str, Any]) -> Resolved | None:
+        """Returns the head of the branch that a commit goes to; None where there is none."""
+        repo = self.at(branch=str(args["branch"])) if "branch" in args else self
+        try:
+            return repo.resolve("HEAD")
+        except NotFoundError:
+            return None
+
+    def _made(self, after: Resolved, before: Resolved, args: Mapping[str, Any]) -> bool:
+        """Tells whether the head is what our commit, of which no answer came, has made."""
+        last = self.log(str(after.commit), number=1)[0]
+        return last.message == args.get("message") and last.parents == before.short
+
+    def __repr__(self) -> str:
+        s = self._settings
+        return f"stemma.Repo({', '.join([repr(self.uri), *(f'{k}={v!r}' for k, v in dataclasses.asdict(s).items() if v is not None)])})"
+
+    def _repr_html_(self) -> str:
+        import html
+
+        try:
+            said = self.ping()
+            tables = self.ls()
+        except StemmaError as e:
+            return f"<b>{html.escape(self.uri)}</b><p>{html.escape(str(e))}</p>"
+        head = f"<b>{html.escape(self.uri)}</b> database {html.escape(str(said.get('database')))}, branch {html.escape(str(said.get('branch')))}"
+        return f"<p>{head}</p>{tables._repr_html_()}"
+
+
+class Transaction(Reads):
+    """Writes and statements that become one commit. `commit_hash` is that commit after the `with`; None when nothing was written."""
+
+    commit_hash: str | None = None
+
+    def __init__(self, repo: Repo, message: str | None, branch: str | None, metadata: Mapping[str, Any] | None) -> None:
+        self._repo = repo
+        self._client = repo._client
+        self._settings = repo._settings if branch is None else dataclasses.replace(repo._settings, branch=branch)
+        self._message = message
+        self._metadata = metadata
+
+    def __enter__(self) -> Self:
+        begun = self._client.action(
+            "stemma.begin", {"message": self._message, "branch": self._settings.branch}, self._headers(), safe=True
+        )
+        self._settings = dataclasses.replace(self._settings, transaction=begun["transaction"])
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        end = {
+            "transaction": self._settings.transaction,
+            "commit": kind is None,
+            "message": self._message,
+            "metadata": None if self._metadata is None else dict(self._metadata),
+            "write_id": f"py-{uuid.uuid4().hex}",
+        }
+        self._settings = dataclasses.replace(self._settings, transaction=None)
+        try:
+            self.commit_hash = self._client.action("stemma.end", end, self._headers(), safe=True).get("commit")
+        except StemmaError:
+            # What the body failed of is what the caller wants to know; a transaction that nobody ends is rolled back.
+            if kind is None:
+                raise
+
+
+def connect(
+    uri: str | os.PathLike[str] | None = None,
+    *,
+    database: str | None = None,
+    branch: str | None = None,
+    ref: str | None = None,
+    author: str | None = None,
+    run: str | None = None,
+    create: bool = False,
+) -> Repo:
+    """Connects to a database.
+
+    A path is a directory: the process that owns it answers, and is started when there is none. `stemma://host:port/database` and
+    `grpc://host:port` are servers. Without a uri it is that of STEMMA_URI, of `database` in stemma.yaml, or the working directory.
+
+    Args:
+        uri: where the database is.
+        database: the database of a server that has several.
+        branch: the branch to work on.
+        ref: what reads see when they name no ref.
+        author: `Name <mail>` for commits; STEMMA_AUTHOR_NAME and STEMMA_AUTHOR_EMAIL otherwise.
+        run: the id of a run, kept with commits.
+        create: makes a new database in the directory when there is none.
+
+    """
+    address = _address.parse(_address.default() if uri is None else uri)
+    if create and address.directory is not None:
+        from stemma import _owner
+
+        if _address.database_directory(Path(address.directory)) is None:
+            Path(address.directory).mkdir(parents=True, exist_ok=True)
+            _owner.run(["init"], f"a database in {address.directory} could not be made", _owner.START, cwd=address.directory)
+    name, mail = os.environ.get("STEMMA_AUTHOR_NAME"), os.environ.get("STEMMA_AUTHOR_EMAIL")
+    if author is None and name and mail:
+        author = f"{name} <{mail}>"
+    repo = Repo(address, Settings(database or address.database, branch or address.branch, ref or address.ref, author, run))
+    try:
+        said = repo.ping()
+    except BaseException:
+        repo.close()
+        raise
+    if said.get("protocol") != PROTOCOL:
+        repo.close()
+        raise TooNewError(
+            f"stemma {said.get('version')} at {repo.uri} and this client {__version__} do not understand each other",
+            hint="install the client and the program of one version",
+        )
+    return repo
+
+
+def _argument(v: Any) -> Any:
+    """Returns an argument of a verb as JSON has it."""
+    import datetime as dt
+
+    if isinstance(v, (tuple, set, frozenset)):
+        return [str(x) for x in v]
+    if isinstance(v, dt.timedelta):
+        return f"{v.total_seconds():f}s"
+    if isinstance(v, (dt.datetime, dt.date)):
+        return v.isoformat()
+    if isinstance(v, os.PathLike):
+        return os.fspath(v)
+    return v
+
+
+def _parameter(v: Any) -> Any:
+    """Returns the value of a parameter of SQL as JSON has it."""
+    import datetime as dt
+    from decimal import Decimal
+
+    if v is None or isinstance(v, (bool, int, float, str)):
+        return v
+    if isinstance(v, dt.datetime):
+        return v.astimezone(dt.UTC).replace(tzinfo=None).isoformat(" ") if v.tzinfo else v.isoformat(" ")
+    if isinstance(v, (dt.date, dt.time)):
+        return v.isoformat()
+    if isinstance(v, (Decimal, uuid.UUID)):
+        return str(v)
+    if isinstance(v, (list, dict)):
+        return json.dumps(v)
+    if hasattr(v, "item"):
+        return _parameter(v.item())
+    raise InvalidError(f"a parameter of SQL cannot be {type(v).__name__}", hint="numbers, text, times, Decimal and None can")

@@ -1,0 +1,187 @@
+"""What verbs answer: rows for programs, lines for people."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import html
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from stemma._errors import InvalidError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+
+class Row:
+    """A row of a result. Its attributes are the columns."""
+
+    __slots__ = ()
+
+
+R = TypeVar("R", bound=Row)
+
+
+@dataclass(frozen=True)
+class Result(Sequence[R], Generic[R]):
+    """The answer of a verb: a sequence of its rows.
+
+    Attributes:
+        op: the verb.
+        columns: the names of the columns.
+        rows: the rows; one attribute a column.
+        lines: what the command prints, a line each.
+        hints: advice beside the answer.
+        detail: a structured answer that does not fit rows; None for most verbs.
+        exit_code: what the command would exit with: 1 for "they differ", 4 for a merge that left conflicts, else 0.
+        parts: further answers, such as one a table for `diff`.
+
+    """
+
+    op: str
+    columns: tuple[str, ...] = ()
+    rows: tuple[R, ...] = ()
+    lines: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
+    detail: Any = None
+    exit_code: int = 0
+    parts: tuple[Result[Row], ...] = field(default=())
+
+    @overload
+    def __getitem__(self, index: int) -> R: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[R]: ...
+    def __getitem__(self, index: int | slice) -> R | Sequence[R]:
+        return self.rows[index]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[R]:
+        return iter(self.rows)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def one(self) -> R:
+        """Returns the only row; raises InvalidError when there is none or there are several."""
+        if len(self.rows) != 1:
+            raise InvalidError(f"{self.op} answered with {len(self.rows)} rows, not with one")
+        return self.rows[0]
+
+    def tuples(self) -> list[tuple[Any, ...]]:
+        """Returns the rows as tuples."""
+        return [_cells(r) for r in self.rows]
+
+    def to_arrow(self) -> pa.Table:
+        """Returns the rows as an Arrow table."""
+        import pyarrow as pa
+
+        rows = self.tuples()
+        return pa.table({c: [r[i] for r in rows] for i, c in enumerate(self.columns)})
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Returns the rows as a pandas frame."""
+        frame: pd.DataFrame = self.to_arrow().to_pandas()
+        return frame
+
+    def __str__(self) -> str:
+        return "\n".join([*self.lines, *(str(p) for p in self.parts)])
+
+    def _repr_html_(self) -> str:
+        out = []
+        if self.rows:
+            out.append(table_html(self.columns, self.tuples()))
+        elif self.lines:
+            out.append(f"<pre>{html.escape(chr(10).join(self.lines))}</pre>")
+        out.extend(p._repr_html_() for p in self.parts)
+        return "".join(out) or f"<pre>{html.escape(self.op)}: done</pre>"
+
+
+def table_html(columns: Sequence[str], rows: Sequence[Sequence[Any]], limit: int = 50) -> str:
+    """Returns rows as a table of HTML, at most limit of them, and says how many were left out."""
+
+    def cell(v: Any) -> str:
+        return "<td><i>NULL</i></td>" if v is None else f"<td>{html.escape(str(v))}</td>"
+
+    head = "".join(f"<th>{html.escape(c)}</th>" for c in columns)
+    body = "".join(f"<tr>{''.join(map(cell, r))}</tr>" for r in rows[:limit])
+    more = f"<p>{len(rows) - limit} more rows</p>" if len(rows) > limit else ""
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+
+
+def parse(op: str, row: type[R], wire: dict[str, Any]) -> Result[R]:
+    """Returns the result that a server wrote as JSON. Rows have the class given if they have its columns, else one made of theirs."""
+    columns = wire.get("columns") or []
+    names = tuple(str(c["name"]) for c in columns)
+    declared: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(row)} if dataclasses.is_dataclass(row) else {}
+    ids = tuple(identifier(n) for n in names)
+    made = row if declared and tuple(declared) == ids else dynamic(ids)
+    readers = [_reader(str(c["type"]), str(declared.get(i, ""))) for i, c in zip(ids, columns, strict=True)]
+    return Result(
+        op,
+        names,
+        tuple(
+            made(*(None if v is None else r(v) for r, v in zip(readers, cells, strict=True))) for cells in wire.get("rows") or []
+        ),
+        tuple(wire.get("lines") or ()),
+        tuple(wire.get("hints") or ()),
+        wire.get("detail"),
+        int(wire.get("exit_code") or 0),
+        tuple(parse(op, Row, p) for p in wire.get("parts") or []),
+    )
+
+
+def identifier(name: str) -> str:
+    """Returns a column's name as the name of an attribute, as the generated classes have it."""
+    import keyword
+
+    n = "".join(c if c.isalnum() else "_" for c in name.lower()) or "_"
+    n = n if n[0].isalpha() or n[0] == "_" else f"_{n}"
+    return f"{n}_" if keyword.iskeyword(n) else n
+
+
+@lru_cache
+def dynamic(names: tuple[str, ...]) -> type[Any]:
+    """Returns a class of rows with these attributes; one that is there twice gets a number."""
+    seen: dict[str, int] = {}
+    fields = []
+    for n in names:
+        seen[n] = seen.get(n, 0) + 1
+        fields.append((n if seen[n] == 1 else f"{n}_{seen[n]}", Any))
+    return dataclasses.make_dataclass("Row", fields, bases=(Row,), frozen=True, slots=True)
+
+
+def _cells(row: Row) -> tuple[Any, ...]:
+    return tuple(getattr(row, f.name) for f in dataclasses.fields(row))  # type: ignore[arg-type]
+
+
+def _reader(sql: str, declared: str) -> Any:
+    """Returns the function that makes a Python value of a cell of JSON."""
+    kind = sql.split("(", maxsplit=1)[0].split(" ", maxsplit=1)[0].lower()
+    if declared == "bool":
+        return bool
+    if kind in {"datetime", "timestamp"}:
+        return _moment
+    if kind in {"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "geometry", "vector"}:
+        return base64.b64decode
+    if kind in {"float", "double"}:
+        return float
+    if kind == "decimal":
+        from decimal import Decimal
+
+        return Decimal
+    if kind == "json":
+        return lambda v: json.loads(v) if isinstance(v, str) else v
+    return lambda v: v
+
+
+def _moment(text: str) -> datetime:
+    m = datetime.fromisoformat(text)
+    return m.replace(tzinfo=UTC) if m.tzinfo is None else m

@@ -1,0 +1,72 @@
+"""SQLAlchemy's dialect for `stemma://`: MySQL's, over PyMySQL.
+
+    sqlalchemy.create_engine("stemma://user@host:3306/database")
+    sqlalchemy.create_engine("stemma://user@host:3306/database@ref")     # reads as of a branch, tag or commit
+    sqlalchemy.create_engine("stemma:///path/to/database")               # the owner of a directory, started when there is none
+
+The port is that of MySQL's protocol. `mysql+pymysql://` works as well; this one also takes a directory and a password-less default.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+
+__all__ = ["StemmaDialect"]
+
+
+class StemmaDialect(MySQLDialect_pymysql):  # type: ignore[misc]
+    """The dialect of `stemma://`, `stemma+pymysql://`."""
+
+    name = "mysql"
+    driver = "pymysql"
+    supports_statement_cache = True
+
+    def create_connect_args(self, url: URL, _translate_args: dict[str, Any] | None = None) -> tuple[list[Any], dict[str, Any]]:
+        """Returns what PyMySQL connects with. Without a host the URL names a directory."""
+        if url.host:
+            arguments: tuple[list[Any], dict[str, Any]] = super().create_connect_args(url, _translate_args)
+            arguments[1].setdefault("user", "root")
+            return arguments
+        query = dict(url.query)
+        ref = query.pop("ref", None)
+        _, options = super().create_connect_args(url._replace(database=None, query=query), _translate_args)
+        options.update(directory="/" + (url.database or "").lstrip("/"), ref=ref, user=url.username or "root")
+        return [], options
+
+    def connect(self, *args: Any, **options: Any) -> Any:
+        """Connects; to the owner of a directory if the options name one."""
+        directory = options.pop("directory", None)
+        ref = options.pop("ref", None)
+        if directory is None:
+            return super().connect(*args, **options)
+        from stemma import _owner
+
+        connection = self.loaded_dbapi.Connection(*args, defer_connect=True, ssl_disabled=True, **options)
+        sock = _owner.connect(directory)
+        sock.sendall(b"sql\n")
+        connection.connect(sock)
+        _use(connection, ref)
+        return connection
+
+
+def _use(connection: Any, ref: str | None) -> None:
+    """Chooses the database of a connection to an owner, at a ref if one is given."""
+    with connection.cursor() as cur:
+        cur.execute("select database()")
+        (name,) = cur.fetchone()
+        if name is None:
+            cur.execute("show databases")
+            names = [
+                n
+                for (n,) in cur.fetchall()
+                if n not in {"information_schema", "mysql", "performance_schema", "sys"} and "/" not in n and "@" not in n
+            ]
+            name = names[0] if names else None
+        if name is not None and (ref or name):
+            target = f"{name}@{ref}" if ref else name
+            cur.execute("use `" + target.replace("`", "``") + "`")

@@ -1,0 +1,194 @@
+"""What becomes of frames on the way to Arrow, without a database."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import stemma
+from stemma._frames import source
+from stemma._pandas import from_arrow
+
+
+def sent(data: object) -> pa.Table:
+    """What would be written."""
+    return source(data, "t").open().read_all()
+
+
+def kinds(data: object) -> dict[str, str]:
+    return {f.name: str(f.type) for f in sent(data).schema}
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([1, None, 3], "int64"),
+        ([2**63, None], "uint64"),
+        ([2**64, -1], "decimal128(20, 0)"),
+        ([1.5, 2, None], "double"),
+        ([True, None], "bool"),
+        (["", None, "😀"], "large_string"),
+        ([b"\0\xff", None], "large_binary"),
+        ([Decimal("1.50"), Decimal("1E+3"), None], "decimal128(6, 2)"),
+        ([Decimal("1" * 50)], "decimal256(50, 0)"),
+        ([dt.date(1, 1, 1), None], "date32[day]"),
+        ([dt.datetime(2026, 1, 2, 3, 4, 5, 6)], "timestamp[us]"),
+        ([dt.datetime(2026, 1, 2, tzinfo=dt.timezone(dt.timedelta(hours=2)))], "timestamp[us, tz=UTC]"),
+        ([dt.time(23, 59), None], "time64[us]"),
+        ([dt.timedelta(hours=-5)], "duration[us]"),
+        ([[1, "a"], {"k": None}, None], "extension<arrow.json>"),
+        ([uuid.UUID(int=7), None], "extension<arrow.uuid>"),
+        ([None, None], "null"),
+    ],
+)
+def test_objects(values: list[object], kind: str) -> None:
+    frame = pd.DataFrame({"c": pd.Series(values, dtype=object)})
+    table = sent(frame)
+    assert str(table.schema.field("c").type) == kind
+    assert table.column("c").null_count == sum(v is None for v in values)
+
+
+def test_missing_values_of_pandas_are_null() -> None:
+    frame = pd.DataFrame(
+        {"o": pd.Series([np.nan, pd.NA, pd.NaT, None, "x"], dtype=object), "f": [np.nan, np.inf, -np.inf, 0.0, 1.0]}
+    )
+    table = sent(frame)
+    assert table.column("o").to_pylist() == [None, None, None, None, "x"]
+    assert table.column("f").to_pylist() == [None, np.inf, -np.inf, 0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("values", "row", "words"),
+    [
+        (["a", "b", 3], 2, "str, and int in row 2"),
+        ([1, None, "x"], 2, "int, and str in row 2"),
+        ([True, 1], 1, "bool, and int"),
+        ([dt.date(2026, 1, 1), dt.datetime(2026, 1, 1)], 1, "date, and datetime"),
+        (["a", object()], 1, "str, and object"),
+        ([object()], 0, "object has no SQL type"),
+        ([1.5, 2**53 + 1], 1, "which a float does not hold"),
+        ([1, 10**70], 1, "65"),
+        ([Decimal(1), Decimal("Infinity")], 1, "not a number"),
+        (["ok", "\ud800"], 1, "cannot be stored as str"),
+        ([[1], [float("nan")]], 1, "JSON"),
+        ([3 + 4j], 0, "complex has no SQL type"),
+    ],
+)
+def test_mixed_objects_are_refused(values: list[object], row: int, words: str) -> None:
+    with pytest.raises(stemma.InvalidError, match=words) as e:
+        source(pd.DataFrame({"fine": range(len(values)), "bad": pd.Series(values, dtype=object)}), "t")
+    assert (e.value.column, e.value.row, e.value.table, e.value.code) == ("bad", row, "t", "invalid")
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "'a' is there twice"),
+        (pd.DataFrame([[1, 2]], columns=["a", "A"]), "the same name in SQL"),
+        (pd.DataFrame([[1, 2]]), "not text but int"),
+        (pd.DataFrame({"": [1]}), "empty name"),
+        (pd.DataFrame(index=range(3)), "no columns"),
+        (pd.DataFrame({"a": [1]}, index=["x"]), "no name"),
+        (pd.DataFrame({"a": [1]}, index=pd.MultiIndex.from_tuples([(1, 2)], names=["k", None])), "level 1 .* no name"),
+        (pd.DataFrame({"k": [1]}, index=pd.Index([1], name="k")), "twice"),
+        (pd.DataFrame({("a", "b"): [1]}), "several levels"),
+        (pd.DataFrame({"a": pd.period_range("2026", periods=1)}), "period"),
+        (pd.DataFrame({"a": [1j]}), "complex"),
+        (pl.DataFrame({"a": [object()]}), "Object"),
+        ("text", "not a frame"),
+        ([1, 2], "not a frame"),
+        ({"a": [1, 2], "b": [1]}, "different lengths"),
+    ],
+)
+def test_frames_that_make_no_sense(frame: object, words: str) -> None:
+    with pytest.raises(stemma.InvalidError, match=words):
+        source(frame, "t")
+
+
+def test_named_index_levels_are_columns() -> None:
+    plain = pd.DataFrame({"v": [1, 2]})
+    assert sent(plain).column_names == ["v"]
+    assert sent(plain[plain.v > 1]).column_names == ["v"]
+    assert sent(plain.set_index(pd.Index(["x", "y"], name="code"))).column_names == ["code", "v"]
+    levels = pd.MultiIndex.from_tuples([("x", 1), ("y", 2)], names=["code", "n"])
+    assert sent(plain.set_index(levels)).to_pylist() == [{"code": "x", "n": 1, "v": 1}, {"code": "y", "n": 2, "v": 2}]
+
+
+def test_categories() -> None:
+    frame = pd.DataFrame(
+        {"c": pd.Categorical(["b", None, "it's"], categories=["b", "it's", "unused"]), "n": pd.Categorical([3, 3, 1])}
+    )
+    src = source(frame, "t")
+    assert src.schema.field("c").metadata == {b"stemma.type": b"enum('b','it''s','unused')"}
+    table = src.open().read_all()
+    assert table.column("c").to_pylist() == ["b", None, "it's"]
+    assert str(table.schema.field("n").type) == "int64"
+    assert len(src.notes) == 1
+    assert "column n" in src.notes[0]
+    odd = source(pd.DataFrame({"c": pd.Categorical(["a", "A", "b "])}), "t")
+    assert str(odd.schema.field("c").type) in {"string", "large_string"}
+
+
+def test_polars_types() -> None:
+    frame = pl.DataFrame(
+        {
+            "e": pl.Series(["a", None], dtype=pl.Enum(["b", "a"])),
+            "l": [[1], None],
+            "s": [{"x": 1}, {"x": 2}],
+            "n": [float("nan"), None],
+        }
+    )
+    src = source(frame, "t")
+    assert src.schema.field("e").metadata == {b"stemma.type": b"enum('b','a')"}
+    assert src.open().read_all().column("n").null_count == 1
+    lazy = source(frame.lazy(), "t").open().read_all()
+    assert lazy.num_rows == 2
+
+
+def test_other_sources() -> None:
+    table = pa.table({"a": [1, 2]})
+    assert sent(table.to_batches()[0]) == table
+    assert sent(table.to_reader()) == table
+    assert sent([{"a": 1}, {"a": 2}]) == table
+    assert sent({"a": [1, 2]}) == table
+
+    class Stream:
+        def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+            return table.__arrow_c_stream__(requested_schema)
+
+    assert sent(Stream()) == table
+    encoded = pa.table({"r": pa.array(["x", "x"]).dictionary_encode(), "e": pa.RunEndEncodedArray.from_arrays([2], ["y"])})
+    assert sent(encoded).column("e").to_pylist() == ["y", "y"]
+    assert sent(encoded.select([0]).to_reader()).schema.field("r").type == pa.string()
+
+
+def test_frames_of_what_was_read() -> None:
+    table = pa.table(
+        {
+            "i": pa.array([1, 2], pa.int32()),
+            "n": pa.array([1, None], pa.uint8()),
+            "b": pa.array([None, True]),
+            "s": pa.array(["x", None]),
+            "d": pa.array([Decimal("1.10"), None]),
+            "j": pa.ExtensionArray.from_storage(pa.json_(pa.large_utf8()), pa.array(['{"a": [1, 2.5]}', None], pa.large_utf8())),
+            "t": pa.array([dt.datetime(2026, 1, 1), None], pa.timestamp("us")),
+        }
+    )
+    frame = from_arrow(table)
+    assert {c: str(t) for c, t in frame.dtypes.items()} == {
+        "i": "int32", "n": "UInt8", "b": "boolean", "s": "str", "d": "object", "j": "object", "t": "datetime64[us]",
+    }  # fmt: skip
+    assert frame.j[0] == {"a": [1, 2.5]}
+    assert frame.d[0] == Decimal("1.10")
+    assert str(from_arrow(table, "pyarrow").dtypes["i"]) == "int32[pyarrow]"
+    assert str(from_arrow(table, "numpy_nullable").dtypes["i"]) == "Int32"
+    with pytest.raises(stemma.InvalidError, match="dtype_backend"):
+        from_arrow(table, "numpy")  # type: ignore[arg-type]
+    assert from_arrow(table.select([])).shape == (2, 0)

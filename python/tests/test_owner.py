@@ -1,0 +1,237 @@
+"""The owner of a directory: started when there is none, shared by all, replaced when it dies, gone when nobody needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import stemma
+from stemma import _owner
+
+FRAME = pd.DataFrame({"id": range(1000), "x": [str(i) for i in range(1000)]})
+
+
+def owners(directory: Path) -> list[int]:
+    """The processes that own a directory or wait to."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if b"--private" in words and os.fsencode(directory) in words:
+                found.append(int(entry.name))
+    return found
+
+
+linux = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="it looks at processes in /proc")
+
+
+def until(true: object, seconds: float = 30) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if true():  # type: ignore[operator]
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def kill(directory: Path) -> None:
+    for pid in owners(directory):
+        os.kill(pid, signal.SIGKILL)
+    assert until(lambda: not owners(directory))
+
+
+def count(repo: stemma.Repo) -> int:
+    return len(repo.read_pandas("t"))
+
+
+def child(repo: stemma.Repo, n: int) -> None:
+    assert count(repo) >= 1000
+    repo.write({"id": [10_000 + n], "x": ["child"]}, "t", mode="append")
+    os._exit(0)
+
+
+@linux
+def test_one_owner_that_ends(directory: Path) -> None:
+    assert until(lambda: not owners(directory)), "that of the fixture"
+    with stemma.connect(directory) as a, stemma.connect(directory) as b:
+        a.write(FRAME, "t", primary_key="id")
+        assert count(b) == 1000
+        assert len(owners(directory)) == 1
+    assert until(lambda: not owners(directory), 20)
+    with stemma.connect(directory) as again:
+        assert count(again) == 1000
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_processes(repo: stemma.Repo, method: str) -> None:
+    repo.write(FRAME, "t", primary_key="id")
+    context = multiprocessing.get_context(method)
+    children = [context.Process(target=child, args=(repo, n)) for n in range(3)]
+    for c in children:
+        c.start()
+    for c in children:
+        c.join(90)
+        assert c.exitcode == 0
+    assert count(repo) == 1003
+
+
+def test_threads(repo: stemma.Repo) -> None:
+    repo.write(FRAME, "t", primary_key="id")
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda _: count(repo), range(32))) == [1000] * 32
+        done = list(pool.map(lambda n: repo.write({"id": [2000 + n], "x": ["y"]}, "t", mode="append"), range(16)))
+    assert sum(d.inserted for d in done) == 16
+    assert count(repo) == 1016
+
+
+def test_pickle(repo: stemma.Repo) -> None:
+    repo.write(FRAME, "t", primary_key="id", message="t")
+    with pickle.loads(pickle.dumps(repo)) as again:
+        assert count(again) == 1000
+    with pickle.loads(pickle.dumps(repo.at(ref="HEAD~1"))) as old, pytest.raises(stemma.NotFoundError):
+        count(old)
+
+
+def test_event_loop(repo: stemma.Repo) -> None:
+    repo.write(FRAME, "t", primary_key="id")
+
+    async def work() -> int:
+        return count(repo) + await asyncio.to_thread(count, repo)
+
+    assert asyncio.run(work()) == 2000
+
+
+PROGRAM = """
+import sys, stemma
+repo = stemma.connect(sys.argv[1])
+repo.write({"id": [int(sys.argv[2])], "x": ["p"]}, "t", mode="create_append", primary_key="id")
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_many_processes_at_once_on_a_path_without_owner(directory: Path) -> None:
+    with stemma.connect(directory) as repo:
+        repo.write({"id": [0], "x": ["first"]}, "t", primary_key="id")
+    kill(directory)
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, directory, str(n)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for n in range(1, 4)
+    ]
+    for p in started:
+        assert p.stdout is not None
+        assert p.stdout.readline() == "ready\n"
+    assert len(owners(directory)) == 1
+    started[0].kill()  # be it the one that started the owner or not
+    started[0].communicate()
+    with stemma.connect(directory) as repo:
+        assert sorted(repo.read_pandas("t").id) == list(range(4))
+    for p in started[1:]:
+        p.communicate("\n")
+        assert p.returncode == 0
+
+
+@linux
+def test_the_starter_dies(directory: Path) -> None:
+    kill(directory)
+    starter = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, directory, "1"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert starter.stdout is not None
+    assert starter.stdout.readline() == "ready\n"
+    (owner,) = owners(directory)
+    with stemma.connect(directory) as repo:
+        assert len(repo.read_pandas("t")) == 1
+        os.killpg(starter.pid, signal.SIGKILL)
+        starter.communicate()
+        time.sleep(0.3)
+        assert len(repo.read_pandas("t")) == 1
+        assert owners(directory) == [owner]
+
+
+@linux
+def test_the_owner_is_killed(repo: stemma.Repo) -> None:
+    repo.write(FRAME, "t", primary_key="id")
+    directory = Path(repo.uri)
+    for _ in range(3):
+        kill(directory)
+        assert count(repo) == 1000
+    kill(directory)
+    assert repo.write({"id": [5000], "x": ["after"]}, "t", mode="append").inserted == 1
+    kill(directory)
+    assert repo.log()[-1].message == "Initialize data repository"
+
+
+@linux
+def test_the_owner_is_killed_during_writes(repo: stemma.Repo) -> None:
+    """Whatever a write said is what there is: an answered one is there, and a row is there once."""
+    repo.write(FRAME, "t", primary_key="id")
+    directory = Path(repo.uri)
+    stop = threading.Event()
+
+    def killer() -> None:
+        while not stop.wait(0.3):
+            for pid in owners(directory):
+                os.kill(pid, signal.SIGKILL)
+
+    thread = threading.Thread(target=killer)
+    thread.start()
+    answered, lost = set(), 0
+    try:
+        for n in range(2000, 2040):
+            try:
+                assert repo.write({"id": [n], "x": ["y"]}, "t", mode="append", message=f"row {n}").inserted == 1
+                answered.add(n)
+            except stemma.UnavailableError:
+                lost += 1
+            time.sleep(0.02)
+    finally:
+        stop.set()
+        thread.join()
+    there = set(repo.read_pandas("t", where="id >= 2000").id)
+    assert answered <= there
+    messages = [c.message for c in repo.log()]
+    assert len(messages) == len(set(messages)), "a commit was made twice"
+    assert lost < 20
+
+
+def test_a_long_path(tmp_path: Path) -> None:
+    directory = tmp_path / ("x" * 60) / ("y" * 60)
+    with stemma.connect(directory, create=True) as repo:
+        repo.write(FRAME, "t", primary_key="id")
+        assert count(repo) == 1000
+    path = _owner.socket_path(str(directory))
+    assert len(path) <= 100
+    assert ".stemma" not in path
+
+
+def test_a_call_is_interrupted(repo: stemma.Repo) -> None:
+    main = threading.get_ident()
+    timer = threading.Timer(0.5, lambda: signal.pthread_kill(main, signal.SIGINT))
+    timer.start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        repo.sql("select sleep(20)")
+    assert time.monotonic() - began < 5
+    assert repo.sql("select 1 a").a[0] == 1

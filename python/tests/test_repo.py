@@ -1,0 +1,243 @@
+"""A database as users have it: reading at refs, writing in every mode, transactions, verbs, errors."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import stemma
+
+
+@pytest.fixture
+def prices(repo: stemma.Repo) -> pd.DataFrame:
+    """The table prices in two commits on main, tagged v1 and v2."""
+    frame = pd.DataFrame({"code": ["a", "b", "c"], "n": [1, 2, 3]})
+    repo.write(frame, "prices", primary_key="code", message="first")
+    repo.tag("v1")
+    frame = frame.assign(n=[1, 5, 3])
+    repo.write(frame, "prices", message="second")
+    repo.tag("v2")
+    return frame
+
+
+def test_read_at_refs(repo: stemma.Repo, prices: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit = repo.log()[1].commit_hash
+    for ref in ("v1", "HEAD~1", "main~1", commit, commit[:10]):
+        assert repo.read_pandas("prices", ref).n.tolist() == [1, 2, 3], ref
+    for ref in (None, "main", "HEAD", "v2"):
+        assert repo.read_pandas("prices", ref).equals(prices)
+    # As in the seed: two positional arguments and no connection.
+    monkeypatch.setenv("STEMMA_URI", repo.uri)
+    assert stemma.read_pandas("prices", "v1").n.tolist() == [1, 2, 3]
+    assert stemma.read_polars("prices", "v1")["n"].to_list() == [1, 2, 3]
+    assert stemma.sql("select sum(n) s from prices", ref="v1").s[0] == 6
+    assert stemma.read_arrow("prices").column("n").to_pylist() == [1, 5, 3]
+    assert stemma.scan("prices").read_all().num_rows == 3
+
+
+def test_projection_and_filter(repo: stemma.Repo, prices: pd.DataFrame) -> None:
+    assert repo.read_pandas("prices", columns=["n"]).columns.tolist() == ["n"]
+    assert repo.read_pandas("prices", columns=["n", "code"]).columns.tolist() == ["n", "code"]
+    assert repo.read_pandas("prices", "v1", where="n > 1 and code like 'b%'").code.tolist() == ["b"]
+    assert repo.scan("prices", rows=(1, 3)).read_all().column("code").to_pylist() == ["b", "c"]
+    assert len(list(repo.scan("prices", batch_rows=1))) == 3
+    with pytest.raises(stemma.InvalidError, match=r"columns=\['n'\]"):
+        repo.read_arrow("prices", columns="n")
+    with pytest.raises(stemma.InvalidError, match="in quotes"):
+        repo.read_arrow("prices", 123)  # type: ignore[arg-type]
+
+
+def test_frames_of_sql(repo: stemma.Repo, prices: pd.DataFrame) -> None:
+    query = "select code, n from prices where n > ? order by n desc"
+    assert repo.sql(query, params=[1]).code.tolist() == ["b", "c"]
+    assert isinstance(repo.sql(query, params=[1], frame="polars"), pl.DataFrame)
+    assert isinstance(repo.sql(query, params=[1], frame="arrow"), pa.Table)
+    with pytest.raises(stemma.InvalidError, match="'pandas', 'polars' or 'arrow'"):
+        repo.sql("select 1", frame="spark")  # type: ignore[call-overload]
+    with pytest.raises(stemma.InvalidError, match="cannot be object"):
+        repo.sql("select ?", params=[object()])
+    with pytest.raises(stemma.StemmaError):
+        repo.sql("insert into prices values ('x', 1)", ref="v1")
+    repo.sql("insert into prices values (?, ?)", params=["d", 4])
+    assert repo.read_pandas("prices").code.tolist() == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "want"),
+    [
+        ("merge", {"b": 7, "d": 4}),
+        ("upsert", {"a": 1, "b": 7, "c": 3, "d": 4}),
+        ("replace", {"b": 7, "d": 4}),
+        ("replace_rows", {"b": 7, "d": 4}),
+    ],
+)
+def test_modes(repo: stemma.Repo, prices: pd.DataFrame, mode: str, want: dict[str, int]) -> None:
+    done = repo.write(pd.DataFrame({"code": ["b", "d"], "n": [7, 4]}), "prices", mode=mode)
+    frame = repo.read_pandas("prices")
+    assert dict(zip(frame.code, frame.n, strict=True)) == want
+    assert (done.rows, done.commit, done.branch) == (2, None, "main")
+    assert "uncommitted changes on main" in repr(done)
+    if mode == "merge":
+        assert (done.inserted, done.updated, done.deleted, done.unchanged) == (1, 1, 2, 0)
+
+
+def test_modes_that_fail(repo: stemma.Repo, prices: pd.DataFrame) -> None:
+    with pytest.raises(stemma.ExistsError):
+        repo.write(prices, "prices", mode="create", primary_key="code")
+    with pytest.raises(stemma.DuplicateKeyError) as e:
+        repo.write(prices, "prices", mode="append")
+    assert (e.value.table, e.value.row) == ("prices", 0)
+    with pytest.raises(stemma.InvalidError, match="key"):
+        repo.write(prices, "fresh")
+    with pytest.raises(stemma.InvalidError, match="no mode 'mrge'"):
+        repo.write(prices, "prices", mode="mrge")  # type: ignore[arg-type]
+    with pytest.raises(stemma.InvalidError, match="no column 'id' for the primary key"):
+        repo.write(prices, "fresh", primary_key="id")
+    with pytest.raises(stemma.StemmaError, match="nn"):
+        repo.write(prices.rename(columns={"n": "nn"}), "prices")
+    with pytest.raises(stemma.StemmaError, match="twice|duplicate"):
+        repo.write(pd.concat([prices, prices]), "prices")
+    with pytest.raises(stemma.StemmaError) as e:
+        repo.write(pd.DataFrame({"code": ["a", "b"], "n": [1, 1.5]}), "prices")
+    assert (e.value.column, e.value.row) == ("n", 1)
+    assert repo.read_pandas("prices").equals(prices)
+
+
+def test_write_id(repo: stemma.Repo, prices: pd.DataFrame) -> None:
+    more = pd.DataFrame({"code": ["x"], "n": [1]})
+    first = repo.write(more, "prices", mode="append", write_id="once")
+    again = repo.write(more, "prices", mode="append", write_id="once")
+    assert (first.already, again.already) == (False, True)
+    assert again.inserted == first.inserted == 1
+    assert len(repo.read_pandas("prices")) == 4
+
+
+def test_a_source_that_breaks_leaves_nothing(repo: stemma.Repo, prices: pd.DataFrame) -> None:
+    def batches() -> object:
+        yield from pa.Table.from_pandas(prices.assign(n=9)).to_batches()
+        raise RuntimeError("no more")
+
+    reader = pa.RecordBatchReader.from_batches(pa.Table.from_pandas(prices).schema, batches())
+    with pytest.raises(RuntimeError, match="no more"):
+        repo.write(reader, "prices", mode="upsert")
+    assert repo.read_pandas("prices").equals(prices)
+
+
+def test_transaction(repo: stemma.Repo, prices: pd.DataFrame) -> None:
+    with repo.transaction("both") as tx:
+        tx.write(prices.assign(n=0), "prices")
+        assert "part of a transaction" in repr(tx.write(prices, "twin", primary_key="code"))
+        tx.sql("insert into twin values ('z', 9)")
+        assert tx.read_pandas("twin").code.tolist() == ["a", "b", "c", "z"]
+        assert repo.read_pandas("prices").equals(prices)
+    assert repo.log(number=1)[0].message == "both"
+    assert tx.commit_hash is not None
+    assert tx.commit_hash.startswith(repo.log(number=1)[0].commit_hash)
+    assert repo.read_pandas("prices", "HEAD").n.tolist() == [0, 0, 0]
+    head = repo.log(number=1)[0].commit_hash
+    with pytest.raises(RuntimeError), repo.transaction("never") as tx:  # noqa: PT012
+        tx.write(prices, "prices")
+        raise RuntimeError
+    assert repo.log(number=1)[0].commit_hash == head
+    assert repo.read_pandas("prices").n.tolist() == [0, 0, 0]
+    with repo.transaction("nothing") as tx:
+        pass
+    assert tx.commit_hash is None
+
+
+def test_verbs(repo: stemma.Repo, prices: pd.DataFrame) -> None:
+    log = repo.log()
+    assert [c.message for c in log] == ["second", "first", "Initialize data repository"]
+    assert log[0].author == "Ada Lovelace"
+    assert log.to_pandas().message.tolist()[0] == "second"
+    assert "second" in log._repr_html_()
+    assert "commit" in str(log)
+    repo.branch("feature")
+    feature = repo.at(branch="feature")
+    feature.write(prices.assign(n=8), "prices", message="on feature")
+    assert repo.read_pandas("prices").equals(prices)
+    assert repo.read_pandas("prices", "feature").n.tolist() == [8, 8, 8]
+    assert {b.name for b in repo.branch()} == {"main", "feature"}
+    merged = repo.merge("feature").one()
+    assert merged.fast_forward == 1
+    assert repo.read_pandas("prices").n.tolist() == [8, 8, 8]
+    diff = repo.diff("v1", "v2")
+    assert [r.n for r in diff.parts[0]] == [2, 5]
+    repo.sql("delete from prices where code = 'a'")
+    assert [(s.table_name, s.status, s.staged) for s in repo.status()] == [("prices", "modified", False)]
+    assert repo.commit("less", all=True).one().hash == repo.log(number=1)[0].commit_hash
+    with pytest.raises(stemma.NothingToDoError):
+        repo.commit("nothing")
+    with pytest.raises(stemma.NotFoundError):
+        repo.checkout("nowhere")
+    assert "prices" in repo._repr_html_()
+
+
+def test_partitions(repo: stemma.Repo) -> None:
+    repo.write(pa.table({"id": range(50_000), "x": [str(i) for i in range(50_000)]}), "big", primary_key="id", message="big")
+    parts = repo.partitions("big", "main", 7)
+    repo.sql("delete from big")
+    assert sum(p.rows for p in parts) == 50_000
+    assert len(parts) == 7
+    assert max(p.rows for p in parts) < 2 * min(p.rows for p in parts)
+    ids: list[int] = []
+    for p in parts:
+        again = pickle.loads(pickle.dumps(p))
+        assert again == p
+        got = again.read_arrow(columns=["id"]).column("id").to_pylist()
+        assert p.first is not None
+        assert (p.first["id"], len(got)) == (got[0], p.rows)
+        ids += got
+    assert ids == list(range(50_000))
+    with pytest.raises(stemma.InvalidError, match="n is 0"):
+        repo.partitions("big", n=0)
+
+
+def test_resolve(repo: stemma.Repo, prices: pd.DataFrame) -> None:
+    first, second = repo.resolve("v1", "prices"), repo.resolve("v2", "prices")
+    assert first.table_hash != second.table_hash
+    assert first.schema_hash == second.schema_hash
+    assert (first.rows, first.primary_key, len(first.commit or "")) == (3, ("code",), 52)
+    repo.write(prices.assign(n=[1, 2, 3]), "prices", message="back")
+    assert repo.resolve("HEAD", "prices").table_hash == first.table_hash
+
+
+def test_errors(repo: stemma.Repo, prices: pd.DataFrame) -> None:
+    with pytest.raises(stemma.NotFoundError, match="prices") as e:
+        repo.read_pandas("pricess")
+    assert "prices" in e.value.did_you_mean
+    with pytest.raises(stemma.NotFoundError, match="mian") as e:
+        repo.read_pandas("prices", "mian")
+    assert "main" in str(e.value)
+    assert e.value.ref == "mian"
+    repo.sql("create table later (a int primary key)")
+    with pytest.raises(stemma.NotFoundError, match="later"):
+        repo.read_pandas("later", "v1")
+    with pytest.raises(stemma.StemmaError) as e:
+        repo.sql("selec 1")
+    assert "goroutine" not in str(e.value)
+    with pytest.raises(stemma.NotFoundError):
+        repo.at(branch="nowhere").read_pandas("prices")
+
+
+def test_settings(directory: Path) -> None:
+    with stemma.connect(directory, author="Grace Hopper <g@example.org>", run="run-7") as repo:
+        repo.write({"id": [1]}, "t", primary_key="id", message="hers")
+        last = repo.log(number=1)[0]
+        assert (last.author, last.author_email) == ("Grace Hopper", "g@example.org")
+        assert "run-7" in last.meta
+    with stemma.connect(directory, ref="HEAD~1") as old, pytest.raises(stemma.NotFoundError):
+        old.read_pandas("t")
+
+
+def test_text_of_any_kind(repo: stemma.Repo) -> None:
+    with stemma.connect(repo.uri, author="Zoë 😀 <z@example.org>") as other:
+        other.write({"ключ": ["ä"], "x": ["😀"]}, "täble", primary_key="ключ", message="größer\n\nmehr")
+        assert other.read_pandas("täble").to_dict("records") == [{"ключ": "ä", "x": "😀"}]
+        last = other.log(number=1)[0]
+        assert (last.author, last.message) == ("Zoë 😀", "größer\n\nmehr")

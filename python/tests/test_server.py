@@ -1,0 +1,160 @@
+"""A server over TCP: URIs, users, TLS, versions, and commits whose answer is lost."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import polars as pl
+import pymysql
+import pytest
+import sqlalchemy as sa
+
+import stemma
+from adbc_driver_stemma import dbapi
+from stemma._transport.http2 import LostError
+
+FRAME = pd.DataFrame({"id": range(5000), "x": [str(i) for i in range(5000)]})
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def ports(environment: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
+    """The ports of MySQL's protocol and of Flight of a server with the databases shop and lab."""
+    directory = tmp_path_factory.mktemp("served")
+    mysql, flight = free_port(), free_port()
+    log = (directory / "log").open("wb")
+    process = subprocess.Popen(
+        [os.environ["STEMMA_BINARY"], "serve", "-P", str(mysql), "--flight-port", str(flight)],
+        cwd=directory,
+        stdout=log,
+        stderr=log,
+    )
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", flight), 1).close()
+            break
+        except OSError:
+            assert process.poll() is None, (directory / "log").read_text()
+            time.sleep(0.05)
+    with pymysql.connect(host="127.0.0.1", port=mysql, user="root", ssl_disabled=True) as con, con.cursor() as cur:
+        for s in (
+            "create database shop",
+            "create database lab",
+            "create user ann identified by 'p@ss:w/rd'",
+            "grant all on shop.* to ann",
+        ):
+            cur.execute(s)
+    yield mysql, flight
+    process.terminate()
+    assert process.wait(30) == 0, (directory / "log").read_text()
+    log.close()
+
+
+@pytest.fixture
+def shop(ports: tuple[int, int]) -> Iterator[stemma.Repo]:
+    with stemma.connect(f"stemma://root@127.0.0.1:{ports[1]}/shop") as repo:
+        yield repo
+
+
+def test_databases(shop: stemma.Repo, ports: tuple[int, int]) -> None:
+    shop.write(FRAME, "t", mode="replace", primary_key="id", message="five thousand")
+    commit = shop.log(number=1)[0].commit_hash
+    shop.sql("delete from t")
+    assert shop.ping()["database"] == "shop"
+    lab = shop.at(database="lab")
+    with pytest.raises(stemma.NotFoundError, match="t"):
+        lab.read_pandas("t")
+    with stemma.connect(f"grpc://root@127.0.0.1:{ports[1]}/shop@{commit}") as old:
+        assert len(old.read_pandas("t")) == 5000
+    assert len(shop.sql("select * from t", ref=commit)) == 5000
+    parts = [pickle.loads(pickle.dumps(p)) for p in shop.partitions("t", commit, 3)]
+    assert pd.concat([p.read_pandas() for p in parts], ignore_index=True).equals(FRAME)
+    with pytest.raises(stemma.NotFoundError, match="shap"):
+        stemma.connect(f"stemma://root@127.0.0.1:{ports[1]}/shap").read_pandas("t")
+
+
+def test_users(ports: tuple[int, int]) -> None:
+    with stemma.connect(f"stemma://ann:p%40ss%3Aw%2Frd@127.0.0.1:{ports[1]}/shop") as repo:
+        repo.write({"id": [1]}, "hers", mode="replace", primary_key="id")
+        assert repo.read_pandas("hers").id.tolist() == [1]
+        with pytest.raises(stemma.StemmaError, match=r"denied|lab"):
+            repo.at(database="lab").write({"id": [1]}, "hers", primary_key="id")
+    for user in ("ann:wrong", "nobody", "ann"):
+        with pytest.raises(stemma.DeniedError) as e:
+            stemma.connect(f"stemma://{user}@127.0.0.1:{ports[1]}/shop")
+        assert "wrong" not in str(e.value)
+
+
+def test_the_wrong_port(ports: tuple[int, int]) -> None:
+    with pytest.raises(stemma.StemmaError):
+        stemma.connect(f"stemma://root@127.0.0.1:{ports[0]}/shop")
+
+
+def test_others_over_tcp(shop: stemma.Repo, ports: tuple[int, int]) -> None:
+    shop.write(FRAME, "u", mode="replace", primary_key="id", message="u")
+    shop.tag("then")
+    shop.sql("update u set x = 'now' where id = 0")
+    uri = f"stemma://root@127.0.0.1:{ports[1]}/shop"
+    with dbapi.connect(uri) as con:
+        assert pd.read_sql("select x from u where id = 0", con).x.tolist() == ["now"]
+    with dbapi.connect(f"{uri}@then") as con:
+        assert pd.read_sql("select x from u where id = 0", con).x.tolist() == ["0"]
+    assert pl.read_database_uri("select count(*) c from u", uri, engine="adbc")["c"].to_list() == [5000]
+    for url, want in (
+        (f"stemma://root@127.0.0.1:{ports[0]}/shop", "now"),
+        (f"mysql+pymysql://root:@127.0.0.1:{ports[0]}/shop@then", "0"),
+    ):
+        engine = sa.create_engine(url, connect_args={"ssl_disabled": True})
+        with engine.connect() as con:
+            assert con.execute(sa.text("select x from u where id = 0")).scalar() == want
+        engine.dispose()
+
+
+class Losing:
+    """A client whose next answer of a verb is lost, before or after the server has done it."""
+
+    def __init__(self, client: Any, *, done: bool) -> None:
+        self.client = client
+        self.done = done
+        self.left = 1
+
+    def action(self, name: str, body: Any, headers: Any, *, safe: bool) -> Any:
+        if name == "stemma.op" and body["op"] != "log" and self.left:
+            self.left -= 1
+            if self.done:
+                self.client.action(name, body, headers, safe=safe)
+            raise LostError("lost")
+        return self.client.action(name, body, headers, safe=safe)
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_commit_whose_answer_is_lost(repo: stemma.Repo, done: bool) -> None:
+    repo.write({"id": [1]}, "t", primary_key="id")
+    losing = repo.at()
+    losing._client = Losing(repo._client, done=done)  # type: ignore[assignment]
+    said = losing.commit("one", ALL=True).one().hash
+    assert [c.message for c in repo.log()] == ["one", "Initialize data repository"]
+    assert repo.log()[0].commit_hash == said
+    losing._client = Losing(repo._client, done=done)  # type: ignore[assignment]
+    with pytest.raises(stemma.UnavailableError, match=r"branch was answered.*log\(\)"):
+        losing.branch("b")
+
+
+def test_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repo: stemma.Repo) -> None:
+    monkeypatch.setattr("stemma._repo.PROTOCOL", 99)
+    with pytest.raises(stemma.TooNewError, match="do not understand each other.*one version"):
+        stemma.connect(repo.uri)
