@@ -137,6 +137,9 @@ func (e *env) recordOf(system, name, unit string, want *limit, samples ...float6
 		}
 	}
 	e.report.add(x)
+	if ratio := e.report.ratio(system, e.question, name); system != "stemma" && ratio != "" {
+		note = "  stemma / " + system + " " + ratio
+	}
 	fmt.Fprintf(e.out, "  %-7s %-46s %10s %-8s%s\n", system, name, figure(x.Value), unit, note)
 }
 

@@ -31,6 +31,11 @@ var questions = []struct {
 	{"arrow", "How long does it take to get a table into a frame, and back?", benchArrow},
 	{"open", "How long does it take to get an answer from the command line?", benchOpen},
 	{"history", "Does a long history make commits slower, and what does it add?", benchHistory},
+	{"merge", "How long does it take to merge branches of a large table?", benchMerge},
+	{"past", "Who changed this row, when, and what was it before?", benchPast},
+	{"log", "How soon does a long history answer?", benchLog},
+	{"branches", "What do ten thousand branches cost?", benchBranches},
+	{"tables", "What do ten thousand tables cost?", benchTables},
 	{"shapes", "What do tables of other shapes cost?", benchShapes},
 }
 

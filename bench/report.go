@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -89,13 +90,25 @@ func (r *report) add(x result) {
 }
 
 // value is a figure of stemma's that was measured before; 0 when it was not.
-func (r *report) value(question, name string) float64 {
+func (r *report) value(question, name string) float64 { return r.of("stemma", question, name) }
+
+// of is a system's figure; 0 when there is none.
+func (r *report) of(system, question, name string) float64 {
 	for _, x := range r.Results {
-		if x.Question == question && x.Name == name && x.System == "stemma" {
+		if x.Question == question && x.Name == name && x.System == system {
 			return x.Value
 		}
 	}
 	return 0
+}
+
+// ratio is stemma's figure divided by a peer's, as text; empty when one of them is missing.
+func (r *report) ratio(peer, question, name string) string {
+	own, other := r.value(question, name), r.of(peer, question, name)
+	if own == 0 || other == 0 {
+		return ""
+	}
+	return figure(own / other)
 }
 
 // write brings the results into the directory: the data, and a table to read.
@@ -116,6 +129,8 @@ func (r *report) write(dir string) error {
 		for _, x := range r.Results {
 			all.add(x)
 		}
+		all.Version = maps.Clone(before.Version) // of peers that this run had not
+		maps.Copy(all.Version, r.Version)
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
@@ -164,7 +179,15 @@ func (r *report) markdown() []byte {
 
 // list writes a line for each figure of a question.
 func (r *report) list(b *strings.Builder, question string, systems []string) {
-	fmt.Fprintf(b, "| | unit | limit | %s | kept |\n|---|---|---|%s---|\n", strings.Join(systems, " | "), strings.Repeat("--:|", len(systems)))
+	columns := slices.Clone(systems)
+	var peers []string
+	for _, s := range systems {
+		if s != "stemma" && slices.ContainsFunc(r.Results, func(x result) bool { return x.Question == question && x.System == s }) {
+			peers = append(peers, s)
+			columns = append(columns, "stemma / "+s)
+		}
+	}
+	fmt.Fprintf(b, "| | unit | limit | %s | kept |\n|---|---|---|%s---|\n", strings.Join(columns, " | "), strings.Repeat("--:|", len(columns)))
 	done := map[string]bool{}
 	for _, x := range r.Results {
 		if x.Question != question || done[x.Name] {
@@ -187,6 +210,9 @@ func (r *report) list(b *strings.Builder, question string, systems []string) {
 				}
 			}
 			values += " " + v + " |"
+		}
+		for _, s := range peers {
+			values += " " + r.ratio(s, question, x.Name) + " |"
 		}
 		fmt.Fprintf(b, "| %s | %s | %s |%s %s |\n", x.Name, x.Unit, want, values, kept)
 	}

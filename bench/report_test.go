@@ -46,6 +46,7 @@ func TestReportWrite(t *testing.T) {
 	if err := first.write(dir); err != nil {
 		t.Fatal(err)
 	}
+	e.versions = map[string]string{"stemma": "1"} // without the peer
 	second := newReport("box", e)
 	second.Date = first.Date
 	e.report, e.question = second, "open"
@@ -64,11 +65,14 @@ func TestReportWrite(t *testing.T) {
 	if len(got.Results) != 5 || got.value("open", "time") != 8 || got.value("shapes", "wide: size") != 100 {
 		t.Errorf("%s", text)
 	}
+	if len(got.Version) != 2 {
+		t.Errorf("versions of %v", got.Version)
+	}
 	table, err := os.ReadFile(filepath.Join(dir, first.Date+"-box.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{"| time | ms | ≤ 30.0 | 8.00 | 60.0 |  |", "| | size, B | get, us |", "| wide | 100 | 2.00 |", "| narrow | 10.0 |  |"} {
+	for _, line := range []string{"| | unit | limit | stemma | dolt | stemma / dolt | kept |", "| time | ms | ≤ 30.0 | 8.00 | 60.0 | 0.133 |  |", "| | size, B | get, us |", "| wide | 100 | 2.00 |", "| narrow | 10.0 |  |"} {
 		if !strings.Contains(string(table), line+"\n") {
 			t.Errorf("no line %q in\n%s", line, table)
 		}

@@ -61,11 +61,10 @@ func scanBatches(ctx context.Context, v *table.View, resolve bool) (rows int64, 
 		}
 		columns = append(columns, page.BatchColumn{Column: at, Name: c.Name, Nullable: c.Nullable})
 	}
-	var fetch func(context.Context, []byte) ([]byte, error)
+	var fetch func(ctx context.Context, dst, addr []byte) ([]byte, error)
 	if resolve {
-		fetch = func(ctx context.Context, addr []byte) ([]byte, error) {
-			c, err := table.Resolve(ctx, v.Reader(), value.AddrCell(addr))
-			return c.Bytes(), err
+		fetch = func(ctx context.Context, dst, addr []byte) ([]byte, error) {
+			return table.AppendLong(ctx, v.Reader(), dst, addr)
 		}
 	}
 	b, err := l.Format.NewBatcher(page.NewPool(256<<20), columns, batchRows, fetch)
@@ -92,7 +91,7 @@ func scanBatches(ctx context.Context, v *table.View, resolve bool) (rows int64, 
 		if k.Page == nil {
 			return 0, errors.New("a scan of a table that was not folded")
 		}
-		if n := b.Len(); n > 0 && (n+k.Hi-k.Lo > batchRows || b.Size() > 64<<20) {
+		if n := b.Len(); n > 0 && (n+k.Hi-k.Lo > batchRows || b.Size() > page.BatchBytes) {
 			take(b.Record())
 		}
 		if err := b.Append(ctx, k.Page, k.Lo, k.Hi); err != nil {

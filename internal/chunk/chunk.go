@@ -65,6 +65,23 @@ func View(ctx context.Context, r Reader, h hash.Hash, open func(data []byte) (v 
 	return v, err
 }
 
+// Appender is a Reader that can put chunks into the caller's memory.
+type Appender interface {
+	Reader
+	// AppendChunk appends the chunk's canonical bytes to dst and returns the longer slice. Unlike Get it does not keep the chunk in
+	// memory: it is for those who read many chunks once. Errors are those of Get.
+	AppendChunk(ctx context.Context, dst []byte, h hash.Hash) ([]byte, error)
+}
+
+// Append appends a chunk of r to dst and returns the longer slice, by AppendChunk when r is an Appender.
+func Append(ctx context.Context, r Reader, dst []byte, h hash.Hash) ([]byte, error) {
+	if a, ok := r.(Appender); ok {
+		return a.AppendChunk(ctx, dst, h)
+	}
+	data, err := r.Get(ctx, h)
+	return append(dst, data...), err
+}
+
 // Writer keeps chunks.
 type Writer interface {
 	// Put keeps data, which the caller must not change any more, and returns its hash. It may be called by many goroutines.

@@ -148,7 +148,7 @@ func flags(params []op.Param, word string, dolt bool) []string {
 	seen := map[string]bool{}
 	for i := range params {
 		q := &params[i]
-		if f := "--" + q.Flag; q.Flag != "" && listed(q, dolt) && strings.HasPrefix(f, word) && !seen[f] {
+		if f := "--" + q.Flag; q.Flag != "" && q.Listed(dolt) && strings.HasPrefix(f, word) && !seen[f] {
 			seen[f] = true
 			out = append(out, f+"\t"+q.Help)
 		}

@@ -130,11 +130,7 @@ func (p *Program) page(s op.Spec) error {
 	var b strings.Builder
 	full := joined(p.name, s.Name)
 	fmt.Fprintf(&b, "NAME\n    %s - %s\n\nSYNOPSIS\n", full, s.Short)
-	usage := s.Usage
-	if usage == nil {
-		usage = []string{synopsis(s.Params, p.dolt())}
-	}
-	for _, u := range usage {
+	for _, u := range s.Synopsis(p.dolt()) {
 		fmt.Fprintf(&b, "    %s\n", joined(full, u))
 	}
 	b.WriteString("\nDESCRIPTION\n")
@@ -143,7 +139,7 @@ func (p *Program) page(s op.Spec) error {
 	} else {
 		fmt.Fprintf(&b, "    %s.\n", s.Short)
 	}
-	if hasOptions(s.Params, p.dolt()) {
+	if s.HasOptions(p.dolt()) {
 		b.WriteString("\nOPTIONS\n")
 		writeOptions(&b, s.Params, p.dolt())
 	}
@@ -163,69 +159,16 @@ func (p *Program) page(s op.Spec) error {
 	return p.print(b.String())
 }
 
-// synopsis derives a usage line from the parameters.
-func synopsis(params []op.Param, dolt bool) string {
-	var words []string
-	if hasOptions(params, dolt) {
-		words = append(words, "[<options>]")
-	}
-	for n := 1; ; n++ {
-		q := argument(params, n)
-		if q == nil {
-			break
-		}
-		w := "<" + q.Placeholder() + ">"
-		if !q.Required {
-			w = "[" + w + "]"
-		}
-		words = append(words, w)
-	}
-	if q := argument(params, op.RestArgs); q != nil {
-		w := "<" + q.Placeholder() + ">..."
-		if !q.Required {
-			w = "[" + w + "]"
-		}
-		words = append(words, w)
-	}
-	if q := argument(params, op.AfterDash); q != nil {
-		words = append(words, "[-- <"+q.Placeholder()+">...]")
-	}
-	return strings.Join(words, " ")
-}
-
-func argument(params []op.Param, place int) *op.Param {
-	for i := range params {
-		if params[i].Arg == place {
-			return &params[i]
-		}
-	}
-	return nil
-}
-
-// listed tells whether help and completion show the parameter.
-func listed(q *op.Param, dolt bool) bool {
-	return !q.Hidden && (!q.DoltOnly || dolt)
-}
-
-func hasOptions(params []op.Param, dolt bool) bool {
-	for i := range params {
-		if q := &params[i]; listed(q, dolt) && (q.Flag != "" || q.Short != "") {
-			return true
-		}
-	}
-	return false
-}
-
 // writeOptions lists the flags, and the arguments that have a help text.
 func writeOptions(b *strings.Builder, params []op.Param, dolt bool) {
 	for _, flags := range []bool{false, true} {
 		for i := range params {
 			q := &params[i]
 			isFlag := q.Flag != "" || q.Short != ""
-			if !listed(q, dolt) || isFlag != flags || !isFlag && q.Help == "" {
+			if !q.Listed(dolt) || isFlag != flags || !isFlag && q.Help == "" {
 				continue
 			}
-			head := signature(q)
+			head := q.Signature()
 			help := q.Help
 			if q.Default != "" {
 				help = strings.TrimSpace(help + " (default " + q.Default + ")")
@@ -242,39 +185,6 @@ func writeOptions(b *strings.Builder, params []op.Param, dolt bool) {
 			}
 		}
 	}
-}
-
-// signature is how a flag or an argument is written.
-func signature(q *op.Param) string {
-	if q.Flag == "" && q.Short == "" {
-		s := "<" + q.Placeholder() + ">"
-		if q.Arg < 0 {
-			s += "..."
-		}
-		return s
-	}
-	var forms []string
-	if q.Short != "" {
-		forms = append(forms, "-"+q.Short)
-	}
-	if q.Flag != "" {
-		forms = append(forms, "--"+q.Flag)
-	}
-	for _, a := range q.Aliases {
-		forms = append(forms, "--"+a)
-	}
-	if q.Number {
-		forms = append([]string{"-<" + q.Placeholder() + ">"}, forms...)
-	}
-	s := strings.Join(forms, ", ")
-	switch {
-	case q.Kind == op.Bool:
-	case q.HasBare:
-		s += "[=<" + q.Placeholder() + ">]"
-	default:
-		s += " <" + q.Placeholder() + ">"
-	}
-	return s
 }
 
 // writeText writes paragraphs with an indent. Lines of a paragraph are joined and wrapped; lines that begin with spaces stay.

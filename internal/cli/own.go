@@ -59,7 +59,7 @@ type holding struct {
 
 // hold opens the database of dir for writing and serves it to others. When another process owns it the error is of class Locked.
 func (p *Program) hold(ctx context.Context, dir string) (*holding, error) {
-	return p.holdWith(ctx, dir, repo.Options{Clock: p.Clock})
+	return p.holdWith(ctx, dir, repo.Options{Clock: p.Clock, Expressions: engine.Expressions()})
 }
 
 // holdWith is hold with options of the database.
@@ -379,7 +379,7 @@ func (x *handler) Do(ctx context.Context, req *owner.Request, progress op.Progre
 	if err != nil {
 		return nil, err
 	}
-	return verb.Run(ctx, &op.Scope{
+	return op.Run(ctx, verb, &op.Scope{
 		Dir: req.Dir, FS: x.h.fs, Repo: x.repo, Branch: req.Branch, Author: req.Author, Clock: x.h.p.Clock, Progress: progress,
 		Settings: op.Settings{Global: global, Local: filepath.Join(x.repo.Dir(), "config")}, Dolt: req.Dolt, Version: x.h.p.Version,
 		Evaluate: x.h.evaluate,

@@ -39,10 +39,10 @@ func (p *Program) perform(ctx context.Context, spec op.Spec, verb op.Op, scope *
 		if closeFn == nil {
 			closeFn = none
 		}
-		r, err := verb.Run(ctx, scope)
+		r, err := op.Run(ctx, verb, scope)
 		return r, closeFn, err
 	case spec.Needs != op.NeedDatabase:
-		r, err := verb.Run(ctx, scope)
+		r, err := op.Run(ctx, verb, scope)
 		return r, none, err
 	case spec.Reads(verb):
 		db, err := repo.Open(ctx, scope.FS, scope.Dir, repo.Options{ReadOnly: true, Clock: scope.Clock})
@@ -50,7 +50,7 @@ func (p *Program) perform(ctx context.Context, spec op.Spec, verb op.Op, scope *
 			return nil, none, err
 		}
 		scope.Repo = db
-		r, err := verb.Run(ctx, scope)
+		r, err := op.Run(ctx, verb, scope)
 		return r, func() error { return db.Close(context.WithoutCancel(ctx)) }, err
 	}
 	var r *op.Result
@@ -71,7 +71,7 @@ func (p *Program) perform(ctx context.Context, spec op.Spec, verb op.Op, scope *
 		}
 		closeFn = func() error { return h.close(ctx) }
 		scope.Repo, scope.Evaluate = h.repo, h.evaluate
-		r, err = verb.Run(ctx, scope)
+		r, err = op.Run(ctx, verb, scope)
 		return settled{err}
 	}, func() (err error) {
 		if in, ok := verb.(op.InputReader); ok && in.ReadsInput() && scope.In != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stemmadb/stemma/internal/clock"
+	"github.com/stemmadb/stemma/internal/engine"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/op"
 	"github.com/stemmadb/stemma/internal/repo"
@@ -150,7 +151,7 @@ const idleOwner = 5 * time.Second
 // database there is nothing to do.
 func (p *Program) answerFor(ctx context.Context, dir string) (err error) {
 	debug.SetMemoryLimit(privateMemory)
-	h, err := p.holdWith(ctx, dir, repo.Options{Clock: p.Clock, CacheBytes: privateCache})
+	h, err := p.holdWith(ctx, dir, repo.Options{Clock: p.Clock, CacheBytes: privateCache, Expressions: engine.Expressions()})
 	if errs.Is(err, errs.Locked) {
 		return nil
 	}

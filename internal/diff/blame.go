@@ -52,6 +52,8 @@ func NewBlame(ctx context.Context, r chunk.Reader, head *history.Commit, name st
 	if err != nil {
 		return nil, err
 	}
+	k.ahead = k.lookAhead(ctx, head, name)
+	defer k.ahead.stop()
 	for len(k.open) > 0 {
 		c, err := w.Next(ctx)
 		if err != nil {
@@ -81,6 +83,7 @@ type blamer struct {
 	given   map[string]bool // keys that are with a commit by name, not with the one that has the rest
 	schemas schema.Cache
 	tables  map[[2]string]*table.Table
+	ahead   *aheadOf
 }
 
 // blamed is the rows for which a commit is looked for that a commit has as the first one does.
@@ -134,29 +137,41 @@ func (k *blamer) step(ctx context.Context, c *history.Commit, it *blamed) error 
 				return err
 			}
 		}
-		pair, err := NewPair(k.r, old, t)
-		if err != nil {
-			return err
+		var found *stepKeys
+		if id == c.Parents[0] && name == it.name {
+			found = k.ahead.of(c, name)
 		}
-		if !pair.Keyed() {
+		if found == nil {
+			var run func()
+			if found, run, err = k.compare(ctx, c, name, old, t); err != nil {
+				return err
+			}
+			if found == nil {
+				continue
+			}
+			go run()
+		}
+		if len(c.Parents) == 1 {
+			// Nobody else can have what this one has not.
+			if err := found.each(func(key []byte) {
+				if k.has(it, key) {
+					delete(it.keys, string(key))
+					k.settle(string(key), c)
+				}
+			}); err != nil {
+				return err
+			}
+			left = map[string]bool{}
+			k.pass(id, name, it, nil)
 			continue
 		}
 		changed := map[string]bool{}
-		if !pair.Same() {
-			var key []byte
-			err = pair.Each(ctx, k.opt, func(ch Change) error {
-				if !ch.To.Valid() {
-					return nil
-				}
-				key = ch.To.AppendKey(key[:0])
-				if left == nil && k.has(it, key) || left[string(key)] {
-					changed[string(key)] = true
-				}
-				return nil
-			})
-			if err != nil {
-				return err
+		if err := found.each(func(key []byte) {
+			if left == nil && k.has(it, key) || left[string(key)] {
+				changed[string(key)] = true
 			}
+		}); err != nil {
+			return err
 		}
 		if left == nil {
 			left = changed

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -11,6 +12,7 @@ import (
 	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/diff"
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/table"
@@ -168,4 +170,64 @@ func TestBlameFollowsRenames(t *testing.T) {
 			t.Errorf("row %d is of %s, want %s", id, got, want)
 		}
 	}
+}
+
+// TestBlameCanceled ends a blame whose comparisons run ahead.
+func TestBlameCanceled(t *testing.T) {
+	st := chunk.NewMem()
+	sch := keyed(column("id", value.KindInt64, null), column("v", value.KindInt64, null))
+	var head *history.Commit
+	for n := range int64(30) {
+		var cells [][]value.Cell
+		for k := range int64(3000) {
+			cells = append(cells, row(i(k), i(n)))
+		}
+		h, err := build(t, st, sch, cells...).Put(t.Context(), st)
+		ok(t, err)
+		r, err := root.Open(st, tree.Root{}).With(t.Context(), st, root.Change{Entry: root.Entry{Kind: root.KindTable, Name: "t", Table: h}})
+		ok(t, err)
+		c := &history.Commit{Height: uint64(n) + 1, Root: r.Tree()}
+		if head != nil {
+			c.Parents = []history.CommitID{head.ID}
+		}
+		_, err = c.Put(t.Context(), st)
+		ok(t, err)
+		head = c
+	}
+	b, err := diff.NewBlame(t.Context(), st, head, "t", diff.Options{})
+	ok(t, err)
+	if c := b.Of(value.AppendKeyPart(nil, &b.Table.Schema.Primary.Parts[0], i(7))); c.ID != head.ID {
+		t.Errorf("a row that the last commit changed is of %v", c.ID)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := diff.NewBlame(ctx, st, head, "t", diff.Options{}); err == nil {
+		t.Error("a blame goes on though its context has ended")
+	}
+	// One whose reads end the context midway.
+	ctx, cancel = context.WithCancel(t.Context())
+	defer cancel()
+	if _, err := diff.NewBlame(ctx, &ending{Mem: st, after: 40, end: cancel}, head, "t", diff.Options{}); err == nil {
+		t.Error("a blame goes on though its context ended while it ran")
+	}
+}
+
+// ending ends something after so many reads.
+type ending struct {
+	*chunk.Mem
+	mu    sync.Mutex
+	after int
+	end   func()
+}
+
+func (e *ending) Get(ctx context.Context, h hash.Hash) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	if e.after--; e.after == 0 {
+		e.end()
+	}
+	e.mu.Unlock()
+	return e.Mem.Get(ctx, h)
 }

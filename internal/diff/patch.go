@@ -27,14 +27,49 @@ type Statement struct {
 //
 // Rows are deleted before the schema is changed, and changed ones among them, where their old values could stand against the new schema
 // or against one another: when it has unique indexes, other types or keys. Else rows come in key order behind the schema.
-func Patch(ctx context.Context, p *Pair, fromName, toName string) iter.Seq2[Statement, error] {
+//
+// Foreign keys link tables, so that statements of several tables may stand against one another: with keyless they are left out, for
+// KeyStatements.
+func Patch(ctx context.Context, p *Pair, fromName, toName string, keyless bool) iter.Seq2[Statement, error] {
 	return func(yield func(Statement, error) bool) {
 		w := &patcher{ctx: ctx, p: p, yield: yield}
+		for _, x := range []struct {
+			in  *schema.Compiled
+			out **schema.Schema
+		}{{p.fs, &w.fs}, {p.ts, &w.ts}} {
+			if x.in == nil {
+				continue
+			}
+			*x.out = x.in.Schema
+			if keyless && len(x.in.References) > 0 {
+				*x.out = x.in.Clone()
+				(*x.out).References = nil
+			}
+		}
 		err := w.run(fromName, toName)
 		if err != nil && err != errStopped {
 			yield(Statement{}, err)
 		}
 	}
+}
+
+// KeyStatements are the statements that drop all foreign keys of the table from before a patch, and those that give it the ones of to
+// behind it. They stand before and behind the patches of all tables.
+func KeyStatements(p *Pair, fromName, toName string) (drop, add []Statement) {
+	say := func(parts ...string) Statement {
+		return Statement{SQL: "ALTER TABLE " + strings.Join(parts, "") + ";", Schema: true}
+	}
+	if p.fs != nil && p.from != nil {
+		for i := range p.fs.References {
+			drop = append(drop, say(schema.QuoteName(fromName), " DROP FOREIGN KEY ", schema.QuoteName(p.fs.References[i].Name)))
+		}
+	}
+	if p.ts != nil && p.to != nil {
+		for i := range p.ts.References {
+			add = append(add, say(schema.QuoteName(toName), " ADD ", p.ts.ReferenceSQL(&p.ts.References[i])))
+		}
+	}
+	return drop, add
 }
 
 type stopped struct{}
@@ -45,10 +80,11 @@ func (stopped) Error() string { return "stopped" }
 var errStopped error = stopped{}
 
 type patcher struct {
-	ctx   context.Context
-	p     *Pair
-	yield func(Statement, error) bool
-	buf   []byte
+	ctx    context.Context
+	p      *Pair
+	yield  func(Statement, error) bool
+	fs, ts *schema.Schema // of the two sides, perhaps without foreign keys
+	buf    []byte
 }
 
 func (w *patcher) say(isSchema bool, parts ...string) error {
@@ -66,7 +102,7 @@ func (w *patcher) run(fromName, toName string) error {
 	case p.from == nil:
 		return w.create(toName)
 	}
-	plan, ok := alter(p.fs.Schema, p.ts.Schema, toName)
+	plan, ok := alter(w.fs, w.ts, toName)
 	for _, c := range p.cols {
 		if c.From >= 0 && c.To >= 0 && p.fs.Columns[c.From].ID != p.ts.Columns[c.To].ID {
 			ok = false // dropping and adding the column would lose what its rows have alike
@@ -125,7 +161,7 @@ func (w *patcher) run(fromName, toName string) error {
 
 // create makes the to side anew.
 func (w *patcher) create(name string) error {
-	if err := w.say(true, strings.TrimSuffix(w.p.ts.CreateTable(name), ";")); err != nil {
+	if err := w.say(true, strings.TrimSuffix(w.ts.CreateTable(name), ";")); err != nil {
 		return err
 	}
 	r := newReader(w.p.r, w.p.to, plainCells(w.p.ts.Schema), Options{})
@@ -210,7 +246,7 @@ func (w *patcher) keyIs(row Row, s, now *schema.Schema) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		conds = append(conds, schema.QuoteName(now.Columns[now.ColumnByID(now.PrimaryKey[n].Column)].Name)+" = "+v)
+		conds = append(conds, schema.QuoteName(now.Columns[now.ColumnByID(now.PrimaryKey[n].Column)].Name)+"="+v)
 	}
 	return strings.Join(conds, " AND "), nil
 }
@@ -234,7 +270,7 @@ func (w *patcher) update(name string, c Change) error {
 		if err != nil {
 			return err
 		}
-		sets = append(sets, schema.QuoteName(s.Columns[col.To].Name)+" = "+v)
+		sets = append(sets, schema.QuoteName(s.Columns[col.To].Name)+"="+v)
 	}
 	if len(sets) == 0 {
 		return nil

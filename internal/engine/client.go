@@ -67,7 +67,7 @@ const firstClientID = 1 << 30
 func (e *Engine) Connect(ctx context.Context, opt ClientOptions) (*Client, error) {
 	id := firstClientID + clientIDs.Add(1)
 	base := sql.NewBaseSessionWithClientServer("", sql.Client{User: opt.User, Address: opt.Host, Capabilities: 0}, id)
-	so := session.Options{Databases: e.provider, Author: opt.Author, Client: opt.From, Query: e.Query}
+	so := session.Options{Databases: e.provider, Author: opt.Author, Client: opt.From, Query: e.Answer}
 	if opt.CheckedOut {
 		so.Databases = CheckedOut(e.provider)
 	}
@@ -487,7 +487,14 @@ func (c *Client) Allowed(ctx context.Context, database, name string, rights ...A
 }
 
 // Author is who makes commits in the session.
-func (c *Client) Author() history.Signature { return c.s.Author() }
+func (c *Client) Author(ctx context.Context) (history.Signature, error) {
+	sctx, end, err := c.begin(ctx, "")
+	if err != nil {
+		return history.Signature{}, err
+	}
+	defer end()
+	return c.s.Author(sctx)
+}
 
 // Transaction runs fn in the session's transaction on the branch that a database's name means: what it changes is seen by the session's
 // statements, and committed with them, or at once when no transaction has been begun. An error takes back what fn did.

@@ -50,11 +50,15 @@ type Engine struct {
 	sqle     *sqle.Engine
 	provider *catalog.Provider
 	opt      Options
+	active   session.Active
 }
 
 // New opens the databases and makes the engine.
 func New(ctx context.Context, opt Options) (*Engine, error) {
 	RegisterVariables()
+	if opt.Repo.Expressions == nil {
+		opt.Repo.Expressions = Expressions()
+	}
 	p, err := catalog.New(ctx, catalog.Options{
 		Repos: opt.Repos, FS: opt.FS, Dir: opt.Dir, Repo: opt.Repo, Registries: opt.Registries, Opened: opt.Opened, Closing: opt.Closing,
 	})
@@ -66,7 +70,7 @@ func New(ctx context.Context, opt Options) (*Engine, error) {
 	a.Catalog.StatsProvider = newStats()
 	e := &Engine{provider: p, opt: opt}
 	e.sqle = sqle.New(a, &sqle.Config{IsReadOnly: opt.ReadOnly}).WithBackgroundThreads(sql.NewBackgroundThreads())
-	exec := &executor{}
+	exec := &executor{fewRows: fewRows, sortMemory: sortMemory, heapRows: heapRows}
 	a.ExecBuilder = rowexec.NewBuilder(exec, a.Overrides)
 	a.ExecBuilder.Runner = e.sqle
 	exec.base = a.ExecBuilder
@@ -111,12 +115,12 @@ func (e *Engine) Provider() *catalog.Provider { return e.provider }
 
 // NewSession makes a session on the engine's own part of one.
 func (e *Engine) NewSession(base *sql.BaseSession) *session.Session {
-	return session.New(base, session.Options{Databases: e.provider, Author: e.opt.Author, Query: e.Query})
+	return session.New(base, session.Options{Databases: e.provider, Author: e.opt.Author, Query: e.Answer})
 }
 
 // NewClientSession is NewSession for a client that connects from a host, as user() is to name it.
 func (e *Engine) NewClientSession(base *sql.BaseSession, host string) *session.Session {
-	return session.New(base, session.Options{Databases: e.provider, Author: e.opt.Author, Client: host})
+	return session.New(base, session.Options{Databases: e.provider, Author: e.opt.Author, Client: host, Active: &e.active, Query: e.Answer})
 }
 
 // NewContext makes the context of a statement of a session.

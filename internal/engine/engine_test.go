@@ -215,6 +215,14 @@ func TestRevisions(t *testing.T) {
 	c.fails("delete from t", "read-only")
 	c.exec("set @@db_head_ref = 'main'")
 	c.want("select * from t", "1 2 3")
+	// Where a branch without changes is already, the session stays on it: so did the plugins that set the head to their own commit.
+	w.commit("main", "third", day(9))
+	c.exec("set @@db_head = '" + first.String() + "'")
+	c.want("select @@db_head_ref", "")
+	c.exec("set @@db_head = hashof('main')")
+	c.want("select @@db_head_ref", "refs/heads/main")
+	c.exec("insert into t values (4)")
+	c.want("select * from t", "1 2 3 4")
 	c.fails("set @@db_head_ref = 'nwe'", "new")
 }
 

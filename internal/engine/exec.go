@@ -14,7 +14,12 @@ import (
 )
 
 // executor is asked before the engine's own execution of every node of a plan.
-type executor struct{ base *rowexec.BaseBuilder }
+type executor struct {
+	base *rowexec.BaseBuilder
+	// fewRows is up to how many rows the engine sorts, sortMemory the bytes that other sorts keep in memory, and heapRows the largest LIMIT
+	// of a sort for which the engine keeps the first rows only.
+	fewRows, sortMemory, heapRows int
+}
 
 var _ sql.NodeExecBuilder = (*executor)(nil)
 
@@ -26,6 +31,10 @@ func (e *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 		if x.Action == plan.IndexAction_Create {
 			return e.createIndex(ctx, x, row)
 		}
+	case *plan.Sort:
+		return e.sort(ctx, x, row)
+	case *plan.TopN:
+		return e.topN(ctx, x, row)
 	case *plan.InsertInto:
 		return e.insert(ctx, x, row)
 	case *plan.ShowColumns:

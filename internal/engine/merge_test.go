@@ -82,7 +82,7 @@ func TestMergeConflictsBySQL(t *testing.T) {
 	c.want("call dolt_merge('side')", ",0,1,conflicts found")
 	c.want("select is_merging, source, source_commit = hashof('side'), target, unmerged_tables from dolt_merge_status", "1,side,true,refs/heads/main,t")
 	c.want("select * from dolt_conflicts", "t,2")
-	c.want("select table_name, staged, status from dolt_status order by status", "t,0,conflict t,0,modified")
+	c.want("select table_name, staged, status from dolt_status order by status", "t,0,conflict")
 	c.want("select "+columns+" from dolt_conflicts_t", first+" "+second)
 	c.want("select from_root_ish = hashof('side'), length(dolt_conflict_id) from dolt_conflicts_t limit 1", "true,22")
 	c.want("select * from t", "1,ours,1 2,bb,22 4,d,4")

@@ -191,9 +191,8 @@ func NewScan(ctx context.Context, v *table.View, opt ScanOptions) (*Scan, error)
 		batch[i] = page.BatchColumn{Column: c + shift, Name: f.Name, Nullable: f.Nullable, Metadata: f.Metadata, Integer: f.Integer}
 		sc.at, sc.names = append(sc.at, c+shift), append(sc.names, col.Name)
 	}
-	resolve := func(ctx context.Context, addr []byte) ([]byte, error) {
-		c, err := table.Resolve(ctx, v.Reader(), value.AddrCell(addr))
-		return c.Bytes(), err
+	resolve := func(ctx context.Context, dst, addr []byte) ([]byte, error) {
+		return table.AppendLong(ctx, v.Reader(), dst, addr)
 	}
 	if sc.b, err = l.Format.NewBatcher(opt.Memory, batch, min(opt.BatchRows, int(min(sc.left, 1<<20))), resolve); err != nil {
 		return nil, err

@@ -44,6 +44,18 @@ func (f *Format) nullify(rec *Record) {
 	}
 }
 
+// mayBeNull tells whether a field without quotes is one of the texts that often mean that there is no value.
+func mayBeNull(text []byte) bool {
+	if len(text) == 0 || len(text) > 4 {
+		return false
+	}
+	switch string(text) {
+	case "NA", "N/A", "n/a", "na", "#N/A", "NULL", "null", "Null", "NaN", "nan", "None", "none", "nil", `\N`, "-", "?", ".":
+		return true
+	}
+	return false
+}
+
 // ParseDelimiter reads the separator that a user gives: one ASCII character, or \t for a tab.
 func ParseDelimiter(s string) (byte, error) {
 	if s == `\t` || s == "tab" {

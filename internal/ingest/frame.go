@@ -23,6 +23,7 @@ const (
 type block struct {
 	data    []byte
 	line    int64 // of its first record
+	at      int64 // place of data in the file
 	suspect bool  // it has bytes that are not UTF-8, or NUL
 	read    int64 // bytes of the file that were read to make it
 }
@@ -47,6 +48,7 @@ func newFramer(src Source, comma byte) *framer {
 func (f *framer) next(b *block) (bool, error) {
 	b.data, b.line = append(b.data[:0], f.rest...), f.line
 	began := f.off
+	b.at = began - int64(len(f.rest))
 	for want := f.size; ; want *= 2 {
 		if err := f.fill(b, want); err != nil {
 			return false, err
@@ -103,6 +105,7 @@ func (f *framer) mark(b *block) error {
 		return f.fail(invalid("the file is UTF-16, not UTF-8; convert it first: iconv -f UTF-16 -t UTF-8 %s", f.src.Name))
 	case bytes.HasPrefix(b.data, []byte("\xef\xbb\xbf")):
 		b.data = b.data[:copy(b.data, b.data[3:])]
+		b.at = 3
 	}
 	return nil
 }

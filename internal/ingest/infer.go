@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"runtime"
+	"slices"
 
 	"github.com/stemmadb/stemma/internal/value"
 )
@@ -29,6 +30,15 @@ type Inferred struct {
 	// nobody asked, or when it would have taken too much memory.
 	Unique    []int
 	KeysKnown bool
+	// Missing are the columns that would be of another type than text if some texts meant NULL.
+	Missing []Missing
+}
+
+// Missing is a column that is text only because of fields that often mean that there is no value.
+type Missing struct {
+	Column int
+	Texts  []string   // of these fields, sorted
+	Type   value.Type // without them
 }
 
 // Infer reads the whole file to find each column's type: the narrowest that holds all values as value.Inferrer says, so that no value
@@ -61,6 +71,9 @@ func Infer(ctx context.Context, src Source, opt InferOptions) (*Inferred, error)
 					in.total[c].Observe(w.text, w.null)
 				}
 			}
+			for _, m := range o.missing {
+				in.note(m)
+			}
 			return nil
 		})
 	if err != nil {
@@ -69,6 +82,18 @@ func Infer(ctx context.Context, src Source, opt InferOptions) (*Inferred, error)
 	out := &Inferred{Rows: in.rows, Types: make([]value.Type, len(in.total)), Nulls: make([]bool, len(in.total))}
 	for c := range in.total {
 		out.Types[c], out.Nulls[c] = in.total[c].Result()
+		if c >= len(in.missing) || len(in.missing[c]) == 0 {
+			continue
+		}
+		without, texts := out.Types[c], in.missing[c]
+		for _, text := range texts {
+			in.total[c].Observe([]byte(text), false)
+		}
+		out.Types[c], _ = in.total[c].Result()
+		if isText(out.Types[c].Kind) && !isText(without.Kind) {
+			slices.Sort(texts)
+			out.Missing = append(out.Missing, Missing{Column: c, Texts: texts, Type: without})
+		}
 	}
 	if in.keys != nil {
 		out.Unique, out.KeysKnown = in.keys.result()
@@ -82,6 +107,24 @@ type inference struct {
 	keys  *keySearch
 	total []value.Inferrer
 	rows  uint64
+	// missing are texts of columns that may mean NULL. total has not seen them yet.
+	missing [][]string
+}
+
+// missingField is a field that may mean NULL.
+type missingField struct {
+	column int
+	text   string
+}
+
+// note adds to missing.
+func (in *inference) note(m missingField) {
+	if in.missing == nil {
+		in.missing = make([][]string, len(in.total))
+	}
+	if !slices.Contains(in.missing[m.column], m.text) {
+		in.missing[m.column] = append(in.missing[m.column], m.text)
+	}
 }
 
 // witness is a value that changed what an Inferrer knew. As the result does not depend on the order of the values, and the values
@@ -96,6 +139,7 @@ type witness struct {
 type observed struct {
 	rows    uint64
 	witness [][]witness // by column
+	missing []missingField
 }
 
 // observer looks at the values of blocks. What it knows of earlier blocks makes for few witnesses.
@@ -117,7 +161,7 @@ func (o *observer) observe(b *block, out *observed) error {
 	if out.witness == nil {
 		out.witness = make([][]witness, n)
 	}
-	out.rows = 0
+	out.rows, out.missing = 0, out.missing[:0]
 	for c := range n {
 		out.witness[c], o.hash[c] = out.witness[c][:0], o.hash[c][:0]
 	}
@@ -153,6 +197,13 @@ func (o *observer) observe(b *block, out *observed) error {
 			opt.Format.nullify(&o.rec)
 		}
 		for c, text := range o.rec.Fields {
+			if mayBeNull(text) && (o.rec.Quoted == nil || !o.rec.Quoted[c]) {
+				if m := (missingField{c, string(text)}); !slices.Contains(out.missing, m) {
+					out.missing = append(out.missing, m)
+				}
+				o.forKeys(c, text)
+				continue
+			}
 			o.value(c, text, &out.witness[c])
 		}
 	}
@@ -172,6 +223,11 @@ func (o *observer) value(c int, text []byte, ws *[]witness) {
 			*ws = fewer(*ws)
 		}
 	}
+	o.forKeys(c, text)
+}
+
+// forKeys takes a field into account in the search for keys.
+func (o *observer) forKeys(c int, text []byte) {
 	if k := o.in.keys; k != nil && k.open(c) {
 		if len(text) == 0 {
 			k.close(c)

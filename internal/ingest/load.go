@@ -26,8 +26,9 @@ type LoadOptions struct {
 	Workers           int      // 0: as many as processors
 	Now               time.Time
 
-	// Reject is given the records that cannot be loaded, in the file's order, the line end among their bytes. When it is nil the first of
-	// them ends the load.
+	// Reject is given the records that cannot be loaded, in the file's order, the line end among their bytes. Behind these come, with
+	// table.IgnoreDuplicate and in the file's order too, the records whose key another row has with other values in the columns of the
+	// file. When it is nil the first record that cannot be loaded ends the load, and nobody hears of duplicates that are passed over.
 	Reject func(raw []byte, bad *LineError) error
 	// Auto gives the AUTO_INCREMENT value of a row: the given one, of which it takes notice, or the next when given is 0. It is needed
 	// for tables that have such a column, and is called in the file's order.
@@ -38,11 +39,11 @@ type LoadOptions struct {
 
 // Stats count the rows of a Load.
 type Stats struct {
-	Rows     uint64 // records that could be read
+	Rows     uint64 // records that are not among Rejected
 	Added    uint64 // new keys
 	Modified uint64 // keys whose row is another than before
 	NoEffect uint64 // rows that were there already, or that another of the file replaced or preceded
-	Rejected uint64 // records that could not be read
+	Rejected uint64 // records that were given to Reject
 }
 
 // Load gives the table base with the rows of a file. Chunks go to st; base is not changed, and after an error nothing is but chunks that
@@ -52,6 +53,8 @@ func Load(ctx context.Context, st chunk.Store, base *table.Table, src Source, op
 	if err != nil {
 		return nil, stats, err
 	}
+	left := newLeftOut(l, &opt.LoadOptions)
+	defer func() { err = errors.Join(err, left.close()) }()
 	to, err := table.NewLoader(ctx, st, base, opt.LoadOptions)
 	if err != nil {
 		return nil, stats, err
@@ -61,7 +64,7 @@ func Load(ctx context.Context, st chunk.Store, base *table.Table, src Source, op
 			err = e
 		}
 	}()
-	if err := l.run(ctx, func(b *block, rows *batch) error { return l.add(ctx, to, b, rows) }); err != nil {
+	if err := l.run(ctx, func(b *block, rows *batch) error { return l.add(ctx, to, left, b, rows) }); err != nil {
 		return nil, l.stats, err
 	}
 	t, ls, err := to.Finish(ctx)
@@ -71,8 +74,11 @@ func Load(ctx context.Context, st chunk.Store, base *table.Table, src Source, op
 	if err != nil {
 		return nil, l.stats, err
 	}
+	if err := left.give(ctx); err != nil {
+		return nil, l.stats, err
+	}
 	stats = l.stats
-	stats.Rows, stats.Added = ls.Rows, ls.Added
+	stats.Rows, stats.Added = ls.Rows-left.count(), ls.Added
 	if base.Rows.Count > 0 && ls.Replaced > 0 {
 		err = tree.Diff(ctx, st, base.Schema.Primary.Format, base.Rows, t.Rows, nil, nil, func(c tree.Change) error {
 			if c.A != nil && c.B != nil {
@@ -181,7 +187,7 @@ func (l *loading) run(ctx context.Context, take func(*block, *batch) error) erro
 }
 
 // add gives the rows of a block to the table loader.
-func (l *loading) add(ctx context.Context, to *table.Loader, b *block, rows *batch) error {
+func (l *loading) add(ctx context.Context, to *table.Loader, left *leftOut, b *block, rows *batch) error {
 	for _, r := range rows.rejects {
 		l.stats.Rejected++
 		if err := l.opt.Reject(r.raw, r.bad); err != nil {
@@ -198,7 +204,7 @@ func (l *loading) add(ctx context.Context, to *table.Loader, b *block, rows *bat
 			key, row = l.number(key[:0], row[:0], v, to.NextOrdinal())
 			k, v = key, row
 		}
-		if err := to.Add(ctx, k, v); err != nil {
+		if err := to.AddTagged(ctx, k, v, left.tagOf(b, r)); err != nil {
 			if errs.Is(err, errs.DuplicateKey) {
 				err = &LineError{File: l.src.Name, Line: b.line + int64(r.line), Err: errs.New(errs.DuplicateKey,
 					"the line before has the same primary key, %s", table.DescribeKey(l.schema, v))}

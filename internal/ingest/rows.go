@@ -17,10 +17,11 @@ type batch struct {
 	rejects []reject
 }
 
-// rowSpan is the length in bytes of a row's key and tuple, and its line behind the block's first.
+// rowSpan is the length in bytes of a row's key and tuple, and where its record is.
 type rowSpan struct {
 	key, row int
-	line     int32
+	line     int32 // behind the block's first
+	at, raw  int32 // place in the block and length, in bytes
 }
 
 // reject is a record that cannot be loaded.
@@ -75,7 +76,7 @@ func (w *rowWorker) block(ctx context.Context, b *block, out *batch) error {
 			out.rejects = append(out.rejects, reject{bytes.Clone(w.rec.Raw), bad})
 			continue
 		}
-		if err := w.append(ctx, out, int32(w.rec.Line-b.line)); err != nil {
+		if err := w.append(ctx, out, b); err != nil {
 			return err
 		}
 	}
@@ -105,6 +106,9 @@ func (w *rowWorker) parse() *LineError {
 		}
 		c, err := value.Parse(f.typ, text)
 		if err != nil {
+			if mayBeNull(text) && (w.rec.Quoted == nil || !w.rec.Quoted[i]) {
+				err = errs.New(errs.CodeOf(err), "%w; if %s means NULL, say --null '%[2]s'", err, text)
+			}
 			return &LineError{Line: w.rec.Line, Column: l.opt.Names[i], Err: err}
 		}
 		w.cells[f.cell] = c
@@ -120,7 +124,7 @@ func errNull(f *field) error {
 }
 
 // append encodes the cells.
-func (w *rowWorker) append(ctx context.Context, out *batch, line int32) error {
+func (w *rowWorker) append(ctx context.Context, out *batch, b *block) error {
 	l := w.l
 	if l.auto >= 0 {
 		if err := w.number(ctx); err != nil {
@@ -146,7 +150,9 @@ func (w *rowWorker) append(ctx context.Context, out *batch, line int32) error {
 	}
 	w.row = row
 	out.data = append(data, row...)
-	out.rows = append(out.rows, rowSpan{key: len(data) - at, row: len(row), line: line})
+	out.rows = append(out.rows, rowSpan{
+		key: len(data) - at, row: len(row), line: int32(w.rec.Line - b.line), at: int32(w.split.at - len(w.rec.Raw)), raw: int32(len(w.rec.Raw)),
+	})
 	return nil
 }
 

@@ -20,6 +20,7 @@ type source struct {
 	rows    tree.Root
 	indexes []*indexMerge
 	notNull []int // columns of the merged schema
+	checks  []int // of the merged schema
 }
 
 // indexMerge is an index that is brought up to the merged rows.
@@ -42,9 +43,9 @@ func (m *tableMerger) follow(ctx context.Context, out *table.Table) (left tree.R
 	for n := range m.sch.Indexes {
 		x := &indexMerge{n: n}
 		switch {
-		case m.indexOf(m.ours.t, n, &x.root):
+		case !m.plan.sides[0].changed && m.indexOf(m.ours.t, n, &x.root):
 			ours.indexes = append(ours.indexes, x)
-		case !m.plan.renumbered && m.indexOf(m.theirs.t, n, &x.root):
+		case !m.plan.sides[1].changed && m.indexOf(m.theirs.t, n, &x.root):
 			theirs.indexes = append(theirs.indexes, x)
 		default:
 			none.indexes = append(none.indexes, x)
@@ -55,12 +56,19 @@ func (m *tableMerger) follow(ctx context.Context, out *table.Table) (left tree.R
 		if c.Nullable || c.Generated != "" && !c.Stored || m.sch.InPrimaryKey(c.ID) {
 			continue
 		}
-		if o := column(m.ours.t.Schema.Schema, c.ID); o != nil && !o.Nullable {
-			if t := column(m.plan.theirs, c.ID); t == nil && c.Absent.IsNull() || t != nil && t.Nullable {
+		if o := column(m.ours.ids, c.ID); o != nil && !o.Nullable {
+			if t := column(m.theirs.ids, c.ID); t == nil && c.Absent.IsNull() || t != nil && t.Nullable {
 				ours.notNull = append(ours.notNull, i)
 			}
 		} else {
 			theirs.notNull = append(theirs.notNull, i)
+		}
+	}
+	for _, i := range enforced(m.sch.Schema) {
+		if holds(m.ours.ids, &m.sch.Checks[i]) {
+			ours.checks = append(ours.checks, i)
+		} else {
+			theirs.checks = append(theirs.checks, i)
 		}
 	}
 	var found []violation
@@ -120,10 +128,14 @@ func sameLayout(a, b *schema.Layout) bool {
 	return true
 }
 
-// compare walks what differs between a source and the merged rows: it collects edits of indexes and rows with NULL where the source
-// has none.
+// compare walks what differs between a source and the merged rows: it collects edits of indexes, rows with NULL where the source
+// has none and rows that violate checks.
 func (m *tableMerger) compare(ctx context.Context, s *source, merged tree.Root, found *[]violation) error {
-	if len(s.indexes)+len(s.notNull) == 0 {
+	checks, err := m.newCheckBatch(ctx, s.checks, found)
+	if err != nil {
+		return err
+	}
+	if len(s.indexes)+len(s.notNull) == 0 && checks == nil {
 		return nil
 	}
 	for _, x := range s.indexes {
@@ -134,7 +146,7 @@ func (m *tableMerger) compare(ctx context.Context, s *source, merged tree.Root, 
 	before, after := make([]value.Cell, len(phys)), make([]value.Cell, len(phys))
 	var rowA, rowB, oldKey, oldTuple, newKey, newTuple []byte
 	shift := hidden(m.sch.Schema)
-	return tree.Diff(ctx, m.st, m.sch.Primary.Format, s.rows, merged, nil, nil, func(c tree.Change) (err error) {
+	err = tree.Diff(ctx, m.st, m.sch.Primary.Format, s.rows, merged, nil, nil, func(c tree.Change) (err error) {
 		if c.A != nil && len(s.indexes) > 0 {
 			if rowA, err = c.A.AppendRow(ctx, rowA[:0], c.AI); err != nil {
 				return err
@@ -154,6 +166,11 @@ func (m *tableMerger) compare(ctx context.Context, s *source, merged tree.Root, 
 				if after[shift+i].IsNull() {
 					name := m.sch.Columns[i].Name
 					*found = append(*found, newViolation(history.NotNullViolation, name, c.AppendKey(nil), []string{name}))
+				}
+			}
+			if checks != nil {
+				if err := checks.add(ctx, c.AppendKey(nil), after); err != nil {
+					return err
 				}
 			}
 		}
@@ -183,6 +200,10 @@ func (m *tableMerger) compare(ctx context.Context, s *source, merged tree.Root, 
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return checks.flush(ctx)
 }
 
 // indexEdits gives sorted entries as edits.

@@ -17,7 +17,7 @@ type copies = hash.Hash
 func (m *tableMerger) keyless(ctx context.Context) (tree.Root, error) {
 	if !m.ours.exact {
 		var err error
-		if m.ours.rows, err = m.rewrite(ctx, m.ours.t, m.ours.t.Schema.Schema); err != nil {
+		if m.ours.rows, err = m.rewrite(ctx, &m.ours); err != nil {
 			return tree.Root{}, err
 		}
 		m.ours.exact = true

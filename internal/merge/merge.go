@@ -25,6 +25,9 @@ type Options struct {
 	FS      vfs.FS // for the files of sorts
 	TempDir string
 	Memory  int // bytes for buffers; 0 is 128 MiB
+	// Expressions evaluates what SQL says of rows that the merge changes. Without it CHECK constraints are not verified, and rows of
+	// tables with one or with generated columns merge as a whole.
+	Expressions Expressions
 	// Children finds, by the lower-case name of a table, the tables of a root that refer to it by foreign keys. Without it the schemas of
 	// all tables are read.
 	Children func(ctx context.Context, rt *root.Root) (map[string][]string, error)
@@ -340,7 +343,7 @@ func (m *merger) entry(ctx context.Context, l *line) (e root.Entry, left *histor
 		sideOf(content, comments, l.ours) || sideOf(content, comments, l.theirs)) {
 		return root.Entry{Kind: root.KindTable, Table: content, Comments: comments}, nil, nil
 	}
-	tm := &tableMerger{merger: m}
+	tm := &tableMerger{merger: m, name: finalName(l)}
 	open := func(e root.Entry) (*table.Table, error) {
 		if e.Kind == 0 {
 			return nil, nil

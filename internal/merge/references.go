@@ -90,6 +90,22 @@ func (m *merger) references(ctx context.Context, out *Result) error {
 	return nil
 }
 
+// Orphaned are the names of the tables with rows that violate foreign keys in the state after though all was well in before, in the order
+// of their lower-case forms.
+func Orphaned(ctx context.Context, st chunk.Store, before, after tree.Root, opt Options) ([]string, error) {
+	at := root.Open(st, before)
+	m := &merger{st: st, opt: opt, base: at, ours: at, theirs: at}
+	out := &Result{Root: root.Open(st, after)}
+	if err := m.references(ctx, out); err != nil {
+		return nil, err
+	}
+	var names []string
+	for i := range out.Tables {
+		names = append(names, out.Tables[i].Name)
+	}
+	return names, nil
+}
+
 // children are, by the lower-case name of a table, the tables whose foreign keys refer to it.
 func (o *Options) children(ctx context.Context, m *merger, rt *root.Root) (map[string][]string, error) {
 	if o.Children != nil {
@@ -205,7 +221,7 @@ func orphans(ctx context.Context, st chunk.Store, name string, child *table.Tabl
 			}
 		}
 		if !ok {
-			*found = append(*found, orphan(name, child, f, c.To.AppendKey(nil)))
+			*found = append(*found, orphan(name, child, parent, f, c.To.AppendKey(nil)))
 		}
 	}
 	return nil
@@ -249,7 +265,7 @@ func (m *merger) bereft(ctx context.Context, name string, child *table.Table, f 
 			continue
 		}
 		err := ref.Children(ctx, values, func(row []byte) error {
-			*found = append(*found, orphan(name, child, f, row))
+			*found = append(*found, orphan(name, child, after, f, row))
 			return nil
 		})
 		if err != nil {
@@ -272,7 +288,7 @@ func referenceOf(st chunk.Store, child, parent *table.Table, f *schema.ForeignKe
 }
 
 // orphan describes a child without a parent in the words of dolt_constraint_violations_<table>.violation_info.
-func orphan(name string, child *table.Table, f *schema.ForeignKey, row []byte) violation {
+func orphan(name string, child, parent *table.Table, f *schema.ForeignKey, row []byte) violation {
 	action := func(a schema.Action) string {
 		if a == schema.ActionNone {
 			return schema.ActionRestrict.String()
@@ -283,12 +299,40 @@ func orphan(name string, child *table.Table, f *schema.ForeignKey, row []byte) v
 	for _, id := range f.Columns {
 		cols = append(cols, column(child.Schema.Schema, id).Name)
 	}
+	referenced := ""
+	if parent != nil {
+		var ids []uint64
+		for _, n := range f.ParentColumns {
+			if at := parent.Schema.ColumnIndex(n); at >= 0 {
+				ids = append(ids, parent.Schema.Columns[at].ID)
+			}
+		}
+		referenced = indexOver(parent.Schema.Schema, ids)
+	}
 	b, err := json.Marshal(map[string]any{
-		"Columns": cols, "ForeignKey": f.Name, "OnDelete": action(f.OnDelete), "OnUpdate": action(f.OnUpdate),
+		"Index": indexOver(child.Schema.Schema, f.Columns), "ReferencedIndex": referenced, "Columns": cols, "ForeignKey": f.Name, "OnDelete": action(f.OnDelete), "OnUpdate": action(f.OnUpdate),
 		"ReferencedColumns": f.ParentColumns, "ReferencedTable": f.Parent, "Table": name,
 	})
 	if err != nil { // strings always encode
 		b = []byte("{}")
 	}
 	return violation{key: history.ViolationKey(history.ForeignKeyViolation, f.Name, row), info: b}
+}
+
+// indexOver is the name of the secondary index whose first columns are the given ones; "" for none, and when the primary key's are.
+func indexOver(s *schema.Schema, columns []uint64) string {
+	if leads(s.PrimaryKey, columns) {
+		return ""
+	}
+	for i := range s.Indexes {
+		if leads(s.Indexes[i].Columns, columns) {
+			return s.Indexes[i].Name
+		}
+	}
+	return ""
+}
+
+// leads tells whether the first parts of a key are the given columns, in any order.
+func leads(key []schema.IndexColumn, columns []uint64) bool {
+	return len(key) >= len(columns) && !slices.ContainsFunc(key[:len(columns)], func(k schema.IndexColumn) bool { return !slices.Contains(columns, k.Column) })
 }

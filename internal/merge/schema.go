@@ -27,11 +27,53 @@ func same[T comparable](a, b T) bool { return a == b }
 
 // mergedSchema is a merged schema and what it asks of the rows.
 type mergedSchema struct {
-	schema     *schema.Schema
-	theirs     *schema.Schema // theirs with the ids of the merged schema
-	renumbered bool           // theirs has other ids in its pages
-	lost       [2][]uint64    // columns of the base that the other side dropped, by side that still has them: ours, theirs
-	rekeyed    [2]bool        // the side that changed the primary key alone
+	schema  *schema.Schema
+	base    numbered    // its schema is nil when there is no base
+	sides   [2]numbered // ours, theirs
+	lost    [2][]uint64 // columns of the base that the other side dropped, by side that still has them
+	rekeyed [2]bool     // the side that changed the primary key alone
+}
+
+// numbered is a schema whose columns have the ids of the merged schema.
+type numbered struct {
+	schema  *schema.Schema
+	changed bool // the pages of the side have others
+}
+
+// renumber gives columns other ids.
+func (n *numbered) renumber(ids map[uint64]uint64) {
+	if len(ids) == 0 || n.schema == nil {
+		return
+	}
+	of := func(id uint64) uint64 {
+		if to, ok := ids[id]; ok {
+			n.changed = true
+			return to
+		}
+		return id
+	}
+	s := n.schema.Clone()
+	for i := range s.Columns {
+		s.Columns[i].ID = of(s.Columns[i].ID)
+	}
+	parts := func(in []schema.IndexColumn) []schema.IndexColumn {
+		out := slices.Clone(in)
+		for i := range out {
+			out[i].Column = of(out[i].Column)
+		}
+		return out
+	}
+	s.PrimaryKey = parts(s.PrimaryKey)
+	for i := range s.Indexes {
+		s.Indexes[i].Columns = parts(s.Indexes[i].Columns)
+	}
+	for i := range s.References {
+		s.References[i].Columns = slices.Clone(s.References[i].Columns)
+		for k, id := range s.References[i].Columns {
+			s.References[i].Columns[k] = of(id)
+		}
+	}
+	n.schema = s
 }
 
 // conflict is why two schemas do not merge.
@@ -52,11 +94,12 @@ type schemaMerger struct {
 // schemas merges two schemas. base is nil when both sides made the table. An error is a conflict.
 func schemas(base, ours, theirs *schema.Schema) (*mergedSchema, error) {
 	m := &schemaMerger{base: base, ours: ours, theirs: theirs, hasBase: base != nil}
+	m.out.base.schema, m.out.sides[0].schema, m.out.sides[1].schema = base, ours, theirs
 	if base == nil {
 		m.base = &schema.Schema{}
 	}
+	m.pairRetyped()
 	m.pairByName()
-	m.out.theirs = m.theirs
 	s := &schema.Schema{}
 	m.out.schema = s
 	cols, err := m.columns()
@@ -90,6 +133,59 @@ func schemas(base, ours, theirs *schema.Schema) (*mergedSchema, error) {
 	return &m.out, nil
 }
 
+// pairRetyped gives a column that a side made anew under its name, with a type of another family, as ALTER TABLE does, its new id in the
+// base and on the other side: it is one column, whose values are converted. Columns of the primary key are left out.
+func (m *schemaMerger) pairRetyped() {
+	if !m.hasBase {
+		return
+	}
+	var base map[uint64]uint64
+	var sides [2]map[uint64]uint64
+	for i := range m.base.Columns {
+		b := &m.base.Columns[i]
+		if m.base.InPrimaryKey(b.ID) {
+			continue
+		}
+		// anew is the column of a side in its place.
+		anew := func(s *schema.Schema) *schema.Column {
+			at := s.ColumnIndex(b.Name)
+			if s.ColumnByID(b.ID) >= 0 || at < 0 || m.base.ColumnByID(s.Columns[at].ID) >= 0 || s.InPrimaryKey(s.Columns[at].ID) || s.Columns[at].Generated != "" || b.Generated != "" {
+				return nil
+			}
+			return &s.Columns[at]
+		}
+		o, t := anew(m.ours), anew(m.theirs)
+		put := func(in *map[uint64]uint64, to uint64) {
+			if *in == nil {
+				*in = map[uint64]uint64{}
+			}
+			(*in)[b.ID] = to
+		}
+		switch {
+		case o != nil && t != nil && o.ID == t.ID:
+			put(&base, o.ID)
+		case o != nil && column(m.theirs, b.ID) != nil && m.theirs.ColumnByID(o.ID) < 0:
+			put(&base, o.ID)
+			put(&sides[1], o.ID)
+		case t != nil && column(m.ours, b.ID) != nil && m.ours.ColumnByID(t.ID) < 0:
+			put(&base, t.ID)
+			put(&sides[0], t.ID)
+		}
+	}
+	m.renumber(base, sides)
+}
+
+// renumber gives columns of the base and of the sides other ids.
+func (m *schemaMerger) renumber(base map[uint64]uint64, sides [2]map[uint64]uint64) {
+	m.out.base.renumber(base)
+	m.out.sides[0].renumber(sides[0])
+	m.out.sides[1].renumber(sides[1])
+	if m.hasBase {
+		m.base = m.out.base.schema
+	}
+	m.ours, m.theirs = m.out.sides[0].schema, m.out.sides[1].schema
+}
+
 // pairByName gives columns that both sides added under different ids, but with one name and type, the id of ours.
 func (m *schemaMerger) pairByName() {
 	renamed := map[uint64]uint64{}
@@ -104,31 +200,7 @@ func (m *schemaMerger) pairByName() {
 			renamed[t.ID] = o.ID
 		}
 	}
-	if len(renamed) == 0 {
-		return
-	}
-	s := m.theirs.Clone()
-	of := func(id uint64) uint64 {
-		if to, ok := renamed[id]; ok {
-			return to
-		}
-		return id
-	}
-	for i := range s.Columns {
-		s.Columns[i].ID = of(s.Columns[i].ID)
-	}
-	parts := func(in []schema.IndexColumn) []schema.IndexColumn {
-		out := slices.Clone(in)
-		for i := range out {
-			out[i].Column = of(out[i].Column)
-		}
-		return out
-	}
-	s.PrimaryKey = parts(s.PrimaryKey)
-	for i := range s.Indexes {
-		s.Indexes[i].Columns = parts(s.Indexes[i].Columns)
-	}
-	m.theirs, m.out.renumbered = s, true
+	m.renumber(nil, [2]map[uint64]uint64{nil, renamed})
 }
 
 // columns merges the columns and their order.
@@ -414,7 +486,26 @@ func (m *schemaMerger) references(s *schema.Schema) error {
 		}
 	}
 	s.References = out
+	for i := range out {
+		m.keepIndex(s, out[i].Columns)
+	}
 	return nil
+}
+
+// keepIndex brings back an index that one side dropped when a foreign key of the merged schema has no other over its columns.
+func (m *schemaMerger) keepIndex(s *schema.Schema, columns []uint64) {
+	if leads(s.PrimaryKey, columns) || slices.ContainsFunc(s.Indexes, func(x schema.Index) bool { return leads(x.Columns, columns) }) {
+		return
+	}
+	for _, from := range []*schema.Schema{m.ours, m.theirs} {
+		at := slices.IndexFunc(from.Indexes, func(x schema.Index) bool {
+			return leads(x.Columns, columns) && s.IndexByName(x.Name) < 0 && !slices.ContainsFunc(x.Columns, func(k schema.IndexColumn) bool { return column(s, k.Column) == nil })
+		})
+		if at >= 0 {
+			s.Indexes = append(s.Indexes, from.Indexes[at])
+			return
+		}
+	}
 }
 
 func (m *schemaMerger) checks(s *schema.Schema) error {

@@ -16,8 +16,9 @@ import (
 
 // side is a state of a table that is merged.
 type side struct {
-	t    *table.Table // nil for none
-	rows tree.Root    // its rows, which the merged layout can read
+	t    *table.Table   // nil for none
+	ids  *schema.Schema // t's schema with the ids of the merged one
+	rows tree.Root      // its rows, which the merged layout can read
 	// exact tells whether rows is what the merged layout would build from them: no other columns and the same weights.
 	exact bool
 }
@@ -25,9 +26,11 @@ type side struct {
 // tableMerger merges one table.
 type tableMerger struct {
 	*merger
+	name               string // of the table
 	base, ours, theirs side
 	sch                *schema.Compiled // merged
 	plan               *mergedSchema
+	generate           RowGenerator  // of the merged schema; nil when rows keep no generated columns, or nobody could evaluate them
 	conflicts          *tree.Builder // nil until there is one
 }
 
@@ -44,11 +47,15 @@ func (m *tableMerger) merge(ctx context.Context) (*table.Table, *history.MergeTa
 	if m.sch, err = schema.Compile(m.plan.schema); err != nil {
 		return nil, nil, err
 	}
+	m.base.ids, m.ours.ids, m.theirs.ids = m.plan.base.schema, m.plan.sides[0].schema, m.plan.sides[1].schema
 	if err := m.judge(ctx); err != nil {
 		return nil, nil, err
 	}
+	if err := m.prepare(ctx); err != nil {
+		return nil, nil, err
+	}
 	if m.base.t == nil {
-		m.base.t = table.Empty(m.sch)
+		m.base.t, m.base.ids = table.Empty(m.sch), m.sch.Schema
 	}
 	if err := m.conform(ctx); err != nil {
 		return nil, nil, err
@@ -123,7 +130,7 @@ func (m *tableMerger) judge(ctx context.Context) error {
 						return conflictf("column '%s' was dropped in %s and its values were changed in %s", def.Name, other, word)
 					}
 				}
-				if to, ok := narrowed[def.ID]; ok {
+				if to, ok := narrowed[s.ids.Columns[col.To].ID]; ok {
 					cell, err := c.To.Cell(ctx, col.To)
 					if err != nil {
 						return err
@@ -147,7 +154,7 @@ func (m *tableMerger) narrowed(s *side) map[uint64]value.Type {
 	var out map[uint64]value.Type
 	for i := range m.sch.Columns {
 		c := &m.sch.Columns[i]
-		if at := s.t.Schema.ColumnByID(c.ID); at >= 0 && !s.t.Schema.Columns[at].Type.Equal(c.Type) {
+		if at := s.ids.ColumnByID(c.ID); at >= 0 && !s.ids.Columns[at].Type.Equal(c.Type) {
 			if out == nil {
 				out = map[uint64]value.Type{}
 			}
@@ -172,22 +179,23 @@ func (m *tableMerger) convert(ctx context.Context, from, to value.Type, c value.
 // conform makes the rows of all sides readable with the merged layout.
 func (m *tableMerger) conform(ctx context.Context) error {
 	for _, s := range []*side{&m.base, &m.ours, &m.theirs} {
-		from, renumbered := s.t.Schema, s == &m.theirs && m.plan.renumbered
-		if !renumbered && diff.Readable(from, m.sch) {
+		from := s.t.Schema
+		if !m.renumbered(s) && !m.ungenerated(s) && diff.Readable(from, m.sch) {
 			s.rows, s.exact = s.t.Rows, exact(from.Schema, m.sch.Schema)
 			continue
 		}
-		ids := from.Schema
-		if renumbered {
-			ids = m.plan.theirs
-		}
 		var err error
-		if s.rows, err = m.rewrite(ctx, s.t, ids); err != nil {
+		if s.rows, err = m.rewrite(ctx, s); err != nil {
 			return err
 		}
 		s.exact = true
 	}
 	return nil
+}
+
+// renumbered tells whether a side has other ids in its pages than the merged schema.
+func (m *tableMerger) renumbered(s *side) bool {
+	return s == &m.base && m.plan.base.changed || s == &m.ours && m.plan.sides[0].changed || s == &m.theirs && m.plan.sides[1].changed
 }
 
 // exact tells whether pages under one schema, which another can read, are the pages that it would build.
@@ -208,9 +216,8 @@ func exact(from, to *schema.Schema) bool {
 // sameWeight tells whether cells of two types, which are the same cells, weigh the same.
 func sameWeight(a, b value.Type) bool { return a.Kind == b.Kind && a.Phys() == b.Phys() }
 
-// rewrite builds the rows of a table under the merged layout. ids is the table's schema, its columns with the ids that they have in
-// the merged one.
-func (m *tableMerger) rewrite(ctx context.Context, t *table.Table, ids *schema.Schema) (root tree.Root, err error) {
+// rewrite builds the rows of a side under the merged layout.
+func (m *tableMerger) rewrite(ctx context.Context, s *side) (root tree.Root, err error) {
 	plain := m.sch.Schema.Clone()
 	plain.Indexes = nil
 	to, err := schema.Compile(plain)
@@ -227,11 +234,31 @@ func (m *tableMerger) rewrite(ctx context.Context, t *table.Table, ids *schema.S
 		}
 	}()
 	enc := table.NewEncoder(m.st, to)
-	from := t.Schema
+	from, ids := s.t.Schema, s.ids
 	shiftFrom, shiftTo := hidden(from.Schema), hidden(to.Schema)
 	cells := make([]value.Cell, len(to.Primary.Phys))
 	var key, tuple []byte
-	scan := table.NewView(m.st, t, nil).Scan(table.ScanOptions{Rows: table.RowsTree})
+	add := func(cells []value.Cell) (err error) {
+		if key, tuple, err = enc.Append(ctx, key[:0], tuple[:0], cells); err != nil {
+			return err
+		}
+		return m.added(l.Add(ctx, key, tuple))
+	}
+	var held [][]value.Cell // rows whose generated columns are to be made
+	flush := func() error {
+		if err := m.generate(ctx, held); err != nil {
+			return err
+		}
+		for _, cells := range held {
+			if err := add(cells); err != nil {
+				return err
+			}
+		}
+		held = held[:0]
+		return nil
+	}
+	generates := m.ungenerated(s)
+	scan := table.NewView(m.st, s.t, nil).Scan(table.ScanOptions{Rows: table.RowsTree})
 	for {
 		b, ok, err := scan.Next(ctx)
 		if err != nil {
@@ -272,15 +299,29 @@ func (m *tableMerger) rewrite(ctx context.Context, t *table.Table, ids *schema.S
 				}
 				cells[shiftTo+c] = cell
 			}
-			if key, tuple, err = enc.Append(ctx, key[:0], tuple[:0], cells); err != nil {
-				return root, err
+			if !generates {
+				if err := add(cells); err != nil {
+					return root, err
+				}
+				continue
 			}
-			if err := m.added(l.Add(ctx, key, tuple)); err != nil {
-				return root, err
+			row := make([]value.Cell, len(cells))
+			for c := range cells {
+				row[c] = cells[c].Clone()
+			}
+			if held = append(held, row); len(held) == expressionRows {
+				if err := flush(); err != nil {
+					return root, err
+				}
 			}
 		}
 		if err := ctx.Err(); err != nil {
 			return root, errs.With(errs.Canceled, err)
+		}
+	}
+	if generates {
+		if err := flush(); err != nil {
+			return root, err
 		}
 	}
 	out, _, err := l.Finish(ctx)
@@ -317,7 +358,7 @@ func (m *tableMerger) keyed(ctx context.Context) (tree.Root, error) {
 	}
 	if !m.ours.exact && !m.theirs.exact {
 		var err error
-		if m.ours.rows, err = m.rewrite(ctx, m.ours.t, m.ours.t.Schema.Schema); err != nil {
+		if m.ours.rows, err = m.rewrite(ctx, &m.ours); err != nil {
 			return tree.Root{}, err
 		}
 		m.ours.exact = true
@@ -361,6 +402,7 @@ type rows struct {
 	phys               []value.Phys
 	base, ours, theirs []value.Cell
 	whole              bool   // rows merge as a whole
+	made               []bool // by cell: generated
 	ourLacks           []bool // by cell: the side's schema lacks the column
 	theirLacks         []bool
 	key, tuple         []byte
@@ -371,14 +413,17 @@ func (m *tableMerger) newRows() *rows {
 	r := &rows{
 		m: m, enc: table.NewEncoder(m.st, m.sch), phys: m.sch.Primary.Phys,
 		base: make([]value.Cell, n), ours: make([]value.Cell, n), theirs: make([]value.Cell, n),
-		ourLacks: make([]bool, n), theirLacks: make([]bool, n),
-		whole: slices.ContainsFunc(m.sch.Columns, func(c schema.Column) bool { return c.Generated != "" }) ||
-			slices.ContainsFunc(m.sch.Checks, func(c schema.Check) bool { return c.Enforced }),
+		ourLacks: make([]bool, n), theirLacks: make([]bool, n), made: make([]bool, n),
+		whole: m.opt.Expressions == nil && len(enforced(m.sch.Schema)) > 0 || m.generate == nil && len(generated(m.sch.Schema)) > 0,
+	}
+	shift := hidden(m.sch.Schema)
+	for _, i := range generated(m.sch.Schema) {
+		r.made[shift+i] = true
 	}
 	for i := range m.sch.Columns {
 		id := m.sch.Columns[i].ID
-		r.ourLacks[i] = m.ours.t.Schema.ColumnByID(id) < 0
-		r.theirLacks[i] = m.plan.theirs.ColumnByID(id) < 0
+		r.ourLacks[i] = m.ours.ids.ColumnByID(id) < 0
+		r.theirLacks[i] = m.theirs.ids.ColumnByID(id) < 0
 	}
 	return r
 }
@@ -401,7 +446,7 @@ func (r *rows) settle(ctx context.Context, base, ours, theirs []byte) (row []byt
 	}
 	for i := range r.ours {
 		switch o, t := r.ours[i], r.theirs[i]; {
-		case o.Equal(t), r.theirLacks[i]:
+		case r.made[i], o.Equal(t), r.theirLacks[i]:
 		case r.ourLacks[i]:
 			r.ours[i] = t
 		case base == nil:
@@ -415,6 +460,11 @@ func (r *rows) settle(ctx context.Context, base, ours, theirs []byte) (row []byt
 				return nil, false, err
 			}
 			r.ours[i] = c
+		}
+	}
+	if r.m.generate != nil {
+		if err := r.m.generate(ctx, [][]value.Cell{r.ours}); err != nil {
+			return nil, false, err
 		}
 	}
 	if r.key, r.tuple, err = r.enc.Append(ctx, r.key[:0], r.tuple[:0], r.ours); err != nil {

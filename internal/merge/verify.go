@@ -11,12 +11,12 @@ import (
 	"github.com/stemmadb/stemma/internal/value"
 )
 
-// Violations looks for rows of t, which is called name, that violate a unique index, NOT NULL or a foreign key, among all of them or, when
+// Violations looks for rows of t, which is called name, that violate a unique index, NOT NULL, a CHECK or a foreign key, among all of them or, when
 // since is not nil, among those that differ from since. parent finds the tables that foreign keys refer to; nil for one that is not
-// there. The tree is that of history.MergeTable.Violations.
-func Violations(ctx context.Context, st chunk.Store, name string, t, since *table.Table, parent func(ctx context.Context, name string) (*table.Table, error)) (tree.Root, error) {
-	m := &tableMerger{merger: &merger{st: st}, sch: t.Schema}
-	s := &source{}
+// there. Without x checks are passed over. The tree is that of history.MergeTable.Violations.
+func Violations(ctx context.Context, st chunk.Store, name string, t, since *table.Table, x Expressions, parent func(ctx context.Context, name string) (*table.Table, error)) (tree.Root, error) {
+	m := &tableMerger{merger: &merger{st: st, opt: Options{Expressions: x}}, name: name, sch: t.Schema}
+	s := &source{checks: enforced(t.Schema.Schema)}
 	for i := range t.Schema.Columns {
 		if c := &t.Schema.Columns[i]; !c.Nullable && (c.Generated == "" || c.Stored) && !t.Schema.InPrimaryKey(c.ID) {
 			s.notNull = append(s.notNull, i)
@@ -49,7 +49,8 @@ func Violations(ctx context.Context, st chunk.Store, name string, t, since *tabl
 	return m.keep(ctx, found)
 }
 
-// Row gives a row of one schema, by the cells of its layout, as cells of another's: columns are the same by id. Columns that from lacks
+// Row gives a row of one schema, by the cells of its layout, as cells of another's: columns are the same by id, or by name where
+// neither has the id of the other. Columns that from lacks
 // are those of fill, which may be nil: then they are absent. A value that does not fit its column's type is an error of class Invalid.
 func Row(ctx context.Context, r chunk.Reader, from, to *schema.Compiled, cells, fill []value.Cell) ([]value.Cell, error) {
 	out := make([]value.Cell, len(to.Primary.Phys))
@@ -60,6 +61,11 @@ func Row(ctx context.Context, r chunk.Reader, from, to *schema.Compiled, cells, 
 	for i := range to.Columns {
 		c := &to.Columns[i]
 		at := from.ColumnByID(c.ID)
+		if at < 0 {
+			if at = from.ColumnIndex(c.Name); at >= 0 && to.ColumnByID(from.Columns[at].ID) >= 0 {
+				at = -1
+			}
+		}
 		switch {
 		case at >= 0:
 			cell := cells[a+at]

@@ -66,11 +66,20 @@ func (c *Branch) Run(ctx context.Context, s *Scope) (*Result, error) {
 		if len(c.Args) == 0 {
 			return nil, errs.New(errs.Invalid, "branch: name the branches to delete")
 		}
+		force := c.DeleteF || c.Force
 		for _, n := range c.Args {
 			if n == s.branch() {
 				return nil, errs.New(errs.Invalid, "attempted to delete checked out branch '%s'; check out another one first", n)
 			}
-			if err := s.Repo.DeleteBranch(ctx, n, c.DeleteF || c.Force); err != nil {
+			if err := s.Repo.CanDeleteBranch(ctx, n, force); err != nil {
+				return nil, err
+			}
+			if err := c.used(s, n, force); err != nil {
+				return nil, err
+			}
+		}
+		for _, n := range c.Args {
+			if err := s.Repo.DeleteBranch(ctx, n, force); err != nil {
 				return nil, err
 			}
 			if err := forget(s, n, ""); err != nil {
@@ -155,6 +164,11 @@ func (c *Branch) copyOrMove(ctx context.Context, s *Scope) (*Result, error) {
 	if c.Copy {
 		return statusResult(0), s.Repo.CopyBranch(ctx, from, to, c.Force)
 	}
+	if _, there := s.Repo.BranchHead(from); there {
+		if err := c.used(s, from, c.Force); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.Repo.RenameBranch(ctx, from, to, c.Force); err != nil {
 		return nil, err
 	}
@@ -165,6 +179,14 @@ func (c *Branch) copyOrMove(ctx context.Context, s *Scope) (*Result, error) {
 		return statusResult(0), s.Switch(ctx, to)
 	}
 	return statusResult(0), nil
+}
+
+// used refuses to take a branch from under another client unless it is forced.
+func (c *Branch) used(s *Scope, name string, force bool) error {
+	if force || s.InUse == nil || !s.InUse(name) {
+		return nil
+	}
+	return errs.New(errs.Conflict, "branch '%s' is in use in another session: it is unsafe to delete or rename it; use --force to do so all the same", name)
 }
 
 func (c *Branch) list(ctx context.Context, s *Scope) (*Result, error) {
@@ -203,7 +225,7 @@ func (c *Branch) list(ctx context.Context, s *Scope) (*Result, error) {
 			if err != nil {
 				return nil, err
 			}
-			r.Lines = append(r.Lines, fmt.Sprintf("%s%-*s\t%s%s\t%s", mark, width, n, cm.ID, far, first))
+			r.Lines = append(r.Lines, fmt.Sprintf("%s%-*s %s%s %s", mark, width, n, cm.ID, far, first))
 		} else {
 			r.Lines = append(r.Lines, mark+n)
 		}

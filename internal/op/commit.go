@@ -56,7 +56,7 @@ func (c *Commit) Run(ctx context.Context, s *Scope) (*Result, error) {
 	opt := repo.CommitOptions{
 		Branch: s.branch(), Message: c.Message, All: c.All, AddNew: c.AddNew, Amend: c.Amend, AllowEmpty: c.AllowEmpty,
 		OwnAuthor: c.Author != "",
-		Committer: s.signature(),
+		Committer: s.committer(),
 	}
 	if !c.Amend || c.Author != "" {
 		if opt.Author, err = s.signatureWith(c.Author); err != nil {

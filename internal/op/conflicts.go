@@ -190,6 +190,12 @@ func (c *ConflictsResolve) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if amongTables(names, ".") && len(names) == 1 {
 		names = nil
 	}
+	if s.Tx != nil {
+		if _, err := s.merging(ctx); err != nil {
+			return nil, err
+		}
+		return statusResult(0), s.Tx.ResolveConflicts(ctx, names, c.Theirs)
+	}
 	return statusResult(0), s.Repo.ResolveConflicts(ctx, s.branch(), names, c.Theirs)
 }
 

@@ -33,6 +33,7 @@ type Diff struct {
 	Format    string   `flag:"result-format,r" alias:"format" enum:"tabular,csv,json,vertical,sql" help:"draw the answer in this form; sql is the statements that make the one state the other"`
 	SQL       bool     `flag:"sql" hidden:"true" help:"the same as -r sql"`
 	Skinny    bool     `flag:"skinny" help:"leave out columns that no shown row changes"`
+	Mode      string   `flag:"diff-mode" enum:"row,line,in-place,context" help:"draw a modified row as two rows, as one with the old and new lines or characters of its cells, or, by default, as one where a cell has several lines"`
 	Args      []string `arg:"rest" value:"revision|table" complete:"ref" help:"at most two revisions, then tables"`
 	Tables    []string `arg:"dash" value:"table" complete:"table" help:"tables"`
 }
@@ -472,6 +473,9 @@ func (c *Diff) rows(ctx context.Context, part *Result, pair *diff.Pair, changes 
 		} else {
 			t = from[k.From]
 		}
+		if c.textual() {
+			t = Text("").Type
+		}
 		part.Columns = append(part.Columns, Column{Name: k.Name, Type: t})
 	}
 	part.Stream = c.stream(ctx, pair, changes, cols, from, to)
@@ -501,32 +505,53 @@ func (c *Diff) skinny(ctx context.Context, pair *diff.Pair, changes changeSeq, c
 }
 
 func (c *Diff) stream(ctx context.Context, pair *diff.Pair, changes changeSeq, cols []diff.Column, from, to []value.Type) iter.Seq2[[]any, error] {
+	textual := c.textual()
+	side := func(row diff.Row, old bool) ([]any, error) {
+		types := to
+		if old {
+			types = from
+		}
+		cells, err := rowCells(ctx, pair, row, cols, old, types)
+		if err != nil || !textual {
+			return cells, err
+		}
+		of := make([]value.Type, len(cols))
+		for i := range cols {
+			at := cols[i].To
+			if old {
+				at = cols[i].From
+			}
+			if at >= 0 {
+				of[i] = types[at]
+			}
+		}
+		return cellTexts(cells, of), nil
+	}
+	rows := func(ch diff.Change) ([][]any, error) {
+		var a, b []any
+		var err error
+		if ch.From.Valid() {
+			if a, err = side(ch.From, true); err != nil {
+				return nil, err
+			}
+		}
+		if ch.To.Valid() {
+			if b, err = side(ch.To, false); err != nil {
+				return nil, err
+			}
+		}
+		switch {
+		case ch.Type == diff.Added:
+			return [][]any{append([]any{"+"}, b...)}, nil
+		case ch.Type == diff.Removed:
+			return [][]any{append([]any{"-"}, a...)}, nil
+		case textual:
+			return c.modified(a, b), nil
+		}
+		return [][]any{append([]any{"<"}, a...), append([]any{">"}, b...)}, nil
+	}
 	return func(yield func([]any, error) bool) {
 		n := 0
-		draw := func(mark string, row diff.Row, old bool) (bool, error) {
-			out := make([]any, 0, len(cols)+1)
-			out = append(out, mark)
-			for i := range cols {
-				at, types := cols[i].To, to
-				if old {
-					at, types = cols[i].From, from
-				}
-				if at < 0 {
-					out = append(out, nil)
-					continue
-				}
-				cell, err := row.Cell(ctx, at)
-				if err != nil {
-					return false, err
-				}
-				v, err := cellValue(ctx, pair.Reader(), types[at], cell)
-				if err != nil {
-					return false, err
-				}
-				out = append(out, v)
-			}
-			return yield(out, nil), nil
-		}
 		for ch, err := range changes {
 			if err != nil {
 				yield(nil, err)
@@ -536,23 +561,15 @@ func (c *Diff) stream(ctx context.Context, pair *diff.Pair, changes changeSeq, c
 				return
 			}
 			n++
-			more := true
-			switch ch.Type {
-			case diff.Added:
-				more, err = draw("+", ch.To, false)
-			case diff.Removed:
-				more, err = draw("-", ch.From, true)
-			default:
-				if more, err = draw("<", ch.From, true); more && err == nil {
-					more, err = draw(">", ch.To, false)
-				}
-			}
+			out, err := rows(ch)
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			if !more {
-				return
+			for _, r := range out {
+				if !yield(r, nil) {
+					return
+				}
 			}
 		}
 	}

@@ -20,14 +20,29 @@ func (c *Diff) patch(ctx context.Context, deltas []diff.Delta, from, to side) ([
 		return nil, errs.New(errs.Invalid, "diff: -r sql cannot be combined with --stat, --summary and --name-only")
 	}
 	r := &Result{Lines: []string{}}
+	linked, err := repo.Linked(ctx, deltas, from.snap, to.snap)
+	if err != nil {
+		return nil, err
+	}
+	rekey := linked && repo.Rekeys(deltas)
+	var before, after []string
 	for i := range deltas {
 		d := &deltas[i]
 		p, err := pairOf(ctx, d, from, to)
 		if err != nil {
 			return nil, err
 		}
+		if rekey && !c.Data {
+			drop, add := diff.KeyStatements(p, d.From.Name, d.To.Name)
+			for _, st := range drop {
+				before = append(before, st.SQL)
+			}
+			for _, st := range add {
+				after = append(after, st.SQL)
+			}
+		}
 		n := 0
-		for st, err := range diff.Patch(ctx, p, d.From.Name, d.To.Name) {
+		for st, err := range diff.Patch(ctx, p, d.From.Name, d.To.Name, rekey) {
 			if err != nil {
 				return nil, err
 			}
@@ -46,6 +61,9 @@ func (c *Diff) patch(ctx context.Context, deltas []diff.Delta, from, to side) ([
 			}
 			r.Printf("%s\n", st.SQL)
 		}
+	}
+	if r.Lines = slices.Concat(before, r.Lines, after); linked && len(r.Lines) > 0 {
+		r.Lines = slices.Concat([]string{repo.ChecksOff}, r.Lines, []string{repo.ChecksOn})
 	}
 	return []*Result{r}, nil
 }
@@ -86,7 +104,7 @@ func (c *Diff) document(ctx context.Context, s *Scope, deltas []diff.Delta, from
 		}
 		t := tableDiff{Name: d.Name(), Schema: []string{}, Data: []dataDiff{}}
 		if !c.Data {
-			for st, err := range diff.Patch(ctx, p, d.From.Name, d.To.Name) {
+			for st, err := range diff.Patch(ctx, p, d.From.Name, d.To.Name, false) {
 				if err != nil {
 					return nil, err
 				}

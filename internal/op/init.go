@@ -68,7 +68,7 @@ func (s *Scope) signatureWith(flag string) (history.Signature, error) {
 		return s.signature(), nil
 	}
 	a, err := parseAuthor(flag)
-	return history.Signature{Name: a.Name, Email: a.Email}, err
+	return history.Signature{Name: a.Name, Email: a.Email, Time: s.AuthorTime}, err
 }
 
 // parseAuthor reads "Name <mail>".

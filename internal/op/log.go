@@ -66,6 +66,9 @@ func (c *Log) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Decorate == "auto" && !s.Terminal {
+		c.Decorate = "no"
+	}
 	r := &Result{Columns: logColumns, Lines: []string{}}
 	var g graph
 	if c.Graph && c.Stat {
@@ -97,13 +100,10 @@ func (c *Log) Run(ctx context.Context, s *Scope) (*Result, error) {
 			c.draw(one, cm, names)
 			r.Lines = append(r.Lines, g.draw(cm.ID, cm.Parents, one.Lines)...)
 		case c.Stat:
-			one := &Result{}
-			c.draw(one, cm, names)
-			changes, err := (&Show{Stat: true, Limit: -1}).changes(ctx, s, cm)
-			if err != nil {
+			c.draw(r, cm, names)
+			if err := commitStats(ctx, s, r, cm); err != nil {
 				return nil, err
 			}
-			r.Parts = append(append(r.Parts, one), changes...)
 		default:
 			c.draw(r, cm, names)
 		}
@@ -157,6 +157,33 @@ func drawCommit(r *Result, cm *history.Commit, head, deco string) {
 // showTime is a time as git and Dolt print it.
 func showTime(t time.Time) string { return t.Round(time.Second).Format(time.RubyDate) }
 
+// commitStats adds how many rows of which tables a commit changed against its parent; nothing for a commit of several parents.
+func commitStats(ctx context.Context, s *Scope, r *Result, cm *history.Commit) error {
+	var before tree.Root
+	switch len(cm.Parents) {
+	case 0:
+	case 1:
+		p, err := history.GetCommit(ctx, s.Repo.Store(), cm.Parents[0])
+		if err != nil {
+			return err
+		}
+		before = p.Root
+	default:
+		return nil
+	}
+	one := &Result{}
+	if err := mergeStats(ctx, s, one, before, cm.Root); err != nil {
+		return err
+	}
+	for _, l := range one.Lines {
+		r.Lines = append(r.Lines, " "+l)
+	}
+	if len(one.Lines) > 0 {
+		r.Lines = append(r.Lines, "")
+	}
+	return nil
+}
+
 // logEntry is one commit as log shows it, with its refs.
 func logEntry(ctx context.Context, s *Scope, cm *history.Commit) (*Result, error) {
 	names, err := refNames(ctx, s)
@@ -164,7 +191,7 @@ func logEntry(ctx context.Context, s *Scope, cm *history.Commit) (*Result, error
 		return nil, err
 	}
 	r := &Result{}
-	c := &Log{Decorate: "auto"}
+	c := &Log{Decorate: "short"}
 	c.draw(r, cm, names)
 	return r, nil
 }

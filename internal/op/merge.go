@@ -72,12 +72,17 @@ func (c *Merge) Run(ctx context.Context, s *Scope) (*Result, error) {
 	case (c.Abort || c.Continue) && len(c.Args) > 0:
 		return nil, errs.New(errs.Invalid, "merge: --abort and --continue take no branch")
 	case c.Abort:
-		if _, err := s.Repo.AbortMerge(ctx, s.branch()); err != nil {
+		if _, err := s.merging(ctx); err != nil {
+			return nil, err
+		}
+		if err := s.abortMerge(ctx); err != nil {
 			return nil, err
 		}
 		r := mergeResult("", false, false, "merge aborted")
 		r.Lines = []string{}
 		return r, nil
+	case c.Continue && s.Tx != nil:
+		return nil, ErrOutside
 	case c.Continue:
 		return c.conclude(ctx, s)
 	case len(c.Args) != 1:
@@ -89,7 +94,7 @@ func (c *Merge) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	opt := repo.MergeOptions{
 		Branch: s.branch(), Kind: history.MergeBranch, Source: c.Args[0], Theirs: theirs, NoFF: c.NoFF, FFOnly: c.FFOnly, Squash: c.Squash,
-		NoCommit: c.NoCommit, NoJSON: c.NoJSON || s.NoMergeJSON, NoConflicts: s.RefuseConflicts, Committer: s.signature(),
+		NoCommit: c.NoCommit, NoJSON: c.NoJSON || s.NoMergeJSON, NoConflicts: s.RefuseConflicts, Committer: s.committer(),
 		Message: c.Message,
 	}
 	if opt.Message == "" {
@@ -104,7 +109,7 @@ func (c *Merge) Run(ctx context.Context, s *Scope) (*Result, error) {
 		}
 		opt.Committer.Time = opt.Author.Time
 	}
-	m, err := s.Repo.Merge(ctx, opt)
+	m, err := s.merge(ctx, opt)
 	if err != nil {
 		return nil, refused(err)
 	}
@@ -151,7 +156,7 @@ func concludeMerge(ctx context.Context, s *Scope, kind history.MergeKind, messag
 	if m == nil || m.Kind.String() != kind.String() {
 		return nil, errs.New(errs.Invalid, "fatal: There is no %s to continue", kind)
 	}
-	opt := repo.CommitOptions{Branch: s.branch(), Message: message, All: true, Committer: s.signature(), OwnAuthor: author != ""}
+	opt := repo.CommitOptions{Branch: s.branch(), Message: message, All: true, Committer: s.committer(), OwnAuthor: author != ""}
 	if opt.Author, err = s.signatureWith(author); err != nil {
 		return nil, err
 	}

@@ -44,6 +44,9 @@ func (c *CherryPick) Run(ctx context.Context, s *Scope) (*Result, error) {
 		if c.Abort {
 			return pickResult(""), abort(ctx, s, history.CherryPick)
 		}
+		if s.Tx != nil {
+			return nil, ErrOutside
+		}
 		made, err := concludeMerge(ctx, s, history.CherryPick, "", "")
 		if err != nil {
 			return nil, err
@@ -56,10 +59,10 @@ func (c *CherryPick) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := s.Repo.Merge(ctx, repo.MergeOptions{
+	m, err := s.merge(ctx, repo.MergeOptions{
 		Branch: s.branch(), Kind: history.CherryPick, Source: c.Args[0], Theirs: cm.ID, Parent: c.Mainline, NoCommit: c.NoCommit,
 		AllowEmpty: c.AllowEmpty, NoJSON: s.NoMergeJSON, NoConflicts: s.RefuseConflicts, Message: cm.Message, Meta: cm.Meta,
-		Author: cm.Author, Committer: s.signature(),
+		Author: cm.Author, Committer: s.committer(),
 	})
 	if err != nil {
 		return nil, refused(err)
@@ -99,6 +102,9 @@ func (c *Revert) Run(ctx context.Context, s *Scope) (*Result, error) {
 		if c.Abort {
 			return pickResult(""), abort(ctx, s, history.Revert)
 		}
+		if s.Tx != nil {
+			return nil, ErrOutside
+		}
 		made, err := concludeMerge(ctx, s, history.Revert, c.Message, c.Author)
 		if err != nil {
 			return nil, err
@@ -126,9 +132,9 @@ func (c *Revert) Run(ctx context.Context, s *Scope) (*Result, error) {
 			first, _, _ := strings.Cut(cm.Message, "\n")
 			message = fmt.Sprintf("Revert %q", first)
 		}
-		m, err := s.Repo.Merge(ctx, repo.MergeOptions{
+		m, err := s.merge(ctx, repo.MergeOptions{
 			Branch: s.branch(), Kind: history.Revert, Source: c.Args[i], Theirs: cm.ID, Parent: c.Mainline, NoCommit: c.NoCommit,
-			NoJSON: s.NoMergeJSON, NoConflicts: s.RefuseConflicts, Message: message, Author: author, Committer: s.signature(),
+			NoJSON: s.NoMergeJSON, NoConflicts: s.RefuseConflicts, Message: message, Author: author, Committer: s.committer(),
 		})
 		if err != nil {
 			return nil, refused(err)
@@ -150,15 +156,14 @@ func commitOf(ctx context.Context, s *Scope, rev string) (*history.Commit, error
 
 // abort gives up what is in progress when it is of that kind.
 func abort(ctx context.Context, s *Scope, kind history.MergeKind) error {
-	m, err := s.Repo.Merging(ctx, s.branch())
+	m, err := s.merging(ctx)
 	if err != nil {
 		return err
 	}
 	if m == nil || m.Kind != kind {
 		return errs.New(errs.Invalid, "fatal: There is no %s to abort", kind)
 	}
-	_, err = s.Repo.AbortMerge(ctx, s.branch())
-	return err
+	return s.abortMerge(ctx)
 }
 
 // pickResult is the row of dolt_cherry_pick and dolt_revert.

@@ -144,6 +144,9 @@ func (r *rebaser) run(ctx context.Context) (*Result, error) {
 
 // check finds what is wrong with the plan.
 func (r *rebaser) check(ctx context.Context) error {
+	if len(r.x.Plan) == 0 {
+		return errs.New(errs.Invalid, "the rebase plan has no steps: a commit is left out by the action drop; to give up the rebase, use --abort")
+	}
 	picked := false
 	for _, step := range r.x.Plan {
 		switch step.Action {
@@ -154,8 +157,16 @@ func (r *rebaser) check(ctx context.Context) error {
 				return errs.New(errs.Invalid, "invalid rebase plan: squash and fixup actions must appear after a pick or reword action")
 			}
 		}
-		if _, err := commitOf(ctx, r.s, step.Commit); err != nil {
+		cm, err := commitOf(ctx, r.s, step.Commit)
+		if err != nil {
 			return errs.New(errs.CodeOf(err), "unable to resolve commit hash %s: %w", step.Commit, err)
+		}
+		if step.Action != history.RebaseDrop && len(cm.Parents) != 1 {
+			what := "is a merge"
+			if len(cm.Parents) == 0 {
+				what = "is the first one, which changes nothing"
+			}
+			return errs.New(errs.Invalid, "invalid rebase plan: commit %s %s and cannot be picked; delete its row from dolt_rebase or make its action 'drop'", cm.ID, what)
 		}
 	}
 	return nil
@@ -208,7 +219,7 @@ func (r *rebaser) commit(ctx context.Context, step history.RebaseStep) (*repo.Re
 	if err != nil {
 		return nil, err
 	}
-	out := &repo.RebaseCommit{Message: cm.Message, Meta: cm.Meta, Author: cm.Author, Committer: r.s.signature()}
+	out := &repo.RebaseCommit{Message: cm.Message, Meta: cm.Meta, Author: cm.Author, Committer: r.s.committer()}
 	if step.Action == history.RebaseReword {
 		out.Message = step.Message
 	}

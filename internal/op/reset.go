@@ -45,20 +45,43 @@ func (c *Reset) Run(ctx context.Context, s *Scope) (*Result, error) {
 		if c.Hard {
 			return statusResult(0), s.Repo.ResetHard(ctx, s.branch(), to)
 		}
-		return statusResult(0), s.Repo.ResetSoft(ctx, s.branch(), to, true)
+		return unstaged(ctx, s, s.Repo.ResetSoft(ctx, s.branch(), to, true))
 	}
 	names := c.Args
 	if len(names) == 0 || len(names) == 1 && names[0] == "." {
-		return statusResult(0), s.Repo.Unstage(ctx, s.branch(), head, nil)
+		return unstaged(ctx, s, s.Repo.Unstage(ctx, s.branch(), head, nil))
 	}
 	if len(names) == 1 && !stagedOrCommitted(ctx, s, names[0]) {
 		to, err := s.Repo.Resolve(ctx, names[0], s.branch())
 		if err != nil {
 			return nil, errs.New(errs.NotFound, "'%s' is neither a table nor a revision: %w", names[0], err)
 		}
-		return statusResult(0), s.Repo.ResetSoft(ctx, s.branch(), to, false)
+		return unstaged(ctx, s, s.Repo.ResetSoft(ctx, s.branch(), to, false))
 	}
-	return statusResult(0), s.Repo.Unstage(ctx, s.branch(), head, names)
+	return unstaged(ctx, s, s.Repo.Unstage(ctx, s.branch(), head, names))
+}
+
+// unstaged is the answer of a reset that leaves the working set: the changed tables that are not staged after it.
+func unstaged(ctx context.Context, s *Scope, err error) (*Result, error) {
+	if err != nil {
+		return nil, err
+	}
+	st, err := readStatus(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	r := statusResult(0)
+	for i, t := range st.unstaged {
+		if i == 0 {
+			r.Printf("Unstaged changes after reset:")
+		}
+		mark := "M"
+		if t.word == "deleted" || t.word == "renamed" { // a rename is a table less, and a new one that is not tracked
+			mark = "D"
+		}
+		r.Printf("%s\t%s", mark, t.name)
+	}
+	return r, nil
 }
 
 // stagedOrCommitted tells whether the staged set or the head has a table of that name.

@@ -51,7 +51,18 @@ func (c *Rm) Run(ctx context.Context, s *Scope) (*Result, error) {
 			return nil, err
 		}
 	}
-	return statusResult(0), s.Repo.StageRemoval(ctx, s.branch(), names)
+	if err := s.Repo.StageRemoval(ctx, s.branch(), names); err != nil {
+		return nil, err
+	}
+	r := statusResult(0)
+	for _, n := range names {
+		if c.Cached {
+			r.Printf("removed '%s' from tracking", n)
+		} else {
+			r.Printf("dropped '%s'", n)
+		}
+	}
+	return r, nil
 }
 
 // hasTable tells whether a list of statuses has the table.

@@ -3,6 +3,7 @@ package op
 import (
 	"context"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
@@ -32,6 +33,9 @@ func (c *SchemaShow) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	names = slices.DeleteFunc(names, func(n string) bool {
+		return repo.IsSystemTable(n) && !slices.ContainsFunc(c.Args, func(a string) bool { return strings.EqualFold(a, n) })
+	})
 	r := &Result{Columns: schemaColumns, Lines: []string{}}
 	if len(names) == 0 {
 		r.Lines = []string{"No tables in working set"}
@@ -127,6 +131,7 @@ func (c *SchemaExport) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	names = slices.DeleteFunc(names, repo.IsSystemTable)
 	if len(args) > 0 {
 		if names, err = workingNames(ctx, s, args); err != nil {
 			return nil, err

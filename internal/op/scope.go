@@ -4,8 +4,10 @@ import (
 	"context"
 	"io"
 	"iter"
+	"time"
 
 	"github.com/stemmadb/stemma/internal/clock"
+	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/vfs"
@@ -26,14 +28,22 @@ type Scope struct {
 	FS       vfs.FS      // where Dir is
 	Repo     *repo.Repo  // the database of Dir; nil for verbs that need none
 	Branch   string      // the branch that the verb works on; "" is the directory's checked-out branch
-	Author   Author      // author and committer of what the verb makes
+	Author   Author      // of what the verb makes
 	Clock    clock.Clock // the time
 	Progress Progress    // nil: none is shown
 	Settings Settings    // the user's and the database's configuration
 	In       io.Reader   // standard input, for verbs that read "-"; may be nil
 	Out      io.Writer   // for verbs that write a stream rather than a Result, such as an export to "-"; may be nil
+	Terminal bool        // the answer is shown on a terminal
 	Dolt     bool        // the caller used the name dolt: Dolt's words and what it creates
 	Version  string      // of this program
+
+	Committer     Author    // of what the verb makes; zero: the Author
+	AuthorTime    time.Time // of what the verb makes; zero: as it is committed
+	CommitterTime time.Time // of what the verb makes; zero: the clock's
+
+	// Tx is the caller's transaction, for verbs that can do in it what leaves conflicts: see ErrOutside. Nil: what verbs do lasts at once.
+	Tx *repo.Tx
 
 	RefuseConflicts bool // merges that leave conflicts or violations change nothing and fail
 	NoMergeJSON     bool // documents that both sides of a merge changed are a conflict
@@ -49,8 +59,49 @@ type Scope struct {
 	// no engine.
 	Query func(ctx context.Context, query string) iter.Seq2[[]any, error]
 
+	// InUse tells whether a client other than the caller works on a branch. Nil: there are none.
+	InUse func(branch string) bool
+
 	// Switch makes the caller work on another branch. Nil checks the branch out in the directory.
 	Switch func(ctx context.Context, branch string) error
+}
+
+// ErrOutside is what a verb returns that was given a transaction and does not work in it: it has changed nothing, and is to be run without.
+var ErrOutside = errs.New(errs.Unsupported, "this cannot be done within a transaction")
+
+// merge merges in the caller's transaction, if there is one.
+func (s *Scope) merge(ctx context.Context, opt repo.MergeOptions) (*repo.Merged, error) {
+	if s.Tx == nil {
+		return s.Repo.Merge(ctx, opt)
+	}
+	m, err := s.Tx.BeginMerge(ctx, opt)
+	if err == nil && m == nil {
+		return nil, ErrOutside
+	}
+	return m, err
+}
+
+// merging is the merge in progress, one of the caller's transaction first.
+func (s *Scope) merging(ctx context.Context) (*history.Merge, error) {
+	if s.Tx == nil {
+		return s.Repo.Merging(ctx, s.branch())
+	}
+	m, err := s.Tx.OwnMerge(ctx)
+	if err == nil && m == nil {
+		return nil, ErrOutside
+	}
+	return m, err
+}
+
+// abortMerge gives up the merge in progress, one of the caller's transaction first.
+func (s *Scope) abortMerge(ctx context.Context) error {
+	var err error
+	if s.Tx == nil {
+		_, err = s.Repo.AbortMerge(ctx, s.branch())
+	} else {
+		_, err = s.Tx.AbortMerge(ctx)
+	}
+	return err
 }
 
 // Program is the name under which the user called: "stemma" or "dolt".
@@ -97,9 +148,18 @@ func (s *Scope) branch() string {
 	return s.Repo.CheckedOut()
 }
 
-// signature is the author of what the verb makes, now.
+// signature is the author of what the verb makes.
 func (s *Scope) signature() history.Signature {
-	return history.Signature{Name: s.Author.Name, Email: s.Author.Email}
+	return history.Signature{Name: s.Author.Name, Email: s.Author.Email, Time: s.AuthorTime}
+}
+
+// committer is the committer of what the verb makes.
+func (s *Scope) committer() history.Signature {
+	by := s.Committer
+	if by == (Author{}) {
+		by = s.Author
+	}
+	return history.Signature{Name: by.Name, Email: by.Email, Time: s.CommitterTime}
 }
 
 // switchTo makes the caller work on the branch.

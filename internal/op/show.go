@@ -2,6 +2,7 @@ package op
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/stemmadb/stemma/internal/diff"
 	"github.com/stemmadb/stemma/internal/history"
@@ -18,6 +19,7 @@ type Show struct {
 	NameOnly bool     `flag:"name-only" help:"show the names of changed tables"`
 	Limit    int      `flag:"limit" value:"count" default:"-1" help:"show at most this many changed rows a table"`
 	Skinny   bool     `flag:"skinny" help:"leave out columns that no shown row changes"`
+	NoPretty bool     `flag:"no-pretty" help:"show what is stored of each commit, and not what it changed"`
 	Args     []string `arg:"rest" value:"revision" complete:"ref" help:"the commits; the last one otherwise"`
 }
 
@@ -45,9 +47,17 @@ func (c *Show) Run(ctx context.Context, s *Scope) (*Result, error) {
 		if err != nil {
 			return nil, err
 		}
+		if c.NoPretty {
+			out.Parts = append(out.Parts, stored(cm))
+			continue
+		}
 		head, err := logEntry(ctx, s, cm)
 		if err != nil {
 			return nil, err
+		}
+		if !s.Terminal { // its refs are for eyes
+			head = &Result{}
+			drawCommit(head, cm, cm.ID.String(), "")
 		}
 		out.Parts = append(out.Parts, head)
 		parts, err := c.changes(ctx, s, cm)
@@ -57,6 +67,36 @@ func (c *Show) Run(ctx context.Context, s *Scope) (*Result, error) {
 		out.Parts = append(out.Parts, parts...)
 	}
 	return out, nil
+}
+
+// stored is a commit as it is kept, in Dolt's form.
+func stored(cm *history.Commit) *Result {
+	r := &Result{Lines: []string{"SerialMessage {"}}
+	field := func(name, v string) { r.Lines = append(r.Lines, "\t"+name+": "+v) }
+	set := func(name string, hashes ...string) {
+		r.Lines = append(r.Lines, "\t"+name+": {")
+		for _, h := range hashes {
+			r.Lines = append(r.Lines, "\t\t#"+h)
+		}
+		r.Lines = append(r.Lines, "\t}")
+	}
+	field("Name", cm.Committer.Name)
+	field("Desc", cm.Message)
+	field("Email", cm.Committer.Email)
+	field("Timestamp", cm.Committer.Time.String())
+	field("UserTimestamp", cm.Author.Time.String())
+	field("Height", strconv.FormatUint(uint64(cm.Height), 10))
+	if cm.Meta != "" {
+		field("Metadata", cm.Meta)
+	}
+	set("RootValue", cm.Root.Hash.String())
+	parents := make([]string, len(cm.Parents))
+	for i, p := range cm.Parents {
+		parents[i] = p.String()
+	}
+	set("Parents", parents...)
+	r.Lines = append(r.Lines, "}")
+	return r
 }
 
 // changes are the parts that show what a commit changed against its first parent.

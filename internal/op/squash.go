@@ -35,7 +35,7 @@ func (c *SquashHistory) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if c.Message == "" {
 		return nil, errs.New(errs.Invalid, "must provide a commit message with --message")
 	}
-	opt := repo.SquashOptions{Branch: s.branch(), Message: c.Message, Author: s.signature()}
+	opt := repo.SquashOptions{Branch: s.branch(), Message: c.Message, Author: s.signature(), Committer: s.committer()}
 	var err error
 	if c.First != "" {
 		if opt.First, err = s.Repo.Resolve(ctx, c.First, s.branch()); err != nil {

@@ -91,6 +91,9 @@ func (c *Stash) Run(ctx context.Context, s *Scope) (*Result, error) {
 	switch action {
 	case "push":
 		x, err = s.Repo.PushStash(ctx, repo.StashOptions{Branch: s.branch(), Name: list, Message: c.Message, Untracked: c.Untracked, All: c.All})
+		if errs.Is(err, errs.NothingToDo) {
+			return statusSay("%s", err.Error()), nil // as git does
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -36,12 +36,21 @@ type treeStatus struct {
 	staged, unstaged, untracked []tableStatus
 	ignored, disputed           []tableStatus // new tables that dolt_ignore names, and those on which its patterns disagree
 
-	merge    *history.Merge // in progress
-	unmerged []tableStatus  // tables with conflicts or violations, which are in no other list
+	merge    *history.Merge  // in progress
+	rebase   *history.Rebase // in progress, whose commits are made on this branch
+	unmerged []tableStatus   // tables with conflicts or violations, which are in no other list
 }
 
 // merging draws the head of a merge in progress.
 func (st *treeStatus) merging(r *Result, program string) {
+	if st.rebase != nil {
+		r.Printf("You are currently rebasing branch '%s' on '%s'.", st.rebase.Branch, st.rebase.Onto)
+		if st.merge == nil {
+			r.Printf("  (use \"%s rebase --continue\" to go on)", program)
+			r.Printf("  (use \"%s rebase --abort\" to go back to the branch as it was)", program)
+			r.Lines = append(r.Lines, "")
+		}
+	}
 	if st.merge == nil {
 		return
 	}
@@ -61,13 +70,29 @@ func (st *treeStatus) merging(r *Result, program string) {
 		left = "constraint violations"
 	}
 	verb := st.merge.Kind.String()
+	goOn := program + " commit"
+	switch {
+	case st.rebase != nil:
+		verb, goOn = "rebase", program+" rebase --continue"
+	case st.merge.Kind == history.CherryPick, st.merge.Kind == history.Revert:
+		r.Printf("You are currently %s commit %s.", map[history.MergeKind]string{history.CherryPick: "cherry-picking", history.Revert: "reverting"}[st.merge.Kind], st.merge.Theirs)
+		goOn = program + " " + verb + " --continue"
+	}
 	if left == "" {
-		r.Printf("All conflicts and constraint violations fixed but you are still merging.")
-		r.Printf("  (use \"%s commit\" to conclude %s)", program, verb)
+		doing := "merging"
+		if verb != "merge" {
+			doing = "in the middle of a " + verb
+		}
+		r.Printf("All conflicts and constraint violations fixed but you are still %s.", doing)
+		r.Printf("  (use \"%s\" to conclude %s)", goOn, verb)
 		return
 	}
 	r.Printf("You have unmerged tables.")
-	r.Printf("  (fix %s and run \"%s commit\")", left, program)
+	if st.rebase != nil {
+		r.Printf("  (fix %s, stage the tables with \"%s add\" and run \"%s\")", left, program, goOn)
+	} else {
+		r.Printf("  (fix %s and run \"%s\")", left, goOn)
+	}
 	r.Printf("  (use \"%s %s --abort\" to abort the %s)", program, verb, verb)
 	r.Lines = append(r.Lines, "")
 }
@@ -99,6 +124,9 @@ func readStatus(ctx context.Context, s *Scope) (*treeStatus, error) {
 		return nil, err
 	}
 	if out.merge, err = s.Repo.Merging(ctx, s.branch()); err != nil {
+		return nil, err
+	}
+	if out.rebase, err = s.Repo.Rebasing(ctx, s.branch()); err != nil {
 		return nil, err
 	}
 	left := map[string]bool{}
@@ -211,7 +239,7 @@ func (c *Status) Run(ctx context.Context, s *Scope) (*Result, error) {
 		section(x.title, force, x.list, false, plain)
 		shown += len(x.list)
 	}
-	if shown == 0 && st.merge == nil {
+	if shown == 0 && st.merge == nil && st.rebase == nil {
 		r.Lines = append(r.Lines, "nothing to commit, working tree clean")
 	}
 	return r, nil

@@ -31,7 +31,7 @@ func (i *importing) match() error {
 		c := -1
 		if name != "" {
 			if c = s.ColumnIndex(name); c < 0 {
-				return errs.New(errs.Invalid, "%s has a column %s that table %s has not%s; leave it out with --columns or give it another name with --map",
+				return errs.New(errs.Invalid, "%s has a column %s that table %s has not; leave it out with --columns, or give it another name with --map%s",
 					i.src.Name, name, i.table, meant(errs.Nearest(name, own)))
 			}
 			if other, ok := taken[c]; ok {
@@ -168,6 +168,9 @@ func (i *importing) create(ctx context.Context) error {
 		sch.PrimaryKey = append(sch.PrimaryKey, schema.IndexColumn{Column: sch.Columns[n].ID})
 	}
 	i.inferred = append(i.inferred, "inferred: "+some(said))
+	if hint := missingHint(in.Missing, i.c.Nulls, i.fields, wanted); hint != "" {
+		i.inferred = append(i.inferred, hint)
+	}
 	if c := separator(wanted); c != "" {
 		i.inferred = append(i.inferred, fmt.Sprintf("there is one column only; if %s stands between the fields, use --delim '%s'", c, c))
 	}
@@ -189,6 +192,26 @@ func (i *importing) create(ctx context.Context) error {
 		i.onDup = table.IgnoreDuplicate
 	}
 	return nil
+}
+
+// missingHint says which columns would not be text if some texts meant NULL; "" when there are none.
+func missingHint(missing []ingest.Missing, nulls, fields, wanted []string) string {
+	var texts, columns []string
+	for _, m := range missing {
+		if wanted[m.Column] == "" {
+			continue
+		}
+		for _, text := range m.Texts {
+			if !slices.Contains(texts, text) {
+				texts = append(texts, text)
+			}
+		}
+		columns = append(columns, fields[m.Column]+" "+strings.ToUpper(m.Type.String()))
+	}
+	if len(columns) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("if %s means NULL, use --null '%s': then %s", strings.Join(texts, " or "), strings.Join(append(slices.Clone(nulls), texts...), ","), some(columns))
 }
 
 // some lists words for a reader, the first ones when there are many.

@@ -36,7 +36,7 @@ type TableImport struct {
 	Type     string   `flag:"file-type" enum:"csv,psv" help:"psv has | between fields; by the file's name otherwise"`
 	Nulls    []string `flag:"null" sep:"," value:"text,..." help:"fields that are NULL, as empty ones are, unless they are in quotes: NA,NULL"`
 	Map      string   `flag:"map,m" value:"file" complete:"file" help:"JSON object of file column to table column"`
-	Continue bool     `flag:"continue" help:"write lines that cannot be loaded to a file of their own and go on; without -u the first row of a key is the one that stays"`
+	Continue bool     `flag:"continue" help:"write lines that cannot be loaded to a file of their own and go on; without -u the first row of a key stays, and other rows of it are such lines"`
 	Rejects  string   `flag:"rejects" value:"file" complete:"file" help:"where those lines go (default <file>.rejects.csv)"`
 	Quiet    bool     `flag:"quiet" help:"say nothing of what was inferred"`
 	Input    string   `flag:"standard-input" hidden:"true" help:"a file that holds what standard input did"`

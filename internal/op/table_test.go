@@ -168,6 +168,17 @@ func TestImportNulls(t *testing.T) {
 	x.fails(errs.Constraint, "it cannot be NULL", "table", "import", "-c", "--null", `NA,\N`, "--pk", "NA", "keyed", "n.csv")
 	x.ok("Rows Processed: 3, Additions: 3, Modifications: 0, Had No Effect: 0\nImport completed successfully.", "table", "import", "-r", "--null", `NA,\N,x`, "n", "n.csv")
 	x.has("n", "NA,b,c\n1,,\n,2.5,NA\n3,,NAN\n")
+
+	// Texts that often mean NULL are pointed out when they make a column text, or cannot be loaded.
+	x.file("h.csv", "id,dep,d,who,q\n1,NA,2020-01-01,NA,\"NA\"\n2,5,NULL,x,1\n3,-7,NA,y,2\n")
+	x.ok("Rows Processed: 3, Additions: 3, Modifications: 0, Had No Effect: 0\nImport completed successfully.\n"+
+		"inferred: id INT, dep VARCHAR(255), d VARCHAR(255), who VARCHAR(255), q VARCHAR(255)\n"+
+		"if NA or NULL means NULL, use --null 'NA,NULL': then dep INT, d DATE", "table", "import", "-c", "--pk", "id", "h", "h.csv")
+	x.has("h", "id,dep,d,who,q\n1,NA,2020-01-01,NA,NA\n2,5,NULL,x,1\n3,-7,NA,y,2\n")
+	x.ok("Rows Processed: 3, Additions: 3, Modifications: 0, Had No Effect: 0\nImport completed successfully.\n"+
+		"inferred: id INT, dep INT, d VARCHAR(255), who VARCHAR(255), q VARCHAR(255)\n"+
+		"if NULL means NULL, use --null 'NA,NULL': then d DATE", "table", "import", "-c", "-f", "--null", "NA", "--pk", "id", "h", "h.csv")
+	x.fails(errs.Invalid, "h.csv line 2, column dep: parse \"NA\" as int: not a whole number; if NA means NULL, say --null 'NA'", "table", "import", "-r", "--null", "-7", "h", "h.csv")
 }
 
 func TestImportRefusals(t *testing.T) {
@@ -236,8 +247,55 @@ func TestImportRejects(t *testing.T) {
 	}
 	x.file("u.csv", "id,n\n5,5\n5,x\n7\n")
 	x.fails(errs.Invalid, "u.csv line 4: 1 field", "table", "import", "-a", "t", "u.csv")
-	x.ok("Rows Processed: 2, Additions: 1, Modifications: 0, Had No Effect: 1\nLines skipped: 1\nImport completed successfully.\n"+
+	x.ok("Rows Processed: 1, Additions: 1, Modifications: 0, Had No Effect: 0\nLines skipped: 2\nImport completed successfully.\n"+
 		"why.csv has the lines that could not be loaded, and why", "table", "import", "-a", "--continue", "--rejects", "why.csv", "t", "u.csv")
+	want = "line,reason,record\n4,\"1 field, want 2\",\"7\"\n3,\"duplicate primary key '5'; an earlier line has it, with other values\",\"5,x\"\n"
+	if got := x.read("why.csv"); got != want {
+		t.Errorf("%s", got)
+	}
+}
+
+// TestImportRejectsDuplicates looks for each way in which a loader meets a row whose key is there: next to each other and apart, in order
+// and not, in the file and in the table. Equal rows are no reject, and neither is a row that is equal in the columns of the file.
+func TestImportRejectsDuplicates(t *testing.T) {
+	x := newTables(t)
+	x.file("t.csv", "\xef\xbb\xbfid,a,b\n1,x,y\n1,x,y\n1,x,z\n3,c,c\n2,b,\"two\nlines\"\n3,c,d\n2,b,\"two\nlines\"\n2,b,\"two\nmore\"\n4,,\n")
+	x.ok("Rows Processed: 6, Additions: 4, Modifications: 0, Had No Effect: 2\nLines skipped: 3\nImport completed successfully.\n"+
+		"t.csv.rejects.csv has the lines that could not be loaded, and why", "table", "import", "-c", "--quiet", "--pk", "id", "--continue", "t", "t.csv")
+	x.has("t", "id,a,b\n1,x,y\n2,b,\"two\nlines\"\n3,c,c\n4,,\n")
+	want := "line,reason,record\n" +
+		"4,\"duplicate primary key '1'; an earlier line has it, with other values\",\"1,x,z\"\n" +
+		"8,\"duplicate primary key '3'; an earlier line has it, with other values\",\"3,c,d\"\n" +
+		"11,\"duplicate primary key '2'; an earlier line has it, with other values\",\"2,b,\"\"two\nmore\"\"\"\n"
+	if got := x.read("t.csv.rejects.csv"); got != want {
+		t.Errorf("%s", got)
+	}
+	x.file("u.csv", "id,a\n5,e\n2,b\n5,f\n1,w\n6,f\n")
+	x.ok("Rows Processed: 3, Additions: 2, Modifications: 0, Had No Effect: 1\nLines skipped: 2\nImport completed successfully.\n"+
+		"u.csv.rejects.csv has the lines that could not be loaded, and why", "table", "import", "-a", "--continue", "t", "u.csv")
+	want = "line,reason,record\n" +
+		"4,\"duplicate primary key '5'; an earlier line has it, with other values\",\"5,f\"\n" +
+		"5,\"duplicate primary key '1'; the table has it, with other values\",\"1,w\"\n"
+	if got := x.read("u.csv.rejects.csv"); got != want {
+		t.Errorf("%s", got)
+	}
+	// Many lines, so that the loader begins to build and then sorts, and the file has many blocks.
+	var b, rejects strings.Builder
+	b.WriteString("id,v\n")
+	rejects.WriteString("line,reason,record\n")
+	for i := range 200_000 {
+		fmt.Fprintf(&b, "%d,%s\n", i, strings.Repeat("v", 400))
+	}
+	for i := range 50 {
+		fmt.Fprintf(&b, "%d,w%d\n", i*4001%200_000, i)
+		fmt.Fprintf(&rejects, "%d,\"duplicate primary key '%d'; an earlier line has it, with other values\",\"%[2]d,w%d\"\n", 200_002+i, i*4001%200_000, i)
+	}
+	x.file("many.csv", b.String())
+	x.ok("Rows Processed: 200000, Additions: 200000, Modifications: 0, Had No Effect: 0\nLines skipped: 50\nImport completed successfully.\n"+
+		"many.csv.rejects.csv has the lines that could not be loaded, and why", "table", "import", "-c", "--quiet", "--pk", "id", "--continue", "many", "many.csv")
+	if got := x.read("many.csv.rejects.csv"); got != rejects.String() {
+		t.Errorf("%s", got)
+	}
 }
 
 func TestExport(t *testing.T) {

@@ -58,9 +58,13 @@ func (c *Tag) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	who, err := s.signatureWith(c.Author)
-	if err != nil {
-		return nil, err
+	who := s.committer()
+	if c.Author != "" {
+		a, err := parseAuthor(c.Author)
+		if err != nil {
+			return nil, err
+		}
+		who.Name, who.Email = a.Name, a.Email
 	}
 	return statusResult(0), s.Repo.CreateTag(ctx, c.Args[0], history.Tag{Commit: id, Tagger: who, Message: c.Message})
 }
@@ -77,7 +81,12 @@ func (c *Tag) list(ctx context.Context, s *Scope) (*Result, error) {
 			r.Lines = append(r.Lines, t.Name)
 			continue
 		}
-		r.Printf("%s\t%s\nTagger: %s <%s>\nDate:  %s\n\n\t%s\n\n", t.Name, t.Commit, t.Tagger.Name, t.Tagger.Email, showTime(t.Tagger.Time), t.Message)
+		r.Printf("%s\t%s\nTagger: %s <%s>\nDate:   %s", t.Name, t.Commit, t.Tagger.Name, t.Tagger.Email, showTime(t.Tagger.Time))
+		r.Lines = append(r.Lines, "")
+		if t.Message != "" {
+			r.Printf("\t%s", t.Message)
+			r.Lines = append(r.Lines, "", "")
+		}
 	}
 	return r, nil
 }

@@ -15,8 +15,8 @@ import (
 // calls are in the order of their LSNs. The chunks can then be read from the store, and b is empty and can be used again.
 //
 // A frame of more than a mebibyte puts its chunks, and its records when they alone are so long, into packs that are synced
-// first. When there is no room the error is of class NoSpace, nothing was appended and the store can be used on; a batch
-// whose files could not be written can then only be closed.
+// first, and removed again when the frame cannot be appended. When there is no room the error is of class NoSpace, nothing was
+// appended and the store can be used on; a batch that has files can then only be closed.
 func (s *Store) Append(ctx context.Context, b *Batch, recs ...Record) (lsn uint64, err error) {
 	if s.j == nil {
 		return 0, errReadOnly("append")
@@ -25,6 +25,7 @@ func (s *Store) Append(ctx context.Context, b *Batch, recs ...Record) (lsn uint6
 		return 0, errs.With(errs.Canceled, err)
 	}
 	var chunks []encoded
+	var packs []*file
 	if b != nil {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -32,14 +33,14 @@ func (s *Store) Append(ctx context.Context, b *Batch, recs ...Record) (lsn uint6
 			return 0, b.err
 		}
 		if b.w != nil || len(b.full) > 0 || batchSize(b.list, recs) > maxPayload {
-			files, err := b.toFiles(ctx)
-			if err != nil {
+			if packs, err = b.toFiles(ctx); err != nil {
 				return 0, fmt.Errorf("append a batch: %w", err)
 			}
-			if err := s.publish(files...); err != nil {
-				b.err = err
-				return 0, fmt.Errorf("append a batch: %w", err)
-			}
+			defer func() {
+				if err != nil && b.err == nil {
+					b.err = err
+				}
+			}()
 		}
 		chunks = b.list
 	}
@@ -50,11 +51,18 @@ func (s *Store) Append(ctx context.Context, b *Batch, recs ...Record) (lsn uint6
 		*buf = payload
 	}
 	if len(payload) > maxPayload {
-		if payload, err = s.outside(ctx, payload[1:]); err != nil {
-			return 0, fmt.Errorf("append records: %w", err)
+		var more []*file
+		if payload, more, err = s.outside(ctx, payload[1:]); err != nil {
+			return 0, fmt.Errorf("append records: %w", errors.Join(err, s.drop(packs)))
 		}
+		packs = append(packs, more...)
 	}
-	lsn, err = s.j.append(ctx, frameBatch, payload, func(seg *segment, off int64) { s.index(seg, off, payload, chunks) })
+	lsn, err = s.appendWith(packs, func(show func()) (uint64, error) {
+		return s.j.append(ctx, frameBatch, payload, func(seg *segment, off int64) {
+			show()
+			s.index(seg, off, payload, chunks)
+		})
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -63,6 +71,29 @@ func (s *Store) Append(ctx context.Context, b *Batch, recs ...Record) (lsn uint6
 		clear(b.at)
 	}
 	return lsn, nil
+}
+
+// appendWith gives packs their names and calls fn, which appends the frame that needs them and calls show when it is sure to be in the
+// journal. Without that the packs are removed again.
+func (s *Store) appendWith(packs []*file, fn func(show func()) (lsn uint64, err error)) (uint64, error) {
+	if len(packs) == 0 {
+		return fn(func() {})
+	}
+	s.naming.Lock()
+	defer s.naming.Unlock()
+	named, err := s.name(packs)
+	if err != nil {
+		return 0, fmt.Errorf("append a batch: %w", err)
+	}
+	shown := false
+	lsn, err := fn(func() {
+		s.show(named)
+		shown = true
+	})
+	if err != nil && !shown {
+		err = errors.Join(err, s.drop(named))
+	}
+	return lsn, err
 }
 
 // index makes the chunks of a payload at off in seg visible.
@@ -83,30 +114,25 @@ func (s *Store) index(seg *segment, off int64, payload []byte, chunks []encoded)
 	}
 }
 
-// outside puts a body that is too long for a frame into packs and is the payload that refers to it.
-func (s *Store) outside(ctx context.Context, body []byte) (payload []byte, err error) {
+// outside puts a body that is too long for a frame into packs that are not published yet, and is the payload that refers to it.
+func (s *Store) outside(ctx context.Context, body []byte) (payload []byte, packs []*file, err error) {
 	b := s.NewBatch()
+	defer func() { err = errors.Join(err, b.Close()) }()
 	ref := bodyRef{total: uint64(len(body))}
 	for len(body) > 0 {
 		n := min(len(body), bodyPiece)
 		h, err := b.Put(ctx, newPiece(body[:n]))
 		if err != nil {
-			return nil, errors.Join(err, b.Close())
+			return nil, nil, err
 		}
 		ref.pieces = append(ref.pieces, h)
 		body = body[n:]
 	}
-	files, err := b.toFiles(ctx)
-	if err != nil {
-		return nil, errors.Join(err, b.Close())
-	}
-	if err := s.publish(files...); err != nil {
-		return nil, errors.Join(err, b.Close())
-	}
 	if payload = appendRef(nil, ref); len(payload) > maxPayload {
-		return nil, errs.New(errs.Unsupported, "a frame with %d bytes of records is too long", ref.total)
+		return nil, nil, errs.New(errs.Unsupported, "a frame with %d bytes of records is too long", ref.total)
 	}
-	return payload, b.Close()
+	packs, err = b.toFiles(ctx)
+	return payload, packs, err
 }
 
 // newPiece is the chunk that holds a piece of a body: kind blob, version 1, the bytes.

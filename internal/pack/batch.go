@@ -37,9 +37,9 @@ type Batch struct {
 
 // NewBatch is an empty batch. That of a read-only store spills to files only if it is made by NewBatchIn.
 func (s *Store) NewBatch() *Batch {
-	b := &Batch{s: s, at: map[hash.Hash]int{}}
+	b := &Batch{s: s}
 	if !s.readOnly {
-		b.dir = filepath.Join(s.dir, packsDir)
+		b.dir = s.packsPath
 	}
 	return b
 }
@@ -78,6 +78,9 @@ func (b *Batch) add(e encoded) error {
 	}
 	if _, ok := b.at[e.hash]; ok || b.spilled(e.hash) {
 		return nil
+	}
+	if b.at == nil {
+		b.at = map[hash.Hash]int{}
 	}
 	b.at[e.hash] = len(b.list)
 	b.list = append(b.list, e)
@@ -157,6 +160,18 @@ func (b *Batch) Get(ctx context.Context, h hash.Hash) ([]byte, error) {
 	return b.s.codecs.decode(e)
 }
 
+// AppendChunk implements chunk.Appender over the batch and its store.
+func (b *Batch) AppendChunk(ctx context.Context, dst []byte, h hash.Hash) ([]byte, error) {
+	e, ok, err := b.own(h)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return b.s.AppendChunk(ctx, dst, h)
+	}
+	return b.s.codecs.appendTo(dst, e)
+}
+
 // View implements chunk.Viewer. Views of the batch's own chunks are not kept.
 func (b *Batch) View(ctx context.Context, h hash.Hash, open func(data []byte) (v any, size int, err error)) (any, error) {
 	e, ok, err := b.own(h)
@@ -187,7 +202,7 @@ func (b *Batch) own(h hash.Hash) (e encoded, ok bool, err error) {
 		}
 	}
 	for _, p := range b.full {
-		if e, _, ok, err := p.get(h); ok || err != nil {
+		if e, _, ok, err := p.get(h, nil); ok || err != nil {
 			return e, ok, err
 		}
 	}
@@ -303,6 +318,9 @@ func (b *Batch) Export(ctx context.Context) ([]string, error) {
 	return paths, nil
 }
 
+// errClosedBatch is the error of a batch that was closed.
+var errClosedBatch = errs.New(errs.Invalid, "use a batch: it is closed")
+
 // Close drops what was not appended and removes the batch's files.
 func (b *Batch) Close() error {
 	b.mu.Lock()
@@ -316,7 +334,7 @@ func (b *Batch) Close() error {
 	}
 	b.list, b.bytes, b.w, b.full = nil, 0, nil, nil
 	clear(b.at)
-	b.err = errs.New(errs.Invalid, "use a batch: it is closed")
+	b.err = errClosedBatch
 	if err != nil {
 		return fmt.Errorf("close a batch: %w", err)
 	}

@@ -32,13 +32,20 @@ func (s *Store) Checkpoint(ctx context.Context, state []byte) error {
 		return err
 	}
 	payload := append([]byte{bodyInline}, state...)
+	var packs []*file
 	if len(payload) > maxPayload {
 		var err error
-		if payload, err = s.outside(ctx, state); err != nil {
+		if payload, packs, err = s.outside(ctx, state); err != nil {
 			return fmt.Errorf("checkpoint: %w", err)
 		}
 	}
-	seg, err := s.j.checkpoint(payload)
+	var seg *segment
+	_, err := s.appendWith(packs, func(show func()) (lsn uint64, err error) {
+		if seg, err = s.j.checkpoint(payload); err == nil || s.j.isBroken() { // then the frame may be on the disk
+			show()
+		}
+		return 0, err
+	})
 	if err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
@@ -158,16 +165,28 @@ func (s *Store) foldBefore(ctx context.Context, seg *segment) error {
 // must not outlive a younger one. What is left comes first the next time.
 func (s *Store) removeFolded() error {
 	for len(s.folded) > 0 {
-		path := s.folded[0]
-		if err := s.fsys.Remove(path); err != nil && !errs.Is(err, errs.NotFound) {
-			return err
-		}
-		if err := s.fsys.SyncDir(filepath.Dir(path)); err != nil {
+		if err := s.removeUnlessNamed(s.folded[0]); err != nil {
 			return err
 		}
 		s.folded = s.folded[1:]
 	}
 	return nil
+}
+
+// removeUnlessNamed removes a file durably, unless a pack of the same chunks has got its name meanwhile.
+func (s *Store) removeUnlessNamed(path string) error {
+	s.naming.Lock()
+	defer s.naming.Unlock()
+	s.mu.RLock()
+	named := slices.ContainsFunc(s.packs, func(p *file) bool { return p.path == path })
+	s.mu.RUnlock()
+	if named {
+		return nil
+	}
+	if err := s.fsys.Remove(path); err != nil && !errs.Is(err, errs.NotFound) {
+		return err
+	}
+	return s.fsys.SyncDir(filepath.Dir(path))
 }
 
 // movedChunk is a chunk of the journal on its way into a pack.
@@ -234,7 +253,7 @@ func (s *Store) foldInto(ctx context.Context, moved []movedChunk, small []*file)
 			}
 		}
 		for _, m := range moved {
-			e, err := s.readLocation(m.hash, m.loc)
+			e, err := s.readLocation(m.hash, m.loc, nil)
 			if err != nil {
 				return err
 			}

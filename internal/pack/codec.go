@@ -2,6 +2,7 @@ package pack
 
 import (
 	"hash/crc32"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -58,7 +59,7 @@ func newCodecs() *codecs {
 			return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false))
 		}),
 		dec: sync.OnceValues(func() (*zstd.Decoder, error) {
-			return zstd.NewReader(nil, zstd.WithDecoderMaxMemory(chunk.MaxSize))
+			return zstd.NewReader(nil, zstd.WithDecoderMaxMemory(chunk.MaxSize), zstd.WithDecoderConcurrency(0))
 		}),
 	}
 }
@@ -81,12 +82,20 @@ func (c *codecs) encode(h hash.Hash, data []byte) (encoded, error) {
 
 // decode is the canonical bytes of e. For raw chunks it is e.data itself.
 func (c *codecs) decode(e encoded) ([]byte, error) {
+	if e.codec == codecRaw && uint32(len(e.data)) == e.raw {
+		return e.data, nil
+	}
+	return c.appendTo(nil, e)
+}
+
+// appendTo appends the canonical bytes of e to dst.
+func (c *codecs) appendTo(dst []byte, e encoded) ([]byte, error) {
 	switch e.codec {
 	case codecRaw:
 		if uint32(len(e.data)) != e.raw {
 			return nil, errs.New(errs.Corrupt, "read chunk %s: %d bytes stored raw, want %d", e.hash, len(e.data), e.raw)
 		}
-		return e.data, nil
+		return append(dst, e.data...), nil
 	case codecZstd:
 		if e.raw > chunk.MaxSize {
 			return nil, errs.New(errs.Corrupt, "read chunk %s: length %d is above the limit", e.hash, e.raw)
@@ -95,12 +104,12 @@ func (c *codecs) decode(e encoded) ([]byte, error) {
 		if err != nil {
 			return nil, errs.New(errs.Internal, "decompress chunk %s: %w", e.hash, err)
 		}
-		out, err := dec.DecodeAll(e.data, make([]byte, 0, e.raw))
+		out, err := dec.DecodeAll(e.data, slices.Grow(dst, int(e.raw)))
 		if err != nil {
 			return nil, errs.New(errs.Corrupt, "decompress chunk %s: %w", e.hash, err)
 		}
-		if uint32(len(out)) != e.raw {
-			return nil, errs.New(errs.Corrupt, "decompress chunk %s: %d bytes, want %d", e.hash, len(out), e.raw)
+		if n := len(out) - len(dst); n != int(e.raw) {
+			return nil, errs.New(errs.Corrupt, "decompress chunk %s: %d bytes, want %d", e.hash, n, e.raw)
 		}
 		return out, nil
 	}

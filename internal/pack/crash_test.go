@@ -294,6 +294,80 @@ func TestNoSpaceInAppend(t *testing.T) {
 	}
 }
 
+// TestFailedAppendLeavesNoFiles lets each operation of an append of a batch with packs, and of long records, fail for want of room:
+// either the records are there, or the packs are gone at once, and the store goes on with other batches.
+func TestFailedAppendLeavesNoFiles(t *testing.T) {
+	big := func(b *Batch, seed uint64) error { // more than a frame holds
+		for i := range 15 {
+			if _, err := b.Put(t.Context(), chunktest.Sample(chunk.KindNode, 100<<10, seed+uint64(i))); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	long := Record{Payload: chunktest.Sample(chunk.KindBlob, 3<<20, 99)}
+	for _, recs := range [][]Record{{rec("x")}, {long}} {
+		failed := 0
+		for n := int64(1); ; n++ {
+			mem := vfs.NewMem()
+			fail := vfs.Hook(func(vfs.Op) error { return nil })
+			s := newStore(t, vfs.WithHook(mem, func(op vfs.Op) error { return fail(op) }), testDir)
+			commit(t, s, nil, Record{Payload: make([]byte, 200<<10)}) // so that the long record's frame needs the segment to grow
+			before := len(s.Files())
+			hit := false
+			inject := vfs.FailAt(n, errs.New(errs.NoSpace, "disk full"), vfs.OpCreate, vfs.OpWrite, vfs.OpSync, vfs.OpRename, vfs.OpSyncDir, vfs.OpPreallocate)
+			fail = func(op vfs.Op) error {
+				err := inject(op)
+				hit = hit || err != nil
+				return err
+			}
+			b := s.NewBatch()
+			err := big(b, 1000)
+			if err == nil {
+				_, err = s.Append(t.Context(), b, append(recs, Record{Payload: make([]byte, 60<<10)})...)
+			}
+			fail = func(vfs.Op) error { return nil }
+			if e := b.Close(); e != nil {
+				t.Fatalf("operation %d: close the batch: %v", n, e)
+			}
+			if !hit {
+				if err != nil {
+					t.Fatal(err)
+				}
+				mustClose(t, s)
+				break
+			}
+			if err != nil {
+				failed++
+				if !errs.Is(err, errs.NoSpace) {
+					t.Fatalf("operation %d: %v", n, err)
+				}
+				if names, e := mem.ReadDir(filepath.Join(testDir, packsDir)); e != nil || len(names) > 0 || len(s.Files()) != before {
+					t.Fatalf("operation %d: %v leaves %v, %v; %v", n, err, names, s.Files(), e)
+				}
+			}
+			again := s.NewBatch()
+			if err := big(again, 1000); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Append(t.Context(), again, rec("y")); err != nil {
+				t.Fatalf("operation %d: after room was made: %v", n, err)
+			}
+			if err := again.Close(); err != nil {
+				t.Fatal(err)
+			}
+			mustClose(t, s)
+			s = openStore(t, mem.CrashClone(rand.New(rand.NewPCG(uint64(n), 3))), testDir, Options{})
+			wantChunk(t, s, chunktest.Sample(chunk.KindNode, 100<<10, 1000))
+			noProblems(t, s)
+			mustClose(t, s)
+		}
+		if failed < 5 {
+			t.Errorf("only %d faults were met", failed)
+		}
+	}
+}
+
 // TestSyncErrorEndsWriting checks that nothing is acknowledged after a failed sync.
 func TestSyncErrorEndsWriting(t *testing.T) {
 	mem := vfs.NewMem()

@@ -85,15 +85,15 @@ func readFull(f io.ReaderAt, b []byte, off int64) error {
 	return err
 }
 
-// get finds the stored form of a chunk; ok is false when it is not in this pack.
-func (p *file) get(h hash.Hash) (e encoded, off uint64, ok bool, err error) {
+// get finds the stored form of a chunk; ok is false when it is not in this pack. The bytes are in m unless it is nil.
+func (p *file) get(h hash.Hash, m *readMemory) (e encoded, off uint64, ok bool, err error) {
 	prefix := prefixOf(h)
 	i, ok := p.idx.find(prefix)
 	// Two hashes may share a prefix; the record tells them apart.
-	for ; ok && i < p.idx.len() && p.idx.prefix[i] == prefix; i++ {
-		off = p.idx.off[i]
-		buf := make([]byte, recordHeader+int(p.idx.length[i]))
-		if err := readFull(p.f, buf, int64(off)); err != nil {
+	for ; ok && i < p.idx.len() && p.idx.prefix(i) == prefix; i++ {
+		off = p.idx.off(i)
+		buf, err := m.record(p, off, recordHeader+int(p.idx.length(i)))
+		if err != nil {
 			return e, off, true, p.at(off, err)
 		}
 		if e, err = parseRecord(buf); err != nil {
@@ -119,9 +119,9 @@ func (p *file) has(h hash.Hash) (bool, error) {
 // hasAt is has from position i of the index on.
 func (p *file) hasAt(h hash.Hash, prefix uint64, i int) (bool, error) {
 	var buf [hash.Size]byte
-	for ; i < p.idx.len() && p.idx.prefix[i] == prefix; i++ {
-		if err := readFull(p.f, buf[:], int64(p.idx.off[i])); err != nil {
-			return false, p.at(p.idx.off[i], err)
+	for ; i < p.idx.len() && p.idx.prefix(i) == prefix; i++ {
+		if err := readFull(p.f, buf[:], int64(p.idx.off(i))); err != nil {
+			return false, p.at(p.idx.off(i), err)
 		}
 		if hash.Hash(buf) == h {
 			return true, nil
@@ -201,8 +201,8 @@ func (p *file) verify(ctx context.Context, c *codecs, report func(Problem)) erro
 func (x *index) lists(h hash.Hash, off uint64, length uint32) bool {
 	p := prefixOf(h)
 	i, ok := x.find(p)
-	for ; ok && i < x.len() && x.prefix[i] == p; i++ {
-		if x.off[i] == off && x.length[i] == length {
+	for ; ok && i < x.len() && x.prefix(i) == p; i++ {
+		if x.off(i) == off && x.length(i) == length {
 			return true
 		}
 	}
@@ -217,11 +217,12 @@ func (p *file) rename(fsys vfs.FS, path string) error {
 	if err := fsys.Rename(p.path, path); err != nil {
 		return err
 	}
+	p.path = path
 	f, err := fsys.Open(path)
 	if err != nil {
 		return err
 	}
-	p.f, p.path = f, path
+	p.f = f
 	return nil
 }
 

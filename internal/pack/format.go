@@ -20,7 +20,10 @@ const (
 	journalDir    = "journal"
 	packsDir      = "packs"
 	formatVersion = 1
-	pageFeature   = "page-2" // pages of version 2, which cannot be told from their absence in directories with older ones
+
+	// What older directories lack, and cannot be told from what is in them.
+	pageFeature    = "page-2"    // pages of version 2
+	weightsFeature = "weights-2" // leaves are cut by weights in which an out-of-line cell counts for 192 bytes
 )
 
 // format is the content of the file FORMAT: which programs may open the directory.
@@ -33,7 +36,7 @@ type format struct {
 
 // current is the format that this program writes.
 func current() format {
-	return format{version: formatVersion, required: []string{"journal-1", "pack-1", pageFeature, "sha256"}}
+	return format{version: formatVersion, required: []string{"journal-1", "pack-1", pageFeature, "sha256", weightsFeature}}
 }
 
 func (f format) encode() []byte {
@@ -101,8 +104,10 @@ func (f format) admits(readOnly bool) error {
 			return errs.New(errs.TooNew, "the database can be written only with the feature %q, which this program does not know; open it for reading, or use a newer stemma", flag)
 		}
 	}
-	if !slices.Contains(f.required, pageFeature) {
-		return errs.New(errs.Unsupported, "the database was made before the feature %q, and this program no longer reads what came before; %s", pageFeature, chunk.OldAdvice)
+	for _, flag := range []string{pageFeature, weightsFeature} {
+		if !slices.Contains(f.required, flag) {
+			return errs.New(errs.Unsupported, "the database was made before the feature %q, and this program no longer reads what came before; %s", flag, chunk.OldAdvice)
+		}
 	}
 	return nil
 }

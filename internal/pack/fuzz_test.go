@@ -60,10 +60,11 @@ func FuzzPack(f *testing.F) {
 			t.Fatal(err)
 		}
 		if p, err := openPack(mem, "p", false); err == nil {
-			for _, prefix := range p.idx.prefix {
+			for i := range p.idx.len() {
+				prefix := p.idx.prefix(i)
 				var h hash.Hash
 				h[0] = byte(prefix >> 56)
-				if _, _, ok, err := p.get(h); ok && err == nil {
+				if _, _, ok, err := p.get(h, nil); ok && err == nil {
 					t.Logf("found %s", h)
 				}
 			}
@@ -141,7 +142,7 @@ func TestGoldenBytes(t *testing.T) {
 		"segment": {seg.encodeHeader(), unhex(t, goldenSegment)},
 		"frame":   {appendFrame(nil, frame{lsn: 4096, epoch: 2, durable: 4096, typ: frameBatch, payload: appendBatch(nil, []encoded{e}, []Record{rec("edit")})}), unhex(t, goldenFrame)},
 		"record":  {appendRecord(nil, e), unhex(t, goldenRecord)},
-		"FORMAT":  {current().encode(), []byte("stemma database\nversion 1\nrequired journal-1 pack-1 page-2 sha256\nread-only\noptional\n")},
+		"FORMAT":  {current().encode(), []byte("stemma database\nversion 1\nrequired journal-1 pack-1 page-2 sha256 weights-2\nread-only\noptional\n")},
 	} {
 		if !bytes.Equal(c.got, c.want) {
 			t.Errorf("%s is\n%x, want\n%x", name, c.got, c.want)

@@ -30,12 +30,11 @@ type entry struct {
 
 func prefixOf(h hash.Hash) uint64 { return binary.BigEndian.Uint64(h[:]) }
 
-// index finds records by hash prefix: three parallel arrays sorted by (prefix, offset), and a fan-out derived from them so that a
-// bucket holds about eight prefixes. 20.5 bytes a chunk.
+// index finds records by hash prefix. It is the index of the file as it stands there, read into memory, and a fan-out derived from it so
+// that a bucket holds about eight prefixes: 20.5 bytes a chunk.
 type index struct {
-	prefix []uint64
-	off    []uint64
-	length []uint32
+	n      int
+	b      []byte   // n prefixes, n offsets, n lengths, sorted by (prefix, offset)
 	fanout []uint32 // fanout[b] is the first position whose prefix>>shift is >= b
 	shift  uint
 }
@@ -48,27 +47,42 @@ func newIndex(entries []entry) *index {
 		}
 		return cmp.Compare(a.off, b.off)
 	})
-	x := &index{prefix: make([]uint64, len(entries)), off: make([]uint64, len(entries)), length: make([]uint32, len(entries))}
-	for i, e := range entries {
-		x.prefix[i], x.off[i], x.length[i] = e.prefix, e.off, e.length
+	x := &index{n: len(entries), b: make([]byte, 0, len(entries)*indexEntry+footerSize)} // encodeTail appends the footer
+	le := binary.LittleEndian
+	for _, e := range entries {
+		x.b = le.AppendUint64(x.b, e.prefix)
+	}
+	for _, e := range entries {
+		x.b = le.AppendUint64(x.b, e.off)
+	}
+	for _, e := range entries {
+		x.b = le.AppendUint32(x.b, e.length)
 	}
 	x.fan()
 	return x
 }
 
+// prefix is that of position i.
+func (x *index) prefix(i int) uint64 { return binary.LittleEndian.Uint64(x.b[8*i:]) }
+
+// off is the offset of the record at position i.
+func (x *index) off(i int) uint64 { return binary.LittleEndian.Uint64(x.b[8*(x.n+i):]) }
+
+// length is the number of stored bytes of the record at position i.
+func (x *index) length(i int) uint32 { return binary.LittleEndian.Uint32(x.b[16*x.n+4*i:]) }
+
 func (x *index) fan() {
-	n := len(x.prefix)
-	width := max(bits.Len(uint(n/8)), 1)
+	width := max(bits.Len(uint(x.n/8)), 1)
 	x.shift = uint(64 - width)
 	x.fanout = make([]uint32, 1<<width+1)
 	b := 0
-	for i, p := range x.prefix {
-		for ; b <= int(p>>x.shift); b++ {
+	for i := range x.n {
+		for p := x.prefix(i); b <= int(p>>x.shift); b++ {
 			x.fanout[b] = uint32(i)
 		}
 	}
 	for ; b < len(x.fanout); b++ {
-		x.fanout[b] = uint32(n)
+		x.fanout[b] = uint32(x.n)
 	}
 }
 
@@ -78,16 +92,16 @@ func (x *index) find(p uint64) (int, bool) {
 	lo, hi := int(x.fanout[b]), int(x.fanout[b+1])
 	for lo < hi {
 		m := int(uint(lo+hi) >> 1)
-		if x.prefix[m] < p {
+		if x.prefix(m) < p {
 			lo = m + 1
 		} else {
 			hi = m
 		}
 	}
-	return lo, lo < len(x.prefix) && x.prefix[lo] == p
+	return lo, lo < x.n && x.prefix(lo) == p
 }
 
-func (x *index) len() int { return len(x.prefix) }
+func (x *index) len() int { return x.n }
 
 // footer is the end of a pack.
 type footer struct {
@@ -99,17 +113,8 @@ type footer struct {
 
 // encodeTail is the index and the footer; it sets ft.digest.
 func encodeTail(x *index, ft *footer) []byte {
-	out := make([]byte, 0, x.len()*indexEntry+footerSize)
 	le := binary.LittleEndian
-	for _, p := range x.prefix {
-		out = le.AppendUint64(out, p)
-	}
-	for _, o := range x.off {
-		out = le.AppendUint64(out, o)
-	}
-	for _, l := range x.length {
-		out = le.AppendUint32(out, l)
-	}
+	out := x.b
 	n := len(out)
 	out = le.AppendUint64(out, ft.indexOff)
 	out = le.AppendUint64(out, uint64(n))
@@ -149,19 +154,17 @@ func parseTail(b []byte, ft footer) (*index, error) {
 	if hash.Sum(b[:n*indexEntry+56]) != ft.digest {
 		return nil, errs.New(errs.Corrupt, "its index does not have the hash in its footer")
 	}
-	le := binary.LittleEndian
-	x := &index{prefix: make([]uint64, n), off: make([]uint64, n), length: make([]uint32, n)}
-	offs, lens := b[8*n:], b[16*n:]
+	x := &index{n: n, b: b[: n*indexEntry : n*indexEntry]}
+	var last uint64
 	for i := range n {
-		x.prefix[i] = le.Uint64(b[8*i:])
-		x.off[i] = le.Uint64(offs[8*i:])
-		x.length[i] = le.Uint32(lens[4*i:])
-		if i > 0 && x.prefix[i] < x.prefix[i-1] {
+		prefix, off := x.prefix(i), x.off(i)
+		if prefix < last {
 			return nil, errs.New(errs.Corrupt, "its index is not sorted at entry %d", i)
 		}
-		if x.off[i] < packHeader || x.off[i] > ft.indexOff || x.off[i]+recordHeader+uint64(x.length[i]) > ft.indexOff {
+		if off < packHeader || off > ft.indexOff || off+recordHeader+uint64(x.length(i)) > ft.indexOff {
 			return nil, errs.New(errs.Corrupt, "entry %d of its index points outside the file", i)
 		}
+		last = prefix
 	}
 	x.fan()
 	return x, nil

@@ -117,7 +117,7 @@ func (s *Store) eachPack(fn func(p *file) error) error {
 // Verify reads one chunk from its file, not from the cache, and compares it with its hash. A difference is of class Corrupt and
 // says where the bytes are.
 func (s *Store) Verify(_ context.Context, h hash.Hash) error {
-	e, at, err := s.find(h)
+	e, at, err := s.find(h, nil)
 	if err != nil {
 		return err
 	}

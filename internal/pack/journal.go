@@ -313,6 +313,13 @@ func (j *journal) checkpoint(payload []byte) (*segment, error) {
 	return j.seg, nil
 }
 
+// isBroken tells whether what is on the disk is unknown.
+func (j *journal) isBroken() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.broken != nil
+}
+
 // tail is the number of bytes since the last checkpoint's beginning.
 func (j *journal) tail() int64 {
 	j.mu.Lock()

@@ -149,12 +149,13 @@ func TestFormatFlags(t *testing.T) {
 		write, readOnly errs.Code
 		ok              bool // Internal is the zero code, so success is told apart here
 	}{
-		{"stemma database\nversion 1\nrequired journal-1 page-2\n", 0, 0, true},
-		{"stemma database\nversion 1\nrequired page-2\noptional whatever\n", 0, 0, true},
+		{"stemma database\nversion 1\nrequired journal-1 page-2 weights-2\n", 0, 0, true},
+		{"stemma database\nversion 1\nrequired page-2 weights-2\noptional whatever\n", 0, 0, true},
 		{"stemma database\nversion 2\n", errs.TooNew, errs.TooNew, false},
-		{"stemma database\nversion 1\nrequired page-2 quantum\n", errs.TooNew, errs.TooNew, false},
-		{"stemma database\nversion 1\nrequired page-2\nread-only quantum\n", errs.TooNew, 0, false},
-		{"stemma database\nversion 1\nrequired journal-1 pack-1 sha256\n", errs.Unsupported, errs.Unsupported, false}, // pages of version 1
+		{"stemma database\nversion 1\nrequired page-2 weights-2 quantum\n", errs.TooNew, errs.TooNew, false},
+		{"stemma database\nversion 1\nrequired page-2 weights-2\nread-only quantum\n", errs.TooNew, 0, false},
+		{"stemma database\nversion 1\nrequired journal-1 pack-1 sha256\n", errs.Unsupported, errs.Unsupported, false},        // pages of version 1
+		{"stemma database\nversion 1\nrequired journal-1 pack-1 page-2 sha256\n", errs.Unsupported, errs.Unsupported, false}, // leaves cut by other weights
 		{"stemma database\n", errs.Corrupt, errs.Corrupt, false},
 		{"something else", errs.Corrupt, errs.Corrupt, false},
 	}

@@ -292,7 +292,7 @@ func (l *loaded) body(payload []byte, c *codecs) (*cursor, error) {
 // piece reads one chunk of a body.
 func (l *loaded) piece(h hash.Hash, c *codecs) ([]byte, error) {
 	for _, p := range l.packs {
-		e, _, ok, err := p.get(h)
+		e, _, ok, err := p.get(h, nil)
 		if err != nil {
 			return nil, err
 		}

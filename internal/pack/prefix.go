@@ -52,10 +52,10 @@ func (s *Store) findPrefixOnce(text string) ([]hash.Hash, error) {
 	s.mu.RUnlock()
 	var buf [hash.Size]byte
 	for _, p := range packs {
-		i := sort.Search(p.idx.len(), func(i int) bool { return p.idx.prefix[i] >= lo })
-		for ; i < p.idx.len() && p.idx.prefix[i] <= hi; i++ {
-			if err := readFull(p.f, buf[:], int64(p.idx.off[i])); err != nil {
-				return nil, p.at(p.idx.off[i], err)
+		i := sort.Search(p.idx.len(), func(i int) bool { return p.idx.prefix(i) >= lo })
+		for ; i < p.idx.len() && p.idx.prefix(i) <= hi; i++ {
+			if err := readFull(p.f, buf[:], int64(p.idx.off(i))); err != nil {
+				return nil, p.at(p.idx.off(i), err)
 			}
 			take(hash.Hash(buf))
 		}

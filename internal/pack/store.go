@@ -36,14 +36,17 @@ type Options struct {
 // Store is the chunk store and journal of one directory. Get, Has, NewBatch, Append, Wait, Stats and Backup may be called by many
 // goroutines; Checkpoint, Refresh and Close only when no Append runs.
 type Store struct {
-	fsys     vfs.FS
-	dir      string
-	readOnly bool
-	codecs   *codecs
-	cache    *chunk.Cache
-	j        *journal // nil when read-only
-	tmp      atomic.Int64
-	bufs     sync.Pool // *[]byte, payloads being built
+	fsys      vfs.FS
+	dir       string
+	packsPath string // of the directory of packs
+	readOnly  bool
+	codecs    *codecs
+	cache     *chunk.Cache
+	j         *journal // nil when read-only
+	tmp       atomic.Int64
+	bufs      sync.Pool  // *[]byte, payloads being built
+	naming    sync.Mutex // held while packs have names in the store and may still be removed; before mu
+	reads     sync.Pool  // *readMemory
 
 	mu     sync.RWMutex
 	segs   []*segment
@@ -71,8 +74,9 @@ func open(ctx context.Context, fsys vfs.FS, dir string, opt Options) (s *Store, 
 	if err := checkFormat(fsys, dir, opt.ReadOnly); err != nil {
 		return nil, err
 	}
-	s = &Store{fsys: fsys, dir: dir, readOnly: opt.ReadOnly, codecs: newCodecs()}
+	s = &Store{fsys: fsys, dir: dir, packsPath: filepath.Join(dir, packsDir), readOnly: opt.ReadOnly, codecs: newCodecs()}
 	s.bufs.New = func() any { return new([]byte) }
+	s.reads.New = func() any { return new(readMemory) }
 	if opt.CacheBytes == 0 {
 		opt.CacheBytes = DefaultCacheBytes
 	}
@@ -143,12 +147,26 @@ func (s *Store) View(ctx context.Context, h hash.Hash, open func(data []byte) (v
 	return s.cache.View(ctx, h, open)
 }
 
+// AppendChunk implements chunk.Appender.
+func (s *Store) AppendChunk(_ context.Context, dst []byte, h hash.Hash) ([]byte, error) {
+	if data, ok := s.cache.Peek(h); ok {
+		return append(dst, data...), nil
+	}
+	m := s.reads.Get().(*readMemory)
+	defer s.reads.Put(m)
+	e, _, err := s.find(h, m)
+	if err != nil {
+		return nil, err
+	}
+	return s.codecs.appendTo(dst, e)
+}
+
 // storeReader is the store behind its cache.
 type storeReader struct{ s *Store }
 
 // Get reads a chunk from journal or packs.
 func (r storeReader) Get(_ context.Context, h hash.Hash) ([]byte, error) {
-	e, _, err := r.s.find(h)
+	e, _, err := r.s.find(h, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -161,10 +179,10 @@ type place struct {
 	off  int64
 }
 
-// find reads the stored form of a chunk.
-func (s *Store) find(h hash.Hash) (encoded, place, error) {
+// find reads the stored form of a chunk. The bytes are in m unless it is nil.
+func (s *Store) find(h hash.Hash, m *readMemory) (encoded, place, error) {
 	for {
-		e, at, err := s.findOnce(h)
+		e, at, err := s.findOnce(h, m)
 		// A file that was folded away between look-up and read: look again.
 		if !errors.Is(err, fs.ErrClosed) || s.isClosed() {
 			return e, at, err
@@ -172,26 +190,26 @@ func (s *Store) find(h hash.Hash) (encoded, place, error) {
 	}
 }
 
-func (s *Store) findOnce(h hash.Hash) (encoded, place, error) {
+func (s *Store) findOnce(h hash.Hash, m *readMemory) (encoded, place, error) {
 	s.mu.RLock()
 	loc, ok := s.chunks[h]
 	packs := s.packs
 	s.mu.RUnlock()
 	if ok {
-		e, err := s.readLocation(h, loc)
+		e, err := s.readLocation(h, loc, m)
 		return e, place{loc.seg.path, loc.off}, err
 	}
 	for i := len(packs) - 1; i >= 0; i-- {
-		if e, off, ok, err := packs[i].get(h); ok || err != nil {
+		if e, off, ok, err := packs[i].get(h, m); ok || err != nil {
 			return e, place{packs[i].path, int64(off)}, err
 		}
 	}
 	return encoded{}, place{}, chunk.ErrMissing(h)
 }
 
-// readLocation reads a chunk of the journal.
-func (s *Store) readLocation(h hash.Hash, loc location) (encoded, error) {
-	e := encoded{hash: h, data: make([]byte, loc.length), raw: loc.raw, codec: loc.codec}
+// readLocation reads a chunk of the journal. The bytes are in m unless it is nil.
+func (s *Store) readLocation(h hash.Hash, loc location, m *readMemory) (encoded, error) {
+	e := encoded{hash: h, data: m.other(int(loc.length)), raw: loc.raw, codec: loc.codec}
 	var err error
 	if s.j != nil {
 		err = s.j.read(loc.seg, e.data, loc.off)
@@ -261,38 +279,70 @@ func (s *Store) TailBytes() int64 {
 
 // tmpPath is a new name for a file that is not published yet.
 func (s *Store) tmpPath() string {
-	return filepath.Join(s.dir, packsDir, fmt.Sprintf("%d%s", s.tmp.Add(1), tmpExt))
+	return filepath.Join(s.packsPath, fmt.Sprintf("%d%s", s.tmp.Add(1), tmpExt))
 }
 
 // publish gives synced packs, files below the store's file system, their names in the store and makes their chunks visible. The
-// store owns them from here on, also when it fails.
+// store owns them from here on; when it fails they are gone.
 func (s *Store) publish(packs ...*file) error {
-	dir := filepath.Join(s.dir, packsDir)
-	var fresh []*file
-	for _, p := range packs {
+	s.naming.Lock()
+	defer s.naming.Unlock()
+	named, err := s.name(packs)
+	if err != nil {
+		return err
+	}
+	s.show(named)
+	return nil
+}
+
+// name gives synced packs their names in the store, durably. Nobody sees their chunks before show, so that drop can remove them
+// again. It returns those whose chunks the store does not have in a pack already, and removes the others; when it fails it removes
+// all. The caller holds s.naming until show or drop: two packs of the same chunks have the same name.
+func (s *Store) name(packs []*file) (named []*file, err error) {
+	dir := s.packsPath
+	for i, p := range packs {
 		path := filepath.Join(dir, p.name+packExt)
 		if s.hasPack(p.name) {
 			// The very same chunks are there already.
 			if err := errors.Join(p.close(), s.fsys.Remove(p.path)); err != nil {
-				return fmt.Errorf("drop pack %s: %w", p.path, err)
+				return nil, fmt.Errorf("drop pack %s: %w", p.path, errors.Join(err, s.drop(append(named, packs[i+1:]...))))
 			}
 			continue
 		}
 		if err := p.rename(s.fsys, path); err != nil {
-			return fmt.Errorf("publish pack %s: %w", p.name, errors.Join(err, closePacks(fresh)))
+			return nil, fmt.Errorf("publish pack %s: %w", p.name, errors.Join(err, s.drop(append(named, packs[i:]...))))
 		}
-		fresh = append(fresh, p)
+		named = append(named, p)
 	}
-	if len(fresh) == 0 {
-		return nil
+	if len(named) == 0 {
+		return nil, nil
 	}
 	if err := s.fsys.SyncDir(dir); err != nil {
-		return fmt.Errorf("publish packs: %w", errors.Join(err, closePacks(fresh)))
+		return nil, fmt.Errorf("publish packs: %w", errors.Join(err, s.drop(named)))
+	}
+	return named, nil
+}
+
+// show makes the chunks of named packs visible.
+func (s *Store) show(named []*file) {
+	if len(named) == 0 {
+		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.packs = append(s.packs[:len(s.packs):len(s.packs)], fresh...)
-	return nil
+	s.packs = append(s.packs[:len(s.packs):len(s.packs)], named...)
+}
+
+// drop closes and removes packs that nobody has seen.
+func (s *Store) drop(packs []*file) error {
+	var err error
+	for _, p := range packs {
+		if e := p.close(); !errors.Is(e, fs.ErrClosed) { // as a rename that failed leaves it
+			err = errors.Join(err, e)
+		}
+		err = errors.Join(err, s.fsys.Remove(p.path))
+	}
+	return err
 }
 
 func (s *Store) hasPack(name string) bool {

@@ -122,6 +122,47 @@ func TestBatchIsAChunkStore(t *testing.T) {
 	})
 }
 
+// AppendChunk reads chunks from memory, the journal and packs alike, one after the other in the same memory: backward, in the order in
+// which they were put, and in some other.
+func TestAppendChunk(t *testing.T) {
+	fsys := vfs.NewMem()
+	s := newStore(t, fsys, testDir)
+	var chunks [][]byte
+	for i := range 60 {
+		chunks = append(chunks, chunktest.Sample(chunk.Kind(1+i%5), 50+i*700, uint64(i)))
+	}
+	commit(t, s, chunks[:40], rec("packed"))
+	if err := s.Checkpoint(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, s, chunks[40:], rec("in the journal"))
+	mustClose(t, s)
+	s = openStore(t, fsys, testDir, Options{})
+	defer mustClose(t, s)
+	if st := s.Stats(); st.Packs != 1 || st.JournalChunks != 20 {
+		t.Fatalf("%+v", st)
+	}
+	for round := range 4 {
+		var got, want []byte
+		for k := range chunks {
+			i := [...]int{len(chunks) - 1 - k, k, k * 7 % len(chunks), k}[round]
+			var err error
+			if got, err = s.AppendChunk(t.Context(), got, hash.Sum(chunks[i])); err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, chunks[i]...)
+			if !bytes.Equal(got, want) {
+				t.Fatalf("chunk %d was appended otherwise", i)
+			}
+		}
+		if round == 2 { // now some are in memory
+			for _, c := range chunks[30:50] {
+				wantChunk(t, s, c)
+			}
+		}
+	}
+}
+
 func TestReopen(t *testing.T) {
 	for name, fsys := range map[string]vfs.FS{"mem": vfs.NewMem(), "os": vfs.OS{}} {
 		t.Run(name, func(t *testing.T) {

@@ -143,13 +143,15 @@ type Batcher struct {
 	rows    int
 	n       int
 	cols    []batchColumn
-	resolve func(ctx context.Context, addr []byte) ([]byte, error)
+	resolve func(ctx context.Context, dst, addr []byte) ([]byte, error)
+	runs    []longRun // memory for appendLong
 	sc      scratch
 }
 
 // NewBatcher makes a Batcher for some columns. mem lends the buffers, a Pool for preference; rows is how many a batch will have, as a
-// rule. resolve fetches out-of-line cells by their address, for several goroutines at once; without it they are an error of class Unsupported.
-func (f *Format) NewBatcher(mem memory.Allocator, cols []BatchColumn, rows int, resolve func(ctx context.Context, addr []byte) ([]byte, error)) (*Batcher, error) {
+// rule. resolve appends an out-of-line cell, given by its address, to dst, for several goroutines at once; without it such cells are an
+// error of class Unsupported.
+func (f *Format) NewBatcher(mem memory.Allocator, cols []BatchColumn, rows int, resolve func(ctx context.Context, dst, addr []byte) ([]byte, error)) (*Batcher, error) {
 	b := &Batcher{f: f, mem: mem, rows: max(rows, 64), resolve: resolve}
 	fields := make([]arrow.Field, len(cols))
 	for i, c := range cols {
@@ -174,7 +176,7 @@ func (c *RowColumn) Field() arrow.Field {
 }
 
 // NewRowBatcher makes a Batcher for rows that come one by one, to AppendRow; it takes no pages. The rest is as of NewBatcher.
-func NewRowBatcher(mem memory.Allocator, cols []RowColumn, rows int, resolve func(ctx context.Context, addr []byte) ([]byte, error)) *Batcher {
+func NewRowBatcher(mem memory.Allocator, cols []RowColumn, rows int, resolve func(ctx context.Context, dst, addr []byte) ([]byte, error)) *Batcher {
 	b := &Batcher{mem: mem, rows: max(rows, 64), resolve: resolve}
 	fields := make([]arrow.Field, len(cols))
 	for i := range cols {
@@ -193,6 +195,9 @@ func (b *Batcher) SetMetadata(m arrow.Metadata) { b.schema = arrow.NewSchema(b.s
 
 // Len is the number of rows gathered.
 func (b *Batcher) Len() int { return b.n }
+
+// BatchBytes is the Size at which a batch is taken, as a rule, although it has fewer rows than it was to have.
+const BatchBytes = 64 << 20
 
 // Size is the number of bytes of strings gathered in the column that has most. Strings with 32-bit offsets must stay below 2 GiB
 // together; a page adds as many as it has.
@@ -344,6 +349,7 @@ func (c *batchColumn) array(b *Batcher) arrow.Array {
 	var children []arrow.ArrayData
 	switch {
 	case c.offSize > 0:
+		c.most = max(c.most, c.vals.n)
 		if c.offs.buf == nil { // no rows
 			c.offs.extend(b.mem, c.offSize, 0, 0)
 			clear(c.offs.buf)

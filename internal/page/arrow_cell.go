@@ -163,5 +163,5 @@ func (b *Batcher) cellBytes(ctx context.Context, cell value.Cell) ([]byte, error
 	if b.resolve == nil {
 		return nil, errs.New(errs.Unsupported, "read pages: out-of-line cells without a way to fetch them")
 	}
-	return b.resolve(ctx, cell.Bytes())
+	return b.resolve(ctx, nil, cell.Bytes())
 }

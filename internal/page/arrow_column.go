@@ -32,6 +32,7 @@ type batchColumn struct {
 	names   *array.Data // of an ENUM: its values, kept for all batches
 	blank   bool        // an ENUM's cell has the value '' that is none of them
 	dates   bool        // there are values that Arrow does not have
+	most    int         // bytes of strings of the longest batch so far
 }
 
 func newBatchColumn(c *column, t value.Type, dt arrow.DataType) batchColumn {
@@ -240,16 +241,7 @@ func (c *batchColumn) each(b *Batcher, n int, fn func(i int) ([]byte, error)) er
 // appendStrings adds rows of class Bytes.
 func (c *batchColumn) appendStrings(ctx context.Context, b *Batcher, s *segment, ok bool, lo, hi int) error {
 	if ok && s.addrs != nil && b.resolve != nil {
-		long, err := c.fetch(ctx, b, s, lo, hi)
-		if err != nil {
-			return err
-		}
-		return c.each(b, hi-lo, func(i int) ([]byte, error) {
-			if long[i] != nil {
-				return long[i], nil
-			}
-			return c.long(ctx, b, s, ok, lo+i)
-		})
+		return c.appendLong(ctx, b, s, lo, hi)
 	}
 	if !ok || s.nulls == nullsAll || s.addrs != nil {
 		return c.each(b, hi-lo, func(i int) ([]byte, error) { return c.long(ctx, b, s, ok, lo+i) })
@@ -352,50 +344,77 @@ func (c *batchColumn) appendFront(b *Batcher, s *segment, lo, hi int) error {
 	return nil
 }
 
-// fetch reads the out-of-line cells of rows [lo,hi), by as many goroutines as there are processors: each is read, checked and
-// decompressed on its own. Those of other rows are nil.
-func (c *batchColumn) fetch(ctx context.Context, b *Batcher, s *segment, lo, hi int) ([][]byte, error) {
-	addrs, out := make([][]byte, hi-lo), make([][]byte, hi-lo)
-	for i := range addrs {
-		if !s.isAddr(lo+i) || s.isNull(lo+i) {
-			continue
-		}
-		cell, err := s.cell(lo+i, nil)
-		if err != nil {
-			return nil, err
-		}
-		addrs[i] = cell.Bytes()
+// appendLong adds rows [lo,hi) some of which are out of line. As many goroutines as there are processors fetch them, a run of rows at a
+// time: each value is read, checked and decompressed on its own.
+func (c *batchColumn) appendLong(ctx context.Context, b *Batcher, s *segment, lo, hi int) error {
+	n := (hi - lo + runRows - 1) / runRows
+	if n > len(b.runs) {
+		b.runs = append(b.runs, make([]longRun, n-len(b.runs))...)
 	}
+	runs := b.runs[:n]
+	if err := fetchRuns(ctx, b, s, runs, lo, hi); err != nil {
+		return err
+	}
+	total := 0
+	for i := range runs {
+		total += len(runs[i].buf)
+	}
+	if err := c.checkOffsets(total); err != nil {
+		return err
+	}
+	offs := c.offsets(b, hi-lo)[c.offSize:]
+	c.vals.extend(b.mem, total, max(16*b.rows, c.most, min(total/(hi-lo)*b.rows, BatchBytes+total)), 0)
+	for k := range runs {
+		at := c.vals.n
+		c.vals.n += copy(c.vals.buf[at:], runs[k].buf)
+		for i, end := range runs[k].ends {
+			if i += k * runRows; c.offSize == 4 {
+				le.PutUint32(offs[4*i:], uint32(at+end))
+			} else {
+				le.PutUint64(offs[8*i:], uint64(at+end))
+			}
+		}
+	}
+	return nil
+}
+
+// longRun is the strings of a run of rows one behind the other.
+type longRun struct {
+	buf  []byte
+	ends []int
+}
+
+// runRows is the number of rows that a goroutine fetches at a time: few, since all wait for the last one.
+const runRows = 4
+
+// fetchRuns fills runs with rows [lo,hi).
+func fetchRuns(ctx context.Context, b *Batcher, s *segment, runs []longRun, lo, hi int) error {
 	var next atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
-	for range min(runtime.GOMAXPROCS(0), (len(addrs)+fetchEach-1)/fetchEach) {
+	for range min(runtime.GOMAXPROCS(0), len(runs)) {
 		g.Go(func() error {
-			for {
-				at := int(next.Add(fetchEach)) - fetchEach
-				if at >= len(addrs) {
-					return nil
-				}
-				for i, a := range addrs[at:min(at+fetchEach, len(addrs))] {
-					if a == nil {
-						continue
-					}
-					v, err := b.resolve(ctx, a)
+			var str []byte
+			for k := int(next.Add(1)) - 1; k < len(runs); k = int(next.Add(1)) - 1 {
+				r := &runs[k]
+				r.buf, r.ends = r.buf[:0], r.ends[:0]
+				for i := lo + k*runRows; i < min(lo+(k+1)*runRows, hi); i++ {
+					cell, err := s.cell(i, str[:0])
 					if err != nil {
 						return err
 					}
-					if v == nil {
-						v = []byte{}
+					if !cell.IsAddr() {
+						r.buf = append(r.buf, cell.Bytes()...)
+					} else if r.buf, err = b.resolve(ctx, r.buf, cell.Bytes()); err != nil {
+						return err
 					}
-					out[at+i] = v
+					r.ends = append(r.ends, len(r.buf))
 				}
 			}
+			return nil
 		})
 	}
-	return out, g.Wait()
+	return g.Wait()
 }
-
-// fetchEach is the number of cells that a goroutine fetches at a time.
-const fetchEach = 16
 
 // long is the string of row i, fetched when it is out of line; nil when it is NULL.
 func (c *batchColumn) long(ctx context.Context, b *Batcher, s *segment, ok bool, i int) ([]byte, error) {
@@ -406,13 +425,7 @@ func (c *batchColumn) long(ctx context.Context, b *Batcher, s *segment, ok bool,
 			return nil, err
 		}
 	}
-	if !cell.IsAddr() {
-		return cell.Bytes(), nil
-	}
-	if b.resolve == nil {
-		return nil, errs.New(errs.Unsupported, "read pages: out-of-line cells without a way to fetch them")
-	}
-	return b.resolve(ctx, cell.Bytes())
+	return b.cellBytes(ctx, cell)
 }
 
 // appendWide adds rows of class Bytes that are of fixed width in Arrow: long decimals and vectors.

@@ -211,7 +211,7 @@ func TestArrowModel(t *testing.T) {
 		m, _ := genModel(r, r, 40)
 		st := chunk.NewMem()
 		p := m.open(r, st, m.build(r, st, m.rows))
-		b, err := m.f.NewBatcher(pool, allColumns(m.f), rapid.IntRange(0, 100).Draw(r, "rows"), func(_ context.Context, addr []byte) ([]byte, error) { return addr, nil })
+		b, err := m.f.NewBatcher(pool, allColumns(m.f), rapid.IntRange(0, 100).Draw(r, "rows"), func(_ context.Context, dst, addr []byte) ([]byte, error) { return append(dst, addr...), nil })
 		if err != nil {
 			r.Fatal(err)
 		}

@@ -104,7 +104,7 @@ func exercise(f *Format, p *Page, key []byte, other *Page) {
 			_, _, _, _ = f.Patch(ctx, chunk.NewMem(), p, []tree.Patch{{Index: p.n / 2, Row: row}})
 		}
 	}
-	if bt, err := f.NewBatcher(NewPool(0), allColumns(f), 0, func(_ context.Context, a []byte) ([]byte, error) { return a, nil }); err == nil {
+	if bt, err := f.NewBatcher(NewPool(0), allColumns(f), 0, func(_ context.Context, dst, addr []byte) ([]byte, error) { return append(dst, addr...), nil }); err == nil {
 		if err := bt.Append(ctx, p, lo, hi); err == nil {
 			bt.Record().Release()
 		}

@@ -140,11 +140,14 @@ func (f *Format) Target() int { return f.target }
 //
 // but at most Target/64, so that a page has rows enough for an edit to move few boundaries. Weights do not depend on other rows or
 // on encodings.
+//
+// An address weighs more than its 40 bytes: they are those of a hash, so nothing makes them fewer, and to change a cell that is kept
+// out of line changes its address. Of a table of documents pages of some 4 KB are written again with it, not of 16 KB.
 const (
 	rowWeight  = 4
 	nullWeight = 1
 	lenWeight  = 2
-	addrWeight = 16
+	addrWeight = 192
 
 	minTarget = 64 * rowWeight
 	maxTarget = 1 << 20

@@ -410,7 +410,7 @@ func TestOpenRefuses(t *testing.T) {
 }
 
 func TestWeights(t *testing.T) {
-	f := newFormat(t, Layout{Target: 64 * 100, Columns: []Column{
+	f := newFormat(t, Layout{Target: 64 * 250, Columns: []Column{
 		{ID: 1, Type: value.Type{Kind: value.KindInt16}},
 		{ID: 2, Type: textType, Absent: value.BytesCell([]byte("none"))},
 		{ID: 3, Type: floatType, Absent: value.FloatCell(0)},
@@ -425,10 +425,10 @@ func TestWeights(t *testing.T) {
 		{[]value.Cell{null, null, zero}, 5},
 		{[]value.Cell{null, value.BytesCell(nil), zero}, 6},
 		{[]value.Cell{null, value.BytesCell([]byte("abc")), zero}, 9},
-		{[]value.Cell{null, addr(1), zero}, 20},
+		{[]value.Cell{null, addr(1), zero}, 196},
 		{[]value.Cell{null, none, value.FloatCell(math.Copysign(0, -1))}, 12},
 		{[]value.Cell{null, none, null}, 5},
-		{[]value.Cell{i, value.BytesCell(make([]byte, 500)), null}, 100},
+		{[]value.Cell{i, value.BytesCell(make([]byte, 500)), null}, 250},
 	} {
 		if got, err := f.NewBuilder().Add(nil, value.AppendTuple(nil, f.phys, tt.cells)); err != nil || got != tt.want {
 			t.Errorf("%v weighs %d (%v), want %d", tt.cells, got, err, tt.want)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/table"
 	"github.com/stemmadb/stemma/internal/value"
@@ -128,11 +129,45 @@ func (t *Tx) maxAuto(ctx context.Context, name string) (uint64, error) {
 		}
 		var tab *table.Table
 		if tab, err = t.r.openTable(ctx, e); err == nil {
-			err = take(table.NewView(t.r.store, tab, b.tables[l].over))
+			err = take(table.NewView(t.r.store, tab, b.tables.get(l).over))
 		}
 		return err == nil
 	})
 	return top, err
+}
+
+// raiseAuto puts counters that are known above what tables of a root have, by lower-case names: rows can come from where the column was no
+// AUTO_INCREMENT column yet, and counted nothing.
+func (r *Repo) raiseAuto(ctx context.Context, rd chunk.Reader, rt *root.Root, names []string) error {
+	for _, l := range names {
+		r.auto.mu.Lock()
+		known := r.auto.next[l]
+		r.auto.mu.Unlock()
+		if known == 0 {
+			continue
+		}
+		e, ok, err := rt.Get(ctx, root.KindTable, l)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		tab, err := table.Open(ctx, rd, &r.schemas, e.Table, e.Comments)
+		if err != nil {
+			return err
+		}
+		top, err := maxOf(ctx, table.NewView(rd, tab, nil))
+		if err != nil {
+			return err
+		}
+		r.auto.mu.Lock()
+		if r.auto.next[l] != 0 && top >= r.auto.next[l] {
+			r.auto.next[l] = max(top, top+1)
+		}
+		r.auto.mu.Unlock()
+	}
+	return nil
 }
 
 // maxOf is the largest positive value of a view's AUTO_INCREMENT column, by the key that begins with it, else by a scan.

@@ -109,7 +109,7 @@ func (c *change) encode() []byte {
 	if len(c.writes) > 0 {
 		version = changeWritten
 	}
-	b := []byte{version}
+	b := append(make([]byte, 0, 256), version) // enough for a change of a row
 	b = binary.AppendUvarint(b, uint64(len(c.refs)))
 	for _, x := range c.refs {
 		b = binfmt.AppendString(b, x.name)

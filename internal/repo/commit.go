@@ -146,6 +146,7 @@ func (r *Repo) tryCommit(ctx context.Context, opt CommitOptions) (c *history.Com
 		return r.append(ctx, batch, ch, func(s *state) {
 			next.lsn = s.lsn
 			s.branches.Set(opt.Branch, next)
+			r.wrote(opt.Branch)
 		})
 	}()
 	if err != nil || s == nil {
@@ -174,29 +175,33 @@ func (r *Repo) commitTime(ctx context.Context, t time.Time, parents []history.Co
 
 // stageKnown is the staged root with the working state of every table that the head or the staged set has.
 func (r *Repo) stageKnown(ctx context.Context, batch chunk.Store, head *root.Root, w *Working) (*root.Root, error) {
-	seen := map[string]bool{}
+	all, err := r.entryChanges(ctx, batch, w.Staged.Tree(), w.Working.Tree())
+	if err != nil {
+		return nil, err
+	}
 	var changes []root.Change
-	for _, from := range []*root.Root{head, w.Staged} {
-		es, err := from.List(ctx, root.KindTable)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range es {
-			if seen[e.Name] {
-				continue
-			}
-			seen[e.Name] = true
-			now, ok, err := w.Working.Get(ctx, root.KindTable, e.Name)
-			if err != nil {
+	for _, c := range all {
+		known := c.Entry.Kind == root.KindTable
+		if known && !c.Drop {
+			if known, err = knownTable(ctx, c.Entry.Name, w.Staged, head); err != nil {
 				return nil, err
 			}
-			if !ok {
-				now = e
-			}
-			changes = append(changes, root.Change{Entry: now, Drop: !ok})
+		}
+		if known {
+			changes = append(changes, c)
 		}
 	}
 	return w.Staged.With(ctx, batch, changes...)
+}
+
+// knownTable tells whether one of the roots has a table of that name.
+func knownTable(ctx context.Context, name string, roots ...*root.Root) (bool, error) {
+	for _, r := range roots {
+		if _, ok, err := r.Get(ctx, root.KindTable, name); err != nil || ok {
+			return ok, err
+		}
+	}
+	return false, nil
 }
 
 // Stage brings the working state of the named tables into the branch's staged set. When names is nil it is that of all but the new
@@ -290,9 +295,10 @@ func (r *Repo) setBranch(ctx context.Context, batch *pack.Batch, next *branch, c
 			s.setStashes(x)
 		}
 		for _, l := range whole {
-			next.tables[l] = workTable{version: s.lsn, since: s.lsn}
+			next.tables.set(l, workTable{version: s.lsn, since: s.lsn})
 		}
 		s.branches.Set(next.name, next)
+		r.wrote(next.name)
 	})
 }
 
@@ -443,9 +449,9 @@ func (r *Repo) resetWorking(ctx context.Context, batch *pack.Batch, next *branch
 	if err != nil {
 		return nil, err
 	}
-	for l, wt := range next.tables {
-		if wt.over.Len() > 0 && !untracked[l] {
-			whole[l] = true
+	for _, t := range next.tables {
+		if t.over.Len() > 0 && !untracked[t.name] {
+			whole[t.name] = true
 		}
 	}
 	next.working, next.staged = working.Tree(), c.Root

@@ -71,9 +71,9 @@ func (r *Repo) catchUp(ctx context.Context) {
 
 // foldLarge folds tables with so many edits that neither the journal nor the overlay should hold them.
 func (t *Tx) foldLarge(ctx context.Context) error {
-	for _, n := range slices.Sorted(maps.Keys(t.editors)) {
-		if e := t.editors[n]; e.Dirty() && e.Bytes() > privateFold {
-			if _, err := t.FoldTable(ctx, t.names[n]); err != nil {
+	for _, l := range t.edited() {
+		if x := t.tables[l]; x.editor.Bytes() > privateFold {
+			if _, err := t.FoldTable(ctx, x.name); err != nil {
 				return err
 			}
 		}
@@ -155,10 +155,9 @@ func enqueue(ctx context.Context, txs []*Tx) (*state, error) {
 // plan is the transaction's changes as they stand on the state that it began with.
 func (t *Tx) plan() *plan {
 	p := &plan{t: t, on: t.base}
-	for _, l := range slices.Sorted(maps.Keys(t.editors)) {
-		if e := t.editors[l]; e.Dirty() {
-			p.rows = append(p.rows, &rowPlan{table: l, whole: t.whole[l], schema: e.Table().Schema, over: func() *table.Overlay { return e.View().Overlay() }, changes: e.Changes()})
-		}
+	for _, l := range t.edited() {
+		e := t.tables[l].editor
+		p.rows = append(p.rows, &rowPlan{table: l, whole: t.whole[l], schema: e.Table().Schema, over: func() *table.Overlay { return e.View().Overlay() }, changes: e.Changes()})
 	}
 	return p
 }
@@ -199,7 +198,7 @@ func (p *plan) advance(ctx context.Context, batch *pack.Batch, s *state, must bo
 			return err
 		}
 		switch {
-		case x.whole || same && cur.tables[x.table] == p.on.tables[x.table]:
+		case x.whole || same && cur.tables.get(x.table) == p.on.tables.get(x.table):
 			moved[i] = x
 			continue
 		case same:
@@ -209,9 +208,9 @@ func (p *plan) advance(ctx context.Context, batch *pack.Batch, s *state, must bo
 			if !must && x.changes.Len() <= deltaUnderLock {
 				return nil
 			}
-			if x.delta.Clear(p.on.tables[x.table].over, cur.tables[x.table].over) {
+			if x.delta.Clear(p.on.tables.get(x.table).over, cur.tables.get(x.table).over) {
 				y := *x
-				over := x.delta.Apply(cur.tables[x.table].over)
+				over := x.delta.Apply(cur.tables.get(x.table).over)
 				y.over = func() *table.Overlay { return over }
 				moved[i] = &y
 				continue
@@ -258,7 +257,7 @@ func (x *rowPlan) rebase(ctx context.Context, p *plan, batch *pack.Batch, cur *b
 	if e.table.Schema.Hash != x.schema.Hash {
 		return nil, errs.New(errs.Conflict, "commit transaction: table %s was altered meanwhile; start the transaction again", x.table)
 	}
-	v := table.NewView(batch, e.table, cur.tables[x.table].over)
+	v := table.NewView(batch, e.table, cur.tables.get(x.table).over)
 	over, changes, err := x.changes.Rebase(ctx, batch, v)
 	if err != nil {
 		return nil, err
@@ -272,7 +271,7 @@ func (x *rowPlan) overlay(ctx context.Context, p *plan, cur *branch) (*table.Ove
 	if err != nil || !same {
 		return nil, false, err
 	}
-	then, now := p.on.tables[x.table], cur.tables[x.table]
+	then, now := p.on.tables.get(x.table), cur.tables.get(x.table)
 	if x.whole || then == now {
 		return x.over(), true, nil
 	}
@@ -328,7 +327,7 @@ func (r *Repo) commitPlans(ctx context.Context, plans []*plan, batch *pack.Batch
 				over, payload = x.over(), nil
 				p.rows[j] = x
 			}
-			n.tables[x.table] = workTable{over: over, since: cur.tables[x.table].since}
+			n.tables.set(x.table, workTable{over: over, since: cur.tables.get(x.table).since})
 		}
 		if err := p.checkMeanwhile(ctx, batch, cur, n); err != nil {
 			return nil, err
@@ -344,16 +343,17 @@ func (r *Repo) commitPlans(ctx context.Context, plans []*plan, batch *pack.Batch
 			n := next[i]
 			n.lsn = s.lsn
 			for _, x := range p.rows {
-				wt := n.tables[x.table]
+				wt := n.tables.get(x.table)
 				wt.version = s.lsn
-				n.tables[x.table] = wt
+				n.tables.set(x.table, wt)
 			}
 			for l := range p.t.whole {
-				wt := n.tables[l]
+				wt := n.tables.get(l)
 				wt.version, wt.since = s.lsn, s.lsn
-				n.tables[l] = wt
+				n.tables.set(l, wt)
 			}
 			s.branches.Set(p.t.branch, n)
+			r.wrote(p.t.branch)
 		}
 	})
 }
@@ -362,7 +362,7 @@ func (r *Repo) commitPlans(ctx context.Context, plans []*plan, batch *pack.Batch
 // next, the branch after cur.
 func (t *Tx) replaceTables(ctx context.Context, batch *pack.Batch, cur, next *branch) (workChange, error) {
 	for l := range t.whole {
-		if cur.tables[l].version != t.base.tables[l].version || cur.working != t.base.working && !t.sameEntry(ctx, cur, l) {
+		if cur.tables.get(l).version != t.base.tables.get(l).version || cur.working != t.base.working && !t.sameEntry(ctx, cur, l) {
 			return workChange{}, errs.New(errs.Conflict, "commit transaction: another transaction changed table %s; start the transaction again", l)
 		}
 	}
@@ -371,6 +371,12 @@ func (t *Tx) replaceTables(ctx context.Context, batch *pack.Batch, cur, next *br
 			return workChange{}, errs.New(errs.Conflict, "commit transaction: the merge in progress was changed meanwhile; start the transaction again")
 		}
 		next.merge = *t.merge
+	}
+	if t.staged != nil {
+		if cur.head != t.base.head || cur.staged != t.base.staged {
+			return workChange{}, errs.New(errs.Conflict, "commit transaction: branch '%s' was committed to, or tables were staged, after the merge in this transaction; start the transaction again", t.branch)
+		}
+		next.staged = *t.staged
 	}
 	if t.rebase != nil {
 		if cur.rebase != t.base.rebase {
@@ -400,7 +406,7 @@ func (t *Tx) replaceTables(ctx context.Context, batch *pack.Batch, cur, next *br
 	w := workChange{branch: t.branch, working: next.working, staged: next.staged, merge: next.merge, rebase: next.rebase}
 	for _, l := range slices.Sorted(maps.Keys(t.whole)) {
 		w.folded = append(w.folded, folded{table: l})
-		next.tables[l] = workTable{}
+		next.tables.set(l, workTable{})
 	}
 	return w, nil
 }

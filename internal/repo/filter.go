@@ -10,7 +10,6 @@ import (
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/root"
-	"github.com/stemmadb/stemma/internal/table"
 	"github.com/stemmadb/stemma/internal/tree"
 )
 
@@ -22,20 +21,17 @@ func (r *Repo) BeginAside(branchName string, on tree.Root) (*Tx, error) {
 	if !ok {
 		return nil, r.errNoRef(branchName)
 	}
-	base := &branch{name: branchName, head: b.head, working: on, staged: on, tables: map[string]workTable{}}
+	base := &branch{name: branchName, head: b.head, working: on, staged: on, tables: workTables{}}
 	return &Tx{
 		r: r, branch: branchName, base: base, state: s, aside: true,
-		root: root.Open(r.store, on), views: map[string]*table.View{}, names: map[string]string{},
+		root: root.Open(r.store, on), tables: map[string]*txTable{},
 	}, nil
 }
 
 // Sealed is the root with all changes of the transaction in trees, whose chunks are in its Store.
 func (t *Tx) Sealed(ctx context.Context) (tree.Root, error) {
-	for _, l := range slices.Sorted(maps.Keys(t.editors)) {
-		if e := t.editors[l]; e == nil || !e.Dirty() {
-			continue
-		}
-		if _, err := t.FoldTable(ctx, t.names[l]); err != nil {
+	for _, l := range t.edited() {
+		if _, err := t.FoldTable(ctx, t.tables[l].name); err != nil {
 			return tree.Root{}, err
 		}
 	}
@@ -330,14 +326,15 @@ func (f *filter) append(ctx context.Context) (*state, error) {
 	}
 	return r.append(ctx, batch, ch, func(s *state) {
 		for _, t := range ch.tags {
-			s.tags.Set(t.name, t.object)
+			s.setTag(t.name, t.object)
 		}
 		for i, n := range next {
 			n.lsn = s.lsn
 			for _, l := range wholes[i] {
-				n.tables[strings.ToLower(l)] = workTable{version: s.lsn, since: s.lsn}
+				n.tables.set(strings.ToLower(l), workTable{version: s.lsn, since: s.lsn})
 			}
 			s.branches.Set(n.name, n)
+			r.wrote(n.name)
 		}
 	})
 }

@@ -19,6 +19,12 @@ const (
 	foldTail    = 256 << 20 // journal since the last checkpoint
 )
 
+// Of more branches than manyBranches the overlays are measured only when the journal has grown by lookAgain bytes, not at each change.
+const (
+	manyBranches = 64
+	lookAgain    = 1 << 20
+)
+
 // Working is a branch's working set at a moment, its tables' edits folded into their trees.
 type Working struct {
 	Branch          string
@@ -68,8 +74,8 @@ func (r *Repo) seal(ctx context.Context, batch *pack.Batch, b *branch) (*root.Ro
 	work := root.Open(batch, b.working)
 	sealed := map[string]*table.Table{}
 	var changes []root.Change
-	for _, l := range slices.Sorted(maps.Keys(b.tables)) {
-		over := b.tables[l].over
+	for _, x := range b.tables {
+		l, over := x.name, x.over
 		if over.Len() == 0 {
 			continue
 		}
@@ -113,7 +119,7 @@ func (r *Repo) swap(ctx context.Context, batch *pack.Batch, was *branch, sealed 
 	now := root.Open(batch, cur.working)
 	var changes []root.Change
 	for _, l := range slices.Sorted(maps.Keys(sealed)) {
-		if cur.born != was.born || cur.tables[l].since != was.tables[l].since {
+		if cur.born != was.born || cur.tables.get(l).since != was.tables.get(l).since {
 			continue // replaced as a whole meanwhile, be it by an equal table
 		}
 		e, ok, err := now.Get(ctx, root.KindTable, l)
@@ -123,11 +129,11 @@ func (r *Repo) swap(ctx context.Context, batch *pack.Batch, was *branch, sealed 
 		if !ok {
 			return nil, errs.New(errs.Corrupt, "fold table %s: it is not in the working set", l)
 		}
-		rest, err := table.Residue(ctx, batch, sealed[l], was.tables[l].over, cur.tables[l].over)
+		rest, err := table.Residue(ctx, batch, sealed[l], was.tables.get(l).over, cur.tables.get(l).over)
 		if err != nil {
 			return nil, err
 		}
-		next.tables[l] = workTable{over: rest, version: cur.tables[l].version, since: cur.tables[l].since}
+		next.tables.set(l, workTable{over: rest, version: cur.tables.get(l).version, since: cur.tables.get(l).since})
 		e.Table = sealed[l].Hash()
 		changes = append(changes, root.Change{Entry: e})
 		w.folded = append(w.folded, folded{table: l, upTo: max(was.lsn, upToCheckpoint)})
@@ -148,8 +154,13 @@ func (r *Repo) maintain(s *state) {
 	if r.folds.Load() {
 		return
 	}
-	due := r.store.TailBytes() > foldTail
+	tail := r.store.TailBytes()
+	due := tail > foldTail
+	if last := r.lookedAt.Load(); !due && s.branches.Len() > manyBranches && tail >= last && tail-last < lookAgain {
+		return
+	}
 	if !due {
+		r.lookedAt.Store(tail)
 		s.branches.Scan(func(_ string, b *branch) bool {
 			due = b.overlayBytes() > foldOverlay
 			return !due
@@ -236,8 +247,8 @@ func (r *Repo) checkpoint(ctx context.Context) error {
 // overlayRows is the unfolded edits of a branch's working tables, as edits of the branch called name.
 func (r *Repo) overlayRows(ctx context.Context, name string, b *branch) ([]rowChange, error) {
 	var out []rowChange
-	for _, l := range slices.Sorted(maps.Keys(b.tables)) {
-		over := b.tables[l].over
+	for _, x := range b.tables {
+		l, over := x.name, x.over
 		if over.Len() == 0 {
 			continue
 		}

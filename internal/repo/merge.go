@@ -103,7 +103,7 @@ func (r *Repo) tryMerge(ctx context.Context, opt *MergeOptions) (*Merged, *state
 		return nil, nil, r.errNoRef(opt.Branch)
 	}
 	if !b.merge.IsZero() {
-		return nil, nil, errs.New(errs.Conflict, "merging is not possible because you have not committed an active merge")
+		return nil, nil, errMerging()
 	}
 	batch := r.store.NewBatch()
 	defer batch.Close()
@@ -115,12 +115,12 @@ func (r *Repo) tryMerge(ctx context.Context, opt *MergeOptions) (*Merged, *state
 	if done {
 		return p.out, nil, nil
 	}
-	if opt.NoConflicts && len(p.res.Tables) > 0 {
-		return nil, nil, ErrUnresolved
-	}
 	again, err := p.place(ctx)
 	if err != nil || again {
 		return nil, nil, err
+	}
+	if opt.NoConflicts && len(p.res.Tables) > 0 {
+		return nil, nil, ErrUnresolved
 	}
 	if err := p.conclude(ctx); err != nil {
 		return nil, nil, err
@@ -155,11 +155,8 @@ func (p *mergePlan) compute(ctx context.Context) (done bool, err error) {
 	if p.theirs, err = history.GetCommit(ctx, p.r.store, p.opt.Theirs); err != nil {
 		return false, err
 	}
-	opt := merge.Options{NoJSON: p.opt.NoJSON, FS: p.r.fs, TempDir: p.r.TempDir(), Children: func(ctx context.Context, rt *root.Root) (map[string][]string, error) {
-		return p.r.referrers.of(ctx, rt, func(e root.Entry) (*table.Table, error) {
-			return table.Open(ctx, p.batch, &p.r.schemas, e.Table, e.Comments)
-		})
-	}}
+	opt := p.r.MergeOptions(p.batch)
+	opt.NoJSON = p.opt.NoJSON
 	if p.opt.Kind != history.MergeBranch {
 		from, to, err := p.picked(ctx)
 		if err != nil {
@@ -192,6 +189,15 @@ func (p *mergePlan) compute(ctx context.Context) (done bool, err error) {
 	return false, err
 }
 
+// MergeOptions are the options of a merge of roots of the database, whose chunks rd serves.
+func (r *Repo) MergeOptions(rd chunk.Reader) merge.Options {
+	return merge.Options{FS: r.fs, TempDir: r.TempDir(), Expressions: r.opt.Expressions, Children: func(ctx context.Context, rt *root.Root) (map[string][]string, error) {
+		return r.referrers.of(ctx, rt, func(e root.Entry) (*table.Table, error) {
+			return table.Open(ctx, rd, &r.schemas, e.Table, e.Comments)
+		})
+	}}
+}
+
 // picked is the change that a picked or reverted commit made, as base and other side of a merge.
 func (p *mergePlan) picked(ctx context.Context) (from, to tree.Root, err error) {
 	n := p.opt.Parent
@@ -220,14 +226,11 @@ func (p *mergePlan) picked(ctx context.Context) (from, to tree.Root, err error) 
 // changes were edited meanwhile.
 func (p *mergePlan) place(ctx context.Context) (again bool, err error) {
 	if p.b.staged != p.head.Root {
-		return false, errs.New(errs.Conflict, "cannot merge with uncommitted changes: tables are staged; commit or unstage them first")
+		return false, errStaged()
 	}
-	touched, err := p.r.changedTables(ctx, p.batch, p.head.Root, p.res.Root.Tree())
+	touched, err := p.touched(ctx)
 	if err != nil {
 		return false, err
-	}
-	for i := range p.res.Tables {
-		touched[strings.ToLower(p.res.Tables[i].Name)] = true
 	}
 	dirty, err := p.r.changedTables(ctx, p.batch, p.head.Root, p.b.working)
 	if err != nil {
@@ -237,13 +240,13 @@ func (p *mergePlan) place(ctx context.Context) (again bool, err error) {
 	for l := range touched {
 		if dirty[l] {
 			stomped = append(stomped, l)
-		} else if p.b.tables[l].over.Len() > 0 {
+		} else if p.b.tables.get(l).over.Len() > 0 {
 			return true, nil
 		}
 	}
 	if len(stomped) > 0 {
 		slices.Sort(stomped)
-		return false, errs.New(errs.Conflict, "local changes would be stomped by merge:\n\t%s\n Please commit your changes before you merge.", strings.Join(stomped, "\n\t"))
+		return false, errStomped(stomped)
 	}
 	changes, err := p.r.entryChanges(ctx, p.batch, p.head.Root, p.res.Root.Tree())
 	if err != nil {
@@ -255,7 +258,19 @@ func (p *mergePlan) place(ctx context.Context) (again bool, err error) {
 	}
 	p.working, p.staged = w.Tree(), p.res.Root.Tree()
 	p.whole = slices.Sorted(maps.Keys(touched))
-	return false, nil
+	return false, p.r.raiseAuto(ctx, p.batch, w, p.whole)
+}
+
+// touched are the lower-case names of the tables that the merge changes, or lists.
+func (p *mergePlan) touched(ctx context.Context) (map[string]bool, error) {
+	out, err := p.r.changedTables(ctx, p.batch, p.head.Root, p.res.Root.Tree())
+	if err != nil {
+		return nil, err
+	}
+	for i := range p.res.Tables {
+		out[strings.ToLower(p.res.Tables[i].Name)] = true
+	}
+	return out, nil
 }
 
 // conclude decides what the branch becomes: moved forward, with a commit, or with a merge in progress.
@@ -357,7 +372,7 @@ func (p *mergePlan) append(ctx context.Context) (*state, error) {
 		return nil, nil
 	}
 	for _, l := range p.whole {
-		if cur.tables[l] != p.b.tables[l] {
+		if cur.tables.get(l) != p.b.tables.get(l) {
 			return nil, nil
 		}
 	}
@@ -406,48 +421,6 @@ func (r *Repo) entryChanges(ctx context.Context, rd chunk.Reader, from, to tree.
 		return err
 	})
 	return out, err
-}
-
-// AbortMerge sets the branch's working and staged set back to what they were before its merge in progress; later changes of the working
-// set are lost. Without a merge the error is of class Invalid.
-func (r *Repo) AbortMerge(ctx context.Context, branchName string) (*history.Merge, error) {
-	if _, err := r.Fold(ctx, branchName); err != nil {
-		return nil, err
-	}
-	batch := r.store.NewBatch()
-	defer batch.Close()
-	var m *history.Merge
-	s, err := func() (*state, error) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		cur, ok := r.tip.Load().branches.Get(branchName)
-		if !ok {
-			return nil, r.errNoRef(branchName)
-		}
-		if cur.merge.IsZero() {
-			return nil, errs.New(errs.Invalid, "fatal: There is no merge to abort")
-		}
-		var err error
-		if m, err = history.GetMerge(ctx, r.store, cur.merge); err != nil {
-			return nil, err
-		}
-		whole, err := r.changedTables(ctx, batch, cur.working, m.Working)
-		if err != nil {
-			return nil, err
-		}
-		for l, wt := range cur.tables {
-			if wt.over.Len() > 0 {
-				whole[l] = true
-			}
-		}
-		next := cur.copy(0)
-		next.working, next.staged, next.merge = m.Working, m.Staged, hash.Hash{}
-		return r.setBranch(ctx, batch, next, &change{}, slices.Sorted(maps.Keys(whole)))
-	}()
-	if err != nil {
-		return nil, err
-	}
-	return m, r.publish(ctx, s)
 }
 
 // checkSettled refuses to commit while conflicts or violations are left.

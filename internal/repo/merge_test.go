@@ -299,7 +299,7 @@ func TestMergeDirty(t *testing.T) {
 	must(t, update(3, "m3", 33)(edit(t, dirty, "people")))
 	must(t, dirty.Commit(ctx))
 	_, err := mergeSide(r, side, nil)
-	if !errs.Is(err, errs.Conflict) || !strings.Contains(err.Error(), "local changes would be stomped by merge:\n\tpeople") {
+	if !errs.Is(err, errs.Conflict) || !strings.Contains(err.Error(), "local changes would be stomped by merge: people") {
 		t.Errorf("merge over changes: %v", err)
 	}
 	must(t, r.Restore(ctx, "main", mustRoot(t, r, main), []string{"people"}))

@@ -94,6 +94,14 @@ func (r *Repo) ResolveConflicts(ctx context.Context, branchName string, names []
 		return err
 	}
 	defer t.Rollback()
+	if err := t.ResolveConflicts(ctx, names, theirs); err != nil {
+		return err
+	}
+	return t.Commit(ctx)
+}
+
+// ResolveConflicts is Repo.ResolveConflicts within a transaction.
+func (t *Tx) ResolveConflicts(ctx context.Context, names []string, theirs bool) error {
 	m, err := t.Merging(ctx)
 	if err != nil {
 		return err
@@ -126,7 +134,7 @@ func (r *Repo) ResolveConflicts(ctx context.Context, branchName string, names []
 			return err
 		}
 	}
-	return t.Commit(ctx)
+	return nil
 }
 
 // takeTheirs brings theirs' side of a table's conflicts into the working set.
@@ -233,7 +241,7 @@ type VerifyOptions struct {
 	Output bool     // tell only; do not keep what is found with the merge in progress
 }
 
-// VerifyConstraints looks for rows of the working set that violate unique indexes or NOT NULL, and gives their number by table name.
+// VerifyConstraints looks for rows of the working set that violate unique indexes, NOT NULL, CHECKs or foreign keys, and gives their number by table name.
 // With a merge in progress they become its violations, in place of those that it has.
 func (r *Repo) VerifyConstraints(ctx context.Context, branchName string, opt VerifyOptions) (map[string]uint64, error) {
 	if _, err := r.Fold(ctx, branchName); err != nil {
@@ -277,7 +285,7 @@ func (r *Repo) VerifyConstraints(ctx context.Context, branchName string, opt Ver
 		} else if ok && !opt.All {
 			since = was.Table
 		}
-		found, err := merge.Violations(ctx, t.Store(), written, now, since, func(ctx context.Context, name string) (*table.Table, error) {
+		found, err := merge.Violations(ctx, t.Store(), written, now, since, r.opt.Expressions, func(ctx context.Context, name string) (*table.Table, error) {
 			pv, _, ok, err := t.Table(ctx, name)
 			if err != nil || !ok {
 				return nil, err

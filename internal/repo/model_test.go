@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 
@@ -101,6 +102,10 @@ func (p *play) steps(t *testing.T, n int, around func(a action) error) {
 		}
 		if happened {
 			p.w = a.next
+			if p.did != nil {
+				word, _, _ := strings.Cut(a.name, " ")
+				p.did[word]++
+			}
 		}
 	}
 }
@@ -118,11 +123,12 @@ func (p *play) rollback() {
 // TestAgainstModel runs interleaved transactions and all that happens to branches against a model of what they should give.
 func TestAgainstModel(t *testing.T) {
 	ctx := context.Background()
+	did := map[string]int{} // by the first word of the action's name
 	for seed := range scale(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			mem := vfs.NewMem()
 			must(t, repo.Init(ctx, mem, "/db", repo.InitOptions{Author: signature(), Committer: signature()}))
-			p := &play{rng: rand.New(rand.NewPCG(uint64(seed), 1)), w: newWorld(), r: openPlay(t, mem)}
+			p := &play{rng: rand.New(rand.NewPCG(uint64(seed), 1)), w: newWorld(), r: openPlay(t, mem), did: did}
 			for range 12 {
 				p.steps(t, 50, nil)
 				wantWorld(t, p.r, p.w)
@@ -147,6 +153,11 @@ func TestAgainstModel(t *testing.T) {
 			wantSound(t, r)
 			must(t, r.Close(ctx))
 		})
+	}
+	for _, word := range []string{"commit", "merge", "revert", "reset", "pop"} {
+		if did[word] == 0 && !t.Failed() {
+			t.Errorf("no %s took place: the test does not test", word)
+		}
 	}
 }
 

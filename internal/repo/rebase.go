@@ -299,9 +299,10 @@ func (r *Repo) EndRebase(ctx context.Context, name string, keep bool) (*history.
 			if next != nil {
 				next.lsn = s.lsn
 				for _, l := range whole {
-					next.tables[l] = workTable{version: s.lsn, since: s.lsn}
+					next.tables.set(l, workTable{version: s.lsn, since: s.lsn})
 				}
 				s.branches.Set(next.name, next)
+				r.wrote(next.name)
 			}
 		}, nil
 	})

@@ -90,7 +90,7 @@ func (r *Repo) load(ctx context.Context) error {
 		r.auto.forget()
 	}
 	for name, x := range branches {
-		b := &branch{name: name, head: x.head, working: x.working, staged: x.staged, merge: x.merge, rebase: x.rebase, lsn: x.lsn, tables: map[string]workTable{}}
+		b := &branch{name: name, head: x.head, working: x.working, staged: x.staged, merge: x.merge, rebase: x.rebase, lsn: x.lsn, tables: workTables{}}
 		for _, rows := range x.rows {
 			if err := r.replayRows(ctx, b, rows); err != nil {
 				return errs.New(errs.CodeOf(err), "replay edits of table %s on branch %s: %w", rows.table, name, err)
@@ -121,11 +121,7 @@ func applyChange(s *state, branches map[string]*replayed, lsn uint64, c *change)
 		branches[x.name].head, branches[x.name].lsn = x.head, lsn
 	}
 	for _, x := range c.tags {
-		if x.object.IsZero() {
-			s.tags.Delete(x.name)
-		} else {
-			s.tags.Set(x.name, x.object)
-		}
+		s.setTag(x.name, x.object)
 	}
 	for _, x := range c.stashes {
 		s.setStashes(x)
@@ -181,11 +177,11 @@ func (r *Repo) replayRows(ctx context.Context, b *branch, rows replayedRows) err
 	if t.Schema.Hash != rows.schema {
 		return errs.New(errs.Corrupt, "the table has another schema")
 	}
-	over, err := table.Replay(ctx, table.NewView(r.store, t, b.tables[rows.table].over), rows.edits)
+	over, err := table.Replay(ctx, table.NewView(r.store, t, b.tables.get(rows.table).over), rows.edits)
 	if err != nil {
 		return err
 	}
-	b.tables[rows.table] = workTable{over: over, version: rows.lsn}
+	b.tables.set(rows.table, workTable{over: over, version: rows.lsn})
 	return nil
 }
 

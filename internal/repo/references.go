@@ -2,9 +2,11 @@ package repo
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 
+	"github.com/stemmadb/stemma/internal/diff"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/pack"
@@ -80,6 +82,62 @@ func (t *Tx) Children(ctx context.Context, parent string) ([]string, error) {
 	return byName[strings.ToLower(parent)], err
 }
 
+// Tables are a database's tables at one moment: *Tx and *Snapshot are.
+type Tables interface {
+	Table(ctx context.Context, name string) (v *table.View, written string, ok bool, err error)
+	TableNames(ctx context.Context) ([]string, error)
+}
+
+// Linked tells whether foreign keys link tables that differ between two moments with any table: then statements that make one moment of the
+// other work in no order with checks, since actions of the keys would change rows on their own. from and to may be nil.
+func Linked(ctx context.Context, deltas []diff.Delta, from, to Tables) (bool, error) {
+	for k, at := range []Tables{from, to} {
+		changed := map[string]bool{}
+		for i := range deltas {
+			e := &deltas[i].From
+			if k == 1 {
+				e = &deltas[i].To
+			}
+			if e.Kind == root.KindTable {
+				changed[strings.ToLower(e.Name)] = true
+			}
+		}
+		if at == nil || len(changed) == 0 {
+			continue
+		}
+		names, err := at.TableNames(ctx)
+		if err != nil {
+			return false, err
+		}
+		for _, n := range names {
+			v, _, ok, err := at.Table(ctx, n)
+			if err != nil {
+				return false, err
+			}
+			if !ok {
+				continue
+			}
+			for i := range v.Schema().References {
+				if changed[strings.ToLower(n)] || changed[strings.ToLower(v.Schema().References[i].Parent)] {
+					return true, nil
+				}
+			}
+		}
+	}
+	return false, nil
+}
+
+// Rekeys tells whether statements that make one moment of another change schemas, so that foreign keys have to be dropped meanwhile.
+func Rekeys(deltas []diff.Delta) bool {
+	return slices.ContainsFunc(deltas, func(d diff.Delta) bool { return d.Schema || d.Kind != diff.TableModified })
+}
+
+// What stands before and behind statements that make one moment of another where foreign keys link the tables.
+const (
+	ChecksOff = "SET FOREIGN_KEY_CHECKS=0;"
+	ChecksOn  = "SET FOREIGN_KEY_CHECKS=1;"
+)
+
 // checkMeanwhile verifies the foreign keys between what a transaction changed and what others have committed since it began: of its new
 // and changed rows when another changed the parent's table, of the values that it took from a table when another changed a child's.
 // next is the branch with the changes of all. A violation is of class Conflict: whoever tries again is told of it as usual.
@@ -92,7 +150,7 @@ func (p *plan) checkMeanwhile(ctx context.Context, batch *pack.Batch, cur, next 
 	if err != nil {
 		return err
 	}
-	changed := func(l string) bool { return cur.tables[l].version != base.tables[l].version }
+	changed := func(l string) bool { return cur.tables.get(l).version != base.tables.get(l).version }
 	entry := func(l string) (e foundEntry, err error) {
 		if len(p.t.whole) == 0 {
 			return r.entry(ctx, next.working, l)
@@ -108,7 +166,7 @@ func (p *plan) checkMeanwhile(ctx context.Context, batch *pack.Batch, cur, next 
 		if err != nil || !e.there {
 			return nil, err
 		}
-		return table.NewView(batch, e.table, next.tables[l].over), nil
+		return table.NewView(batch, e.table, next.tables.get(l).over), nil
 	}
 	for l := range p.t.whole { // all rows count as changed, so that it is not worth while to look at each
 		e, err := entry(l)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/stemmadb/stemma/internal/binfmt"
+	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
 )
 
@@ -43,11 +44,13 @@ func (l *reflog) len() int {
 
 // with is the list with later moves, oldest first. A move to where the ref is already is left out.
 func (l *reflog) with(moves ...RefMove) *reflog {
-	for _, m := range moves {
+	nodes := make([]reflog, len(moves))
+	for i, m := range moves {
 		if last := l.last(m.Ref); last != nil && last.Commit == m.Commit {
 			continue
 		}
-		l = &reflog{move: m, past: l, n: l.len() + 1}
+		nodes[i] = reflog{move: m, past: l, n: l.len() + 1}
+		l = &nodes[i]
 	}
 	if l.len() > 2*reflogMost {
 		return newReflog(l.keep(l.move.Time))
@@ -122,9 +125,18 @@ func appendMoves(b []byte, moves []RefMove) []byte {
 	return b
 }
 
-func readMoves(d *binfmt.Decoder) (out []RefMove) {
-	for n := d.Count(); n > 0 && d.Err == nil; n-- {
-		m := RefMove{Ref: d.Str(), Commit: d.Hash()}
+func readMoves(d *binfmt.Decoder) []RefMove {
+	n := d.Count()
+	if n == 0 {
+		return nil
+	}
+	out := make([]RefMove, 0, min(n, len(d.B)/leastMove))
+	ref := ""
+	for ; n > 0 && d.Err == nil; n-- {
+		if b := d.Bytes(); string(b) != ref { // as a rule it is the same branch time and again
+			ref = string(b)
+		}
+		m := RefMove{Ref: ref, Commit: d.Hash()}
 		if us := d.Varint(); us != noTime {
 			m.Time = time.UnixMicro(us).UTC()
 		}
@@ -132,6 +144,9 @@ func readMoves(d *binfmt.Decoder) (out []RefMove) {
 	}
 	return out
 }
+
+// leastMove is the least length in bytes of a move as appendMoves writes it.
+const leastMove = 1 + hash.Size + 1
 
 // RefLog is the moves of branches and tags that are kept, the newest first. Those of one change come last first.
 func (r *Repo) RefLog() []RefMove {

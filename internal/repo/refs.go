@@ -143,30 +143,9 @@ func (r *Repo) copyBranch(ctx context.Context, from, to string, force, move bool
 // DeleteBranch removes a branch. One that is checked out, or the last one, is an error of class Invalid; one whose commits no other
 // branch has is, too, unless force is set.
 func (r *Repo) DeleteBranch(ctx context.Context, name string, force bool) error {
-	head, ok := r.BranchHead(name)
-	if !ok {
-		return r.errNoRef(name)
-	}
-	if r.CheckedOut() == name {
-		return errCheckedOut(name)
-	}
-	if !force {
-		merged := false
-		for _, b := range r.Branches() {
-			if b.Name == name {
-				continue
-			}
-			ok, err := history.IsAncestor(ctx, r.store, head, b.Head)
-			if err != nil {
-				return err
-			}
-			if merged = ok; merged {
-				break
-			}
-		}
-		if !merged {
-			return errs.New(errs.Invalid, "the branch '%s' is not fully merged; to delete it anyway use 'branch -D %s'", name, name)
-		}
+	head, _ := r.BranchHead(name)
+	if err := r.CanDeleteBranch(ctx, name, force); err != nil {
+		return err
 	}
 	return r.changeRefs(ctx, func(s *state) (*change, func(*state), error) {
 		b, ok := s.branches.Get(name)
@@ -182,6 +161,33 @@ func (r *Repo) DeleteBranch(ctx context.Context, name string, force bool) error 
 		}
 		return &change{refs: []refChange{{name: name}}}, func(s *state) { s.branches.Delete(name) }, nil
 	})
+}
+
+// CanDeleteBranch is the error that DeleteBranch would give now.
+func (r *Repo) CanDeleteBranch(ctx context.Context, name string, force bool) error {
+	head, ok := r.BranchHead(name)
+	if !ok {
+		return r.errNoRef(name)
+	}
+	if r.CheckedOut() == name {
+		return errCheckedOut(name)
+	}
+	if force {
+		return nil
+	}
+	all := r.Branches()
+	if c, ok := r.BranchHead(r.CheckedOut()); ok { // most are merged there
+		all = append([]Branch{{Name: r.CheckedOut(), Head: c}}, all...)
+	}
+	for _, b := range all {
+		if b.Name == name {
+			continue
+		}
+		if ok, err := history.IsAncestor(ctx, r.store, head, b.Head); err != nil || ok {
+			return err
+		}
+	}
+	return errs.New(errs.Invalid, "the branch '%s' is not fully merged; to delete it anyway use 'branch -D %s'", name, name)
 }
 
 func errCheckedOut(name string) error {
@@ -232,6 +238,19 @@ func (r *Repo) Tags(ctx context.Context) ([]Tag, error) {
 	return out, nil
 }
 
+// TagNamed is the tag of that name; ok is false when there is none.
+func (r *Repo) TagNamed(ctx context.Context, name string) (t Tag, ok bool, err error) {
+	h, ok := r.published.Load().tags.Get(name)
+	if !ok {
+		return t, false, nil
+	}
+	x, err := history.GetTag(ctx, r.store, h)
+	if err != nil {
+		return t, false, err
+	}
+	return Tag{Name: name, Tag: *x}, true, nil
+}
+
 // CreateTag makes a tag. One of that name is an error of class Exists.
 func (r *Repo) CreateTag(ctx context.Context, name string, t history.Tag) error {
 	if err := CheckRefName(name); err != nil {
@@ -250,7 +269,7 @@ func (r *Repo) CreateTag(ctx context.Context, name string, t history.Tag) error 
 		if _, ok := s.tags.Get(name); ok {
 			return nil, nil, errs.New(errs.Exists, "a tag named '%s' already exists", name)
 		}
-		return &change{tags: []tagChange{{name: name, object: h, commit: t.Commit}}}, func(s *state) { s.tags.Set(name, h) }, nil
+		return &change{tags: []tagChange{{name: name, object: h, commit: t.Commit}}}, func(s *state) { s.setTag(name, h) }, nil
 	})
 }
 
@@ -260,7 +279,7 @@ func (r *Repo) DeleteTag(ctx context.Context, name string) error {
 		if _, ok := s.tags.Get(name); !ok {
 			return nil, nil, r.errNoRef(name)
 		}
-		return &change{tags: []tagChange{{name: name}}}, func(s *state) { s.tags.Delete(name) }, nil
+		return &change{tags: []tagChange{{name: name}}}, func(s *state) { s.setTag(name, hash.Hash{}) }, nil
 	})
 }
 
@@ -290,7 +309,7 @@ type Snapshot struct {
 	r      *Repo
 	Root   *root.Root
 	Commit history.CommitID // the commit, or the head below the working set
-	tables map[string]workTable
+	tables workTables
 	merge  hash.Hash
 	rebase hash.Hash
 }
@@ -342,7 +361,7 @@ func (s *Snapshot) Table(ctx context.Context, name string) (v *table.View, writt
 	if err != nil {
 		return nil, "", false, err
 	}
-	return table.NewView(rd, t, s.tables[strings.ToLower(name)].over).WithZones(s.r.zones), e.Name, true, nil
+	return table.NewView(rd, t, s.tables.get(strings.ToLower(name)).over).WithZones(s.r.zones), e.Name, true, nil
 }
 
 // TableNames is the names of the tables, in the order of their lower-case forms.
@@ -358,12 +377,29 @@ func (s *Snapshot) TableNames(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
+// Edited is the lower-case names of the tables that may have edits above their trees.
+func (s *Snapshot) Edited() []string { return edited(s.tables) }
+
+// edited is the names of the tables that have unfolded edits, sorted.
+func edited(tables workTables) []string {
+	var out []string
+	for _, t := range tables {
+		if t.over.Len() > 0 {
+			out = append(out, t.name)
+		}
+	}
+	return out
+}
+
 // errNoRef is the error for an unknown branch, with the nearest names.
 func (r *Repo) errNoRef(name string) error {
 	s := r.published.Load()
 	names := append(s.branches.Keys(), s.tags.Keys()...)
 	if near := errs.Nearest(name, names); len(near) > 0 {
 		return errs.New(errs.NotFound, "branch or ref not found: %s; did you mean '%s'?", name, strings.Join(near, "' or '"))
+	}
+	if n := len(name); n > 2 && n < hash.MinPrefixLen && hash.IsPrefix(name+strings.Repeat("0", hash.MinPrefixLen-n)) && strings.ContainsAny(name, "0123456789") {
+		return errs.New(errs.NotFound, "branch or ref not found: %s; of a commit's hash give at least %d characters", name, hash.MinPrefixLen)
 	}
 	return errs.New(errs.NotFound, "branch or ref not found: %s", name)
 }

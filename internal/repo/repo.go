@@ -15,6 +15,7 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/merge"
 	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/schema"
@@ -57,6 +58,8 @@ type Options struct {
 	ReadOnly   bool        // without the owner's lock; nothing can be changed
 	CacheBytes int64       // for chunks; 0 is the store's default
 	Clock      clock.Clock // nil is the system's
+	// Expressions evaluates CHECK constraints and generated columns of rows that merges change; see merge.Options.
+	Expressions merge.Expressions
 }
 
 // Repo is an open database. It is used by many goroutines.
@@ -78,14 +81,16 @@ type Repo struct {
 	published atomic.Pointer[state]
 	pubMu     sync.Mutex // orders Close and the beginning of work in the background
 
-	foldMu sync.Mutex // one fold at a time
-	work   sync.WaitGroup
-	folds  atomic.Bool // a background fold is due or runs
-	closed atomic.Bool
+	foldMu   sync.Mutex   // one fold at a time
+	lookedAt atomic.Int64 // bytes of journal when overlays were last measured
+	work     sync.WaitGroup
+	folds    atomic.Bool // a background fold is due or runs
+	closed   atomic.Bool
 
 	lastFold atomic.Pointer[error]
 
-	auto autoCounters
+	auto   autoCounters
+	active activities
 }
 
 // InitOptions steer how a database is made.
@@ -181,6 +186,7 @@ func Open(ctx context.Context, fs vfs.FS, path string, opt Options) (*Repo, erro
 		return nil, err
 	}
 	r := &Repo{fs: fs, dir: dir, name: filepath.Base(abs), opt: opt}
+	r.active.since = opt.Clock.Now()
 	r.zones = table.OpenZones(fs, filepath.Join(dir, zonesName), opt.ReadOnly)
 	if !opt.ReadOnly {
 		if r.lock, err = fs.Lock(filepath.Join(dir, "LOCK")); err != nil {

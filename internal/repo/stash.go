@@ -176,7 +176,7 @@ func (r *Repo) ApplyStash(ctx context.Context, branchName, name string, index in
 		if err != nil {
 			return nil, err
 		}
-		res, err := merge.Roots(ctx, batch, base.Root, b.working, x.Root, merge.Options{FS: r.fs, TempDir: r.TempDir()})
+		res, err := merge.Roots(ctx, batch, base.Root, b.working, x.Root, r.MergeOptions(batch))
 		if err != nil {
 			return nil, err
 		}
@@ -291,7 +291,7 @@ func (r *Repo) tryRework(ctx context.Context, branchName string, plan func(batch
 		return nil, err
 	}
 	for _, l := range to.whole {
-		if b.tables[l].over.Len() > 0 { // edited after the fold
+		if b.tables.get(l).over.Len() > 0 { // edited after the fold
 			return nil, nil
 		}
 	}
@@ -306,7 +306,7 @@ func (r *Repo) tryRework(ctx context.Context, branchName string, plan func(batch
 		return nil, nil
 	}
 	for _, l := range to.whole {
-		if cur.tables[l] != b.tables[l] {
+		if cur.tables.get(l) != b.tables.get(l) {
 			return nil, nil
 		}
 	}

@@ -1,7 +1,8 @@
 package repo
 
 import (
-	"maps"
+	"cmp"
+	"slices"
 
 	"github.com/tidwall/btree"
 
@@ -27,11 +28,11 @@ type branch struct {
 	name            string
 	head            history.CommitID
 	working, staged tree.Root
-	merge           hash.Hash            // of the history.Merge in progress; zero for none
-	rebase          hash.Hash            // of the history.Rebase in progress; zero for none
-	tables          map[string]workTable // by lower-case name: those with an overlay or changed since the database was opened
-	lsn             uint64               // of the last record in it
-	born            uint64               // LSN of the record that made it, which tells it from another of its name; 0 from before opening
+	merge           hash.Hash  // of the history.Merge in progress; zero for none
+	rebase          hash.Hash  // of the history.Rebase in progress; zero for none
+	tables          workTables // those with an overlay or changed since the database was opened
+	lsn             uint64     // of the last record in it
+	born            uint64     // LSN of the record that made it, which tells it from another of its name; 0 from before opening
 }
 
 // workTable is what a branch knows of a working table beside its root.
@@ -41,17 +42,62 @@ type workTable struct {
 	since   uint64         // LSN of its last change as a whole: overlays of one since are earlier and later states of each other
 }
 
+// workTables is what a branch knows of its working tables, by lower-case name, ascending. There are few, and each transaction copies
+// them.
+type workTables []namedTable
+
+// namedTable is a workTable under its lower-case name.
+type namedTable struct {
+	name string
+	workTable
+}
+
+// at is where the table of that name is or belongs.
+func (t workTables) at(name string) (i int, ok bool) {
+	return slices.BinarySearchFunc(t, name, func(x namedTable, name string) int { return cmp.Compare(x.name, name) })
+}
+
+// get is the table of that lower-case name, zero when nothing is known of it.
+func (t workTables) get(name string) workTable {
+	if i, ok := t.at(name); ok {
+		return t[i].workTable
+	}
+	return workTable{}
+}
+
+// set sets what is known of the table of that lower-case name.
+func (t *workTables) set(name string, x workTable) {
+	i, ok := t.at(name)
+	if ok {
+		(*t)[i].workTable = x
+		return
+	}
+	*t = slices.Insert(*t, i, namedTable{name, x})
+}
+
 func newState() *state {
 	return &state{branches: &btree.Map[string, *branch]{}, tags: &btree.Map[string, hash.Hash]{}, stashes: &btree.Map[string, []hash.Hash]{}}
 }
 
-// copy is a state to be changed before it is published. The caller holds the commit lock.
+// copy is a state to be changed before it is published: branches in place, tags and stashes by setTag and setStashes. The caller holds
+// the commit lock.
 func (s *state) copy(lsn uint64) *state {
-	return &state{lsn: lsn, branches: s.branches.Copy(), tags: s.tags.Copy(), head: s.head, log: s.log, stashes: s.stashes.Copy(), writes: s.writes}
+	return &state{lsn: lsn, branches: s.branches.Copy(), tags: s.tags, head: s.head, log: s.log, stashes: s.stashes, writes: s.writes}
+}
+
+// setTag sets a tag's object or, with the zero hash, removes the tag. The state is not published yet.
+func (s *state) setTag(name string, object hash.Hash) {
+	s.tags = s.tags.Copy()
+	if object.IsZero() {
+		s.tags.Delete(name)
+		return
+	}
+	s.tags.Set(name, object)
 }
 
 // setStashes sets a list of stashes. The state is not published yet.
 func (s *state) setStashes(x stashChange) {
+	s.stashes = s.stashes.Copy()
 	if len(x.stashes) == 0 {
 		s.stashes.Delete(x.name)
 		return
@@ -62,10 +108,7 @@ func (s *state) setStashes(x stashChange) {
 // copy is a branch to be changed before it is published.
 func (b *branch) copy(lsn uint64) *branch {
 	c := *b
-	c.tables = maps.Clone(b.tables)
-	if c.tables == nil {
-		c.tables = map[string]workTable{}
-	}
+	c.tables = slices.Clone(b.tables)
 	c.lsn = lsn
 	return &c
 }

@@ -16,10 +16,17 @@ import (
 
 // The system tables that are kept as tables: they are versioned like any other, and made by the first row that is written to them.
 const (
-	IgnoreTable       = "dolt_ignore"        // patterns of the names of tables that are not staged unless asked for
-	DocsTable         = "dolt_docs"          // documents about the database
-	QueryCatalogTable = "dolt_query_catalog" // saved queries
+	IgnoreTable       = "dolt_ignore"          // patterns of the names of tables that are not staged unless asked for
+	DocsTable         = "dolt_docs"            // documents about the database
+	QueryCatalogTable = "dolt_query_catalog"   // saved queries
+	TestsTable        = "dolt_tests"           // queries and what they must answer
+	NonlocalTable     = "dolt_nonlocal_tables" // names of tables that are those of another ref
 )
+
+// SystemTables are the names of the system tables that are kept as tables, whether or not they have been written to.
+func SystemTables() []string {
+	return []string{DocsTable, IgnoreTable, NonlocalTable, QueryCatalogTable, TestsTable}
+}
 
 // IsSystemTable tells whether a name is one that only system tables have.
 func IsSystemTable(name string) bool {
@@ -49,6 +56,20 @@ func SystemSchema(name string) *schema.Schema {
 		s.Columns = []schema.Column{
 			column("id", text(1023), false), column("display_order", value.Type{Kind: value.KindInt32}, false),
 			column("name", long, false), column("query", long, false), column("description", long, true),
+		}
+	case TestsTable:
+		s.Columns = []schema.Column{
+			column("test_name", text(1023), false), column("test_group", long, true), column("test_query", long, false),
+			column("assertion_type", long, false), column("assertion_comparator", long, false), column("assertion_value", long, true),
+		}
+		s.Checks = []schema.Check{
+			{Name: "assertion_type_check", Expr: "(`assertion_type` in ('expected_rows', 'expected_columns', 'expected_single_value'))", Enforced: true},
+			{Name: "assertion_comparator_check", Expr: "(`assertion_comparator` in ('==', '!=', '<', '>', '<=', '>='))", Enforced: true},
+		}
+	case NonlocalTable:
+		s.Columns = []schema.Column{
+			column("table_name", text(1023), false), column("target_ref", text(1023), true), column("ref_table", text(1023), true),
+			column("options", text(1023), true),
 		}
 	default:
 		return nil
@@ -223,29 +244,31 @@ func (r *Repo) stageAll(ctx context.Context, batch chunk.Store, w *Working) (*ro
 	if err != nil {
 		return nil, err
 	}
-	known := []*root.Root{w.Staged, root.Open(r.store, c.Root)}
-	es, err := w.Working.List(ctx, root.KindTable)
+	changes, err := r.entryChanges(ctx, batch, w.Staged.Tree(), w.Working.Tree())
 	if err != nil {
 		return nil, err
 	}
+	head := root.Open(r.store, c.Root)
 	var drop []root.Change
-tables:
-	for _, e := range es {
-		ignored, err := g.Ignores(e.Name)
-		if err == nil && !ignored {
+	for _, x := range changes {
+		if x.Drop || x.Entry.Kind != root.KindTable {
 			continue
 		}
-		for _, k := range known {
-			if _, ok, err := k.Get(ctx, root.KindTable, e.Name); err != nil {
-				return nil, err
-			} else if ok {
-				continue tables
-			}
+		ignored, ignoredErr := g.Ignores(x.Entry.Name)
+		if ignoredErr == nil && !ignored {
+			continue
 		}
+		known, err := knownTable(ctx, x.Entry.Name, w.Staged, head)
 		if err != nil {
 			return nil, err
 		}
-		drop = append(drop, root.Change{Entry: e, Drop: true})
+		switch {
+		case known:
+		case ignoredErr != nil:
+			return nil, ignoredErr
+		default:
+			drop = append(drop, root.Change{Entry: x.Entry, Drop: true})
+		}
 	}
 	if len(drop) == 0 {
 		return w.Working, nil

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
@@ -13,6 +14,7 @@ import (
 	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/table"
+	"github.com/stemmadb/stemma/internal/tree"
 	"github.com/stemmadb/stemma/internal/value"
 )
 
@@ -23,21 +25,27 @@ const privateFold = 32 << 20
 // Tx is a transaction on one branch's working set, under snapshot isolation: it sees the branch as it was when it began, and its
 // own changes. It belongs to one goroutine and ends with Commit or Rollback.
 type Tx struct {
-	r       *Repo
-	branch  string
-	base    *branch
-	state   *state
-	batch   *pack.Batch
-	root    *root.Root               // working root with the changes of whole tables
-	whole   map[string]bool          // lower-case names of tables changed as a whole
-	editors map[string]*table.Editor // by lower-case name
-	views   map[string]*table.View   // by lower-case name; nil for a table that does not exist
-	names   map[string]string        // lower-case name to the name as written
-	merge   *hash.Hash               // of the history.Merge that it leaves; nil: as it was
-	rebase  *hash.Hash               // of the history.Rebase that it leaves; nil: as it was
-	notes   []Write
-	done    bool
-	aside   bool // it is on no branch's state: see BeginAside
+	r      *Repo
+	branch string
+	base   *branch
+	state  *state
+	batch  *pack.Batch
+	root   *root.Root          // working root with the changes of whole tables
+	whole  map[string]bool     // lower-case names of tables changed as a whole
+	tables map[string]*txTable // by lower-case name: those that were asked for
+	merge  *hash.Hash          // of the history.Merge that it leaves; nil: as it was
+	staged *tree.Root          // that it leaves; nil: as it was
+	rebase *hash.Hash          // of the history.Rebase that it leaves; nil: as it was
+	notes  []Write
+	done   bool
+	aside  bool // it is on no branch's state: see BeginAside
+}
+
+// txTable is a table as a transaction has it.
+type txTable struct {
+	name   string        // as written
+	view   *table.View   // what was there when it was first asked for; nil for a table that does not exist
+	editor *table.Editor // nil until rows are edited
 }
 
 // Begin starts a transaction on the branch.
@@ -49,8 +57,7 @@ func (r *Repo) Begin(ctx context.Context, branchName string) (*Tx, error) {
 	}
 	return &Tx{
 		r: r, branch: branchName, base: b, state: s,
-		root:  root.Open(r.store, b.working),
-		views: map[string]*table.View{}, names: map[string]string{},
+		root: root.Open(r.store, b.working), tables: map[string]*txTable{},
 	}, nil
 }
 
@@ -87,64 +94,81 @@ func (t *Tx) TableNames(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
+// Edited is the lower-case names of the tables that may have edits above their trees, those of this transaction and earlier ones.
+func (t *Tx) Edited() []string {
+	own := func(l string) bool { return t.tables[l] != nil && t.tables[l].editor != nil }
+	out := slices.DeleteFunc(edited(t.base.tables), func(l string) bool { return t.whole[l] || own(l) })
+	for l := range t.tables {
+		if own(l) {
+			out = append(out, l)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 // Table is the present view of the table and its name as written; ok is false when there is none. Later edits of this transaction
 // may show in the view.
 func (t *Tx) Table(ctx context.Context, name string) (v *table.View, written string, ok bool, err error) {
 	l := strings.ToLower(name)
-	if e := t.editors[l]; e != nil {
-		return e.View(), t.names[l], true, nil
+	x, err := t.open(ctx, l)
+	if err != nil || x.view == nil {
+		return nil, "", false, err
 	}
-	if v, seen := t.views[l]; seen {
-		return v, t.names[l], v != nil, nil
+	if x.editor != nil {
+		return x.editor.View(), x.name, true, nil
+	}
+	return x.view, x.name, true, nil
+}
+
+// open is the table of that lower-case name.
+func (t *Tx) open(ctx context.Context, l string) (*txTable, error) {
+	if x := t.tables[l]; x != nil {
+		return x, nil
 	}
 	e, err := t.entry(ctx, l)
 	if err != nil {
-		return nil, "", false, err
+		return nil, err
 	}
+	x := &txTable{}
+	t.tables[l] = x
 	if !e.there {
-		t.views[l] = nil
-		return nil, "", false, nil
+		return x, nil
 	}
 	var over *table.Overlay
 	if !t.whole[l] {
-		over = t.base.tables[l].over
+		over = t.base.tables.get(l).over
 	}
+	var chunks chunk.Reader = t.r.store
 	if t.batch != nil {
-		v = table.NewView(t.batch, e.table, over).WithZones(t.r.zones)
-	} else {
-		v = table.NewView(t.r.store, e.table, over).WithZones(t.r.zones)
+		chunks = t.batch
 	}
-	t.views[l], t.names[l] = v, e.Name
-	return v, e.Name, true, nil
+	x.name, x.view = e.Name, table.NewView(chunks, e.table, over).WithZones(t.r.zones)
+	return x, nil
 }
 
 // Schema is the table's schema and its name as written; ok is false when there is no such table.
 func (t *Tx) Schema(ctx context.Context, name string) (s *schema.Compiled, written string, ok bool, err error) {
-	l := strings.ToLower(name)
-	if e := t.editors[l]; e != nil {
-		return e.Table().Schema, t.names[l], true, nil
-	}
-	v, written, ok, err := t.Table(ctx, name)
-	if err != nil || !ok {
+	x, err := t.open(ctx, strings.ToLower(name))
+	if err != nil || x.view == nil {
 		return nil, "", false, err
 	}
-	return v.Schema(), written, true, nil
+	return x.view.Schema(), x.name, true, nil
 }
 
 // Row finds a row of a table by its key and fills cells, as table.View.Get does. Unlike a view it does not put the transaction's
 // edits together with the table, which takes time when there are many.
 func (t *Tx) Row(ctx context.Context, name string, key []byte, cells []value.Cell) (bool, error) {
-	if e := t.editors[strings.ToLower(name)]; e != nil {
-		return e.Get(ctx, key, cells)
-	}
-	v, _, ok, err := t.Table(ctx, name)
-	if err != nil {
+	x, err := t.open(ctx, strings.ToLower(name))
+	switch {
+	case err != nil:
 		return false, err
-	}
-	if !ok {
+	case x.view == nil:
 		return false, errNoTable(name)
+	case x.editor != nil:
+		return x.editor.Get(ctx, key, cells)
 	}
-	return v.Get(ctx, key, cells)
+	return x.view.Get(ctx, key, cells)
 }
 
 // entry is the table of that lower-case name, which may be new in this transaction.
@@ -162,26 +186,32 @@ func (t *Tx) entry(ctx context.Context, l string) (foundEntry, error) {
 
 // Editor is the editor of the table's rows.
 func (t *Tx) Editor(ctx context.Context, name string) (*table.Editor, error) {
-	l := strings.ToLower(name)
-	if e := t.editors[l]; e != nil {
-		return e, nil
-	}
 	if t.r.opt.ReadOnly {
 		return nil, errs.New(errs.ReadOnly, "the database is open for reading only")
 	}
-	v, _, ok, err := t.Table(ctx, name)
+	x, err := t.open(ctx, strings.ToLower(name))
 	if err != nil {
 		return nil, err
 	}
-	if !ok {
+	if x.view == nil {
 		return nil, errNoTable(name)
 	}
-	e := table.NewEditor(t.Store(), v)
-	if t.editors == nil {
-		t.editors = map[string]*table.Editor{}
+	if x.editor == nil {
+		x.editor = table.NewEditor(t.Store(), x.view)
 	}
-	t.editors[l] = e
-	return e, nil
+	return x.editor, nil
+}
+
+// edited is the lower-case names of the tables with edits of rows, in order.
+func (t *Tx) edited() []string {
+	names := make([]string, 0, len(t.tables))
+	for l, x := range t.tables {
+		if x.editor != nil && x.editor.Dirty() {
+			names = append(names, l)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 func errNoTable(name string) error { return errs.New(errs.NotFound, "table not found: %s", name) }
@@ -310,8 +340,7 @@ func (t *Tx) changeRoot(ctx context.Context, name string, c root.Change) error {
 		t.whole = map[string]bool{}
 	}
 	t.whole[l] = true
-	delete(t.editors, l)
-	delete(t.views, l)
+	delete(t.tables, l)
 	return nil
 }
 
@@ -320,8 +349,8 @@ func (t *Tx) Dirty() bool {
 	if len(t.whole) > 0 || t.merge != nil || t.rebase != nil || len(t.notes) > 0 {
 		return true
 	}
-	for _, e := range t.editors {
-		if e.Dirty() {
+	for _, x := range t.tables {
+		if x.editor != nil && x.editor.Dirty() {
 			return true
 		}
 	}
@@ -331,8 +360,8 @@ func (t *Tx) Dirty() bool {
 // Changed are the lower-case names of the tables that the transaction has changed, sorted.
 func (t *Tx) Changed() []string {
 	names := slices.Collect(maps.Keys(t.whole))
-	for n, e := range t.editors {
-		if e.Dirty() && !t.whole[n] {
+	for n, x := range t.tables {
+		if x.editor != nil && x.editor.Dirty() && !t.whole[n] {
 			names = append(names, n)
 		}
 	}
@@ -345,36 +374,37 @@ type Savepoint struct {
 	root    *root.Root
 	whole   map[string]bool
 	editors map[string]markedEditor
-	names   map[string]string
 	merge   *hash.Hash
+	staged  *tree.Root
 	rebase  *hash.Hash
 	notes   []Write
 }
 
-// markedEditor is an editor at a moment.
+// markedEditor is a table with an editor at a moment.
 type markedEditor struct {
-	*table.Editor
+	txTable
 	mark table.Mark
 }
 
 // Savepoint remembers the present changes.
 func (t *Tx) Savepoint() *Savepoint {
-	sp := &Savepoint{root: t.root, whole: maps.Clone(t.whole), names: maps.Clone(t.names), merge: t.merge, rebase: t.rebase, notes: t.notes, editors: make(map[string]markedEditor, len(t.editors))}
-	for n, e := range t.editors {
-		sp.editors[n] = markedEditor{e, e.Mark()}
+	sp := &Savepoint{root: t.root, whole: maps.Clone(t.whole), merge: t.merge, staged: t.staged, rebase: t.rebase, notes: t.notes, editors: map[string]markedEditor{}}
+	for n, x := range t.tables {
+		if x.editor != nil {
+			sp.editors[n] = markedEditor{*x, x.editor.Mark()}
+		}
 	}
 	return sp
 }
 
 // RollbackTo undoes everything since the savepoint, which stays usable.
 func (t *Tx) RollbackTo(sp *Savepoint) {
-	t.root, t.merge, t.rebase, t.notes = sp.root, sp.merge, sp.rebase, sp.notes
-	t.whole, t.names = maps.Clone(sp.whole), maps.Clone(sp.names)
-	clear(t.views)
-	clear(t.editors)
+	t.root, t.merge, t.staged, t.rebase, t.notes = sp.root, sp.merge, sp.staged, sp.rebase, sp.notes
+	t.whole = maps.Clone(sp.whole)
+	clear(t.tables)
 	for n, m := range sp.editors {
-		m.Reset(m.mark)
-		t.editors[n] = m.Editor
+		m.editor.Reset(m.mark)
+		t.tables[n] = &m.txTable
 	}
 }
 

@@ -21,8 +21,9 @@ import (
 // world is what a database should hold. It is a value: changes make a new one.
 type world struct {
 	branches map[string]wbranch
-	commits  map[string]content // by message, which are all different
-	tags     map[string]string  // to messages
+	commits  map[string]content  // by message, which are all different
+	parents  map[string][]string // of commits, by message
+	tags     map[string]string   // to messages
 	head     string
 	born     int
 	stashes  []wstash // newest first; not changed in place
@@ -75,17 +76,25 @@ var tableNames = []string{"people", "extra", log}
 func newWorld() *world {
 	return &world{
 		branches: map[string]wbranch{"main": {head: repo.InitMessage, working: content{}, staged: content{}}},
-		commits:  map[string]content{repo.InitMessage: {}}, tags: map[string]string{}, head: "main",
+		commits:  map[string]content{repo.InitMessage: {}}, parents: map[string][]string{}, tags: map[string]string{}, head: "main",
 	}
 }
 
 func (w *world) clone() *world {
-	return &world{branches: maps.Clone(w.branches), commits: maps.Clone(w.commits), tags: maps.Clone(w.tags), head: w.head, born: w.born, stashes: w.stashes}
+	return &world{branches: maps.Clone(w.branches), commits: maps.Clone(w.commits), parents: maps.Clone(w.parents), tags: maps.Clone(w.tags), head: w.head, born: w.born, stashes: w.stashes}
 }
 
 func (w *world) names() []string { return slices.Sorted(maps.Keys(w.branches)) }
 
 func (t *wtable) clone() *wtable { return &wtable{rows: maps.Clone(t.rows)} }
+
+// rowsOf is the rows of a table; those of nil are none.
+func (t *wtable) rowsOf() map[int64]wrow {
+	if t == nil {
+		return nil
+	}
+	return t.rows
+}
 
 func (t *wtable) next() int64 {
 	n := int64(0)
@@ -282,6 +291,7 @@ func problems(ctx context.Context, r *repo.Repo) ([]string, error) {
 
 // play is a database that is used at random beside its world.
 type play struct {
+	did  map[string]int // actions that took place; nil counts none
 	rng  *rand.Rand
 	r    *repo.Repo
 	w    *world
@@ -341,7 +351,7 @@ func (p *play) next() action {
 	w := p.w.clone()
 	name := p.someBranch()
 	b := w.branches[name]
-	switch p.rng.IntN(17) {
+	switch p.rng.IntN(21) {
 	case 0, 1:
 		return action{"fold " + name, w, nil, func(ctx context.Context, r *repo.Repo) error {
 			_, err := r.Fold(ctx, name)
@@ -374,6 +384,7 @@ func (p *play) next() action {
 			a.next, a.errs = p.w, []errs.Code{errs.NothingToDo}
 		} else {
 			w.commits[opt.Message] = b.staged
+			w.parents[opt.Message] = []string{b.head}
 			b.head = opt.Message
 			w.branches[name] = b
 		}
@@ -500,6 +511,11 @@ func (p *play) next() action {
 		if a, ok := p.pop(w, name); ok {
 			return a
 		}
+	case 16, 17, 18, 19:
+		if a, ok := p.merge(w, name); ok {
+			return a
+		}
+		w, name = p.w.clone(), p.someBranch()
 	}
 	w.head = name
 	return action{"check out " + name, w, nil, func(ctx context.Context, r *repo.Repo) error { return r.CheckOut(ctx, name) }}

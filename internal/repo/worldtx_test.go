@@ -248,6 +248,13 @@ func (p *play) within(ctx context.Context, x *wtx) error {
 	default:
 		if name == log {
 			id, had = t.next(), false
+			for k := range x.base[name].rowsOf() {
+				if k >= id {
+					// The row takes the place of one that this transaction has deleted: whether it stays there depends on others that
+					// change the table, or fold it, meanwhile.
+					return nil
+				}
+			}
 		}
 		err := e.Insert(ctx, cellsOf(name, id, wrow{mail, age}))
 		if had || t.taken(id, mail) {

@@ -2,6 +2,7 @@ package table_test
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -181,6 +182,34 @@ func TestOutOfLine(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestEditedDocument checks that an edit of a cell out of line writes the cell and a page of few others' addresses.
+func TestEditedDocument(t *testing.T) {
+	const rows, edits, length = 2000, 20, 3000
+	st := chunk.NewMem()
+	s := newSchema(t, 0, "id int\nbody text\nprimary id")
+	e := table.NewEditor(st, table.NewView(st, table.Empty(s), nil))
+	document := func(i int64, edit string) []value.Cell {
+		return []value.Cell{value.IntCell(i), value.BytesCell([]byte(strings.Repeat(strconv.FormatInt(i, 36)+" ", length/4) + edit))}
+	}
+	for i := range int64(rows) {
+		must(t, e.Insert(ctx, document(i, "")))
+	}
+	tab, err := e.View().Fold(ctx, st)
+	must(t, err)
+	before := st.Size()
+	for i := range int64(edits) {
+		e := table.NewEditor(st, table.NewView(st, tab, nil))
+		row := document(i*rows/edits+7, "edited")
+		update(t, e, row)
+		tab, err = e.View().Fold(ctx, st)
+		must(t, err)
+		before += int64(len(row[1].Bytes()))
+	}
+	if n := (st.Size() - before) / edits; n > 6000 {
+		t.Errorf("an edit writes %d bytes of pages and nodes", n)
 	}
 }
 

@@ -3,6 +3,8 @@ package table
 import (
 	"bytes"
 
+	"github.com/tidwall/btree"
+
 	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/value"
 )
@@ -10,13 +12,15 @@ import (
 // Delta is what a transaction's changes make of an overlay, worked out beforehand, so that they can be checked against a later state
 // of the overlay and put into it without reading the table: what is done while others wait.
 //
-// It holds for overlays above the trees on which the changes were made. Above other trees the changes must be rebased.
+// It holds for overlays above the trees on which the changes were made. Above other trees the changes must be rebased. It belongs to
+// one goroutine.
 type Delta struct {
 	indexes int
 	rows    []*entry
-	index   [][]*entry    // by index
-	unique  [][]keyPrefix // by index: where another row with a unique value of these changes would stand
-	appends bool          // rows were added behind the last row of a keyless table
+	index   [][]*entry     // by index
+	unique  [][]keyPrefix  // by index: where another row with a unique value of these changes would stand
+	appends bool           // rows were added behind the last row of a keyless table
+	hint    btree.PathHint // where the row looked for last is in the overlays, which are much alike
 }
 
 // keyPrefix is the range of the keys that begin alike.
@@ -30,6 +34,9 @@ func (c *Changes) Delta(s *schema.Compiled) (*Delta, error) {
 		d.appends = d.appends || x.old == nil && s.Keyless()
 		return true
 	})
+	if len(s.Index) == 0 {
+		return d, nil
+	}
 	d.index, d.unique = make([][]*entry, len(s.Index)), make([][]keyPrefix, len(s.Index))
 	var err error
 	for n, l := range s.Index {
@@ -64,8 +71,8 @@ func (d *Delta) Clear(then, now *Overlay) bool {
 		now = NewOverlay(d.indexes)
 	}
 	for _, e := range d.rows {
-		a, _ := then.rows.Get(e)
-		b, _ := now.rows.Get(e)
+		a, _ := then.rows.GetHint(e, &d.hint)
+		b, _ := now.rows.GetHint(e, &d.hint)
 		if a != b {
 			return false
 		}
@@ -118,7 +125,7 @@ func (d *Delta) Apply(o *Overlay) *Overlay {
 		o = o.Copy()
 	}
 	for _, e := range d.rows {
-		o.set(e)
+		o.setHint(e, &d.hint)
 	}
 	for n, list := range d.index {
 		for _, e := range list {

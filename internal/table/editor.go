@@ -49,13 +49,15 @@ type Editor struct {
 	w     chunk.Store
 	base  *View // what the transaction found
 	edits *edits
-	index []*entries   // by index: the entries that the edits put in or, without a row, take away
-	bytes int64        // of the edits, about
-	view  *View        // base with the edits but those in late; nil when there were none
-	late  []lateEdit   // in the order made
-	next  int64        // ordinal of the next row of a keyless table; -1 until known
-	cells []value.Cell // scratch
-	todo  []lateEdit   // edits of indexes of the row that is being put
+	index []*entries // by index: the entries that the edits put in or, without a row, take away
+	bytes int64      // of the edits, about
+	view  *View      // base with the edits but those in late; nil when there were none
+	late  []lateEdit // in the order made
+	next  int64      // ordinal of the next row of a keyless table; -1 until known
+	todo  []lateEdit // edits of indexes of the row that is being put
+
+	cells            []value.Cell // scratch
+	key, newKey, row []byte       // scratch
 }
 
 // lateEdit is an edit of the rows' tree or an index that is not in the editor's view yet.
@@ -188,7 +190,8 @@ func (e *Editor) Insert(ctx context.Context, row []value.Cell) error {
 		}
 		cells[0] = value.IntCell(n)
 	}
-	key := l.AppendKey(nil, cells)
+	key := l.AppendKey(e.key[:0], cells)
+	e.key = key
 	old, found, inBase, err := e.tuple(ctx, key)
 	if err != nil {
 		return err
@@ -210,7 +213,8 @@ func (e *Editor) Insert(ctx context.Context, row []value.Cell) error {
 
 // Delete takes away the row with the key of row; false when there is none.
 func (e *Editor) Delete(ctx context.Context, row []value.Cell) (bool, error) {
-	key := e.base.Table.Schema.Primary.AppendKey(nil, row)
+	key := e.base.Table.Schema.Primary.AppendKey(e.key[:0], row)
+	e.key = key
 	old, found, inBase, err := e.tuple(ctx, key)
 	if err != nil || !found {
 		return false, err
@@ -222,7 +226,8 @@ func (e *Editor) Delete(ctx context.Context, row []value.Cell) (bool, error) {
 // Update replaces the row with the key of old by the row new; false when there is none.
 func (e *Editor) Update(ctx context.Context, old, new []value.Cell) (bool, error) {
 	l := e.base.Table.Schema.Primary
-	key := l.AppendKey(nil, old)
+	key := l.AppendKey(e.key[:0], old)
+	e.key = key
 	before, found, inBase, err := e.tuple(ctx, key)
 	if err != nil || !found {
 		return false, err
@@ -232,7 +237,8 @@ func (e *Editor) Update(ctx context.Context, old, new []value.Cell) (bool, error
 	if e.base.Table.Schema.Keyless() {
 		cells[0] = old[0]
 	}
-	newKey := l.AppendKey(nil, cells)
+	newKey := l.AppendKey(e.newKey[:0], cells)
+	e.newKey = newKey
 	if bytes.Equal(key, newKey) {
 		if err := e.checkUnique(ctx, cells, key); err != nil {
 			return false, err
@@ -264,8 +270,8 @@ func (e *Editor) put(ctx context.Context, key, before []byte, inBase bool, cells
 	if err := store(ctx, e.w, s.Primary, e.base.Table.Schema.Types, e.base.Table.Schema.InKey, cells); err != nil {
 		return err
 	}
-	row := value.AppendTuple(nil, s.Primary.Phys, cells)
-	e.record(before, &entry{key: key, row: row, base: inBase})
+	e.row = value.AppendTuple(e.row[:0], s.Primary.Phys, cells)
+	e.record(before, newEntry(key, e.row, inBase))
 	return nil
 }
 
@@ -273,7 +279,7 @@ func (e *Editor) drop(ctx context.Context, key, before []byte, inBase bool) erro
 	if err := e.indexes(ctx, before, nil); err != nil {
 		return err
 	}
-	e.record(before, &entry{key: key, base: inBase})
+	e.record(before, newEntry(key, nil, inBase))
 	return nil
 }
 
@@ -309,7 +315,7 @@ func (e *Editor) record(before []byte, now *entry) {
 
 // setIndex notes an edit of index n, which record makes; a nil row deletes.
 func (e *Editor) setIndex(n int, key, row []byte) {
-	e.todo = append(e.todo, lateEdit{Rows(n), &entry{key: key, row: row}})
+	e.todo = append(e.todo, lateEdit{Rows(n), newEntry(key, row, false)})
 }
 
 // indexes takes the entries of the tuple before out of the indexes and puts those of the row after in; nil is none.

@@ -28,6 +28,16 @@ type LoadOptions struct {
 	TempDir     string
 	Memory      int // bytes for buffers; 0 is 128 MiB
 	OnDuplicate OnDuplicate
+	// LeftOut is told of each row that IgnoreDuplicate leaves out though it is not equal to the row that stays. It may be nil. The rows
+	// of equal keys come in the order in which they were added, others do not.
+	LeftOut func(LeftOut) error
+}
+
+// LeftOut is a row that a load leaves out for its key. What it holds is valid during the call.
+type LeftOut struct {
+	Tag       []byte // as AddTagged got it
+	Row, Kept []byte // payloads
+	InBase    bool   // the row that stays is the table's, not one of this load
 }
 
 // LoadStats count the rows of a load.
@@ -67,21 +77,26 @@ func (e *Encoder) Append(ctx context.Context, key, row []byte, cells []value.Cel
 // Loader makes a table of many rows, faster than edits do and within bounded memory: rows that come in key order go straight into
 // leaves, others are sorted first. It bypasses overlays. It belongs to one goroutine and must be closed.
 type Loader struct {
-	st     chunk.Store
-	base   *Table
-	opt    LoadOptions
-	stats  LoadStats
-	first  *rowBuffer // rows in key order so far, until they are many or out of order
-	sorter *Sorter
-	build  *tree.Builder
-	last   []byte // last key of first or build
-	next   int64  // ordinal of the next keyless row
+	st      chunk.Store
+	base    *Table
+	opt     LoadOptions
+	stats   LoadStats
+	first   *rowBuffer // rows in key order so far, until they are many or out of order
+	sorter  *Sorter
+	build   *tree.Builder
+	last    []byte // last key of first or build
+	lastRow []byte // payload of that row, when LeftOut wants it
+	tagged  []byte // a row with its tag
+	next    int64  // ordinal of the next keyless row
 }
 
 // NewLoader begins a load into base, whose overlay must have been folded. Chunks go to st.
 func NewLoader(ctx context.Context, st chunk.Store, base *Table, opt LoadOptions) (*Loader, error) {
 	if opt.Memory <= 0 {
 		opt.Memory = 128 << 20
+	}
+	if opt.OnDuplicate != IgnoreDuplicate {
+		opt.LeftOut = nil
 	}
 	l := &Loader{st: st, base: base, opt: opt, first: &rowBuffer{}}
 	if base.Schema.Keyless() {
@@ -103,49 +118,86 @@ func (l *Loader) NextOrdinal() int64 {
 // Add takes a row as an Encoder gives it. The loader copies what it needs. With FailDuplicate, a key that came before may be an
 // error of class DuplicateKey here or in Finish.
 func (l *Loader) Add(ctx context.Context, key, row []byte) error {
+	return l.AddTagged(ctx, key, row, nil)
+}
+
+// AddTagged is Add with a few bytes that LeftOut gets back, at most 255.
+func (l *Loader) AddTagged(ctx context.Context, key, row, tag []byte) error {
 	l.stats.Rows++
+	kept := row // in buffers
+	if l.opt.LeftOut != nil {
+		l.tagged = append(append(append(l.tagged[:0], row...), tag...), byte(len(tag)))
+		kept = l.tagged
+	}
 	switch {
 	case l.build != nil:
 		if bytes.Compare(key, l.last) > 0 {
-			l.last = append(l.last[:0], key...)
+			l.setLast(key, row)
 			l.stats.Added++
 			return l.build.Add(ctx, key, row)
 		}
 		if bytes.Equal(key, l.last) && l.opt.OnDuplicate != ReplaceDuplicate {
-			return l.duplicateKey(key)
+			return l.duplicateKey(row, tag)
 		}
-		return l.toSorter(key, row)
+		return l.toSorter(key, kept)
 	case l.sorter != nil:
-		return l.sorter.Add(key, row)
+		return l.sorter.Add(key, kept)
 	}
 	if c := bytes.Compare(key, l.last); c <= 0 && len(l.first.refs) > 0 {
 		if c == 0 && l.opt.OnDuplicate != ReplaceDuplicate {
-			return l.duplicateKey(key)
+			return l.duplicateKey(row, tag)
 		}
 		l.firstToSorter()
-		return l.toSorter(key, row)
+		return l.toSorter(key, kept)
 	}
-	if l.first.full(len(key)+len(row), l.opt.Memory/buffersOfSorter) {
+	if l.first.full(len(key)+len(kept), l.opt.Memory/buffersOfSorter) {
 		if l.base.Rows.Count > 0 {
 			l.firstToSorter()
-			return l.toSorter(key, row)
+			return l.toSorter(key, kept)
 		}
 		if err := l.startBuild(ctx); err != nil {
 			return err
 		}
 		l.stats.Added++
-		l.last = append(l.last[:0], key...)
+		l.setLast(key, row)
 		return l.build.Add(ctx, key, row)
 	}
-	l.first.add(key, row)
-	l.last = append(l.last[:0], key...)
+	l.first.add(key, kept)
+	l.setLast(key, row)
 	return nil
 }
 
-func (l *Loader) duplicateKey(key []byte) error {
-	if l.opt.OnDuplicate == IgnoreDuplicate {
-		l.stats.Duplicates++
+// setLast takes note of the row that was added.
+func (l *Loader) setLast(key, row []byte) {
+	l.last = append(l.last[:0], key...)
+	if l.opt.LeftOut != nil {
+		l.lastRow = append(l.lastRow[:0], row...)
+	}
+}
+
+// untag cuts a row of a buffer into its payload and its tag.
+func (l *Loader) untag(kept []byte) (row, tag []byte) {
+	if l.opt.LeftOut == nil {
+		return kept, nil
+	}
+	n := len(kept) - 1
+	at := n - int(kept[n])
+	return kept[:at], kept[at:n]
+}
+
+// leaveOut counts a row that is left out.
+func (l *Loader) leaveOut(x LeftOut) error {
+	l.stats.Duplicates++
+	if l.opt.LeftOut == nil || bytes.Equal(x.Row, x.Kept) {
 		return nil
+	}
+	return l.opt.LeftOut(x)
+}
+
+// duplicateKey deals with a row that has the key of the last.
+func (l *Loader) duplicateKey(row, tag []byte) error {
+	if l.opt.OnDuplicate == IgnoreDuplicate {
+		return l.leaveOut(LeftOut{Tag: tag, Row: row, Kept: l.lastRow})
 	}
 	return errs.New(errs.DuplicateKey, "duplicate primary key in row %d", l.stats.Rows)
 }
@@ -154,7 +206,8 @@ func (l *Loader) startBuild(ctx context.Context) error {
 	l.build = tree.NewBuilder(l.st, l.base.Schema.Primary.Format, tree.BuilderOptions{Parallel: 2})
 	for _, r := range l.first.refs {
 		l.stats.Added++
-		_, key, row := l.first.record(r)
+		_, key, kept := l.first.record(r)
+		row, _ := l.untag(kept)
 		if err := l.build.Add(ctx, key, row); err != nil {
 			return err
 		}
@@ -221,6 +274,7 @@ func (l *Loader) finishRows(ctx context.Context) (tree.Root, error) {
 	src := &loadSource{l: l, sorted: sorted}
 	if root.Count > 0 {
 		src.base = tree.New(l.st, f, root)
+		src.inBase = l.base.Rows.Count > 0
 		return tree.Apply(ctx, l.st, f, root, src)
 	}
 	b := tree.NewBuilder(l.st, f, tree.BuilderOptions{Parallel: 2})
@@ -243,6 +297,8 @@ type loadSource struct {
 	l      *Loader
 	sorted *Sorted
 	base   tree.Tree // empty: nothing to look up
+	inBase bool      // its rows are those of the table that the load began with
+	old    []byte    // a payload of it
 	now    loadedRow // given out
 	ahead  loadedRow // read already
 	have   bool      // whether ahead is set
@@ -268,6 +324,18 @@ func (s *loadSource) Next(ctx context.Context) (tree.Edit, bool, error) {
 		s.have = false
 		s.now, s.ahead = s.ahead, s.now
 		key := s.now.key
+		found, err := s.find(ctx, key)
+		if err != nil {
+			return tree.Edit{}, false, err
+		}
+		switch {
+		case s.l.opt.OnDuplicate == FailDuplicate && found:
+			return tree.Edit{}, false, errs.New(errs.DuplicateKey, "duplicate primary key %s", DescribeKey(s.l.base.Schema, s.now.row))
+		case s.l.opt.OnDuplicate == IgnoreDuplicate && found:
+			if err := s.leaveOut(s.now.row, s.old, s.inBase); err != nil {
+				return tree.Edit{}, false, err
+			}
+		}
 		for {
 			k, r, ok, err := s.sorted.Next(ctx)
 			if err != nil {
@@ -285,32 +353,48 @@ func (s *loadSource) Next(ctx context.Context) (tree.Edit, bool, error) {
 			case FailDuplicate:
 				return tree.Edit{}, false, errs.New(errs.DuplicateKey, "duplicate primary key %s", DescribeKey(s.l.base.Schema, r))
 			case IgnoreDuplicate:
-				s.l.stats.Duplicates++
+				stays := s.old
+				if !found {
+					stays, _ = s.l.untag(s.now.row)
+				}
+				if err := s.leaveOut(r, stays, found && s.inBase); err != nil {
+					return tree.Edit{}, false, err
+				}
 			case ReplaceDuplicate:
 				s.l.stats.Duplicates++
 				s.now.row = append(s.now.row[:0], r...)
 			}
 		}
-		if s.base.Count() > 0 {
-			_, _, found, err := s.base.Get(ctx, key)
-			if err != nil {
-				return tree.Edit{}, false, err
-			}
-			if found {
-				switch s.l.opt.OnDuplicate {
-				case FailDuplicate:
-					return tree.Edit{}, false, errs.New(errs.DuplicateKey, "duplicate primary key %s", DescribeKey(s.l.base.Schema, s.now.row))
-				case IgnoreDuplicate:
-					s.l.stats.Duplicates++
-					continue
-				}
-				s.l.stats.Replaced++
-				return tree.Edit{Key: key, Row: s.now.row}, true, nil
-			}
+		switch {
+		case found && s.l.opt.OnDuplicate == IgnoreDuplicate:
+			continue
+		case found:
+			s.l.stats.Replaced++
+		default:
+			s.l.stats.Added++
 		}
-		s.l.stats.Added++
-		return tree.Edit{Key: key, Row: s.now.row}, true, nil
+		row, _ := s.l.untag(s.now.row)
+		return tree.Edit{Key: key, Row: row}, true, nil
 	}
+}
+
+// find tells whether base has the key, and sets old to its row if somebody wants to know.
+func (s *loadSource) find(ctx context.Context, key []byte) (bool, error) {
+	if s.base.Count() == 0 {
+		return false, nil
+	}
+	leaf, i, found, err := s.base.Get(ctx, key)
+	if err != nil || !found || s.l.opt.LeftOut == nil {
+		return found, err
+	}
+	s.old, err = leaf.AppendRow(ctx, s.old[:0], i)
+	return true, err
+}
+
+// leaveOut leaves out a row of a buffer for one that stays.
+func (s *loadSource) leaveOut(kept, stays []byte, inBase bool) error {
+	row, tag := s.l.untag(kept)
+	return s.l.leaveOut(LeftOut{Tag: tag, Row: row, Kept: stays, InBase: inBase})
 }
 
 // Close frees what a load that did not finish holds.

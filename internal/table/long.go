@@ -42,6 +42,12 @@ func Resolve(ctx context.Context, r chunk.Reader, c value.Cell) (value.Cell, err
 	return value.BytesCell(b), nil
 }
 
+// AppendLong appends the value of an out-of-line cell, given by its address, to dst and returns the longer slice. It is for those who
+// read many values once; Resolve keeps what it reads in memory.
+func AppendLong(ctx context.Context, r chunk.Reader, dst, addr []byte) ([]byte, error) {
+	return tree.AppendBlob(ctx, r, dst, addr)
+}
+
 // indexCells fills out with the cells of an index tuple, given those of the row. Long cells that the index needs are read.
 func indexCells(ctx context.Context, r chunk.Reader, l *schema.Layout, types []value.Type, row, out []value.Cell) error {
 	for i, src := range l.Source {

@@ -15,6 +15,43 @@ type entry struct {
 	base     bool // whether the tree below has the key
 }
 
+// newEntry is an entry with copies of key and row. Short ones lie behind the entry in one object: those who compare keys find them
+// near by, and the garbage collector has one object to look at in place of three.
+func newEntry(key, row []byte, base bool) *entry {
+	var e *entry
+	var buf []byte
+	switch n := len(key) + len(row); {
+	case n <= 40:
+		x := new(struct {
+			entry
+			buf [40]byte
+		})
+		e, buf = &x.entry, x.buf[:n]
+	case n <= 72:
+		x := new(struct {
+			entry
+			buf [72]byte
+		})
+		e, buf = &x.entry, x.buf[:n]
+	case n <= 136:
+		x := new(struct {
+			entry
+			buf [136]byte
+		})
+		e, buf = &x.entry, x.buf[:n]
+	default:
+		e, buf = new(entry), make([]byte, n)
+	}
+	e.base = base
+	k := copy(buf, key)
+	e.key = buf[:k:k]
+	if row != nil {
+		e.row = buf[k:]
+		copy(e.row, row)
+	}
+	return e
+}
+
 func entryLess(a, b *entry) bool { return bytes.Compare(a.key, b.key) < 0 }
 
 // entries is an ordered set of entries, one a key.
@@ -87,14 +124,17 @@ func (o *Overlay) setRow(key, row []byte, inBase bool) {
 }
 
 // set puts an edit of a row; one that deletes what the tree lacks leaves nothing behind.
-func (o *Overlay) set(e *entry) {
+func (o *Overlay) set(e *entry) { o.setHint(e, nil) }
+
+// setHint is set with a hint, which may be nil, where the key is.
+func (o *Overlay) setHint(e *entry, hint *btree.PathHint) {
 	if e.row == nil && !e.base {
-		if old, ok := o.rows.Delete(e); ok {
+		if old, ok := o.rows.DeleteHint(e, hint); ok {
 			o.account(old, -1)
 		}
 		return
 	}
-	if old, ok := o.rows.Set(e); ok {
+	if old, ok := o.rows.SetHint(e, hint); ok {
 		o.account(old, -1)
 	}
 	o.account(e, 1)

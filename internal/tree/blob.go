@@ -161,24 +161,67 @@ func loadBlob(ctx context.Context, r chunk.Reader, h hash.Hash, want int) (level
 	return level, body, nil
 }
 
-// ReadBlob is the value at addr.
+// ReadBlob is the value at addr, which the caller must not change.
 func ReadBlob(ctx context.Context, r chunk.Reader, addr []byte) ([]byte, error) {
 	b, err := OpenBlob(ctx, r, addr)
 	if err != nil {
 		return nil, err
 	}
+	if len(b.lists) == 0 {
+		return b.piece[:len(b.piece):len(b.piece)], nil
+	}
 	// The stated length is not to be trusted before the bytes have come.
-	out := make([]byte, 0, min(b.Size(), 1<<20))
+	return b.appendTo(make([]byte, 0, min(b.Size(), 1<<20)))
+}
+
+// AppendBlob appends the value at addr to dst and returns the longer slice. It is for those who read many values once: see
+// chunk.Appender.
+func AppendBlob(ctx context.Context, r chunk.Reader, dst, addr []byte) ([]byte, error) {
+	if len(addr) != BlobAddrSize {
+		return nil, errBlobAddr(addr)
+	}
+	h, size, at := hash.Hash(addr), binary.LittleEndian.Uint64(addr[hash.Size:]), len(dst)
+	out, err := chunk.Append(ctx, r, dst, h)
+	if err != nil {
+		return nil, fmt.Errorf("read blob chunk %s: %w", h, err)
+	}
+	level, body, err := openBlob(out[at:])
+	if err != nil {
+		return nil, fmt.Errorf("read blob chunk %s: %w", h, err)
+	}
+	if level > 0 {
+		b, err := OpenBlob(ctx, r, addr)
+		if err != nil {
+			return nil, err
+		}
+		return b.appendTo(out[:at])
+	}
+	if uint64(len(body)) != size {
+		return nil, errBlobSize(h, uint64(len(body)), size)
+	}
+	return out[:at+copy(out[at:], body)], nil
+}
+
+// appendTo appends what is left of the value to dst.
+func (b *BlobReader) appendTo(dst []byte) ([]byte, error) {
 	for {
 		piece, err := b.next()
 		if err == io.EOF {
-			return out, nil
+			return dst, nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, piece...)
+		dst = append(dst, piece...)
 	}
+}
+
+func errBlobAddr(addr []byte) error {
+	return errs.New(errs.Corrupt, "read blob: an address has %d bytes", len(addr))
+}
+
+func errBlobSize(h hash.Hash, have, want uint64) error {
+	return errs.New(errs.Corrupt, "read blob chunk %s: the value has %d bytes where %d are due", h, have, want)
 }
 
 // BlobReader reads a blob from start to end, one piece in memory at a time. It implements io.Reader.
@@ -200,7 +243,7 @@ type blobFrame struct {
 // OpenBlob begins to read the blob at addr. The reader uses ctx for all it reads.
 func OpenBlob(ctx context.Context, r chunk.Reader, addr []byte) (*BlobReader, error) {
 	if len(addr) != BlobAddrSize {
-		return nil, errs.New(errs.Corrupt, "read blob: address of %d bytes", len(addr))
+		return nil, errBlobAddr(addr)
 	}
 	size := binary.LittleEndian.Uint64(addr[hash.Size:])
 	b := &BlobReader{ctx: ctx, r: r, size: size, left: size}
@@ -223,7 +266,7 @@ func (b *BlobReader) load(h hash.Hash, want int, size uint64) error {
 		}
 	}
 	if have != size {
-		return errs.New(errs.Corrupt, "read blob chunk %s: %d bytes of the value where %d are due", h, have, size)
+		return errBlobSize(h, have, size)
 	}
 	if level == 0 {
 		b.piece = body

@@ -43,6 +43,11 @@ func TestBlobRoundTrip(t *testing.T) {
 		if !bytes.Equal(got, data) {
 			t.Fatalf("%d bytes come back otherwise", n)
 		}
+		got, err = AppendBlob(ctx, st, []byte("before"), addr)
+		ok(t, err)
+		if string(got) != "before"+string(data) {
+			t.Fatalf("%d bytes are appended otherwise", n)
+		}
 		r, err := OpenBlob(ctx, st, addr)
 		ok(t, err)
 		if n <= 200_000 {
@@ -162,6 +167,9 @@ func TestBlobMalformed(t *testing.T) {
 	} {
 		if _, err := ReadBlob(ctx, st, a); !errs.Is(err, errs.Corrupt) {
 			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := AppendBlob(ctx, st, nil, a); !errs.Is(err, errs.Corrupt) {
+			t.Errorf("%s, appended: %v", name, err)
 		}
 	}
 	if _, err := ReadBlob(ctx, st, addr(put(1, addr(hash.Sum(nil), 3)), 3)); !errs.Is(err, errs.NotFound) {

@@ -37,7 +37,13 @@ func Check(ctx context.Context, r chunk.Reader, f Format, root Root, report func
 // share. The zero Checked is empty and ready.
 type Checked struct {
 	seen map[hash.Hash]seenChunk
+	// refs are values out of line, and other chunks that leaves name, that were found whole: leaves that share rows name the same. There
+	// are at most refsKept; those of leaves that were verified one after the other are what matters.
+	refs map[hash.Hash]struct{}
 }
+
+// refsKept bounds Checked.refs.
+const refsKept = 1 << 20
 
 // seenChunk is what a chunk was found to be.
 type seenChunk struct {
@@ -55,7 +61,7 @@ func CheckNew(ctx context.Context, r chunk.Reader, f Format, root Root, checked 
 	}
 	c := &checker{r: r, f: f, lb: f.NewBuilder(), split: make([]splitter, int(root.Level)+1), checked: checked}
 	if checked != nil && checked.seen == nil {
-		checked.seen = map[hash.Hash]seenChunk{}
+		checked.seen, checked.refs = map[hash.Hash]seenChunk{}, map[hash.Hash]struct{}{}
 	}
 	for i := range c.split {
 		target := nodeTarget
@@ -285,10 +291,25 @@ func (c *checker) anew(ctx context.Context, e entry, l Leaf, data, last []byte) 
 
 // ref verifies that what a leaf names is there whole.
 func (c *checker) ref(ctx context.Context, ref Ref) error {
-	if ref.Blob {
-		return c.blob(ctx, ref.Hash)
+	if c.checked != nil {
+		if _, ok := c.checked.refs[ref.Hash]; ok {
+			return nil
+		}
 	}
-	return c.whole(ctx, ref.Hash, LevelRef)
+	before := c.problems
+	var err error
+	if ref.Blob {
+		err = c.blob(ctx, ref.Hash)
+	} else {
+		err = c.whole(ctx, ref.Hash, LevelRef)
+	}
+	if err == nil && c.checked != nil && c.problems == before {
+		if len(c.checked.refs) >= refsKept {
+			clear(c.checked.refs)
+		}
+		c.checked.refs[ref.Hash] = struct{}{}
+	}
+	return err
 }
 
 // blob verifies every chunk of an out-of-line cell.

@@ -254,3 +254,44 @@ func TestWalkReachesAll(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckNewReadsReferencesOnce: what leaves name is verified once for all trees that share it, unless it is damaged.
+func TestCheckNewReadsReferencesOnce(t *testing.T) {
+	ctx := t.Context()
+	st := &counting{Mem: chunk.NewMem()}
+	f := refFormat{small}
+	addr, err := WriteBlob(ctx, st, noise(1, 100_000))
+	ok(t, err)
+	var roots []Root
+	for n := range 3 { // each has the blob in another leaf
+		b := NewBuilder(st, f, BuilderOptions{})
+		for i := range 400 {
+			row := fmt.Appendf(nil, "row of tree %d", n)
+			if i == 200 {
+				row = addr
+			}
+			ok(t, b.Add(ctx, fmt.Appendf(nil, "%05d", i), row))
+		}
+		root, err := b.Finish(ctx)
+		ok(t, err)
+		roots = append(roots, root)
+	}
+	var checked Checked
+	st.gets = 0
+	for _, root := range roots {
+		ok(t, CheckNew(ctx, st, f, root, &checked, func(p Problem) error { return p }))
+	}
+	// Walking a blob opens its list, and every chunk of it is read to be verified.
+	if most := st.Len() + 1; st.gets > most {
+		t.Errorf("%d reads for %d chunks", st.gets, st.Len())
+	}
+	checked = Checked{}
+	lie := &lying{st.Mem, hash.Hash(addr), nil}
+	for i, root := range roots {
+		found := 0
+		ok(t, CheckNew(ctx, lie, f, root, &checked, func(p Problem) error { found++; return nil }))
+		if found == 0 {
+			t.Errorf("tree %d: the missing blob is not reported", i)
+		}
+	}
+}

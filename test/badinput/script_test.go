@@ -33,6 +33,7 @@ func TestMain(m *testing.M) {
 //	cut <file> <n>                     take n bytes from the end of a file
 //	trim <file> <n>                    keep the first n bytes of a file
 //	litter <file> <n>                  add n random bytes to a file
+//	unescape <file>                    put bytes into a file for \xff, \r and the like
 //	rows <file> <n>                    make a CSV file of n rows that cannot be compressed much
 //	keep <dir>                         remember all files of a database
 //	kept <dir>                         complain of files that are not as remembered; the lock does not count
@@ -47,7 +48,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "replace": replace, "flip": flip, "cut": cut, "trim": trim, "litter": litter, "rows": rows, "keep": keep, "kept": kept,
+			"exits": exits, "replace": replace, "flip": flip, "cut": cut, "trim": trim, "litter": litter, "rows": rows, "unescape": unescape, "keep": keep, "kept": kept,
 		},
 	})
 }
@@ -138,6 +139,15 @@ func random(seed uint64, n int) []byte {
 func litter(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, args, 2)
 	edit(ts, args[0], func(b []byte) []byte { return append(b, random(1, number(ts, args[1]))...) })
+}
+
+func unescape(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 1)
+	edit(ts, args[0], func(b []byte) []byte {
+		text, err := strconv.Unquote(`"` + string(bytes.ReplaceAll(b, []byte("\n"), []byte(`\n`))) + `"`)
+		ts.Check(err)
+		return []byte(text)
+	})
 }
 
 func rows(ts *testscript.TestScript, neg bool, args []string) {

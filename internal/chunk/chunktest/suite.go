@@ -48,6 +48,9 @@ func absent(t *testing.T, s chunk.Store) {
 	if _, err := s.Get(t.Context(), h); !errs.Is(err, errs.NotFound) {
 		t.Errorf("Get of an absent chunk: %v, want class not-found", err)
 	}
+	if _, err := chunk.Append(t.Context(), s, nil, h); !errs.Is(err, errs.NotFound) {
+		t.Errorf("Append of an absent chunk: %v, want class not-found", err)
+	}
 	if ok, err := s.Has(t.Context(), hash.Hash{}); ok || err != nil {
 		t.Errorf("Has of the zero hash = %v, %v", ok, err)
 	}
@@ -123,6 +126,19 @@ func putAndRead(ctx context.Context, s chunk.Store, data []byte) error {
 	if !bytes.Equal(got, data) {
 		return fmt.Errorf("get of %s after put gave other bytes", h)
 	}
+	return appended(ctx, s, data)
+}
+
+// appended appends the chunk to bytes of the caller's.
+func appended(ctx context.Context, s chunk.Store, data []byte) error {
+	before := []byte("before")
+	got, err := chunk.Append(ctx, s, before[:len(before):len(before)], hash.Sum(data))
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(got, append(before, data...)) {
+		return fmt.Errorf("append of a chunk of %d bytes gave other bytes", len(data))
+	}
 	return nil
 }
 
@@ -158,5 +174,8 @@ func check(t *testing.T, s chunk.Store, data []byte) {
 	}
 	if !bytes.Equal(got, data) {
 		t.Fatalf("Get of a chunk of %d bytes gave other bytes", len(data))
+	}
+	if err := appended(t.Context(), s, data); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -65,6 +65,9 @@ func (d *Database) GetTableInsensitive(ctx *sql.Context, name string) (sql.Table
 		}
 		return d.in(ctx, r, d.h, name, true)
 	}
+	if t, ok, err := d.nonlocal(ctx, part, name, true); ok || err != nil {
+		return t, ok, session.Error(err)
+	}
 	v, written, ok, err := part.Table(ctx, name)
 	if err != nil {
 		return nil, false, session.Error(err)
@@ -99,6 +102,9 @@ func (d *Database) def(ctx *sql.Context, v *table.View, written string) (*sqltab
 
 // in is a table as a reader has it. One that a statement may name as its target is frozen.
 func (d *Database) in(ctx *sql.Context, r registry.Reader, h *session.Handle, name string, target bool) (sql.Table, bool, error) {
+	if t, ok, err := d.nonlocal(ctx, r, name, false); ok || err != nil {
+		return t, ok, session.Error(err)
+	}
 	v, written, ok, err := r.Table(ctx, name)
 	if err != nil {
 		return nil, false, session.Error(err)
@@ -171,22 +177,60 @@ func (d *Database) unmade(ctx *sql.Context, h *session.Handle, name string) (sql
 	return sqltable.Unmade(d.p.defs, def, part, empty), true, nil
 }
 
-// GetTableNames implements sql.Database: the names of the users' tables.
+// GetTableNames implements sql.Database: the names of the users' tables, and of the system tables where the session wants them shown.
 func (d *Database) GetTableNames(ctx *sql.Context) ([]string, error) {
 	r, err := d.h.Reader(ctx)
 	if err != nil {
 		return nil, session.Error(err)
 	}
-	return d.shown(ctx, r)
+	names, err := d.shown(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	s, err := session.Of(ctx)
+	if err != nil || !s.ShowsSystemTables(ctx) {
+		return names, err
+	}
+	return d.withSystem(ctx, names)
 }
 
-// shown is the names of a reader's tables, without those of system tables.
+// shown is the names of a reader's tables, without those of system tables, and of the tables of other refs that its rules give it.
 func (d *Database) shown(ctx *sql.Context, r registry.Reader) ([]string, error) {
 	names, err := r.TableNames(ctx)
 	if err != nil {
 		return nil, session.Error(err)
 	}
-	return slices.DeleteFunc(names, repo.IsSystemTable), nil
+	names = slices.DeleteFunc(names, repo.IsSystemTable)
+	more, err := d.nonlocalNames(ctx, r)
+	if err != nil || len(more) == 0 {
+		return names, session.Error(err)
+	}
+	names = append(names, more...)
+	slices.SortFunc(names, func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) })
+	return slices.CompactFunc(names, strings.EqualFold), nil
+}
+
+// withSystem is the names of tables and of the system tables that there are, also of each table, sorted.
+func (d *Database) withSystem(ctx *sql.Context, names []string) ([]string, error) {
+	tables := &d.p.opt.Registries.SystemTables
+	system := append(tables.Names(), repo.SystemTables()...)
+	for prefix := range tables.Prefix {
+		for _, n := range names {
+			system = append(system, prefix+n)
+		}
+	}
+	out := slices.Clone(names)
+	for _, n := range system {
+		_, ok, err := d.system(ctx, d.h, n)
+		if err != nil && !errs.Is(err, errs.Unsupported) && !errs.Is(err, errs.Invalid) { // what there is not of this table
+			return nil, err
+		}
+		if ok && err == nil {
+			out = append(out, n)
+		}
+	}
+	slices.Sort(out)
+	return out, nil
 }
 
 // GetTableInsensitiveAsOf implements sql.VersionedDatabase.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/engine/session"
 	"github.com/stemmadb/stemma/internal/engine/sqltable"
+	"github.com/stemmadb/stemma/internal/repo"
 )
 
 // Point is a point of a table of the session's current database and the name of that database without a revision; nil when the name
@@ -24,6 +25,9 @@ func (p *Provider) Point(ctx *sql.Context, name string) (*sqltable.Point, string
 	part, err := h.Part(ctx)
 	if err != nil {
 		return nil, "", err
+	}
+	if _, _, rules, err := part.Tx().Schema(ctx, repo.NonlocalTable); err != nil || rules {
+		return nil, "", err // one of them may be about this name
 	}
 	schema, written, ok, err := part.Tx().Schema(ctx, name)
 	if err != nil || !ok {

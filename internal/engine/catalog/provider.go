@@ -327,7 +327,10 @@ func (p *Provider) create(ctx *sql.Context, s *session.Session, name string, col
 	if twin := p.twin(name); twin != nil {
 		return nil, sql.ErrDatabaseExists.New(twin.name)
 	}
-	author := s.Author()
+	author, err := s.Author(ctx)
+	if err != nil {
+		return nil, session.Error(err)
+	}
 	author.Time = p.now()
 	dir := filepath.Join(p.opt.Dir, name)
 	if err := repo.Init(ctx, p.opt.FS, dir, repo.InitOptions{Author: author, Committer: author}); err != nil {

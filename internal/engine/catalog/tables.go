@@ -28,6 +28,11 @@ func (d *Database) create(ctx *sql.Context, name string, s sql.PrimaryKeySchema,
 	if d.reserved(name) {
 		return errs.New(errs.Invalid, "table %s cannot be made: names that begin with dolt_ or stemma_ are those of system tables", name)
 	}
+	if rule, err := d.rule(ctx, p, name); err != nil {
+		return session.Error(err)
+	} else if rule != nil {
+		return errs.New(errs.Invalid, "table %s cannot be made: %s says that it is a table of '%s'", name, repo.NonlocalTable, rule.Ref)
+	}
 	stored, err := storedSchema(ctx, s, primary, collation, comment)
 	if err != nil {
 		return session.Error(err)

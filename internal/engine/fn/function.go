@@ -52,6 +52,7 @@ var (
 	_ sql.FunctionExpression         = (*call)(nil)
 	_ sql.NonDeterministicExpression = (*call)(nil)
 	_ sql.CollationCoercible         = (*call)(nil)
+	_ registry.Effective             = (*call)(nil)
 )
 
 // FunctionName implements sql.FunctionExpression.
@@ -77,6 +78,9 @@ func (c *call) IsNullable(*sql.Context) bool { return true }
 
 // IsNonDeterministic implements sql.NonDeterministicExpression.
 func (c *call) IsNonDeterministic() bool { return c.effects }
+
+// HasEffects implements registry.Effective.
+func (c *call) HasEffects() bool { return c.effects }
 
 // CollationCoercibility implements sql.CollationCoercible.
 func (c *call) CollationCoercibility(ctx *sql.Context) (sql.CollationID, byte) {

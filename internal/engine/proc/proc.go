@@ -35,22 +35,13 @@ type Set struct {
 	Evaluate func(ctx context.Context, user, host string, tx *repo.Tx, query string, failed func(statement string, err error) error) error
 }
 
-// aliases are the names of procedures that are not those of their verbs, without prefix.
-var aliases = map[string]string{"constraints verify": "verify_constraints"}
-
-// functions are the verbs that SQL has functions and tables for.
-var functions = map[string]bool{"merge-base": true, "conflicts cat": true}
-
 // New makes procedures of those of the verbs that work on a database or on a server; version is the program's.
 func New(specs []op.Spec, version string) *Set {
 	s := &Set{version: version, byName: map[string]op.Spec{}}
 	for _, spec := range specs {
-		if spec.New == nil || spec.Needs == op.NeedNothing || functions[spec.Name] {
+		name, ok := spec.Procedure()
+		if !ok {
 			continue
-		}
-		name := aliases[spec.Name]
-		if name == "" {
-			name = strings.NewReplacer(" ", "_", "-", "_").Replace(spec.Name)
 		}
 		for _, p := range []string{prefixDolt, prefix} {
 			s.byName[p+name] = spec
@@ -113,6 +104,9 @@ func (s *Set) Call(ctx *sql.Context, name string, args ...string) ([]sql.Row, er
 	if err != nil {
 		return nil, err
 	}
+	if sess.Pinned() && !spec.ReadOnly {
+		return nil, session.Error(errs.New(errs.Unsupported, "%s cannot be used here: the statements change the tables of one state, and no more", name))
+	}
 	if spec.Needs == op.NeedServer {
 		return s.run(ctx, spec, verb, sess, &op.Scope{Dropped: s.Dropped, Dolt: strings.HasPrefix(name, prefixDolt), Version: s.version})
 	}
@@ -123,14 +117,52 @@ func (s *Set) Call(ctx *sql.Context, name string, args ...string) ([]sql.Row, er
 	if !spec.ReadOnly && (db.Branch() == "" || db.Repo().ReadOnly()) {
 		return nil, session.Error(errs.New(errs.ReadOnly, "call %s: database %s cannot be written", name, db.Name()))
 	}
-	return s.run(ctx, spec, verb, sess, s.scope(ctx, sess, db, strings.HasPrefix(name, prefixDolt)))
+	scope, err := s.scope(ctx, sess, db, strings.HasPrefix(name, prefixDolt))
+	if err != nil {
+		return nil, session.Error(err)
+	}
+	if within[spec.Name] && (sess.GetIgnoreAutoCommit() || !session.IsOn(ctx, "autocommit")) {
+		if rows, done, err := s.runWithin(ctx, spec, verb, db, scope); done || err != nil {
+			return rows, session.Error(err)
+		}
+	}
+	return s.run(ctx, spec, verb, sess, scope)
+}
+
+// within are the verbs that work in a transaction of several statements when they leave something to be resolved, or resolve it.
+var within = map[string]bool{"merge": true, "cherry-pick": true, "revert": true, "conflicts resolve": true}
+
+// runWithin runs a verb in the session's transaction. When it cannot be done there, done is false and nothing has changed.
+func (s *Set) runWithin(ctx *sql.Context, spec op.Spec, verb op.Op, db registry.Handle, scope *op.Scope) (rows []sql.Row, done bool, err error) {
+	inside := *scope
+	var failed error
+	err = db.Change(ctx, func(tx *repo.Tx) error {
+		inside.Tx = tx
+		var r *op.Result
+		if r, failed = verb.Run(ctx, &inside); failed != nil {
+			return failed
+		}
+		if failed = r.Collect(); failed == nil {
+			rows = rowsOf(spec.Name, r)
+		}
+		return failed
+	})
+	switch {
+	case failed == op.ErrOutside:
+		return nil, false, nil
+	case errs.Is(failed, errs.Conflict):
+		return nil, false, errors.New(failed.Error()) // as in run
+	case failed != nil:
+		return nil, false, failed
+	}
+	return rows, err == nil, err
 }
 
 // run runs a verb outside of the session's transaction.
 func (s *Set) run(ctx *sql.Context, spec op.Spec, verb op.Op, sess registry.Session, scope *op.Scope) ([]sql.Row, error) {
 	var rows []sql.Row
 	err := sess.Outside(ctx, func(ctx *sql.Context) error {
-		r, err := verb.Run(ctx, scope)
+		r, err := op.Run(ctx, verb, scope)
 		if errs.Is(err, errs.Conflict) {
 			return errors.New(err.Error()) // not a deadlock, which clients would try again
 		}
@@ -156,40 +188,32 @@ func (s *Set) run(ctx *sql.Context, spec op.Spec, verb op.Op, sess registry.Sess
 const hintCode = 1105
 
 // scope is what a verb runs in: the session's database, branch and author.
-func (s *Set) scope(ctx *sql.Context, sess registry.Session, db registry.Handle, dolt bool) *op.Scope {
+func (s *Set) scope(ctx *sql.Context, sess registry.Session, db registry.Handle, dolt bool) (*op.Scope, error) {
 	r := db.Repo()
-	author := sess.Author()
+	author, err := sess.Author(ctx)
+	if err != nil {
+		return nil, err
+	}
+	committer, err := sess.Committer(ctx)
+	if err != nil {
+		return nil, err
+	}
 	sc := &op.Scope{
 		Dir: filepath.Dir(r.Dir()), FS: r.FS(), Repo: r, Branch: db.Branch(), Clock: r.Clock(), Dolt: dolt, Version: s.version,
-		Author:   op.Author{Name: author.Name, Email: author.Email},
+		Author: op.Author{Name: author.Name, Email: author.Email}, AuthorTime: author.Time,
+		Committer: op.Author{Name: committer.Name, Email: committer.Email}, CommitterTime: committer.Time,
 		Settings: op.Settings{Local: filepath.Join(r.Dir(), "config")},
 	}
-	sc.RefuseConflicts = !sess.GetIgnoreAutoCommit() && isOn(ctx, "autocommit") &&
-		!isOn(ctx, "dolt_allow_commit_conflicts") && !isOn(ctx, "dolt_force_transaction_commit")
-	sc.NoMergeJSON = isOn(ctx, "dolt_dont_merge_json")
+	sc.RefuseConflicts = !sess.GetIgnoreAutoCommit() && session.IsOn(ctx, "autocommit") &&
+		!session.IsOn(ctx, "dolt_allow_commit_conflicts") && !session.IsOn(ctx, "dolt_force_transaction_commit")
+	sc.NoMergeJSON = session.IsOn(ctx, "dolt_dont_merge_json")
 	if s.Evaluate != nil {
 		sc.Evaluate = func(ctx context.Context, tx *repo.Tx, query string, failed func(statement string, err error) error) error {
 			c := sess.Client()
 			return s.Evaluate(ctx, c.User, c.Address, tx, query, failed)
 		}
 	}
+	sc.InUse = func(branch string) bool { return sess.InUse(r, branch) }
 	sc.Switch = func(_ context.Context, branch string) error { return sess.SwitchBranch(ctx, db.Base(), branch) }
-	return sc
-}
-
-// isOn tells whether a variable of the session is true; one that is not known is not.
-func isOn(ctx *sql.Context, name string) bool {
-	v, err := ctx.GetSessionVariable(ctx, name)
-	if err != nil {
-		return false
-	}
-	switch v := v.(type) {
-	case bool:
-		return v
-	case int8:
-		return v != 0
-	case int64:
-		return v != 0
-	}
-	return false
+	return sc, nil
 }

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dolthub/go-mysql-server/sql"
 
@@ -179,4 +180,106 @@ func TestProcedures(t *testing.T) {
 	if _, err := set.Call(sql.NewEmptyContext(), "nope"); !errs.Is(err, errs.NotFound) {
 		t.Error(err)
 	}
+}
+
+// Variables say who commits are by and when.
+func TestIdentity(t *testing.T) {
+	c := connect(t)
+	c.want("set @@dolt_author_name = 'Eve', @@dolt_author_email = 'e@x', @@dolt_author_date = '2021-04-05T06:07:08Z'", "__ok_result__\n{<nil> 0 0}")
+	c.want("set @@dolt_committer_name = 'Cid', @@dolt_committer_date = '2022-01-02 03:04:05'", "__ok_result__\n{<nil> 0 0}")
+	last := func(want string) {
+		t.Helper()
+		id, _ := c.db.BranchHead("main")
+		cm, err := history.GetCommit(t.Context(), c.db.Store(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := fmt.Sprintf("%s <%s> %s, %s <%s> %s", cm.Author.Name, cm.Author.Email, cm.Author.Time.UTC().Format(time.DateTime),
+			cm.Committer.Name, cm.Committer.Email, cm.Committer.Time.UTC().Format(time.DateTime))
+		if got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	c.want("call dolt_commit('--allow-empty', '-m', 'x')", "hash\nHASH")
+	last("Eve <e@x> 2021-04-05 06:07:08, Cid <a@x> 2022-01-02 03:04:05")
+	c.want("call dolt_commit('--allow-empty', '-m', 'x', '--author', 'Bob <b@x>')", "hash\nHASH")
+	last("Bob <b@x> 2021-04-05 06:07:08, Cid <a@x> 2022-01-02 03:04:05")
+	c.want("call dolt_tag('v1')", "status\n0")
+	tags, err := c.db.Tags(t.Context())
+	if err != nil || len(tags) != 1 || tags[0].Tagger.Name != "Cid" || tags[0].Tagger.Time.Year() != 2022 {
+		t.Errorf("%+v, %v", tags, err)
+	}
+	if _, err := c.run("set @@dolt_author_date = 'soon'"); err == nil || !strings.Contains(err.Error(), "set @@dolt_author_date") {
+		t.Error(err)
+	}
+	c.want("set @@dolt_author_name = '', @@dolt_author_email = '', @@dolt_author_date = '', @@dolt_committer_name = '', @@dolt_committer_date = ''", "__ok_result__\n{<nil> 0 0}")
+	c.want("call dolt_commit('--allow-empty', '-m', 'x', '--date', '2030-01-01')", "hash\nHASH")
+	last("Ada <a@x> 2030-01-01 00:00:00, Ada <a@x> 2030-01-01 00:00:00")
+}
+
+// With dolt_transaction_commit each transaction that changes something is a commit.
+func TestTransactionCommit(t *testing.T) {
+	c := connect(t)
+	commits := func(want string) {
+		t.Helper()
+		var all []string
+		id, _ := c.db.BranchHead("main")
+		for {
+			cm, err := history.GetCommit(t.Context(), c.db.Store(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(cm.Parents) == 0 {
+				break
+			}
+			all = append(all, cm.Message+" by "+cm.Author.Name)
+			id = cm.Parents[0]
+		}
+		if got := strings.Join(all, ", "); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	c.want("create table before_it (id int primary key)", "__ok_result__\n{<nil> 0 0}")
+	c.want("set @@dolt_transaction_commit = 1", "__ok_result__\n{<nil> 0 0}")
+	commits("")
+	c.run("create table t (id int primary key)")
+	commits("Transaction commit by Ada")
+	c.want("select count(*) from before_it as of 'HEAD'", "count(*)\n0")
+	c.run("start transaction")
+	c.run("insert into t values (1)")
+	c.run("insert into t values (2)")
+	commits("Transaction commit by Ada")
+	c.want("set @@dolt_transaction_commit_message = 'load', @@dolt_author_name = 'Eve'", "__ok_result__\n{<nil> 0 0}")
+	c.run("commit")
+	commits("load by Eve, Transaction commit by Ada")
+	c.run("update t set id = 1 where id = 1") // changes nothing
+	c.run("select * from t")
+	commits("load by Eve, Transaction commit by Ada")
+	c.run("start transaction")
+	c.run("insert into t values (3)")
+	c.run("rollback")
+	commits("load by Eve, Transaction commit by Ada")
+	// A verb that commits takes the transaction's changes with it; one that does not leaves them to the transaction's commit.
+	c.run("start transaction")
+	c.run("insert into t values (4)")
+	c.want("call dolt_commit('-am', 'mine')", "hash\nHASH")
+	commits("mine by Eve, load by Eve, Transaction commit by Ada")
+	c.run("insert into t values (5)")
+	c.want("call dolt_tag('v1')", "status\n0")
+	commits("load by Eve, mine by Eve, load by Eve, Transaction commit by Ada")
+	c.want("call dolt_branch('other')", "status\n0")
+	commits("load by Eve, mine by Eve, load by Eve, Transaction commit by Ada")
+	c.run("rollback")
+	// The middle of a merge is not committed.
+	c.run("insert into t values (6)")
+	c.run("call dolt_checkout('other')")
+	c.run("insert into t values (7)")
+	c.run("call dolt_checkout('main')")
+	c.want("call dolt_merge('--no-commit', 'other')", "hash,fast_forward,conflicts,message\n 0 0 merge successful")
+	n := len(c.db.RefLog())
+	c.run("insert into t values (8)")
+	if len(c.db.RefLog()) != n {
+		t.Error("a merge in progress was committed")
+	}
+	c.want("show warnings", "Level,Code,Message\nWarning 1105 @@dolt_transaction_commit: branch 'main' has no commit of this transaction: a merge is in progress")
 }

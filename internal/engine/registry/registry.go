@@ -49,6 +49,8 @@ type Handle interface {
 	At(ctx *sql.Context, revision string) (Reader, history.CommitID, error)
 	// Tx is the session's transaction on the branch; an error of class ReadOnly when the database cannot be written.
 	Tx(ctx *sql.Context) (*repo.Tx, error)
+	// Change lets fn change tables as a whole in the session's transaction. When fn fails its changes are taken back.
+	Change(ctx *sql.Context, fn func(tx *repo.Tx) error) error
 }
 
 // Session is a client's session.
@@ -60,13 +62,20 @@ type Session interface {
 	ActiveBranch(ctx *sql.Context, base string) (string, error)
 	// SwitchBranch makes the bare name of the database mean another branch of it. The session's transaction is committed first.
 	SwitchBranch(ctx *sql.Context, base, branch string) error
+	// InUse tells whether a session of another client is on the branch.
+	InUse(r *repo.Repo, branch string) bool
 	// Outside commits the session's SQL transaction, so that its changes are in the working sets, runs fn, and begins anew: what
 	// fn does to refs and working sets is seen by the statements after it. It is how version-control operations run.
 	Outside(ctx *sql.Context, fn func(ctx *sql.Context) error) error
-	// Select runs a query within the present statement, as it sees the database, and reads the whole answer.
+	// Pinned tells whether the session works on a transaction that another ends, which version-control operations would leave.
+	Pinned() bool
+	// Select runs a query within the present statement, as it sees the database, and reads the whole answer. A statement that may
+	// change something, or several statements, is an error of class Invalid.
 	Select(ctx *sql.Context, query string) (sql.Schema, []sql.Row, error)
-	// Author is who makes commits in this session; its Time is zero.
-	Author() history.Signature
+	// Author and Committer are who the commits of this session are by. Their Time is zero, for the time of the commit, unless the
+	// session has set one.
+	Author(ctx *sql.Context) (history.Signature, error)
+	Committer(ctx *sql.Context) (history.Signature, error)
 }
 
 // SessionOf is the session of a statement; an error when the statement runs outside one of ours.
@@ -76,6 +85,13 @@ func SessionOf(ctx *sql.Context) (Session, error) {
 		return nil, errs.New(errs.Internal, "the session is a %T, not one of this database", ctx.Session)
 	}
 	return s, nil
+}
+
+// Effective is an expression that may change something when it is evaluated.
+type Effective interface {
+	sql.Expression
+	// HasEffects tells whether it may.
+	HasEffects() bool
 }
 
 // TableCtor makes a system table; ok is false when the database has none of that name. name is as it was asked for.

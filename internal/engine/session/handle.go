@@ -85,6 +85,18 @@ func (h *Handle) Tx(ctx *sql.Context) (*repo.Tx, error) {
 	return p.tx, nil
 }
 
+// Change implements registry.Handle.
+func (h *Handle) Change(ctx *sql.Context, fn func(tx *repo.Tx) error) error {
+	if h.branch == "" {
+		return errReadOnly(h.name)
+	}
+	p, err := h.Part(ctx)
+	if err != nil {
+		return err
+	}
+	return p.Change(fn)
+}
+
 // At implements registry.Handle.
 func (h *Handle) At(ctx *sql.Context, revision string) (registry.Reader, history.CommitID, error) {
 	var none history.CommitID
@@ -93,6 +105,15 @@ func (h *Handle) At(ctx *sql.Context, revision string) (registry.Reader, history
 		r, err := h.Reader(ctx)
 		return r, none, err
 	case strings.EqualFold(revision, "STAGED") && h.branch != "":
+		p, err := h.Part(ctx)
+		if err != nil {
+			return nil, none, err
+		}
+		if m, err := p.tx.OwnMerge(ctx); err != nil {
+			return nil, none, err
+		} else if m != nil {
+			return h.repo.SnapshotRoot(p.tx.Staged()), none, nil
+		}
 		r, err := h.repo.SnapshotStaged(h.branch)
 		return r, none, err
 	case strings.EqualFold(revision, "HEAD"):

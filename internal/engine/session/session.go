@@ -38,7 +38,9 @@ type Options struct {
 	Author history.Signature
 	// Client is the host that the client connects from; "" is that of its account.
 	Client string
-	// Query runs a statement; nil where sessions run none within another.
+	// Active is where the session is listed until it ends; nil for nowhere.
+	Active *Active
+	// Query answers a query that changes nothing; nil where sessions run none within another.
 	Query func(ctx *sql.Context, query string) (sql.Schema, sql.RowIter, error)
 }
 
@@ -46,7 +48,9 @@ type Options struct {
 type Session struct {
 	*sql.BaseSession
 	opt      Options
+	headMu   sync.Mutex      // guards heads and used: other sessions ask which branch this one is on
 	heads    map[string]head // by canonical lower-case name: what the bare name of a database means
+	used     string          // the name that was last told to USE
 	tempMu   sync.Mutex
 	temp     map[string]*repo.Repo // of temporary tables, by canonical lower-case name
 	prepared *statements
@@ -56,12 +60,16 @@ type Session struct {
 	duplicate string // see SetDuplicate
 	statement uint64 // see Begins
 	digits    []uint8
-	pinned    *repo.Tx // see Pin
+	pinned    *repo.Tx       // see Pin
+	active    *repo.Activity // of the branch that the session worked on last; nil for none yet
 }
 
 // Pin makes the session work on a transaction that another has begun, and that stays his to end, wherever it would begin one on that
 // branch: what its statements commit is in the transaction, what they roll back is not.
 func (s *Session) Pin(tx *repo.Tx) { s.pinned = tx }
+
+// Pinned implements registry.Session.
+func (s *Session) Pinned() bool { return s.pinned != nil }
 
 // Begins tells whether a statement, by its number in the process list, is another than the one before.
 func (s *Session) Begins(statement uint64) bool {
@@ -140,6 +148,7 @@ func nearest(r *repo.Repo, base, branch string) string {
 
 // head is what the bare name of a database means in a session: a branch, or a commit when that is set.
 type head struct {
+	repo   *repo.Repo // another database of the name begins anew
 	branch string
 	commit history.CommitID
 }
@@ -152,10 +161,14 @@ var (
 
 // New makes a session of the engine's own part of one.
 func New(base *sql.BaseSession, opt Options) *Session {
-	return &Session{
+	s := &Session{
 		BaseSession: base, opt: opt, heads: map[string]head{}, temp: map[string]*repo.Repo{},
-		prepared: newStatements(), cached: newStatements(), local: map[any]any{},
+		prepared: newStatements(), cached: newStatements(), local: map[any]any{}, used: base.GetCurrentDatabase(),
 	}
+	if opt.Active != nil {
+		opt.Active.add(s)
+	}
+	return s
 }
 
 // Of is the session of a statement; an error of class Internal when it is not one of this package.
@@ -219,33 +232,41 @@ func (s *Session) Handle(ctx *sql.Context, name string) (*Handle, error) {
 	return h, nil
 }
 
-// head is what the bare name of a database means now.
+// head is what the bare name of a database means now. A branch that is gone stays what it means until the session goes to another:
+// statements must not end up on a branch that nobody has named.
 func (s *Session) head(r *repo.Repo, canonical string) head {
+	s.headMu.Lock()
+	defer s.headMu.Unlock()
 	l := strings.ToLower(canonical)
-	now, ok := s.heads[l]
-	if ok {
-		if _, exists := r.BranchHead(now.branch); exists || !now.commit.IsZero() {
-			return now
-		}
+	if now, ok := s.heads[l]; ok && now.repo == r {
+		return now
 	}
+	s.heads[l] = head{repo: r, branch: s.firstBranch(r, canonical)}
+	return s.heads[l]
+}
+
+// firstBranch is the branch on which a session begins.
+func (s *Session) firstBranch(r *repo.Repo, canonical string) string {
 	for _, name := range []string{canonical + suffixDefaultBranch, varBranchRef} {
 		if _, v, ok := sql.SystemVariables.GetGlobal(name); ok {
 			if b, ok := v.(string); ok && b != "" {
 				if b = strings.TrimPrefix(b, refPrefix); branchExists(r, b) {
-					return s.setHead(l, b)
+					return b
 				}
 			}
 		}
 	}
 	if b := s.opt.Databases.DefaultBranch(canonical); branchExists(r, b) {
-		return s.setHead(l, b)
+		return b
 	}
-	return s.setHead(l, r.CheckedOut())
+	return r.CheckedOut()
 }
 
-func (s *Session) setHead(l, branch string) head {
-	s.heads[l] = head{branch: branch}
-	return s.heads[l]
+// setHead makes the bare name of a database mean a branch or, where one is given, a commit.
+func (s *Session) setHead(r *repo.Repo, canonical, branch string, commit history.CommitID) {
+	s.headMu.Lock()
+	defer s.headMu.Unlock()
+	s.heads[strings.ToLower(canonical)] = head{repo: r, branch: branch, commit: commit}
 }
 
 func branchExists(r *repo.Repo, name string) bool {
@@ -273,10 +294,11 @@ func (s *Session) SwitchBranch(ctx *sql.Context, base, branch string) error {
 		return Error(err)
 	}
 	return s.Outside(ctx, func(*sql.Context) error {
-		s.setHead(strings.ToLower(canonical), branch)
+		s.setHead(r, canonical, branch, history.CommitID{})
 		cur, rev := SplitName(s.GetCurrentDatabase())
 		if _, c, ok := s.opt.Databases.Lookup(cur); ok && rev != "" && c == canonical {
 			s.SetCurrentDatabase(canonical)
+			s.setUsed(canonical)
 		}
 		return nil
 	})
@@ -285,20 +307,13 @@ func (s *Session) SwitchBranch(ctx *sql.Context, base, branch string) error {
 // detach makes the bare name of a database mean a commit, which cannot be written.
 func (s *Session) detach(ctx *sql.Context, canonical string, id history.CommitID) error {
 	return s.Outside(ctx, func(*sql.Context) error {
-		l := strings.ToLower(canonical)
-		s.heads[l] = head{branch: s.heads[l].branch, commit: id}
+		r, _, ok := s.opt.Databases.Lookup(canonical)
+		if !ok {
+			return sql.ErrDatabaseNotFound.New(canonical)
+		}
+		s.setHead(r, canonical, s.head(r, canonical).branch, id)
 		return nil
 	})
-}
-
-// Author implements registry.Session.
-func (s *Session) Author() history.Signature {
-	a := s.opt.Author
-	if a.Name == "" {
-		c := s.Client()
-		a.Name, a.Email = c.User, c.User+"@"+c.Address
-	}
-	return a
 }
 
 // Select implements registry.Session.
@@ -320,7 +335,14 @@ func (s *Session) Select(ctx *sql.Context, query string) (sql.Schema, []sql.Row,
 
 // UseDatabase is told of USE. The name itself is set by the engine.
 func (s *Session) UseDatabase(ctx *sql.Context, db sql.Database) error {
+	s.setUsed(db.Name())
 	return s.BaseSession.UseDatabase(ctx, db)
+}
+
+func (s *Session) setUsed(name string) {
+	s.headMu.Lock()
+	defer s.headMu.Unlock()
+	s.used = name
 }
 
 // ValidateSession is called at the start of every statement. It ends what a failed statement has left.
@@ -354,6 +376,19 @@ func (s *Session) settle(ctx *sql.Context) error {
 	return nil
 }
 
+// works takes note of the branch that the session works on; nil is none any more.
+func (s *Session) works(on *repo.Activity) {
+	if s.active == on {
+		return
+	}
+	if s.active != nil {
+		s.active.Leave()
+	}
+	if s.active = on; on != nil {
+		on.Join()
+	}
+}
+
 // CommandBegin implements sql.LifecycleAwareSession.
 func (s *Session) CommandBegin() error { return nil }
 
@@ -362,10 +397,14 @@ func (s *Session) CommandEnd() {}
 
 // SessionEnd ends the session's transaction and drops its temporary tables.
 func (s *Session) SessionEnd() {
+	if s.opt.Active != nil {
+		s.opt.Active.remove(s)
+	}
 	if tx, ok := s.GetTransaction().(*Tx); ok {
 		tx.end()
 		s.SetTransaction(nil)
 	}
+	s.works(nil)
 	s.tempMu.Lock()
 	defer s.tempMu.Unlock()
 	for _, r := range s.temp {

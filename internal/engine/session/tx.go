@@ -1,6 +1,8 @@
 package session
 
 import (
+	"bytes"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/value"
 )
 
 // Tx is a session's transaction: one part for each branch that it has used.
@@ -89,15 +92,26 @@ func (t *Tx) undoDDL() {
 	t.reset(m)
 }
 
+// changed is a branch that a transaction has changed.
+type changed struct {
+	repo   *repo.Repo
+	branch string
+}
+
 // commit makes the changes of all parts last: those of branches of one database together or not at all, one database after the other.
-func (t *Tx) commit(ctx *sql.Context) error {
+// It gives the branches that they are of, without those of temporary tables.
+func (t *Tx) commit(ctx *sql.Context) ([]changed, error) {
 	defer t.end()
+	var out []changed
 	var repos []*repo.Repo
 	of := map[*repo.Repo][]*repo.Tx{}
 	for _, p := range t.parts {
 		if p.pinned {
 			p.first = nil // there is nothing to go back to
 			continue
+		}
+		if !p.temporary && p.tx.Dirty() {
+			out = append(out, changed{p.tx.Repo(), p.tx.Branch()})
 		}
 		r := p.tx.Repo()
 		if of[r] == nil {
@@ -107,10 +121,85 @@ func (t *Tx) commit(ctx *sql.Context) error {
 	}
 	for _, r := range repos {
 		if err := repo.CommitTogether(ctx, of[r]...); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// resolved refuses to commit what a merge that was begun in the transaction has left to be resolved, unless the session allows it. outcome is
+// what the error says of the transaction.
+func (t *Tx) resolved(ctx *sql.Context, outcome string) error {
+	for _, p := range t.parts {
+		if p.pinned || p.temporary {
+			continue
+		}
+		m, err := p.tx.OwnMerge(ctx)
+		if err != nil {
 			return err
+		}
+		if m == nil || IsOn(ctx, varForceCommit) {
+			continue
+		}
+		for i := range m.Tables {
+			x := &m.Tables[i]
+			if (x.Schema != "" || !x.Conflicts.IsEmpty()) && !IsOn(ctx, varAllowConflicts) {
+				return unresolved("Merge conflict detected, " + outcome + ". Merge conflicts must be resolved using the dolt_conflicts and " +
+					"dolt_schema_conflicts tables before committing a transaction. To commit transactions with merge conflicts, " +
+					"set @@dolt_allow_commit_conflicts = 1")
+			}
+			if x.Violations.IsEmpty() {
+				continue
+			}
+			v, _, ok, err := p.tx.Table(ctx, x.Name)
+			if err != nil || !ok {
+				return err
+			}
+			var first *repo.Violation
+			n := 0
+			err = repo.EachViolation(ctx, v, x, func(y repo.Violation, _ []value.Cell) error {
+				if n++; first == nil {
+					y.Info = bytes.Clone(y.Info)
+					first = &y
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			if first != nil {
+				return unresolved(fmt.Sprintf("Committing this transaction resulted in a working set with constraint violations, %s. "+
+					"This constraint violation may be the result of a previous merge or the result of transaction sequencing. "+
+					"Constraint violations from a merge can be resolved using the dolt_constraint_violations table before committing the "+
+					"transaction. To allow transactions to be committed with constraint violations from a merge or transaction sequencing "+
+					"set @@dolt_force_transaction_commit=1.\nConstraint violations: \n%d in table %s, the first of a %s: %s", outcome, n, x.Name, first.Kind, first.Info))
+			}
 		}
 	}
 	return nil
+}
+
+// unresolved is the error of a transaction with what a merge has left, in Dolt's words and under MySQL's number for errors without one: it is
+// not of class Conflict, which clients take for a deadlock and try again.
+type unresolved string
+
+// Error implements error.
+func (u unresolved) Error() string { return string(u) }
+
+// The variables that let a transaction be committed with what a merge in it has left.
+const (
+	varAllowConflicts = "dolt_allow_commit_conflicts"
+	varForceCommit    = "dolt_force_transaction_commit"
+)
+
+// IsOn tells whether a variable of the session is true; one that is not known is not.
+func IsOn(ctx *sql.Context, name string) bool {
+	v, err := ctx.GetSessionVariable(ctx, name)
+	if err != nil {
+		return false
+	}
+	on, err := sql.ConvertToBool(ctx, v)
+	return err == nil && on
 }
 
 // Changed gives the transactions of the branches that the session's transaction has changed something on.
@@ -135,17 +224,33 @@ func (s *Session) StartTransaction(_ *sql.Context, c sql.TransactionCharacterist
 }
 
 // CommitTransaction implements sql.TransactionSession. When it fails the transaction is over as well: the engine would keep it.
+// Where the session asks for it (varTransactionCommit), the changed branches get a commit.
 func (s *Session) CommitTransaction(ctx *sql.Context, t sql.Transaction) error {
+	branches, err := s.commit(ctx, t)
+	if err != nil {
+		return err
+	}
+	return s.record(ctx, branches)
+}
+
+// commit makes the changes of a transaction last and gives the branches that they are of.
+func (s *Session) commit(ctx *sql.Context, t sql.Transaction) ([]changed, error) {
 	tx, ok := t.(*Tx)
 	if !ok || tx.done {
-		return nil
+		return nil, nil
 	}
-	if err := tx.commit(ctx); err != nil {
+	err := tx.resolved(ctx, "transaction rolled back")
+	var branches []changed
+	if err == nil {
+		branches, err = tx.commit(ctx)
+	}
+	if err != nil {
+		tx.end()
 		ctx.SetTransaction(nil)
 		ctx.SetIgnoreAutoCommit(false)
-		return Error(err)
+		return nil, Error(err)
 	}
-	return nil
+	return branches, nil
 }
 
 // Rollback implements sql.TransactionSession.
@@ -216,13 +321,23 @@ func (s *Session) tx(ctx *sql.Context) *Tx {
 // Outside implements registry.Session.
 func (s *Session) Outside(ctx *sql.Context, fn func(ctx *sql.Context) error) error {
 	explicit := s.GetIgnoreAutoCommit()
+	var branches []changed
 	if t := s.GetTransaction(); t != nil {
-		if err := s.CommitTransaction(ctx, t); err != nil {
+		if tx, ok := t.(*Tx); ok && !tx.done {
+			if err := tx.resolved(ctx, "the transaction stays as it is"); err != nil {
+				return err
+			}
+		}
+		var err error
+		if branches, err = s.commit(ctx, t); err != nil {
 			return err
 		}
 		ctx.SetTransaction(nil)
 	}
 	err := fn(ctx)
+	if err == nil { // of what fn has not committed
+		err = s.record(ctx, branches)
+	}
 	if old, ok := s.GetTransaction().(*Tx); ok {
 		old.end()
 	}
@@ -245,11 +360,17 @@ func (s *Session) part(ctx *sql.Context, r *repo.Repo, branch string) (*Part, er
 		return p, nil
 	}
 	t, err := r.Begin(ctx, branch)
+	if errs.Is(err, errs.NotFound) {
+		return nil, errs.New(errs.NotFound, "branch not found: %s: it was deleted or renamed; go to another one with: call dolt_checkout('%s')", branch, r.CheckedOut())
+	}
 	if err != nil {
 		return nil, err
 	}
 	p := &Part{owner: tx, tx: t}
 	tx.parts = append(tx.parts, p)
+	on := r.Activity(branch)
+	on.Read(r.Clock().Now())
+	s.works(on)
 	return p, nil
 }
 

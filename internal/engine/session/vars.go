@@ -7,6 +7,9 @@ import (
 	"github.com/dolthub/go-mysql-server/sql/types"
 
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/op"
+	"github.com/stemmadb/stemma/internal/repo"
 )
 
 // What the names of a database's variables end with; the beginning is the database's name.
@@ -27,38 +30,61 @@ const (
 	varBranchDatabases = "dolt_show_branch_databases"
 	// varOverrideSchema is a revision, with whose schemas the tables of commits are shown.
 	varOverrideSchema = "dolt_override_schema"
+	// varSystemTables makes SHOW TABLES list the system tables too.
+	varSystemTables = "dolt_show_system_tables"
+	// varTransactionCommit makes every transaction of SQL that changes something a commit, with the message varTransactionMessage or
+	// transactionMessage.
+	varTransactionCommit  = "dolt_transaction_commit"
+	varTransactionMessage = "dolt_transaction_commit_message"
+	// Who the commits of the session are by, and when, where that is not to be what it is otherwise.
+	varAuthorName     = "dolt_author_name"
+	varAuthorEmail    = "dolt_author_email"
+	varAuthorDate     = "dolt_author_date"
+	varCommitterName  = "dolt_committer_name"
+	varCommitterEmail = "dolt_committer_email"
+	varCommitterDate  = "dolt_committer_date"
 )
+
+// transactionMessage is the message of commits that varTransactionCommit asks for.
+const transactionMessage = "Transaction commit"
 
 // RegisterCommonVariables makes the variables that belong to no database known to the engine.
 func RegisterCommonVariables() {
+	flag := func(name string) sql.SystemVariable {
+		return &sql.MysqlSystemVariable{
+			Name: name, Scope: sql.GetMysqlScope(sql.SystemVariableScope_Both), Dynamic: true, Default: int8(0), Type: types.NewSystemBoolType(name),
+		}
+	}
 	text := func(name string, scope sql.MysqlSVScopeType) sql.SystemVariable {
 		return &sql.MysqlSystemVariable{Name: name, Scope: sql.GetMysqlScope(scope), Dynamic: true, Default: "", Type: types.NewSystemStringType(name)}
 	}
 	sql.SystemVariables.AddSystemVariables([]sql.SystemVariable{
 		text(varBranchRef, sql.SystemVariableScope_Both),
 		text(varOverrideSchema, sql.SystemVariableScope_Both),
-		&sql.MysqlSystemVariable{
-			Name: varBranchDatabases, Scope: sql.GetMysqlScope(sql.SystemVariableScope_Both), Dynamic: true, Default: int8(0),
-			Type: types.NewSystemBoolType(varBranchDatabases),
-		},
+		flag(varBranchDatabases),
+		flag(varSystemTables),
+		flag(varTransactionCommit),
+		text(varTransactionMessage, sql.SystemVariableScope_Both),
+		text(varAuthorName, sql.SystemVariableScope_Session),
+		text(varAuthorEmail, sql.SystemVariableScope_Session),
+		text(varAuthorDate, sql.SystemVariableScope_Session),
+		text(varCommitterName, sql.SystemVariableScope_Session),
+		text(varCommitterEmail, sql.SystemVariableScope_Session),
+		text(varCommitterDate, sql.SystemVariableScope_Session),
 	})
 }
 
 // ShowsBranches tells whether branches are shown as databases in the session.
 func (s *Session) ShowsBranches(ctx *sql.Context) bool {
-	v, err := s.BaseSession.GetSessionVariable(ctx, varBranchDatabases)
-	on, isInt := v.(int8)
-	return err == nil && isInt && on != 0
+	return IsOn(ctx, varBranchDatabases)
 }
+
+// ShowsSystemTables tells whether system tables are shown among the tables in the session.
+func (s *Session) ShowsSystemTables(ctx *sql.Context) bool { return IsOn(ctx, varSystemTables) }
 
 // OverrideSchema is the revision with whose schemas the tables of commits are shown; "" for their own.
 func (s *Session) OverrideSchema(ctx *sql.Context) string {
-	v, err := s.BaseSession.GetSessionVariable(ctx, varOverrideSchema)
-	rev, isText := v.(string)
-	if err != nil || !isText {
-		return ""
-	}
-	return rev
+	return s.text(ctx, varOverrideSchema)
 }
 
 // refPrefix begins the names of branches in the variables.
@@ -135,10 +161,28 @@ func (s *Session) GetSessionVariable(ctx *sql.Context, name string) (any, error)
 	return w.Working.Hash().String(), nil
 }
 
+// isAt tells whether a branch is at a commit, without uncommitted changes: then it is the branch that is meant by the commit.
+func isAt(ctx *sql.Context, r *repo.Repo, branch string, id history.CommitID) (bool, error) {
+	if tip, ok := r.BranchHead(branch); !ok || tip != id || r.ReadOnly() {
+		return false, nil
+	}
+	w, err := r.Fold(ctx, branch)
+	if err != nil {
+		return false, err
+	}
+	c, err := history.GetCommit(ctx, r.Store(), id)
+	return err == nil && w.Head == id && w.Working.Tree() == c.Root && w.Staged.Tree() == c.Root, err
+}
+
 // SetSessionVariable switches branches when the variable of a database's head is set.
 func (s *Session) SetSessionVariable(ctx *sql.Context, name string, value any) error {
 	base, suffix, ok := s.versionVariable(name)
 	if !ok {
+		if t, isText := value.(string); isText && t != "" && (strings.EqualFold(name, varAuthorDate) || strings.EqualFold(name, varCommitterDate)) {
+			if _, err := op.ParseTime(t); err != nil {
+				return Error(errs.New(errs.Invalid, "set @@%s: %w", strings.ToLower(name), err))
+			}
+		}
 		return s.BaseSession.SetSessionVariable(ctx, name, value)
 	}
 	text, isText := value.(string)
@@ -156,6 +200,12 @@ func (s *Session) SetSessionVariable(ctx *sql.Context, name string, value any) e
 		id, err := h.Resolve(ctx, text)
 		if err != nil {
 			return Error(err)
+		}
+		now := s.head(h.repo, h.base).branch
+		if at, err := isAt(ctx, h.repo, now, id); err != nil {
+			return Error(err)
+		} else if at {
+			return s.SwitchBranch(ctx, base, now)
 		}
 		return s.detach(ctx, base, id)
 	}

@@ -20,7 +20,7 @@ func (t *Writable) alter(ctx *sql.Context, fn func(tx *repo.Tx, cur *table.Table
 	if err := t.refused(); err != nil {
 		return err
 	}
-	name := t.def.Name
+	name := t.def.Stored
 	t.def.forget(ctx)
 	var next *table.Table
 	err := t.part.Alter(func(tx *repo.Tx) error {
@@ -45,7 +45,7 @@ func (t *Writable) refresh(ctx *sql.Context, s *schema.Compiled) error {
 	if err != nil {
 		return err
 	}
-	d, err := t.defs.Get(s, t.def.DB, t.def.Name)
+	d, err := t.defs.GetAs(s, t.def.DB, t.def.Name, t.def.Stored)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (t *Writable) refresh(ctx *sql.Context, s *schema.Compiled) error {
 // Partitions implements sql.Table. A statement of several changes reads, for a new CHECK, the table that the changes before have made.
 func (t *Writable) Partitions(ctx *sql.Context) (sql.PartitionIter, error) {
 	if t.part != nil && !t.quiet && t.cols == nil {
-		v, _, ok, err := t.part.Table(ctx, t.def.Name)
+		v, _, ok, err := t.part.Table(ctx, t.def.Stored)
 		if err != nil {
 			return nil, session.Error(err)
 		}

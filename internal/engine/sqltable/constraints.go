@@ -67,7 +67,7 @@ func (t *Writable) GetDeclaredForeignKeys(ctx *sql.Context) ([]sql.ForeignKeyCon
 	}
 	var out []sql.ForeignKeyConstraint
 	for i := range s.References {
-		fk, err := t.toSQL(ctx, t.def.Name, s, &s.References[i])
+		fk, err := t.toSQL(ctx, t.def.Stored, s, &s.References[i])
 		if err != nil {
 			return nil, err
 		}
@@ -82,7 +82,7 @@ func (t *Writable) GetReferencedForeignKeys(ctx *sql.Context) ([]sql.ForeignKeyC
 	if t.part == nil {
 		return nil, nil
 	}
-	children, err := t.part.Tx().Children(ctx, t.def.Name)
+	children, err := t.part.Tx().Children(ctx, t.def.Stored)
 	if err != nil {
 		return nil, session.Error(err)
 	}
@@ -97,7 +97,7 @@ func (t *Writable) GetReferencedForeignKeys(ctx *sql.Context) ([]sql.ForeignKeyC
 		}
 		s := v.Schema()
 		for i := range s.References {
-			if strings.EqualFold(s.References[i].Parent, t.def.Name) {
+			if strings.EqualFold(s.References[i].Parent, t.def.Stored) {
 				fk, err := t.toSQL(ctx, written, s.Schema, &s.References[i])
 				if err != nil {
 					return nil, err
@@ -207,7 +207,7 @@ func (t *Writable) AddForeignKey(ctx *sql.Context, fk sql.ForeignKeyConstraint) 
 		if referenceIndex(s, fk.Name) >= 0 {
 			return sql.ErrForeignKeyDuplicateName.New(fk.Name)
 		}
-		f, err := fromSQL(s, t.def.Name, fk)
+		f, err := fromSQL(s, t.def.Stored, fk)
 		s.References = append(s.References, f)
 		return err
 	})
@@ -239,7 +239,7 @@ func (t *Writable) UpdateForeignKey(ctx *sql.Context, name string, fk sql.Foreig
 			fk.Columns[i] = s.Columns[s.ColumnByID(old.Columns[i])].Name
 		}
 	}
-	f, err := fromSQL(s, t.def.Name, fk)
+	f, err := fromSQL(s, t.def.Stored, fk)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 type decoder struct {
 	cols  []source
 	phys  []value.Phys // of the tuples
-	fetch types.Fetch
+	fetch types.Fetcher
 	cells []value.Cell // scratch
 	ints  []int64
 	f64   []float64
@@ -54,15 +54,16 @@ func (d *Def) sources(cols []int, at []int) []source {
 }
 
 func newDecoder(r chunk.Reader, cols []source, phys []value.Phys) *decoder {
-	return &decoder{cols: cols, phys: phys, fetch: fetcher(r), cells: make([]value.Cell, len(phys))}
+	return &decoder{cols: cols, phys: phys, fetch: fetcher{r}, cells: make([]value.Cell, len(phys))}
 }
 
-// fetcher reads out-of-line values.
-func fetcher(r chunk.Reader) types.Fetch {
-	return func(ctx context.Context, addr []byte) ([]byte, error) {
-		c, err := table.Resolve(ctx, r, value.AddrCell(addr))
-		return c.Bytes(), err
-	}
+// fetcher reads out-of-line values of a store.
+type fetcher struct{ r chunk.Reader }
+
+// Fetch implements types.Fetcher.
+func (f fetcher) Fetch(ctx context.Context, addr []byte) ([]byte, error) {
+	c, err := table.Resolve(ctx, f.r, value.AddrCell(addr))
+	return c.Bytes(), err
 }
 
 // width is the number of columns of a row.

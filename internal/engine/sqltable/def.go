@@ -21,7 +21,8 @@ import (
 type Def struct {
 	Schema  *schema.Compiled
 	DB      string // as the statement names it
-	Name    string // as written when the table was made
+	Name    string // as statements call it: as written when the table was made, or the name of a rule of dolt_nonlocal_tables
+	Stored  string // as written when the table was made
 	codecs  []*types.Codec
 	sql     sql.PrimaryKeySchema
 	rows    *types.RowCodec // of rows that are written
@@ -78,13 +79,18 @@ type Defs struct {
 
 // defKey names a definition. A compiled schema is one pointer while the layers below keep it.
 type defKey struct {
-	schema   *schema.Compiled
-	db, name string
+	schema           *schema.Compiled
+	db, name, stored string
 }
 
 // Get is the definition of a table of that schema in the database db.
 func (c *Defs) Get(s *schema.Compiled, db, name string) (*Def, error) {
-	k := defKey{s, db, name}
+	return c.GetAs(s, db, name, name)
+}
+
+// GetAs is Get for a table that statements call by another name than its own, which is stored.
+func (c *Defs) GetAs(s *schema.Compiled, db, name, stored string) (*Def, error) {
+	k := defKey{s, db, name, stored}
 	c.mu.RLock()
 	d := c.m[k]
 	c.mu.RUnlock()
@@ -92,6 +98,9 @@ func (c *Defs) Get(s *schema.Compiled, db, name string) (*Def, error) {
 		return d, nil
 	}
 	d, err := newDef(s, db, name)
+	if err == nil {
+		d.Stored = stored
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func newEditor(t *Writable) *editor {
 // StatementBegin implements sql.EditOpenerCloser.
 func (e *editor) StatementBegin(ctx *sql.Context) {
 	if e.err = e.t.refused(); e.err == nil {
-		e.err = e.t.part.BeginStatement(ctx, e.def.Name)
+		e.err = e.t.part.BeginStatement(ctx, e.def.Stored)
 	}
 }
 
@@ -83,7 +83,7 @@ func (e *editor) rows(ctx *sql.Context) (*table.Editor, error) {
 		return nil, e.err
 	}
 	if p := e.t.part; e.ed == nil || e.gen != p.Generation() {
-		ed, err := p.Editor(ctx, e.def.Name)
+		ed, err := p.Editor(ctx, e.def.Stored)
 		if err != nil {
 			return nil, err
 		}
@@ -194,7 +194,7 @@ func (e *editor) fail(ctx *sql.Context, err error) error {
 		return session.Error(err)
 	}
 	existing := make(sql.Row, len(e.def.codecs))
-	v, _, _, verr := e.t.part.Table(ctx, e.def.Name)
+	v, _, _, verr := e.t.part.Table(ctx, e.def.Stored)
 	if verr != nil {
 		return session.Error(verr)
 	}

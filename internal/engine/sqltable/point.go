@@ -114,7 +114,7 @@ func (p *Point) Settable(col int) bool {
 // Find looks for the row of the key, all of whose columns were set.
 func (p *Point) Find(ctx *sql.Context) (bool, error) {
 	p.key = p.def.Schema.Primary.AppendKey(p.key[:0], p.cells)
-	return p.part.Tx().Row(ctx, p.def.Name, p.key, p.cells)
+	return p.part.Tx().Row(ctx, p.def.Stored, p.key, p.cells)
 }
 
 // Alone tells whether a row can be changed without a look at other tables: no foreign key is the table's own or refers to it.
@@ -122,7 +122,7 @@ func (p *Point) Alone(ctx *sql.Context) (bool, error) {
 	if len(p.def.Schema.References) > 0 {
 		return false, nil
 	}
-	children, err := p.part.Tx().Children(ctx, p.def.Name)
+	children, err := p.part.Tx().Children(ctx, p.def.Stored)
 	return err == nil && len(children) == 0, err
 }
 
@@ -139,7 +139,7 @@ func (p *Point) Update(ctx *sql.Context, cols []int, row sql.Row) error {
 		}
 		now[col] = cell
 	}
-	ed, err := p.part.Editor(ctx, p.def.Name)
+	ed, err := p.part.Editor(ctx, p.def.Stored)
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (p *Point) Update(ctx *sql.Context, cols []int, row sql.Row) error {
 
 // Delete deletes the row that was found. When it fails nothing has changed.
 func (p *Point) Delete(ctx *sql.Context) error {
-	ed, err := p.part.Editor(ctx, p.def.Name)
+	ed, err := p.part.Editor(ctx, p.def.Stored)
 	if err != nil {
 		return err
 	}

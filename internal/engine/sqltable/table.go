@@ -62,9 +62,9 @@ func (t *Table) View(ctx *sql.Context) (*table.View, error) {
 	var v *table.View
 	var err error
 	if t.live {
-		v, _, _, err = t.part.Table(ctx, t.def.Name)
+		v, _, _, err = t.part.Table(ctx, t.def.Stored)
 	} else {
-		v, err = t.part.Pinned(ctx, t.def.Name)
+		v, err = t.part.Pinned(ctx, t.def.Stored)
 	}
 	if err != nil {
 		return nil, session.Error(err)
@@ -176,6 +176,6 @@ func (t *Table) PeekNextAutoIncrementValue(ctx *sql.Context) (uint64, error) {
 	if t.part == nil || t.def.Schema.AutoColumn() < 0 {
 		return 1, nil
 	}
-	n, err := t.part.Tx().PeekAuto(ctx, t.def.Name)
+	n, err := t.part.Tx().PeekAuto(ctx, t.def.Stored)
 	return t.def.clampAuto(n), session.Error(err)
 }

@@ -24,7 +24,7 @@ type maker struct {
 // Insert implements sql.RowInserter.
 func (m *maker) Insert(ctx *sql.Context, row sql.Row) error {
 	if !m.made {
-		name := m.def.Name
+		name := m.def.Stored
 		err := m.t.part.Change(func(tx *repo.Tx) error {
 			if _, _, ok, err := tx.Table(ctx, name); err != nil || ok {
 				return err

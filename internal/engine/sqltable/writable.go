@@ -105,7 +105,7 @@ func (t *Writable) Truncate(ctx *sql.Context) (int, error) {
 	}
 	var n uint64
 	err := t.part.Change(func(tx *repo.Tx) error {
-		v, written, ok, err := tx.Table(ctx, t.def.Name)
+		v, written, ok, err := tx.Table(ctx, t.def.Stored)
 		if err != nil {
 			return err
 		}
@@ -127,7 +127,7 @@ func (t *Writable) GetNextAutoIncrementValue(ctx *sql.Context, given any) (uint6
 	if err != nil {
 		return 0, err
 	}
-	n, err := t.part.Tx().NextAuto(ctx, t.def.Name, g)
+	n, err := t.part.Tx().NextAuto(ctx, t.def.Stored, g)
 	return t.def.clampAuto(n), session.Error(err)
 }
 
@@ -210,7 +210,7 @@ func (s autoSetter) SetAutoIncrementValue(ctx *sql.Context, n uint64) error {
 	if err := s.t.refused(); err != nil {
 		return err
 	}
-	return session.Error(s.t.part.Tx().SetAuto(ctx, s.t.def.Name, s.t.def.clampAuto(n)))
+	return session.Error(s.t.part.Tx().SetAuto(ctx, s.t.def.Stored, s.t.def.clampAuto(n)))
 }
 
 // AcquireAutoIncrementLock implements sql.AutoIncrementSetter. Values are given out one by one without a lock.

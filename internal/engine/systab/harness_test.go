@@ -41,33 +41,54 @@ func fakeProcedure(_ *sql.Context, name string, args []string) (sql.RowIter, err
 type world struct {
 	t     *testing.T
 	clock *ticking
+	fs    vfs.FS
 	repo  *repo.Repo
 	eng   *engine.Engine
 	ctx   *sql.Context
 }
 
+var (
+	worldDir = filepath.Join(string(filepath.Separator), "db")
+	worldWho = history.Signature{Name: "Ann", Email: "ann@example.com", Time: time.Date(2021, 2, 1, 0, 0, 0, 0, time.UTC)}
+)
+
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	fs, dir := vfs.NewMem(), filepath.Join(string(filepath.Separator), "db")
-	who := history.Signature{Name: "Ann", Email: "ann@example.com", Time: time.Date(2021, 2, 1, 0, 0, 0, 0, time.UTC)}
-	ok(t, repo.Init(t.Context(), fs, dir, repo.InitOptions{Author: who, Committer: who}))
-	tick := &ticking{}
-	r, err := repo.Open(t.Context(), fs, dir, repo.Options{Clock: tick})
-	ok(t, err)
-	t.Cleanup(func() { ok(t, r.Close(context.Background())) })
+	w := &world{t: t, clock: &ticking{}, fs: vfs.NewMem()}
+	ok(t, repo.Init(t.Context(), w.fs, worldDir, repo.InitOptions{Author: worldWho, Committer: worldWho}))
+	w.open()
+	t.Cleanup(w.close)
+	return w
+}
+
+func (w *world) open() {
+	w.t.Helper()
+	var err error
+	w.repo, err = repo.Open(w.t.Context(), w.fs, worldDir, repo.Options{Clock: w.clock})
+	ok(w.t, err)
 	fns := append(fn.Functions(fn.Versions{Program: "1.2.3", Storage: "stemma 1"}), fn.Procedures(fakeProcedure, "dolt_commit")...)
-	w := &world{t: t, clock: tick, repo: r}
-	w.eng, err = engine.New(t.Context(), engine.Options{
-		Repos: []*repo.Repo{r}, Author: who,
+	w.eng, err = engine.New(w.t.Context(), engine.Options{
+		Repos: []*repo.Repo{w.repo}, Author: worldWho,
 		Registries: registry.Registries{SystemTables: systab.Tables(), TableFunctions: systab.Functions(), Functions: fns, Reshaped: systab.Reshaped},
 	})
-	ok(t, err)
-	t.Cleanup(func() { ok(t, w.eng.Close(context.Background())) })
+	ok(w.t, err)
 	base := sql.NewBaseSession()
 	base.SetClient(sql.Client{User: "root", Address: "localhost"})
-	w.ctx = w.eng.NewContext(t.Context(), w.eng.NewSession(base))
+	w.ctx = w.eng.NewContext(w.t.Context(), w.eng.NewSession(base))
 	w.ctx.SetCurrentDatabase("db")
-	return w
+}
+
+func (w *world) close() {
+	w.t.Helper()
+	ok(w.t, w.eng.Close(context.Background()))
+	ok(w.t, w.repo.Close(context.Background()))
+}
+
+// reopen closes the database and opens it anew, with empty caches.
+func (w *world) reopen() {
+	w.t.Helper()
+	w.close()
+	w.open()
 }
 
 func ok(t *testing.T, err error) {
@@ -165,12 +186,18 @@ func (w *world) branch(name, at string) {
 	ok(w.t, w.repo.CreateBranch(w.t.Context(), name, id, false))
 }
 
-// head is the hash of the commit that a revision names.
-func (w *world) head(rev string) string {
+// id is the commit that a revision names.
+func (w *world) id(rev string) history.CommitID {
 	w.t.Helper()
 	id, err := w.repo.Resolve(w.t.Context(), rev, "main")
 	ok(w.t, err)
-	return id.String()
+	return id
+}
+
+// head is the hash of the commit that a revision names.
+func (w *world) head(rev string) string {
+	w.t.Helper()
+	return w.id(rev).String()
 }
 
 // query gives the rows of a query as lines, columns cut by '|'. Each query is a transaction of its own.

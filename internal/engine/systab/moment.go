@@ -81,6 +81,14 @@ func (m *moment) label() any {
 	return m.name
 }
 
+// tablesOf is its tables; nil for no moment.
+func (m *moment) tablesOf() repo.Tables {
+	if m == nil {
+		return nil
+	}
+	return m.reader
+}
+
 // table is the table of that name; nil when there is none, or no moment.
 func (m *moment) table(ctx context.Context, name string) (*table.Table, error) {
 	if m == nil {
@@ -110,31 +118,35 @@ func (m *moment) root(ctx context.Context) (tree.Root, error) {
 		return tree.Root{}, nil
 	}
 	var base *root.Root
+	var names []string
 	switch r := m.reader.(type) {
 	case *repo.Tx:
-		base = r.Root()
+		base, names = r.Root(), r.Edited()
 	case *repo.Snapshot:
-		base = r.Root
+		base, names = r.Root, r.Edited()
 	default:
 		return tree.Root{}, errs.New(errs.Internal, "read the tables of %s: the reader is a %T", m.name, r)
 	}
 	if m.commit != nil {
 		return base.Tree(), nil
 	}
-	es, err := base.List(ctx, root.KindTable)
-	if err != nil {
-		return tree.Root{}, err
-	}
 	var changes []root.Change
-	for _, e := range es {
-		v, _, ok, err := m.reader.Table(ctx, e.Name)
+	for _, l := range names {
+		v, _, ok, err := m.reader.Table(ctx, l)
 		if err != nil {
 			return tree.Root{}, err
 		}
 		if !ok || v.Overlay().Len() == 0 {
 			continue
 		}
-		t, err := m.table(ctx, e.Name)
+		e, ok, err := base.Get(ctx, root.KindTable, l)
+		if err != nil {
+			return tree.Root{}, err
+		}
+		if !ok {
+			return tree.Root{}, errs.New(errs.Internal, "table %s has edits and is not in the working set", l)
+		}
+		t, err := m.table(ctx, l)
 		if err != nil {
 			return tree.Root{}, err
 		}

@@ -50,41 +50,106 @@ func patchFunction(ctx *sql.Context, db registry.Handle, args []string) (*call, 
 		if err != nil {
 			return nil, err
 		}
-		order := uint64(0)
+		linked, err := repo.Linked(ctx, ds, from.tablesOf(), to.tablesOf())
+		if err != nil {
+			return nil, err
+		}
+		w := &patchRows{from: from, to: to, rekey: linked && repo.Rekeys(ds)}
+		var parts []func(ctx *sql.Context) (sql.RowIter, error)
+		if linked {
+			parts = append(parts, w.checks(repo.ChecksOff))
+		}
+		if w.rekey {
+			parts = append(parts, w.keys(ds, false))
+		}
+		for i := range ds {
+			parts = append(parts, func(ctx *sql.Context) (sql.RowIter, error) { return w.table(ctx, &ds[i]) })
+		}
+		if w.rekey {
+			parts = append(parts, w.keys(ds, true))
+		}
+		if linked {
+			parts = append(parts, w.checks(repo.ChecksOn))
+		}
 		return chain(func(ctx *sql.Context) (sql.RowIter, error) {
-			if len(ds) == 0 {
+			if len(parts) == 0 {
 				return nil, nil
 			}
-			d := ds[0]
-			ds = ds[1:]
-			_, _, p, err := pairOf(ctx, from, to, &d)
+			next := parts[0]
+			parts = parts[1:]
+			return next(ctx)
+		}), nil
+	}}, nil
+}
+
+// patchRows makes the rows of dolt_patch().
+type patchRows struct {
+	from, to *moment
+	rekey    bool // foreign keys are dropped and added aside
+	order    uint64
+}
+
+func (w *patchRows) row(table string, s diff.Statement) sql.Row {
+	w.order++
+	kind := "data"
+	if s.Schema {
+		kind = "schema"
+	}
+	return sql.Row{w.order, w.from.name, w.to.name, table, kind, s.SQL}
+}
+
+// checks is a statement about foreign-key checks.
+func (w *patchRows) checks(statement string) func(*sql.Context) (sql.RowIter, error) {
+	return func(*sql.Context) (sql.RowIter, error) {
+		return sql.RowsToRowIter(w.row("", diff.Statement{SQL: statement, Schema: true})), nil
+	}
+}
+
+// keys are the statements that drop or add foreign keys of all tables.
+func (w *patchRows) keys(ds []diff.Delta, add bool) func(*sql.Context) (sql.RowIter, error) {
+	return func(ctx *sql.Context) (sql.RowIter, error) {
+		var rows []sql.Row
+		for i := range ds {
+			d := &ds[i]
+			_, _, p, err := pairOf(ctx, w.from, w.to, d)
 			if err != nil {
 				return nil, err
 			}
-			next, stop := iter.Pull2(diff.Patch(ctx, p, d.From.Name, d.To.Name))
-			return closingRows{
-				rowsFunc: func(*sql.Context) (sql.Row, error) {
-					s, err, ok := next()
-					for ok && err == nil && s.Schema && repo.IsSystemTable(d.Name()) && d.Kind != diff.TableDropped {
-						s, err, ok = next() // its first row makes it
-					}
-					if err != nil || !ok {
-						return nil, orEOF(err)
-					}
-					if s.Schema && repo.IsSystemTable(d.Name()) {
-						s = diff.Statement{SQL: "DELETE FROM " + schema.QuoteName(d.From.Name) + ";"}
-					}
-					order++
-					kind := "data"
-					if s.Schema {
-						kind = "schema"
-					}
-					return sql.Row{order, from.name, to.name, d.Name(), kind, s.SQL}, nil
-				},
-				close: func(*sql.Context) error { stop(); return nil },
-			}, nil
-		}), nil
-	}}, nil
+			list, added := diff.KeyStatements(p, d.From.Name, d.To.Name)
+			if add {
+				list = added
+			}
+			for _, s := range list {
+				rows = append(rows, w.row(d.Name(), s))
+			}
+		}
+		return sql.RowsToRowIter(rows...), nil
+	}
+}
+
+// table is the statements of one table.
+func (w *patchRows) table(ctx *sql.Context, d *diff.Delta) (sql.RowIter, error) {
+	_, _, p, err := pairOf(ctx, w.from, w.to, d)
+	if err != nil {
+		return nil, err
+	}
+	next, stop := iter.Pull2(diff.Patch(ctx, p, d.From.Name, d.To.Name, w.rekey))
+	return closingRows{
+		rowsFunc: func(*sql.Context) (sql.Row, error) {
+			s, err, ok := next()
+			for ok && err == nil && s.Schema && repo.IsSystemTable(d.Name()) && d.Kind != diff.TableDropped {
+				s, err, ok = next() // its first row makes it
+			}
+			if err != nil || !ok {
+				return nil, orEOF(err)
+			}
+			if s.Schema && repo.IsSystemTable(d.Name()) {
+				s = diff.Statement{SQL: "DELETE FROM " + schema.QuoteName(d.From.Name) + ";"}
+			}
+			return w.row(d.Name(), s), nil
+		},
+		close: func(*sql.Context) error { stop(); return nil },
+	}, nil
 }
 
 // schemaDiffColumns are the columns of dolt_schema_diff().

@@ -41,7 +41,7 @@ func preview(ctx *sql.Context, db registry.Handle, fn, ours, theirs string) (rep
 		return nil, nil, err
 	}
 	st := &scratch{base: r.Store(), mem: chunk.NewMem()}
-	res, err := merge.Roots(ctx, st, b.Root, commits[0].Root, commits[1].Root, merge.Options{FS: r.FS(), TempDir: r.TempDir()})
+	res, err := merge.Roots(ctx, st, b.Root, commits[0].Root, commits[1].Root, r.MergeOptions(st))
 	if err != nil {
 		return nil, nil, err
 	}

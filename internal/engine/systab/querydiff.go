@@ -7,7 +7,6 @@ import (
 	"github.com/dolthub/go-mysql-server/sql"
 
 	"github.com/stemmadb/stemma/internal/engine/registry"
-	"github.com/stemmadb/stemma/internal/errs"
 )
 
 // queryDiffFunction is dolt_query_diff(query, query): how the answer of the second query differs from that of the first. When the
@@ -24,10 +23,6 @@ func queryDiffFunction(ctx *sql.Context, _ registry.Handle, args []string) (*cal
 	var schemas [2]sql.Schema
 	var rows [2][]sql.Row
 	for i, q := range args {
-		word := strings.ToLower(strings.TrimLeft(q, " \t\r\n("))
-		if !strings.HasPrefix(word, "select") && !strings.HasPrefix(word, "with") && !strings.HasPrefix(word, "table") && !strings.HasPrefix(word, "values") {
-			return nil, errs.New(errs.Invalid, "dolt_query_diff: query %d must be a SELECT statement", i+1)
-		}
 		if schemas[i], rows[i], err = s.Select(ctx, q); err != nil {
 			return nil, err
 		}

@@ -75,6 +75,9 @@ func dirty(ctx context.Context, r *repo.Repo, branch string, head *history.Commi
 	if err != nil {
 		return false, err
 	}
+	if len(s.Edited()) == 0 {
+		return s.Root.Tree() != head.Root, nil
+	}
 	m := (&moment{name: working, reader: s}).with(r)
 	t, err := m.root(ctx)
 	if err != nil {
@@ -86,8 +89,17 @@ func dirty(ctx context.Context, r *repo.Repo, branch string, head *history.Commi
 // tagsTable is dolt_tags. The hash is that of the tagged commit.
 func tagsTable(_ *sql.Context, db registry.Handle, name string) (sql.Table, bool, error) {
 	cols := []*sql.Column{textKey("tag_name"), textKey("tag_hash"), text("tagger"), text("email"), at("date"), text("message")}
-	return newTable(db, name, cols, nil, func(ctx *sql.Context, _ Point) (sql.RowIter, error) {
-		tags, err := db.Repo().Tags(ctx)
+	return newTable(db, name, cols, []string{"tag_name"}, func(ctx *sql.Context, at Point) (sql.RowIter, error) {
+		var tags []repo.Tag
+		var err error
+		if want, one := at.text("tag_name"); one {
+			t, ok, e := db.Repo().TagNamed(ctx, want)
+			if err = e; ok {
+				tags = append(tags, t)
+			}
+		} else {
+			tags, err = db.Repo().Tags(ctx)
+		}
 		if err != nil {
 			return nil, err
 		}

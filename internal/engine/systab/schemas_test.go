@@ -168,13 +168,16 @@ func TestOrderByDate(t *testing.T) {
 	w.want("select distinct commit_date from dolt_history_t order by commit_date desc limit 2", "2021-02-03", "2021-02-02")
 	w.want("select v from dolt_history_t where id = 1 order by commit_date limit 1", "A")
 	w.want("select count(*) from dolt_diff_t a join dolt_history_t b on a.to_commit_date = b.commit_date", "13")
-	plan, err := w.query("explain select to_commit from dolt_diff_t order by to_commit_date desc limit 1")
+	plan, err := w.query("explain format=tree select to_commit from dolt_diff_t order by to_commit_date desc limit 1")
 	ok(t, err)
 	for _, l := range plan {
 		if strings.Contains(l, "Sort") || strings.Contains(l, "TopN") {
 			t.Errorf("the rows are sorted: %q", plan)
 			break
 		}
+	}
+	if !strings.Contains(strings.Join(plan, "\n"), "[dolt_diff_t.to_commit_date]") {
+		t.Errorf("no order by an index: %q", plan)
 	}
 }
 

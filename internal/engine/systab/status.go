@@ -73,15 +73,24 @@ func statusTable(_ *sql.Context, db registry.Handle, name string) (sql.Table, bo
 		if err != nil {
 			return nil, err
 		}
+		_, m, err := mergeOf(ctx, db)
+		if err != nil {
+			return nil, err
+		}
 		var rows []sql.Row
 		for _, r := range all {
-			if r[3] == flagOf(false) {
-				rows = append(rows, r[:3])
+			if r[3] != flagOf(false) {
+				continue
 			}
+			if m != nil && r[1] == flagOf(false) {
+				if at := m.Table(r[0].(string)); at >= 0 && !m.Tables[at].Settled() {
+					continue // told below
+				}
+			}
+			rows = append(rows, r[:3])
 		}
-		_, m, err := mergeOf(ctx, db)
-		if err != nil || m == nil {
-			return sql.RowsToRowIter(rows...), err
+		if m == nil {
+			return sql.RowsToRowIter(rows...), nil
 		}
 		for i := range m.Tables {
 			t := &m.Tables[i]

@@ -1,6 +1,10 @@
 package systab_test
 
-import "testing"
+import (
+	"slices"
+	"strings"
+	"testing"
+)
 
 func TestOverrideSchema(t *testing.T) {
 	w := newWorld(t)
@@ -22,4 +26,32 @@ func TestOverrideSchema(t *testing.T) {
 	w.fails("select * from t as of 'HEAD'", "with the schema of main~2")
 	w.run("set @@dolt_override_schema = ''")
 	w.want("select * from t as of 'HEAD~1'", "1|x|10", "2|y|20")
+}
+
+func TestShowSystemTables(t *testing.T) {
+	w := newWorld(t)
+	w.run("create table t (id int primary key)")
+	w.want("show tables", "t")
+	w.run("set @@dolt_show_system_tables = 1")
+	got, err := w.query("show tables")
+	ok(t, err)
+	for _, name := range []string{"t", "dolt_log", "dolt_branches", "dolt_docs", "dolt_ignore", "dolt_query_catalog", "dolt_diff_t", "dolt_history_t"} {
+		if !slices.Contains(got, name) {
+			t.Errorf("%s is not shown", name)
+		}
+	}
+	if slices.Contains(got, "dolt_rebase") || !slices.IsSorted(got) {
+		t.Errorf("got %v", got)
+	}
+	for _, name := range got {
+		where := ""
+		if strings.HasPrefix(name, "dolt_commit_diff_") {
+			where = " where from_commit = 'HEAD' and to_commit = 'WORKING'"
+		}
+		if _, err := w.query("select * from `" + name + "`" + where + " limit 1"); err != nil {
+			t.Errorf("%s is shown, but: %v", name, err)
+		}
+	}
+	w.run("set @@dolt_show_system_tables = 0")
+	w.want("show tables", "t")
 }

@@ -49,7 +49,7 @@ func TestConversionIsTheEngines(t *testing.T) {
 		{gms.MustCreateSetType([]string{"a", "b"}, sql.Collation_Default), "b,a", uint64(3)},
 		{gms.MustCreateString(sqltypes.VarChar, 3, sql.Collation_Default), "abcd", "abcd"}, // lengths are checked by those who convert
 		{gms.Text, []byte("a"), "a"},
-		{gms.Text, &LongText{long{fetch: func(context.Context, []byte) ([]byte, error) { return []byte("far"), nil }}}, "far"},
+		{gms.Text, &LongText{long{from: fetchFunc(func(context.Context, []byte) ([]byte, error) { return []byte("far"), nil })}}, "far"},
 		{gms.Blob, "a", []byte("a")},
 		{gms.MustCreateBinary(sqltypes.Binary, 3), []byte("a"), []byte("a\x00\x00")},
 		{gms.JSON, int8(5), gms.JSONDocument{Val: int64(5)}},
@@ -152,6 +152,11 @@ func TestJSONClonesShareNothing(t *testing.T) {
 	}
 }
 
+// fetchFunc is a function as a Fetcher.
+type fetchFunc func(ctx context.Context, addr []byte) ([]byte, error)
+
+func (f fetchFunc) Fetch(ctx context.Context, addr []byte) ([]byte, error) { return f(ctx, addr) }
+
 func addr(b byte, n uint64) []byte {
 	a := make([]byte, value.AddrSize)
 	a[0] = b
@@ -172,7 +177,7 @@ func TestOutOfLine(t *testing.T) {
 	}
 	from := func(typ sql.Type, a []byte) any {
 		t.Helper()
-		v, err := mustCodec(t, typ).FromLong(ctx, value.AddrCell(a), fetch)
+		v, err := mustCodec(t, typ).FromLong(ctx, value.AddrCell(a), fetchFunc(fetch))
 		if err != nil {
 			t.Fatal(err)
 		}

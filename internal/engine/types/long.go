@@ -13,13 +13,16 @@ import (
 	"github.com/stemmadb/stemma/internal/value"
 )
 
-// Fetch reads an out-of-line value. addr is what value.AddrCell keeps.
-type Fetch func(ctx context.Context, addr []byte) ([]byte, error)
+// Fetcher reads out-of-line values. Fetchers that read the same place should be equal, which needs them to be comparable.
+type Fetcher interface {
+	// Fetch reads a value; addr is what value.AddrCell keeps.
+	Fetch(ctx context.Context, addr []byte) ([]byte, error)
+}
 
 // long is a value out of line, which is read when asked for and then kept. A failed read is tried again by the next who asks.
 type long struct {
-	addr  []byte
-	fetch Fetch
+	addr []byte
+	from Fetcher
 
 	mu    sync.Mutex
 	bytes []byte
@@ -30,7 +33,7 @@ func (l *long) get(ctx context.Context) ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.read {
-		b, err := l.fetch(ctx, l.addr)
+		b, err := l.from.Fetch(ctx, l.addr)
 		if err != nil {
 			return nil, err
 		}
@@ -96,22 +99,22 @@ func (l *LongBytes) Compare(_ context.Context, other any) (cmp int, comparable b
 	return 0, l.same(other), nil
 }
 
-// FromLong converts an out-of-line cell. TEXT, BLOB and JSON are read when the engine asks for their inside, with fetch, which must
+// FromLong converts an out-of-line cell. TEXT, BLOB and JSON are read when the engine asks for their inside, with from, which must
 // stay usable as long as the value; other types are read at once.
-func (c *Codec) FromLong(ctx context.Context, cell value.Cell, fetch Fetch) (any, error) {
+func (c *Codec) FromLong(ctx context.Context, cell value.Cell, from Fetcher) (any, error) {
 	addr := bytes.Clone(cell.Bytes())
 	if !cell.IsAddr() || len(addr) != value.AddrSize {
 		return nil, errs.New(errs.Internal, "read a value of type %s: it is not out of line", c.Type)
 	}
 	switch c.Type.Kind {
 	case value.KindText:
-		return &LongText{long{addr: addr, fetch: fetch}}, nil
+		return &LongText{long{addr: addr, from: from}}, nil
 	case value.KindBlob:
-		return &LongBytes{long{addr: addr, fetch: fetch}}, nil
+		return &LongBytes{long{addr: addr, from: from}}, nil
 	case value.KindJSON:
-		return &JSON{long: &long{addr: addr, fetch: fetch}}, nil
+		return &JSON{long: &long{addr: addr, from: from}}, nil
 	}
-	b, err := fetch(ctx, addr)
+	b, err := from.Fetch(ctx, addr)
 	if err != nil {
 		return nil, err
 	}

@@ -95,7 +95,7 @@ type privileges struct {
 
 var _ mysql_db.MySQLDbPersistence = (*privileges)(nil)
 
-// Persist implements mysql_db.MySQLDbPersistence: durable, and all or nothing.
+// Persist implements mysql_db.MySQLDbPersistence: durable, and all or nothing. It makes the file's directory.
 func (p *privileges) Persist(_ *sql.Context, data []byte) error {
 	if p.path == "" {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/dolthub/go-mysql-server/sql"
 	vitess "github.com/dolthub/vitess/go/mysql"
@@ -60,7 +61,7 @@ var numbers = []struct {
 	{regexp.MustCompile(`is not valid for this Enum|is not valid for this set|was not found in the set`), 1265},
 	{regexp.MustCompile(`^function: '.*' not found|^stored procedure ".*" does not exist|^SAVEPOINT .* does not exist|^table function: '.*' not found`), 1305},
 	{regexp.MustCompile(`^Field '.*' doesn't have a default value`), 1364},
-	{regexp.MustCompile(`^string '.*' is too large for column`), 1406},
+	{regexp.MustCompile(`(?s)^string '.*' is too large for column`), 1406},
 	{regexp.MustCompile(`READ ONLY transaction`), 1792},
 	{regexp.MustCompile(`database server is set to read only mode|^Database .* is read-only\.$`), 1290},
 }
@@ -116,8 +117,20 @@ func known(err error, duplicate string) error {
 	if s, ok := states[number]; ok {
 		state = s
 	}
+	message = brief(message)
 	if number == e.Num && state == e.State && message == e.Message {
 		return err
 	}
 	return vitess.NewSQLError(number, state, "%s", message)
+}
+
+// brief is a message without its middle, when a value of the client's has made it long: MySQL's are of at most 512 bytes, and so a client
+// may not take more.
+func brief(message string) string {
+	const most, tail = 512, 200
+	if len(message) <= most {
+		return message
+	}
+	head := strings.ToValidUTF8(message[:most-tail-len("…")], "")
+	return head + "…" + strings.ToValidUTF8(message[len(message)-tail:], "")
 }

@@ -204,7 +204,7 @@ func (h *handler) finish(c *vitess.Conn, query string, err *error) {
 			duplicate = s.Duplicate()
 		}
 	}
-	*err = refined(known(*err, duplicate), query)
+	*err = h.near(c, refined(known(*err, duplicate), query))
 }
 
 // charsetBinary is the number of the character set of all that is no text.

@@ -178,7 +178,7 @@ func (s *Server) newSession(ctx context.Context, c *vitess.Conn, addr string) (s
 		return nil, err
 	}
 	if isTrusted(c) {
-		return session.New(base, session.Options{Databases: engine.CheckedOut(s.opt.Engine.Provider()), Author: peerAuthor(c.User), Query: s.opt.Engine.Query}), nil
+		return session.New(base, session.Options{Databases: engine.CheckedOut(s.opt.Engine.Provider()), Author: peerAuthor(c.User), Query: s.opt.Engine.Answer}), nil
 	}
 	sess := s.opt.Engine.NewClientSession(base, clientHost(c.RemoteAddr()))
 	if err := handshakeCharset(sql.NewContext(ctx, sql.WithSession(sess)), sess, c.CharacterSet); err != nil {

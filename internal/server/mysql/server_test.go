@@ -22,6 +22,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	driver "github.com/go-sql-driver/mysql"
 
@@ -337,18 +338,6 @@ func TestUsers(t *testing.T) {
 	exec(t, open(t, v.config("root", "new")), "insert into u values (1)")
 }
 
-// The directory of the file of users is made with the first user: that of a server with several databases, or none yet.
-func TestUsersDirectory(t *testing.T) {
-	fs := vfs.NewMem()
-	path := filepath.Join(dataDir, "several", ".stemmacfg", "privileges.db")
-	if err := (&privileges{fs: fs, path: path}).Persist(nil, []byte("users")); err != nil {
-		t.Fatal(err)
-	}
-	if data, err := vfs.ReadFile(fs, path); err != nil || string(data) != "users" {
-		t.Errorf("%q, %v", data, err)
-	}
-}
-
 // A file that is not of users does not let everyone in.
 func TestUsersCorrupt(t *testing.T) {
 	fs := vfs.NewMem()
@@ -545,6 +534,29 @@ func TestLog(t *testing.T) {
 
 func TestRequireTLSNeedsCertificate(t *testing.T) {
 	if _, err := New(t.Context(), Options{RequireTLS: true}); !errs.Is(err, errs.Invalid) {
+		t.Errorf("%v", err)
+	}
+}
+
+// The directory of the file of users is made with the file.
+func TestUsersDirectory(t *testing.T) {
+	fs := vfs.NewMem()
+	path := filepath.Join(dataDir, "cfg", "privileges.db")
+	v := serve(t, fs, Options{Privileges: path})
+	exec(t, open(t, v.config("root", "")), "create user ada@'%' identified by 'pw'")
+	if b, err := vfs.ReadFile(fs, path); err != nil || len(b) == 0 {
+		t.Errorf("users: %d bytes, %v", len(b), err)
+	}
+}
+
+// A message does not repeat a value of any length.
+func TestLongMessage(t *testing.T) {
+	v := serve(t, vfs.NewMem(), Options{})
+	db := open(t, v.config("root", ""))
+	exec(t, db, "create table long_values (a int primary key, b varchar(5))")
+	_, err := db.Exec("insert into long_values values (1, concat('first\nsecond', repeat('ü', 100000)))")
+	var e *driver.MySQLError
+	if !errors.As(err, &e) || e.Number != 1406 || len(e.Message) > 512 || !strings.HasSuffix(e.Message, "too large for column 'b'") || !utf8.ValidString(e.Message) {
 		t.Errorf("%v", err)
 	}
 }

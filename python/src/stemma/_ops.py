@@ -526,6 +526,7 @@ class Verbs:
         include_cols: Sequence[str] | str = (),
         result_format: Literal["tabular", "csv", "json", "vertical", "sql"] | None = None,
         skinny: bool = False,
+        diff_mode: Literal["row", "line", "in-place", "context"] | None = None,
         tables: Sequence[str] | str = (),
     ) -> Result[Row]:
         """Show changes between commits, the working set and the staged set.
@@ -550,6 +551,7 @@ class Verbs:
             include_cols: with --skinny: keep these columns.
             result_format: draw the answer in this form; sql is the statements that make the one state the other.
             skinny: leave out columns that no shown row changes.
+            diff_mode: draw a modified row as two rows, as one with the old and new lines or characters of its cells, or, by default, as one where a cell has several lines.
             tables: tables.
 
         """
@@ -572,6 +574,7 @@ class Verbs:
                 "include_cols": include_cols,
                 "result_format": result_format,
                 "skinny": skinny,
+                "diff_mode": diff_mode,
                 "tables": tables,
             },
         )
@@ -586,6 +589,7 @@ class Verbs:
         name_only: bool = False,
         limit: int | None = None,
         skinny: bool = False,
+        no_pretty: bool = False,
     ) -> Result[Row]:
         """Show commits with what they changed.
 
@@ -598,6 +602,7 @@ class Verbs:
             name_only: show the names of changed tables.
             limit: show at most this many changed rows a table.
             skinny: leave out columns that no shown row changes.
+            no_pretty: show what is stored of each commit, and not what it changed.
 
         """
         return self._op(
@@ -612,6 +617,7 @@ class Verbs:
                 "name_only": name_only,
                 "limit": limit,
                 "skinny": skinny,
+                "no_pretty": no_pretty,
             },
         )
 
@@ -1312,7 +1318,7 @@ class Verbs:
             file_type: psv has | between fields; by the file's name otherwise.
             null: fields that are NULL, as empty ones are, unless they are in quotes: NA,NULL.
             map: JSON object of file column to table column.
-            continue_: write lines that cannot be loaded to a file of their own and go on; without -u the first row of a key is the one that stays.
+            continue_: write lines that cannot be loaded to a file of their own and go on; without -u the first row of a key stays, and other rows of it are such lines.
             rejects: where those lines go (default <file>.rejects.csv).
             quiet: say nothing of what was inferred.
             disable_fk_checks: do not check foreign keys.

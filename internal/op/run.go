@@ -1,0 +1,42 @@
+package op
+
+import (
+	"context"
+	"regexp"
+
+	"github.com/stemmadb/stemma/internal/errs"
+)
+
+// Run runs a verb in a scope. The message of an error about a table that does not exist offers the names that are near.
+func Run(ctx context.Context, verb Op, s *Scope) (*Result, error) {
+	r, err := verb.Run(ctx, s)
+	if err != nil {
+		err = nearTable(ctx, s, err)
+	}
+	return r, err
+}
+
+// noTable finds the name of a table that does not exist at the end of a message that offers no other.
+var noTable = regexp.MustCompile(`(?:table not found: |is neither .*table.*: branch or ref not found: )([^;:]+)$`)
+
+func nearTable(ctx context.Context, s *Scope, err error) error {
+	if s.Repo == nil || !errs.Is(err, errs.NotFound) {
+		return err
+	}
+	m := noTable.FindStringSubmatch(err.Error())
+	if m == nil {
+		return err
+	}
+	w, e := s.Repo.SnapshotWorking(s.branch())
+	if e != nil {
+		return err // the branch is gone, of which the error need not tell
+	}
+	names, e := w.TableNames(ctx)
+	if e != nil {
+		return err
+	}
+	if near := meant(errs.Nearest(m[1], names)); near != "" {
+		return errs.New(errs.NotFound, "%w%s", err, near)
+	}
+	return err
+}

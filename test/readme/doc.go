@@ -1,0 +1,2 @@
+// Package readme runs what README.md tells users to type.
+package readme
