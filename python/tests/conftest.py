@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,25 @@ def shared(environment: None, tmp_path_factory: pytest.TempPathFactory) -> stemm
     """One database for all tests that only need tables of their own."""
     with stemma.connect(tmp_path_factory.mktemp("shared") / "db", create=True) as repo:
         yield repo
+
+
+@pytest.fixture
+def interrupted() -> threading.Event:
+    """Interrupts the test as Ctrl-C does after half a second, and again until the event is set: a signal may come just before a wait."""
+    over = threading.Event()
+    main = threading.get_ident()
+
+    def interrupt() -> None:
+        wait = 0.5
+        while not over.wait(wait):
+            signal.pthread_kill(main, signal.SIGINT)
+            wait = 3.0
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    yield over
+    over.set()
+    thread.join()
 
 
 @pytest.fixture
