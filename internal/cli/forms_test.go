@@ -29,6 +29,13 @@ var forms = map[string]form{
 	"undrop":                  {only: "it is for the databases of a server"},
 	"purge-dropped-databases": {only: "it is for the databases of a server"},
 	"backup":                  {only: "it writes to another directory each time"},
+	"ingest":                  {only: "it pulls from another database"},
+	"data lock":               {only: "it reads and writes files beside the database"},
+	"data verify":             {only: "it reads files beside the database"},
+	"data status":             {only: "it reads files beside the database"},
+	"data retrain":            {only: "it reads files beside the database"},
+	"data export":             {only: "it reads and writes files beside the database"},
+	"data diff":               {only: "it reads files beside the database"},
 
 	"status":             {},
 	"add":                {before: []string{"sql -q 'insert into t values (7,7)'"}, args: []string{"t"}},

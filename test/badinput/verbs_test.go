@@ -301,6 +301,9 @@ func (s *served) refuse(c *sql.Conn, query string) string {
 	return fmt.Sprintf("%d: %s", e.Number, e.Message)
 }
 
+// hint is what is said of a name that may be meant for a hash: which it is depends on the hash's digits.
+var hint = regexp.MustCompile(`(<main:\d+>); (?:of a commit's hash give at least 7 characters|did you mean '[^']*'\?)`)
+
 // references are what scripts name hashes by: <main~1> is the shown hash of a commit, <main~1:9> its first characters.
 var references = regexp.MustCompile(`<([a-zA-Z0-9/~]+)(?::(\d+))?>`)
 
@@ -337,6 +340,7 @@ func (s *served) clean(out string) string {
 		out = strings.ReplaceAll(out, h, s.hashes[h])
 	}
 	out = anyTime.ReplaceAllString(strings.ReplaceAll(out, s.base, "[base]"), "[time]")
+	out = hint.ReplaceAllString(out, "$1")
 	return anyHash.ReplaceAllString(out, "[hash]")
 }
 
