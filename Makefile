@@ -21,20 +21,24 @@ ROWS       ?= 10000000
 CHECKS     ?= 20000
 FUZZTIME   ?= 5m
 
-.PHONY: build test unit clients python generate wheels race cross vet fmt fmt-check lint bench microbench torture qemu demo install clean help
+.PHONY: build test setup unit clients python generate wheels race cross vet fmt fmt-check lint bench microbench torture qemu demo install clean help
 
 build: ## build the program
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/stemma ./cmd/stemma
 	@mkdir -p bin/compat
 	@ln -sf ../stemma bin/compat/dolt
 
-test: fmt-check vet unit cross clients python ## all that a change must pass
+test: setup fmt-check vet unit cross clients python ## all that a change must pass
 
-unit: ## run the tests (PKG=./internal/tree/... for some)
-	$(GO) test $(PKG)
-
-clients: build ## run the tests with MySQL clients against a server
+setup: ## install what tests need from Debian's packages and PyPI, where that can be
 	test/setup.sh
+
+# The Python with what examples/kalido needs is the one that setup makes, unless STEMMA_TEST_PYTHON names another.
+unit: ## run the tests (PKG=./internal/tree/... for some)
+	@if [ -z "$$STEMMA_TEST_PYTHON" ] && [ -x .venv/kalido/bin/python ]; then export STEMMA_TEST_PYTHON=$(CURDIR)/.venv/kalido/bin/python; fi; \
+	echo "$(GO) test $(PKG)"; $(GO) test $(PKG)
+
+clients: build setup ## run the tests with MySQL clients against a server
 	test/clients/run.sh
 
 python: build ## check the Python package: lint, types, tests against the program

@@ -1,10 +1,24 @@
-#!/bin/sh
-# Installs what the client tests need from the system: the command-line client of MySQL. It does so where there is apt and the right to
-# use it; elsewhere it does nothing, and the tests of that client skip.
-set -eu
-if command -v mysql >/dev/null || command -v mariadb >/dev/null; then exit 0; fi
-if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then exit 0; fi
-echo "installing default-mysql-client (once)"
-export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq
-apt-get install -y -qq --no-install-recommends default-mysql-client >/dev/null
+#!/usr/bin/env bash
+# Installs what tests need from the system: MySQL's command-line client, and the servers of PostgreSQL and MariaDB. It does so where there
+# is apt and the right to use it; elsewhere it installs nothing, and the tests of what is missing skip, or fail with CI=true. It also makes
+# the virtual environment in which examples/kalido runs.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+want=()
+command -v mysql >/dev/null || command -v mariadb >/dev/null || want+=(default-mysql-client)
+ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || want+=(postgresql)
+[ -x /usr/sbin/mariadbd ] || want+=(mariadb-server)
+command -v git >/dev/null || want+=(git)
+if [ ${#want[@]} -gt 0 ] && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+  echo "installing ${want[*]} (once)"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends "${want[@]}" >/dev/null
+fi
+example=.venv/kalido
+if python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && ! cmp -s examples/kalido/requirements.txt $example/ready; then
+  echo "setting up $example (once)"
+  python3 -m venv --clear $example
+  $example/bin/pip install --quiet --disable-pip-version-check -r examples/kalido/requirements.txt
+  cp examples/kalido/requirements.txt $example/ready
+fi
