@@ -26,10 +26,13 @@ func main() {
 
 // module is the text of the Python module for the verbs.
 func module(specs []op.Spec) string {
-	var rows, methods strings.Builder
+	var rows, reads, methods strings.Builder
 	for _, s := range specs {
 		if s.New == nil || s.Hidden {
 			continue
+		}
+		if s.ReadOnly {
+			fmt.Fprintf(&reads, "        %q,\n", s.Name)
 		}
 		if s.Columns != nil {
 			writeRow(&rows, s)
@@ -50,6 +53,12 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
 R = TypeVar("R", bound=Row)
+
+# The verbs that change nothing in the database, which can be asked for again when an answer is lost.
+READ_ONLY = frozenset(
+    {
+` + reads.String() + `    }
+)
 
 ` + rows.String() + `
 class Verbs:

@@ -13,6 +13,37 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Row)
 
+# The verbs that change nothing in the database, which can be asked for again when an answer is lost.
+READ_ONLY = frozenset(
+    {
+        "status",
+        "log",
+        "diff",
+        "show",
+        "blame",
+        "reflog",
+        "count-commits",
+        "ls",
+        "docs print",
+        "docs diff",
+        "conflicts cat",
+        "merge-base",
+        "fsck",
+        "backup",
+        "table export",
+        "schema show",
+        "schema export",
+        "dump",
+        "data lock",
+        "data verify",
+        "data status",
+        "data retrain",
+        "data export",
+        "data diff",
+        "version",
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class StatusRow(Row):

@@ -332,11 +332,13 @@ class Repo(Reads, _ops.Verbs):
 
     def _op(self, op: str, row: type[_ops.R], args: Mapping[str, Any]) -> _results.Result[_ops.R]:
         given = {k: _argument(v) for k, v in args.items() if v is not None and v is not False and v != ()}
+        if "diff_mode" in args:
+            given.setdefault("diff_mode", "row")  # cells are values; other modes draw them as texts
         body = {"op": op, "args": given, "dir": str(Path.cwd())}
         call = functools.partial(self._client.action, "stemma.op", body, self._headers())
         before = self._head(given) if op == "commit" else None
         try:
-            return _results.parse(op, row, call(safe=False))
+            return _results.parse(op, row, call(safe=op in _ops.READ_ONLY))
         except LostError as e:
             if e.unbegun:
                 raise
