@@ -467,7 +467,7 @@ func (c *Diff) rows(ctx context.Context, part *Result, pair *diff.Pair, changes 
 	from, to = types(pair.From()), types(pair.To())
 	for _, k := range cols {
 		t := value.Type{}
-		if k.To >= 0 {
+		if k.To >= 0 && pair.To() != nil { // a table that one side lacks has the columns of the other on both
 			t = to[k.To]
 		} else {
 			t = from[k.From]
@@ -482,6 +482,9 @@ func (c *Diff) rows(ctx context.Context, part *Result, pair *diff.Pair, changes 
 
 // skinny is the key columns and those in which a modified row differs; all of them when rows come or go.
 func (c *Diff) skinny(ctx context.Context, pair *diff.Pair, changes changeSeq, cols []diff.Column) []diff.Column {
+	if pair.From() == nil || pair.To() == nil {
+		return cols
+	}
 	changed := make([]bool, len(cols))
 	for ch, err := range changes {
 		if err != nil || ch.Type != diff.Modified {
