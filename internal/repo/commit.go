@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stemmadb/stemma/internal/chunk"
+	"github.com/stemmadb/stemma/internal/diff"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
@@ -173,16 +174,27 @@ func (r *Repo) commitTime(ctx context.Context, t time.Time, parents []history.Co
 	return t, nil
 }
 
-// stageKnown is the staged root with the working state of every table that the head or the staged set has.
+// stageKnown is the staged root with the working state of every table that the head or the staged set has, under another name too: a
+// renamed table is committed whole, not just as dropped.
 func (r *Repo) stageKnown(ctx context.Context, batch chunk.Store, head *root.Root, w *Working) (*root.Root, error) {
 	all, err := r.entryChanges(ctx, batch, w.Staged.Tree(), w.Working.Tree())
 	if err != nil {
 		return nil, err
 	}
+	deltas, err := diff.Tables(ctx, batch, w.Staged.Tree(), w.Working.Tree())
+	if err != nil {
+		return nil, err
+	}
+	renamed := map[string]bool{}
+	for _, d := range deltas {
+		if d.Kind == diff.TableRenamed {
+			renamed[d.To.Name] = true
+		}
+	}
 	var changes []root.Change
 	for _, c := range all {
 		known := c.Entry.Kind == root.KindTable
-		if known && !c.Drop {
+		if known && !c.Drop && !renamed[c.Entry.Name] {
 			if known, err = knownTable(ctx, c.Entry.Name, w.Staged, head); err != nil {
 				return nil, err
 			}
