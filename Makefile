@@ -3,11 +3,11 @@
 # make help   lists the rest
 #
 # Nothing but Go is needed, and Python 3.11 or newer for the tests with MySQL clients. The flags below are all that a build needs: the
-# SQL engine's pure-Go regular expressions, no cgo, so that the program is one static file.
+# SQL engine's pure-Go regular expressions, no cgo, so that the program is one static file; without paths of this machine, so that builds agree.
 
 GO ?= go
 export CGO_ENABLED := 0
-export GOFLAGS := -tags=gms_pure_go -buildvcs=false
+export GOFLAGS := -tags=gms_pure_go -buildvcs=false -trimpath
 
 # The version is the newest tag's; between tags with what has come since. Without tags it is the one in cmd/stemma/main.go.
 VERSION ?= $(shell git describe --tags --dirty --match 'v*' 2>/dev/null | sed 's/^v//')
