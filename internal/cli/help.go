@@ -170,7 +170,7 @@ func writeOptions(b *strings.Builder, params []op.Param, dolt bool) {
 			}
 			head := q.Signature()
 			help := q.Help
-			if q.Default != "" {
+			if q.Default != "" && !(q.HasLeast && strings.HasPrefix(q.Default, "-")) {
 				help = strings.TrimSpace(help + " (default " + q.Default + ")")
 			}
 			const indent, column = 4, 32

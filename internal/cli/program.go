@@ -193,7 +193,7 @@ func (p *Program) exec(ctx context.Context, spec op.Spec, argv []string) (err er
 	if spec.Needs == op.NeedDatabase && scope.Settings.Local == "" {
 		return p.noDatabase()
 	}
-	r, closeFn, err := p.perform(ctx, spec, verb, scope)
+	r, closeFn, err := p.carryOut(ctx, spec, verb, scope)
 	defer func() { err = errors.Join(err, closeFn()) }()
 	if err != nil {
 		return err
@@ -214,6 +214,34 @@ func (p *Program) exec(ctx context.Context, spec op.Spec, argv []string) (err er
 	}
 	p.status = r.ExitCode
 	return nil
+}
+
+// carryOut performs a verb, and lets the user write in an editor what it needs and was not given.
+func (p *Program) carryOut(ctx context.Context, spec op.Spec, verb op.Op, scope *op.Scope) (*op.Result, func() error, error) {
+	if c, ok := verb.(*op.Rebase); ok && c.Interactive {
+		if command, err := p.editor(scope); err != nil {
+			return nil, func() error { return nil }, err
+		} else if command != "" {
+			return p.rebaseByEditor(ctx, command, spec, c, scope)
+		}
+	}
+	r, closeFn, err := p.perform(ctx, spec, verb, scope)
+	c, ok := verb.(*op.Commit)
+	if !ok || !op.WantsMessage(err) {
+		return r, closeFn, err
+	}
+	if failed := closeFn(); failed != nil {
+		return nil, func() error { return nil }, errors.Join(err, failed)
+	}
+	closeFn = func() error { return nil }
+	if written, failed := p.compose(ctx, c, scope); failed != nil {
+		return nil, closeFn, failed
+	} else if !written {
+		return nil, closeFn, err
+	}
+	fresh := *scope
+	fresh.Repo = nil
+	return p.perform(ctx, spec, verb, &fresh)
 }
 
 // answer writes a result to standard output: its lines, or its rows where a form was asked for or there are no lines.

@@ -6,17 +6,20 @@ import (
 )
 
 // Nearest are the candidates that someone who typed name may have meant, at most three: those at the smallest edit distance (insertions,
-// deletions, substitutions and swaps of neighbours) if that is small for the name's length. One that begins with the name counts as
-// one edit away.
+// deletions, substitutions and swaps of neighbours) if that is small for the name's length: one edit of up to four characters, two of up
+// to seven. One that begins with the name counts as one edit away. The name itself is no suggestion.
 func Nearest(name string, candidates []string) []string {
 	low := strings.ToLower(name)
 	bare := strings.TrimLeft(low, "-")
 	if bare == "" {
 		return nil
 	}
-	best := 1 + len(bare)/3
+	best := max(1, (len(bare)+1)/3)
 	var out []string
 	for _, c := range candidates {
+		if c == name {
+			continue
+		}
 		lc := strings.ToLower(c)
 		d := distance(low, lc)
 		if len(bare) >= 2 && strings.HasPrefix(lc, low) {

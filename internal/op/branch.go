@@ -3,7 +3,7 @@ package op
 import (
 	"context"
 	"fmt"
-	"slices"
+	"path"
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
@@ -20,7 +20,7 @@ type Branch struct {
 	Delete  bool     `flag:"delete,d" help:"delete branches that others contain"`
 	DeleteF bool     `flag:",D" help:"delete branches, whatever is lost"`
 	Force   bool     `flag:"force,f" help:"take a name that is in use"`
-	List    bool     `flag:"list" help:"list branches, of the given names if any"`
+	List    bool     `flag:"list,l" help:"list branches, those whose names match one of the patterns if any is given: * stands for any characters, ? for one, [a-f] for one of these"`
 	All     bool     `flag:"all,a" help:"list remote branches too"`
 	Remotes bool     `flag:"remotes,r" help:"list remote branches only"`
 	Verbose bool     `flag:"verbose,v" help:"list hashes and messages too"`
@@ -35,7 +35,7 @@ func branchSpec() Spec {
 		Name: "branch", Columns: branchColumns, Group: GroupGrow, Needs: NeedDatabase,
 		Short: "List, create, rename or delete branches",
 		Usage: []string{
-			"[--list] [-v] [-a]", "[-f] <name> [<start-point>]", "-m [-f] [<old>] <new>", "-c [-f] [<old>] <new>", "(-d | -D) <name>...", "-t <name> [<branch>]", "-u <branch> [<name>]", "--show-current",
+			"[--list [<pattern>...]] [-v] [-a]", "[-f] <name> [<start-point>]", "-m [-f] [<old>] <new>", "-c [-f] [<old>] <new>", "(-d | -D) <name>...", "-t <name> [<branch>]", "-u <branch> [<name>]", "--show-current",
 		},
 		Examples: []Example{{"branch", "list the branches"}, {"branch fix main~2", "make a branch at an older commit"}, {"branch -d fix", "delete it again"}},
 	})
@@ -202,7 +202,9 @@ func (c *Branch) list(ctx context.Context, s *Scope) (*Result, error) {
 		if c.Remotes && !c.All {
 			break // there are none
 		}
-		if len(c.Args) > 0 && !slices.Contains(c.Args, b.Name) {
+		if ok, err := matchesAny(c.Args, b.Name); err != nil {
+			return nil, err
+		} else if !ok {
 			continue
 		}
 		show = append(show, b.Name)
@@ -231,4 +233,24 @@ func (c *Branch) list(ctx context.Context, s *Scope) (*Result, error) {
 		}
 	}
 	return r, nil
+}
+
+// matchesAny tells whether the name of a ref matches one of the patterns, of which none means all. The patterns are git's: a * also stands
+// for slashes.
+func matchesAny(patterns []string, name string) (bool, error) {
+	if len(patterns) == 0 {
+		return true, nil
+	}
+	const slash = "\x00" // no name has one, and path.Match does not treat it as the end of a directory's name
+	name = strings.ReplaceAll(name, "/", slash)
+	for _, p := range patterns {
+		ok, err := path.Match(strings.ReplaceAll(p, "/", slash), name)
+		if err != nil {
+			return false, errs.New(errs.Invalid, "the pattern '%s' cannot be understood: %w", p, err)
+		}
+		if ok {
+			return true, nil
+		}
+	}
+	return false, nil
 }

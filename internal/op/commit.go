@@ -93,6 +93,11 @@ func (c *Commit) Run(ctx context.Context, s *Scope) (*Result, error) {
 	return r, nil
 }
 
+// WantsMessage tells whether an error is that of a commit without a message, also when another process has said it.
+func WantsMessage(err error) bool {
+	return errs.Is(err, errs.Invalid) && strings.Contains(err.Error(), repo.NeedsMessage)
+}
+
 // stageHint tells how to stage when there are changes that are not staged.
 func stageHint(ctx context.Context, s *Scope) string {
 	st, err := readStatus(ctx, s)

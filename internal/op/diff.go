@@ -22,7 +22,7 @@ type Diff struct {
 	Stat      bool     `flag:"stat" help:"show numbers of changed rows and cells"`
 	Summary   bool     `flag:"summary" help:"show which tables changed, and how"`
 	NameOnly  bool     `flag:"name-only" help:"show the names of changed tables"`
-	Limit     int      `flag:"limit" value:"count" default:"-1" help:"show at most this many changed rows a table"`
+	Limit     int      `flag:"limit" value:"count" default:"-1" least:"0" help:"show at most this many changed rows a table"`
 	Where     string   `flag:"where" value:"condition" help:"show only rows for which this condition of SQL is true; columns are called from_<column> and to_<column>"`
 	Filter    string   `flag:"filter" enum:"added,modified,removed,renamed,dropped" help:"show only changes of this kind"`
 	Staged    bool     `flag:"staged" alias:"cached" help:"show what the next commit would take"`

@@ -17,7 +17,7 @@ var pickColumns = []Column{Text("hash"), Whole("data_conflicts"), Whole("schema_
 type CherryPick struct {
 	NoCommit   bool     `flag:"no-commit,n" help:"leave the result staged"`
 	AllowEmpty bool     `flag:"allow-empty" help:"commit even when nothing changes"`
-	Mainline   int      `flag:"mainline" value:"parent" help:"the parent, from 1, against which a merge counts as a change"`
+	Mainline   int      `flag:"mainline" value:"parent" least:"1" help:"the parent, from 1, against which a merge counts as a change"`
 	Abort      bool     `flag:"abort" help:"give up the cherry-pick in progress"`
 	Continue   bool     `flag:"continue" help:"commit the cherry-pick in progress"`
 	Args       []string `arg:"rest" value:"commit" complete:"ref" help:"the commit"`
@@ -75,7 +75,7 @@ type Revert struct {
 	NoCommit bool     `flag:"no-commit,n" help:"leave the result staged"`
 	Author   string   `flag:"author" value:"'Name <mail>'" help:"the author"`
 	Message  string   `flag:"message,m" value:"text" help:"the message"`
-	Mainline int      `flag:"mainline" value:"parent" help:"the parent, from 1, to which a merge is taken back"`
+	Mainline int      `flag:"mainline" value:"parent" least:"1" help:"the parent, from 1, to which a merge is taken back"`
 	Abort    bool     `flag:"abort" help:"give up the revert in progress"`
 	Continue bool     `flag:"continue" help:"commit the revert in progress"`
 	Args     []string `arg:"rest" value:"commit" complete:"ref" help:"the commits, each undone by a commit of its own"`

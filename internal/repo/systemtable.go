@@ -28,6 +28,24 @@ func SystemTables() []string {
 	return []string{DocsTable, IgnoreTable, NonlocalTable, QueryCatalogTable, TestsTable}
 }
 
+// ComputedTables are the names of the system tables that are not kept but computed, and the beginnings of the names of those that there
+// are of each table. Of a table without a primary key there is no dolt_blame_<table>; dolt_rebase is there while a rebase is in progress.
+func ComputedTables() (names, perTable []string) {
+	return []string{
+			"dolt_branch_activity", "dolt_branches", "dolt_column_diff", "dolt_commit_ancestors", "dolt_commits", "dolt_conflicts",
+			"dolt_constraint_violations", "dolt_diff", "dolt_help", "dolt_log", "dolt_merge_status", RebaseTable, "dolt_remote_branches",
+			"dolt_schema_conflicts", "dolt_stashes", "dolt_status", "dolt_status_ignored", "dolt_tags",
+		}, []string{
+			BlamePrefix, "dolt_commit_diff_", "dolt_conflicts_", "dolt_constraint_violations_", "dolt_diff_", "dolt_history_", "dolt_workspace_",
+		}
+}
+
+// The computed system tables that are not always there.
+const (
+	RebaseTable = "dolt_rebase"
+	BlamePrefix = "dolt_blame_"
+)
+
 // IsSystemTable tells whether a name is one that only system tables have.
 func IsSystemTable(name string) bool {
 	l := strings.ToLower(name)
