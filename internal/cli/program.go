@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -163,9 +164,13 @@ func (p *Program) run(ctx context.Context) error {
 // dolt tells whether the program was called by Dolt's name.
 func (p *Program) dolt() bool { return p.name == "dolt" }
 
-// report writes an error to standard error.
+// report writes an error to standard error. Some messages begin with a word of their own, which clients of SQL are used to.
 func (p *Program) report(err error) {
-	fmt.Fprintf(p.Err, "error: %v\n", err)
+	message := err.Error()
+	for _, word := range []string{"fatal: ", "error: "} {
+		message = strings.TrimPrefix(message, word)
+	}
+	fmt.Fprintf(p.Err, "error: %s\n", message)
 }
 
 // exec runs one verb.
@@ -267,10 +272,12 @@ func (p *Program) answer(r *op.Result) error {
 // answerOne draws an answer without its parts.
 func (p *Program) answerOne(r *op.Result) error {
 	if r.Lines != nil && (p.globals.Format == "" || len(r.Columns) == 0) {
+		out := bufio.NewWriter(p.Out)
 		for _, l := range r.Lines {
-			if _, err := fmt.Fprintln(p.Out, l); err != nil {
-				return errs.New(errs.Internal, "write the answer: %w", err)
-			}
+			fmt.Fprintln(out, l) // Flush tells of what fails
+		}
+		if err := out.Flush(); err != nil {
+			return errs.New(errs.Internal, "write the answer: %w", err)
 		}
 		return nil
 	}

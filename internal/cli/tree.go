@@ -64,7 +64,7 @@ func (p *Program) specs() []op.Spec {
 
 // plural is the word for several of what a parent's name says.
 func plural(word string) string {
-	if strings.HasSuffix(word, "s") {
+	if strings.HasSuffix(word, "s") || word == "data" {
 		return word
 	}
 	return word + "s"

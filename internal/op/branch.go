@@ -8,6 +8,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/repo"
 )
 
 // branchColumns are the columns of what branch answers.
@@ -136,7 +137,12 @@ func (c *Branch) follow(ctx context.Context, s *Scope) (*Result, error) {
 			return nil, err
 		}
 	}
-	return statusResult(0), follow(s, name, up)
+	if err := follow(s, name, up); err != nil {
+		return nil, err
+	}
+	r := statusResult(0)
+	r.Printf("branch '%s' set up to track '%s'", name, up)
+	return r, nil
 }
 
 // create makes a branch.
@@ -191,13 +197,12 @@ func (c *Branch) used(s *Scope, name string, force bool) error {
 
 func (c *Branch) list(ctx context.Context, s *Scope) (*Result, error) {
 	r := &Result{Columns: branchColumns, Lines: []string{}}
-	width := 0
-	var show []string
-	heads := map[string]history.CommitID{}
 	follows, err := upstreams(s)
 	if err != nil {
 		return nil, err
 	}
+	var show []repo.Branch
+	width := 0
 	for _, b := range s.Repo.Branches() {
 		if c.Remotes && !c.All {
 			break // there are none
@@ -207,30 +212,48 @@ func (c *Branch) list(ctx context.Context, s *Scope) (*Result, error) {
 		} else if !ok {
 			continue
 		}
-		show = append(show, b.Name)
-		heads[b.Name] = b.Head
+		show = append(show, b)
 		width = max(width, len(b.Name))
 	}
-	for _, n := range show {
-		mark := "  "
-		if n == s.branch() {
-			mark = "* "
+	current := s.branch()
+	mark := func(name string) string {
+		if name == current {
+			return "* "
 		}
-		cm, err := history.GetCommit(ctx, s.Repo.Store(), heads[n])
+		return "  "
+	}
+	if !c.Verbose {
+		for _, b := range show {
+			r.Lines = append(r.Lines, mark(b.Name)+b.Name)
+		}
+		// The lines need no commits, of which there may be many to be read.
+		r.Stream = func(yield func([]any, error) bool) {
+			for _, b := range show {
+				cm, err := history.GetCommit(ctx, s.Repo.Store(), b.Head)
+				if err != nil {
+					yield(nil, err)
+					return
+				}
+				first, _, _ := strings.Cut(cm.Message, "\n")
+				if !yield([]any{b.Name, cm.ID.String(), first}, nil) {
+					return
+				}
+			}
+		}
+		return r, nil
+	}
+	for _, b := range show {
+		cm, err := history.GetCommit(ctx, s.Repo.Store(), b.Head)
+		if err != nil {
+			return nil, err
+		}
+		far, err := aheadBehind(ctx, s, cm.ID, follows[b.Name])
 		if err != nil {
 			return nil, err
 		}
 		first, _, _ := strings.Cut(cm.Message, "\n")
-		r.Add(n, cm.ID.String(), first)
-		if c.Verbose {
-			far, err := aheadBehind(ctx, s, cm.ID, follows[n])
-			if err != nil {
-				return nil, err
-			}
-			r.Lines = append(r.Lines, fmt.Sprintf("%s%-*s %s%s %s", mark, width, n, cm.ID, far, first))
-		} else {
-			r.Lines = append(r.Lines, mark+n)
-		}
+		r.Add(b.Name, cm.ID.String(), first)
+		r.Lines = append(r.Lines, fmt.Sprintf("%s%-*s %s%s %s", mark(b.Name), width, b.Name, cm.ID, far, first))
 	}
 	return r, nil
 }

@@ -33,6 +33,8 @@ func commitSpec() Spec {
 	return Define[Commit](Spec{
 		Name: "commit", Columns: commitColumns, Group: GroupWork, Needs: NeedDatabase, Signs: true,
 		Short: "Record changes in the history",
+		Long: `Commits what is staged. Without -m the message is written in the editor that the setting core.editor or STEMMA_EDITOR names, or on a
+terminal VISUAL or EDITOR; lines that begin with # are not part of it.`,
 		Examples: []Example{
 			{`commit -am "load January"`, "commit the changed tables"},
 			{`commit -Am "first load"`, "commit new tables as well"},
