@@ -6,8 +6,9 @@ import (
 )
 
 // Nearest are the candidates that someone who typed name may have meant, at most three: those at the smallest edit distance (insertions,
-// deletions, substitutions and swaps of neighbours) if that is small for the name's length: one edit of up to four characters, two of up
-// to seven. One that begins with the name counts as one edit away. The name itself is no suggestion.
+// deletions, substitutions and swaps of neighbours) if that is small for the name's length: of up to two
+// characters one at the end, one of up to four, two of up to seven. One that begins with the name counts as one edit away. The name itself is no
+// suggestion.
 func Nearest(name string, candidates []string) []string {
 	low := strings.ToLower(name)
 	bare := strings.TrimLeft(low, "-")
@@ -15,6 +16,7 @@ func Nearest(name string, candidates []string) []string {
 		return nil
 	}
 	best := max(1, (len(bare)+1)/3)
+	short := len(bare) < 3 // nearly every short name is one edit away from another
 	var out []string
 	for _, c := range candidates {
 		if c == name {
@@ -22,8 +24,11 @@ func Nearest(name string, candidates []string) []string {
 		}
 		lc := strings.ToLower(c)
 		d := distance(low, lc)
-		if len(bare) >= 2 && strings.HasPrefix(lc, low) {
+		switch begins := len(bare) >= 2 && strings.HasPrefix(lc, low); {
+		case begins:
 			d = min(d, 1)
+		case short && !strings.HasPrefix(low, lc):
+			continue
 		}
 		switch {
 		case d < best:
