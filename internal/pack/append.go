@@ -46,6 +46,9 @@ func (s *Store) Append(ctx context.Context, b *Batch, recs ...Record) (lsn uint6
 	}
 	buf := s.bufs.Get().(*[]byte)
 	defer func() { s.bufs.Put(buf) }()
+	if len(packs) > 0 && s.lists {
+		recs = append(recs[:len(recs):len(recs)], packsRecord(packsAdd, packs))
+	}
 	payload := appendBatch((*buf)[:0], chunks, recs)
 	if cap(payload) <= maxPayload {
 		*buf = payload
