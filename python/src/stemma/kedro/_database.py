@@ -9,7 +9,7 @@ from stemma._errors import ConflictError, DeniedError, ExistsError, NotFoundErro
 if TYPE_CHECKING:
     from stemma._repo import Repo
 
-__all__ = ["Database", "OfRepo", "OfUrl"]
+__all__ = ["Database", "OfRepo", "OfUrl", "at"]
 
 
 class Database(Protocol):
@@ -57,6 +57,11 @@ class OfRepo:
         """Leaves the connections open: they are those of the datasets."""
 
 
+def at(url: Any, revision: str) -> Any:
+    """Returns the URL of a database at a branch or a commit of it, as SQLAlchemy has URLs."""
+    return url.set(database=f"{url.database}/{revision}") if url.host else url.update_query_dict({"branch": revision})
+
+
 _CLASSES: dict[int, type[StemmaError]] = {
     1044: DeniedError,
     1045: DeniedError,
@@ -77,7 +82,8 @@ class OfUrl:
 
         self.url = make_url(url)
         self.name = self.url.render_as_string(hide_password=True)
-        self._database = (self.url.database or "").partition("/")[0]
+        # Without a host the database is a directory.
+        self._database = (self.url.database or "").partition("/")[0] if self.url.host else str(self.url.database)
         self._arguments = arguments or {}
         self._connections: dict[str | None, Any] = {}
 
@@ -106,7 +112,7 @@ class OfUrl:
         if branch not in self._connections:
             import sqlalchemy as sa
 
-            url = self.url if branch is None else self.url.set(database=f"{self._database}/{branch}")
+            url = self.url if branch is None else at(self.url.set(database=self._database), branch)
             engine = sa.create_engine(url, poolclass=sa.pool.NullPool, isolation_level="AUTOCOMMIT", **self._arguments)
             self._connections[branch] = engine.connect()
         return self._connections[branch]

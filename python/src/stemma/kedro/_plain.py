@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from stemma._errors import InvalidError
+from stemma.kedro._database import at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,8 +64,7 @@ def redirect(dataset: Any, revision: str, setting: dict[str, str | None]) -> Cal
 
     """
     before = dataset._connection_str
-    url = url_of(dataset)
-    url = url.set(database=f"{url.database}/{revision}") if url.host else url.update_query_dict({"branch": revision})
+    url = at(url_of(dataset), revision)
     said = [f"@@{k} = {_quoted(v)}" for k, v in setting.items() if v is not None]
     if said:
         if (own := url.query.get("init_command")) is not None:
