@@ -239,6 +239,16 @@ func (h *holding) scopeOf(database string) (*op.Scope, error) {
 	return scope, err
 }
 
+// inUse tells of a database's branches whether an SQL session is on one.
+func (h *holding) inUse(r *repo.Repo) func(branch string) bool {
+	return func(branch string) bool {
+		h.mu.Lock()
+		e := h.engine
+		h.mu.Unlock()
+		return e != nil && e.InUse(r, branch)
+	}
+}
+
 // evaluate runs statements for a verb on the holding's database, with the rights of whoever may write its files. It has an engine of its
 // own, which knows no accounts and no procedures.
 func (h *holding) evaluate(ctx context.Context, tx *repo.Tx, query string, failed func(statement string, err error) error) error {
@@ -387,15 +397,8 @@ func (x *handler) Do(ctx context.Context, req *owner.Request, progress op.Progre
 	})
 }
 
-// inUse tells of a database's branches whether an SQL session is on one.
-func (h *holding) inUse(r *repo.Repo) func(branch string) bool {
-	return func(branch string) bool {
-		h.mu.Lock()
-		e := h.engine
-		h.mu.Unlock()
-		return e != nil && e.InUse(r, branch)
-	}
-}
+// Adopt implements owner.Handler.
+func (x *handler) Adopt(ctx context.Context, h *repo.Handover) error { return x.repo.Adopt(ctx, h) }
 
 // SQL implements owner.Handler.
 func (x *handler) SQL(conn net.Conn) error {
