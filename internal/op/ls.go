@@ -84,7 +84,17 @@ func (c *Ls) Run(ctx context.Context, s *Scope) (*Result, error) {
 			}
 			rebasing = x != nil
 		}
-		if system, err = systemNames(ctx, snap, user, system, rebasing); err != nil {
+		head := snap
+		if c.Revision == "" {
+			id, err := s.Repo.Resolve(ctx, "HEAD", s.branch())
+			if err != nil {
+				return nil, err
+			}
+			if head, err = s.Repo.SnapshotAt(ctx, id); err != nil {
+				return nil, err
+			}
+		}
+		if system, err = systemNames(ctx, head, user, system, rebasing); err != nil {
 			return nil, err
 		}
 		for _, n := range system {
@@ -95,20 +105,21 @@ func (c *Ls) Run(ctx context.Context, s *Scope) (*Result, error) {
 	return r, nil
 }
 
-// systemNames are the names of the system tables that there are beside the user's tables and those in kept, sorted.
-func systemNames(ctx context.Context, snap *repo.Snapshot, user, kept []string, rebasing bool) ([]string, error) {
+// systemNames are the names of the system tables that there are beside the user's tables and those in kept, sorted. head is the state of
+// which dolt_blame_<table> tells.
+func systemNames(ctx context.Context, head *repo.Snapshot, user, kept []string, rebasing bool) ([]string, error) {
 	names, perTable := repo.ComputedTables()
 	if !rebasing {
 		names = slices.DeleteFunc(names, func(n string) bool { return n == repo.RebaseTable })
 	}
 	names = append(append(names, repo.SystemTables()...), kept...)
 	for _, t := range user {
-		v, _, _, err := snap.Table(ctx, t)
+		v, _, there, err := head.Table(ctx, t)
 		if err != nil {
 			return nil, err
 		}
 		for _, p := range perTable {
-			if p != repo.BlamePrefix || !v.Schema().Keyless() {
+			if p != repo.BlamePrefix || there && !v.Schema().Keyless() {
 				names = append(names, p+t)
 			}
 		}

@@ -29,7 +29,8 @@ func SystemTables() []string {
 }
 
 // ComputedTables are the names of the system tables that are not kept but computed, and the beginnings of the names of those that there
-// are of each table. Of a table without a primary key there is no dolt_blame_<table>; dolt_rebase is there while a rebase is in progress.
+// are of each table. There is a dolt_blame_<table> only of tables that the head has, with a primary key; dolt_rebase is there while a rebase is
+// in progress.
 func ComputedTables() (names, perTable []string) {
 	return []string{
 			"dolt_branch_activity", "dolt_branches", "dolt_column_diff", "dolt_commit_ancestors", "dolt_commits", "dolt_conflicts",

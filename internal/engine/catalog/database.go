@@ -144,12 +144,17 @@ func (d *Database) reshaped(ctx *sql.Context, h *session.Handle, name string) (s
 
 // system is a table that is computed.
 func (d *Database) system(ctx *sql.Context, h *session.Handle, name string) (sql.Table, bool, error) {
+	t, ok, err := d.computed(ctx, h, name)
+	return t, ok, session.Error(err)
+}
+
+// computed is system with errors that have classes.
+func (d *Database) computed(ctx *sql.Context, h *session.Handle, name string) (sql.Table, bool, error) {
 	ctor, ok := d.p.opt.Registries.SystemTables.Lookup(name)
 	if !ok {
 		return d.unmade(ctx, h, name)
 	}
-	t, ok, err := ctor(ctx, h, name)
-	return t, ok, session.Error(err)
+	return ctor(ctx, h, name)
 }
 
 // unmade is a system table that is kept as a table but has not been written yet.
@@ -221,9 +226,9 @@ func (d *Database) withSystem(ctx *sql.Context, names []string) ([]string, error
 	}
 	out := slices.Clone(names)
 	for _, n := range system {
-		_, ok, err := d.system(ctx, d.h, n)
+		_, ok, err := d.computed(ctx, d.h, n)
 		if err != nil && !errs.Is(err, errs.Unsupported) && !errs.Is(err, errs.Invalid) { // what there is not of this table
-			return nil, err
+			return nil, session.Error(err)
 		}
 		if ok && err == nil {
 			out = append(out, n)
