@@ -90,8 +90,9 @@ type Repo struct {
 
 	lastFold atomic.Pointer[error]
 
-	auto   autoCounters
-	active activities
+	auto    autoCounters
+	active  activities
+	lineage lineageBook
 }
 
 // InitOptions steer how a database is made.
@@ -224,11 +225,11 @@ func (r *Repo) Close(ctx context.Context) error {
 	if again {
 		return nil
 	}
+	err := r.FlushReads(ctx)
 	r.work.Wait()
 	r.zones.Close()
-	var err error
 	if !r.opt.ReadOnly && r.store.TailBytes() > closeTail {
-		err = r.Checkpoint(ctx)
+		err = errors.Join(err, r.Checkpoint(ctx))
 	}
 	if e := r.store.Close(ctx); err == nil {
 		err = e
