@@ -3,6 +3,7 @@ package lineage
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"strings"
@@ -14,6 +15,7 @@ import (
 // Current says for which run, and for what in it, something is done.
 type Current struct {
 	Run     string // UID; "" for none
+	Name    string // what the session called it, where that is no UID: it becomes the external id
 	Node    string
 	Attempt string
 	Alias   string // of the dataset
@@ -30,6 +32,21 @@ func With(ctx context.Context, c Current) context.Context {
 func Of(ctx context.Context) Current {
 	c, _ := ctx.Value(currentKey{}).(Current)
 	return c
+}
+
+// Named is the run that a session means by a name: that of the id, or, of a name that is no UUID, a run whose id is made of the name,
+// so that sessions which use one name mean one run.
+func Named(s string) (uid, name string) {
+	if s == "" {
+		return "", ""
+	}
+	if uid, err := ParseUID(s); err == nil {
+		return uid, ""
+	}
+	h := sha256.Sum256([]byte("stemma run\x00" + s))
+	h[6] = h[6]&0x0f | 0x80 // version 8: made in a way of our own
+	h[8] = h[8]&0x3f | 0x80
+	return formatUID(h[:16]), s
 }
 
 // ParseUID checks and lowers the id of a run, which is a UUID: OpenLineage asks for that. The error is of class Invalid.
@@ -56,6 +73,10 @@ func NewUID(at time.Time) string {
 	_, _ = rand.Read(b[6:]) // never fails
 	b[6] = b[6]&0x0f | 0x70
 	b[8] = b[8]&0x3f | 0x80
-	h := hex.EncodeToString(b[:])
+	return formatUID(b[:])
+}
+
+func formatUID(b []byte) string {
+	h := hex.EncodeToString(b)
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }

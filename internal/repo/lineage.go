@@ -154,14 +154,15 @@ func (r *Repo) StartRun(ctx context.Context, run lineage.Run) (lineage.Run, erro
 const anonymousSystem = "sql"
 
 // EnsureRun records a run of which only the id is known, unless it is there.
-func (r *Repo) EnsureRun(ctx context.Context, uid string) error {
+func (r *Repo) EnsureRun(ctx context.Context, by lineage.Current) error {
 	r.lineage.mu.Lock()
 	defer r.lineage.mu.Unlock()
-	return r.ensureRun(ctx, uid)
+	return r.ensureRun(ctx, by)
 }
 
 // ensureRun is EnsureRun for those who hold the lineage's lock.
-func (r *Repo) ensureRun(ctx context.Context, uid string) error {
+func (r *Repo) ensureRun(ctx context.Context, by lineage.Current) error {
+	uid := by.Run
 	if r.lineage.known[uid] {
 		return nil
 	}
@@ -170,7 +171,7 @@ func (r *Repo) ensureRun(ctx context.Context, uid string) error {
 		return err
 	}
 	if !ok {
-		run := &lineage.Run{UID: uid, System: anonymousSystem, State: lineage.Running, Started: r.opt.Clock.Now().UTC()}
+		run := &lineage.Run{UID: uid, System: anonymousSystem, ExternalID: by.Name, State: lineage.Running, Started: r.opt.Clock.Now().UTC()}
 		if err := r.writeRuns(ctx, func(w lineage.Sink) error { return lineage.PutRun(ctx, w, run) }); err != nil {
 			return err
 		}
@@ -207,7 +208,7 @@ func (r *Repo) EndRun(ctx context.Context, uid string, end func(*lineage.Run)) (
 func (r *Repo) RecordRun(ctx context.Context, uid string, ins []lineage.Input, outs []lineage.Output) error {
 	r.lineage.mu.Lock()
 	defer r.lineage.mu.Unlock()
-	if err := r.ensureRun(ctx, uid); err != nil {
+	if err := r.ensureRun(ctx, lineage.Current{Run: uid}); err != nil {
 		return err
 	}
 	return r.writeRuns(ctx, func(w lineage.Sink) error {
@@ -320,7 +321,7 @@ func (r *Repo) noteOutputs(ctx context.Context, batch *pack.Batch, c *history.Co
 	r.lineage.mu.Lock()
 	defer r.lineage.mu.Unlock()
 	if cur.Run != "" {
-		if err := r.ensureRun(ctx, cur.Run); err != nil {
+		if err := r.ensureRun(ctx, cur); err != nil {
 			return nil, err
 		}
 	}

@@ -222,12 +222,12 @@ func (r *Repo) recordReads(ctx context.Context, batch []pendingRead, dropped map
 	r.lineage.mu.Lock()
 	defer r.lineage.mu.Unlock()
 	for i := range ins {
-		if err := r.ensureRun(ctx, ins[i].Run); err != nil {
+		if err := r.ensureRun(ctx, batch[i].by); err != nil {
 			return err
 		}
 	}
 	for uid := range dropped {
-		if err := r.ensureRun(ctx, uid); err != nil {
+		if err := r.ensureRun(ctx, lineage.Current{Run: uid}); err != nil {
 			return err
 		}
 	}
