@@ -88,17 +88,13 @@ class Reads:
         self, table: str, ref: str | None = None, *, columns: Sequence[str] | None = None, where: str | None = None
     ) -> pa.Table:
         """Returns a table as an Arrow table; arguments are those of read_pandas."""
-        return self._table(self._read(table, ref, columns, where), f"read {table}", safe=True)
-
-    def _table(self, ticket: dict[str, Any], title: str, *, safe: bool) -> pa.Table:
-        """Returns all rows of a ticket."""
-        with progress(title, -1) as p:
+        with progress(f"read {table}", -1) as p:
 
             def begin(schema: pa.Schema) -> Callable[[int], None]:
-                p.total = -1 if "filter" in ticket.get("read", {}) else int((schema.metadata or {}).get(b"stemma.rows", -1))
+                p.total = int((schema.metadata or {}).get(b"stemma.rows", -1)) if where is None else -1
                 return p.add
 
-            return self._client.table(ticket, self._headers(), safe=safe, begin=begin)
+            return self._client.table(self._ticket(table, ref, columns, where), self._headers(), begin=begin)
 
     def scan(
         self,
@@ -121,14 +117,15 @@ class Reads:
             batch_rows: at most so many rows a batch.
 
         """
-        return self._client.get(self._read(table, ref, columns, where, rows, batch_rows), self._headers(), safe=True)
+        return self._client.get(self._ticket(table, ref, columns, where, rows=rows, batch_rows=batch_rows), self._headers(), safe=True)
 
-    def _read(
+    def _ticket(
         self,
         table: str,
         ref: str | None,
         columns: Sequence[str] | None,
         where: str | None,
+        *,
         rows: tuple[int, int] | None = None,
         batch_rows: int | None = None,
     ) -> dict[str, Any]:
@@ -177,8 +174,7 @@ class Reads:
         from stemma import _read
 
         _read.check(frame)
-        rows = self._table(_query(query, ref, params), "query", safe=_repeatable(query, ref))
-        return _read.convert(rows, frame)
+        return _read.convert(self.query(query, ref=ref, params=params).read_all(), frame)
 
     def query(self, query: str, *, ref: str | None = None, params: Sequence[Any] | None = None) -> pa.RecordBatchReader:
         """Runs a statement of SQL and returns its rows as a reader of record batches; arguments are those of sql."""

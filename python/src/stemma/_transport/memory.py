@@ -19,33 +19,23 @@ if TYPE_CHECKING:
 HEADER = "stemma-memory"
 """The header of a read that names the memory."""
 
+MOST = 400
+"""The number of a descriptor from which on none is taken for memory: each frame that is kept has one, and a process has about a thousand."""
+
 _note = struct.Struct("<QQQ")
 
 
 class Memory:
     """A file of memory that the owner of a directory writes one read into. It lives until the columns that are views of it are gone."""
 
-    def __init__(self, directory: str) -> None:
-        self._file = os.memfd_create("stemma", os.MFD_CLOEXEC)
-        self._socket: socket.socket | None = None
-        try:
-            self._socket = s = _owner.connect(directory)
-            s.sendall(b"memory\n")
-            if s.recv(5) != b"send\n":
-                raise ConnectionError("the owner takes no memory")
-            socket.send_fds(s, [b"\0"], [self._file])
-            name = s.recv(100)
-            if not name.endswith(b"\n"):
-                raise ConnectionError("the owner takes no memory")
-            self.name = name.decode("ascii").strip()
-        except BaseException:
-            self.close()
-            raise
+    def __init__(self, file: int, connection: socket.socket, name: str) -> None:
+        self.name = name
+        self._file = file
+        self._socket = connection
 
     def close(self) -> None:
         """Ends the owner's part in it; columns stay."""
-        if self._socket is not None:
-            self._socket.close()
+        self._socket.close()
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -112,7 +102,27 @@ def open_(directory: str) -> Memory | None:
     """Returns memory that is shared with the owner of a directory; None where that is not possible."""
     if not hasattr(os, "memfd_create") or os.environ.get("STEMMA_SHARED_MEMORY") == "0":
         return None
+    file = os.memfd_create("stemma", os.MFD_CLOEXEC)
+    connection, name = None, ""
     try:
-        return Memory(directory)
+        if file <= MOST:
+            connection = _owner.connect(directory)
+            name = _shared(connection, file)
     except OSError:  # an older owner hangs up, a sandbox forbids descriptors
-        return None
+        name = ""
+    finally:
+        if not name:
+            os.close(file)
+            if connection is not None:
+                connection.close()
+    return Memory(file, connection, name) if name and connection is not None else None
+
+
+def _shared(s: socket.socket, file: int) -> str:
+    """Sends a file's descriptor and returns its name; "" when the owner does not want it."""
+    s.sendall(b"memory\n")
+    if s.recv(5) != b"send\n":
+        return ""
+    socket.send_fds(s, [b"\0"], [file])
+    name = s.recv(100)
+    return name.decode("ascii").strip() if name.endswith(b"\n") else ""
