@@ -13,6 +13,7 @@ from stemma._transport import memory
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="this system has no files of memory")
 
+
 @pytest.fixture
 def filled(shared: stemma.Repo, table: str) -> str:
     """A table of more than one batch, with dictionaries, JSON, NULLs and a truth value."""

@@ -117,7 +117,9 @@ class Reads:
             batch_rows: at most so many rows a batch.
 
         """
-        return self._client.get(self._ticket(table, ref, columns, where, rows=rows, batch_rows=batch_rows), self._headers(), safe=True)
+        return self._client.get(
+            self._ticket(table, ref, columns, where, rows=rows, batch_rows=batch_rows), self._headers(), safe=True
+        )
 
     def _ticket(
         self,
