@@ -51,6 +51,7 @@ type Spec struct {
 	ReadOnly bool      // changes nothing that is stored
 	Signs    bool      // makes objects that have an author: commits, tags
 	Needs    Need      // what the Scope must hold
+	Call     []string  // further names of the procedure that runs it in SQL, without prefix
 	Hidden   bool      // left out of lists
 	New      func() Op // a fresh op with its defaults set; nil for a name that only gathers subcommands
 }
