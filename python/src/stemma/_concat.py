@@ -77,16 +77,16 @@ def _column(parts: list[Part], low: str, name: str, differences: list[str]) -> t
         differences.append(f"column {name} is {' and '.join(f'{k} in {n}' for k, n in sorted(kinds.items()))}")
     declared = {(f.metadata or {}).get(b"stemma.type") for _, f in have}
     first = have[0][1]
-    dictionary = any(pa.types.is_dictionary(f.type) for _, f in have)
-    if same and (not dictionary or len(declared) == 1):
+    dictionaries = sum(pa.types.is_dictionary(f.type) for _, f in have)
+    if same and (not dictionaries or (dictionaries == len(have) and len(declared) == 1)):
         kind, metadata = first.type, first.metadata
     else:
         kind, metadata = _common(name, have), None
-        if same and dictionary:
+        if same and dictionaries == len(have):
             differences.append(f"column {name} has other ENUM values in {' and '.join(p.name for p, _ in have)}")
     if all(is_json(f) for _, f in have):
         metadata = first.metadata
-    cells = []
+    cells: list[Any] = []
     for p in parts:
         found = [c for c, n in zip(p.data.columns, p.data.column_names, strict=True) if n.lower() == low]
         cells.extend(_cast(found[0], kind, name, p.name).chunks if found else [pa.nulls(p.data.num_rows, kind)])
@@ -110,16 +110,20 @@ def _cast(column: Any, kind: Any, name: str, part: str) -> Any:
 
     if column.type == kind:
         return column
+    if pa.types.is_null(column.type):
+        return pa.chunked_array([pa.nulls(len(column), kind)], kind)
     try:
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
         made = column.cast(kind)
-        if pa.types.is_floating(kind) and not pa.types.is_floating(column.type) and not made.cast(column.type).equals(column):
-            raise pa.ArrowInvalid("a value has no exact floating-point number")
+        exact = not pa.types.is_floating(kind) or pa.types.is_floating(column.type) or made.cast(column.type).equals(column)
+        why = "" if exact else "a value has no exact floating-point number"
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as e:
+        why = str(e)
+    if why:
         raise InvalidError(
-            f"column {name} of {part} cannot become {kind}: {e}", hint="choose columns in the configuration", column=name
-        ) from None
+            f"column {name} of {part} cannot become {kind}: {why}", hint="choose columns in the configuration", column=name
+        )
     return made
 
 
