@@ -34,7 +34,7 @@ var (
 )
 
 // blockBytes is how many bytes of rows a block has about.
-const blockBytes = 512 << 10
+const blockBytes = 128 << 10
 
 // Resumable tells whether a pull of the table can be continued: its key is the source's own, so that it is never NULL, and of types that
 // have an order and a text without loss.
