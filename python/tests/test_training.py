@@ -115,7 +115,10 @@ def test_parts_of_tables_of_several_databases(site: Path) -> None:
         assert [r.state for r in repo.data_verify()] == ["ok"] * 4
         repo.data_lock(upgrade_all=True)
         assert (site / "stemma.lock").read_text() == locked
-        assert repo.data_retrain().exit_code == 0
+        # Of what is at a tag, the newest rows of the branch: one of the three is not of the part any more.
+        report = repo.data_retrain()
+        assert [(r.retrain, r.rows_removed, r.rows_modified) for r in report] == [(True, 1, 0), (False, 0, 0), (False, 0, 0), (False, 0, 0)]
+        assert report.exit_code == 10
 
 
 def test_frozen_rows_stay(site: Path) -> None:
@@ -258,3 +261,18 @@ def test_a_part_is_judged_by_its_own_rows(site: Path) -> None:
         row = repo.data_retrain()[0]
         assert (row.rows_added, row.rows_removed, row.rows_modified, row.percent) == (0, 0, 1, 50.0)
         assert repo.data_retrain().exit_code == 10
+
+
+def test_drift_of_what_is_no_number(site: Path) -> None:
+    def rows(x: list[float | None]) -> pa.Table:
+        return pa.table({"id": range(len(x)), "x": pa.array(x, pa.float64())})
+
+    with stemma.connect(site) as repo:
+        repo.write(rows([1.0, 2.0, 3.0, 4.0]), "facts", primary_key="id", message="was")
+        write(site, "train:\n- facts@main\nretrain: {facts: {drift: {null_rate: 0.5, mean: 99}}}\n")
+        repo.data_lock()
+        repo.write(rows([1.0, float("nan"), None, float("inf")]), "facts", message="now")
+        report = json.loads("\n".join(repo.data_retrain(json=True).lines))
+    (drift,) = [d for d in report["items"][0]["drift"] if d["column"] == "x"]
+    assert (drift["null_rate"], drift["is"]["mean"], drift["is"]["quantiles"]) == (0.5, 1.0, [1.0] * 5)
+    assert report["items"][0]["reasons"] == ["x: null_rate drifted by 0.5, the limit is 0.5"]
