@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/stemmadb/stemma/internal/lineage"
 	"github.com/stemmadb/stemma/internal/repo"
 )
 
@@ -112,7 +113,7 @@ func systemNames(ctx context.Context, head *repo.Snapshot, user, kept []string, 
 	if !rebasing {
 		names = slices.DeleteFunc(names, func(n string) bool { return n == repo.RebaseTable })
 	}
-	names = append(append(names, repo.SystemTables()...), kept...)
+	names = slices.Concat(names, repo.SystemTables(), lineage.Tables(), kept)
 	for _, t := range user {
 		v, _, there, err := head.Table(ctx, t)
 		if err != nil {

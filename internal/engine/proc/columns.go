@@ -37,12 +37,18 @@ func columnsOf(verb string) []column {
 		return []column{whole("fast_forward"), whole("conflicts"), text("message")}
 	case "push":
 		return []column{whole("status"), text("message")}
+	case "table import":
+		return []column{whole("rows_processed"), whole("additions"), whole("modifications"), whole("had_no_effect"), whole("lines_skipped")}
+	case "table export":
+		return []column{whole("rows")}
 	case "constraints verify":
 		return []column{whole("violations")}
 	case "cherry-pick", "revert":
 		return []column{text("hash"), whole("data_conflicts"), whole("schema_conflicts"), whole("constraint_violations")}
 	case "rebase":
 		return []column{whole("status"), text("message")}
+	case "run start", "run end", "run record":
+		return []column{text("run_uid")}
 	case "add", "reset", "branch", "fetch", "clone", "remote", "backup", "clean", "gc", "conflicts resolve", "rm", "tag", "stash", "undrop",
 		"purge-dropped-databases":
 		return status()

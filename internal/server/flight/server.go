@@ -3,6 +3,7 @@
 //
 //	server.go   connections       call.go    who calls, on which database and ref
 //	service.go  which call is which read.go    DoGet     write.go  DoPut     action.go  DoAction
+//	wire.go     how batches go out  shared.go  memory that clients share
 //	statement.go, prepared.go, transaction.go, catalog.go, info.go   Flight SQL
 //	errors.go   what clients are told of errors
 package flight
@@ -43,6 +44,7 @@ type Options struct {
 	Default string    // the database of calls that name none; "" is the only one
 	Version string    // of this program
 	Specs   []op.Spec // the verbs
+	Files   string    // the only directory whose files clients may name in verbs, unless they are trusted; "" is every place
 	// Scope is the scope in which a verb works on a database, with the branch and the author of the call.
 	Scope func(database string) (*op.Scope, error)
 
@@ -61,7 +63,7 @@ type Server struct {
 }
 
 // batchPool is how many bytes of buffers a server keeps for batches to come.
-const batchPool = 64 << 20
+const batchPool = 32 << 20
 
 // New begins to answer. Errors of opening the address are of class Unavailable.
 func New(opt Options) (*Server, error) {
@@ -96,6 +98,7 @@ const (
 
 func (s *Server) newGRPC(trusted bool, cfg *tls.Config) *grpc.Server {
 	opts := []grpc.ServerOption{
+		grpc.ForceServerCodecV2(newWireCodec()),
 		grpc.MaxRecvMsgSize(math.MaxInt32), grpc.MaxSendMsgSize(math.MaxInt32),
 		grpc.InitialWindowSize(windowSize), grpc.InitialConnWindowSize(windowSize),
 		grpc.WriteBufferSize(bufferSize), grpc.ReadBufferSize(bufferSize),

@@ -35,11 +35,14 @@ READ_ONLY = frozenset(
         "schema export",
         "dump",
         "data lock",
+        "data items",
         "data verify",
         "data status",
         "data retrain",
         "data export",
         "data diff",
+        "run list",
+        "run show",
         "version",
     }
 )
@@ -259,6 +262,25 @@ class DataLockRow(Row):
 
 
 @dataclass(frozen=True, slots=True)
+class DataItemsRow(Row):
+    """A row of what `data items` answers."""
+
+    split: str
+    item: str
+    directory: str
+    database: str
+    table: str
+    ref: str
+    commit: str
+    rows: int
+    columns: str
+    where: str
+    primary_key: str
+    table_hash: str
+    content_hash: str
+
+
+@dataclass(frozen=True, slots=True)
 class DataVerifyRow(Row):
     """A row of what `data verify` answers."""
 
@@ -319,6 +341,131 @@ class DataDiffRow(Row):
     rows_added: int
     rows_removed: int
     rows_modified: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunStartRow(Row):
+    """A row of what `run start` answers."""
+
+    run_uid: str
+    system: str
+    external_id: str
+    parent_uid: str
+    job: str
+    started_at: datetime
+    ended_at: datetime
+    state: str
+    user: str
+    host: str
+    git_sha: str
+    git_dirty: bool
+    params: str
+    error: str
+    base_commit: str
+    result_commit: str
+    branch: str
+    message: str
+    dropped_inputs: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunEndRow(Row):
+    """A row of what `run end` answers."""
+
+    run_uid: str
+    system: str
+    external_id: str
+    parent_uid: str
+    job: str
+    started_at: datetime
+    ended_at: datetime
+    state: str
+    user: str
+    host: str
+    git_sha: str
+    git_dirty: bool
+    params: str
+    error: str
+    base_commit: str
+    result_commit: str
+    branch: str
+    message: str
+    dropped_inputs: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunListRow(Row):
+    """A row of what `run list` answers."""
+
+    run_uid: str
+    system: str
+    external_id: str
+    parent_uid: str
+    job: str
+    started_at: datetime
+    ended_at: datetime
+    state: str
+    user: str
+    host: str
+    git_sha: str
+    git_dirty: bool
+    params: str
+    error: str
+    base_commit: str
+    result_commit: str
+    branch: str
+    message: str
+    dropped_inputs: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunShowRow(Row):
+    """A row of what `run show` answers."""
+
+    run_uid: str
+    system: str
+    external_id: str
+    parent_uid: str
+    job: str
+    started_at: datetime
+    ended_at: datetime
+    state: str
+    user: str
+    host: str
+    git_sha: str
+    git_dirty: bool
+    params: str
+    error: str
+    base_commit: str
+    result_commit: str
+    branch: str
+    message: str
+    dropped_inputs: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecordRow(Row):
+    """A row of what `run record` answers."""
+
+    run_uid: str
+    system: str
+    external_id: str
+    parent_uid: str
+    job: str
+    started_at: datetime
+    ended_at: datetime
+    state: str
+    user: str
+    host: str
+    git_sha: str
+    git_dirty: bool
+    params: str
+    error: str
+    base_commit: str
+    result_commit: str
+    branch: str
+    message: str
+    dropped_inputs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -1426,6 +1573,9 @@ class Verbs:
 
         With one argument that is a file's name, the table is called like the file.
 
+        In SQL it is CALL stemma_load('-c', '--pk', 'id', 'clients', 'clients.csv'): for users with the right to execute it, of files in the server's
+        directory @@secure_file_priv.
+
         Args:
             table: the table, or the file, whose name is the table's then.
             file: the file; standard input when it is - or missing.
@@ -1492,6 +1642,9 @@ class Verbs:
         Rows come in the order of the primary key. In CSV NULL is an empty field, an empty string is "". In JSON members that are NULL are
         left out, and bytes are in base64. Parquet and Arrow keep all types, and the primary key. Files of text may be compressed: prices.csv.gz,
         prices.jsonl.zst.
+
+        In SQL it is CALL stemma_export('prices@v1', 'prices.parquet'): for users with the right to execute it, to files in the server's directory
+        @@secure_file_priv.
 
         Args:
             table: the table, of the working set unless a revision is given.
@@ -1733,16 +1886,19 @@ class Verbs:
         key: Sequence[str] | str = (),
         message: str | None = None,
         retries: int | None = None,
+        restart: bool = False,
     ) -> Result[Row]:
         """Bring in tables of PostgreSQL and MySQL, and the history of git and Dolt repositories.
 
         Of a server one state is read, in a transaction that only reads. The first pull makes the tables; every further one compares the rows by key and
-        writes those that changed. A pull is one commit, with source and time in its metadata, or none when nothing changed. When the connection is
-        lost it begins anew with the state of that moment; until it is complete nothing is written.
+        writes those that changed. A pull is one commit, with source and time in its metadata, or none when nothing changed. Until it is
+        complete nothing is written. One that did not come to its end, because the connection was lost or the program was ended, is continued by the
+        next one: the server is asked which of the rows that are here already are the same still, and sends the others. The commit is of one state
+        of the server all the same. (Of tables without a key of their own, and of queries, all rows are sent again.)
 
         Of a git repository the files with rows (CSV, TSV, JSON lines, Parquet, …; also those in Git LFS) become tables, and its commits become
         commits, with their authors, times, messages and parents. Of a Dolt server all branches and their commits come. Commits that are here already
-        are not read again.
+        are not read again, nor are those of a run that did not come to its end.
 
         Args:
             source: postgres://…, mysql://…, dolt://…, or git.
@@ -1752,7 +1908,8 @@ class Verbs:
             as_: with --query: the table that the rows go to.
             key: the primary key: of the rows of --query, of tables that have none, of files of a git repository that have these columns.
             message: the commit's message.
-            retries: how often a pull whose connection is lost begins anew.
+            retries: how often a pull whose connection is lost is tried again.
+            restart: read all rows, also those that a pull that did not come to its end has left here.
 
         """
         return self._op(
@@ -1767,6 +1924,7 @@ class Verbs:
                 "key": key,
                 "message": message,
                 "retries": retries,
+                "restart": restart,
             },
         )
 
@@ -1791,6 +1949,9 @@ class Verbs:
         The lock file says of each the commit, the hashes of table, schema and content, and the number of rows. What is in it stays as it is until
         --upgrade names its table. A commit that has moved while the table's hash is the same is not stale.
 
+        Keys that two splits have in common, such as rows that are trained on and tested with, are warned of and noted in the lock file. Tables
+        whose primary keys have the same columns are compared, whatever their names.
+
         Args:
             config: the configuration.
             lock: the lock file (default: the configuration's name with .lock).
@@ -1808,6 +1969,41 @@ class Verbs:
                 "upgrade": upgrade,
                 "upgrade_all": upgrade_all,
                 "check": check,
+            },
+        )
+
+    def data_items(
+        self,
+        *,
+        config: str | None = None,
+        lock: str | None = None,
+        split: str | None = None,
+        frozen: bool = False,
+        shared_keys: bool = False,
+    ) -> Result[DataItemsRow]:
+        """List the tables of a training configuration and the commits that they mean.
+
+        Programs that read the rows themselves ask it: directory is where the database of the item is, empty for the one that is worked on. rows is
+        empty for an item with a condition that is not locked; columns and rows come in the order of the table. With --frozen the items are those of the lock file; it exits with 5 when a table at its commit is not the one
+        that was locked.
+
+        Args:
+            config: the configuration.
+            lock: the lock file (default: the configuration's name with .lock).
+            split: of this split only.
+            frozen: as the lock file has them, not as revisions mean them now.
+            shared_keys: look for keys that are in two splits, where the lock file does not tell.
+
+        """
+        return self._op(
+            "data items",
+            DataItemsRow,
+            {
+                "config": config,
+                "lock": lock,
+                "split": split,
+                "frozen": frozen,
+                "shared_keys": shared_keys,
             },
         )
 
@@ -1938,6 +2134,8 @@ class Verbs:
         self,
         from_: str,
         to: str,
+        *,
+        config: str | None = None,
     ) -> Result[DataDiffRow]:
         """Show how the rows of two lock files differ.
 
@@ -1946,6 +2144,7 @@ class Verbs:
         Args:
             from_: a lock file.
             to: another.
+            config: the configuration, for where it says that other databases are; it may be missing.
 
         """
         return self._op(
@@ -1954,6 +2153,179 @@ class Verbs:
             {
                 "from": from_,
                 "to": to,
+                "config": config,
+            },
+        )
+
+    def run_start(
+        self,
+        run: str | None = None,
+        *,
+        system: str | None = None,
+        external_id: str | None = None,
+        parent: str | None = None,
+        job: str | None = None,
+        params: str | None = None,
+        git_sha: str | None = None,
+        git_dirty: bool = False,
+        branch: str | None = None,
+        base: str | None = None,
+        user: str | None = None,
+        host: str | None = None,
+        message: str | None = None,
+    ) -> Result[RunStartRow]:
+        """Record that a run begins, and name it.
+
+        What sessions read and commit once they name the run, by SET @@stemma_run = '<uuid>' or the header stemma-run, is recorded as the
+        run's. A run that is started again with the same system and external id goes on (a retry); another run of the same id is an error.
+
+        Args:
+            run: the run's id, a UUID; one is made when it is left out.
+            system: what runs it: kedro, metaflow, cli, spark, ….
+            external_id: what that system calls the run.
+            parent: the run that started this one.
+            job: what is run: a pipeline, a flow, a script.
+            params: the run's parameters.
+            git_sha: commit of the code.
+            git_dirty: the code has changes that are not committed.
+            branch: the branch that the run works on.
+            base: the commit that it reads.
+            user: who runs it; the author unless told otherwise.
+            host: where.
+            message: why.
+
+        """
+        return self._op(
+            "run start",
+            RunStartRow,
+            {
+                "run": run,
+                "system": system,
+                "external_id": external_id,
+                "parent": parent,
+                "job": job,
+                "params": params,
+                "git_sha": git_sha,
+                "git_dirty": git_dirty,
+                "branch": branch,
+                "base": base,
+                "user": user,
+                "host": host,
+                "message": message,
+            },
+        )
+
+    def run_end(
+        self,
+        run: str,
+        *,
+        state: Literal["COMPLETE", "FAIL", "ABORT"] | None = None,
+        error: str | None = None,
+        result_commit: str | None = None,
+    ) -> Result[RunEndRow]:
+        """Record that a run has ended, and how.
+
+        Args:
+            run: the run.
+            state: how it ended.
+            error: why it failed.
+            result_commit: the commit that it left.
+
+        """
+        return self._op(
+            "run end",
+            RunEndRow,
+            {
+                "run": run,
+                "state": state,
+                "error": error,
+                "result_commit": result_commit,
+            },
+        )
+
+    def run_list(
+        self,
+        *,
+        system: str | None = None,
+        state: Literal["START", "RUNNING", "COMPLETE", "FAIL", "ABORT"] | None = None,
+        job: str | None = None,
+        parent: str | None = None,
+        dead: bool = False,
+        older: timedelta | str | None = None,
+        limit: int | None = None,
+    ) -> Result[RunListRow]:
+        """List runs, the last started first.
+
+        A run that died before it could say so stays RUNNING: --dead lists those.
+
+        Args:
+            system: only runs of this system.
+            state: only runs in this state.
+            job: only runs of this job.
+            parent: only runs that this run started.
+            dead: only runs that have not ended though they began long ago: see --older.
+            older: with --dead: how long ago.
+            limit: at most so many; 0 for all.
+
+        """
+        return self._op(
+            "run list",
+            RunListRow,
+            {
+                "system": system,
+                "state": state,
+                "job": job,
+                "parent": parent,
+                "dead": dead,
+                "older": older,
+                "limit": limit,
+            },
+        )
+
+    def run_show(
+        self,
+        run: str,
+    ) -> Result[RunShowRow]:
+        """Show a run, what it read and what it wrote.
+
+        Args:
+            run: the run: its id, the beginning of it, or what its system calls it.
+
+        """
+        return self._op(
+            "run show",
+            RunShowRow,
+            {
+                "run": run,
+            },
+        )
+
+    def run_record(
+        self,
+        run: str,
+        *,
+        inputs: str | None = None,
+        outputs: str | None = None,
+    ) -> Result[RunRecordRow]:
+        """Record what a run has read or written elsewhere.
+
+        The server records by itself what sessions read and commit in it. This is for what it does not see. An input with a table and a ref or
+        commit of this database gets its hash from there. mapping is an object {"column written": "column read"} by which rows that the run wrote lead to
+        rows that it read.
+
+        Args:
+            run: the run.
+            inputs: array of objects: table, db, ref, commit, hash, query, columns, predicate, rows, node, attempt, alias, mapping.
+            outputs: array of objects: table, db, before, after, commit, rows_added, rows_deleted, rows_modified, node, attempt, alias, column_lineage.
+
+        """
+        return self._op(
+            "run record",
+            RunRecordRow,
+            {
+                "run": run,
+                "inputs": inputs,
+                "outputs": outputs,
             },
         )
 
