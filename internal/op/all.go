@@ -59,6 +59,10 @@ func All() []Spec {
 		runListSpec(),
 		runShowSpec(),
 		runRecordSpec(),
+		runOfSpec(),
+		lineageSpec(),
+		lineageImpactSpec(),
+		lineageExportSpec(),
 		configSpec(),
 		versionSpec(),
 	}
