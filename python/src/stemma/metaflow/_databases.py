@@ -12,6 +12,7 @@ from stemma._answers import Settings
 from stemma.metaflow._task import remote_runtime
 
 if TYPE_CHECKING:
+    from stemma._answers import Resolved
     from stemma._repo import Repo
     from stemma.metaflow._audit import DoltConfig
 
@@ -33,7 +34,7 @@ def open_config(config: DoltConfig) -> tuple[Repo, DoltConfig]:
     at = repo.resolve("HEAD") if config.branch is None else _branch(repo, config.branch)
     branch = config.branch or at.branch or repo.ping().get("branch")
     commit = at.commit if config.commit is None else repo.resolve(config.commit).commit
-    return repo, dataclasses.replace(config, branch=branch, commit=commit, database_id=_identity(repo))
+    return repo, dataclasses.replace(config, database=_place(config.database), branch=branch, commit=commit, database_id=_identity(repo))
 
 
 def reopen(config: DoltConfig, others: tuple[DoltConfig, ...]) -> Repo:
@@ -77,11 +78,15 @@ def _reach(config: DoltConfig) -> Repo:
 
         if _address.database_directory(Path(address.directory)) is None:
             raise NotFoundError(f"there is no database in {address.directory}", hint="make one there: stemma init, or dolt init", database=config.database)
-    repo = shared(address, Settings(address.database, address.branch, address.ref))
-    return repo
+    return shared(address, Settings(address.database, address.branch, address.ref))
 
 
-def _branch(repo: Repo, name: str):  # type: ignore[no-untyped-def]
+def _place(database: str) -> str:
+    """Returns a path as one that holds wherever it is read, and a URI as it is."""
+    return _address.parse(database).directory or database
+
+
+def _branch(repo: Repo, name: str) -> Resolved:
     at = repo.resolve(name)
     if at.branch is None:
         raise InvalidError(f"{name!r} is no branch but a commit or a tag", hint=f"DoltConfig(commit={name!r}) reads it", ref=name)
