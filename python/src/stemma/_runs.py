@@ -70,7 +70,8 @@ def lineage(answer: Any, table: str, ref: str, *, down: bool, depth: int) -> tup
 
     Args:
         answer: runs a statement and returns columns and rows.
-        table, ref: the table, and where it is looked at.
+        table: the table.
+        ref: where it is looked at.
         down: what was made of it, rather than what it was made of.
         depth: the number of runs to go through.
 

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import threading
+import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,16 @@ class _State:
     process: int = field(default_factory=os.getpid)
 
 
+_known_hooks: weakref.WeakSet[StemmaHooks] = weakref.WeakSet()
+
+
+@atexit.register
+def _interrupted() -> None:
+    """Ends runs that Kedro told no end of: it does not at an interrupt."""
+    for h in list(_known_hooks):
+        h._interrupted()
+
+
 class StemmaHooks:
     """The hooks of a project; put an instance into `HOOKS` of its settings.
 
@@ -91,7 +102,7 @@ class StemmaHooks:
         self._trailers = trailers
         self._states: dict[str, _State] = {}
         self._lock = threading.Lock()
-        atexit.register(self._interrupted)
+        _known_hooks.add(self)
 
     def _commit_message(self, run_params: dict[str, Any]) -> str:
         """Returns the message of a run's commit; subclasses say it otherwise.
@@ -112,28 +123,7 @@ class StemmaHooks:
     @hook_impl
     def after_pipeline_run(self, run_params: dict[str, Any]) -> None:
         """Commits what the run has written, and brings it into the target."""
-        state = self._take(run_params["run_id"])
-        if state is None:
-            return
-        failed: StemmaError | None = None
-        try:
-            message = self._commit_message(_known(run_params))
-        except BaseException as e:
-            _abandon(state, e)
-            raise
-        if self._trailers:
-            message += "\n\n" + "\n".join(f"{_trailer(k)}: {json.dumps(v, default=str)}" for k, v in state.metadata.items())
-        for part in state.parts:
-            replaced = {name for _, ds in part.datasets if (name := _replaces(ds)) is not None}
-            try:
-                part.run.finish(message, state.metadata, replaced, state.author)
-            except StemmaError as e:
-                log.error("%s", e)  # noqa: TRY400 - it is raised below; a second database's would be lost
-                failed = failed or e
-            finally:
-                _release(part, part.run.target)
-        if failed is not None:
-            raise failed
+        self._finish(run_params["run_id"], lambda: self._commit_message(_known(run_params)))
 
     @hook_impl
     def on_pipeline_error(self, error: Exception, run_params: dict[str, Any]) -> None:
@@ -217,12 +207,36 @@ class StemmaHooks:
             elif self._database is not None and _catalog.same(_plain.database(dataset), self._database):
                 yield name, dataset
 
+    def _finish(self, run_id: str, message: Callable[[], str]) -> None:
+        """Ends a run that went well, with a commit of this message in each of its databases."""
+        state = self._take(run_id)
+        if state is None:
+            return
+        try:
+            said = message()
+        except BaseException as e:
+            _abandon(state, e)
+            raise
+        if self._trailers:
+            said += "\n\n" + "\n".join(f"{_trailer(k)}: {json.dumps(v, default=str)}" for k, v in state.metadata.items())
+        failed: StemmaError | None = None
+        for part in state.parts:
+            replaced = {name for _, ds in part.datasets if (name := _replaces(ds)) is not None}
+            try:
+                part.run.finish(said, state.metadata, replaced, state.author)
+            except StemmaError as e:
+                log.error("%s", e)  # noqa: TRY400 - it is raised below; a second database's would be lost
+                failed = failed or e
+            finally:
+                _release(part, part.run.target)
+        if failed is not None:
+            raise failed
+
     def _take(self, run_id: str) -> _State | None:
         with self._lock:
             return self._states.pop(run_id, None)
 
     def _interrupted(self) -> None:
-        """Ends runs that Kedro told no end of: it does not at an interrupt."""
         for run_id in list(self._states):
             state = self._take(run_id)
             if state is not None and state.process == os.getpid():
