@@ -28,6 +28,7 @@ class DoltConfig:
         dolthub_remote, push_on_commit: kept for flows that name them; pushing is not offered yet and is refused.
         database_id: the first commit of the database, which all its clones share; found when the database is opened.
         remote: the URL of the database's remote; None when it has none.
+        head: the commit of the branch when the database was opened; it is found, and is no part of an audit.
 
     """
 
@@ -39,10 +40,13 @@ class DoltConfig:
     push_on_commit: bool = False
     database_id: str | None = None
     remote: str | None = None
+    head: str | None = field(default=None, repr=False, compare=False)
 
     def dict(self) -> dict[str, Any]:
         """Returns the configuration as an audit has it."""
-        return dataclasses.asdict(self)
+        known = dataclasses.asdict(self)
+        del known["head"]
+        return known
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,7 @@ def lineage_card(run: Any) -> list[Any]:
 
 
 def _components(title: str, audit: Mapping[str, Any]) -> list[Any]:
-    from metaflow.cards import Image, Markdown, Table
+    from metaflow.cards import Markdown, Table
 
     actions = sorted(audit["actions"].values(), key=lambda a: a["timestamp"])
     rows = [
@@ -63,7 +64,7 @@ def _components(title: str, audit: Mapping[str, Any]) -> list[Any]:
     )
     return [
         Markdown(f"## {title}"),
-        Image(src="data:image/svg+xml;utf8," + _quote(drawn), label="what it read, and what it wrote"),
+        Markdown(f"![what it read, and what it wrote](data:image/svg+xml;base64,{base64.b64encode(drawn.encode()).decode()})"),
         Table(rows, headers=["", "table or query", "database", "commit", "key"]),
     ]
 
@@ -102,8 +103,3 @@ def _box(x: int, y: int, first: str, second: str, fill: str) -> str:
     )
     return f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="6" fill="{fill}" stroke="#7a8794"/>{text}'
 
-
-def _quote(svg: str) -> str:
-    from urllib.parse import quote
-
-    return quote(svg)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from stemma._errors import InvalidError, NotFoundError, ReadOnlyError
 from stemma.metaflow._audit import Audit, DoltAction, DoltConfig, copy_name
+from stemma.metaflow._branch import TaskBranch
 from stemma.metaflow._databases import open_config, reopen
 from stemma.metaflow._task import Task, current_task, flow_of, is_flow, run_uid
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from stemma._answers import WriteResult
-    from stemma._repo import Repo, Transaction
+    from stemma._repo import Repo
 
 __all__ = ["DoltDT"]
 
@@ -36,7 +37,8 @@ class DoltDT:
     - both: reads by the run or the audit, writes by the configuration: an old run's inputs, new results.
 
     `run=self` names the running flow. As a context manager, writes become one commit at the end of the `with`, and none of them happens when
-    its body raises. Without one each write is a commit of its own.
+    its body raises. Without one each write is a commit of its own. A task writes on a branch of its own, from the commit that it reads; at the
+    end that comes into the branch of the configuration, merged with what others have committed there meanwhile.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class DoltDT:
         self._actions: dict[str, DoltAction] = {}
         self._used: dict[str, DoltConfig] = {}
         self._frames: list[tuple[str, Any]] = []
-        self._transaction: Transaction | None = None
+        self._branch: TaskBranch | None = None
         self._inside = False
 
     # --- reading
@@ -146,23 +148,26 @@ class DoltDT:
         key = as_key or table_name
         self._free(key)
         repo = self._repo_of(config)
-        at = repo.at(branch=config.branch, run_alias=key)
-        dirty = {str(r) for r in at.query("select table_name from dolt_status").read_all().column(0).to_pylist()}
-        if table_name in dirty and table_name not in {a.table_name for a in self._actions.values() if a.kind == "write"}:
-            raise InvalidError(
-                f"{table_name} has changes on {config.branch} that are not committed, and they would become part of this run's commit",
-                hint="commit them, or undo them: stemma checkout " + table_name,
-                table=table_name,
-            )
+        if self._branch is None:
+            self._branch = TaskBranch(repo, task, config)
+            self._branch.open()
+        branch = self._branch
+        at = repo.at(branch=branch.branch, run_alias=key)
         chosen, keys = self._mode(at, table_name, pks, mode)
-        # A write that makes the table equal to the frame may be done again; rows that are appended twice would be there twice.
-        name = task.write_id if chosen == "append" else f"{task.write_id}/{task.attempt}/{time.time_ns()}"
-        into: Any = self._begin(at, task) if self._inside else at
-        message = None if self._inside else f"Run: {task.pathspec}"
-        result: WriteResult = into.write(df, table_name, mode=chosen, primary_key=keys, message=message, write_id=f"{name}/{key}")  # type: ignore[arg-type]
-        action = self._action(key, config, kind="write", table_name=table_name, query=f"SELECT * FROM `{table_name}`")
-        action.commit = None if self._inside else result.commit or at.resolve("HEAD").commit
-        self._keep(action, config, df)
+        try:
+            if chosen == "append" and branch.landed(task.runs(), task.node, table_name):
+                # What an earlier attempt appended would be there twice.
+                chosen, df = "append", df[:0]
+            result = at.write(df, table_name, mode=chosen, primary_key=keys)  # type: ignore[arg-type]
+        except BaseException:
+            if not self._inside:
+                self._discard()
+            raise
+        self._keep(self._action(key, config, kind="write", table_name=table_name, query=f"SELECT * FROM `{table_name}`"), config, df)
+        if not self._inside:
+            self._land()
+            self._store()
+            self._end(None)
         return result
 
     def _mode(self, repo: Repo, table: str, pks: Sequence[str] | None, mode: str | None) -> tuple[str, list[str] | None]:
@@ -216,32 +221,33 @@ class DoltDT:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._inside = False
-        transaction, self._transaction = self._transaction, None
+        if error is not None:
+            self._discard()
+            self._end(error)
+            return
         try:
-            if transaction is not None:
-                transaction.__exit__(kind, error, trace)
+            self._land()
         except BaseException as e:
             self._end(e)
             raise
-        if error is None:
-            commit = None if transaction is None else transaction.commit_hash
-            for a in self._actions.values():
-                if a.kind == "write" and a.commit is None:
-                    a.commit = commit or self._head()
-            self._name_artifacts()
-            self._store()
-        self._end(error)
+        self._name_artifacts()
+        self._store()
+        self._end(None)
 
-    def _begin(self, repo: Repo, task: Task) -> Transaction:
-        if self._transaction is None:
-            self._transaction = repo.transaction(f"Run: {task.pathspec}", metadata=_metadata(task))
-            self._transaction.__enter__()
-        self._transaction._settings = dataclasses.replace(self._transaction._settings, run_alias=repo._settings.run_alias)
-        return self._transaction
+    def _land(self) -> None:
+        """Brings what was written into the branch of the configuration."""
+        branch, self._branch = self._branch, None
+        if branch is None:
+            return
+        written = [a for a in self._actions.values() if a.kind == "write" and a.commit is None]
+        commit = branch.written([str(a.table_name) for a in written])
+        for a in written:
+            a.commit = commit or branch.base  # tables that were equal already are as the task found them
 
-    def _head(self) -> str | None:
-        assert self._repo is not None and self._config is not None  # noqa: S101, PT018 - there was a write
-        return self._repo.at(branch=self._config.branch).resolve("HEAD").commit
+    def _discard(self) -> None:
+        branch, self._branch = self._branch, None
+        if branch is not None:
+            branch.give_up()
 
     # --- inside
 
@@ -279,8 +285,9 @@ class DoltDT:
         self._keep(action, config, frame)
         return frame
 
-    def _action(self, key: str, config: DoltConfig, **known: Any) -> DoltAction:
-        return DoltAction(key=key, config_id=config.id, pathspec=self._pathspec, commit=config.commit, **known)
+    def _action(self, key: str, config: DoltConfig, kind: str = "read", **known: Any) -> DoltAction:
+        commit = config.commit if kind == "read" else None
+        return DoltAction(key=key, config_id=config.id, pathspec=self._pathspec, commit=commit, kind=kind, **known)
 
     @property
     def _pathspec(self) -> str | None:
@@ -295,7 +302,7 @@ class DoltDT:
         self._actions[action.key] = action
         self._used[config.id] = config
         self._frames.append((action.key, frame))
-        if self._task is not None and not self._inside:
+        if self._task is not None and not self._inside and action.kind == "read":
             self._store()
             self._end(None)
 
@@ -337,7 +344,7 @@ class DoltDT:
                 branch=config.branch,
                 base=config.commit,
             )
-            self._started[repo.uri] = repo.at(run=uid, run_node=task.step, run_attempt=str(task.attempt))
+            self._started[repo.uri] = repo.at(run=uid, run_node=task.node, run_attempt=str(task.attempt))
         return self._started[repo.uri]
 
     def _end(self, error: BaseException | None) -> None:
@@ -375,6 +382,3 @@ def _parameters(flow: Any) -> dict[str, Any]:
     names = [p["name"] for p in current.graph["parameters"]]
     return {n: getattr(flow, n, None) for n in names}
 
-
-def _metadata(task: Task) -> dict[str, Any]:
-    return {"run_id": run_uid(task.pathspec), "metaflow": task.pathspec}

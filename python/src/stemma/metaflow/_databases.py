@@ -34,7 +34,8 @@ def open_config(config: DoltConfig) -> tuple[Repo, DoltConfig]:
     at = repo.resolve("HEAD") if config.branch is None else _branch(repo, config.branch)
     branch = config.branch or at.branch or repo.ping().get("branch")
     commit = at.commit if config.commit is None else repo.resolve(config.commit).commit
-    return repo, dataclasses.replace(config, database=_place(config.database), branch=branch, commit=commit, database_id=_identity(repo))
+    known = {"branch": branch, "commit": commit, "head": at.commit, "database_id": _identity(repo)}
+    return repo, dataclasses.replace(config, database=_place(config.database), **known)
 
 
 def reopen(config: DoltConfig, others: tuple[DoltConfig, ...]) -> Repo:

@@ -40,7 +40,8 @@ class Task:
     Attributes:
         flow, run, step, task: its names.
         attempt: 0, and one more with each retry.
-        write_id: what names the task's work over retries and resumed runs: flow, first run, step, and the place in its foreach.
+        node: the step, and the place in its foreach: the same for a task and for the one that does its work in a resumed run.
+        origin: the run that this one resumes; None when it resumes none.
 
     """
 
@@ -49,7 +50,8 @@ class Task:
     step: str
     task: str
     attempt: int
-    write_id: str
+    node: str
+    origin: str | None
 
     @property
     def run_path(self) -> str:
@@ -60,6 +62,10 @@ class Task:
     def pathspec(self) -> str:
         """The task, as `Flow/run/step/task`."""
         return f"{self.flow}/{self.run}/{self.step}/{self.task}"
+
+    def runs(self) -> list[str]:
+        """Returns the ids under which databases know this run, and the one that it resumes."""
+        return [run_uid(f"{self.flow}/{r}") for r in (self.run, self.origin) if r]
 
 
 def current_task(flow: Any) -> Task | None:
@@ -72,9 +78,8 @@ def current_task(flow: Any) -> Task | None:
         return None
     name, run, step, task = str(current.flow_name), str(current.run_id), str(current.step_name), str(current.task_id)
     frames = getattr(flow, "_foreach_stack", None) or ()
-    place = ".".join(str(f.index) for f in frames)
-    first = getattr(current, "origin_run_id", None) or run
-    return Task(name, run, step, task, int(current.retry_count or 0), f"metaflow/{name}/{first}/{step}/{place}")
+    node = ".".join([step, *(str(f.index) for f in frames)])
+    return Task(name, run, step, task, int(current.retry_count or 0), node, current.origin_run_id)
 
 
 def is_flow(thing: Any) -> bool:
