@@ -99,7 +99,7 @@ class OfUrl:
             made = self._connection(branch).exec_driver_sql(statement.replace("?", "%s"), params or None)
             return (list(made.keys()), [tuple(r) for r in made]) if made.returns_rows else ([], [])
         except DBAPIError as e:
-            said = e.orig.args if e.orig is not None else ()
+            said: tuple[Any, ...] = e.orig.args if e.orig is not None else ()
             number = said[0] if said and isinstance(said[0], int) else 0
             text = str(said[1] if len(said) > 1 else e)
             kind = _CLASSES.get(number, StemmaError)

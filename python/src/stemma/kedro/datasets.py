@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
     from stemma._repo import Repo
 
-try:
-    from kedro_datasets._typing import TablePreview
-except ImportError:  # Kedro-Viz goes by the name of the type.
-    TablePreview = NewType("TablePreview", dict)
+TablePreview = NewType("TablePreview", dict[str, Any])
+"""What Kedro-Viz draws as a table; it goes by the name of the type."""
 
 __all__ = ["QueryDataset", "TableDataset"]
 
@@ -71,9 +69,13 @@ class _Dataset(AbstractDataset[Any, Any]):
         """Returns the address of the database and what goes with calls, without regard to runs."""
         uri = self._credentials.get("uri") or self._credentials.get("con") or _address.default()
         address = _address.parse(uri)
-        given = {k: str(self._credentials[k]) for k in ("user", "password") if self._credentials.get(k) is not None}
-        if address.directory is None and given:
-            address = dataclasses.replace(address, **given)
+        user, password = self._credentials.get("user"), self._credentials.get("password")
+        if address.directory is None:
+            address = dataclasses.replace(
+                address,
+                user=address.user if user is None else str(user),
+                password=address.password if password is None else str(password),
+            )
         return address, Settings(self._database or address.database, address.branch, author=self._credentials.get("author"))
 
     def _repo(self) -> Repo:
@@ -95,7 +97,7 @@ class _Dataset(AbstractDataset[Any, Any]):
     def _noted(self, repo: Repo, node: str | None) -> Repo:
         """Returns the database with the dataset's and the node's names on its calls, where the database records runs."""
         bound = self._binding
-        if bound is None or bound.run is None or not hasattr(repo._settings, "run_alias"):
+        if bound is None or bound.run is None:
             return repo
         return repo.at(run_alias=bound.alias, run_node=node)
 
