@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +39,11 @@ def test_card(database: str) -> None:
 
     flow(FLOWS / "fan.py", "--db", database)
     (card,) = get_cards(latest("Fan")["end"].task, id="stemma")
-    page = card.get()
-    assert "data:image/svg+xml;base64," in page
-    assert "squares" in page
+    (data,) = re.findall(r'__MF_DATA__\["[^"]+"\]\s*=\s*"([^"]+)"', card.get())
+    page = base64.b64decode(data).decode()
+    assert '"type": "vegaChart"' in page
+    assert '"first": "squares"' in page
+    assert '"first": "total"' in page
 
 
 def test_lineage_of_tasks_that_were_merged(database: str) -> None:

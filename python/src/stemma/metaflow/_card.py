@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,7 +48,7 @@ def lineage_card(run: Any) -> list[Any]:
 
 
 def _components(title: str, audit: Mapping[str, Any]) -> list[Any]:
-    from metaflow.cards import Markdown, Table
+    from metaflow.cards import Markdown, Table, VegaChart
 
     actions = sorted(audit["actions"].values(), key=lambda a: a["timestamp"])
     rows = [
@@ -64,7 +62,7 @@ def _components(title: str, audit: Mapping[str, Any]) -> list[Any]:
     )
     return [
         Markdown(f"## {title}"),
-        Markdown(f"![what it read, and what it wrote](data:image/svg+xml;base64,{base64.b64encode(drawn.encode()).decode()})"),
+        VegaChart(drawn),
         Table(rows, headers=["", "table or query", "database", "commit", "key"]),
     ]
 
@@ -75,31 +73,49 @@ def _label(action: Mapping[str, Any], audit: Mapping[str, Any]) -> tuple[str, st
     return action["table_name"] or action["key"], f"{where} @ {(action['commit'] or '')[:10]}"
 
 
-def drawing(title: str, inputs: Sequence[tuple[str, str]], outputs: Sequence[tuple[str, str]]) -> str:
-    """Returns an SVG: inputs on the left, the run in the middle, outputs on the right, each with two lines of text."""
-    tall = max(len(inputs), len(outputs), 1) * STEP + 10
-    columns = [0, WIDTH + MARGIN, 2 * (WIDTH + MARGIN)]
-    middle = tall // 2
-    boxes, lines = [], []
-    for column, shown in ((columns[0], inputs), (columns[2], outputs)):
-        top = (tall - len(shown) * STEP) // 2
-        for i, (name, where) in enumerate(shown):
-            y = top + i * STEP + (STEP - HEIGHT) // 2
-            boxes.append(_box(column, y, name, where, "#eef4fb"))
-            a, b = (column + WIDTH, y + HEIGHT // 2), (columns[1], middle)
-            if column:
-                a, b = (columns[1] + WIDTH, middle), (column, y + HEIGHT // 2)
-            lines.append(f'<path d="M{a[0]} {a[1]} C{a[0] + 60} {a[1]},{b[0] - 60} {b[1]},{b[0]} {b[1]}" fill="none" stroke="#7a8794"/>')
+def drawing(title: str, inputs: Sequence[tuple[str, str]], outputs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Returns a chart of Vega-Lite: inputs on the left, the run in the middle, outputs on the right, each a box with two lines of text."""
+    tall = max(len(inputs), len(outputs), 1) * STEP
+    left, run, right = 0, WIDTH + MARGIN, 2 * (WIDTH + MARGIN)
     flow, _, rest = title.partition("/")
-    boxes.append(_box(columns[1], middle - HEIGHT // 2, flow, rest, "#fdf3e1"))
-    wide = columns[2] + WIDTH
-    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {tall}" width="{wide}" height="{tall}" font-family="sans-serif">{"".join(lines)}{"".join(boxes)}</svg>'
+    boxes = [_box(run, tall / 2, flow, rest, "#fdf3e1")]
+    lines = []
+    for x, shown in ((left, inputs), (right, outputs)):
+        for i, (name, where) in enumerate(shown):
+            y = (tall - len(shown) * STEP) / 2 + i * STEP + STEP / 2
+            boxes.append(_box(x, y, name, where, "#eef4fb"))
+            ends = (x + WIDTH, y, run, tall / 2) if x < run else (run + WIDTH, tall / 2, x, y)
+            lines.append(dict(zip(("x", "y", "x2", "y2"), ends, strict=True)))
+    across = {"type": "quantitative", "axis": None, "scale": {"domain": [0, right + WIDTH]}}
+    down = {"type": "quantitative", "axis": None, "scale": {"domain": [tall, 0]}}
+    place = {"x": {"field": "x", **across}, "y": {"field": "y", **down}}
+    area = {**place, "x2": {"field": "x2"}, "y2": {"field": "y2"}}
+    text = {"type": "text", "align": "left", "dx": 10, "limit": WIDTH - 20}
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "width": right + WIDTH,
+        "height": tall,
+        "view": {"stroke": None},
+        "layer": [
+            {"data": {"values": lines}, "mark": {"type": "rule", "color": "#7a8794"}, "encoding": area},
+            {
+                "data": {"values": boxes},
+                "mark": {"type": "rect", "cornerRadius": 6, "stroke": "#7a8794"},
+                "encoding": {**area, "fill": {"field": "fill", "type": "nominal", "scale": None}},
+            },
+            {
+                "data": {"values": boxes},
+                "mark": {**text, "fontSize": 14, "dy": 18},
+                "encoding": {**place, "text": {"field": "first"}},
+            },
+            {
+                "data": {"values": boxes},
+                "mark": {**text, "fontSize": 11, "dy": 35},
+                "encoding": {**place, "text": {"field": "second"}},
+            },
+        ],
+    }
 
 
-def _box(x: int, y: int, first: str, second: str, fill: str) -> str:
-    text = "".join(
-        f'<text x="{x + 10}" y="{y + dy}" font-size="{size}" fill="#1c2733">{html.escape(t if len(t) <= 40 else t[:39] + "…")}</text>'
-        for t, dy, size in ((first, 19, 14), (second, 37, 11))
-    )
-    return f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="6" fill="{fill}" stroke="#7a8794"/>{text}'
-
+def _box(x: float, middle: float, first: str, second: str, fill: str) -> dict[str, Any]:
+    return {"x": x, "x2": x + WIDTH, "y": middle - HEIGHT / 2, "y2": middle + HEIGHT / 2, "first": first, "second": second, "fill": fill}

@@ -176,7 +176,7 @@ class DoltDT:
         try:
             has = list(repo.resolve("HEAD", table).primary_key or ())
         except NotFoundError:
-            return ("create" if mode is None else mode), wanted
+            return "create", wanted
         if mode is not None:
             return mode, wanted
         if wanted is None or [k.lower() for k in wanted] == [k.lower() for k in has]:
