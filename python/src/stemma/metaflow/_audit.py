@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 import uuid
@@ -140,13 +141,13 @@ class Audit(dict[str, Any]):
         self._gather()
         return super().__eq__(other)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def __repr__(self) -> str:
         self._gather()
         return super().__repr__()
 
-    def get(self, key: str, default: Any = None) -> Any:  # type: ignore[override]
+    def get(self, key: str, default: Any = None) -> Any:
         """Returns the actions or the configurations."""
         self._gather()
         return super().get(key, default)
@@ -174,15 +175,13 @@ class Audit(dict[str, Any]):
     def _fixed(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError("an audit tells what a run did and cannot be changed; copy() returns a dict that can")
 
-    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _fixed  # type: ignore[assignment]
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _fixed
 
 
 def _revive(run: str) -> Audit:
     audit = Audit(run)
-    try:
+    with contextlib.suppress(StemmaError):  # it is said when the audit is looked at
         audit._gather()
-    except StemmaError:
-        pass  # it is said when the audit is looked at
     return audit
 
 
@@ -195,7 +194,8 @@ def _kept(run: str) -> list[Mapping[str, Any]]:
         tasks = [t for step in Run(run, _namespace_check=False) for t in step]
     except MetaflowException as e:
         raise NotFoundError(
-            f"the run {run} is not in this datastore of Metaflow: {e}", hint="METAFLOW_DATASTORE_SYSROOT_LOCAL and METAFLOW_PROFILE say where runs are"
+            f"the run {run} is not in this datastore of Metaflow: {e}",
+            hint="METAFLOW_DATASTORE_SYSROOT_LOCAL and METAFLOW_PROFILE say where runs are",
         ) from None
     out = []
     for task in tasks:

@@ -63,7 +63,7 @@ class TaskBranch(Run):
         rows = self.database.rows
         holders = ", ".join("?" * len(runs))
         found = rows(
-            "select o.commit_hash from stemma_run_outputs o join stemma_runs r on r.run_uid = o.run_uid "
+            "select o.commit_hash from stemma_run_outputs o join stemma_runs r on r.run_uid = o.run_uid "  # noqa: S608 - only question marks
             f"where r.parent_uid in ({holders}) and o.node = ? and o.table_name = ?",
             *runs,
             node,

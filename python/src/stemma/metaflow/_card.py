@@ -118,4 +118,12 @@ def drawing(title: str, inputs: Sequence[tuple[str, str]], outputs: Sequence[tup
 
 
 def _box(x: float, middle: float, first: str, second: str, fill: str) -> dict[str, Any]:
-    return {"x": x, "x2": x + WIDTH, "y": middle - HEIGHT / 2, "y2": middle + HEIGHT / 2, "first": first, "second": second, "fill": fill}
+    return {
+        "x": x,
+        "x2": x + WIDTH,
+        "y": middle - HEIGHT / 2,
+        "y2": middle + HEIGHT / 2,
+        "first": first,
+        "second": second,
+        "fill": fill,
+    }

@@ -58,7 +58,9 @@ class DoltDT:
         if audit is None and config is None and is_flow(run):
             raise InvalidError("DoltDT(run=self) says no database", hint="config=DoltConfig(database=…) or audit=…")
         if audit is None and config is None:
-            raise InvalidError("DoltDT needs a run, an audit or a config", hint="DoltDT(run=Run('Flow/1')), DoltDT(config=DoltConfig(database=…))")
+            raise InvalidError(
+                "DoltDT needs a run, an audit or a config", hint="DoltDT(run=Run('Flow/1')), DoltDT(config=DoltConfig(database=…))"
+            )
         self._audit = audit
         self._repo: Repo | None = None
         self._config: DoltConfig | None = None
@@ -86,7 +88,7 @@ class DoltDT:
             old = self._old(table_name)
             return self._replay(dataclasses.replace(old, key=as_key or table_name), old.query if old.table_name is None else None)
         config = self._here("read")
-        action = self._action(as_key or table_name, config, table_name=table_name, query=f"SELECT * FROM `{table_name}`")
+        action = self._action(as_key or table_name, config, table_name=table_name, query=_select(table_name))
         return self._take(action, config, self._repo_of(config), None)
 
     def sql(self, q: str, as_key: str) -> pd.DataFrame:
@@ -101,7 +103,9 @@ class DoltDT:
         """
         if self._audit is not None:
             if self._config is None:
-                raise ReadOnlyError("an audit is read by its keys: read(key)", hint=f"it has {', '.join(self._audit['actions']) or 'none'}")
+                raise ReadOnlyError(
+                    "an audit is read by its keys: read(key)", hint=f"it has {', '.join(self._audit['actions']) or 'none'}"
+                )
             return self._replay(dataclasses.replace(self._old(as_key), query=q, table_name=None), q)
         config = self._here("sql")
         return self._take(self._action(as_key, config, query=q), config, self._repo_of(config), q)
@@ -144,7 +148,9 @@ class DoltDT:
         config = self._here("write")
         task = self._task
         if task is None:
-            raise InvalidError("write is for a running flow", hint="elsewhere: stemma.connect(database).write(df, table, message=…)")
+            raise InvalidError(
+                "write is for a running flow", hint="elsewhere: stemma.connect(database).write(df, table, message=…)"
+            )
         key = as_key or table_name
         self._free(key)
         repo = self._repo_of(config)
@@ -163,7 +169,7 @@ class DoltDT:
             if not self._inside:
                 self._discard()
             raise
-        self._keep(self._action(key, config, kind="write", table_name=table_name, query=f"SELECT * FROM `{table_name}`"), config, df)
+        self._keep(self._action(key, config, kind="write", table_name=table_name, query=_select(table_name)), config, df)
         if not self._inside:
             self._land()
             self._store()
@@ -200,7 +206,11 @@ class DoltDT:
         """
         found = self.get_runs(table, commit or commit_or_branch)
         if len(found) > 1:
-            raise InvalidError(f"{table} is a merge of what {len(found)} runs wrote: {', '.join(found)}", hint="get_runs returns all of them", table=table)
+            raise InvalidError(
+                f"{table} is a merge of what {len(found)} runs wrote: {', '.join(found)}",
+                hint="get_runs returns all of them",
+                table=table,
+            )
         return found[0]
 
     def get_runs(self, table: str, commit_or_branch: str | None = None) -> list[str]:
@@ -214,7 +224,9 @@ class DoltDT:
 
     def __enter__(self) -> Self:
         if self._task is None:
-            raise InvalidError("the context manager is for a running flow", hint="outside of one call read, sql, diff and get_run without `with`")
+            raise InvalidError(
+                "the context manager is for a running flow", hint="outside of one call read, sql, diff and get_run without `with`"
+            )
         self._inside = True
         self._before = set(vars(self._flow))
         return self
@@ -253,7 +265,10 @@ class DoltDT:
 
     def _here(self, verb: str) -> DoltConfig:
         if self._config is None:
-            raise ReadOnlyError(f"{verb} needs a config: an audit can only be read", hint="DoltDT(run=self, config=DoltConfig(…), audit=…) writes by the config")
+            raise ReadOnlyError(
+                f"{verb} needs a config: an audit can only be read",
+                hint="DoltDT(run=self, config=DoltConfig(…), audit=…) writes by the config",
+            )
         return self._config
 
     def _old(self, key: str) -> DoltAction:
@@ -278,10 +293,7 @@ class DoltDT:
     def _take(self, action: DoltAction, config: DoltConfig, repo: Repo, query: str | None) -> pd.DataFrame:
         self._free(action.key)
         at = repo.at(run_alias=action.key)
-        if query is not None:
-            frame = at.sql(query, ref=action.commit)
-        else:
-            frame = at.read_pandas(str(action.table_name), action.commit)
+        frame = at.sql(query, ref=action.commit) if query is not None else at.read_pandas(str(action.table_name), action.commit)
         self._keep(action, config, frame)
         return frame
 
@@ -295,7 +307,10 @@ class DoltDT:
 
     def _free(self, key: str) -> None:
         if self._inside and key in self._actions:
-            raise InvalidError(f"the key {key!r} is taken: it names a {self._actions[key].kind} of this task", hint="give this one a name by as_key=…")
+            raise InvalidError(
+                f"the key {key!r} is taken: it names a {self._actions[key].kind} of this task",
+                hint="give this one a name by as_key=…",
+            )
 
     def _keep(self, action: DoltAction, config: DoltConfig, frame: Any) -> None:
         """Takes an action into the audit of the running task; a task that reads again without `with` keeps the last of a key."""
@@ -360,6 +375,11 @@ class DoltDT:
         return f"DoltDT({', '.join(parts)})"
 
 
+def _select(table: str) -> str:
+    """Returns the query that an audit has for a table."""
+    return "SELECT * FROM `" + table.replace("`", "``") + "`"
+
+
 def _audit_of(run: Any) -> Mapping[str, Any]:
     """Returns the audit of a run, given as a `Run` or as its path; of a path to a step or a task it is the whole run's."""
     path = run if isinstance(run, str) else getattr(run, "pathspec", None)
@@ -381,4 +401,3 @@ def _parameters(flow: Any) -> dict[str, Any]:
 
     names = [p["name"] for p in current.graph["parameters"]]
     return {n: getattr(flow, n, None) for n in names}
-

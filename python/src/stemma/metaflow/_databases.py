@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stemma import _address
+from stemma._answers import Settings
 from stemma._default import shared
 from stemma._errors import InvalidError, NotFoundError, UnsupportedError
-from stemma._answers import Settings
 from stemma.metaflow._task import remote_runtime
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def open_config(config: DoltConfig) -> tuple[Repo, DoltConfig]:
     at = repo.resolve("HEAD") if config.branch is None else _branch(repo, config.branch)
     branch = config.branch or at.branch or repo.ping().get("branch")
     commit = at.commit if config.commit is None else repo.resolve(config.commit).commit
-    known = {"branch": branch, "commit": commit, "head": at.commit, "database_id": _identity(repo)}
+    known: dict[str, Any] = {"branch": branch, "commit": commit, "head": at.commit, "database_id": _identity(repo)}
     return repo, dataclasses.replace(config, database=_place(config.database), **known)
 
 
@@ -78,7 +78,11 @@ def _reach(config: DoltConfig) -> Repo:
         from pathlib import Path
 
         if _address.database_directory(Path(address.directory)) is None:
-            raise NotFoundError(f"there is no database in {address.directory}", hint="make one there: stemma init, or dolt init", database=config.database)
+            raise NotFoundError(
+                f"there is no database in {address.directory}",
+                hint="make one there: stemma init, or dolt init",
+                database=config.database,
+            )
     return shared(address, Settings(address.database, address.branch, address.ref))
 
 

@@ -29,7 +29,9 @@ class _Open(UserStepDecorator):
         self.data: DoltDT | None = None
 
     def pre_step(self, step_name: str, flow: Any, inputs: Any = None) -> None:  # noqa: ARG002 - the interface is Metaflow's
-        filled = {k: v.format_map(_Attributes(flow, step_name)) if isinstance(v, str) else v for k, v in self.options.items()}
+        filled: dict[str, Any] = {
+            k: v.format_map(_Attributes(flow, step_name)) if isinstance(v, str) else v for k, v in self.options.items()
+        }
         filled["database"] = filled.pop("db")
         self.data = DoltDT(run=flow, config=DoltConfig(**{k: v or None for k, v in filled.items()}))
         flow.stemma = self.data.__enter__()
@@ -94,4 +96,6 @@ class _Attributes:
         try:
             return "" if (v := getattr(self._flow, name)) is None else v
         except AttributeError:
-            raise MetaflowException(f"@stemma at step {self._step} names {{{name}}}, which is no parameter or artifact of the flow") from None
+            raise MetaflowException(
+                f"@stemma at step {self._step} names {{{name}}}, which is no parameter or artifact of the flow"
+            ) from None

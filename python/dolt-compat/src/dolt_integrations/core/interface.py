@@ -154,7 +154,7 @@ class DoltMeta(_Plain, Meta):
             a = action
             given = (a.kind, a.filename, a.branch, a.from_commit, a.to_commit, a.tablename or "", a.timestamp, a.context_id or "")
             columns = "kind, filename, branch, from_commit, to_commit, tablename, timestamp, context_id"
-            self.db.sql(f"insert into {name} ({columns}) values ({', '.join(map(_literal, given))})")
+            self.db.sql(f"insert into {name} ({columns}) values ({', '.join(map(_literal, given))})")  # noqa: S608 - values are quoted
         return action.to_dict()
 
 
@@ -203,7 +203,14 @@ def action_meta(
     if meta_conf is None:
         return None
     action = Action(
-        from_commit=from_commit, to_commit=to_commit, branch=branch, filename=filename, context_id=context_id, tablename=tablename, sql=sql, kind=kind
+        from_commit=from_commit,
+        to_commit=to_commit,
+        branch=branch,
+        filename=filename,
+        context_id=context_id,
+        tablename=tablename,
+        sql=sql,
+        kind=kind,
     )
     return meta_conf.create(action)
 
@@ -236,7 +243,8 @@ def load(
     Args:
         db: the database.
         filename: the file.
-        tablename, sql: one of them: what to write.
+        tablename: the table to write.
+        sql: the query to write, in place of a table.
         load_args: more arguments of `Dolt.sql`.
         meta_conf: where it is recorded.
         remote_conf: has no effect, as in 2021.

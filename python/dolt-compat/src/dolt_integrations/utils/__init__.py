@@ -44,13 +44,16 @@ def write_pandas(
         import_mode: `create`, `update` (which deletes nothing) or `replace`; None creates the table, or updates it when it is there.
         primary_key: the columns of a new table's key.
         commit: whether to commit.
-        commit_message, commit_date: of the commit.
+        commit_message: the commit's message.
+        commit_date: the commit's date.
 
     """
     repo = _repo(dolt)
     there = table in {t.name for t in dolt.ls()}
     keyed = _keyed(repo, table) if there else bool(primary_key)
-    mode = {"create": "create", "replace": "replace", "update": "upsert" if keyed else "append"}[import_mode or ("update" if there else "create")]
+    mode = {"create": "create", "replace": "replace", "update": "upsert" if keyed else "append"}[
+        import_mode or ("update" if there else "create")
+    ]
     repo.write(df, table, mode=mode, primary_key=primary_key if not there or mode == "replace" else None)  # type: ignore[arg-type]
     if commit:
         dolt.add(table)
