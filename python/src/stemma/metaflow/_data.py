@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from stemma._repo import Repo
 
 __all__ = ["DoltDT"]
+
+log = logging.getLogger(__name__)
 
 
 class DoltDT:
@@ -377,7 +380,7 @@ class DoltDT:
 
 def _select(table: str) -> str:
     """Returns the query that an audit has for a table."""
-    return "SELECT * FROM `" + table.replace("`", "``") + "`"
+    return "SELECT * FROM `" + table.replace("`", "``") + "`"  # noqa: S608 - the name is quoted
 
 
 def _audit_of(run: Any) -> Mapping[str, Any]:
@@ -392,6 +395,8 @@ def _producers(repo: Repo, table: str, ref: str) -> list[str]:
     found = [r for r in repo.run_of(table, ref) if r.external_id]
     if not found:
         raise NotFoundError(f"no run is known to have made {table} at {ref}", table=table, ref=ref)
+    if all(r.how == "hash" for r in found):
+        log.warning("No run recorded the change of %s at %s; the run named left the same content elsewhere", table, ref)
     return list(dict.fromkeys(str(r.external_id) for r in found))
 
 

@@ -33,7 +33,7 @@ class _Open(UserStepDecorator):
             k: v.format_map(_Attributes(flow, step_name)) if isinstance(v, str) else v for k, v in self.options.items()
         }
         filled["database"] = filled.pop("db")
-        self.data = DoltDT(run=flow, config=DoltConfig(**{k: v or None for k, v in filled.items()}))
+        self.data = DoltDT(run=flow, config=DoltConfig(**{k: v for k, v in filled.items() if v}))
         flow.stemma = self.data.__enter__()
 
     def post_step(self, step_name: str, flow: Any, exception: BaseException | None = None) -> Any:  # noqa: ARG002 - the interface is Metaflow's
