@@ -76,10 +76,27 @@ func (e *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 				out = p
 			}
 		}
-		if err != nil || out == nil {
+		if err != nil {
 			return nil, err
 		}
+		if g, ok := n.(*plan.GroupBy); ok {
+			if to, ok := out.(*plan.GroupBy); ok {
+				g = to
+			}
+			if out == nil || out == sql.Node(g) {
+				if rows, err := e.group(ctx, g, row); rows != nil || err != nil {
+					return rows, err
+				}
+			}
+		}
+		if out == nil {
+			return nil, nil
+		}
 		return e.base.Build(ctx, out, row)
+	case *plan.Distinct:
+		return e.distinct(ctx, x, row)
+	case *plan.SetOp:
+		return e.union(ctx, x, row)
 	}
 	return nil, nil
 }
