@@ -28,13 +28,13 @@ func diffColumns(from, to *shape) []*sql.Column {
 	return append(cols, textNull("from_commit"), atNull("from_commit_date"), text("diff_type"))
 }
 
-// rows gives the differing rows of the table, as they are found.
-func (d *rowDiff) rows(ctx *sql.Context, name string) (sql.RowIter, error) {
-	a, err := d.from.table(ctx, name)
+// rows gives the differing rows of the table, which each moment has under a name of its own, as they are found.
+func (d *rowDiff) rows(ctx *sql.Context, fromName, toName string) (sql.RowIter, error) {
+	a, err := d.from.table(ctx, fromName)
 	if err != nil {
 		return nil, err
 	}
-	b, err := d.to.table(ctx, name)
+	b, err := d.to.table(ctx, toName)
 	if err != nil {
 		return nil, err
 	}
