@@ -102,8 +102,8 @@ func (r *Repo) tryMerge(ctx context.Context, opt *MergeOptions) (*Merged, *state
 	if !ok {
 		return nil, nil, r.errNoRef(opt.Branch)
 	}
-	if !b.merge.IsZero() {
-		return nil, nil, errMerging()
+	if err := r.notMerging(ctx, b, errMerging()); err != nil {
+		return nil, nil, err
 	}
 	batch := r.store.NewBatch()
 	defer batch.Close()

@@ -118,7 +118,7 @@ func mergeStatus(_ *sql.Context, db registry.Handle, name string) (sql.Table, bo
 		if err != nil {
 			return nil, err
 		}
-		if m == nil {
+		if !m.Merges() {
 			return sql.RowsToRowIter(sql.Row{flagOf(false), nil, nil, nil, nil}), nil
 		}
 		return sql.RowsToRowIter(sql.Row{
