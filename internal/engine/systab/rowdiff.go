@@ -23,9 +23,9 @@ type rowDiff struct {
 // diffColumns are the columns of a row difference between tables shown as the two shapes.
 func diffColumns(from, to *shape) []*sql.Column {
 	cols := to.columns("to_")
-	cols = append(cols, textNull("to_commit"), atNull("to_commit_date"))
+	cols = append(cols, wordNull("to_commit"), atNull("to_commit_date"))
 	cols = append(cols, from.columns("from_")...)
-	return append(cols, textNull("from_commit"), atNull("from_commit_date"), text("diff_type"))
+	return append(cols, wordNull("from_commit"), atNull("from_commit_date"), word("diff_type"))
 }
 
 // rows gives the differing rows of the table, which each moment has under a name of its own, as they are found.

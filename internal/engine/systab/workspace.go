@@ -71,7 +71,7 @@ func workspaceTable(ctx *sql.Context, db registry.Handle, name string) (sql.Tabl
 	if w.to == nil {
 		return nil, false, nil
 	}
-	cols := []*sql.Column{{Name: "id", Type: types.Uint64, PrimaryKey: true}, flag("staged"), text("diff_type")}
+	cols := []*sql.Column{{Name: "id", Type: types.Uint64, PrimaryKey: true}, flag("staged"), word("diff_type")}
 	cols = append(cols, w.to.columns("to_")...)
 	cols = append(cols, w.from.columns("from_")...)
 	w.Table = newTable(db, name, cols, nil, func(ctx *sql.Context, _ Point) (sql.RowIter, error) { return w.read(ctx) })
