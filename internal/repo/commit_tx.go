@@ -46,13 +46,19 @@ func CommitTogether(ctx context.Context, txs ...*Tx) error {
 		return nil
 	}()
 	var s *state
-	if err == nil && len(dirty) > 0 {
+	switch {
+	case err != nil || len(dirty) == 0:
+	case dirty[0].r.load == nil:
 		s, err = enqueue(ctx, dirty)
+	case len(dirty) > 1:
+		err = ErrOwnerOnly
+	default:
+		err = dirty[0].giveAway(ctx)
 	}
 	for _, t := range txs {
 		t.Rollback() // what was appended is not the transaction's any more
 	}
-	if errs.Is(err, errs.Conflict) || errs.Is(err, errs.DuplicateKey) {
+	if (errs.Is(err, errs.Conflict) || errs.Is(err, errs.DuplicateKey)) && !txs[0].r.opt.ReadOnly {
 		// So that a new try begins on what this one failed at. The error stands, whatever becomes of the wait.
 		txs[0].r.catchUp(ctx)
 	}
@@ -174,7 +180,7 @@ func changedRows(plans []*plan) []rowChange {
 
 // present is the branch as the state s has it, if it is still the one that the transaction began on.
 func (p *plan) present(s *state) (*branch, error) {
-	cur, ok := s.branches.Get(p.t.branch)
+	cur, ok := s.find(p.t.branch)
 	if !ok {
 		return nil, errs.New(errs.Conflict, "commit transaction: branch '%s' was removed meanwhile", p.t.branch)
 	}
@@ -352,7 +358,7 @@ func (r *Repo) commitPlans(ctx context.Context, plans []*plan, batch *pack.Batch
 				wt.version, wt.since = s.lsn, s.lsn
 				n.tables.set(l, wt)
 			}
-			s.branches.Set(p.t.branch, n)
+			s.put(n)
 			r.wrote(p.t.branch)
 		}
 	})

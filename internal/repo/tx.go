@@ -55,10 +55,15 @@ func (r *Repo) Begin(ctx context.Context, branchName string) (*Tx, error) {
 	if !ok {
 		return nil, r.errNoRef(branchName)
 	}
+	return r.beginOn(s, b), nil
+}
+
+// beginOn starts a transaction on a branch of the state.
+func (r *Repo) beginOn(s *state, b *branch) *Tx {
 	return &Tx{
-		r: r, branch: branchName, base: b, state: s,
+		r: r, branch: b.name, base: b, state: s,
 		root: root.Open(r.store, b.working), tables: map[string]*txTable{},
-	}, nil
+	}
 }
 
 // Branch is the transaction's branch.
@@ -76,7 +81,7 @@ func (t *Tx) Root() *root.Root { return t.root }
 // Store keeps the transaction's new chunks; they last when it commits.
 func (t *Tx) Store() *pack.Batch {
 	if t.batch == nil {
-		t.batch = t.r.store.NewBatch()
+		t.batch = t.r.newBatch()
 	}
 	return t.batch
 }
@@ -186,8 +191,8 @@ func (t *Tx) entry(ctx context.Context, l string) (foundEntry, error) {
 
 // Editor is the editor of the table's rows.
 func (t *Tx) Editor(ctx context.Context, name string) (*table.Editor, error) {
-	if t.r.opt.ReadOnly {
-		return nil, errs.New(errs.ReadOnly, "the database is open for reading only")
+	if err := t.r.writable(); err != nil {
+		return nil, err
 	}
 	x, err := t.open(ctx, strings.ToLower(name))
 	if err != nil {
@@ -327,8 +332,8 @@ func referringTo(tab *table.Table, from, to string) (*table.Table, error) {
 }
 
 func (t *Tx) changeRoot(ctx context.Context, name string, c root.Change) error {
-	if t.r.opt.ReadOnly {
-		return errs.New(errs.ReadOnly, "the database is open for reading only")
+	if err := t.r.writable(); err != nil {
+		return err
 	}
 	nr, err := t.root.With(ctx, t.Store(), c)
 	if err != nil {
