@@ -90,10 +90,17 @@ func (t *trail) find(ctx context.Context, m *moment, parents []history.CommitID)
 	return name, nil
 }
 
-// start asks for what comes before all commits that the head reaches: the working set, when there is one.
+// start asks for what comes before all commits that the head reaches: the working set, when there is one and the head has no such table.
 func (t *trail) start(ctx *sql.Context, db registry.Handle, head history.CommitID) error {
 	if db.Branch() == "" {
 		return nil
+	}
+	c, err := history.GetCommit(ctx, db.Repo().Store(), head)
+	if err != nil {
+		return err
+	}
+	if tab, err := momentOf(db, c).table(ctx, t.of); err != nil || tab != nil {
+		return err
 	}
 	m, err := momentAt(ctx, db, working)
 	if err != nil {
