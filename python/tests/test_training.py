@@ -117,7 +117,12 @@ def test_parts_of_tables_of_several_databases(site: Path) -> None:
         assert (site / "stemma.lock").read_text() == locked
         # Of what is at a tag, the newest rows of the branch: one of the three is not of the part any more.
         report = repo.data_retrain()
-        assert [(r.retrain, r.rows_removed, r.rows_modified) for r in report] == [(True, 1, 0), (False, 0, 0), (False, 0, 0), (False, 0, 0)]
+        assert [(r.retrain, r.rows_removed, r.rows_modified) for r in report] == [
+            (True, 1, 0),
+            (False, 0, 0),
+            (False, 0, 0),
+            (False, 0, 0),
+        ]
         assert report.exit_code == 10
 
 
