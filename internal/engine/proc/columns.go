@@ -25,8 +25,6 @@ func columnsOf(verb string) []column {
 	switch verb {
 	case "commit", "squash-history":
 		return []column{text("hash")}
-	case "count-commits":
-		return []column{whole("ahead"), whole("behind")}
 	case "merge-base":
 		return []column{text("hash")}
 	case "checkout":
