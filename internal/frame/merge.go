@@ -39,8 +39,12 @@ type merging struct {
 
 // merge changes the table to what the frame says.
 func (l *load) merge(ctx context.Context) (err error) {
+	changed, err := newEdits(ctx, l)
+	if err != nil {
+		return err
+	}
 	m := &merging{
-		l: l, edits: newEdits(l), enc: table.NewEncoder(l.to.Store(), l.schema), cells: make([]value.Cell, len(l.template)),
+		l: l, edits: changed, enc: table.NewEncoder(l.to.Store(), l.schema), cells: make([]value.Cell, len(l.template)),
 		old: make([]value.Cell, len(l.template)),
 	}
 	defer func() {
@@ -196,7 +200,7 @@ func (m *merging) batch(ctx context.Context, b arrow.RecordBatch, first uint64) 
 				continue
 			}
 			if c == 0 {
-				err = m.change(ctx)
+				err = m.change(ctx, first+uint64(i))
 				m.at++
 			} else {
 				err = m.insert(ctx, first+uint64(i))
@@ -292,7 +296,7 @@ func (m *merging) drop(ctx context.Context) error {
 	}
 	m.at++
 	m.l.res.Deleted++
-	return m.edits.add(ctx, m.oldKey, nil)
+	return m.edits.add(ctx, m.oldKey, nil, noRow)
 }
 
 // insert adds the frame's row.
@@ -305,11 +309,11 @@ func (m *merging) insert(ctx context.Context, at uint64) error {
 		return &CellError{Row: at, Err: err}
 	}
 	m.l.res.Inserted++
-	return m.edits.add(ctx, m.key, m.row)
+	return m.edits.add(ctx, m.key, m.row, at)
 }
 
-// change puts the frame's cells over those of the table's row of the same key.
-func (m *merging) change(ctx context.Context) error {
+// change puts the frame's cells over those of the table's row of the same key. at is the row of the frame.
+func (m *merging) change(ctx context.Context, at uint64) error {
 	ok, err := m.l.over(ctx, m.enc, m.key, m.cells, m.old, &m.row)
 	if err != nil {
 		return err
@@ -319,7 +323,7 @@ func (m *merging) change(ctx context.Context) error {
 		return nil
 	}
 	m.l.res.Updated++
-	return m.edits.add(ctx, m.key, m.row)
+	return m.edits.add(ctx, m.key, m.row, at)
 }
 
 // over makes the row of a key that the table has with the frame's cells; false when it is the row that is there. cells are the frame's.
@@ -376,7 +380,11 @@ func (m *merging) unsorted(ctx context.Context, rest Source, row uint64) (err er
 	defer func() { err = errors.Join(err, sorter.Close()) }()
 	done := *l.res
 	*l.res = Result{Created: done.Created}
-	if err := m.again(ctx, sorter, passed); err != nil {
+	give := sorter.Add
+	if m.edits.complete != nil {
+		give = func(key, row []byte) error { return sorter.Add(key, numbered(row, noRow)) }
+	}
+	if err := m.again(ctx, give, passed); err != nil {
 		return err
 	}
 	if err := m.edits.reset(); err != nil {
@@ -385,7 +393,15 @@ func (m *merging) unsorted(ctx context.Context, rest Source, row uint64) (err er
 	again := *l
 	again.src = rest
 	again.opt.Mode = Append
-	if err := again.encode(ctx, 0, func(u *unit) error { return u.each(func(k, r []byte, _ uint64) error { return sorter.Add(k, r) }) }); err != nil {
+	again.later = true
+	if err := again.encode(ctx, 0, func(u *unit) error {
+		return u.each(func(k, r []byte, at uint64) error {
+			if m.edits.complete != nil {
+				r = numbered(r, row+at)
+			}
+			return sorter.Add(k, r)
+		})
+	}); err != nil {
 		var c *CellError
 		if errors.As(err, &c) {
 			return &CellError{Column: c.Column, Row: row + c.Row, Err: c.Err}
@@ -395,10 +411,10 @@ func (m *merging) unsorted(ctx context.Context, rest Source, row uint64) (err er
 	return m.beside(ctx, sorter)
 }
 
-// again gives the sorter the rows of the frame that have been compared: those of the table up to passed, but for those that the frame
+// again gives a sorter the rows of the frame that have been compared: those of the table up to passed, but for those that the frame
 // does not have, with the edits over them.
-func (m *merging) again(ctx context.Context, sorter *table.Sorter, passed uint64) error {
-	edits, err := m.edits.source()
+func (m *merging) again(ctx context.Context, give func(key, row []byte) error, passed uint64) error {
+	edits, err := m.edits.source(ctx)
 	if err != nil {
 		return err
 	}
@@ -415,7 +431,7 @@ func (m *merging) again(ctx context.Context, sorter *table.Sorter, passed uint64
 		}
 		for more && bytes.Compare(e.Key, key) < 0 {
 			if e.Row != nil {
-				if err := sorter.Add(e.Key, e.Row); err != nil {
+				if err := give(e.Key, e.Row); err != nil {
 					return err
 				}
 			}
@@ -425,7 +441,7 @@ func (m *merging) again(ctx context.Context, sorter *table.Sorter, passed uint64
 		}
 		if more && bytes.Equal(e.Key, key) {
 			if row = e.Row; row != nil {
-				if err := sorter.Add(key, row); err != nil {
+				if err := give(key, row); err != nil {
 					return err
 				}
 			}
@@ -440,13 +456,13 @@ func (m *merging) again(ctx context.Context, sorter *table.Sorter, passed uint64
 		if len(skipped) > 0 && skipped[0].From <= i {
 			continue
 		}
-		if err := sorter.Add(key, row); err != nil {
+		if err := give(key, row); err != nil {
 			return err
 		}
 	}
 	for more {
 		if e.Row != nil {
-			if err := sorter.Add(e.Key, e.Row); err != nil {
+			if err := give(e.Key, e.Row); err != nil {
 				return err
 			}
 		}
@@ -482,6 +498,10 @@ func (m *merging) beside(ctx context.Context, sorter *table.Sorter) error {
 		if !ok {
 			break
 		}
+		at := uint64(noRow)
+		if m.edits.complete != nil {
+			row, at = unnumbered(row)
+		}
 		if bytes.Equal(key, last) {
 			return errs.New(errs.DuplicateKey, "the primary key %s comes twice in the frame", table.DescribeKey(l.schema, row))
 		}
@@ -490,7 +510,7 @@ func (m *merging) beside(ctx context.Context, sorter *table.Sorter) error {
 		for have && bytes.Compare(oldKey, key) < 0 {
 			if l.opt.Mode == Merge {
 				l.res.Deleted++
-				if err := m.edits.add(ctx, oldKey, nil); err != nil {
+				if err := m.edits.add(ctx, oldKey, nil, noRow); err != nil {
 					return err
 				}
 			}
@@ -501,9 +521,9 @@ func (m *merging) beside(ctx context.Context, sorter *table.Sorter) error {
 		switch {
 		case !have || !bytes.Equal(oldKey, key):
 			l.res.Inserted++
-			err = m.edits.add(ctx, key, row)
+			err = m.edits.add(ctx, key, row, at)
 		default:
-			err = m.lay(ctx, key, row, oldRow)
+			err = m.lay(ctx, key, row, oldRow, at)
 			if err == nil {
 				err = step()
 			}
@@ -514,7 +534,7 @@ func (m *merging) beside(ctx context.Context, sorter *table.Sorter) error {
 	}
 	for have && l.opt.Mode == Merge {
 		l.res.Deleted++
-		if err := m.edits.add(ctx, oldKey, nil); err != nil {
+		if err := m.edits.add(ctx, oldKey, nil, noRow); err != nil {
 			return err
 		}
 		if err := step(); err != nil {
@@ -525,7 +545,7 @@ func (m *merging) beside(ctx context.Context, sorter *table.Sorter) error {
 }
 
 // lay puts a row of the frame over the table's.
-func (m *merging) lay(ctx context.Context, key, row, oldRow []byte) error {
+func (m *merging) lay(ctx context.Context, key, row, oldRow []byte, at uint64) error {
 	l := m.l
 	phys := l.schema.Primary.Phys
 	if len(l.absent) > 0 {
@@ -543,7 +563,7 @@ func (m *merging) lay(ctx context.Context, key, row, oldRow []byte) error {
 		return nil
 	}
 	l.res.Updated++
-	return m.edits.add(ctx, key, row)
+	return m.edits.add(ctx, key, row, at)
 }
 
 // rowScan gives the rows of a view as keys and tuples.
@@ -587,26 +607,85 @@ type edits struct {
 	l      *load
 	rows   encoded
 	sorter *table.Sorter
+
+	complete func(ctx context.Context, rows [][]value.Cell, at []uint64) error // nil: rows are complete as they come
+	enc      *table.Encoder
+	waiting  encoded // edits whose rows are not completed yet, and the rows of the frame that they are of
+	at       []uint64
 }
 
-func newEdits(l *load) *edits { return &edits{l: l} }
+func newEdits(ctx context.Context, l *load) (*edits, error) {
+	complete, err := l.completer(ctx)
+	return &edits{l: l, complete: complete, enc: table.NewEncoder(l.to.Store(), l.schema)}, err
+}
 
-// add takes an edit; a nil row deletes.
-func (e *edits) add(_ context.Context, key, row []byte) error {
+// add takes an edit; a nil row deletes. at is the row of the frame.
+func (e *edits) add(ctx context.Context, key, row []byte, at uint64) error {
+	if e.complete == nil {
+		return e.keep(key, row)
+	}
+	e.waiting.edit(key, row)
+	if e.at = append(e.at, at); len(e.at) < completeRows {
+		return nil
+	}
+	return e.flush(ctx)
+}
+
+// flush completes the rows that wait for it.
+func (e *edits) flush(ctx context.Context) error {
+	if len(e.at) == 0 {
+		return nil
+	}
+	phys := e.l.schema.Primary.Phys
+	var rows [][]value.Cell
+	var at []uint64
+	n := 0
+	if err := e.waiting.edits(func(_, row []byte) error {
+		if row != nil {
+			cells := make([]value.Cell, len(phys))
+			if err := value.DecodeTuple(row, phys, cells); err != nil {
+				return err
+			}
+			rows, at = append(rows, cells), append(at, e.at[n])
+		}
+		n++
+		return nil
+	}); err != nil {
+		return err
+	}
+	if len(rows) > 0 {
+		if err := e.complete(ctx, rows, at); err != nil {
+			return err
+		}
+	}
+	n = 0
+	var made []byte
+	err := e.waiting.edits(func(key, row []byte) error {
+		if row == nil {
+			return e.keep(key, nil)
+		}
+		var err error
+		if _, made, err = e.enc.Append(ctx, nil, made[:0], rows[n]); err != nil {
+			return e.l.rowError("", rows[n], at[n], err)
+		}
+		n++
+		return e.keep(key, made)
+	})
+	e.waiting, e.at = encoded{e.waiting.data[:0], e.waiting.spans[:0]}, e.at[:0]
+	return err
+}
+
+// keep takes an edit whose row is complete.
+func (e *edits) keep(key, row []byte) error {
 	if e.sorter != nil {
 		return e.sorter.Add(key, stored(row))
 	}
-	e.rows.data = append(append(e.rows.data, key...), row...)
-	n := len(row)
-	if row == nil {
-		n = -1
-	}
-	e.rows.spans = append(e.rows.spans, span{len(key), n})
+	e.rows.edit(key, row)
 	if len(e.rows.spans) <= e.l.opt.Few && len(e.rows.data) <= fewBytes {
 		return nil
 	}
 	e.sorter = table.NewSorter(e.l.opt.FS, e.l.opt.TempDir, e.l.opt.Memory)
-	err := e.each(func(key, row []byte) error { return e.sorter.Add(key, stored(row)) })
+	err := e.rows.edits(func(key, row []byte) error { return e.sorter.Add(key, stored(row)) })
 	e.rows = encoded{}
 	return err
 }
@@ -619,15 +698,25 @@ func stored(row []byte) []byte {
 	return append([]byte{1}, row...)
 }
 
-// each gives the edits in memory.
-func (e *edits) each(fn func(key, row []byte) error) error {
+// edit appends an edit; a nil row, which deletes, has the length -1.
+func (r *encoded) edit(key, row []byte) {
+	r.data = append(append(r.data, key...), row...)
+	n := len(row)
+	if row == nil {
+		n = -1
+	}
+	r.spans = append(r.spans, span{len(key), n})
+}
+
+// edits gives the edits that were appended.
+func (r *encoded) edits(fn func(key, row []byte) error) error {
 	at := 0
-	for _, s := range e.rows.spans {
-		key := e.rows.data[at : at+s.key]
+	for _, s := range r.spans {
+		key := r.data[at : at+s.key]
 		at += s.key
 		var row []byte
 		if s.row >= 0 {
-			row = e.rows.data[at : at+s.row]
+			row = r.data[at : at+s.row]
 			at += s.row
 		}
 		if err := fn(key, row); err != nil {
@@ -638,7 +727,7 @@ func (e *edits) each(fn func(key, row []byte) error) error {
 }
 
 func (e *edits) reset() error {
-	e.rows = encoded{}
+	e.rows, e.waiting, e.at = encoded{}, encoded{}, nil
 	return e.close()
 }
 
@@ -652,13 +741,16 @@ func (e *edits) close() error {
 }
 
 // source gives the edits in the order of their keys.
-func (e *edits) source() (tree.EditSource, error) {
+func (e *edits) source(ctx context.Context) (tree.EditSource, error) {
+	if err := e.flush(ctx); err != nil {
+		return nil, err
+	}
 	if e.sorter != nil {
 		sorted, err := e.sorter.Sort()
 		return &sortedEdits{sorted}, err
 	}
 	var list tree.Edits
-	err := e.each(func(key, row []byte) error {
+	err := e.rows.edits(func(key, row []byte) error {
 		list = append(list, tree.Edit{Key: key, Row: row})
 		return nil
 	})
@@ -683,6 +775,9 @@ func (s *sortedEdits) Next(ctx context.Context) (tree.Edit, bool, error) {
 // apply writes the edits: few one by one, many into the tree.
 func (e *edits) apply(ctx context.Context) error {
 	l := e.l
+	if err := e.flush(ctx); err != nil {
+		return err
+	}
 	if e.sorter == nil {
 		return e.few(ctx)
 	}
@@ -690,7 +785,7 @@ func (e *edits) apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	src, err := e.source()
+	src, err := e.source(ctx)
 	if err != nil {
 		return err
 	}
@@ -719,7 +814,7 @@ func (e *edits) few(ctx context.Context) error {
 	phys := l.schema.Primary.Phys
 	cells, old := make([]value.Cell, len(phys)), make([]value.Cell, len(phys))
 	for _, deletions := range []bool{true, false} {
-		if err := e.each(func(key, row []byte) error {
+		if err := e.rows.edits(func(key, row []byte) error {
 			if (row == nil) != deletions {
 				return nil
 			}

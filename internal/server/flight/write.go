@@ -42,6 +42,8 @@ type writeResult struct {
 	Created   bool    `json:"created"`
 	Commit    *string `json:"commit"`
 	Already   bool    `json:"already"`
+
+	Notes []string `json:"notes,omitempty"` // what was not written as it was in the frame
 }
 
 // doWrite answers a DoPut whose command is JSON.
@@ -167,6 +169,9 @@ func (s *service) write(ctx context.Context, c *call, r *writeRequest, src frame
 			return err
 		}
 		out.Rows, out.Inserted, out.Updated, out.Deleted, out.Unchanged, out.Created = done.Rows, done.Inserted, done.Updated, done.Deleted, done.Unchanged, done.Created
+		for _, name := range done.Generated {
+			out.Notes = append(out.Notes, "column "+name+" is generated: what the frame has there was not written")
+		}
 		return note(tx, r, out)
 	}); errors.Is(err, repo.ErrWritten) {
 		text, _ := at.Repo.Written(r.WriteID)

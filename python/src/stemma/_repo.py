@@ -250,7 +250,7 @@ class Reads:
             created=bool(done.get("created")),
             commit=done.get("commit"),
             already=bool(done.get("already")),
-            notes=src.notes,
+            notes=(*src.notes, *map(str, done.get("notes") or ())),
             in_transaction=self._settings.transaction is not None,
         )
 
