@@ -176,6 +176,9 @@ func (c *Column) cell(ctx *sql.Context, v any) (value.Cell, error) {
 
 // parse reads one statement.
 func (c *Client) parse(ctx *sql.Context, query string) (sqlparser.Statement, error) {
+	if strings.Trim(query, "; \t\r\n") == "" {
+		return nil, errs.New(errs.Invalid, "there is no statement to run")
+	}
 	stmt, _, rest, err := c.e.sqle.Parser.ParseWithOptions(ctx, query, ';', false, sql.LoadSqlMode(ctx).ParserOptions())
 	if err != nil {
 		return nil, err
@@ -230,6 +233,7 @@ type Description struct {
 	Columns []Column // nil: it gives no rows, but changes something
 	Params  int      // question marks
 	Reads   bool     // it is a query that changes nothing by itself
+	Changes bool     // it is no query: it is run for what it changes
 }
 
 // Describe plans a statement and does not run it. params may be nil while they are not known.
@@ -260,7 +264,8 @@ func (c *Client) Describe(ctx context.Context, query string, params []Param) (*D
 	} else if node, err = c.e.sqle.PrepareParsedQuery(sctx, query, query, stmt); err != nil {
 		return nil, err
 	}
-	d.Reads = plan.NodeRepresentsSelect(sctx, node)
+	d.Changes = !node.IsReadOnly()
+	d.Reads = plan.NodeRepresentsSelect(sctx, node) && !d.Changes // it takes DROP TABLE for a query
 	switch n := node.(type) {
 	case *plan.InsertInto:
 		if n.Returning == nil {
@@ -515,7 +520,7 @@ func (c *Client) Transaction(ctx context.Context, database string, fn func(tx *r
 		return err
 	}
 	if h.Branch() == "" {
-		return errs.New(errs.ReadOnly, "%s cannot be written: it shows a commit; use a branch", database)
+		return errs.New(errs.ReadOnly, "database %s cannot be written: it shows a commit; use a branch", sctx.GetCurrentDatabase())
 	}
 	p, err := h.Part(sctx)
 	if err != nil {

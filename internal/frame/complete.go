@@ -21,8 +21,8 @@ type Complete = func(ctx context.Context, rows ...[]value.Cell) (bad int, err er
 // completeRows is the number of rows that are completed together.
 const completeRows = 512
 
-// noRow stands for the number of a row that is not known.
-const noRow = math.MaxUint64
+// NoRow stands for the number of a row that is not known, and in a CellError for no row at all.
+const NoRow = math.MaxUint64
 
 // incomplete tells whether rows of the table need a Complete.
 func (l *load) incomplete() bool {
@@ -79,7 +79,7 @@ func (l *load) completer(ctx context.Context) (func(ctx context.Context, rows []
 
 // rowError is an error about a row of the frame, or of a key where its number is not known.
 func (l *load) rowError(column string, cells []value.Cell, at uint64, err error) error {
-	if at != noRow {
+	if at != NoRow {
 		return &CellError{Column: column, Row: at, Err: err}
 	}
 	return errs.New(errs.CodeOf(err), "the row with the primary key %s: %w", table.DescribeKey(l.schema, value.AppendTuple(nil, l.schema.Primary.Phys, cells)), err)
@@ -151,8 +151,10 @@ func (p *projected) Next(ctx context.Context) (arrow.RecordBatch, error) {
 	return array.NewRecordBatch(p.schema, columns, b.NumRows()), nil
 }
 
-// numbered is a row with its number behind it, as a sorter keeps it; unnumbered takes them apart.
-func numbered(row []byte, at uint64) []byte { return binary.BigEndian.AppendUint64(row, at) }
+// numbered is a copy of a row with its number behind it, as a sorter keeps it; unnumbered takes them apart.
+func numbered(row []byte, at uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(make([]byte, 0, len(row)+8), row...), at)
+}
 
 func unnumbered(row []byte) ([]byte, uint64) {
 	n := len(row) - 8

@@ -383,7 +383,7 @@ func (l *load) readers(b arrow.RecordBatch) (*readers, error) {
 		col := &l.schema.Columns[c]
 		f, err := cellsOf(b.Column(i), col.Type)
 		if err != nil {
-			return nil, errs.New(errs.CodeOf(err), "column %q: %w", col.Name, err)
+			return nil, &CellError{Column: col.Name, Row: NoRow, Err: err}
 		}
 		r.cell = append(r.cell, f)
 		null := b.Column(i).IsNull

@@ -296,7 +296,7 @@ func (m *merging) drop(ctx context.Context) error {
 	}
 	m.at++
 	m.l.res.Deleted++
-	return m.edits.add(ctx, m.oldKey, nil, noRow)
+	return m.edits.add(ctx, m.oldKey, nil, NoRow)
 }
 
 // insert adds the frame's row.
@@ -382,7 +382,7 @@ func (m *merging) unsorted(ctx context.Context, rest Source, row uint64) (err er
 	*l.res = Result{Created: done.Created}
 	give := sorter.Add
 	if m.edits.complete != nil {
-		give = func(key, row []byte) error { return sorter.Add(key, numbered(row, noRow)) }
+		give = func(key, row []byte) error { return sorter.Add(key, numbered(row, NoRow)) }
 	}
 	if err := m.again(ctx, give, passed); err != nil {
 		return err
@@ -498,7 +498,7 @@ func (m *merging) beside(ctx context.Context, sorter *table.Sorter) error {
 		if !ok {
 			break
 		}
-		at := uint64(noRow)
+		at := uint64(NoRow)
 		if m.edits.complete != nil {
 			row, at = unnumbered(row)
 		}
@@ -510,7 +510,7 @@ func (m *merging) beside(ctx context.Context, sorter *table.Sorter) error {
 		for have && bytes.Compare(oldKey, key) < 0 {
 			if l.opt.Mode == Merge {
 				l.res.Deleted++
-				if err := m.edits.add(ctx, oldKey, nil, noRow); err != nil {
+				if err := m.edits.add(ctx, oldKey, nil, NoRow); err != nil {
 					return err
 				}
 			}
@@ -534,7 +534,7 @@ func (m *merging) beside(ctx context.Context, sorter *table.Sorter) error {
 	}
 	for have && l.opt.Mode == Merge {
 		l.res.Deleted++
-		if err := m.edits.add(ctx, oldKey, nil, noRow); err != nil {
+		if err := m.edits.add(ctx, oldKey, nil, NoRow); err != nil {
 			return err
 		}
 		if err := step(); err != nil {

@@ -198,8 +198,8 @@ def test_frames_of_what_was_read() -> None:
 def checked(repo: stemma.Repo) -> stemma.Repo:
     """A table with CHECK constraints, a generated column that is kept and one that is not, and a column with a default."""
     repo.sql(
-        "create table c (id int primary key, price int, off int not null default 1, net int generated always as (price - off) stored,"
-        " twice int generated always as (price * 2) virtual, constraint cheap check (price > off), check (net < 1000))"
+        "create table c (id int primary key, price int, less int not null default 1, net int generated always as (price - less) stored,"
+        " twice int generated always as (price * 2) virtual, constraint cheap check (price > less), check (net < 1000))"
     )
     repo.sql("insert into c (id, price) values (1, 10), (2, 20)")
     return repo
@@ -209,10 +209,10 @@ def checked(repo: stemma.Repo) -> stemma.Repo:
 def test_checks_and_generated_columns(checked: stemma.Repo, order: int) -> None:
     frame = pd.DataFrame({"id": [1, 2, 3], "price": [10, 25, 30]})[::order]
     assert checked.write(frame, "c").changed == 2
-    assert checked.sql("select id, price, off, net, twice from c order by id", frame="arrow").to_pylist() == [
-        {"id": 1, "price": 10, "off": 1, "net": 9, "twice": 20},
-        {"id": 2, "price": 25, "off": 1, "net": 24, "twice": 50},
-        {"id": 3, "price": 30, "off": 1, "net": 29, "twice": 60},
+    assert checked.sql("select id, price, less, net, twice from c order by id", frame="arrow").to_pylist() == [
+        {"id": 1, "price": 10, "less": 1, "net": 9, "twice": 20},
+        {"id": 2, "price": 25, "less": 1, "net": 24, "twice": 50},
+        {"id": 3, "price": 30, "less": 1, "net": 29, "twice": 60},
     ]
     for mode in ("upsert", "merge", "append", "replace_rows", "create_append"):
         bad = pd.DataFrame({"id": [7, 8, 9], "price": [10, 1, 30]})[::order]
@@ -223,7 +223,7 @@ def test_checks_and_generated_columns(checked: stemma.Repo, order: int) -> None:
 
 
 def test_a_check_that_needs_a_column_that_the_frame_lacks(checked: stemma.Repo) -> None:
-    checked.sql("update c set off = 8 where id = 1")
+    checked.sql("update c set less = 8 where id = 1")
     for order in (1, -1):
         frame = pd.DataFrame({"id": [1, 2], "price": [8, 30]})[::order]
         with pytest.raises(stemma.ConstraintError, match="cheap") as e:
@@ -233,7 +233,7 @@ def test_a_check_that_needs_a_column_that_the_frame_lacks(checked: stemma.Repo) 
 
 
 def test_a_generated_column_of_the_frame(checked: stemma.Repo) -> None:
-    frame = checked.read_pandas("c", columns=["id", "price", "off", "net"])
+    frame = checked.read_pandas("c", columns=["id", "price", "less", "net"])
     assert checked.write(frame, "c").changed == 0
     done = checked.write(frame.assign(price=[11, 20]), "c")
     assert (done.updated, done.unchanged) == (1, 1)

@@ -159,6 +159,13 @@ func (s *service) write(ctx context.Context, c *call, r *writeRequest, src frame
 			out, err = noted(r, text)
 			return err
 		}
+		if _, _, ok, err := tx.Table(ctx, r.Table); err != nil {
+			return err
+		} else if !ok {
+			if err := repo.CheckTableName(r.Table); err != nil {
+				return err
+			}
+		}
 		done, err := frame.Load(ctx, tx, r.Table, src, frame.LoadOptions{
 			Mode: r.Mode, PrimaryKey: r.PrimaryKey, FS: at.Repo.FS(), TempDir: at.Repo.TempDir(), Now: at.Repo.Clock().Now(), TypeOf: engine.ParseType,
 		})
