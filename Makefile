@@ -21,14 +21,14 @@ ROWS       ?= 10000000
 CHECKS     ?= 20000
 FUZZTIME   ?= 5m
 
-.PHONY: build test setup unit clients python generate wheels release race cross vet fmt fmt-check lint bench microbench torture qemu demo install clean help
+.PHONY: build test setup unit clients python kedro generate wheels release race cross vet fmt fmt-check lint bench microbench torture qemu demo install clean help
 
 build: ## build the program
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/stemma ./cmd/stemma
 	@mkdir -p bin/compat
 	@ln -sf ../stemma bin/compat/dolt
 
-test: setup fmt-check vet unit cross clients python ## all that a change must pass
+test: setup fmt-check vet unit cross clients python kedro ## all that a change must pass
 
 setup: ## install what tests need from Debian's packages and PyPI, where that can be
 	test/setup.sh
@@ -43,6 +43,9 @@ clients: build setup ## run the tests with MySQL clients against a server
 
 python: build ## check the Python package: lint, types, tests against the program
 	python/run.sh
+
+kedro: build ## run the tests of stemma.kedro with Kedro itself
+	test/kedro/run.sh
 
 generate: ## write what is generated: the Python methods of the verbs
 	$(GO) run ./internal/op/pygen python/src/stemma/_ops.py

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what tests need from the system: MySQL's command-line client, and the servers of PostgreSQL and MariaDB. It does so where there
 # is apt and the right to use it; elsewhere it installs nothing, and the tests of what is missing skip, or fail with CI=true. It also makes
-# the virtual environment in which examples/kalido runs.
+# the virtual environments in which examples/kalido and what is about Kedro run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 want=()
@@ -22,3 +22,4 @@ if python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && 
   $example/bin/pip install --quiet --disable-pip-version-check -r examples/kalido/requirements.txt
   cp examples/kalido/requirements.txt $example/ready
 fi
+test/kedro/run.sh --setup

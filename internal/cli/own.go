@@ -386,6 +386,9 @@ func (x *handler) Do(ctx context.Context, req *owner.Request, progress op.Progre
 	})
 }
 
+// Adopt implements owner.Handler.
+func (x *handler) Adopt(ctx context.Context, h *repo.Handover) error { return x.repo.Adopt(ctx, h) }
+
 // SQL implements owner.Handler.
 func (x *handler) SQL(conn net.Conn) error {
 	s, err := x.h.start(context.Background())

@@ -3,6 +3,8 @@ package cli
 import (
 	"bufio"
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -92,6 +94,25 @@ func (p *process) end(t *testing.T) {
 	}
 }
 
+// cpu is the time that the process has worked; 0 where the system does not tell.
+func (p *process) cpu(t *testing.T) time.Duration {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if errors.Is(err, os.ErrNotExist) {
+		return 0
+	}
+	var user, system int64
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	f := strings.Fields(rest)
+	if err == nil && len(f) > 12 {
+		_, err = fmt.Sscan(f[11]+" "+f[12], &user, &system)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(user+system) * 10 * time.Millisecond
+}
+
 func newDatabase(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "db")
@@ -156,6 +177,94 @@ func TestInputForOwner(t *testing.T) {
 	p.end(t)
 	left, err := filepath.Glob(filepath.Join(os.TempDir(), "stemma-input-*"))
 	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q (%v)", left, err)
+	}
+}
+
+// A load beside an owner is done by the process that was asked for it, whose packs the owner takes; what only the owner can do it does.
+func TestLoadBeside(t *testing.T) {
+	dir := newDatabase(t)
+	p := start(t, dir, "sql", "-r", "csv")
+	p.say(t, "create table counted (id int primary key auto_increment, s text); select 'ready' as a;")
+	p.hear(t, "ready")
+	var b bytes.Buffer
+	b.WriteString("id,s\n")
+	const rows = 200000
+	for i := range rows {
+		fmt.Fprintf(&b, "%d,row %d is like no other %x\n", i, i, i*7919)
+	}
+	file := filepath.Join(dir, "..", "big.csv")
+	if err := os.WriteFile(file, b.Bytes(), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	begin := p.cpu(t)
+	cmd := command(dir, "table", "import", "--pk", "id", "-c", "big", file)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	loader := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	owner := p.cpu(t) - begin
+	t.Logf("the owner worked for %v, the loader for %v", owner, loader)
+	if owner > loader/4 {
+		t.Error("the owner has to do too much")
+	}
+	p.say(t, "select count(*) as n, sum(id) as s from big;")
+	p.hear(t, fmt.Sprintf("%d,%d", rows, rows*(rows-1)/2))
+	cmd = command(dir, "table", "import", "-u", "big", "-") // of standard input
+	cmd.Stdin = strings.NewReader("id,s\n1,new\n-1,more\n")
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "Additions: 1, Modifications: 1") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	// Values of AUTO_INCREMENT are the owner's to give, also for rows of standard input.
+	cmd = command(dir, "table", "import", "-a", "counted", "-")
+	cmd.Stdin = strings.NewReader("s\na\nb\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	p.say(t, "insert into counted (s) values ('c'); select max(id) as m, count(*) as n from counted;")
+	p.hear(t, "3,3")
+	p.end(t)
+	left, err := os.ReadDir(filepath.Join(dir, ".stemma", "tmp"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q (%v)", left, err)
+	}
+	stemma(t, dir, "fsck")
+}
+
+// A load that is killed beside an owner leaves nothing behind the owner's end, and no rows.
+func TestLoadKilled(t *testing.T) {
+	dir := newDatabase(t)
+	p := start(t, dir, "sql", "-r", "csv")
+	p.say(t, "create table t (id int primary key, s text); select 'ready' as a;")
+	p.hear(t, "ready")
+	temp := filepath.Join(dir, ".stemma", "tmp")
+	cmd := command(dir, "table", "import", "-a", "t", "-")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(in, "id,s\n1,a\n"); err != nil {
+		t.Fatal(err)
+	}
+	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		if there, err := filepath.Glob(filepath.Join(temp, "load-*", "stemma-input-*")); err == nil && len(there) == 1 {
+			break
+		}
+		if time.Since(begin) > 20*time.Second {
+			t.Fatal("the load does not begin")
+		}
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	p.say(t, "select count(*) as n from t;")
+	p.hear(t, "0")
+	p.end(t)
+	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %q (%v)", left, err)
 	}
 }

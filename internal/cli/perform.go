@@ -55,12 +55,8 @@ func (p *Program) perform(ctx context.Context, spec op.Spec, verb op.Op, scope *
 	}
 	var r *op.Result
 	closeFn := none
-	var copied string // of standard input
-	defer func() {
-		if copied != "" {
-			os.Remove(copied) // what is left of it is the system's to clear away
-		}
-	}()
+	var input forwardedInput
+	defer input.remove()
 	err := p.owning(ctx, func() error {
 		h, err := p.hold(ctx, scope.Dir)
 		if errs.Is(err, errs.Denied) || errs.Is(err, errs.ReadOnly) {
@@ -74,16 +70,54 @@ func (p *Program) perform(ctx context.Context, spec op.Spec, verb op.Op, scope *
 		r, err = op.Run(ctx, verb, scope)
 		return settled{err}
 	}, func() (err error) {
-		if in, ok := verb.(op.InputReader); ok && in.ReadsInput() && scope.In != nil {
-			if copied, err = copyInput(ctx, scope.In); err != nil {
+		if spec.Bulk {
+			if r, err = p.beside(ctx, verb, scope, &input); !errors.Is(err, repo.ErrOwnerOnly) {
 				return err
 			}
-			in.TakeInput(copied)
+		}
+		if err := input.copy(ctx, verb, scope.In, ""); err != nil {
+			return err
 		}
 		r, err = p.forward(ctx, spec, verb, scope)
 		return err
 	})
 	return r, closeFn, err
+}
+
+// beside does the work of a verb in this process, and lets the owner commit it. The error is repo.ErrOwnerOnly when that cannot be.
+func (p *Program) beside(ctx context.Context, verb op.Op, scope *op.Scope, input *forwardedInput) (r *op.Result, err error) {
+	dir, err := repo.Locate(scope.FS, scope.Dir)
+	if err != nil {
+		return nil, err
+	}
+	db, err := repo.OpenBeside(ctx, scope.FS, scope.Dir, repo.Options{Clock: scope.Clock}, func(ctx context.Context, h *repo.Handover) error {
+		return p.owning(ctx, func() error {
+			own, err := p.hold(ctx, scope.Dir)
+			if err != nil {
+				return err
+			}
+			return settled{errors.Join(own.repo.Adopt(ctx, h), own.close(ctx))}
+		}, func() error { return owner.Adopt(ctx, dir, h) })
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, db.Close(context.WithoutCancel(ctx))) }()
+	// The input is copied where it goes with what a dead process leaves. If the owner has to do it all it needs another copy.
+	if err := input.copy(ctx, verb, scope.In, db.TempDir()); err != nil {
+		return nil, err
+	}
+	mine := *scope
+	mine.Repo = db
+	if r, err = op.Run(ctx, verb, &mine); err == nil && r != nil {
+		err = r.Collect()
+	}
+	if errors.Is(err, repo.ErrOwnerOnly) {
+		if e := input.keep(); e != nil {
+			return nil, e
+		}
+	}
+	return r, err
 }
 
 // ask answers a query in a session of its own.
@@ -163,10 +197,57 @@ func (p *Program) forward(ctx context.Context, spec op.Spec, verb op.Op, scope *
 	}, scope.Progress)
 }
 
-// copyInput copies standard input to a temporary file, which the owner of the database is to read.
-func copyInput(ctx context.Context, in io.Reader) (name string, err error) {
+// forwardedInput is a copy of standard input for the owner of the database to read.
+type forwardedInput struct {
+	name string
+	in   op.InputReader
+}
+
+// copy copies standard input to a temporary file in dir, "" for the system's, if the verb reads it.
+func (f *forwardedInput) copy(ctx context.Context, verb op.Op, in io.Reader, dir string) error {
+	to, ok := verb.(op.InputReader)
+	if !ok || !to.ReadsInput() || in == nil {
+		return nil
+	}
+	name, err := copyInput(ctx, in, dir)
+	if err != nil {
+		return err
+	}
+	f.name, f.in = name, to
+	to.TakeInput(name)
+	return nil
+}
+
+// keep moves the copy out of a directory that is about to go.
+func (f *forwardedInput) keep() error {
+	if f.name == "" {
+		return nil
+	}
+	from, err := os.Open(f.name)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	name, err := copyInput(context.Background(), from, "")
+	if err != nil {
+		return err
+	}
+	f.name = name
+	f.in.TakeInput(name)
+	return nil
+}
+
+// remove removes the copy. What is left of it is the system's to clear away.
+func (f *forwardedInput) remove() {
+	if f.name != "" {
+		os.Remove(f.name)
+	}
+}
+
+// copyInput copies standard input to a temporary file in dir, "" for the system's.
+func copyInput(ctx context.Context, in io.Reader, dir string) (name string, err error) {
 	fail := func(err error) error { return errs.New(errs.CodeOf(err), "copy standard input: %w", err) }
-	f, err := os.CreateTemp("", "stemma-input-")
+	f, err := os.CreateTemp(dir, "stemma-input-")
 	if err != nil {
 		return "", fail(err)
 	}

@@ -50,6 +50,7 @@ type Spec struct {
 	Columns  []Column  // of its rows, when these are always the same; nil otherwise. It may also answer without rows
 	ReadOnly bool      // changes nothing that is stored
 	Signs    bool      // makes objects that have an author: commits, tags
+	Bulk     bool      // changes tables only, in transactions, and is much work: it can be done beside the owner of the database
 	Needs    Need      // what the Scope must hold
 	Hidden   bool      // left out of lists
 	New      func() Op // a fresh op with its defaults set; nil for a name that only gathers subcommands

@@ -49,7 +49,7 @@ type TableImport struct {
 
 func tableImportSpec() Spec {
 	return Define[TableImport](Spec{
-		Name: "table import", Columns: importColumns, Group: GroupData, Needs: NeedDatabase,
+		Name: "table import", Columns: importColumns, Group: GroupData, Needs: NeedDatabase, Bulk: true,
 		Short: "Load a file into a table",
 		Usage: []string{"<file>", "(-c | -u | -a | -r) [--pk <column>,...] <table> [<file>]"},
 		Long: `All of the file is loaded, or nothing when a line cannot be: the error names it. An empty field is NULL, "" an empty string.

@@ -32,10 +32,16 @@ func (s *Store) Append(ctx context.Context, b *Batch, recs ...Record) (lsn uint6
 		if b.err != nil {
 			return 0, b.err
 		}
-		if b.w != nil || len(b.full) > 0 || batchSize(b.list, recs) > maxPayload {
+		files := b.w != nil || len(b.full) > 0
+		if b.w != nil || batchSize(b.list, recs)+batchSize(nil, []Record{packsRecord(packsAdd, b.full)}) > maxPayload {
 			if packs, err = b.toFiles(ctx); err != nil {
 				return 0, fmt.Errorf("append a batch: %w", err)
 			}
+			files = true
+		} else { // the few chunks that are in memory go into the frame
+			packs, b.full = b.full, nil
+		}
+		if files {
 			defer func() {
 				if err != nil && b.err == nil {
 					b.err = err
@@ -46,6 +52,9 @@ func (s *Store) Append(ctx context.Context, b *Batch, recs ...Record) (lsn uint6
 	}
 	buf := s.bufs.Get().(*[]byte)
 	defer func() { s.bufs.Put(buf) }()
+	if len(packs) > 0 && s.lists {
+		recs = append(recs[:len(recs):len(recs)], packsRecord(packsAdd, packs))
+	}
 	payload := appendBatch((*buf)[:0], chunks, recs)
 	if cap(payload) <= maxPayload {
 		*buf = payload

@@ -148,25 +148,6 @@ func (m *meter) add(n int64) {
 	}
 }
 
-// Adopt takes a synced pack file, made by Export on the same file system, into the store: it is renamed, and its chunks are visible
-// when Adopt returns. Its index is verified; its records are when they are read.
-func (s *Store) Adopt(ctx context.Context, path string) error {
-	if s.j == nil {
-		return errReadOnly("adopt a pack")
-	}
-	if err := ctx.Err(); err != nil {
-		return errs.With(errs.Canceled, err)
-	}
-	p, err := openPack(s.fsys, path, false)
-	if err != nil {
-		return fmt.Errorf("adopt: %w", err)
-	}
-	if err := s.publish(p); err != nil {
-		return fmt.Errorf("adopt: %w", err)
-	}
-	return nil
-}
-
 // Refresh brings a read-only store to the state that its owner has written by now, after which Recovered tells what changed.
 func (s *Store) Refresh(ctx context.Context) error {
 	if s.j != nil {

@@ -45,7 +45,7 @@ func (s *Store) NewBatch() *Batch {
 }
 
 // NewBatchIn is an empty batch whose pack files are made in the existing directory dir: for a process that builds packs beside the
-// store's owner, Exports them and asks the owner to Adopt them.
+// store's owner and Exports them, so that a batch of the owner can Adopt them.
 func (s *Store) NewBatchIn(dir string) *Batch {
 	b := s.NewBatch()
 	b.dir = dir
@@ -316,6 +316,31 @@ func (b *Batch) Export(ctx context.Context) ([]string, error) {
 		return nil, fmt.Errorf("export a batch: %w", err)
 	}
 	return paths, nil
+}
+
+// Adopt moves synced pack files, made by Export on the same file system, into the batch: one Append publishes them with the batch's
+// other chunks, and they are removed with the batch when there is none. Their indexes are verified here, their records when they are
+// read. After an error those that follow the one to blame are where they were.
+func (b *Batch) Adopt(ctx context.Context, paths []string) error {
+	if b.s.readOnly {
+		return errReadOnly("adopt packs")
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, path := range paths {
+		if err := ctx.Err(); err != nil {
+			return errs.With(errs.Canceled, err)
+		}
+		if b.err != nil {
+			return b.err
+		}
+		p, err := openPack(b.s.fsys, path, false)
+		if err != nil {
+			return fmt.Errorf("adopt: %w", err)
+		}
+		b.full = append(b.full, p)
+	}
+	return nil
 }
 
 // errClosedBatch is the error of a batch that was closed.

@@ -110,7 +110,7 @@ func (f *folder) wait(ctx context.Context) error {
 
 // foldBefore moves the chunks of all segments before seg into a pack and removes those segments.
 //
-// Order: the pack is synced and has its name durably before a segment goes; segments go oldest first, each durably, so
+// Order: the pack is synced, has its name durably and is listed before a segment goes; segments go oldest first, each durably, so
 // what a crash leaves is a contiguous end of the journal.
 func (s *Store) foldBefore(ctx context.Context, seg *segment) error {
 	s.mu.RLock()
@@ -139,6 +139,9 @@ func (s *Store) foldBefore(ctx context.Context, seg *segment) error {
 		if err := s.foldInto(ctx, fresh, small); err != nil {
 			return fmt.Errorf("fold the journal: %w", err)
 		}
+	}
+	if err := s.listAll(ctx, small); err != nil {
+		return fmt.Errorf("fold the journal: %w", err)
 	}
 	s.mu.Lock()
 	for _, m := range moved {

@@ -37,4 +37,6 @@
 //	P8  There is a segment before there is a FORMAT; while it has no frames it is as long as its header. So a store without segments
 //	    is damaged, and so is one whose first segment neither begins at LSN 8 nor has a checkpoint in it or behind it.
 //	P9  The hash, not the CRC, is a chunk's identity; it is verified when a chunk is folded and by Verify.
+//	P10 Every pack that the journal relies on is listed: by the frame that relies on it first, or holds a piece of that frame's body, or by
+//	    a list of all in a frame behind. So packs that are not listed are what a crash has left, and the next owner removes them.
 package pack

@@ -22,8 +22,9 @@ const (
 	formatVersion = 1
 
 	// What older directories lack, and cannot be told from what is in them.
-	pageFeature    = "page-2"    // pages of version 2
-	weightsFeature = "weights-2" // leaves are cut by weights in which an out-of-line cell counts for 192 bytes
+	pageFeature    = "page-2"     // pages of version 2
+	weightsFeature = "weights-2"  // leaves are cut by weights in which an out-of-line cell counts for 192 bytes
+	listsFeature   = "pack-lists" // the journal lists the packs, so that others are known to be left over
 )
 
 // format is the content of the file FORMAT: which programs may open the directory.
@@ -36,7 +37,7 @@ type format struct {
 
 // current is the format that this program writes.
 func current() format {
-	return format{version: formatVersion, required: []string{"journal-1", "pack-1", pageFeature, "sha256", weightsFeature}}
+	return format{version: formatVersion, required: []string{"journal-1", listsFeature, "pack-1", pageFeature, "sha256", weightsFeature}}
 }
 
 func (f format) encode() []byte {
@@ -164,17 +165,17 @@ func checkVacant(fsys vfs.FS, dir string) error {
 }
 
 // checkFormat reads FORMAT and decides whether to go on.
-func checkFormat(fsys vfs.FS, dir string, readOnly bool) error {
+func checkFormat(fsys vfs.FS, dir string, readOnly bool) (format, error) {
 	data, err := vfs.ReadFile(fsys, filepath.Join(dir, formatFile))
 	if errs.Is(err, errs.NotFound) {
-		return errs.New(errs.NotFound, "there is no database in it")
+		return format{}, errs.New(errs.NotFound, "there is no database in it")
 	}
 	if err != nil {
-		return err
+		return format{}, err
 	}
 	f, err := parseFormat(data)
 	if err != nil {
-		return err
+		return format{}, err
 	}
-	return f.admits(readOnly)
+	return f, f.admits(readOnly)
 }

@@ -142,7 +142,7 @@ func TestGoldenBytes(t *testing.T) {
 		"segment": {seg.encodeHeader(), unhex(t, goldenSegment)},
 		"frame":   {appendFrame(nil, frame{lsn: 4096, epoch: 2, durable: 4096, typ: frameBatch, payload: appendBatch(nil, []encoded{e}, []Record{rec("edit")})}), unhex(t, goldenFrame)},
 		"record":  {appendRecord(nil, e), unhex(t, goldenRecord)},
-		"FORMAT":  {current().encode(), []byte("stemma database\nversion 1\nrequired journal-1 pack-1 page-2 sha256 weights-2\nread-only\noptional\n")},
+		"FORMAT":  {current().encode(), []byte("stemma database\nversion 1\nrequired journal-1 pack-lists pack-1 page-2 sha256 weights-2\nread-only\noptional\n")},
 	} {
 		if !bytes.Equal(c.got, c.want) {
 			t.Errorf("%s is\n%x, want\n%x", name, c.got, c.want)

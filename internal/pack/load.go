@@ -31,9 +31,10 @@ type loaded struct {
 	chunks map[hash.Hash]location
 	state  []byte
 	tail   []Record
-	point  uint64 // LSN of the last checkpoint, or of the journal's beginning
-	scan          // of the last segment
-	last   []byte // content of the last segment, for copying its tail
+	listing
+	point uint64 // LSN of the last checkpoint, or of the journal's beginning
+	scan         // of the last segment
+	last  []byte // content of the last segment, for copying its tail
 }
 
 // close closes the files that keep does not list.
@@ -89,6 +90,7 @@ func loadOnce(ctx context.Context, fsys vfs.FS, dir string, readOnly bool, known
 		return l, errs.New(errs.Corrupt, "read journal %s: its segments are missing", filepath.Join(dir, journalDir))
 	}
 	l.point = l.segs[0].base
+	l.known = l.point == firstLSN
 	for i, s := range l.segs {
 		if err := ctx.Err(); err != nil {
 			return l, errs.With(errs.Canceled, err)
@@ -237,6 +239,12 @@ func (l *loaded) frame(s *segment, f frame, off int64, c *codecs) error {
 			l.chunks[p.hash] = p.location(s, off+frameHeader)
 		}
 		for _, r := range recs {
+			if r.Type == recordPacks {
+				if err := l.listing.take(r.Payload); err != nil {
+					return err
+				}
+				continue
+			}
 			// The segment's buffer must not stay alive for a record.
 			r.Payload = append([]byte(nil), r.Payload...)
 			l.tail = append(l.tail, r)
@@ -291,18 +299,23 @@ func (l *loaded) body(payload []byte, c *codecs) (*cursor, error) {
 
 // piece reads one chunk of a body.
 func (l *loaded) piece(h hash.Hash, c *codecs) ([]byte, error) {
+	var found *encoded
 	for _, p := range l.packs {
 		e, _, ok, err := p.get(h, nil)
 		if err != nil {
 			return nil, err
 		}
 		if ok {
-			data, err := c.decode(e)
-			if err != nil {
-				return nil, err
-			}
-			return trimPiece(h, data)
+			found = &e
+			l.listing.add(p.ft.digest) // a frame cannot list the packs in which its list is
 		}
+	}
+	if found != nil {
+		data, err := c.decode(*found)
+		if err != nil {
+			return nil, err
+		}
+		return trimPiece(h, data)
 	}
 	return nil, errs.New(errs.Corrupt, "chunk %s of its body is in no pack", h)
 }

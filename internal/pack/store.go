@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -40,6 +41,7 @@ type Store struct {
 	dir       string
 	packsPath string // of the directory of packs
 	readOnly  bool
+	lists     bool // the journal lists the packs
 	codecs    *codecs
 	cache     *chunk.Cache
 	j         *journal // nil when read-only
@@ -71,10 +73,12 @@ func Open(ctx context.Context, fsys vfs.FS, dir string, opt Options) (*Store, er
 }
 
 func open(ctx context.Context, fsys vfs.FS, dir string, opt Options) (s *Store, err error) {
-	if err := checkFormat(fsys, dir, opt.ReadOnly); err != nil {
+	f, err := checkFormat(fsys, dir, opt.ReadOnly)
+	if err != nil {
 		return nil, err
 	}
 	s = &Store{fsys: fsys, dir: dir, packsPath: filepath.Join(dir, packsDir), readOnly: opt.ReadOnly, codecs: newCodecs()}
+	s.lists = slices.Contains(f.required, listsFeature)
 	s.bufs.New = func() any { return new([]byte) }
 	s.reads.New = func() any { return new(readMemory) }
 	if opt.CacheBytes == 0 {
@@ -93,6 +97,9 @@ func open(ctx context.Context, fsys vfs.FS, dir string, opt Options) (s *Store, 
 		}
 		if err == nil {
 			err = l.sweep(ctx, fsys, dir)
+		}
+		if err == nil && s.lists {
+			err = s.drop(l.orphans())
 		}
 		if err != nil {
 			return nil, errors.Join(err, closeAll(s.segs), l.close(nil))

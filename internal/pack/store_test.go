@@ -433,16 +433,36 @@ func TestExportAdopt(t *testing.T) {
 	if err != nil || len(paths) != 1 {
 		t.Fatalf("Export = %v, %v", paths, err)
 	}
-	if err := s.Adopt(t.Context(), paths[0]); err != nil {
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	mine := s.NewBatch()
+	if err := mine.Adopt(t.Context(), paths); err != nil {
+		t.Fatal(err)
+	}
+	wantChunk(t, mine, fresh)
+	if st := s.Stats(); st.PackChunks != 0 {
+		t.Errorf("the store has %d chunks in packs before it was told to take any", st.PackChunks)
+	}
+	lsn, err := s.Append(t.Context(), mine, rec("adopted"))
+	if err == nil {
+		err = s.Wait(t.Context(), lsn)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	wantChunk(t, s, fresh)
 	if st := s.Stats(); st.PackChunks != 1 {
 		t.Errorf("the adopted pack has %d chunks, want the new one only", st.PackChunks)
 	}
-	if err := b.Close(); err != nil {
-		t.Fatal(err)
+	if left, err := fsys.ReadDir(beside); err != nil || len(left) != 0 {
+		t.Errorf("left where the pack was made: %q, %v", left, err)
 	}
+	mustClose(t, s)
+	s = openStore(t, fsys, dir, Options{})
+	wantChunk(t, s, fresh)
+	noProblems(t, s)
+	mustClose(t, s)
 }
 
 func TestBackupWhileWriting(t *testing.T) {

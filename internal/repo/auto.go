@@ -41,6 +41,9 @@ func (a *autoCounters) save() []autoChange {
 
 // PeekAuto is the value that the table's AUTO_INCREMENT column would get next.
 func (t *Tx) PeekAuto(ctx context.Context, name string) (uint64, error) {
+	if t.r.load != nil {
+		return 0, ErrOwnerOnly
+	}
 	a := &t.r.auto
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -50,6 +53,9 @@ func (t *Tx) PeekAuto(ctx context.Context, name string) (uint64, error) {
 // NextAuto gives out a value for the table's AUTO_INCREMENT column. When given is not 0 it is the value that a row brings: the
 // counter goes above it and given is returned.
 func (t *Tx) NextAuto(ctx context.Context, name string, given uint64) (uint64, error) {
+	if t.r.load != nil {
+		return 0, ErrOwnerOnly
+	}
 	a := &t.r.auto
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -69,6 +75,9 @@ func (t *Tx) NextAuto(ctx context.Context, name string, given uint64) (uint64, e
 
 // SetAuto sets the next value of the table's AUTO_INCREMENT column; values that rows have already are passed over.
 func (t *Tx) SetAuto(ctx context.Context, name string, next uint64) error {
+	if t.r.load != nil {
+		return ErrOwnerOnly
+	}
 	a := &t.r.auto
 	a.mu.Lock()
 	defer a.mu.Unlock()

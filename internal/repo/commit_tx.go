@@ -46,13 +46,19 @@ func CommitTogether(ctx context.Context, txs ...*Tx) error {
 		return nil
 	}()
 	var s *state
-	if err == nil && len(dirty) > 0 {
+	switch {
+	case err != nil || len(dirty) == 0:
+	case dirty[0].r.load == nil:
 		s, err = enqueue(ctx, dirty)
+	case len(dirty) > 1:
+		err = ErrOwnerOnly
+	default:
+		err = dirty[0].giveAway(ctx)
 	}
 	for _, t := range txs {
 		t.Rollback() // what was appended is not the transaction's any more
 	}
-	if errs.Is(err, errs.Conflict) || errs.Is(err, errs.DuplicateKey) {
+	if (errs.Is(err, errs.Conflict) || errs.Is(err, errs.DuplicateKey)) && !txs[0].r.opt.ReadOnly {
 		// So that a new try begins on what this one failed at. The error stands, whatever becomes of the wait.
 		txs[0].r.catchUp(ctx)
 	}

@@ -3,6 +3,7 @@ package repo
 import (
 	"context"
 	"path/filepath"
+	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
@@ -35,7 +36,7 @@ func (r *Repo) recover(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.load(ctx)
+	return r.read(ctx)
 }
 
 // clearTemp removes what loads and sorts of a process that died have left.
@@ -48,15 +49,18 @@ func (r *Repo) clearTemp() error {
 		return err
 	}
 	for _, n := range names {
+		if strings.HasPrefix(n, loadPrefix) {
+			continue
+		}
 		if err := r.fs.Remove(filepath.Join(r.TempDir(), n)); err != nil && !errs.Is(err, errs.NotFound) {
 			return err
 		}
 	}
-	return nil
+	return clearLoads(r.fs, r.TempDir())
 }
 
-// load reads what the store recovered and publishes the state.
-func (r *Repo) load(ctx context.Context) error {
+// read reads what the store recovered and publishes the state.
+func (r *Repo) read(ctx context.Context) error {
 	s := newState()
 	branches := map[string]*replayed{}
 	checkpoint, tail := r.store.Recovered()
@@ -195,5 +199,5 @@ func (r *Repo) Refresh(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.load(ctx)
+	return r.read(ctx)
 }

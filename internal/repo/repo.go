@@ -88,6 +88,9 @@ type Repo struct {
 	folds    atomic.Bool // a background fold is due or runs
 	closed   atomic.Bool
 
+	load     *load // of a process beside the owner; nil otherwise
+	handOver func(context.Context, *Handover) error
+
 	lastFold atomic.Pointer[error]
 
 	auto   autoCounters
@@ -227,8 +230,13 @@ func (r *Repo) Close(ctx context.Context) error {
 	r.work.Wait()
 	r.zones.Close()
 	var err error
+	if r.load != nil {
+		err = r.load.close()
+	} else if !r.opt.ReadOnly {
+		err = clearLoads(r.fs, r.TempDir())
+	}
 	if !r.opt.ReadOnly && r.store.TailBytes() > closeTail {
-		err = r.Checkpoint(ctx)
+		err = errors.Join(err, r.Checkpoint(ctx))
 	}
 	if e := r.store.Close(ctx); err == nil {
 		err = e
@@ -254,13 +262,22 @@ func (r *Repo) FS() vfs.FS { return r.fs }
 func (r *Repo) Store() *pack.Store { return r.store }
 
 // ReadOnly tells whether the database was opened without the right to write.
-func (r *Repo) ReadOnly() bool { return r.opt.ReadOnly }
+func (r *Repo) ReadOnly() bool { return r.writable() != nil }
 
 // Clock is the clock of commits.
 func (r *Repo) Clock() clock.Clock { return r.opt.Clock }
 
-// TempDir is where files of sorts and loads go; it is emptied when the database is opened for writing.
-func (r *Repo) TempDir() string { return filepath.Join(r.dir, "tmp") }
+// tempName is the directory of files that do not last, in the directory of the store.
+const tempName = "tmp"
+
+// TempDir is where files of sorts and loads go. That of the owner is emptied when the database is opened for writing, but for the
+// directories in it that belong to processes beside the owner; that of such a process is removed when it closes the database.
+func (r *Repo) TempDir() string {
+	if r.load != nil {
+		return r.load.dir
+	}
+	return filepath.Join(r.dir, tempName)
+}
 
 // tableCacheLimit bounds the number of opened tables kept.
 const tableCacheLimit = 4096

@@ -76,7 +76,7 @@ func (t *Tx) Root() *root.Root { return t.root }
 // Store keeps the transaction's new chunks; they last when it commits.
 func (t *Tx) Store() *pack.Batch {
 	if t.batch == nil {
-		t.batch = t.r.store.NewBatch()
+		t.batch = t.r.newBatch()
 	}
 	return t.batch
 }
@@ -186,8 +186,8 @@ func (t *Tx) entry(ctx context.Context, l string) (foundEntry, error) {
 
 // Editor is the editor of the table's rows.
 func (t *Tx) Editor(ctx context.Context, name string) (*table.Editor, error) {
-	if t.r.opt.ReadOnly {
-		return nil, errs.New(errs.ReadOnly, "the database is open for reading only")
+	if err := t.r.writable(); err != nil {
+		return nil, err
 	}
 	x, err := t.open(ctx, strings.ToLower(name))
 	if err != nil {
@@ -327,8 +327,8 @@ func referringTo(tab *table.Table, from, to string) (*table.Table, error) {
 }
 
 func (t *Tx) changeRoot(ctx context.Context, name string, c root.Change) error {
-	if t.r.opt.ReadOnly {
-		return errs.New(errs.ReadOnly, "the database is open for reading only")
+	if err := t.r.writable(); err != nil {
+		return err
 	}
 	nr, err := t.root.With(ctx, t.Store(), c)
 	if err != nil {

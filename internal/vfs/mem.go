@@ -273,6 +273,9 @@ func (m *Mem) Lock(name string) (io.Closer, error) {
 		return nil, errLocked(name, "this process")
 	}
 	m.locks[path] = true
+	if m.names[path] == nil {
+		m.apply(nameOp{new: path, file: &inode{}})
+	}
 	return &memLock{fs: m, path: path}, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -32,7 +33,7 @@ type crowd struct {
 	l    *ledger
 	stop context.Context // done when no more is to be begun
 
-	verbs, kills, reads atomic.Int64
+	verbs, kills, loads, reads atomic.Int64 // loads are those whose process was killed
 }
 
 // TestCrowd lets commands, loads, statements and readers loose on one directory, kills whoever owns it every now and then, and
@@ -79,7 +80,10 @@ func TestCrowd(t *testing.T) {
 	if complaints := c.l.settle(s, messages); len(complaints) > 0 {
 		t.Errorf("after the next owner: %d complaints\n%s", len(complaints), some(complaints))
 	}
-	t.Logf("%d verbs, %d kills of an owner, %d reads, %d transactions, %d commits", c.verbs.Load(), c.kills.Load(), c.reads.Load(),
+	if left, err := os.ReadDir(filepath.Join(c.dir, repo.DirName, "tmp")); err != nil || len(left) > 0 {
+		t.Errorf("processes have left %q, %v", left, err)
+	}
+	t.Logf("%d verbs, %d kills of an owner and %d of a load, %d reads, %d transactions, %d commits", c.verbs.Load(), c.kills.Load(), c.loads.Load(), c.reads.Load(),
 		len(c.l.acknowledged()), len(c.l.commits))
 	if c.kills.Load() < or[int64](8, 1) || len(c.l.acknowledged()) < or(50, 5) || len(c.l.commits) < 2 || c.reads.Load() < 3 {
 		t.Error("too little was done: the test does not test")
@@ -87,9 +91,13 @@ func TestCrowd(t *testing.T) {
 }
 
 // verb runs a verb and gives its fate. Everything that is not the work of the killer fails the test.
-func (c *crowd) verb(args ...string) fate {
+func (c *crowd) verb(args ...string) fate { return c.verbOf(c.command(args...)) }
+
+// verbOf is verb for a command.
+func (c *crowd) verbOf(cmd *exec.Cmd) fate {
 	c.verbs.Add(1)
-	e, err := c.run(args...)
+	args := cmd.Args[1:]
+	e, err := c.finish(cmd)
 	if err != nil {
 		c.t.Error(err)
 		return unknown
@@ -101,6 +109,8 @@ func (c *crowd) verb(args ...string) fate {
 		return unknown // it owned and was killed, or the owner was
 	case e.status == 1 && strings.Contains(e.err, "nothing to commit"):
 		return refused
+	case strings.Contains(e.err, "another transaction changed table bulk"):
+		return refused // a load whose process was killed when the owner had begun to commit it
 	}
 	c.t.Errorf("stemma %.100q: %s", args, e)
 	return refused
@@ -141,7 +151,7 @@ func (c *crowd) commits() {
 	}
 }
 
-// imports loads files.
+// imports loads files, beside the owner if there is one. Every third load is killed at some time.
 func (c *crowd) imports() {
 	for k := 0; c.going(); k++ {
 		tx := txName("i", k)
@@ -156,7 +166,19 @@ func (c *crowd) imports() {
 			return
 		}
 		c.l.tx(tx, unknown)
-		c.l.tx(tx, c.verb("table", "import", "-a", "bulk", file))
+		cmd := c.command("table", "import", "-a", "bulk", file)
+		var dead *time.Timer
+		if k%3 == 2 {
+			dead = time.AfterFunc(time.Duration(20+k*37%400)*time.Millisecond, func() {
+				if c.killStarted(cmd) {
+					c.loads.Add(1)
+				}
+			})
+		}
+		c.l.tx(tx, c.verbOf(cmd))
+		if dead != nil {
+			dead.Stop()
+		}
 	}
 }
 

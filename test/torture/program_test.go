@@ -121,6 +121,17 @@ func (s *site) kill(pid int) bool {
 	return err == nil && p.Kill() == nil
 }
 
+// killStarted kills the process of a command that another goroutine starts. It reports false when it does not run.
+func (s *site) killStarted(cmd *exec.Cmd) bool {
+	s.mu.Lock()
+	pid := 0
+	if cmd.Process != nil {
+		pid = cmd.Process.Pid
+	}
+	s.mu.Unlock()
+	return s.kill(pid)
+}
+
 // patience is how long a verb may take before the test says that it hangs.
 const patience = 2 * time.Minute
 

@@ -1,10 +1,12 @@
 // Package owner lets the processes of one machine share a database directory. The process that owns the directory for writing
 // answers on a private unix socket inside it; the others send it their operations and SQL connections instead of failing.
 //
-// A connection begins with a line from the client: "op", "sql" or HTTP/2's.
+// A connection begins with a line from the client: "op", "adopt", "sql" or HTTP/2's.
 //
 //	op    the client sends one Request as a line of JSON and reads Events, a line of JSON each, until one has a Result or an Error;
 //	      closing the connection cancels the operation
+//	adopt the same with a repo.Handover in the place of the Request and an empty Result: a transaction whose chunks are in packs
+//	      that the client has written
 //	sql   MySQL's protocol follows, spoken by the engine of the owner
 //	PRI * HTTP/2.0   HTTP/2 follows, that of Arrow Flight
 //
@@ -28,6 +30,7 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/op"
+	"github.com/stemmadb/stemma/internal/repo"
 )
 
 // SocketName is the name of the socket in the database's directory.
@@ -88,6 +91,8 @@ func (f *Failure) Err() error {
 type Handler interface {
 	// Do carries out an operation.
 	Do(ctx context.Context, req *Request, progress op.Progress) (*op.Result, error)
+	// Adopt commits a transaction that the client has prepared.
+	Adopt(ctx context.Context, h *repo.Handover) error
 	// SQL speaks MySQL's protocol on the connection, which it closes in the end. It returns at once.
 	SQL(conn net.Conn) error
 	// Flight speaks Arrow Flight on the connection, as SQL does its protocol.
@@ -204,7 +209,18 @@ func (s *Server) serve(conn net.Conn) {
 		s.hand(&handedConn{Conn: conn, in: in, first: http2Line, done: make(chan struct{})}, s.handler.Flight)
 	case "op\n":
 		defer conn.Close()
-		s.serveOp(conn, in)
+		serveRequest(s.ctx, conn, in, func(ctx context.Context, req *Request, out *eventWriter) (*op.Result, error) {
+			r, err := s.handler.Do(ctx, req, &remoteProgress{out: out})
+			if err == nil && r != nil {
+				err = r.Collect()
+			}
+			return r, err
+		})
+	case "adopt\n":
+		defer conn.Close()
+		serveRequest(s.ctx, conn, in, func(ctx context.Context, h *repo.Handover, _ *eventWriter) (*op.Result, error) {
+			return nil, s.handler.Adopt(ctx, h)
+		})
 	default:
 		conn.Close()
 	}
@@ -230,18 +246,19 @@ func (s *Server) Idle() bool {
 	return s.active == 0
 }
 
-func (s *Server) serveOp(conn net.Conn, in *bufio.Reader) {
-	var req Request
+// serveRequest reads a request, lets do carry it out and answers.
+func serveRequest[R any](ctx context.Context, conn net.Conn, in *bufio.Reader, do func(context.Context, *R, *eventWriter) (*op.Result, error)) {
 	line, err := in.ReadBytes('\n')
 	if err != nil {
 		return
 	}
 	out := &eventWriter{enc: json.NewEncoder(conn)}
-	if err := json.Unmarshal(line, &req); err != nil {
+	req := new(R)
+	if err := json.Unmarshal(line, req); err != nil {
 		out.send(Event{Error: failure(errs.New(errs.Invalid, "read request: %w", err))})
 		return
 	}
-	ctx, cancel := context.WithCancel(s.ctx)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() { // the client says nothing more: what ends its stream is that it gives up
 		if _, err := in.ReadByte(); err != nil {
@@ -249,10 +266,7 @@ func (s *Server) serveOp(conn net.Conn, in *bufio.Reader) {
 		}
 	}()
 	out.send(Event{Started: true})
-	r, err := s.handler.Do(ctx, &req, &remoteProgress{out: out})
-	if err == nil && r != nil {
-		err = r.Collect()
-	}
+	r, err := do(ctx, req, out)
 	if err != nil {
 		out.send(Event{Error: failure(err)})
 		return
@@ -376,7 +390,29 @@ func DialSQL(ctx context.Context, dir string) (net.Conn, error) { return dial(ct
 // Do sends a request to the owner of dir and waits for its result, showing progress meanwhile. The error is ErrNoOwner when nobody
 // has begun to carry it out, so that it can be sent again; when the owner dies later, its class is Unavailable.
 func Do(ctx context.Context, dir string, req *Request, progress op.Progress) (*op.Result, error) {
-	conn, err := dial(ctx, dir, "op")
+	r, err := ask(ctx, dir, "op", req, progress)
+	if errors.Is(err, errDied) {
+		err = errs.New(errs.Unavailable, "%w; look with 'log' and 'status' whether %s was done", err, req.Op)
+	}
+	return r, err
+}
+
+// Adopt lets the owner of dir commit a transaction. The error is ErrNoOwner when nobody answers or the owner has died; the
+// transaction may have been committed then, and can be sent again, since an owner knows it by its ID.
+func Adopt(ctx context.Context, dir string, h *repo.Handover) error {
+	_, err := ask(ctx, dir, "adopt", h, nil)
+	if errors.Is(err, errDied) {
+		err = fmt.Errorf("%w: %w", ErrNoOwner, err)
+	}
+	return err
+}
+
+// errDied says that the owner has begun to carry out a request, and did not say how that ended.
+var errDied = errors.New("the process that owns the database ended before it answered")
+
+// ask sends a request of a kind to the owner of dir.
+func ask(ctx context.Context, dir, what string, req any, progress op.Progress) (*op.Result, error) {
+	conn, err := dial(ctx, dir, what)
 	if err != nil {
 		return nil, err
 	}
@@ -406,7 +442,7 @@ func Do(ctx context.Context, dir string, req *Request, progress op.Progress) (*o
 			case !started:
 				return nil, fmt.Errorf("%w: %w", ErrNoOwner, err)
 			}
-			return nil, errs.New(errs.Unavailable, "the process that owns the database ended before it answered; look with 'log' and 'status' whether %s was done", req.Op)
+			return nil, errDied
 		}
 		switch {
 		case e.Started:

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/op"
+	"github.com/stemmadb/stemma/internal/repo"
 )
 
 // fake is a handler that does what the request's name says.
@@ -46,6 +47,15 @@ func (f *fake) Do(ctx context.Context, req *Request, p op.Progress) (*op.Result,
 		return nil, nil
 	}
 	return op.Say("did %s in %s", req.Op, req.Dir), nil
+}
+
+// Adopt fails for branches of that name.
+func (f *fake) Adopt(_ context.Context, h *repo.Handover) error {
+	f.begun <- h.Branch
+	if h.Branch == "fail" {
+		return errs.New(errs.Conflict, "%s with %q", h.ID, h.Packs)
+	}
+	return nil
 }
 
 // SQL echoes a line.
@@ -241,6 +251,39 @@ func TestOwnerDies(t *testing.T) {
 			t.Errorf("after %q: %s, want %s", c.says, got, c.want)
 		}
 		ln.Close()
+	}
+}
+
+// TestAdopt: a transaction is sent whole, and one whose owner dies can be sent again.
+func TestAdopt(t *testing.T) {
+	f := newFake()
+	dir, _ := serve(t, f)
+	if err := Adopt(t.Context(), dir, &repo.Handover{ID: "x", Branch: "b"}); err != nil || <-f.begun != "b" {
+		t.Error(err)
+	}
+	err := Adopt(t.Context(), dir, &repo.Handover{ID: "x", Branch: "fail", Packs: []string{"p", "q"}})
+	if !errs.Is(err, errs.Conflict) || err.Error() != `x with ["p" "q"]` {
+		t.Error(err)
+	}
+	dead := t.TempDir()
+	ln, err := net.Listen("unix", SocketPath(dead))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		conn, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		in := bufio.NewReader(conn)
+		in.ReadString('\n')
+		in.ReadString('\n')
+		io.WriteString(conn, "{\"started\":true}\n")
+		conn.Close()
+	}()
+	if err := Adopt(t.Context(), dead, &repo.Handover{ID: "x"}); !errors.Is(err, ErrNoOwner) {
+		t.Errorf("the owner has died: %v", err)
 	}
 }
 

@@ -16,6 +16,7 @@ class Settings:
         ref: what reads see; None is the working set of the branch.
         author: `Name <mail>` for commits; None is the user.
         run: the id of a run, kept with commits.
+        run_node, run_attempt, run_alias: the part of the run that calls, its how manieth attempt, and what it calls the table.
         transaction: the id of the transaction that the calls are part of.
 
     """
@@ -25,11 +26,14 @@ class Settings:
     ref: str | None = None
     author: str | None = None
     run: str | None = None
+    run_node: str | None = None
+    run_attempt: str | None = None
+    run_alias: str | None = None
     transaction: str | None = None
 
     def headers(self) -> dict[str, str]:
         """Returns the settings as headers of a call."""
-        return {f"stemma-{k}": str(v) for k, v in dataclasses.asdict(self).items() if v is not None}
+        return {f"stemma-{k.replace('_', '-')}": str(v) for k, v in dataclasses.asdict(self).items() if v is not None}
 
 
 @dataclass(frozen=True)

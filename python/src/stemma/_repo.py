@@ -291,13 +291,14 @@ class Repo(Reads, _ops.Verbs):
         database: str | None = None,
         author: str | None = None,
         run: str | None = None,
+        run_node: str | None = None,
+        run_attempt: str | None = None,
+        run_alias: str | None = None,
     ) -> Repo:
-        """Returns the same database with other settings: of another branch, or as of a ref."""
-        given = {
-            k: v
-            for k, v in {"branch": branch, "ref": ref, "database": database, "author": author, "run": run}.items()
-            if v is not None
-        }
+        """Returns the same database with other settings: of another branch, as of a ref, or for a run and a part of it."""
+        known = {"branch": branch, "ref": ref, "database": database, "author": author}
+        known |= {"run": run, "run_node": run_node, "run_attempt": run_attempt, "run_alias": run_alias}
+        given = {k: v for k, v in known.items() if v is not None}
         out = Repo.__new__(Repo)
         out._address, out._settings, out._client = self._address, dataclasses.replace(self._settings, **given), self._client
         return out

@@ -3,6 +3,7 @@
     sqlalchemy.create_engine("stemma://user@host:3306/database")
     sqlalchemy.create_engine("stemma://user@host:3306/database@ref")     # reads as of a branch, tag or commit
     sqlalchemy.create_engine("stemma:///path/to/database")               # the owner of a directory, started when there is none
+    sqlalchemy.create_engine("stemma:///path/to/database?branch=b")      # … on a branch; ?ref= reads as of a ref
 
 The port is that of MySQL's protocol. `mysql+pymysql://` works as well; this one also takes a directory and a password-less default.
 """
@@ -33,15 +34,15 @@ class StemmaDialect(MySQLDialect_pymysql):  # type: ignore[misc]
             arguments[1].setdefault("user", "root")
             return arguments
         query = dict(url.query)
-        ref = query.pop("ref", None)
+        ref, branch = query.pop("ref", None), query.pop("branch", None)
         _, options = super().create_connect_args(url._replace(database=None, query=query), _translate_args)
-        options.update(directory="/" + (url.database or "").lstrip("/"), ref=ref, user=url.username or "root")
+        options.update(directory="/" + (url.database or "").lstrip("/"), ref=ref, branch=branch, user=url.username or "root")
         return [], options
 
     def connect(self, *args: Any, **options: Any) -> Any:
         """Connects; to the owner of a directory if the options name one."""
         directory = options.pop("directory", None)
-        ref = options.pop("ref", None)
+        ref, branch = options.pop("ref", None), options.pop("branch", None)
         if directory is None:
             return super().connect(*args, **options)
         from stemma import _owner
@@ -50,12 +51,12 @@ class StemmaDialect(MySQLDialect_pymysql):  # type: ignore[misc]
         sock = _owner.connect(directory)
         sock.sendall(b"sql\n")
         connection.connect(sock)
-        _use(connection, ref)
+        _use(connection, f"@{ref}" if ref else f"/{branch}" if branch else "")
         return connection
 
 
-def _use(connection: Any, ref: str | None) -> None:
-    """Chooses the database of a connection to an owner, at a ref if one is given."""
+def _use(connection: Any, revision: str) -> None:
+    """Chooses the database of a connection to an owner; the revision is empty, /branch or @ref."""
     with connection.cursor() as cur:
         cur.execute("select database()")
         (name,) = cur.fetchone()
@@ -67,6 +68,6 @@ def _use(connection: Any, ref: str | None) -> None:
                 if n not in {"information_schema", "mysql", "performance_schema", "sys"} and "/" not in n and "@" not in n
             ]
             name = names[0] if names else None
-        if name is not None and (ref or name):
-            target = f"{name}@{ref}" if ref else name
+        if name is not None:
+            target = name + revision
             cur.execute("use `" + target.replace("`", "``") + "`")

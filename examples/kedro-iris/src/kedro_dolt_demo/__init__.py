@@ -1,0 +1,1 @@
+"""Iris, with its training and test data in a database."""

@@ -1,0 +1,123 @@
+"""The database of a run as the hooks see it: statements on a branch, over Arrow Flight or over MySQL's protocol."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from stemma._errors import ConflictError, DeniedError, ExistsError, NotFoundError, StemmaError, UnavailableError
+
+if TYPE_CHECKING:
+    from stemma._repo import Repo
+
+__all__ = ["Database", "OfRepo", "OfUrl", "at"]
+
+
+class Database(Protocol):
+    """A database that statements can be run in."""
+
+    name: str
+    """What messages call it: an address without a password."""
+
+    def rows(self, statement: str, *params: Any, branch: str | None = None) -> list[tuple[Any, ...]]:
+        """Runs a statement on a branch, or on the session's own, and returns its rows. `?` stands for a parameter.
+
+        Raises:
+            StemmaError: as the server says, with the class of the error where the protocol tells it.
+
+        """
+        ...
+
+    def answer(self, statement: str, *params: Any, branch: str | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Runs a statement as rows does, and returns the names of its columns as well."""
+        ...
+
+    def close(self) -> None:
+        """Closes the connections."""
+        ...
+
+
+class OfRepo:
+    """A database that stemma's client reaches."""
+
+    def __init__(self, repo: Repo) -> None:
+        self.repo = repo
+        self.name = repo.uri
+
+    def rows(self, statement: str, *params: Any, branch: str | None = None) -> list[tuple[Any, ...]]:
+        """See Database.rows."""
+        return self.answer(statement, *params, branch=branch)[1]
+
+    def answer(self, statement: str, *params: Any, branch: str | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """See Database.answer."""
+        repo = self.repo if branch is None else self.repo.at(branch=branch)
+        found = repo.query(statement, params=params or None).read_all()
+        return found.column_names, list(zip(*(c.to_pylist() for c in found.columns), strict=True))
+
+    def close(self) -> None:
+        """Leaves the connections open: they are those of the datasets."""
+
+
+def at(url: Any, revision: str) -> Any:
+    """Returns the URL of a database at a branch or a commit of it, as SQLAlchemy has URLs."""
+    return url.set(database=f"{url.database}/{revision}") if url.host else url.update_query_dict({"branch": revision})
+
+
+_CLASSES: dict[int, type[StemmaError]] = {
+    1044: DeniedError,
+    1045: DeniedError,
+    1049: NotFoundError,
+    1142: DeniedError,
+    1213: ConflictError,
+    2003: UnavailableError,
+    2006: UnavailableError,
+    2013: UnavailableError,
+}
+
+
+class OfUrl:
+    """A database that SQLAlchemy reaches by a URL, as the datasets of kedro-datasets do."""
+
+    def __init__(self, url: Any, arguments: dict[str, Any] | None = None) -> None:
+        from sqlalchemy import make_url
+
+        self.url = make_url(url)
+        self.name = self.url.render_as_string(hide_password=True)
+        # Without a host the database is a directory.
+        self._database = (self.url.database or "").partition("/")[0] if self.url.host else str(self.url.database)
+        self._arguments = arguments or {}
+        self._connections: dict[str | None, Any] = {}
+
+    def rows(self, statement: str, *params: Any, branch: str | None = None) -> list[tuple[Any, ...]]:
+        """See Database.rows."""
+        return self.answer(statement, *params, branch=branch)[1]
+
+    def answer(self, statement: str, *params: Any, branch: str | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """See Database.answer."""
+        from sqlalchemy.exc import DBAPIError
+
+        try:
+            made = self._connection(branch).exec_driver_sql(statement.replace("?", "%s"), params or None)
+            return (list(made.keys()), [tuple(r) for r in made]) if made.returns_rows else ([], [])
+        except DBAPIError as e:
+            said: tuple[Any, ...] = e.orig.args if e.orig is not None else ()
+            number = said[0] if said and isinstance(said[0], int) else 0
+            text = str(said[1] if len(said) > 1 else e)
+            kind = _CLASSES.get(number, StemmaError)
+            if kind is StemmaError:
+                low = text.lower()
+                kind = ExistsError if "already exists" in low else ConflictError if "conflict" in low else StemmaError
+            raise kind(f"{self.name}: {text}" if kind is UnavailableError else text, database=self._database) from e
+
+    def _connection(self, branch: str | None) -> Any:
+        if branch not in self._connections:
+            import sqlalchemy as sa
+
+            url = self.url if branch is None else at(self.url.set(database=self._database), branch)
+            engine = sa.create_engine(url, poolclass=sa.pool.NullPool, isolation_level="AUTOCOMMIT", **self._arguments)
+            self._connections[branch] = engine.connect()
+        return self._connections[branch]
+
+    def close(self) -> None:
+        """Closes the connections."""
+        while self._connections:
+            self._connections.popitem()[1].close()

@@ -1,0 +1,270 @@
+"""A run in a database: its branch, its commit, and how that comes into the branch from which the run started."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from stemma import _runs
+from stemma._errors import ConflictError, ExistsError, NotFoundError, StemmaError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from stemma.kedro._database import Database
+
+__all__ = ["Run", "branch_name"]
+
+LANDING = 120.0
+"""Seconds for which a run tries to bring its commit into a branch that others keep moving."""
+
+log = logging.getLogger(__name__)
+
+
+def branch_name(run_id: str) -> str:
+    """Returns the branch that a run works on."""
+    return f"run/{run_id}"
+
+
+class Run:
+    """A run in one database.
+
+    It works on a branch of its own. The target, the branch that it started from or was given, moves at the end and only forward: what
+    others have committed there meanwhile is merged on the run's branch first, so that a conflict leaves the target as it is.
+
+    Attributes:
+        run_id: Kedro's id.
+        uid: the id under which the database records the run; None where it does not record runs.
+        target: the branch that gets the commit.
+        base: the commit at which the run began.
+        branch: the run's branch; None when it only reads.
+        commit: the target's commit after a run that has committed.
+
+    """
+
+    def __init__(self, database: Database, run_id: str) -> None:
+        self.database = database
+        self.run_id = run_id
+        self.uid: str | None = None
+        self.target = ""
+        self.base = ""
+        self.branch: str | None = None
+        self.commit: str | None = None
+        self._made_target = False
+        self._author: tuple[str, ...] = ()
+
+    def begin(self, target: str | None, *, writes: bool, about: Mapping[str, Any]) -> None:
+        """Finds the commit to work from, makes the branch of a run that writes, and records the run.
+
+        Args:
+            target: the branch that gets the commit; None is the one the session is on. It is made when it does not exist.
+            writes: whether the run writes to the database.
+            about: what the record of the run says of it.
+
+        Raises:
+            ExistsError: another run has this id.
+            NotFoundError: a run that only reads names a branch that does not exist.
+            StemmaError: as the server says.
+
+        """
+        rows = self.database.rows
+        ((start,),) = rows("select active_branch()")
+        if start is None and target is None and writes:
+            raise NotFoundError(f"{self.database.name} is at a commit, not on a branch", hint="name one: --params branch=…")
+        self.target = target or start or "HEAD"
+        if target is not None and not self._there(target):
+            if not writes:
+                raise NotFoundError(f"there is no branch {target!r}, and the run writes nothing to make one for", ref=target)
+            self._make(target, start or "HEAD")
+        self.base = str(rows("select hashof(?)", self.target)[0][0])
+        if writes:
+            branch = branch_name(self.run_id)
+            try:
+                rows("call dolt_branch(?, ?)", branch, self.base)
+            except ExistsError:
+                self._unmake()
+                raise ExistsError(
+                    f"two runs with the id {self.run_id}: there is a branch {branch} already",
+                    hint="the other one is still at work, or was kept or killed; remove its branch when it is not needed: "
+                    f"stemma branch -D {branch}",
+                    ref=branch,
+                ) from None
+            self.branch = branch
+        try:
+            self._record(about)
+        except BaseException:
+            self._drop()
+            raise
+
+    def _there(self, branch: str) -> bool:
+        return bool(self.database.rows("select name from dolt_branches where name = ?", branch))
+
+    def _make(self, target: str, start: str) -> None:
+        try:
+            self.database.rows("call dolt_branch(?, ?)", target, start)
+            self._made_target = True
+        except ExistsError:
+            pass  # another run made it just now
+
+    def _record(self, about: Mapping[str, Any]) -> None:
+        rows = self.database.rows
+        if not _runs.recorded(rows):
+            return
+        if (other := _runs.find(rows, "kedro", self.run_id)) is not None:
+            raise ExistsError(
+                f"two runs with the id {self.run_id}: the database has one, which is {other[1]}", hint=f"see run {other[0]}"
+            )
+        self.uid = _runs.begin(
+            rows, str(uuid.uuid4()), system="kedro", external_id=self.run_id, branch=self.target, base=self.base, **about
+        )
+
+    def finish(self, message: str, metadata: Mapping[str, Any], replaced: Collection[str], author: str | None = None) -> str | None:
+        """Commits what the run has written and brings it into the target. Returns the target's commit; None when nothing was written.
+
+        Args:
+            message: the commit's message.
+            metadata: kept with the commit.
+            replaced: tables that the run wrote as a whole. One of them without a primary key, which others have replaced meanwhile as
+                well, is the run's and no mixture of the two.
+            author: `Name <mail>`; None is the user of the session.
+
+        Raises:
+            ConflictError: others changed the same rows; the run's branch is kept, the target is as others left it.
+
+        """
+        if self.branch is None:
+            self._end("COMPLETE")
+            return None
+        rows, branch = self.database.rows, self.branch
+        try:
+            options = [a for k, v in metadata.items() for a in ("--meta", f"{k}={_runs._text(v)}")]
+            self._author = ("--author", author) if author else ()
+            given = ["-A", "-m", message, "--skip-empty", *self._author, *options]
+            rows(f"call dolt_commit({', '.join('?' * len(given))})", *given, branch=branch)
+            head = self._head(branch)
+            if head == self.base:
+                self._drop_branch()
+            else:
+                self.commit = self._land(replaced)
+        except BaseException as e:
+            self._end("FAIL", error=str(e), quiet=True)
+            raise
+        self._end("COMPLETE", result_commit=self.commit)
+        self._drop_branch()
+        return self.commit
+
+    def _head(self, branch: str) -> str:
+        return str(self.database.rows("select hashof(?)", branch)[0][0])
+
+    def _land(self, replaced: Collection[str]) -> str:
+        """Moves the target to the run's commit, after a merge of what came there meanwhile. Returns where the target is then."""
+        rows, branch = self.database.rows, str(self.branch)
+        deadline = time.monotonic() + LANDING
+        while True:
+            tip, mine = self._head(self.target), self._head(branch)
+            try:
+                if rows("select dolt_merge_base(?, ?)", self.target, branch)[0][0] == tip:
+                    rows("call dolt_merge(?, '--ff-only')", branch, branch=self.target)
+                    return mine
+                self._take(tip, mine, replaced)
+            except StemmaError as e:
+                moved = self._head(self.target) != tip
+                if not moved or time.monotonic() > deadline:
+                    raise self._kept(e) from e
+                time.sleep(random.uniform(0, 0.02))  # noqa: S311 - so that runs which ended together do not meet again
+
+    def _take(self, tip: str, mine: str, replaced: Collection[str]) -> None:
+        """Merges the target's commit into the run's branch."""
+        rows, branch = self.database.rows, self.branch
+        rows("call dolt_merge(?, '--no-commit')", tip, branch=branch)
+        try:
+            if own := self._own(tip, mine, replaced):
+                rows(f"call dolt_checkout(?, {', '.join('?' * len(own))})", mine, *own, branch=branch)
+            given = (f"Merge {self.target} into {branch}", *self._author)
+            rows(f"call dolt_commit('-A', '-m', {', '.join('?' * len(given))})", *given, branch=branch)
+        except BaseException:
+            rows("call dolt_merge('--abort')", branch=branch)
+            raise
+
+    def _own(self, tip: str, mine: str, replaced: Collection[str]) -> list[str]:
+        """Returns the tables without a primary key that both the run and others have written anew since the run began."""
+        if not replaced:
+            return []
+        rows = self.database.rows
+        changed = [
+            {str(r[0]).lower() for r in rows("select to_table_name from dolt_diff_summary(?, ?)", self.base, at)}
+            for at in (mine, tip)
+        ]
+        both = changed[0] & changed[1]
+        keyed = {
+            str(r[0]).lower()
+            for r in rows(
+                "select table_name from information_schema.table_constraints "
+                "where constraint_type = 'PRIMARY KEY' and table_schema = database()",
+                branch=self.branch,
+            )
+        }
+        return sorted(t for t in replaced if t.lower() in both and t.lower() not in keyed)
+
+    def _kept(self, error: StemmaError) -> StemmaError:
+        conflict = isinstance(error, ConflictError) or "conflict" in str(error).lower()
+        why = "its rows and those of others that came meanwhile stand against each other" if conflict else error.message
+        return (ConflictError if conflict else type(error))(
+            f"the run {self.run_id} is committed on branch {self.branch}, but did not come into {self.target}: {why}",
+            hint=f"the branch is kept; settle it with: stemma checkout {self.target} && stemma merge {self.branch} "
+            "&& stemma conflicts resolve --ours|--theirs <table> && stemma commit -am resolved",
+            ref=self.branch,
+        )
+
+    def abandon(self, error: BaseException | None, *, keep: bool) -> None:
+        """Ends a run that failed. Its branch goes, unless it is kept: then what it wrote is committed there.
+
+        A database that cannot be reached any more is only warned of: the error of the run is what matters.
+        """
+        said = None if error is None else f"{type(error).__name__}: {error}"
+        try:
+            if self.branch is not None and keep:
+                given = (
+                    f"Failed kedro run: {self.run_id}",
+                    "--skip-empty",
+                    "--meta",
+                    f"run_id={self.run_id}",
+                    "--meta",
+                    "failed=true",
+                )
+                self.database.rows(f"call dolt_commit('-A', '-m', {', '.join('?' * len(given))})", *given, branch=self.branch)
+                log.warning("The run %s failed; what it wrote is kept on branch %s", self.run_id, self.branch)
+            else:
+                self._drop()
+            self._end("FAIL" if error is not None else "ABORT", error=said)
+        except StemmaError as e:
+            log.warning("The run %s failed, and its branch %s could not be removed: %s", self.run_id, self.branch, e)
+
+    def _drop(self) -> None:
+        self._drop_branch()
+        self._unmake()
+
+    def _drop_branch(self) -> None:
+        if self.branch is not None:
+            self.database.rows("call dolt_branch('-D', ?)", self.branch)
+            self.branch = None
+
+    def _unmake(self) -> None:
+        """Removes the target that this run made, if nothing has come to it."""
+        if self._made_target and self.base and self._there(self.target) and self._head(self.target) == self.base:
+            self.database.rows("call dolt_branch('-D', ?)", self.target)
+            self._made_target = False
+
+    def _end(self, state: str, *, error: str | None = None, result_commit: str | None = None, quiet: bool = False) -> None:
+        if self.uid is None:
+            return
+        uid, self.uid = self.uid, None
+        try:
+            _runs.end(self.database.rows, uid, state, error=error, result_commit=result_commit)
+        except StemmaError as e:
+            if not quiet:
+                raise
+            log.warning("The run %s could not be recorded as %s: %s", self.run_id, state, e)

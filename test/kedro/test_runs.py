@@ -1,0 +1,501 @@
+"""Runs: their branches, their commits, and what becomes of them when they fail or meet."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from kedro.io import DatasetError
+from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
+
+import stemma
+from project import SETTINGS, Project, Server, binary
+
+PLAIN = """
+a: {type: pandas.SQLTableDataset, table_name: a, credentials: sql, save_args: {if_exists: replace}}
+b: {type: pandas.SQLTableDataset, table_name: b, credentials: sql, save_args: {if_exists: replace}}
+"""
+
+OWN = """
+a: {type: stemma.kedro.TableDataset, table: a, credentials: stemma, primary_key: [id]}
+b: {type: stemma.kedro.TableDataset, table: b, credentials: stemma, primary_key: id}
+"""
+
+PIPELINE = """
+import time
+
+
+def first(n):
+    return pd.DataFrame({"id": [1, 2, 3], "v": [n, n + 1, n + 2]})
+
+
+def second(a, n):
+    assert a["v"].tolist() == [n, n + 1, n + 2], a
+    return a.assign(v=a["v"] * 10)
+
+
+def fail(b):
+    raise RuntimeError("no luck")
+
+
+def register_pipelines():
+    good = pipeline([node(first, "params:n", "a", name="first"), node(second, ["a", "params:n"], "b", name="second")])
+    return {"__default__": good, "bad": good + pipeline([node(fail, "b", None, name="fail")])}
+"""
+
+
+@pytest.fixture(params=[PLAIN, OWN], ids=["plain", "own"])
+def shop(project: Project, request: pytest.FixtureRequest) -> Project:
+    project.catalog(request.param)
+    project.pipeline(PIPELINE)
+    return project
+
+
+def test_a_run_is_one_commit(shop: Project) -> None:
+    first = shop.run(n=1)
+    second = shop.run(n=5)
+    s = shop.server
+    assert s.messages() == [f"Update from kedro run: {second}", f"Update from kedro run: {first}"]
+    assert s.branches() == ["main"]
+    assert s.query("select v from b order by id") == [(50,), (60,), (70,)]
+    assert s.query("select v from b as of 'HEAD~1' order by id") == [(10,), (20,), (30,)]
+    assert s.query("select * from dolt_status") == []
+    assert s.query("select author, author_email from dolt_log limit 1") == [("Lim Hoang", "limdauto@gmail.com")]
+
+
+def test_the_commit_says_what_the_run_was(shop: Project) -> None:
+    env = {"GIT_AUTHOR_NAME": "x", "GIT_AUTHOR_EMAIL": "x@x", "GIT_COMMITTER_NAME": "x", "GIT_COMMITTER_EMAIL": "x@x"}
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "code"]):
+        subprocess.run(["git", *command], cwd=shop.directory, check=True, env=os.environ | env)
+    sha = subprocess.run(["git", "rev-parse", "HEAD"], cwd=shop.directory, capture_output=True, text=True, check=True).stdout.strip()
+    shop.write(".gitignore", "__pycache__\n.git*\n.telemetry\n")
+    run = shop.run(n=7)
+    ask = "select metadata->>'$.run_id', metadata->>'$.params.n', metadata->>'$.git.sha', metadata->'$.git.dirty', metadata->>'$.versions.kedro' "
+    assert shop.server.query(ask + "from dolt_log where metadata->'$.params.n' = 7") == [(run, "7", sha, "false", "1.7.0")]
+    (shop.directory / "src" / shop.package / "__init__.py").write_text("x = 1\n")
+    shop.run(n=8)
+    assert shop.server.query("select metadata->'$.git.dirty' from dolt_log limit 1") == [("true",)]
+
+
+def test_a_run_that_changes_nothing_makes_no_commit(project: Project) -> None:
+    project.catalog(OWN)
+    project.pipeline(PIPELINE)
+    project.run(n=1)
+    head = project.server.head()
+    project.run(n=1)
+    assert project.server.head() == head
+    assert project.server.branches() == ["main"]
+
+
+def test_a_branch_keeps_runs_apart(shop: Project) -> None:
+    shop.run(n=1)
+    head = shop.server.head()
+    run = shop.run(n=9, branch="new")
+    s = shop.server
+    assert s.head() == head
+    assert s.branches() == ["main", "new"]
+    assert s.messages("new")[0] == f"Update from kedro run: {run}"
+    assert s.query("select v from b as of hashof('new') order by id") == [(90,), (100,), (110,)]
+    assert s.query("select v from b order by id") == [(10,), (20,), (30,)]
+    shop.run(n=2, branch=2026)
+    assert "2026" in s.branches()
+    shop.run(n=3, stemma={"branch": "of/stemma"})
+    assert s.messages("of/stemma")[1:] == s.messages("main")
+
+
+def test_a_run_that_fails_leaves_nothing(shop: Project) -> None:
+    shop.run(n=1)
+    head = shop.server.head()
+    with pytest.raises(RuntimeError, match="no luck"):
+        shop.run(pipelines=["bad"], n=2)
+    with pytest.raises(RuntimeError, match="no luck"):
+        shop.run(pipelines=["bad"], n=2, branch="other")
+    s = shop.server
+    assert (s.head(), s.branches(), s.query("select * from dolt_status")) == (head, ["main"], [])
+    assert s.query("select v from a order by id") == [(1,), (2,), (3,)]
+    shop.run(n=3)
+    assert s.query("select v from a order by id") == [(3,), (4,), (5,)]
+
+
+def test_a_failed_run_can_be_kept(shop: Project) -> None:
+    shop.run(n=1)
+    with pytest.raises(RuntimeError):
+        shop.run(pipelines=["bad"], n=2, stemma={"keep_failed": True})
+    s = shop.server
+    (kept,) = [b for b in s.branches() if b.startswith("run/")]
+    assert s.query("select v from b order by id", branch=kept) == [(20,), (30,), (40,)]
+    assert s.messages(kept)[0].startswith("Failed kedro run: ")
+    assert s.query("select v from b order by id") == [(10,), (20,), (30,)]
+
+
+@pytest.mark.parametrize("runner", [ThreadRunner, ParallelRunner])
+def test_runners(shop: Project, runner: type) -> None:
+    run = shop.run(runner=runner(), n=4)
+    assert shop.server.messages() == [f"Update from kedro run: {run}"]
+    assert shop.server.query("select v from b order by id") == [(40,), (50,), (60,)]
+    with pytest.raises(RuntimeError):
+        shop.run(runner=runner(), pipelines=["bad"], n=5)
+    assert shop.server.branches() == ["main"]
+    assert shop.server.query("select v from b order by id") == [(40,), (50,), (60,)]
+
+
+def test_workers_that_are_spawned(shop: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEDRO_MP_CONTEXT", "spawn")
+    monkeypatch.setenv("PYTHONPATH", str(shop.directory / "src"))
+    shop.run(runner=ParallelRunner(), n=4)
+    assert shop.server.query("select v from b order by id") == [(40,), (50,), (60,)]
+
+
+def test_two_runs_at_once(shop: Project) -> None:
+    """Each sees the rows that it has written itself, which its second node asserts, and both commits come to main."""
+    shop.run(n=1)
+    gate = shop.directory / "gate"
+    shop.pipeline(
+        PIPELINE.replace(
+            "    assert a[",
+            f"    from pathlib import Path\n    Path(r'{gate}').mkdir(exist_ok=True)\n    Path(r'{gate}', str(n)).touch()\n"
+            f"    while len(list(Path(r'{gate}').iterdir())) < 2:\n        time.sleep(0.01)\n    assert a[",
+        )
+    )
+    one = shop.kedro("run", "--params", "n=100,branch=one", wait=False)
+    two = shop.kedro("run", "--params", "n=200,branch=two", wait=False)
+    for process in (one, two):
+        out, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, out
+    s = shop.server
+    assert [s.query(f"select v from b as of '{b}' order by id")[0] for b in ("one", "two", "main")] == [(1000,), (2000,), (10,)]
+
+
+def test_runs_that_replace_the_same_table_do_not_mix(project: Project) -> None:
+    project.catalog(PLAIN)
+    project.pipeline(
+        PIPELINE.replace(
+            "    assert a[",
+            f"    from pathlib import Path\n    Path(r'{project.directory}', f'at-{{n}}').touch()\n"
+            f"    while n == 100 and not Path(r'{project.directory}', 'go').exists():\n        time.sleep(0.01)\n    assert a[",
+        )
+    )
+    project.run(n=1)
+    slow = project.kedro("run", "--params", "n=100", wait=False)
+    while not (project.directory / "at-100").exists():
+        time.sleep(0.01)
+    quick = project.run(n=200)
+    (project.directory / "go").touch()
+    out, _ = slow.communicate(timeout=120)
+    assert slow.returncode == 0, out
+    s = project.server
+    assert s.query("select id, v from b order by id") == [(1, 1000), (2, 1010), (3, 1020)]
+    assert f"Update from kedro run: {quick}" in s.messages()
+    assert len(s.messages()) == 4
+    assert s.branches() == ["main"]
+
+
+def test_rows_of_runs_with_keys_are_merged(project: Project) -> None:
+    project.catalog(OWN.replace("primary_key: id}", "primary_key: id, mode: upsert}"))
+    project.pipeline(
+        f"""
+        import time
+        from pathlib import Path
+
+        def rows(n):
+            Path(r"{project.directory}", f"at-{{n}}").touch()
+            while n == 100 and not Path(r"{project.directory}", "go").exists():
+                time.sleep(0.01)
+            return pd.DataFrame({{"id": [n], "v": [n]}})
+
+        def register_pipelines():
+            return {{"__default__": pipeline([node(rows, "params:n", "b", name="rows")])}}
+        """
+    )
+    project.run(n=1)
+    slow = project.kedro("run", "--params", "n=100", wait=False)
+    while not (project.directory / "at-100").exists():
+        time.sleep(0.01)
+    project.run(n=200)
+    (project.directory / "go").touch()
+    out, _ = slow.communicate(timeout=120)
+    assert slow.returncode == 0, out
+    assert project.server.query("select id from b order by id") == [(1,), (100,), (200,)]
+
+
+def test_a_conflict_keeps_the_branch_and_says_what_to_do(project: Project) -> None:
+    project.catalog(OWN)
+    project.pipeline(PIPELINE)
+    project.run(n=1)
+    s = project.server
+    project.pipeline(
+        PIPELINE.replace(
+            "    assert a[",
+            "    import pymysql\n"
+            f"    c = pymysql.connect(host='127.0.0.1', port={s.port}, user='root', database='{s.database}', autocommit=True)\n"
+            "    c.cursor().execute('update b set v = 77 where id = 1')\n"
+            "    c.cursor().execute(\"call dolt_commit('-am', 'by hand')\")\n"
+            "    assert a[",
+        )
+    )
+    with pytest.raises(stemma.ConflictError) as e:
+        project.run(n=5)
+    (kept,) = [b for b in s.branches() if b.startswith("run/")]
+    assert kept in str(e.value)
+    assert "main" in str(e.value)
+    assert f"stemma checkout main && stemma merge {kept}" in str(e.value)
+    assert s.messages()[0] == "by hand"
+    assert s.query("select v from b order by id") == [(77,), (20,), (30,)]
+    assert s.query("select v from b order by id", branch=kept) == [(50,), (60,), (70,)]
+    assert s.query("select * from dolt_status") == []
+    assert s.query("select * from dolt_status", branch=kept) == []
+    # What the error says to do settles it.
+    directory = s.directory
+    subprocess.run([binary(), "checkout", "main"], cwd=directory, check=True, capture_output=True)
+    assert subprocess.run([binary(), "merge", kept], cwd=directory, capture_output=True, check=False).returncode != 0
+    for command in (["conflicts", "resolve", "--theirs", "b"], ["commit", "-am", "resolved"]):
+        done = subprocess.run([binary(), *command], cwd=directory, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert s.query("select v from b order by id") == [(50,), (60,), (70,)]
+
+
+def test_uncommitted_changes_of_the_target_are_not_lost(project: Project) -> None:
+    project.catalog(OWN)
+    project.pipeline(PIPELINE)
+    project.run(n=1)
+    s = project.server
+    s.query("update b set v = 77 where id = 1")
+    with pytest.raises(stemma.StemmaError) as e:
+        project.run(n=5)
+    (kept,) = [b for b in s.branches() if b.startswith("run/")]
+    assert kept in str(e.value)
+    assert s.query("select v from b where id = 1") == [(77,)]
+    s.query("create table elsewhere (i int)")
+    s.query("call dolt_checkout('b')")
+    s.query("call dolt_branch('-D', %s)", kept)
+    project.run(n=6)
+    assert s.query("select v from b where id = 1") == [(60,)]
+    assert s.query("select table_name from dolt_status") == [("elsewhere",)]
+
+
+def test_two_runs_with_one_id(project: Project) -> None:
+    from kedro.framework.session.service_session import KedroServiceSession
+    from kedro.framework.startup import bootstrap_project
+
+    project.catalog(OWN)
+    project.pipeline(PIPELINE)
+    s = project.server
+    s.query("call dolt_branch('run/mine', 'main')")
+    bootstrap_project(project.directory)
+    with KedroServiceSession.create(project_path=project.directory) as session:
+        with pytest.raises(stemma.ExistsError, match="two runs with the id mine"):
+            session.run(run_id="mine", runtime_params={"n": 1})
+        assert s.branches() == ["main", "run/mine"]
+        session.run(run_id="other", runtime_params={"n": 2})
+        session.run(run_id="third", runtime_params={"n": 3, "branch": "b3"})
+    assert s.messages() == ["Update from kedro run: other"]
+    assert s.messages("b3")[0] == "Update from kedro run: third"
+
+
+def test_sessions_side_by_side_in_one_process(project: Project) -> None:
+    from kedro.framework.session.service_session import KedroServiceSession
+    from kedro.framework.startup import bootstrap_project
+
+    project.catalog(OWN)
+    project.pipeline(PIPELINE)
+    bootstrap_project(project.directory)
+    failed: list[BaseException] = []
+    with KedroServiceSession.create(project_path=project.directory) as session:
+
+        def run(n: int) -> None:
+            try:
+                session.run(run_id=f"r{n}", runtime_params={"n": n, "branch": f"b{n}"}, runner=SequentialRunner())
+            except BaseException as e:
+                failed.append(e)
+
+        threads = [threading.Thread(target=run, args=(n,)) for n in range(1, 6)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+    assert not failed
+    for n in range(1, 6):
+        assert project.server.query(f"select v from b as of 'b{n}' order by id")[0] == (n * 10,)
+        assert project.server.messages(f"b{n}") == [f"Update from kedro run: r{n}"]
+
+
+def test_killed_between_write_and_commit(shop: Project) -> None:
+    shop.run(n=1)
+    head = shop.server.head()
+    shop.pipeline(PIPELINE.replace('raise RuntimeError("no luck")', "import os, signal\n    os.kill(os.getpid(), signal.SIGKILL)"))
+    process = shop.kedro("run", "--pipelines", "bad", "--params", "n=2", wait=False)
+    process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL
+    s = shop.server
+    assert (s.head(), s.query("select v from b order by id")) == (head, [(10,), (20,), (30,)])
+    (left,) = [b for b in s.branches() if b.startswith("run/")]
+    assert s.query("select v from b order by id", branch=left) == [(20,), (30,), (40,)]
+    shop.pipeline(PIPELINE)
+    shop.run(n=3)
+    assert s.query("select v from b order by id") == [(30,), (40,), (50,)]
+
+
+def test_interrupted(shop: Project) -> None:
+    shop.run(n=1)
+    shop.pipeline(PIPELINE.replace('raise RuntimeError("no luck")', "print('at it', flush=True)\n    time.sleep(60)"))
+    process = shop.kedro("run", "--pipelines", "bad", "--params", "n=2", wait=False)
+    for line in process.stdout:
+        if "at it" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert shop.server.branches() == ["main"]
+    assert shop.server.query("select v from b order by id") == [(10,), (20,), (30,)]
+
+
+def test_no_server(project: Project) -> None:
+    for catalog in (PLAIN, OWN):
+        project.catalog(catalog)
+        project.pipeline(PIPELINE)
+        project.server.stop()
+        with pytest.raises(stemma.UnavailableError) as e:
+            project.run(n=1)
+        assert "127.0.0.1" in str(e.value)
+        project.server.start()
+    project.run(n=1)
+
+
+def test_a_server_that_goes_away_during_a_run(project: Project) -> None:
+    project.catalog(OWN)
+    project.pipeline(PIPELINE.replace("    assert a[", f"    import os; os.kill({project.server.process.pid}, 9); time.sleep(0.2)\n    assert a["))
+    with pytest.raises(DatasetError, match="127.0.0.1"):
+        project.run(n=1)
+    project.server.process.wait(30)
+    project.server.start()
+    assert project.server.messages() == []
+
+
+def test_wrong_branches(project: Project) -> None:
+    project.catalog(OWN + "c: {type: stemma.kedro.QueryDataset, sql: select 1 as one, credentials: stemma}\n")
+    project.pipeline(PIPELINE + '    \ndef look(c):\n    pass\n\n\nold = register_pipelines\n\n\ndef register_pipelines():\n    return {**old(), "look": pipeline([node(look, "c", None)])}\n')
+    with pytest.raises(stemma.InvalidError, match=r"a\.\.b"):
+        project.run(n=1, branch="a..b")
+    with pytest.raises(stemma.NotFoundError, match="there is no branch 'nowhere'"):
+        project.run(pipelines=["look"], branch="nowhere")
+    with pytest.raises(stemma.InvalidError, match=r"stemma\.brnch"):
+        project.run(n=1, stemma={"brnch": "x"})
+    project.run(pipelines=["look"], branch="main")
+    assert project.server.branches() == ["main"]
+
+
+def test_columns_that_change_between_runs(shop: Project) -> None:
+    shop.run(n=1)
+    shop.pipeline(PIPELINE.replace('a.assign(v=a["v"] * 10)', 'a.assign(v=a["v"] * 10, w="new").drop(columns="v")'))
+    if "stemma" in (shop.directory / "conf/base/catalog.yml").read_text():
+        head = shop.server.head()
+        with pytest.raises(DatasetError, match=r"\bb\b"):
+            shop.run(n=2)
+        assert (shop.server.head(), shop.server.branches()) == (head, ["main"])
+        shop.catalog(OWN.replace("primary_key: id}", "primary_key: id, mode: replace}"))
+    shop.run(n=3)
+    assert shop.server.query("select * from b order by id limit 1") == [(1, "new")]
+    assert shop.server.query("select v from b as of 'HEAD~1' order by id limit 1") == [(10,)]
+
+
+def test_duplicate_keys(project: Project) -> None:
+    project.catalog(OWN)
+    project.pipeline(PIPELINE.replace('"id": [1, 2, 3]', '"id": [1, 2, 2]'))
+    with pytest.raises(DatasetError, match="2"):
+        project.run(n=1)
+    assert (project.server.messages(), project.server.branches()) == ([], ["main"])
+
+
+def test_hooks_come_with_the_package(tmp_path: Path, own: Server) -> None:
+    """Without settings, the datasets of stemma are of a run; those of other libraries are left alone."""
+    project = Project(tmp_path / "bare", own, settings=None)
+    project.catalog(OWN)
+    project.pipeline(PIPELINE)
+    run = project.run(n=1)
+    assert own.messages() == [f"Update from kedro run: {run}"]
+    project.catalog(PLAIN)
+    project.run(n=2)
+    assert own.messages() == [f"Update from kedro run: {run}"]
+    assert own.query("select v from b order by id") == [(20,), (30,), (40,)]
+
+
+def test_messages_of_the_project(tmp_path: Path, own: Server) -> None:
+    project = Project(
+        tmp_path / "own",
+        own,
+        settings="""
+import json
+from stemma.kedro import StemmaHooks
+
+
+class ProjectHooks(StemmaHooks):
+    def _commit_message(self, run_params):
+        assert run_params["extra_params"] == run_params["runtime_params"]
+        return f"Update from kedro run: {{json.dumps(run_params['extra_params'])}}"
+
+
+HOOKS = (ProjectHooks(database="{database}", trailers=True),)
+""",
+    )
+    project.catalog(PLAIN)
+    project.pipeline(PIPELINE)
+    project.run(n=1, branch="new")
+    first, empty, *trailers = own.messages("new")[0].splitlines()
+    assert first == 'Update from kedro run: {"n": 1, "branch": "new"}'
+    assert empty == ""
+    assert 'Kedro-Params: {"n": 1, "branch": "new"}' in trailers
+    assert {t.partition(":")[0] for t in trailers} >= {"Kedro-Run-Id", "Kedro-Pipeline", "Kedro-Git", "Kedro-Versions"}
+
+
+def test_the_catalog_is_as_it_was_after_a_run(project: Project) -> None:
+    from kedro.framework.session import KedroSession
+    from kedro.framework.startup import bootstrap_project
+    from kedro_datasets.pandas import SQLTableDataset
+
+    project.catalog(PLAIN)
+    project.pipeline(PIPELINE)
+    bootstrap_project(project.directory)
+    with KedroSession.create(project.directory, runtime_params={"n": 1}, save_on_close=False) as session:
+        out = session.run()
+        assert out["b"]._connection_str == project.server.url
+        assert out["b"].load()["v"].tolist() == [10, 20, 30]
+    assert not [u for u in SQLTableDataset.engines if "/run/" in u]
+
+
+def test_a_directory_without_a_server(tmp_path: Path) -> None:
+    directory = tmp_path / "local"
+    directory.mkdir()
+    subprocess.run([binary(), "init"], cwd=directory, check=True, capture_output=True)
+    project = Project(tmp_path / "shop", Server(directory), settings=None)
+    project.write("conf/local/credentials.yml", f"stemma: '{directory}'\nsql: {{con: 'stemma://{directory}'}}\n")
+    for catalog in (OWN, PLAIN):
+        project.catalog(catalog)
+        project.pipeline(PIPELINE)
+        project.write(f"src/{project.package}/settings.py", SETTINGS.format(database="local"))
+        project.run(n=4, branch="new")
+        with stemma.connect(directory, branch="new") as repo:
+            assert repo.read_pandas("b", "new")["v"].tolist() == [40, 50, 60]
+    with stemma.connect(directory) as repo:
+        assert len(repo.log()) == 1
+
+
+def test_frames_are_equal(project: Project) -> None:
+    frame = pd.DataFrame({"id": [1, 2], "t": ["x", None], "d": pd.to_datetime(["2021-04-01", None])})
+    path = project.directory / "in.parquet"
+    frame.to_parquet(path)
+    project.catalog(OWN)
+    project.pipeline(
+        f"""
+        def register_pipelines():
+            return {{"__default__": pipeline([node(lambda: pd.read_parquet(r"{path}"), None, "a", name="in")])}}
+        """
+    )
+    project.run()
+    with stemma.connect(project.server.uri) as repo:
+        pd.testing.assert_frame_equal(repo.read_pandas("a"), frame, check_dtype=False)
