@@ -351,10 +351,9 @@ func TestInstallScriptRefuses(t *testing.T) {
 	}
 }
 
-// pip installs client and program from the release into a fresh virtual environment; they write and read a table.
-func TestPip(t *testing.T) {
-	dir := release(t)
-	v := version(t, dir)
+// withPip is a user who has a fresh virtual environment, first on PATH, and reaches packages as this machine does.
+func withPip(t *testing.T) *user {
+	t.Helper()
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		t.Skip("there is no python3")
@@ -375,10 +374,15 @@ func TestPip(t *testing.T) {
 	}
 	venv := filepath.Join(u.home, "venv")
 	u.must(python, "-m", "venv", venv)
-	u.must(filepath.Join(venv, "bin", "pip"), "install", "--quiet", "--find-links", dir, "stemma-db[server]=="+v)
 	u.path = filepath.Join(venv, "bin") + ":" + u.path
+	return u
+}
+
+// works has the user call the program, and write and read a table in Python.
+func (u *user) works(v string) {
+	u.t.Helper()
 	if out := u.must("stemma", "version"); out != "stemma version "+v+"\n" {
-		t.Errorf("version: %q", out)
+		u.t.Errorf("version: %q", out)
 	}
 	out := u.must("python", "-c", `
 import stemma
@@ -387,6 +391,52 @@ with stemma.connect("db", create=True, author="Ada <ada@example.org>") as repo:
     print(stemma.__version__, len(repo.log()), repo.read_arrow("t", "main").to_pylist())
 `)
 	if want := v + " 2 [{'id': 1, 'x': 'a'}, {'id': 2, 'x': None}]\n"; out != want {
-		t.Errorf("Python says %q, want %q", out, want)
+		u.t.Errorf("Python says %q, want %q", out, want)
+	}
+}
+
+// pip installs client and program from the release into a fresh virtual environment; they write and read a table.
+func TestPip(t *testing.T) {
+	dir := release(t)
+	v := version(t, dir)
+	u := withPip(t)
+	u.must("pip", "install", "--quiet", "--find-links", dir, "stemma-db[server]=="+v)
+	u.works(v)
+}
+
+// Where there is Go, `pip install ./python` in a source tree builds the program into the package, which works also when it can be edited.
+func TestPipSource(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the paths are a Unix system's")
+	}
+	u := withPip(t)
+	goroot, err := exec.Command("go", "env", "GOROOT", "GOCACHE", "GOMODCACHE", "GOPROXY").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := strings.Fields(string(goroot))
+	if len(words) != 4 {
+		t.Fatalf("go env: %q", goroot)
+	}
+	u.path += ":" + filepath.Join(words[0], "bin")
+	// What is compiled already is taken from this machine's caches; the home is empty all the same.
+	u.more = append(u.more, "GOCACHE="+words[1], "GOMODCACHE="+words[2], "GOPROXY="+words[3])
+	source, err := filepath.Abs(filepath.Join("..", "..", "python"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := strings.Fields(u.must("python", "-c", "import runpy; print(runpy.run_path("+fmt.Sprintf("%q", filepath.Join(source, "src", "stemma", "_version.py"))+")['__version__'])"))[0]
+	for _, args := range [][]string{{source}, {"-e", source}} {
+		u.must("pip", append([]string{"install", "--quiet"}, args...)...)
+		u.works(v)
+		u.must("rm", "-r", filepath.Join(u.home, "db"))
+		where := u.must("python", "-c", "import stemma; print(stemma.__file__)")
+		if editable := len(args) > 1; strings.HasPrefix(where, source) != editable {
+			t.Errorf("%v: the package is at %s", args, where)
+		}
+		u.must("pip", "uninstall", "--quiet", "--yes", "stemma-db")
+		if _, err := os.Stat(filepath.Join(u.home, "venv", "bin", "stemma")); err == nil {
+			t.Errorf("%v: the program is left behind", args)
+		}
 	}
 }
