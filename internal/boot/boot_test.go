@@ -56,3 +56,45 @@ func TestDoneWithLimit(t *testing.T) {
 		t.Errorf("the percentage is %d, want %d", got, percent)
 	}
 }
+
+// The larger a heap the smaller the share of garbage, down to a fifth.
+func TestPercentOf(t *testing.T) {
+	for _, c := range []struct {
+		traced uint64
+		want   int
+	}{{0, 100}, {48 << 20, 100}, {96 << 20, 50}, {192 << 20, 25}, {240 << 20, 20}, {1 << 30, 20}, {16 << 30, 20}} {
+		if got := percentOf(c.traced); got != c.want {
+			t.Errorf("of %d MiB %d percent, want %d", c.traced>>20, got, c.want)
+		}
+	}
+}
+
+// After a collection that leaves much the percentage is smaller, and after one that leaves little it is the runtime's again.
+func TestPacer(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(100))
+	now := func() int {
+		p := debug.SetGCPercent(100)
+		debug.SetGCPercent(p)
+		return p
+	}
+	settles := func(small bool) bool {
+		for range 500 {
+			runtime.GC()
+			if p := now(); p < 60 == small {
+				return true
+			}
+			time.Sleep(time.Millisecond)
+		}
+		return false
+	}
+	new(pacer).watch(100)
+	held := make([]byte, 160<<20)
+	if !settles(true) {
+		t.Errorf("with %d MiB held the percentage is %d", len(held)>>20, now())
+	}
+	runtime.KeepAlive(held)
+	held = nil
+	if !settles(false) {
+		t.Errorf("with nothing held the percentage is %d", now())
+	}
+}

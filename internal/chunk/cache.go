@@ -174,6 +174,31 @@ func (c *Cache) View(ctx context.Context, h hash.Hash, open func(data []byte) (v
 	return v, nil
 }
 
+// passingShare is the part of the budget up to which pages are kept that somebody reads in passing.
+const passingShare = 8
+
+// GetPassing is Get for one who goes through a table once: nodes are kept as ever, pages only as long as an eighth of the budget is not
+// taken.
+func (c *Cache) GetPassing(ctx context.Context, h hash.Hash) ([]byte, error) {
+	if data, ok := c.Peek(h); ok {
+		return data, nil
+	}
+	c.misses.Add(1)
+	data, err := c.r.Get(ctx, h)
+	if err == nil && (firstCount(data) != countOther || c.roomy(h)) {
+		c.Add(h, data)
+	}
+	return data, err
+}
+
+// roomy tells whether a page read in passing is to be kept.
+func (c *Cache) roomy(h hash.Hash) bool {
+	s := c.shard(h)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bytes < s.budget/passingShare
+}
+
 // Add puts a chunk into memory as if it had been read. A chunk over an eighth of its shard's budget is not kept.
 func (c *Cache) Add(h hash.Hash, data []byte) {
 	s := c.shard(h)

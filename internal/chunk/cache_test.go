@@ -142,3 +142,33 @@ func BenchmarkCacheHit(b *testing.B) {
 		i++
 	}
 }
+
+// One who goes through a table finds what is in memory, but fills no more than a part of it, whatever the table's size; nodes stay.
+func TestCachePassing(t *testing.T) {
+	mem := chunk.NewMem()
+	hashes := fill(t, mem, chunk.KindPage, 1000, 5000)
+	nodes := fill(t, mem, chunk.KindNode, 1000, 10)
+	const budget = 4 << 20
+	r := &counted{Reader: mem}
+	c := chunk.NewCache(r, budget)
+	for range 2 {
+		for _, h := range append(nodes, hashes...) {
+			data, err := c.GetPassing(t.Context(), h)
+			if err != nil || hash.Sum(data) != h {
+				t.Fatalf("GetPassing: %v", err)
+			}
+		}
+	}
+	if st := c.Stats(); st.Bytes > budget/4 || st.Entries < 100 {
+		t.Errorf("after passing through %d pages %d chunks of %d bytes are in memory", len(hashes), st.Entries, st.Bytes)
+	}
+	before := r.n.Load()
+	for _, h := range nodes {
+		if _, err := c.Get(t.Context(), h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := r.n.Load(); n != before {
+		t.Errorf("%d of %d nodes were read again", n-before, len(nodes))
+	}
+}

@@ -82,6 +82,20 @@ func Append(ctx context.Context, r Reader, dst []byte, h hash.Hash) ([]byte, err
 	return append(dst, data...), err
 }
 
+// Passer is a Reader that has another for those who go through a table once: what they read does not drive out what others need, nor
+// fill memory.
+type Passer interface {
+	Passing() Reader
+}
+
+// Passing is r for one who reads many chunks once; r itself when it makes no difference.
+func Passing(r Reader) Reader {
+	if p, ok := r.(Passer); ok {
+		return p.Passing()
+	}
+	return r
+}
+
 // Writer keeps chunks.
 type Writer interface {
 	// Put keeps data, which the caller must not change any more, and returns its hash. It may be called by many goroutines.

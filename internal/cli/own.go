@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"path/filepath"
@@ -404,4 +405,12 @@ func (x *handler) Flight(conn net.Conn) error {
 		return err
 	}
 	return x.h.flight.Serve(conn)
+}
+
+// Memory implements owner.Handler.
+func (x *handler) Memory(name string, w io.WriterAt) (func(), error) {
+	if _, err := x.h.start(context.Background()); err != nil {
+		return nil, err
+	}
+	return x.h.flight.Share(name, w), nil
 }

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"runtime/debug"
 	"time"
 
 	"github.com/stemmadb/stemma/internal/clock"
@@ -137,12 +136,8 @@ func (p *Program) ensureOwner(ctx context.Context, dir, marker string) error {
 	}
 }
 
-// A private owner is a guest in its user's program: how much memory it may keep for chunks, and from how much on the collector works
-// harder, in bytes.
-const (
-	privateCache  = 64 << 20
-	privateMemory = 240 << 20
-)
+// privateCache is how much memory a private owner keeps for chunks, in bytes: it is a guest in its user's program.
+const privateCache = 64 << 20
 
 // idleOwner is how long a private owner stays after its last client.
 const idleOwner = 5 * time.Second
@@ -150,7 +145,6 @@ const idleOwner = 5 * time.Second
 // answerFor owns the database of dir and answers on its socket until no client has been there for a while. When another process owns the
 // database there is nothing to do.
 func (p *Program) answerFor(ctx context.Context, dir string) (err error) {
-	debug.SetMemoryLimit(privateMemory)
 	h, err := p.holdWith(ctx, dir, repo.Options{Clock: p.Clock, CacheBytes: privateCache, Expressions: engine.Expressions()})
 	if errs.Is(err, errs.Locked) {
 		return nil

@@ -21,6 +21,7 @@ import (
 	"github.com/stemmadb/stemma/internal/engine/types"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/lineage"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/table"
 	"github.com/stemmadb/stemma/internal/value"
@@ -46,6 +47,7 @@ type ClientOptions struct {
 	Author     history.Signature // of commits; when its name is empty it is made of the account
 	CheckedOut bool              // the session works on the branches that directories have checked out
 	Database   string            // the current database, with its revision; "" is none
+	Run        lineage.Current   // the run that the session works for
 }
 
 // Client is a session for protocols that do not know the SQL engine: values are cells and errors have classes of errs where that can be.
@@ -73,6 +75,7 @@ func (e *Engine) Connect(ctx context.Context, opt ClientOptions) (*Client, error
 	}
 	c := &Client{e: e, s: session.New(base, so), id: id}
 	c.s.SetCurrentDatabase(opt.Database)
+	c.s.SetRun(opt.Run)
 	list := e.sqle.ProcessList
 	list.AddConnection(id, opt.From)
 	list.ConnectionReady(c.s)
@@ -85,6 +88,20 @@ func (e *Engine) Connect(ctx context.Context, opt ClientOptions) (*Client, error
 		return nil, errs.New(errs.Internal, "begin a session: %w", err)
 	}
 	return c, nil
+}
+
+// SetRun makes the session work for a run.
+func (c *Client) SetRun(by lineage.Current) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.s.SetRun(by)
+}
+
+// Run is the run that the session works for; its Run is "" for none.
+func (c *Client) Run() lineage.Current {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.s.Run()
 }
 
 // Close ends the session; what it has not committed is rolled back.

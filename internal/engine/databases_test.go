@@ -142,6 +142,14 @@ func TestBranchVariables(t *testing.T) {
 	c.exec("set @@dolt_show_branch_databases = 0")
 	c.want("select count(*) from information_schema.schemata where schema_name like 'db/%'", "0")
 
+	// The branch that a session is in is listed to it: tools look for the tables of DATABASE().
+	in := w.client()
+	in.exec("use `db/new`", "create table here (a int primary key)")
+	in.want("select count(*) from information_schema.schemata where schema_name = database()", "1")
+	in.want("select table_name from information_schema.table_constraints where table_schema = database()", "here")
+	in.exec("use db")
+	in.want("select count(*) from information_schema.schemata where schema_name like 'db/%'", "0")
+
 	// The spelling of 2021: it is of the whole server, and new sessions heed it.
 	c.exec("set global dolt_sql_server_branch_ref = 'refs/heads/new'")
 	defer c.exec("set global dolt_sql_server_branch_ref = ''", "set global db_default_branch = ''")

@@ -31,6 +31,10 @@ func (e *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 		if x.Action == plan.IndexAction_Create {
 			return e.createIndex(ctx, x, row)
 		}
+	case *plan.TableCountLookup:
+		if t, ok := x.Table().(interface{ Note(*sql.Context) error }); ok {
+			return nil, t.Note(ctx)
+		}
 	case *plan.Sort:
 		return e.sort(ctx, x, row)
 	case *plan.TopN:

@@ -41,7 +41,7 @@ func (e *Engine) Point(
 		return res, row, false, nil
 	}
 	s, ok := ctx.Session.(*session.Session)
-	if !ok {
+	if !ok || s.Run().Run != "" { // what is read for a run is recorded where tables are opened
 		return res, row, false, nil
 	}
 	p := &point{e: e, ctx: ctx, bindings: bindings, known: known}

@@ -577,6 +577,7 @@ type rowScan struct {
 }
 
 func newRowScan(v *table.View) *rowScan {
+	v = v.Passing()
 	return &rowScan{scan: v.Scan(table.ScanOptions{Rows: table.RowsTree}), view: v, cells: make([]value.Cell, len(v.Schema().Primary.Phys))}
 }
 

@@ -170,6 +170,7 @@ func (e *CellError) Unwrap() error { return e.Err }
 
 // NewScan begins a scan of the view. A column that the table does not have is a *ColumnError.
 func NewScan(ctx context.Context, v *table.View, opt ScanOptions) (*Scan, error) {
+	v = v.Passing()
 	s := v.Schema()
 	cols, err := pickColumns(s, opt.Columns)
 	if err != nil {

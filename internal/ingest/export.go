@@ -23,6 +23,7 @@ func Export(ctx context.Context, w io.Writer, v *table.View, f Format, rows func
 	if rows == nil {
 		rows = func(int64) {}
 	}
+	v = v.Passing()
 	switch {
 	case f.Columnar():
 		return exportBatches(ctx, w, v, f, rows)

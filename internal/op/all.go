@@ -54,6 +54,11 @@ func All() []Spec {
 		dataRetrainSpec(),
 		dataExportSpec(),
 		dataDiffSpec(),
+		runStartSpec(),
+		runEndSpec(),
+		runListSpec(),
+		runShowSpec(),
+		runRecordSpec(),
 		configSpec(),
 		versionSpec(),
 	}
@@ -61,18 +66,19 @@ func All() []Spec {
 
 // Groups of verbs, as help shows them.
 const (
-	GroupStart  = "start a database"
-	GroupWork   = "work on the current change"
-	GroupLook   = "examine the history and state"
-	GroupGrow   = "grow, mark and tweak the history"
-	GroupRemote = "collaborate"
-	GroupData   = "bring data in and out"
-	GroupServe  = "query and serve"
-	GroupCare   = "look after a database"
-	GroupSelf   = "stemma itself"
+	GroupStart   = "start a database"
+	GroupWork    = "work on the current change"
+	GroupLook    = "examine the history and state"
+	GroupGrow    = "grow, mark and tweak the history"
+	GroupRemote  = "collaborate"
+	GroupData    = "bring data in and out"
+	GroupLineage = "say which run made what, and from what"
+	GroupServe   = "query and serve"
+	GroupCare    = "look after a database"
+	GroupSelf    = "stemma itself"
 )
 
 // Groups are the groups in the order in which help shows them.
 func Groups() []string {
-	return []string{GroupStart, GroupWork, GroupLook, GroupGrow, GroupRemote, GroupData, GroupServe, GroupCare, GroupSelf}
+	return []string{GroupStart, GroupWork, GroupLook, GroupGrow, GroupRemote, GroupData, GroupLineage, GroupServe, GroupCare, GroupSelf}
 }

@@ -160,6 +160,24 @@ func (b *Batch) Get(ctx context.Context, h hash.Hash) ([]byte, error) {
 	return b.s.codecs.decode(e)
 }
 
+// Passing implements chunk.Passer.
+func (b *Batch) Passing() chunk.Reader { return passingBatch{b} }
+
+// passingBatch is the batch for one who goes through a table.
+type passingBatch struct{ *Batch }
+
+// Get implements chunk.Reader.
+func (p passingBatch) Get(ctx context.Context, h hash.Hash) ([]byte, error) {
+	e, ok, err := p.own(h)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return p.s.cache.GetPassing(ctx, h)
+	}
+	return p.s.codecs.decode(e)
+}
+
 // AppendChunk implements chunk.Appender over the batch and its store.
 func (b *Batch) AppendChunk(ctx context.Context, dst []byte, h hash.Hash) ([]byte, error) {
 	e, ok, err := b.own(h)

@@ -168,6 +168,17 @@ func (s *Store) AppendChunk(_ context.Context, dst []byte, h hash.Hash) ([]byte,
 	return s.codecs.appendTo(dst, e)
 }
 
+// Passing implements chunk.Passer.
+func (s *Store) Passing() chunk.Reader { return passingStore{s} }
+
+// passingStore is the store for one who goes through a table.
+type passingStore struct{ *Store }
+
+// Get implements chunk.Reader.
+func (p passingStore) Get(ctx context.Context, h hash.Hash) ([]byte, error) {
+	return p.cache.GetPassing(ctx, h)
+}
+
 // storeReader is the store behind its cache.
 type storeReader struct{ s *Store }
 

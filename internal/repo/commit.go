@@ -128,6 +128,14 @@ func (r *Repo) tryCommit(ctx context.Context, opt CommitOptions) (c *history.Com
 	if _, err := c.Put(ctx, batch); err != nil {
 		return nil, false, err
 	}
+	var amended history.CommitID
+	if opt.Amend {
+		amended = w.Head
+	}
+	noted, err := r.noteOutputs(ctx, batch, c, amended)
+	if err != nil {
+		return nil, false, err
+	}
 	s, err := func() (*state, error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -144,10 +152,15 @@ func (r *Repo) tryCommit(ctx context.Context, opt CommitOptions) (c *history.Com
 			refs: []refChange{{name: opt.Branch, head: c.ID}},
 			work: []workChange{{branch: opt.Branch, working: next.working, staged: next.staged, rebase: next.rebase}},
 		}
+		join, err := r.joinLineage(ctx, batch, ch, noted)
+		if err != nil {
+			return nil, err
+		}
 		return r.append(ctx, batch, ch, func(s *state) {
 			next.lsn = s.lsn
 			s.branches.Set(opt.Branch, next)
 			r.wrote(opt.Branch)
+			join(s)
 		})
 	}()
 	if err != nil || s == nil {

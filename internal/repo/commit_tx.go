@@ -180,7 +180,7 @@ func changedRows(plans []*plan) []rowChange {
 
 // present is the branch as the state s has it, if it is still the one that the transaction began on.
 func (p *plan) present(s *state) (*branch, error) {
-	cur, ok := s.branches.Get(p.t.branch)
+	cur, ok := s.find(p.t.branch)
 	if !ok {
 		return nil, errs.New(errs.Conflict, "commit transaction: branch '%s' was removed meanwhile", p.t.branch)
 	}
@@ -358,7 +358,7 @@ func (r *Repo) commitPlans(ctx context.Context, plans []*plan, batch *pack.Batch
 				wt.version, wt.since = s.lsn, s.lsn
 				n.tables.set(l, wt)
 			}
-			s.branches.Set(p.t.branch, n)
+			s.put(n)
 			r.wrote(p.t.branch)
 		}
 	})

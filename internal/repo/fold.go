@@ -42,7 +42,7 @@ func (r *Repo) Fold(ctx context.Context, name string) (*Working, error) {
 
 // fold is Fold for those who hold foldMu.
 func (r *Repo) fold(ctx context.Context, name string) (*Working, error) {
-	b, ok := r.published.Load().branches.Get(name)
+	b, ok := r.published.Load().find(name)
 	if !ok {
 		return nil, r.errNoRef(name)
 	}
@@ -110,7 +110,7 @@ func (r *Repo) seal(ctx context.Context, batch *pack.Batch, b *branch) (*root.Ro
 func (r *Repo) swap(ctx context.Context, batch *pack.Batch, was *branch, sealed map[string]*table.Table) (*state, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	cur, ok := r.tip.Load().branches.Get(was.name)
+	cur, ok := r.tip.Load().find(was.name)
 	if !ok {
 		return nil, r.errNoRef(was.name)
 	}
@@ -145,7 +145,7 @@ func (r *Repo) swap(ctx context.Context, batch *pack.Batch, was *branch, sealed 
 	next.working, w.working = nr.Tree(), nr.Tree()
 	return r.append(ctx, batch, &change{work: []workChange{w}}, func(s *state) {
 		next.lsn = s.lsn
-		s.branches.Set(was.name, next)
+		s.put(next)
 	})
 }
 
@@ -161,7 +161,7 @@ func (r *Repo) maintain(s *state) {
 	}
 	if !due {
 		r.lookedAt.Store(tail)
-		s.branches.Scan(func(_ string, b *branch) bool {
+		s.each(func(b *branch) bool {
 			due = b.overlayBytes() > foldOverlay
 			return !due
 		})
@@ -197,7 +197,11 @@ func (r *Repo) BackgroundError() error {
 func (r *Repo) Checkpoint(ctx context.Context) error {
 	r.foldMu.Lock()
 	defer r.foldMu.Unlock()
-	for _, name := range r.published.Load().branches.Keys() {
+	names := r.published.Load().branches.Keys()
+	if r.published.Load().lineage != nil {
+		names = append(names, lineageRef)
+	}
+	for _, name := range names {
 		if _, err := r.fold(ctx, name); err != nil {
 			if _, there := r.BranchHead(name); !there && errs.Is(err, errs.NotFound) {
 				continue // removed meanwhile
@@ -214,7 +218,8 @@ func (r *Repo) checkpoint(ctx context.Context) error {
 	defer r.mu.Unlock()
 	ch := &change{head: r.tip.Load().head, auto: r.auto.save()}
 	var err error
-	r.tip.Load().branches.Scan(func(name string, b *branch) bool {
+	r.tip.Load().each(func(b *branch) bool {
+		name := b.name
 		ch.refs = append(ch.refs, refChange{name: name, head: b.head})
 		ch.work = append(ch.work, workChange{branch: name, working: b.working, staged: b.staged, all: true, merge: b.merge, rebase: b.rebase})
 		var rows []rowChange

@@ -100,7 +100,7 @@ func (r *Repo) read(ctx context.Context) error {
 				return errs.New(errs.CodeOf(err), "replay edits of table %s on branch %s: %w", rows.table, name, err)
 			}
 		}
-		s.branches.Set(name, b)
+		s.put(b)
 	}
 	if s.branches.Len() == 0 {
 		if checkpoint == nil && len(tail) == 0 {

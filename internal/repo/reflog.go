@@ -100,6 +100,9 @@ func (l *reflog) keep(now time.Time) []RefMove {
 func (c *change) moves(now time.Time) []RefMove {
 	var out []RefMove
 	for _, x := range c.refs {
+		if x.name == lineageRef {
+			continue
+		}
 		out = append(out, RefMove{Ref: refsHeads + x.name, Commit: x.head, Time: now})
 	}
 	for _, x := range c.tags {

@@ -93,8 +93,9 @@ type Repo struct {
 
 	lastFold atomic.Pointer[error]
 
-	auto   autoCounters
-	active activities
+	auto    autoCounters
+	active  activities
+	lineage lineageBook
 }
 
 // InitOptions steer how a database is made.
@@ -227,13 +228,13 @@ func (r *Repo) Close(ctx context.Context) error {
 	if again {
 		return nil
 	}
+	err := r.FlushReads(ctx)
 	r.work.Wait()
 	r.zones.Close()
-	var err error
 	if r.load != nil {
-		err = r.load.close()
+		err = errors.Join(err, r.load.close())
 	} else if !r.opt.ReadOnly {
-		err = clearLoads(r.fs, r.TempDir())
+		err = errors.Join(err, clearLoads(r.fs, r.TempDir()))
 	}
 	if !r.opt.ReadOnly && r.store.TailBytes() > closeTail {
 		err = errors.Join(err, r.Checkpoint(ctx))

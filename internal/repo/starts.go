@@ -12,7 +12,8 @@ import (
 func (r *Repo) Starts(context.Context) ([]fsck.Start, error) {
 	var out []fsck.Start
 	s := r.published.Load()
-	s.branches.Scan(func(name string, b *branch) bool {
+	s.each(func(b *branch) bool {
+		name := b.name
 		out = append(out,
 			fsck.Start{Name: "branch " + name, Commit: b.head},
 			fsck.Start{Name: "staged set of " + name, Root: b.staged},

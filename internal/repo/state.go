@@ -21,6 +21,7 @@ type state struct {
 	log      *reflog
 	stashes  *btree.Map[string, []hash.Hash] // lists of stashes, newest first, none empty
 	writes   writes
+	lineage  *branch // of lineageRef; nil until the first run
 }
 
 // branch is a branch with its working set. It is immutable.
@@ -82,7 +83,36 @@ func newState() *state {
 // copy is a state to be changed before it is published: branches in place, tags and stashes by setTag and setStashes. The caller holds
 // the commit lock.
 func (s *state) copy(lsn uint64) *state {
-	return &state{lsn: lsn, branches: s.branches.Copy(), tags: s.tags, head: s.head, log: s.log, stashes: s.stashes, writes: s.writes}
+	return &state{lsn: lsn, branches: s.branches.Copy(), tags: s.tags, head: s.head, log: s.log, stashes: s.stashes, writes: s.writes, lineage: s.lineage}
+}
+
+// find is the branch of that name, lineageRef included.
+func (s *state) find(name string) (*branch, bool) {
+	if name == lineageRef {
+		return s.lineage, s.lineage != nil
+	}
+	return s.branches.Get(name)
+}
+
+// put sets a branch, lineageRef included. The state is not published yet.
+func (s *state) put(b *branch) {
+	if b.name == lineageRef {
+		s.lineage = b
+		return
+	}
+	s.branches.Set(b.name, b)
+}
+
+// each calls fn for the branches and, after them, lineageRef, until it returns false.
+func (s *state) each(fn func(b *branch) bool) {
+	more := true
+	s.branches.Scan(func(_ string, b *branch) bool {
+		more = fn(b)
+		return more
+	})
+	if more && s.lineage != nil {
+		fn(s.lineage)
+	}
 }
 
 // setTag sets a tag's object or, with the zero hash, removes the tag. The state is not published yet.

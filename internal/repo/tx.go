@@ -55,10 +55,15 @@ func (r *Repo) Begin(ctx context.Context, branchName string) (*Tx, error) {
 	if !ok {
 		return nil, r.errNoRef(branchName)
 	}
+	return r.beginOn(s, b), nil
+}
+
+// beginOn starts a transaction on a branch of the state.
+func (r *Repo) beginOn(s *state, b *branch) *Tx {
 	return &Tx{
-		r: r, branch: branchName, base: b, state: s,
+		r: r, branch: b.name, base: b, state: s,
 		root: root.Open(r.store, b.working), tables: map[string]*txTable{},
-	}, nil
+	}
 }
 
 // Branch is the transaction's branch.

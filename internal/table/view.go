@@ -45,6 +45,13 @@ func (v *View) WithOverlay(o *Overlay) *View {
 	return &c
 }
 
+// Passing is the view for one who goes through the table once: see chunk.Passing.
+func (v *View) Passing() *View {
+	c := *v
+	c.r = chunk.Passing(v.r)
+	return &c
+}
+
 // Reader serves the chunks of the table.
 func (v *View) Reader() chunk.Reader { return v.r }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/stemmadb/stemma/internal/engine/session"
 	"github.com/stemmadb/stemma/internal/engine/sqltable"
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/lineage"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/table"
@@ -63,7 +64,7 @@ func (d *Database) GetTableInsensitive(ctx *sql.Context, name string) (sql.Table
 		if err != nil {
 			return nil, false, session.Error(err)
 		}
-		return d.in(ctx, r, d.h, name, true)
+		return d.in(ctx, r, d.h, refOf(d.name), name, true)
 	}
 	if t, ok, err := d.nonlocal(ctx, part, name, true); ok || err != nil {
 		return t, ok, session.Error(err)
@@ -100,8 +101,16 @@ func (d *Database) def(ctx *sql.Context, v *table.View, written string) (*sqltab
 	return def.For(s), nil
 }
 
-// in is a table as a reader has it. One that a statement may name as its target is frozen.
-func (d *Database) in(ctx *sql.Context, r registry.Reader, h *session.Handle, name string, target bool) (sql.Table, bool, error) {
+// refOf is what the name of a database says behind the database's own.
+func refOf(name string) string {
+	if i := strings.IndexAny(name, "/@"); i >= 0 {
+		return name[i+1:]
+	}
+	return ""
+}
+
+// in is a table as a reader has it; ref is how that was asked for. One that a statement may name as its target is frozen.
+func (d *Database) in(ctx *sql.Context, r registry.Reader, h *session.Handle, ref, name string, target bool) (sql.Table, bool, error) {
 	if t, ok, err := d.nonlocal(ctx, r, name, false); ok || err != nil {
 		return t, ok, session.Error(err)
 	}
@@ -119,10 +128,16 @@ func (d *Database) in(ctx *sql.Context, r registry.Reader, h *session.Handle, na
 	if err != nil {
 		return nil, false, err
 	}
-	if target {
-		return sqltable.Frozen(def, v), true, nil
+	from := &sqltable.Origin{Repo: h.Repo(), Ref: ref}
+	if h.Branch() == "" {
+		if from.Commit, err = h.Head(ctx); err != nil {
+			return nil, false, session.Error(err)
+		}
 	}
-	return sqltable.New(def, v), true, nil
+	if target {
+		return sqltable.Frozen(def, v).From(from), true, nil
+	}
+	return sqltable.New(def, v).From(from), true, nil
 }
 
 // reshaped is a table of a commit under the columns of the revision that the session asks for; ok is false when it asks for none.
@@ -144,12 +159,38 @@ func (d *Database) reshaped(ctx *sql.Context, h *session.Handle, name string) (s
 
 // system is a table that is computed.
 func (d *Database) system(ctx *sql.Context, h *session.Handle, name string) (sql.Table, bool, error) {
+	if lineage.Schema(name) != nil {
+		return d.lineage(ctx, h, name)
+	}
 	ctor, ok := d.p.opt.Registries.SystemTables.Lookup(name)
 	if !ok {
 		return d.unmade(ctx, h, name)
 	}
 	t, ok, err := ctor(ctx, h, name)
 	return t, ok, session.Error(err)
+}
+
+// lineage is a table of package lineage, whatever branch or commit the database is named at: they are on a ref of their own.
+func (d *Database) lineage(ctx *sql.Context, h *session.Handle, name string) (sql.Table, bool, error) {
+	name = strings.ToLower(name)
+	if err := h.Repo().FlushReads(ctx); err != nil {
+		return nil, false, session.Error(err)
+	}
+	v, ok, err := h.Repo().LineageTable(ctx, name)
+	if err == nil && !ok {
+		var c *schema.Compiled
+		if c, err = schema.Compile(lineage.Schema(name)); err == nil {
+			v = table.NewView(h.Repo().Store(), table.Empty(c), nil)
+		}
+	}
+	if err != nil {
+		return nil, false, session.Error(err)
+	}
+	def, err := d.def(ctx, v, name)
+	if err != nil {
+		return nil, false, err
+	}
+	return sqltable.Frozen(def, v), true, nil
 }
 
 // unmade is a system table that is kept as a table but has not been written yet.
@@ -213,7 +254,7 @@ func (d *Database) shown(ctx *sql.Context, r registry.Reader) ([]string, error) 
 // withSystem is the names of tables and of the system tables that there are, also of each table, sorted.
 func (d *Database) withSystem(ctx *sql.Context, names []string) ([]string, error) {
 	tables := &d.p.opt.Registries.SystemTables
-	system := append(tables.Names(), repo.SystemTables()...)
+	system := slices.Concat(tables.Names(), repo.SystemTables(), lineage.Tables())
 	for prefix := range tables.Prefix {
 		for _, n := range names {
 			system = append(system, prefix+n)
@@ -239,7 +280,11 @@ func (d *Database) GetTableInsensitiveAsOf(ctx *sql.Context, name string, asOf a
 	if err != nil {
 		return nil, false, err
 	}
-	return d.in(ctx, r, h, name, false)
+	ref, ok := asOf.(string)
+	if t, isTime := asOf.(time.Time); isTime && !ok {
+		ref = t.UTC().Format("2006-01-02 15:04:05.999999")
+	}
+	return d.in(ctx, r, h, ref, name, false)
 }
 
 // GetTableNamesAsOf implements sql.VersionedDatabase.

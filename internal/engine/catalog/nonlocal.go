@@ -93,13 +93,17 @@ func (d *Database) nonlocal(ctx *sql.Context, in tables, name string, write bool
 	if err != nil {
 		return nil, false, err
 	}
+	at := &sqltable.Origin{Repo: h.Repo(), Ref: rule.Ref}
+	if at.Commit, err = h.Head(ctx); err != nil {
+		return nil, false, err
+	}
 	switch def = def.For(s); {
 	case part != nil:
 		return sqltable.Open(d.p.defs, def, part, write && h.Writable()), true, nil
 	case write:
-		return sqltable.Frozen(def, v), true, nil
+		return sqltable.Frozen(def, v).From(at), true, nil
 	}
-	return sqltable.New(def, v), true, nil
+	return sqltable.New(def, v).From(at), true, nil
 }
 
 // nonlocalNames are the names of the tables that the rules give.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -269,6 +270,11 @@ func (p *Provider) AllDatabases(ctx *sql.Context) []sql.Database {
 	names := p.Names()
 	if s, err := session.Of(ctx); err == nil && s.ShowsBranches(ctx) {
 		names = p.withBranches(names)
+	}
+	// The database that a session is in is listed by the name under which it is in it, as Dolt does: tools look in information_schema for
+	// the tables of DATABASE().
+	if cur := ctx.GetCurrentDatabase(); strings.ContainsAny(cur, "/@") && !slices.Contains(names, cur) {
+		names = append(slices.Clone(names), cur)
 	}
 	out := make([]sql.Database, 0, len(names))
 	for _, n := range names {

@@ -39,6 +39,8 @@ func columnsOf(verb string) []column {
 		return []column{text("hash"), whole("data_conflicts"), whole("schema_conflicts"), whole("constraint_violations")}
 	case "rebase":
 		return []column{whole("status"), text("message")}
+	case "run start", "run end", "run record":
+		return []column{text("run_uid")}
 	case "add", "reset", "branch", "fetch", "clone", "remote", "backup", "clean", "gc", "conflicts resolve", "rm", "tag", "stash", "undrop",
 		"purge-dropped-databases":
 		return status()

@@ -76,7 +76,7 @@ func (s *Session) record(ctx *sql.Context, branches []changed) error {
 			ctx.Warn(noteCode, "@@%s: branch '%s' has no commit of this transaction: a %s is in progress", varTransactionCommit, b.branch, busy)
 			continue
 		}
-		_, err = b.repo.Commit(ctx, repo.CommitOptions{Branch: b.branch, Message: message, Author: author, Committer: committer, AddNew: true})
+		_, err = b.repo.Commit(s.ForRun(ctx), repo.CommitOptions{Branch: b.branch, Message: message, Author: author, Committer: committer, AddNew: true})
 		if err != nil && !errs.Is(err, errs.NothingToDo) {
 			return Error(err)
 		}

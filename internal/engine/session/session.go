@@ -17,6 +17,7 @@ import (
 	"github.com/stemmadb/stemma/internal/engine/registry"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/lineage"
 	"github.com/stemmadb/stemma/internal/repo"
 )
 
@@ -60,7 +61,8 @@ type Session struct {
 	duplicate string // see SetDuplicate
 	statement uint64 // see Begins
 	digits    []uint8
-	pinned    *repo.Tx       // see Pin
+	pinned    *repo.Tx // see Pin
+	run       lineage.Current
 	active    *repo.Activity // of the branch that the session worked on last; nil for none yet
 }
 

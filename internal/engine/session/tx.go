@@ -334,7 +334,7 @@ func (s *Session) Outside(ctx *sql.Context, fn func(ctx *sql.Context) error) err
 		}
 		ctx.SetTransaction(nil)
 	}
-	err := fn(ctx)
+	err := fn(s.ForRun(ctx))
 	if err == nil { // of what fn has not committed
 		err = s.record(ctx, branches)
 	}

@@ -45,6 +45,14 @@ const (
 	varCommitterDate  = "dolt_committer_date"
 )
 
+// The run of a pipeline that the session works for, and what in the run it does: see package lineage. A run that is not known is made.
+const (
+	varRun        = "stemma_run"
+	varRunNode    = "stemma_run_node"
+	varRunAttempt = "stemma_run_attempt"
+	varRunAlias   = "stemma_run_alias"
+)
+
 // transactionMessage is the message of commits that varTransactionCommit asks for.
 const transactionMessage = "Transaction commit"
 
@@ -71,6 +79,10 @@ func RegisterCommonVariables() {
 		text(varCommitterName, sql.SystemVariableScope_Session),
 		text(varCommitterEmail, sql.SystemVariableScope_Session),
 		text(varCommitterDate, sql.SystemVariableScope_Session),
+		text(varRun, sql.SystemVariableScope_Session),
+		text(varRunNode, sql.SystemVariableScope_Session),
+		text(varRunAttempt, sql.SystemVariableScope_Session),
+		text(varRunAlias, sql.SystemVariableScope_Session),
 	})
 }
 
@@ -183,7 +195,10 @@ func (s *Session) SetSessionVariable(ctx *sql.Context, name string, value any) e
 				return Error(errs.New(errs.Invalid, "set @@%s: %w", strings.ToLower(name), err))
 			}
 		}
-		return s.BaseSession.SetSessionVariable(ctx, name, value)
+		if err := s.BaseSession.SetSessionVariable(ctx, name, value); err != nil {
+			return err
+		}
+		return s.setRun(ctx, name, value)
 	}
 	text, isText := value.(string)
 	if !isText {

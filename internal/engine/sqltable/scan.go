@@ -57,6 +57,7 @@ func (t *Table) Partitions(ctx *sql.Context) (sql.PartitionIter, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.note(ctx, v)
 	return &onePartition{&partition{view: v, zones: t.zones}}, nil
 }
 
@@ -84,6 +85,7 @@ func (t *Table) LookupPartitions(ctx *sql.Context, lookup sql.IndexLookup) (sql.
 	if err != nil {
 		return nil, err
 	}
+	t.note(ctx, v)
 	return &onePartition{&partition{view: v, index: x, ranges: keys, reverse: lookup.IsReverse}}, nil
 }
 

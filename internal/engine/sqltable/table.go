@@ -1,11 +1,15 @@
 package sqltable
 
 import (
+	"strings"
+
 	"github.com/dolthub/go-mysql-server/sql"
 
 	"github.com/stemmadb/stemma/internal/engine/session"
 	"github.com/stemmadb/stemma/internal/engine/types"
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/table"
 )
 
@@ -19,6 +23,8 @@ type Table struct {
 
 	live  bool // scans see the transaction as it is, not as it was when the statement began
 	quiet bool // while the engine alters the table in a way that asks for no rows
+
+	origin *Origin // where view is from, of what is not a transaction's; nil where that does not matter
 
 	cols   []int      // projected columns; nil is all
 	names  []string   // of cols
@@ -44,6 +50,54 @@ var (
 // New is a table that shows a view.
 func New(d *Def, v *table.View) *Table {
 	return &Table{def: d, view: v, schema: d.sql.Schema}
+}
+
+// Origin says where a view of a table is from, for the record of what a run reads.
+type Origin struct {
+	Repo   *repo.Repo
+	Commit history.CommitID
+	Ref    string // as it was asked for
+}
+
+// From is the table with the place where its view is from.
+func (t *Table) From(o *Origin) *Table {
+	t.origin = o
+	return t
+}
+
+// Note takes note that the table is read, when the session works for a run: its columns, and the version.
+func (t *Table) Note(ctx *sql.Context) error {
+	s, ok := ctx.Session.(*session.Session)
+	if !ok || s.Run().Run == "" {
+		return nil
+	}
+	v, err := t.View(ctx)
+	if err != nil {
+		return err
+	}
+	t.note(ctx, v)
+	return nil
+}
+
+func (t *Table) note(ctx *sql.Context, v *table.View) {
+	s, ok := ctx.Session.(*session.Session)
+	if !ok || s.Run().Run == "" {
+		return
+	}
+	x := repo.Read{Table: t.def.Stored, View: v, Columns: t.names}
+	switch {
+	case t.part != nil && t.part.Temporary():
+	case t.part != nil:
+		tx := t.part.Tx()
+		x.Commit, x.Working = tx.Head(), true
+		if i := strings.IndexAny(t.def.DB, "/@"); i >= 0 {
+			x.Ref = t.def.DB[i+1:]
+		}
+		s.NoteRead(ctx, tx.Repo(), x)
+	case t.origin != nil:
+		x.Commit, x.Ref = t.origin.Commit, t.origin.Ref
+		s.NoteRead(ctx, t.origin.Repo, x)
+	}
 }
 
 // newIn is a table of a session's transaction.

@@ -53,6 +53,12 @@ func Frozen(d *Def, v *table.View) *Writable {
 	return &Writable{Table: New(d, v), frozen: true}
 }
 
+// From is the table with the place where its view is from.
+func (t *Writable) From(o *Origin) *Writable {
+	t.origin = o
+	return t
+}
+
 // refused is the error of every change to a frozen table.
 func (t *Writable) refused() error {
 	if !t.frozen {

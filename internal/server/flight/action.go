@@ -8,6 +8,7 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/frame"
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/lineage"
 	"github.com/stemmadb/stemma/internal/op"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/table"
@@ -182,7 +183,7 @@ func (s *service) op(ctx context.Context, c *call, b []byte) (any, error) {
 	if r.Dir != "" {
 		scope.Dir = r.Dir
 	}
-	out, err := verb.Run(ctx, scope)
+	out, err := verb.Run(lineage.With(ctx, c.run()), scope)
 	if err == nil && out != nil {
 		err = out.Collect()
 	}
@@ -547,9 +548,9 @@ func (s *service) cancelTransaction(_ context.Context, c *call, b []byte) (any, 
 	return struct{}{}, nil
 }
 
-// commit makes a version commit of tables of the branch that a session works on, and gives its hash; "" when nothing in them changed.
-func (s *service) commit(ctx context.Context, c *call, r *repo.Repo, branch string, tables []string, message, meta string) (string, error) {
-	ctx = context.WithoutCancel(ctx) // the tables are written already
+// commit makes a version commit, for a run if there is one, of tables of the branch that a session works on, and gives its hash; "" when nothing in them changed.
+func (s *service) commit(ctx context.Context, c *call, by lineage.Current, r *repo.Repo, branch string, tables []string, message, meta string) (string, error) {
+	ctx = lineage.With(context.WithoutCancel(ctx), by) // the tables are written already
 	if len(tables) == 0 {
 		return "", nil
 	}

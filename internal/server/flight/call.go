@@ -18,6 +18,7 @@ import (
 	"github.com/stemmadb/stemma/internal/engine"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/lineage"
 )
 
 // caller is who makes a call.
@@ -149,6 +150,9 @@ const (
 	headerRef         = "ref"
 	headerAuthor      = "author"
 	headerRun         = "run"
+	headerRunNode     = "run-node"
+	headerRunAttempt  = "run-attempt"
+	headerRunAlias    = "run-alias"
 	headerTransaction = "transaction"
 	headerWriteID     = "write-id"
 	headerMode        = "mode"
@@ -192,6 +196,13 @@ func (c *call) author() history.Signature {
 		return history.Signature{Name: name}
 	}
 	return history.Signature{Name: name, Email: strings.TrimSuffix(rest, ">")}
+}
+
+// run is the run that the call is made for.
+func (c *call) run() lineage.Current {
+	by := lineage.Current{Node: c.header(headerRunNode), Attempt: c.header(headerRunAttempt), Alias: c.header(headerRunAlias)}
+	by.Run, by.Name = lineage.Named(c.header(headerRun))
+	return by
 }
 
 // database is the name of the call's database with the branch that the headers name; given is what the request itself says.
@@ -261,7 +272,11 @@ type held struct {
 // it, which no transaction changes.
 func (c *call) client(ctx context.Context, database, ref string) (*held, error) {
 	if id := c.header(headerTransaction); id != "" && (ref == "" || isWorking(ref)) {
-		return c.s.transactions.hold(ctx, id, c.caller)
+		h, err := c.s.transactions.hold(ctx, id, c.caller)
+		if by := c.run(); err == nil && by.Run != "" {
+			h.SetRun(by)
+		}
+		return h, err
 	}
 	name, err := c.database(database)
 	if err != nil {
@@ -284,6 +299,6 @@ func (c *call) client(ctx context.Context, database, ref string) (*held, error) 
 // connect makes a session with database as the current one.
 func (c *call) connect(ctx context.Context, database string) (*engine.Client, error) {
 	return c.s.opt.Engine.Connect(ctx, engine.ClientOptions{
-		User: c.caller.user, Host: c.caller.host, From: c.caller.from, Author: c.author(), CheckedOut: c.caller.trusted, Database: database,
+		User: c.caller.user, Host: c.caller.host, From: c.caller.from, Author: c.author(), CheckedOut: c.caller.trusted, Database: database, Run: c.run(),
 	})
 }

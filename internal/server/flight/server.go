@@ -3,6 +3,7 @@
 //
 //	server.go   connections       call.go    who calls, on which database and ref
 //	service.go  which call is which read.go    DoGet     write.go  DoPut     action.go  DoAction
+//	wire.go     how batches go out  shared.go  memory that clients share
 //	statement.go, prepared.go, transaction.go, catalog.go, info.go   Flight SQL
 //	errors.go   what clients are told of errors
 package flight
@@ -61,7 +62,7 @@ type Server struct {
 }
 
 // batchPool is how many bytes of buffers a server keeps for batches to come.
-const batchPool = 64 << 20
+const batchPool = 32 << 20
 
 // New begins to answer. Errors of opening the address are of class Unavailable.
 func New(opt Options) (*Server, error) {
@@ -96,6 +97,7 @@ const (
 
 func (s *Server) newGRPC(trusted bool, cfg *tls.Config) *grpc.Server {
 	opts := []grpc.ServerOption{
+		grpc.ForceServerCodecV2(newWireCodec()),
 		grpc.MaxRecvMsgSize(math.MaxInt32), grpc.MaxSendMsgSize(math.MaxInt32),
 		grpc.InitialWindowSize(windowSize), grpc.InitialConnWindowSize(windowSize),
 		grpc.WriteBufferSize(bufferSize), grpc.ReadBufferSize(bufferSize),

@@ -32,6 +32,7 @@ type service struct {
 	prepared            preparedStatements
 	running             running
 	reads               reads
+	shares              shares
 }
 
 func newService(opt *Options, pool *page.Pool) *service {
@@ -102,11 +103,16 @@ func (s *service) doGet(ticket *flight.Ticket, stream flight.FlightService_DoGet
 	if err := decode(ticket.GetTicket(), &r); err != nil {
 		return err
 	}
+	md, _ := metadata.FromIncomingContext(stream.Context())
+	memory, err := s.memory(callerOf(stream.Context()), md)
+	if err != nil {
+		return err
+	}
 	src, err := s.open(stream.Context(), &r)
 	if err != nil {
 		return err
 	}
-	return s.send(stream, src)
+	return s.send(stream, src, memory)
 }
 
 // source gives the batches of an answer. Next's batches are the caller's to release; nil is the end.
@@ -173,8 +179,9 @@ func (s *service) describe(ctx context.Context, command []byte) (*arrow.Schema, 
 // ahead is how many batches are made before the client has taken those before.
 const ahead = 2
 
-// send sends an answer. Batches are made while those before are on their way.
-func (s *service) send(stream flight.FlightService_DoGetServer, src source) (err error) {
+// send sends an answer, the bodies of its batches by way of memory unless that is nil. Batches are made while those before are on their
+// way.
+func (s *service) send(stream flight.FlightService_DoGetServer, src source, memory *sharedMemory) (err error) {
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
 	type made struct {
@@ -203,7 +210,8 @@ func (s *service) send(stream flight.FlightService_DoGetServer, src source) (err
 		}
 	}()
 	// Not with the pool: the writer takes what it allocates for zeroed.
-	w := flight.NewRecordWriter(stream, ipc.WithSchema(src.Schema()))
+	out := &batchSender{stream: stream, memory: memory}
+	w := ipc.NewWriterWithPayloadWriter(out, ipc.WithSchema(src.Schema()))
 	for m := range ready {
 		if err == nil {
 			err = m.err
@@ -212,7 +220,7 @@ func (s *service) send(stream flight.FlightService_DoGetServer, src source) (err
 			continue
 		}
 		if err == nil {
-			if err = w.Write(m.batch); err != nil {
+			if err = out.send(w, m.batch); err != nil {
 				cancel()
 			}
 		}

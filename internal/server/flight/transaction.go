@@ -224,11 +224,15 @@ func (s *service) endTransaction(ctx context.Context, c *call, r *endRequest, me
 		return nil, &problem{err: err, query: "COMMIT", duplicate: t.client.Duplicate()}
 	}
 	message := cmp.Or(r.Message, t.message)
+	by := c.run()
+	if by.Run == "" {
+		by = t.client.Run()
+	}
 	if message == "" {
 		return out, nil
 	}
 	for _, x := range changed {
-		id, err := s.commit(ctx, c, x.Repo, x.Branch, x.Tables, message, cmp.Or(meta, t.meta))
+		id, err := s.commit(ctx, c, by, x.Repo, x.Branch, x.Tables, message, cmp.Or(meta, t.meta))
 		if err != nil {
 			return nil, &problem{err: err, database: x.Repo.Name()}
 		}

@@ -249,7 +249,7 @@ func (s *service) already(ctx context.Context, c *call, at *engine.Resolved, r *
 
 // commitWrite makes the version commit of a write and notes it.
 func (s *service) commitWrite(ctx context.Context, c *call, at *engine.Resolved, r *writeRequest, out *writeResult, meta string) error {
-	id, err := s.commit(ctx, c, at.Repo, at.Branch, []string{r.Table}, r.Message, meta)
+	id, err := s.commit(ctx, c, c.run(), at.Repo, at.Branch, []string{r.Table}, r.Message, meta)
 	if err != nil || id == "" {
 		return err
 	}

@@ -87,6 +87,14 @@ func (f *fake) Flight(conn net.Conn) error {
 	return nil
 }
 
+// Memory writes the name into the memory, at 3.
+func (f *fake) Memory(name string, w io.WriterAt) (func(), error) {
+	if _, err := w.WriteAt([]byte(name), 3); err != nil {
+		return nil, err
+	}
+	return func() { f.begun <- "forget " + name }, nil
+}
+
 // TestHTTP2: a connection that begins as HTTP/2 does is handed over whole.
 func TestHTTP2(t *testing.T) {
 	dir, s := serve(t, newFake())

@@ -40,6 +40,8 @@ READ_ONLY = frozenset(
         "data retrain",
         "data export",
         "data diff",
+        "run list",
+        "run show",
         "version",
     }
 )
@@ -319,6 +321,131 @@ class DataDiffRow(Row):
     rows_added: int
     rows_removed: int
     rows_modified: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunStartRow(Row):
+    """A row of what `run start` answers."""
+
+    run_uid: str
+    system: str
+    external_id: str
+    parent_uid: str
+    job: str
+    started_at: datetime
+    ended_at: datetime
+    state: str
+    user: str
+    host: str
+    git_sha: str
+    git_dirty: bool
+    params: str
+    error: str
+    base_commit: str
+    result_commit: str
+    branch: str
+    message: str
+    dropped_inputs: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunEndRow(Row):
+    """A row of what `run end` answers."""
+
+    run_uid: str
+    system: str
+    external_id: str
+    parent_uid: str
+    job: str
+    started_at: datetime
+    ended_at: datetime
+    state: str
+    user: str
+    host: str
+    git_sha: str
+    git_dirty: bool
+    params: str
+    error: str
+    base_commit: str
+    result_commit: str
+    branch: str
+    message: str
+    dropped_inputs: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunListRow(Row):
+    """A row of what `run list` answers."""
+
+    run_uid: str
+    system: str
+    external_id: str
+    parent_uid: str
+    job: str
+    started_at: datetime
+    ended_at: datetime
+    state: str
+    user: str
+    host: str
+    git_sha: str
+    git_dirty: bool
+    params: str
+    error: str
+    base_commit: str
+    result_commit: str
+    branch: str
+    message: str
+    dropped_inputs: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunShowRow(Row):
+    """A row of what `run show` answers."""
+
+    run_uid: str
+    system: str
+    external_id: str
+    parent_uid: str
+    job: str
+    started_at: datetime
+    ended_at: datetime
+    state: str
+    user: str
+    host: str
+    git_sha: str
+    git_dirty: bool
+    params: str
+    error: str
+    base_commit: str
+    result_commit: str
+    branch: str
+    message: str
+    dropped_inputs: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecordRow(Row):
+    """A row of what `run record` answers."""
+
+    run_uid: str
+    system: str
+    external_id: str
+    parent_uid: str
+    job: str
+    started_at: datetime
+    ended_at: datetime
+    state: str
+    user: str
+    host: str
+    git_sha: str
+    git_dirty: bool
+    params: str
+    error: str
+    base_commit: str
+    result_commit: str
+    branch: str
+    message: str
+    dropped_inputs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -1940,6 +2067,178 @@ class Verbs:
             {
                 "from": from_,
                 "to": to,
+            },
+        )
+
+    def run_start(
+        self,
+        run: str | None = None,
+        *,
+        system: str | None = None,
+        external_id: str | None = None,
+        parent: str | None = None,
+        job: str | None = None,
+        params: str | None = None,
+        git_sha: str | None = None,
+        git_dirty: bool = False,
+        branch: str | None = None,
+        base: str | None = None,
+        user: str | None = None,
+        host: str | None = None,
+        message: str | None = None,
+    ) -> Result[RunStartRow]:
+        """Record that a run begins, and name it.
+
+        What sessions read and commit once they name the run, by SET @@stemma_run = '<uuid>' or the header stemma-run, is recorded as the
+        run's. A run that is started again with the same system and external id goes on (a retry); another run of the same id is an error.
+
+        Args:
+            run: the run's id, a UUID; one is made when it is left out.
+            system: what runs it: kedro, metaflow, cli, spark, ….
+            external_id: what that system calls the run.
+            parent: the run that started this one.
+            job: what is run: a pipeline, a flow, a script.
+            params: the run's parameters.
+            git_sha: commit of the code.
+            git_dirty: the code has changes that are not committed.
+            branch: the branch that the run works on.
+            base: the commit that it reads.
+            user: who runs it; the author unless told otherwise.
+            host: where.
+            message: why.
+
+        """
+        return self._op(
+            "run start",
+            RunStartRow,
+            {
+                "run": run,
+                "system": system,
+                "external_id": external_id,
+                "parent": parent,
+                "job": job,
+                "params": params,
+                "git_sha": git_sha,
+                "git_dirty": git_dirty,
+                "branch": branch,
+                "base": base,
+                "user": user,
+                "host": host,
+                "message": message,
+            },
+        )
+
+    def run_end(
+        self,
+        run: str,
+        *,
+        state: Literal["COMPLETE", "FAIL", "ABORT"] | None = None,
+        error: str | None = None,
+        result_commit: str | None = None,
+    ) -> Result[RunEndRow]:
+        """Record that a run has ended, and how.
+
+        Args:
+            run: the run.
+            state: how it ended.
+            error: why it failed.
+            result_commit: the commit that it left.
+
+        """
+        return self._op(
+            "run end",
+            RunEndRow,
+            {
+                "run": run,
+                "state": state,
+                "error": error,
+                "result_commit": result_commit,
+            },
+        )
+
+    def run_list(
+        self,
+        *,
+        system: str | None = None,
+        state: Literal["START", "RUNNING", "COMPLETE", "FAIL", "ABORT"] | None = None,
+        job: str | None = None,
+        parent: str | None = None,
+        dead: bool = False,
+        older: timedelta | str | None = None,
+        limit: int | None = None,
+    ) -> Result[RunListRow]:
+        """List runs, the last started first.
+
+        A run that died before it could say so stays RUNNING: --dead lists those.
+
+        Args:
+            system: only runs of this system.
+            state: only runs in this state.
+            job: only runs of this job.
+            parent: only runs that this run started.
+            dead: only runs that have not ended though they began long ago: see --older.
+            older: with --dead: how long ago.
+            limit: at most so many; 0 for all.
+
+        """
+        return self._op(
+            "run list",
+            RunListRow,
+            {
+                "system": system,
+                "state": state,
+                "job": job,
+                "parent": parent,
+                "dead": dead,
+                "older": older,
+                "limit": limit,
+            },
+        )
+
+    def run_show(
+        self,
+        run: str,
+    ) -> Result[RunShowRow]:
+        """Show a run, what it read and what it wrote.
+
+        Args:
+            run: the run: its id, the beginning of it, or what its system calls it.
+
+        """
+        return self._op(
+            "run show",
+            RunShowRow,
+            {
+                "run": run,
+            },
+        )
+
+    def run_record(
+        self,
+        run: str,
+        *,
+        inputs: str | None = None,
+        outputs: str | None = None,
+    ) -> Result[RunRecordRow]:
+        """Record what a run has read or written elsewhere.
+
+        The server records by itself what sessions read and commit in it. This is for what it does not see. An input with a table and a ref or
+        commit of this database gets its hash from there. mapping is an object {"column written": "column read"} by which rows that the run wrote lead to
+        rows that it read.
+
+        Args:
+            run: the run.
+            inputs: array of objects: table, db, ref, commit, hash, query, columns, predicate, rows, node, attempt, alias, mapping.
+            outputs: array of objects: table, db, before, after, commit, rows_added, rows_deleted, rows_modified, node, attempt, alias, column_lineage.
+
+        """
+        return self._op(
+            "run record",
+            RunRecordRow,
+            {
+                "run": run,
+                "inputs": inputs,
+                "outputs": outputs,
             },
         )
 

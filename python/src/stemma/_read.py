@@ -13,18 +13,23 @@ if TYPE_CHECKING:
 Frame = Literal["pandas", "polars", "arrow"]
 
 
-def convert(reader: pa.RecordBatchReader, frame: Frame) -> Any:
-    """Returns what a reader gives as a frame of the library named."""
+def check(frame: Frame) -> None:
+    """Refuses a frame that is none of those there are."""
+    if frame not in {"pandas", "polars", "arrow"}:
+        raise InvalidError(f"frame is 'pandas', 'polars' or 'arrow', not {frame!r}")
+
+
+def convert(data: pa.Table, frame: Frame) -> Any:
+    """Returns an Arrow table as a frame of the library named."""
+    check(frame)
     match frame:
-        case "arrow":
-            return reader.read_all()
         case "polars":
-            return to_polars(reader.read_all())
+            return to_polars(data)
         case "pandas":
             from stemma import _pandas
 
-            return _pandas.from_arrow(reader.read_all())
-    raise InvalidError(f"frame is 'pandas', 'polars' or 'arrow', not {frame!r}")
+            return _pandas.from_arrow(data)
+    return data
 
 
 def to_polars(data: pa.Table) -> pl.DataFrame:
@@ -49,7 +54,7 @@ def to_polars(data: pa.Table) -> pl.DataFrame:
             if (values := enum_values((f.metadata or {}).get(b"stemma.type", b"").decode())) is not None:
                 enums[f.name] = values
             data = data.set_column(i, pa.field(f.name, f.type.value_type), data.column(i).cast(f.type.value_type))
-    out = pl.from_arrow(data.replace_schema_metadata(None))
+    out = pl.from_arrow(data.replace_schema_metadata(None), rechunk=False)
     if not isinstance(out, pl.DataFrame):
         raise InvalidError("what was read is not a table")
     return out.with_columns(pl.col(n).cast(pl.Enum(v)) for n, v in enums.items()) if enums else out

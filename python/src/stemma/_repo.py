@@ -21,7 +21,7 @@ from stemma._transport.http2 import LostError
 from stemma._version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -88,18 +88,13 @@ class Reads:
         self, table: str, ref: str | None = None, *, columns: Sequence[str] | None = None, where: str | None = None
     ) -> pa.Table:
         """Returns a table as an Arrow table; arguments are those of read_pandas."""
-        reader = self.scan(table, ref, columns=columns, where=where)
-        total = int((reader.schema.metadata or {}).get(b"stemma.rows", -1)) if where is None else -1
-        with progress(f"read {table}", total) as p:
-            if not p.shown:
-                return reader.read_all()
-            import pyarrow as pa
+        with progress(f"read {table}", -1) as p:
 
-            batches = []
-            for b in reader:
-                batches.append(b)
-                p.add(b.num_rows)
-            return pa.Table.from_batches(batches, reader.schema)
+            def begin(schema: pa.Schema) -> Callable[[int], None]:
+                p.total = int((schema.metadata or {}).get(b"stemma.rows", -1)) if where is None else -1
+                return p.add
+
+            return self._client.table(self._ticket(table, ref, columns, where), self._headers(), begin=begin)
 
     def scan(
         self,
@@ -122,6 +117,21 @@ class Reads:
             batch_rows: at most so many rows a batch.
 
         """
+        return self._client.get(
+            self._ticket(table, ref, columns, where, rows=rows, batch_rows=batch_rows), self._headers(), safe=True
+        )
+
+    def _ticket(
+        self,
+        table: str,
+        ref: str | None,
+        columns: Sequence[str] | None,
+        where: str | None,
+        *,
+        rows: tuple[int, int] | None = None,
+        batch_rows: int | None = None,
+    ) -> dict[str, Any]:
+        """Returns the ticket of a read; arguments are those of scan."""
         if not isinstance(table, str) or not table:
             raise InvalidError(f"the name of a table is text, not {table!r}")
         _check_ref(ref)
@@ -132,7 +142,7 @@ class Reads:
                 raise InvalidError(f"the name of a column is text, not {c!r}", table=table)
         if table.lower().startswith(("dolt_", "stemma_")) and rows is None:
             # Tables of the system have no pages: they are queries.
-            return self.query(_statements.select(table, columns, where), ref=ref)
+            return _query(_statements.select(table, columns, where), ref, None)
         read: dict[str, Any] = {
             "table": table,
             "ref": ref,
@@ -141,7 +151,7 @@ class Reads:
             "range": None if rows is None else {"from": int(rows[0]), "to": int(rows[1])},
             "batch_rows": batch_rows,
         }
-        return self._client.get({"read": {k: v for k, v in read.items() if v is not None}}, self._headers(), safe=True)
+        return {"read": {k: v for k, v in read.items() if v is not None}}
 
     @overload
     def sql(
@@ -167,16 +177,15 @@ class Reads:
         """
         from stemma import _read
 
-        return _read.convert(self.query(query, ref=ref, params=params), frame)
+        _read.check(frame)
+        return _read.convert(self.query(query, ref=ref, params=params).read_all(), frame)
 
     def query(self, query: str, *, ref: str | None = None, params: Sequence[Any] | None = None) -> pa.RecordBatchReader:
         """Runs a statement of SQL and returns its rows as a reader of record batches; arguments are those of sql."""
         if not isinstance(query, str):
             raise InvalidError(f"a statement of SQL is text, not {query!r}")
         _check_ref(ref)
-        ticket = {"sql": query, "ref": ref, "parameters": None if params is None else [_parameter(p) for p in params]}
-        safe = ref is not None or (bool(_READS.match(query)) and not _CHANGES.search(query))
-        return self._client.get({"query": {k: v for k, v in ticket.items() if v is not None}}, self._headers(), safe=safe)
+        return self._client.get(_query(query, ref, params), self._headers(), safe=_repeatable(query, ref))
 
     def resolve(self, ref: str = "HEAD", table: str | None = None) -> Resolved:
         """Returns what a ref names, and the hashes of a table at it."""
@@ -511,6 +520,17 @@ def _argument(v: Any) -> Any:
     if isinstance(v, os.PathLike):
         return os.fspath(v)
     return v
+
+
+def _query(query: str, ref: str | None, params: Sequence[Any] | None) -> dict[str, Any]:
+    """Returns the ticket of a statement."""
+    ticket = {"sql": query, "ref": ref, "parameters": None if params is None else [_parameter(p) for p in params]}
+    return {"query": {k: v for k, v in ticket.items() if v is not None}}
+
+
+def _repeatable(query: str, ref: str | None) -> bool:
+    """Tells whether running a statement twice is as running it once."""
+    return ref is not None or (bool(_READS.match(query)) and not _CHANGES.search(query))
 
 
 def _parameter(v: Any) -> Any:

@@ -235,26 +235,25 @@ def action(call: Call, name: str, body: bytes) -> list[bytes]:
     return out
 
 
-class BatchFile(io.RawIOBase):
-    """The messages of a DoGet as a stream of Arrow's IPC format, for `pyarrow.ipc.open_stream`.
+def end_of_stream() -> pa.Buffer:
+    """Returns the mark that ends a stream of Arrow's IPC format."""
+    import pyarrow as pa
 
-    Each message lies in one buffer, so that Arrow's columns are views of what the socket was read into.
-    """
+    return pa.py_buffer(b"\xff\xff\xff\xff\0\0\0\0")
 
-    def __init__(self, call: Call, ticket: bytes) -> None:
+
+class Buffers(io.RawIOBase):
+    """Buffers one behind the other as a file that Arrow reads without copying; a subclass says which is next."""
+
+    def __init__(self) -> None:
         import pyarrow as pa
 
-        self._pa = pa
-        self.call = call
-        self.metadata: list[bytes] = []
         self._buffer: pa.Buffer = pa.py_buffer(b"")
         self._at = 0
-        try:
-            call.send([field(1, ticket)], last=True)
-            self._next()
-        except BaseException:
-            call.end(clean=False)
-            raise
+
+    def _next(self) -> None:
+        """Makes the next one the buffer."""
+        raise NotImplementedError
 
     def readable(self) -> bool:
         """Reading is all that it can."""
@@ -263,11 +262,8 @@ class BatchFile(io.RawIOBase):
     def read_buffer(self, n: int) -> pa.Buffer:
         """Returns the next n bytes without copying them: Arrow asks so."""
         if self._at >= self._buffer.size:
-            try:
-                self._next()
-            except BaseException:
-                self.call.end(clean=False)
-                raise
+            self._at = 0
+            self._next()
         out = self._buffer.slice(self._at, min(n, self._buffer.size - self._at))
         self._at += out.size
         return out
@@ -276,6 +272,27 @@ class BatchFile(io.RawIOBase):
         """Returns the next n bytes."""
         return bytes(self.read_buffer(n if n >= 0 else 1 << 62))
 
+
+class BatchFile(Buffers):
+    """The messages of a DoGet as a stream of Arrow's IPC format, for `pyarrow.ipc.open_stream`.
+
+    Each message lies in one buffer, so that Arrow's columns are views of what the socket was read into.
+    """
+
+    def __init__(self, call: Call, ticket: bytes) -> None:
+        import pyarrow as pa
+
+        super().__init__()
+        self._pa = pa
+        self.call = call
+        self.metadata: list[bytes] = []
+        try:
+            call.send([field(1, ticket)], last=True)
+            self._next()
+        except BaseException:
+            call.end(clean=False)
+            raise
+
     def close(self) -> None:
         """Ends the call, if it has not come to its end."""
         self.call.end(clean=False)
@@ -283,13 +300,16 @@ class BatchFile(io.RawIOBase):
 
     def _next(self) -> None:
         """Makes the next message the buffer; at the end the mark of the format's end."""
-        self._at = 0
         header = b""
-        while not header:
-            if self.call.done:
-                self._buffer = self._pa.py_buffer(b"\xff\xff\xff\xff\0\0\0\0")
-                return
-            header, self._buffer = self._message()
+        try:
+            while not header:
+                if self.call.done:
+                    self._buffer = end_of_stream()
+                    return
+                header, self._buffer = self._message()
+        except BaseException:
+            self.call.end(clean=False)
+            raise
 
     def _message(self) -> tuple[bytes, pa.Buffer]:
         head = bytearray(5)

@@ -1,0 +1,209 @@
+package flight
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/flight"
+	"github.com/apache/arrow-go/v18/arrow/ipc"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/encoding"
+	grpcproto "google.golang.org/grpc/encoding/proto"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/stemmadb/stemma/internal/page"
+)
+
+// The codec writes what protobuf's own encoder writes, and gives a batch back once all that it lies in has been sent.
+func TestWireData(t *testing.T) {
+	pool := memory.NewCheckedAllocator(memory.DefaultAllocator)
+	defer pool.AssertSize(t, 0)
+	long, short := bytes.Repeat([]byte("x"), wireCopied+1), []byte("short")
+	for _, list := range [][][]byte{nil, {short}, {long}, {short, long, short, short, long}, {long, long, short}} {
+		build := array.NewInt64Builder(pool)
+		build.AppendValues([]int64{1, 2, 3}, nil)
+		column := build.NewArray()
+		build.Release()
+		batch := array.NewRecordBatch(arrow.NewSchema([]arrow.Field{{Name: "x", Type: arrow.PrimitiveTypes.Int64}}, nil), []arrow.Array{column}, 3)
+		column.Release()
+		m := &wireData{header: []byte("header"), note: []byte("note"), batch: batch}
+		var body []byte
+		for _, p := range list {
+			m.body.Write(p)
+			body = append(body, p...)
+		}
+		out, err := newWireCodec().Marshal(m)
+		check(t, err)
+		batch.Release()
+		got := out.Materialize()
+		want, err := proto.Marshal(&flight.FlightData{DataHeader: m.header, AppMetadata: m.note, DataBody: body})
+		check(t, err)
+		if !bytes.Equal(got, want) {
+			t.Errorf("%d pieces: %d bytes are not the %d of protobuf", len(list), len(got), len(want))
+		}
+		if len(body) > wireCopied && pool.CurrentAlloc() == 0 {
+			t.Error("the batch is given back before it is sent")
+		}
+		out.Free()
+	}
+	// All else is protobuf's.
+	text := &flight.Ticket{Ticket: []byte("t")}
+	got, err := newWireCodec().Marshal(text)
+	check(t, err)
+	want, err := encoding.GetCodecV2(grpcproto.Name).Marshal(text)
+	check(t, err)
+	if !bytes.Equal(got.Materialize(), want.Materialize()) {
+		t.Error("a ticket is not what protobuf makes of it")
+	}
+}
+
+// fillShared makes a table of several batches, with a dictionary.
+func (v *served) fillShared() {
+	v.t.Helper()
+	v.exec(sqlClient(v.dial()), "create table several (k int primary key, e enum('a','b'), s varchar(20))", "insert into several with recursive n as (select 0 as k union all select k + 1 from n where k < 999) select k, if(k % 2, 'a', 'b'), concat('text ', k) from n")
+}
+
+// A read with memory gives the same batches as one without, by way of a file.
+func TestSharedMemory(t *testing.T) {
+	v := serve(t)
+	v.fillShared()
+	c := flight.NewFlightServiceClient(v.dial())
+	file, err := os.Create(filepath.Join(t.TempDir(), "memory"))
+	check(t, err)
+	defer file.Close()
+	defer v.Share("a name", file)()
+	ticket := &flight.Ticket{Ticket: []byte(`{"read":{"table":"several","batch_rows":300}}`)}
+	ctx := metadata.AppendToOutgoingContext(context.Background(), headerMemory, "a name")
+	stream, err := c.DoGet(ctx, ticket)
+	check(t, err)
+	r, err := flight.NewRecordReader(&resolved{t: t, stream: stream, file: file})
+	check(t, err)
+	defer r.Release()
+	plain, err := c.DoGet(context.Background(), ticket)
+	check(t, err)
+	p, err := flight.NewRecordReader(plain)
+	check(t, err)
+	defer p.Release()
+	rows := 0
+	for r.Next() {
+		if !p.Next() || !array.RecordEqual(r.RecordBatch(), p.RecordBatch()) {
+			t.Fatalf("the batch from row %d on is another than without memory", rows)
+		}
+		rows += int(r.RecordBatch().NumRows())
+	}
+	check(t, r.Err())
+	if rows != 1000 || p.Next() {
+		t.Errorf("%d rows", rows)
+	}
+	// The name serves once.
+	again, err := c.DoGet(ctx, ticket)
+	check(t, err)
+	if _, err := again.Recv(); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("with a name that was used: %v", err)
+	}
+}
+
+// resolved is a stream whose bodies are read from where their notes say.
+type resolved struct {
+	t      *testing.T
+	stream flight.FlightService_DoGetClient
+	file   io.ReaderAt
+	rows   uint64
+}
+
+// Recv implements flight.DataStreamReader.
+func (r *resolved) Recv() (*flight.FlightData, error) {
+	d, err := r.stream.Recv()
+	if err != nil || len(d.AppMetadata) == 0 {
+		return d, err
+	}
+	if len(d.AppMetadata) != 24 || len(d.DataBody) != 0 {
+		r.t.Errorf("a note of %d bytes, a body of %d", len(d.AppMetadata), len(d.DataBody))
+	}
+	at, size, rows := binary.LittleEndian.Uint64(d.AppMetadata), binary.LittleEndian.Uint64(d.AppMetadata[8:]), binary.LittleEndian.Uint64(d.AppMetadata[16:])
+	if at%bodyAlign != 0 || rows < r.rows {
+		r.t.Errorf("a body at %d, %d rows after %d", at, rows, r.rows)
+	}
+	r.rows = rows
+	d.DataBody, d.AppMetadata = make([]byte, size), nil
+	if _, err := r.file.ReadAt(d.DataBody, int64(at)); err != nil {
+		r.t.Error(err)
+	}
+	return d, nil
+}
+
+// full is memory in which there is no room.
+type full struct{}
+
+func (full) WriteAt([]byte, int64) (int, error) { return 0, errors.New("no room") }
+
+func TestSharedMemoryFails(t *testing.T) {
+	v := serve(t)
+	v.fillShared()
+	defer v.Share("full", full{})()
+	ctx := metadata.AppendToOutgoingContext(context.Background(), headerMemory, "full")
+	ticket := &flight.Ticket{Ticket: []byte(`{"read":{"table":"several"}}`)}
+	stream, err := flight.NewFlightServiceClient(v.dial()).DoGet(ctx, ticket)
+	check(t, err)
+	for err == nil {
+		_, err = stream.Recv()
+	}
+	if status.Code(err) != codes.Unavailable {
+		t.Errorf("memory that cannot be written: %v", err)
+	}
+	// Whoever comes over the network has no memory in common with the server.
+	tcp, err := grpc.NewClient(v.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	check(t, err)
+	defer tcp.Close()
+	stream, err = flight.NewFlightServiceClient(tcp).DoGet(ctx, ticket)
+	check(t, err)
+	if _, err := stream.Recv(); status.Code(err) != codes.PermissionDenied {
+		t.Errorf("over TCP: %v", err)
+	}
+}
+
+// Reading gives all buffers back to the pool: a second read makes none.
+func TestBuffersComeBack(t *testing.T) {
+	pool := page.NewPool(1 << 20)
+	counted := memory.NewCheckedAllocator(pool)
+	defer counted.AssertSize(t, 0)
+	build := array.NewInt64Builder(counted)
+	for i := range 10_000 {
+		build.Append(int64(i))
+	}
+	column := build.NewArray()
+	build.Release()
+	schema := arrow.NewSchema([]arrow.Field{{Name: "x", Type: arrow.PrimitiveTypes.Int64}}, nil)
+	batch := array.NewRecordBatch(schema, []arrow.Array{column}, int64(column.Len()))
+	column.Release()
+	out := &batchSender{stream: discard{}}
+	w := ipc.NewWriterWithPayloadWriter(out, ipc.WithSchema(schema))
+	check(t, out.send(w, batch))
+	batch.Release()
+	check(t, w.Close())
+}
+
+// discard is a stream that encodes messages and drops them, as gRPC does when it has sent them.
+type discard struct {
+	flight.FlightService_DoGetServer
+}
+
+// SendMsg implements grpc.ServerStream.
+func (discard) SendMsg(m any) error {
+	b, err := newWireCodec().Marshal(m)
+	b.Free()
+	return err
+}
