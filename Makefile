@@ -110,6 +110,7 @@ qemu:
 demo: build ## show the program at work
 	PATH="$(CURDIR)/bin:$(CURDIR)/bin/compat:$$PATH" demo/run.sh
 	PATH="$(CURDIR)/bin:$$PATH" examples/kalido/run.sh
+	PATH="$(CURDIR)/bin:$(CURDIR)/bin/compat:$$PATH" examples/kedro-iris/run.sh
 
 install: ## install the program where Go installs programs
 	$(GO) install -ldflags '$(LDFLAGS)' ./cmd/stemma

@@ -49,3 +49,7 @@ def project(tmp_path: Path, own: Server) -> Iterator[Project]:
     before = list(sys.path)
     yield Project(tmp_path / "shop", own)
     sys.path[:] = before
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rewrite", action="store_true", help="write what examples print to their output.txt")

@@ -26,7 +26,7 @@ def recorded(rows: Rows) -> bool:
 
 def find(rows: Rows, system: str, external_id: str) -> tuple[str, str] | None:
     """Returns uid and state of the run that a system calls so; None when there is none."""
-    found = rows("select run_uid, state from stemma_runs where system = ? and external_id = ?", system, external_id)
+    found = rows("select run_uid, state from stemma_runs where `system` = ? and external_id = ?", system, external_id)
     return (str(found[0][0]), str(found[0][1])) if found else None
 
 

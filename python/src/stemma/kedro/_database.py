@@ -18,6 +18,9 @@ class Database(Protocol):
     name: str
     """What messages call it: an address without a password."""
 
+    run: str | None
+    """The id of the run that the statements are of; None while they are not to be recorded as its doing."""
+
     def rows(self, statement: str, *params: Any, branch: str | None = None) -> list[tuple[Any, ...]]:
         """Runs a statement on a branch, or on the session's own, and returns its rows. `?` stands for a parameter.
 
@@ -42,6 +45,7 @@ class OfRepo:
     def __init__(self, repo: Repo) -> None:
         self.repo = repo
         self.name = repo.uri
+        self.run: str | None = None
 
     def rows(self, statement: str, *params: Any, branch: str | None = None) -> list[tuple[Any, ...]]:
         """See Database.rows."""
@@ -49,7 +53,7 @@ class OfRepo:
 
     def answer(self, statement: str, *params: Any, branch: str | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
         """See Database.answer."""
-        repo = self.repo if branch is None else self.repo.at(branch=branch)
+        repo = self.repo.at(branch=branch, run=self.run)
         found = repo.query(statement, params=params or None).read_all()
         return found.column_names, list(zip(*(c.to_pylist() for c in found.columns), strict=True))
 
@@ -85,7 +89,8 @@ class OfUrl:
         # Without a host the database is a directory.
         self._database = (self.url.database or "").partition("/")[0] if self.url.host else str(self.url.database)
         self._arguments = arguments or {}
-        self._connections: dict[str | None, Any] = {}
+        self.run: str | None = None
+        self._connections: dict[tuple[str | None, str | None], Any] = {}
 
     def rows(self, statement: str, *params: Any, branch: str | None = None) -> list[tuple[Any, ...]]:
         """See Database.rows."""
@@ -109,13 +114,16 @@ class OfUrl:
             raise kind(f"{self.name}: {text}" if kind is UnavailableError else text, database=self._database) from e
 
     def _connection(self, branch: str | None) -> Any:
-        if branch not in self._connections:
+        key = branch, self.run
+        if key not in self._connections:
             import sqlalchemy as sa
 
             url = self.url if branch is None else at(self.url.set(database=self._database), branch)
             engine = sa.create_engine(url, poolclass=sa.pool.NullPool, isolation_level="AUTOCOMMIT", **self._arguments)
-            self._connections[branch] = engine.connect()
-        return self._connections[branch]
+            self._connections[key] = engine.connect()
+            if self.run is not None:
+                self._connections[key].exec_driver_sql("set @@stemma_run = %s", (self.run,))
+        return self._connections[key]
 
     def close(self) -> None:
         """Closes the connections."""

@@ -143,7 +143,11 @@ class Run:
             options = [a for k, v in metadata.items() for a in ("--meta", f"{k}={_runs._text(v)}")]
             self._author = ("--author", author) if author else ()
             given = ["-A", "-m", message, "--skip-empty", *self._author, *options]
-            rows(f"call dolt_commit({', '.join('?' * len(given))})", *given, branch=branch)
+            self.database.run = self.uid
+            try:
+                rows(f"call dolt_commit({', '.join('?' * len(given))})", *given, branch=branch)
+            finally:
+                self.database.run = None
             head = self._head(branch)
             if head == self.base:
                 self._drop_branch()

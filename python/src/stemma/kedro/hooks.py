@@ -271,6 +271,7 @@ def _bind(part: _Part, nodes: tuple[Mapping[str, str], Mapping[str, str]], locke
         else:
             setting = {"stemma_run": run.uid, "stemma_run_alias": name, "stemma_run_node": node} if run.uid else {}
             part.undo.append(_plain.redirect(dataset, run.branch or run.base, setting))
+    run.database.close()  # a run may last longer than a server waits
 
 
 def _release(part: _Part, target: str | None) -> None:
