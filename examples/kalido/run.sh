@@ -16,6 +16,8 @@ if [ -z "$python" ]; then
   fi
   python=$venv/bin/python
 fi
+# The package stemma is the one of the Python, or that of this source tree.
+"$python" -c 'import stemma' 2>/dev/null || export PYTHONPATH=$here/../../python/src${PYTHONPATH:+:$PYTHONPATH}
 step() { printf '\n== %s\n' "$*"; }
 run() { printf '$ %s\n' "$*"; "$@"; }
 
@@ -45,25 +47,30 @@ change() { "$psql" -q -v ON_ERROR_STOP=1 "$url" -c "$1"; }
 
 step "The client's data"
 change "drop table if exists client_data;
-create table client_data (id int primary key, description text not null, country varchar(2), updated timestamptz not null default '2021-04-01 09:00+00');
-insert into client_data (id, description, country)
+create table client_data (id int primary key, description text not null, skill text not null, country varchar(2),
+  updated timestamptz not null default '2021-04-01 09:00+00');
+insert into client_data (id, description, skill, country)
 select i, (array['builds data pipelines in python', 'designs brand and layout', 'leads sales in europe', 'trains language models'])[1 + i % 4] || ' for ' || i % 7 || ' years',
-       (array['DE', 'FR', 'GB'])[1 + i % 3]
+       (array['engineering', 'design', 'sales', 'research'])[1 + i % 4], (array['DE', 'FR', 'GB'])[1 + i % 3]
 from generate_series(1, 400) i"
 run stemma init
 run stemma ingest "$url" -t client_data
 clients=$(stemma log -n 1 --oneline | cut -d ' ' -f 1)
 
 step "A batch of labels, on a branch, reviewed and merged"
-{
-  echo id,skill
-  for i in $(seq 1 400); do
-    skills=(engineering design sales research)
-    echo "$i,${skills[$((i % 4))]}"
+texts=("writes services in go" "draws icons and type" "sells to large firms" "reads papers on attention")
+skills=(engineering design sales research)
+label() {
+  echo id,description,skill
+  for i in $(seq "$1" "$2"); do
+    echo "$i,${texts[$((i % 4))]} and $((i % 5)) more,${skills[$((i % 4))]}"
   done
-} >batch-1.csv
+}
+label 1001 1080 >labelled_data.csv
+label 1081 1100 >held_out.csv
 run stemma checkout -b labels/batch-1
-run stemma table import -c --quiet --pk id labels batch-1.csv
+run stemma table import -c --quiet --pk id labelled_data labelled_data.csv
+run stemma table import -c --quiet --pk id held_out held_out.csv
 run stemma commit -Am "batch 1 of the labellers"
 run stemma diff --stat main labels/batch-1
 run stemma checkout main
@@ -75,19 +82,20 @@ cat >stemma.yaml <<YAML
 model: {kind: logistic-regression, features: 64}
 train:
 - client_data@$clients
-- labels@$labels
+- labelled_data@$labels
+test:
+- held_out@$labels
 YAML
 cat stemma.yaml
 run stemma data lock
 run stemma data verify
-run stemma data export --split train -d train-1
-run "$python" "$here/train.py" train-1 model-1.json
+run "$python" "$here/train.py" model-1.json
 cp stemma.lock model-1.lock
 run stemma data retrain
 
 step "The client changes the data"
 change "update client_data set description = 'trains vision models for 9 years' where id % 10 = 0; delete from client_data where id > 390;
-insert into client_data (id, description, country) select i, 'writes compilers in go', 'IT' from generate_series(401, 420) i"
+insert into client_data (id, description, skill, country) select i, 'writes compilers in go', 'engineering', 'IT' from generate_series(401, 420) i"
 run stemma ingest "$url" -t client_data
 retrain=0
 run stemma data retrain || retrain=$?
@@ -103,15 +111,12 @@ run stemma data lock
 difference=0
 run stemma data diff model-1.lock stemma.lock || difference=$?
 [ "$difference" = 1 ]
-run stemma data export --split train -d train-2
-run "$python" "$here/train.py" train-2 model-2.json
+run "$python" "$here/train.py" model-2.json
 run stemma data retrain
 
 step "The old model, from its lock"
 run stemma data verify --lock model-1.lock
-run stemma data export --split train --lock model-1.lock -d again
-run "$python" "$here/train.py" again again.json
-run cmp train-1/client_data.parquet again/client_data.parquet
+run "$python" "$here/train.py" again.json model-1.lock
 run cmp model-1.json again.json
 if cmp -s model-1.json model-2.json; then
   echo "the two models are the same" >&2

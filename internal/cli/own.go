@@ -193,7 +193,7 @@ func (h *holding) start(ctx context.Context) (*mysql.Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, e.Close(ctx))
 	}
-	procs.Evaluate, procs.Dropped = e.Evaluate, e.Provider()
+	procs.Evaluate, procs.Ask, procs.Dropped = e.Evaluate, h.p.askOf, e.Provider()
 	h.engine, h.server = e, s
 	if h.flight, err = h.newFlight(e); err != nil {
 		return nil, err
@@ -208,7 +208,7 @@ func (h *holding) start(ctx context.Context) (*mysql.Server, error) {
 func (h *holding) newFlight(e *engine.Engine) (*flight.Server, error) {
 	o := h.arrow
 	o.Engine, o.Owner, o.Version, o.Specs, o.Scope, o.Log = e, mysql.OwnerName, h.p.Version, h.p.Specs, h.scopeOf, h.sql.Log
-	o.TLS, o.RequireTLS = h.sql.TLS, h.sql.RequireTLS
+	o.TLS, o.RequireTLS, o.Files = h.sql.TLS, h.sql.RequireTLS, h.sql.Files
 	if h.repo != nil {
 		o.Default = h.repo.Name()
 	}
@@ -225,7 +225,7 @@ func (h *holding) scopeOf(database string) (*op.Scope, error) {
 		}
 		r = found
 	}
-	scope := &op.Scope{FS: h.fs, Clock: h.p.Clock, Version: h.p.Version, Evaluate: h.evaluate}
+	scope := &op.Scope{FS: h.fs, Clock: h.p.Clock, Version: h.p.Version, Evaluate: h.evaluate, Ask: h.p.askOf, Lookup: h.lookup}
 	if r == nil {
 		return scope, nil
 	}
@@ -239,15 +239,19 @@ func (h *holding) scopeOf(database string) (*op.Scope, error) {
 	return scope, err
 }
 
+// lookup finds a database that this process serves.
+func (h *holding) lookup(name string) (*repo.Repo, bool) {
+	r, _, ok := h.engine.Provider().Lookup(name)
+	return r, ok
+}
+
 // evaluate runs statements for a verb on the holding's database, with the rights of whoever may write its files. It has an engine of its
 // own, which knows no accounts and no procedures.
 func (h *holding) evaluate(ctx context.Context, tx *repo.Tx, query string, failed func(statement string, err error) error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.evaluator == nil {
-		e, err := engine.New(ctx, engine.Options{Repos: []*repo.Repo{tx.Repo()}, Registries: registry.Registries{
-			SystemTables: systab.Tables(), Functions: fn.Functions(h.p.versions()), TableFunctions: systab.Functions(),
-		}})
+		e, err := engine.New(ctx, engine.Options{Repos: []*repo.Repo{tx.Repo()}, Registries: h.p.evaluating()})
 		if err != nil {
 			return err
 		}
@@ -383,7 +387,7 @@ func (x *handler) Do(ctx context.Context, req *owner.Request, progress op.Progre
 	return op.Run(ctx, verb, &op.Scope{
 		Dir: req.Dir, FS: x.h.fs, Repo: x.repo, Branch: req.Branch, Author: req.Author, Clock: x.h.p.Clock, Progress: progress,
 		Settings: op.Settings{Global: global, Local: filepath.Join(x.repo.Dir(), "config")}, Dolt: req.Dolt, Version: x.h.p.Version,
-		Evaluate: x.h.evaluate,
+		Evaluate: x.h.evaluate, Ask: x.h.p.askOf,
 	})
 }
 

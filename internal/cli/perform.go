@@ -28,7 +28,7 @@ const (
 // the owner when there is one. What it returns must be closed when the result has been read.
 func (p *Program) perform(ctx context.Context, spec op.Spec, verb op.Op, scope *op.Scope) (*op.Result, func() error, error) {
 	none := func() error { return nil }
-	scope.FS = vfs.OS{}
+	scope.FS, scope.Ask = vfs.OS{}, p.askOf
 	scope.Query = func(ctx context.Context, query string) iter.Seq2[[]any, error] { return p.ask(ctx, scope, query) }
 	switch {
 	case p.Open != nil:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -16,7 +17,8 @@ import (
 	"github.com/stemmadb/stemma/internal/server/owner"
 )
 
-// serverVerb is the verb that lets MySQL clients in.
+// serverVerb is the verb that lets clients in: sql-server those of MySQL's protocol, serve those of Arrow as well, or only those of the
+// machine's user.
 type serverVerb struct {
 	Host         string `flag:"host,H" value:"address" help:"listen on this address (default localhost)"`
 	Port         int    `flag:"port,P" help:"listen on this port (default 3306)"`
@@ -33,11 +35,16 @@ type serverVerb struct {
 	Privileges   string `flag:"privilege-file" value:"file" complete:"file" help:"keep users and grants in this file"`
 	FlightPort   int    `flag:"flight-port" value:"port" help:"let Arrow clients in as well, on this port (usual: 8815)"`
 
+	// Of serve only.
+	Private string `flag:"private" value:"dir" complete:"file" help:"see to it that a process answers for the database of this directory, and return"`
+	Here    bool   `flag:"here" hidden:"true" help:"with --private: answer in this process"`
+
 	program *Program
+	arrow   bool // lets Arrow clients in without being told a port
 }
 
 func (p *Program) serverSpec() op.Spec {
-	return specOf(op.Spec{
+	spec := specOf(op.Spec{
 		Name: "sql-server", Group: op.GroupServe, Short: "Start a MySQL-compatible server",
 		Long: `Serves the database of the directory, or each directory in it that is a database, to any MySQL client. It listens on this machine
 only, unless a host is given. Until a user is created, root may come in from this machine without a password.
@@ -70,14 +77,43 @@ A file of settings holds any of these, with the defaults shown:
 		Usage:    []string{"[-H <address>] [-P <port>] [<options>]"},
 		Examples: []op.Example{{Args: "sql-server", Help: "serve on localhost:3306"}, {Args: "sql-server -H 0.0.0.0 -P 3307 -l warning", Help: "let other machines in"}},
 	}, func() op.Op { return &serverVerb{program: p} })
+	spec.Params = slices.DeleteFunc(spec.Params, func(p op.Param) bool { return p.Name == "private" || p.Name == "here" })
+	return spec
 }
 
-// Run serves until it is interrupted.
-func (v *serverVerb) Run(ctx context.Context, scope *op.Scope) (_ *op.Result, err error) {
+func (p *Program) serveSpec() op.Spec {
+	return specOf(op.Spec{
+		Name: "serve", Group: op.GroupServe, Short: "Let MySQL and Arrow clients in",
+		Long: `Serves the database of the directory, or each directory in it that is a database, to MySQL clients and to Arrow clients (Flight SQL:
+ADBC, JDBC, pandas, Polars), on port 8815 unless told otherwise. It takes the settings of sql-server.
+
+With --private it starts a process that answers for one directory on a socket in it, to nobody but the user, unless there is such a
+process already, and returns when there is. That process ends some seconds after its last client has gone. Libraries call it.`,
+		Usage: []string{"[-H <address>] [-P <port>] [--flight-port <port>] [<options>]", "--private <dir>"},
+		Examples: []op.Example{
+			{Args: "serve", Help: "serve on localhost:3306 and localhost:8815"},
+			{Args: "serve --private .", Help: "make sure that a process answers for the database of this directory"},
+		},
+	}, func() op.Op { return &serverVerb{program: p, arrow: true} })
+}
+
+// Run serves until it is interrupted; with Private it returns when somebody serves.
+func (v *serverVerb) Run(ctx context.Context, scope *op.Scope) (*op.Result, error) {
+	switch {
+	case v.Private != "":
+		return nil, v.private(ctx)
+	case v.Here:
+		return nil, errs.New(errs.Invalid, "serve: --here goes with --private")
+	}
+	return nil, v.serve(ctx, scope)
+}
+
+// serve serves until it is interrupted.
+func (v *serverVerb) serve(ctx context.Context, scope *op.Scope) (err error) {
 	c := defaultConfig()
 	if v.Config != "" {
 		if err := c.read(absolute(v.program.Dir, v.Config)); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	dir := scope.Dir
@@ -85,16 +121,19 @@ func (v *serverVerb) Run(ctx context.Context, scope *op.Scope) (_ *op.Result, er
 		dir = absolute(v.program.Dir, c.DataDir)
 	}
 	v.override(&c)
+	if v.arrow && c.Listener.FlightPort == 0 {
+		c.Listener.FlightPort = flight.DefaultPort
+	}
 	opt, err := c.options(v.program, dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	arrow, err := c.flightOptions()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if _, err := fmt.Fprintf(v.program.Out, "Starting server with Config %s\n", c); err != nil {
-		return nil, errs.New(errs.Internal, "write to standard output: %w", err)
+		return errs.New(errs.Internal, "write to standard output: %w", err)
 	}
 	var h *holding
 	var last error
@@ -103,10 +142,10 @@ func (v *serverVerb) Run(ctx context.Context, scope *op.Scope) (_ *op.Result, er
 		return last
 	}, func() error { return owner.ErrNoOwner })
 	if errs.Is(err, errs.Locked) {
-		return nil, errs.New(errs.Locked, "another process has the database open, such as another server or a shell: %w", last)
+		return errs.New(errs.Locked, "another process has the database open, such as another server or a shell: %w", last)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, h.close(ctx)) }()
 	ready := []any{"address", h.server.Addr().String()}
@@ -116,7 +155,7 @@ func (v *serverVerb) Run(ctx context.Context, scope *op.Scope) (_ *op.Result, er
 	opt.Log.Info("Server ready. Accepting connections.", ready...)
 	<-ctx.Done()
 	opt.Log.Info("Server closing. Waiting for running statements.")
-	return nil, nil
+	return nil
 }
 
 // override puts the flags over the file's settings.

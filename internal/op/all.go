@@ -49,6 +49,7 @@ func All() []Spec {
 		dumpSpec(),
 		ingestSpec(),
 		dataLockSpec(),
+		dataItemsSpec(),
 		dataVerifySpec(),
 		dataStatusSpec(),
 		dataRetrainSpec(),

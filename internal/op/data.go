@@ -2,24 +2,18 @@ package op
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"errors"
-	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/ingest"
-	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/repo"
-	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/table"
 	"github.com/stemmadb/stemma/internal/training"
-	"github.com/stemmadb/stemma/internal/value"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
 
@@ -34,12 +28,17 @@ type trainingRun struct {
 	against string // the revision with which items at commits are compared; "" is HEAD
 }
 
+// newTraining is a run that has read nothing yet. lock may be "", for the lock file beside the configuration.
+func newTraining(s *Scope, config, lock string) *trainingRun {
+	if lock == "" {
+		lock = strings.TrimSuffix(config, filepath.Ext(config)) + ".lock"
+	}
+	return &trainingRun{s: s, opened: map[string]*repo.Repo{}, configs: config, lockAt: lock}
+}
+
 // openTraining reads a configuration and its lock. needLock says that the verb is of no use without a lock.
 func openTraining(s *Scope, config, lock string, needLock bool) (*trainingRun, error) {
-	t := &trainingRun{s: s, opened: map[string]*repo.Repo{}, configs: config, lockAt: lock}
-	if lock == "" {
-		t.lockAt = strings.TrimSuffix(config, filepath.Ext(config)) + ".lock"
-	}
+	t := newTraining(s, config, lock)
 	data, err := vfs.ReadFile(s.fs(), s.path(config))
 	if err != nil {
 		return nil, errs.New(errs.CodeOf(err), "read %s: %w", config, err)
@@ -69,7 +68,8 @@ func (t *trainingRun) close(ctx context.Context) error {
 	return all
 }
 
-// database is the database of an item: the one of the scope, one that the configuration names, or one in a directory beside it.
+// database is the database of an item: the one of the scope, one in the directory that the configuration names, one that the caller has
+// open, or one in a directory beside that of the scope.
 func (t *trainingRun) database(ctx context.Context, name string) (*repo.Repo, error) {
 	if name == "" || strings.EqualFold(name, t.s.Repo.Name()) {
 		return t.s.Repo, nil
@@ -78,7 +78,15 @@ func (t *trainingRun) database(ctx context.Context, name string) (*repo.Repo, er
 		return r, nil
 	}
 	dir, named := t.config.Databases[name]
+	if named && !filepath.IsAbs(dir) {
+		dir = filepath.Join(filepath.Dir(t.configs), dir)
+	}
 	if !named {
+		if t.s.Lookup != nil {
+			if r, ok := t.s.Lookup(name); ok {
+				return r, nil
+			}
+		}
 		dir = filepath.Join("..", name)
 	}
 	r, err := repo.Open(ctx, t.s.fs(), t.s.path(dir), repo.Options{ReadOnly: true, Clock: t.s.Clock})
@@ -170,109 +178,6 @@ func (t *trainingRun) noTable(ctx context.Context, r *repo.Repo, snap *repo.Snap
 	return errs.New(errs.NotFound, "table not found: %s%s", name, meant(errs.Nearest(name, names)))
 }
 
-// scratch is a batch of chunks that nobody keeps, with files in a temporary directory. close removes them.
-func scratch(s *Scope, r *repo.Repo) (batch *pack.Batch, dir string, close func() error, err error) {
-	dir = filepath.Join(os.TempDir(), "stemma-"+rand.Text())
-	if err := s.fs().MkdirAll(dir); err != nil {
-		return nil, "", nil, err
-	}
-	batch = r.Store().NewBatchIn(dir)
-	return batch, dir, func() error { return errors.Join(batch.Close(), s.fs().Remove(dir)) }, nil
-}
-
-// rows are the rows and columns of the item, as a table of their own when they are not all. free must be called after use.
-func (t *trainingRun) rows(ctx context.Context, p *pinned) (_ *table.View, free func() error, err error) {
-	if p.item.Where == "" && p.item.Columns == nil {
-		return p.view, func() error { return nil }, nil
-	}
-	var kept []bool
-	if p.item.Where != "" {
-		if kept, err = t.kept(ctx, p); err != nil {
-			return nil, nil, err
-		}
-	}
-	own := p.view.Schema().Schema
-	part := &schema.Schema{Collation: own.Collation}
-	var from []int
-	for i, c := range own.Columns {
-		if p.item.Columns == nil || slices.ContainsFunc(p.item.Columns, func(n string) bool { return strings.EqualFold(n, c.Name) }) {
-			from = append(from, i)
-			part.Columns = append(part.Columns, schema.Column{ID: c.ID, Name: c.Name, Type: c.Type, Nullable: c.Nullable})
-		}
-	}
-	compiled, err := schema.Compile(part)
-	if err != nil {
-		return nil, nil, err
-	}
-	batch, dir, free, err := scratch(t.s, p.r)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, free())
-		}
-	}()
-	load, err := table.NewLoader(ctx, batch, table.Empty(compiled), table.LoadOptions{FS: t.s.fs(), TempDir: dir})
-	if err != nil {
-		return nil, nil, err
-	}
-	defer func() { err = errors.Join(err, load.Close()) }()
-	enc := table.NewEncoder(batch, compiled)
-	cells := make([]value.Cell, 1+len(from))
-	var key, row []byte
-	n := 0
-	err = eachRow(ctx, p.view, func(all []value.Cell) error {
-		n++
-		if kept != nil && (n > len(kept) || !kept[n-1]) {
-			return nil
-		}
-		cells[0] = value.IntCell(load.NextOrdinal())
-		for i, c := range from {
-			cells[1+i] = all[c]
-		}
-		if key, row, err = enc.Append(ctx, key[:0], row[:0], cells); err != nil {
-			return err
-		}
-		return load.Add(ctx, key, row)
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	tab, _, err := load.Finish(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	return table.NewView(batch, tab, nil), free, nil
-}
-
-// kept tells of each row of the table, in the order of its key, whether the item's condition holds.
-func (t *trainingRun) kept(ctx context.Context, p *pinned) ([]bool, error) {
-	if t.s.Query == nil || p.r != t.s.Repo {
-		return nil, errs.New(errs.Unsupported, "%s: where is only for tables of the database in which the verb works", p.item)
-	}
-	query := "select (" + p.item.Where + "\n) is true from " + schema.QuoteName(p.name) + " as of '" + p.commit.String() + "'"
-	if k := p.view.Schema().PrimaryKey; len(k) > 0 {
-		var names []string
-		for _, c := range k {
-			names = append(names, schema.QuoteName(p.view.Schema().Columns[p.view.Schema().ColumnByID(c.Column)].Name))
-		}
-		query += " order by " + strings.Join(names, ", ")
-	}
-	kept := make([]bool, 0, p.view.Count())
-	for row, err := range t.s.Query(ctx, query) {
-		if err != nil {
-			return nil, errs.New(errs.Invalid, "%s: where %s: %w", p.item, p.item.Where, err)
-		}
-		v := FormatCell(value.Type{}, row[0])
-		kept = append(kept, v == "1" || v == "true")
-	}
-	if uint64(len(kept)) != p.view.Count() {
-		return nil, errs.New(errs.Internal, "%s: where was evaluated for %d of %d rows", p.item, len(kept), p.view.Count())
-	}
-	return kept, nil
-}
-
 // pin makes the entry of a lock.
 func (t *trainingRun) pin(ctx context.Context, p *pinned) (_ *training.Pin, err error) {
 	v, free, err := t.rows(ctx, p)
@@ -289,10 +194,17 @@ func (t *trainingRun) pin(ctx context.Context, p *pinned) (_ *training.Pin, err 
 	pin := &training.Pin{
 		Item: p.item, Commit: p.commit.Full(), TableHash: p.view.Table.Hash().Full(), SchemaHash: p.view.Schema().Hash.Full(), ContentHash: content.Full(), Rows: v.Count(),
 	}
-	for _, k := range p.view.Schema().PrimaryKey {
-		pin.PrimaryKey = append(pin.PrimaryKey, p.view.Schema().Columns[p.view.Schema().ColumnByID(k.Column)].Name)
-	}
+	pin.PrimaryKey = keyNames(p)
 	return pin, nil
+}
+
+// keyNames are the columns of the primary key of the item's table; nil when it has none.
+func keyNames(p *pinned) []string {
+	var names []string
+	for _, k := range p.view.Schema().PrimaryKey {
+		names = append(names, p.view.Schema().Columns[p.view.Schema().ColumnByID(k.Column)].Name)
+	}
+	return names
 }
 
 // contentHash is the SHA-256 of a table's rows as CSV, the form of which no format of pages has a part in: what `table export` writes.

@@ -38,7 +38,10 @@ func dataLockSpec() Spec {
     - {table: some_table, ref: main, columns: [id, y], where: "country = 'DE'"}
 
 The lock file says of each the commit, the hashes of table, schema and content, and the number of rows. What is in it stays as it is until
---upgrade names its table. A commit that has moved while the table's hash is the same is not stale.`,
+--upgrade names its table. A commit that has moved while the table's hash is the same is not stale.
+
+Keys that two splits have in common, such as rows that are trained on and tested with, are warned of and noted in the lock file. Tables
+whose primary keys have the same columns are compared, whatever their names.`,
 		Examples: []Example{
 			{"data lock", "pin what is not pinned yet"},
 			{"data lock --upgrade client_data", "take the newest rows of one table"},
@@ -96,6 +99,9 @@ func (c *DataLock) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
 		}
 		next.Splits = append(next.Splits, locked)
 	}
+	if err := t.findShared(ctx, next); err != nil {
+		return nil, err
+	}
 	data, err := next.Encode()
 	if err != nil {
 		return nil, err
@@ -110,8 +116,21 @@ func (c *DataLock) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
 	for _, row := range r.Rows {
 		r.Printf("%-9s %s: %s (%d rows, commit %s)", row[4], row[0], row[1], row[3], row[2])
 	}
-	r.Hints = append(r.Hints, t.leaks(next)...)
+	r.Hints = append(r.Hints, sharedHints(next.SharedKeys)...)
 	return r, nil
+}
+
+// findShared notes in a new lock the keys that splits have in common.
+func (t *trainingRun) findShared(ctx context.Context, next *training.Lock) error {
+	was := t.lock
+	t.lock = next
+	defer func() { t.lock = was }()
+	items, err := t.locate(ctx, true)
+	if err != nil {
+		return err
+	}
+	next.SharedKeys, err = t.shared(ctx, items)
+	return err
 }
 
 // names tells whether the configuration has the table.
@@ -141,21 +160,6 @@ func (c *DataLock) upgrades(i training.Item) bool {
 		}
 	}
 	return false
-}
-
-// leaks warns of rows that are trained on and tested with.
-func (t *trainingRun) leaks(l *training.Lock) []string {
-	where := map[string]string{}
-	var out []string
-	for _, s := range l.Splits {
-		for _, p := range s.Items {
-			if other, ok := where[p.ContentHash]; ok && other != s.Name && p.Rows > 0 {
-				out = append(out, fmt.Sprintf("%s: the splits %s and %s have the same rows", p.Item, other, s.Name))
-			}
-			where[p.ContentHash] = s.Name
-		}
-	}
-	return out
 }
 
 // check tells what of the lock is stale.
@@ -200,6 +204,7 @@ func (c *DataLock) check(ctx context.Context, t *trainingRun) (*Result, error) {
 		stale(split, pin.Item.String(), "not in the configuration any more")
 		return nil
 	})
+	r.Hints = sharedHints(t.lock.SharedKeys)
 	if len(r.Rows) > 0 {
 		r.ExitCode = 1
 		return r, nil

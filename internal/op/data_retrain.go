@@ -5,16 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
+	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/diff"
 	"github.com/stemmadb/stemma/internal/errs"
-	"github.com/stemmadb/stemma/internal/ingest"
-	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/training"
-	"github.com/stemmadb/stemma/internal/vfs"
 )
 
 // itemChange is how an item has changed since it was locked.
@@ -27,7 +25,7 @@ type itemChange struct {
 	Added    uint64           `json:"rows_added"`
 	Removed  uint64           `json:"rows_removed"`
 	Modified uint64           `json:"rows_modified"`
-	Rows     uint64           `json:"rows"` // of the table when it was locked
+	Rows     uint64           `json:"rows"` // of the item when it was locked
 	Percent  float64          `json:"percent"`
 	Schema   []string         `json:"schema,omitempty"` // what changed of it
 	Drift    []training.Drift `json:"drift,omitempty"`
@@ -55,24 +53,8 @@ func (t *trainingRun) change(ctx context.Context, split string, pin *training.Pi
 	if err != nil {
 		return nil, err
 	}
-	c.Rows = was.view.Count()
-	pair, err := diff.NewPair(now.r.Store(), was.view.Table, now.view.Table)
-	if err != nil {
-		return nil, err
-	}
-	stat, err := pair.Stat(ctx)
-	if err != nil {
-		return nil, err
-	}
-	c.Added, c.Removed, c.Modified = stat.RowsAdded, stat.RowsRemoved, stat.RowsModified
-	if c.Rows > 0 {
-		c.Percent = 100 * float64(c.Added+c.Removed+c.Modified) / float64(c.Rows)
-	} else if c.Added > 0 {
-		c.Percent = 100
-	}
-	c.Schema = schemaChanges(pair)
-	if !drift {
-		return c, nil
+	if err := t.count(ctx, c, was, now); err != nil || !drift {
+		return c, err
 	}
 	profiles := [2][]training.Profile{}
 	for i, p := range []*pinned{was, now} {
@@ -87,6 +69,57 @@ func (t *trainingRun) change(ctx context.Context, split string, pin *training.Pi
 	}
 	c.Drift = training.Compare(profiles[0], profiles[1])
 	return c, nil
+}
+
+// count counts the rows of the item that have changed. Of a part of a table rows and columns outside of it do not count.
+func (t *trainingRun) count(ctx context.Context, c *itemChange, was, now *pinned) (err error) {
+	a, freeA, err := t.keyedRows(ctx, was)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, freeA()) }()
+	b, freeB, err := t.keyedRows(ctx, now)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, freeB()) }()
+	c.Rows = a.Count()
+	pair, err := diff.NewPair(eitherOf(a.Reader(), b.Reader()), a.Table, b.Table)
+	if err != nil {
+		return err
+	}
+	stat, err := pair.Stat(ctx)
+	if err != nil {
+		return err
+	}
+	c.Added, c.Removed, c.Modified = stat.RowsAdded, stat.RowsRemoved, stat.RowsModified
+	if c.Rows > 0 {
+		c.Percent = 100 * float64(c.Added+c.Removed+c.Modified) / float64(c.Rows)
+	} else if c.Added > 0 {
+		c.Percent = 100
+	}
+	c.Schema = schemaChanges(pair)
+	return nil
+}
+
+// either reads chunks of two readers.
+type either struct{ a, b chunk.Reader }
+
+// eitherOf reads the chunks of both.
+func eitherOf(a, b chunk.Reader) chunk.Reader {
+	if a == b {
+		return a
+	}
+	return either{a, b}
+}
+
+// Get implements chunk.Reader.
+func (e either) Get(ctx context.Context, h hash.Hash) ([]byte, error) {
+	data, err := e.a.Get(ctx, h)
+	if errs.Is(err, errs.NotFound) {
+		return e.b.Get(ctx, h)
+	}
+	return data, err
 }
 
 // newest is the item at its branch. One at a commit, a tag or a time, which never means other rows, is taken at the branch that is worked
@@ -151,12 +184,8 @@ func (c *itemChange) judge(p training.Policy) {
 	c.Retrain = len(c.Reasons) > 0
 }
 
-// Columns of what the verbs answer.
-var (
-	changeColumns     = []Column{Text("split"), Text("item"), Flag("changed"), Whole("rows_added"), Whole("rows_removed"), Whole("rows_modified"), Number("percent"), Text("schema"), Flag("retrain"), Text("reasons")}
-	dataExportColumns = []Column{Text("item"), Text("file"), Whole("rows")}
-	dataDiffColumns   = []Column{Text("split"), Text("item"), Text("change"), Whole("rows_added"), Whole("rows_removed"), Whole("rows_modified")}
-)
+// changeColumns are the columns of what data status and data retrain answer.
+var changeColumns = []Column{Text("split"), Text("item"), Flag("changed"), Whole("rows_added"), Whole("rows_removed"), Whole("rows_modified"), Number("percent"), Text("schema"), Flag("retrain"), Text("reasons")}
 
 func (c *itemChange) add(r *Result) {
 	r.Add(c.Split, c.Item, Truth(c.Changed), int64(c.Added), int64(c.Removed), int64(c.Modified), c.Percent, strings.Join(c.Schema, "; "), Truth(c.Retrain), strings.Join(c.Reasons, "; "))
@@ -289,186 +318,4 @@ func (c *DataRetrain) Run(ctx context.Context, s *Scope) (_ *Result, err error) 
 		r.Printf("Retrain: no.")
 	}
 	return r, nil
-}
-
-// DataExport is the verb that writes the locked rows of a split to files.
-type DataExport struct {
-	Config    string `flag:"config" value:"file" complete:"file" default:"stemma.yaml" help:"the configuration"`
-	Lock      string `flag:"lock" value:"file" complete:"file" help:"the lock file (default: the configuration's name with .lock)"`
-	Split     string `flag:"split" required:"true" help:"which split"`
-	Output    string `flag:"output,o" enum:"parquet,arrow,csv,jsonl" default:"parquet" help:"what the files are to be"`
-	Directory string `flag:"directory,d" value:"dir" complete:"file" help:"where they go (default: a directory with the split's name)"`
-	Force     bool   `flag:"force,f" help:"overwrite files that exist"`
-}
-
-func dataExportSpec() Spec {
-	return Define[DataExport](Spec{
-		Name: "data export", Columns: dataExportColumns, Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
-		Short: "Write the locked rows of a split to files",
-		Long:  `A file for each item, named after its table. The rows are those of the lock, whatever the revisions mean now, in the same order and bytes.`,
-		Examples: []Example{
-			{"data export --split train -o parquet -d data", "the training data as Parquet"},
-		},
-	})
-}
-
-// Run exports.
-func (c *DataExport) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
-	t, err := openTraining(s, c.Config, c.Lock, true)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, t.close(ctx)) }()
-	i := slices.IndexFunc(t.lock.Splits, func(l training.LockedSplit) bool { return l.Name == c.Split })
-	if i < 0 {
-		var names []string
-		for _, l := range t.lock.Splits {
-			names = append(names, l.Name)
-		}
-		return nil, errs.New(errs.NotFound, "%s has no split %s; it has %s", t.lockAt, c.Split, strings.Join(names, ", "))
-	}
-	format, err := ingest.FormatOf("", c.Output)
-	if err != nil {
-		return nil, err
-	}
-	dir := c.Directory
-	if dir == "" {
-		dir = c.Split
-	}
-	if err := s.fs().MkdirAll(s.path(dir)); err != nil {
-		return nil, errs.New(errs.CodeOf(err), "make directory %s: %w", dir, err)
-	}
-	r := &Result{Columns: dataExportColumns}
-	taken := map[string]int{}
-	for k := range t.lock.Splits[i].Items {
-		pin := &t.lock.Splits[i].Items[k]
-		name := strings.Trim(strings.ReplaceAll(pin.Database+"-"+pin.Table, "/", "_"), "-")
-		if taken[name]++; taken[name] > 1 {
-			name = fmt.Sprintf("%s-%d", name, taken[name])
-		}
-		file := dir + "/" + name + "." + c.Output
-		n, err := c.item(ctx, t, pin, format, file)
-		if err != nil {
-			return nil, err
-		}
-		r.Add(pin.Item.String(), file, int64(n))
-		r.Printf("%s: %d rows of %s", file, n, pin.Item)
-	}
-	return r, nil
-}
-
-// item writes a file.
-func (c *DataExport) item(ctx context.Context, t *trainingRun, pin *training.Pin, format ingest.Format, file string) (n uint64, err error) {
-	p, err := t.resolve(ctx, pin.Item, pin.Commit)
-	if err != nil {
-		return 0, err
-	}
-	v, free, err := t.rows(ctx, p)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, free()) }()
-	task := t.s.Start("export "+pin.Item.String(), int64(v.Count()), "rows")
-	defer task.Done()
-	err = writeFile(t.s, file, c.Force, func(w io.Writer) (err error) {
-		n, err = ingest.Export(ctx, w, v, format, task.Add)
-		return err
-	})
-	return n, err
-}
-
-// DataDiff is the verb that compares two lock files.
-type DataDiff struct {
-	From string `arg:"1" required:"true" value:"a.lock" complete:"file" help:"a lock file"`
-	To   string `arg:"2" required:"true" value:"b.lock" complete:"file" help:"another"`
-}
-
-func dataDiffSpec() Spec {
-	return Define[DataDiff](Spec{
-		Name: "data diff", Columns: dataDiffColumns, Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
-		Short: "Show how the rows of two lock files differ",
-		Long:  `It exits with 1 when they do.`,
-	})
-}
-
-// Run compares.
-func (c *DataDiff) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
-	t := &trainingRun{s: s, config: &training.Config{}, opened: map[string]*repo.Repo{}, configs: c.From}
-	locks := [2]*training.Lock{}
-	for i, name := range []string{c.From, c.To} {
-		data, err := vfs.ReadFile(s.fs(), s.path(name))
-		if err != nil {
-			return nil, errs.New(errs.CodeOf(err), "read %s: %w", name, err)
-		}
-		if locks[i], err = training.ParseLock(name, data); err != nil {
-			return nil, err
-		}
-	}
-	r := &Result{Columns: dataDiffColumns, Lines: []string{}}
-	say := func(split string, item training.Item, change string, stat diff.Stat) {
-		r.Add(split, item.String(), change, int64(stat.RowsAdded), int64(stat.RowsRemoved), int64(stat.RowsModified))
-		r.Printf("%s: %s: %s", split, item, change)
-		r.ExitCode = 1
-	}
-	// Items of one table pair by what they ask for but the revision.
-	find := func(l *training.Lock, split string, p *training.Pin) *training.Pin {
-		if q := l.Find(split, p.Item); q != nil {
-			return q
-		}
-		for i := range l.Splits {
-			for k := range l.Splits[i].Items {
-				q := &l.Splits[i].Items[k]
-				as := q.Item
-				as.Ref = p.Ref
-				if l.Splits[i].Name == split && as.Same(p.Item) {
-					return q
-				}
-			}
-		}
-		return nil
-	}
-	t.lock = locks[0]
-	err = t.eachPin(func(split string, p *training.Pin) error {
-		q := find(locks[1], split, p)
-		switch {
-		case q == nil:
-			say(split, p.Item, "removed", diff.Stat{RowsRemoved: p.Rows})
-			return nil
-		case q.TableHash == p.TableHash, q.ContentHash == p.ContentHash && q.SchemaHash == p.SchemaHash:
-			return nil
-		}
-		a, err := t.resolve(ctx, p.Item, p.Commit)
-		if err != nil {
-			return err
-		}
-		b, err := t.resolve(ctx, q.Item, q.Commit)
-		if err != nil {
-			return err
-		}
-		pair, err := diff.NewPair(a.r.Store(), a.view.Table, b.view.Table)
-		if err != nil {
-			return err
-		}
-		stat, err := pair.Stat(ctx)
-		if err != nil {
-			return err
-		}
-		text := fmt.Sprintf("+%d -%d ~%d rows", stat.RowsAdded, stat.RowsRemoved, stat.RowsModified)
-		if sc := schemaChanges(pair); len(sc) > 0 {
-			text += ", " + strings.Join(sc, ", ")
-		}
-		say(split, q.Item, text, stat)
-		return nil
-	})
-	if err != nil {
-		return nil, errors.Join(err, t.close(ctx))
-	}
-	t.lock = locks[1]
-	err = t.eachPin(func(split string, q *training.Pin) error {
-		if find(locks[0], split, q) == nil {
-			say(split, q.Item, "added", diff.Stat{RowsAdded: q.Rows})
-		}
-		return nil
-	})
-	return r, errors.Join(err, t.close(ctx))
 }

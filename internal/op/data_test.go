@@ -115,6 +115,13 @@ func TestDataVerbs(t *testing.T) {
 	x.dataSays(1, "train: clients@main: +1 -0 ~1 rows", "diff", "one.lock", "stemma.lock")
 	x.dataSays(0, "", "diff", "one.lock", "one.lock")
 
+	// The items, as they are now and as they are locked.
+	x.dataSays(0, "train: clients@main (4 rows, commit ", "items", "--split", "train", "--frozen")
+	x.dataSays(0, "train: clients@main (3 rows, commit ", "items", "--lock", "one.lock", "--frozen")
+	if _, err := x.data("items", "--split", "trian"); !errs.Is(err, errs.NotFound) || !strings.Contains(err.Error(), "stemma.yaml has no split trian; it has train") {
+		t.Error(err)
+	}
+
 	// What has been tampered with or is gone is told.
 	x.file("bad.lock", strings.ReplaceAll(x.read("one.lock"), "rows: 3", "rows: 2"))
 	x.dataSays(5, "3 rows, locked 2", "verify", "--lock", "bad.lock")
@@ -138,4 +145,44 @@ func replaceAfter(s, mark, with string) string {
 	before, rest, _ := strings.Cut(s, mark)
 	_, after, _ := strings.Cut(rest, "\n")
 	return before + mark + with + "\n" + after
+}
+
+// Keys that splits share are told and noted, by the key's columns.
+func TestDataSharedKeys(t *testing.T) {
+	x := newTables(t)
+	x.file("a.csv", "id,v\n1,a\n2,b\n3,c\n")
+	x.file("b.csv", "ID,w\n3,x\n4,y\n")
+	x.file("c.csv", "code,w\n3,x\n")
+	x.file("d.csv", "v\n1\n")
+	x.must("table", "import", "--pk", "id", "a.csv")
+	x.must("table", "import", "--pk", "ID", "b.csv")
+	x.must("table", "import", "--pk", "code", "c.csv")
+	x.must("table", "import", "d.csv")
+	x.must("table", "import", "-c", "e", "d.csv")
+	x.must("commit", "-A", "-m", "tables")
+	for _, c := range []struct{ train, test, want string }{
+		{"a@main", "b@main", "train and test share keys: 1 of a@main are in b@main as well"},
+		{"a@main", "c@main", ""},
+		{"b@main, a@main", "a@HEAD", "train and test share keys: 1 of b@main are in a@HEAD as well; train and test share keys: 3 of a@main are in a@HEAD as well"},
+		{"d@main", "e@main", "train and test share keys: 1 of d@main are in e@main as well"},
+		{"d@main", "a@main", ""},
+	} {
+		x.file("stemma.yaml", "train: ["+c.train+"]\ntest: ["+c.test+"]\n")
+		r, err := x.data("lock", "--upgrade-all")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(r.Hints, "; "); got != c.want {
+			t.Errorf("%s and %s: %q, want %q", c.train, c.test, got, c.want)
+		}
+		if noted := strings.Contains(x.read("stemma.lock"), "shared_keys:"); noted != (c.want != "") {
+			t.Errorf("%s and %s: noted: %v", c.train, c.test, noted)
+		}
+		if r, err = x.data("items", "--shared-keys"); err != nil || strings.Join(r.Hints, "; ") != c.want {
+			t.Errorf("%s and %s: %v, %v", c.train, c.test, r.Hints, err)
+		}
+		if r, err = x.data("lock", "--check"); err != nil || r.ExitCode != 0 || strings.Join(r.Hints, "; ") != c.want {
+			t.Errorf("%s and %s: %v, %v", c.train, c.test, r, err)
+		}
+	}
 }

@@ -2,7 +2,6 @@ package op
 
 import (
 	"context"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -115,11 +114,7 @@ func (c *DocsUpload) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err := checkDoc(c.Name); err != nil {
 		return nil, err
 	}
-	path := c.File
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(s.Dir, path)
-	}
-	data, err := vfs.ReadFile(s.FS, path)
+	data, err := vfs.ReadFile(s.fs(), s.path(c.File))
 	if err != nil {
 		return nil, err
 	}

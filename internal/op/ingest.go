@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/stemmadb/stemma/internal/errs"
-	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/ingest"
 	"github.com/stemmadb/stemma/internal/ingest/pull"
 	"github.com/stemmadb/stemma/internal/repo"
@@ -25,7 +25,8 @@ type Ingest struct {
 	As      string   `flag:"as" value:"table" help:"with --query: the table that the rows go to"`
 	Keys    []string `flag:"key" sep:"," value:"column,..." help:"the primary key: of the rows of --query, of tables that have none, of files of a git repository that have these columns"`
 	Message string   `flag:"message,m" value:"text" help:"the commit's message"`
-	Retries int      `flag:"retries" default:"3" help:"how often a pull whose connection is lost begins anew"`
+	Retries int      `flag:"retries" default:"3" help:"how often a pull whose connection is lost is tried again"`
+	Restart bool     `flag:"restart" help:"read all rows, also those that a pull that did not come to its end has left here"`
 	Source  string   `arg:"1" required:"true" value:"url | git" help:"postgres://…, mysql://…, dolt://…, or git"`
 	Path    string   `arg:"2" complete:"file" help:"with git: the repository"`
 }
@@ -37,12 +38,14 @@ func ingestSpec() Spec {
 		Usage: []string{"(postgres | mysql)://user:password@host:port/database [-t <table>,...]", "<url> --query <sql> --as <table> [--key <column>,...]",
 			"dolt://user:password@host:port/database", "git <path> [--key <column>,...]"},
 		Long: `Of a server one state is read, in a transaction that only reads. The first pull makes the tables; every further one compares the rows by key and
-writes those that changed. A pull is one commit, with source and time in its metadata, or none when nothing changed. When the connection is
-lost it begins anew with the state of that moment; until it is complete nothing is written.
+writes those that changed. A pull is one commit, with source and time in its metadata, or none when nothing changed. Until it is
+complete nothing is written. One that did not come to its end, because the connection was lost or the program was ended, is continued by the
+next one: the server is asked which of the rows that are here already are the same still, and sends the others. The commit is of one state
+of the server all the same. (Of tables without a key of their own, and of queries, all rows are sent again.)
 
 Of a git repository the files with rows (CSV, TSV, JSON lines, Parquet, …; also those in Git LFS) become tables, and its commits become
 commits, with their authors, times, messages and parents. Of a Dolt server all branches and their commits come. Commits that are here already
-are not read again.`,
+are not read again, nor are those of a run that did not come to its end.`,
 		Examples: []Example{
 			{"ingest postgres://etl@db.example.com/crm -t client_data", "a snapshot, and later what has changed"},
 			{`ingest mysql://etl@db.example.com/shop --query "select id, total from orders where paid" --as paid --key id`, "the rows of a query"},
@@ -96,7 +99,8 @@ type pulled struct {
 	table   string
 	stats   ingest.SyncStats
 	created bool
-	schema  bool // changed
+	schema  bool  // changed
+	spared  int64 // rows that were not sent again
 }
 
 func (p *pulled) changed() bool { return p.created || p.schema || !p.stats.IsEmpty() }
@@ -146,14 +150,61 @@ func (c *Ingest) pull(ctx context.Context, s *Scope) (_ *Result, err error) {
 	}
 	defer tx.Rollback()
 	var done []*pulled
+	var partials []*pull.Partial
+	defer func() {
+		for _, p := range partials {
+			err = errors.Join(err, p.Close())
+		}
+	}()
 	for _, t := range described {
-		p, err := c.table(ctx, s, tx, src, t)
+		partial, err := c.partial(s, src, t)
+		if err != nil {
+			return nil, err
+		}
+		if partial != nil {
+			partials = append(partials, partial)
+		}
+		p, err := c.table(ctx, s, tx, t, reading(src, t, partial))
 		if err != nil {
 			return nil, err
 		}
 		done = append(done, p)
 	}
-	return c.commit(ctx, s, tx, done)
+	r, err := c.commit(ctx, s, tx, done)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range partials {
+		if err := p.Remove(); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// partial is where rows of the table are kept until the pull has come to its end; nil for a table whose pull cannot be continued.
+func (c *Ingest) partial(s *Scope, src pull.Source, t *pull.Table) (*pull.Partial, error) {
+	if !pull.Resumable(src, t) {
+		return nil, nil
+	}
+	p, err := pull.OpenPartial(s.Repo.FS(), filepath.Join(s.Repo.Dir(), "pulls"), c.Source, t)
+	if err != nil || p == nil || !c.Restart {
+		return p, err
+	}
+	return p, p.Remove()
+}
+
+// rowSource reads the rows of a table, and tells how many of them were here already.
+type rowSource func(ctx context.Context, fn func(fields [][]byte) error) (spared int64, err error)
+
+// reading reads a table of a source, with the rows that are in a Partial, which may be nil.
+func reading(src pull.Source, t *pull.Table, partial *pull.Partial) rowSource {
+	return func(ctx context.Context, fn func(fields [][]byte) error) (int64, error) {
+		if partial == nil {
+			return 0, src.Read(ctx, t, fn)
+		}
+		return pull.Resume(ctx, src, t, partial, fn)
+	}
 }
 
 // sameTable tells whether two schemas have the same columns and the same key.
@@ -176,7 +227,7 @@ func sameTable(a, b *schema.Schema) bool {
 }
 
 // table makes a table of the transaction what it is in the source.
-func (c *Ingest) table(ctx context.Context, s *Scope, tx *repo.Tx, src pull.Source, t *pull.Table) (*pulled, error) {
+func (c *Ingest) table(ctx context.Context, s *Scope, tx *repo.Tx, t *pull.Table, read rowSource) (*pulled, error) {
 	if err := repo.CheckTableName(t.Name); err != nil {
 		return nil, err
 	}
@@ -208,7 +259,10 @@ func (c *Ingest) table(ctx context.Context, s *Scope, tx *repo.Tx, src pull.Sour
 	}
 	task := s.Start("pull "+p.table, 0, "rows")
 	defer task.Done()
-	tab, stats, err := syncTable(ctx, s, tx, base, t, src, task)
+	tab, stats, err := syncTable(ctx, s, tx, base, t, func(ctx context.Context, fn func(fields [][]byte) error) (err error) {
+		p.spared, err = read(ctx, fn)
+		return err
+	}, task)
 	if err != nil {
 		return nil, err
 	}
@@ -258,8 +312,8 @@ func committed(ctx context.Context, s *Scope, tx *repo.Tx, name string) error {
 	return nil
 }
 
-// syncTable reads the rows of a described table into base.
-func syncTable(ctx context.Context, s *Scope, tx *repo.Tx, base *table.Table, t *pull.Table, src pull.Source, task Task) (*table.Table, ingest.SyncStats, error) {
+// syncTable makes base hold the rows of a described table, which read reads.
+func syncTable(ctx context.Context, s *Scope, tx *repo.Tx, base *table.Table, t *pull.Table, read func(ctx context.Context, fn func(fields [][]byte) error) error, task Task) (*table.Table, ingest.SyncStats, error) {
 	opt := ingest.LoadOptions{LoadOptions: table.LoadOptions{FS: s.Repo.FS(), TempDir: s.Repo.TempDir()}, Now: s.Repo.Clock().Now(), Bytes: task.Add}
 	if err := s.Repo.FS().MkdirAll(s.Repo.TempDir()); err != nil {
 		return nil, ingest.SyncStats{}, err
@@ -277,7 +331,7 @@ func syncTable(ctx context.Context, s *Scope, tx *repo.Tx, base *table.Table, t 
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		err := src.Read(ctx, t, func(fields [][]byte) error {
+		err := read(ctx, func(fields [][]byte) error {
 			select {
 			case rows <- handover{fields: fields}:
 			case <-ctx.Done():
@@ -337,6 +391,9 @@ func (c *Ingest) commit(ctx context.Context, s *Scope, tx *repo.Tx, done []*pull
 			line += ", with another schema"
 		}
 		r.Lines = append(r.Lines, line)
+		if p.spared > 0 {
+			r.Hints = append(r.Hints, fmt.Sprintf("%s: a pull was continued, of which %d rows were here already and had not changed", p.table, p.spared))
+		}
 		if p.changed() {
 			names = append(names, p.table)
 			all.Added, all.Removed, all.Modified = all.Added+p.stats.Added, all.Removed+p.stats.Removed, all.Modified+p.stats.Modified
@@ -372,117 +429,4 @@ func (c *Ingest) commit(ctx context.Context, s *Scope, tx *repo.Tx, done []*pull
 	}
 	r.Printf("commit %s", made.ID)
 	return r, nil
-}
-
-// replay makes commits of another repository commits of this one.
-type replay struct {
-	s    *Scope
-	key  string                      // of the metadata that names the original
-	made map[string]history.CommitID // by the original's name
-	base history.CommitID            // parent of commits that have none
-	new  int
-}
-
-// newReplay finds the commits that came before.
-func newReplay(ctx context.Context, s *Scope, key string) (*replay, error) {
-	p := &replay{s: s, key: key, made: map[string]history.CommitID{}}
-	var heads []history.CommitID
-	for _, b := range s.Repo.Branches() {
-		heads = append(heads, b.Head)
-	}
-	w, err := history.Walk(ctx, s.Repo.Store(), heads, nil)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		c, err := w.Next(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if c == nil {
-			return p, nil
-		}
-		if len(c.Parents) == 0 {
-			p.base = c.ID
-		}
-		if c.Meta == "" {
-			continue
-		}
-		var meta map[string]any
-		if json.Unmarshal([]byte(c.Meta), &meta) == nil {
-			if name, ok := meta[key].(string); ok {
-				p.made[name] = c.ID
-			}
-		}
-	}
-}
-
-// commit replays one commit: change makes the tables of the first parent those of the commit.
-func (p *replay) commit(ctx context.Context, name string, parents []string, c *history.Commit, change func(tx *repo.Tx) error) error {
-	for _, parent := range parents {
-		id, ok := p.made[parent]
-		if !ok {
-			return errs.New(errs.NotFound, "commit %s: its parent %s is missing; is the repository a shallow clone?", name, parent)
-		}
-		c.Parents = append(c.Parents, id)
-	}
-	if len(c.Parents) == 0 {
-		c.Parents = []history.CommitID{p.base}
-	}
-	first, err := history.GetCommit(ctx, p.s.Repo.Store(), c.Parents[0])
-	if err != nil {
-		return err
-	}
-	tx, err := p.s.Repo.BeginAside(p.s.branch(), first.Root)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	if err := change(tx); err != nil {
-		return errs.New(errs.CodeOf(err), "commit %s: %w", name, err)
-	}
-	meta, err := json.Marshal(map[string]string{p.key: name})
-	if err != nil {
-		return errs.New(errs.Internal, "describe commit: %w", err)
-	}
-	c.Meta = string(meta)
-	if strings.TrimSpace(c.Message) == "" {
-		c.Message = "(no message)"
-	}
-	if err := p.s.Repo.AddCommit(ctx, tx, c); err != nil {
-		return err
-	}
-	p.made[name], p.new = c.ID, p.new+1
-	return nil
-}
-
-// branch makes a branch name a commit. One that exists must be behind it, and without changes that are not committed.
-func (p *replay) branch(ctx context.Context, name string, to history.CommitID) error {
-	r := p.s.Repo
-	head, ok := r.BranchHead(name)
-	if !ok {
-		return r.CreateBranch(ctx, name, to, false)
-	}
-	if head == to {
-		return nil
-	}
-	is, err := history.IsAncestor(ctx, r.Store(), head, to)
-	if err != nil {
-		return err
-	}
-	if !is {
-		return errs.New(errs.Conflict, "branch %s has commits that did not come from there; ingest on another branch, or merge", name)
-	}
-	w, err := r.Fold(ctx, name)
-	if err != nil {
-		return err
-	}
-	c, err := history.GetCommit(ctx, r.Store(), head)
-	if err != nil {
-		return err
-	}
-	if w.Working.Tree() != c.Root || w.Staged.Tree() != c.Root {
-		return errs.New(errs.Conflict, "branch %s has changes that are not committed: commit or reset them first", name)
-	}
-	return r.ResetHard(ctx, name, to)
 }

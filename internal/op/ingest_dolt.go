@@ -2,6 +2,7 @@ package op
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -28,6 +29,7 @@ func (c *Ingest) dolt(ctx context.Context, s *Scope) (_ *Result, err error) {
 	if err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, p.close(err == nil)) }()
 	branches, err := d.Branches(ctx)
 	if err != nil {
 		return nil, err
@@ -107,7 +109,8 @@ func (c *Ingest) doltTables(ctx context.Context, s *Scope, tx *repo.Tx, d *pull.
 				return err
 			}
 		}
-		tab, _, err := syncTable(ctx, s, tx, base, t, d, noTask{})
+		read := func(ctx context.Context, fn func(fields [][]byte) error) error { return d.Read(ctx, t, fn) }
+		tab, _, err := syncTable(ctx, s, tx, base, t, read, noTask{})
 		if err != nil {
 			return errs.New(errs.CodeOf(err), "table %s: %w", ch.To, err)
 		}

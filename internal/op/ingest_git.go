@@ -168,7 +168,10 @@ func (g *gitRepo) open(ctx context.Context, fs vfs.FS, tmp string, f gitFile) (_
 }
 
 // git brings in the history of a git repository.
-func (c *Ingest) git(ctx context.Context, s *Scope) (*Result, error) {
+func (c *Ingest) git(ctx context.Context, s *Scope) (_ *Result, err error) {
+	if _, err := s.fs().Stat(s.path(c.Path)); errs.Is(err, errs.Denied) {
+		return nil, errs.New(errs.Denied, "ingest git: %w", err) // git itself would look
+	}
 	g, err := openGit(ctx, s.path(c.Path))
 	if err != nil {
 		return nil, err
@@ -184,6 +187,7 @@ func (c *Ingest) git(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, p.close(err == nil)) }()
 	if err := s.Repo.FS().MkdirAll(s.Repo.TempDir()); err != nil {
 		return nil, err
 	}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"io"
 	"iter"
+	"path/filepath"
 	"time"
 
 	"github.com/stemmadb/stemma/internal/clock"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/value"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
 
@@ -26,6 +28,7 @@ func (a Author) String() string { return a.Name + " <" + a.Email + ">" }
 type Scope struct {
 	Dir      string      // the directory that the verb works in: a database's, or where one is to be made
 	FS       vfs.FS      // where Dir is
+	Files    string      // the only directory whose files the verb's parameters may name, and where relative names begin; "" is every place and Dir
 	Repo     *repo.Repo  // the database of Dir; nil for verbs that need none
 	Branch   string      // the branch that the verb works on; "" is the directory's checked-out branch
 	Author   Author      // of what the verb makes
@@ -58,6 +61,13 @@ type Scope struct {
 	// Query answers a query of SQL in a session of its own on the databases of Dir. A row is valid until the next one. Nil: the caller has
 	// no engine.
 	Query func(ctx context.Context, query string) iter.Seq2[[]any, error]
+
+	// Ask answers a query of SQL, in which "a" is a column, on a database that the verb has open, its state of now. A row is valid until
+	// the next one. Nil: the caller has no engine.
+	Ask func(ctx context.Context, r *repo.Repo, query string) iter.Seq2[[]value.Cell, error]
+
+	// Lookup finds a database that the caller has open beside Repo, by name. Nil: there are no others.
+	Lookup func(name string) (*repo.Repo, bool)
 
 	// InUse tells whether a client other than the caller works on a branch. Nil: there are none.
 	InUse func(branch string) bool
@@ -139,6 +149,29 @@ type noTask struct{}
 
 func (noTask) Add(int64) {}
 func (noTask) Done()     {}
+
+// fs is where the user's files are.
+func (s *Scope) fs() vfs.FS {
+	fs := s.FS
+	if fs == nil {
+		fs = vfs.OS{}
+	}
+	if s.Files != "" {
+		return vfs.Within(fs, s.Files)
+	}
+	return fs
+}
+
+// path is a file's name seen from where the verb works.
+func (s *Scope) path(name string) string {
+	switch {
+	case filepath.IsAbs(name):
+		return name
+	case s.Files != "":
+		return filepath.Join(s.Files, name)
+	}
+	return filepath.Join(s.Dir, name)
+}
 
 // branch is the branch that the verb works on.
 func (s *Scope) branch() string {

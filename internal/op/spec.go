@@ -52,6 +52,7 @@ type Spec struct {
 	Signs    bool      // makes objects that have an author: commits, tags
 	Bulk     bool      // changes tables only, in transactions, and is much work: it can be done beside the owner of the database
 	Needs    Need      // what the Scope must hold
+	Call     []string  // further names of the procedure that runs it in SQL, without prefix
 	Hidden   bool      // left out of lists
 	New      func() Op // a fresh op with its defaults set; nil for a name that only gathers subcommands
 }

@@ -32,10 +32,13 @@ type TableExport struct {
 func tableExportSpec() Spec {
 	return Define[TableExport](Spec{
 		Name: "table export", Columns: exportColumns, Group: GroupData, Needs: NeedDatabase, ReadOnly: true,
-		Short: "Write a table to a file",
+		Short: "Write a table to a file", Call: []string{"export"},
 		Long: `Rows come in the order of the primary key. In CSV NULL is an empty field, an empty string is "". In JSON members that are NULL are
 left out, and bytes are in base64. Parquet and Arrow keep all types, and the primary key. Files of text may be compressed: prices.csv.gz,
-prices.jsonl.zst.`,
+prices.jsonl.zst.
+
+In SQL it is CALL stemma_export('prices@v1', 'prices.parquet'): for users with the right to execute it, to files in the server's directory
+@@secure_file_priv.`,
 		Examples: []Example{
 			{"table export prices prices.csv", "the working set's"},
 			{"table export prices@HEAD~1 old.csv", "the commit's before"},

@@ -15,7 +15,6 @@ import (
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/table"
-	"github.com/stemmadb/stemma/internal/vfs"
 )
 
 // importColumns are the columns of what table import answers.
@@ -50,7 +49,7 @@ type TableImport struct {
 func tableImportSpec() Spec {
 	return Define[TableImport](Spec{
 		Name: "table import", Columns: importColumns, Group: GroupData, Needs: NeedDatabase, Bulk: true,
-		Short: "Load a file into a table",
+		Short: "Load a file into a table", Call: []string{"load"},
 		Usage: []string{"<file>", "(-c | -u | -a | -r) [--pk <column>,...] <table> [<file>]"},
 		Long: `All of the file is loaded, or nothing when a line cannot be: the error names it. An empty field is NULL, "" an empty string.
 
@@ -58,7 +57,10 @@ Files are CSV (also .psv and .tsv), JSON (.json with an array of objects or {"ro
 (.arrow, .feather, .arrows) or workbooks (.xlsx). Those of text may be compressed: .csv.gz, .jsonl.zst. Lists, structs and maps become JSON.
 Types and the primary key of files that stemma has written as Parquet or Arrow come back as they were.
 
-With one argument that is a file's name, the table is called like the file.`,
+With one argument that is a file's name, the table is called like the file.
+
+In SQL it is CALL stemma_load('-c', '--pk', 'id', 'clients', 'clients.csv'): for users with the right to execute it, of files in the server's
+directory @@secure_file_priv.`,
 		Examples: []Example{
 			{"table import prices.csv", "make a table prices of the file"},
 			{"table import -c --pk npi_number,code,payer prices prices.csv", "with a primary key"},
@@ -203,22 +205,6 @@ func fileFormat(file, fileType, delim string, noHeader bool) (ingest.Format, err
 		f.Comma, err = ingest.ParseDelimiter(delim)
 	}
 	return f, err
-}
-
-// fs is where the user's files are.
-func (s *Scope) fs() vfs.FS {
-	if s.FS != nil {
-		return s.FS
-	}
-	return vfs.OS{}
-}
-
-// path is a file's name seen from where the verb works.
-func (s *Scope) path(name string) string {
-	if filepath.IsAbs(name) {
-		return name
-	}
-	return filepath.Join(s.Dir, name)
 }
 
 // open opens the file, or copies standard input to a temporary one.

@@ -26,7 +26,8 @@ type Share struct {
 	Share float64 `json:"share"`
 }
 
-// Profile sums up a column. Mean, deviation and quantiles are those of numbers, dates (in days) and times (in seconds), else absent.
+// Profile sums up a column. Mean, deviation and quantiles are those of numbers, dates (in days) and times (in seconds), without infinities;
+// else absent. NaN counts as NULL, as pandas has it.
 type Profile struct {
 	Column    string    `json:"column"`
 	Rows      uint64    `json:"rows"`
@@ -81,7 +82,11 @@ func (c *column) observe(cell value.Cell, sampled bool) {
 		return
 	}
 	v, isNumber := number(c.typ, cell)
-	if isNumber {
+	if isNumber && math.IsNaN(v) {
+		c.nulls++
+		return
+	}
+	if isNumber = isNumber && !math.IsInf(v, 0); isNumber {
 		c.n++
 		d := v - c.mean
 		c.mean += d / float64(c.n)

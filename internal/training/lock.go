@@ -31,11 +31,19 @@ type LockedSplit struct {
 	Items []Pin  `yaml:"items" json:"items"`
 }
 
+// SharedKeys tells of two items of different splits that have keys in common: rows that are trained on and tested with.
+type SharedKeys struct {
+	Splits []string `yaml:"splits,flow" json:"splits"` // the two splits
+	Items  []string `yaml:"items,flow" json:"items"`   // the item of each, as Item.String gives it
+	Keys   uint64   `yaml:"keys" json:"keys"`          // how many; of tables without a key rows
+}
+
 // Lock is a lock file.
 type Lock struct {
-	Version int           `yaml:"version" json:"version"`
-	Config  string        `yaml:"config" json:"config"` // Config.Hash
-	Splits  []LockedSplit `yaml:"splits" json:"splits"`
+	Version    int           `yaml:"version" json:"version"`
+	Config     string        `yaml:"config" json:"config"` // Config.Hash
+	Splits     []LockedSplit `yaml:"splits" json:"splits"`
+	SharedKeys []SharedKeys  `yaml:"shared_keys,omitempty" json:"shared_keys,omitempty"`
 }
 
 // lockHead begins every lock file.
@@ -70,6 +78,11 @@ func ParseLock(file string, data []byte) (*Lock, error) {
 	}
 	if l.Version != LockVersion {
 		return nil, errs.New(errs.Invalid, "%s: it is no lock file: its version is %d", file, l.Version)
+	}
+	for _, s := range l.SharedKeys {
+		if len(s.Splits) != 2 || len(s.Items) != 2 {
+			return nil, errs.New(errs.Invalid, "%s: shared_keys tells of %d items, want 2; make the lock anew with data lock", file, len(s.Items))
+		}
 	}
 	for _, s := range l.Splits {
 		for _, p := range s.Items {

@@ -187,3 +187,24 @@ def test_a_plain_driver_runs_what_it_executes(shop: stemma.Repo, ports: tuple[in
         with con.cursor() as cur:
             cur.execute("call dolt_branch('by_adbc')")
         assert "by_adbc" in [b.name for b in shop.branch()]
+
+
+def test_a_training_configuration_of_databases_of_the_server(
+    shop: stemma.Repo, ports: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The configuration and its lock are files of the client; the server has neither."""
+    with stemma.connect(f"stemma://root@127.0.0.1:{ports[1]}/lab") as lab:
+        lab.write({"id": [1, 2], "y": [0.5, 1.5]}, "marks", primary_key="id", message="marks")
+    shop.write({"id": [1, 9], "y": [2.5, 3.5]}, "trained", primary_key="id", message="trained")
+    monkeypatch.chdir(tmp_path)
+    config = tmp_path / "stemma.yaml"
+    config.write_text('train: [trained@main]\ntest:\n- {table: "lab:marks", ref: main, where: "y < 2"}\n')
+    with pytest.warns(stemma.SharedKeysWarning, match="train and test share keys: 1 of trained@main are in lab:marks@main"):
+        frame = stemma.load(config, split="test", frozen=False, repo=shop)
+    assert frame["id"].tolist() == [1, 2]
+    assert frame["_source"].tolist() == ["lab:marks@main"] * 2
+    config.write_text("train: [trained@main, elsewhere:t@main]\n")
+    with pytest.raises(stemma.DeniedError, match="open database elsewhere.*the only directory whose files may be named here"):
+        stemma.load(config, frozen=False, repo=shop)
+    with pytest.raises(stemma.DeniedError, match="the only directory whose files may be named here"):
+        shop.table_import("stolen", "/etc/passwd", create_table=True, file_type="csv")

@@ -16,8 +16,8 @@ func TestExampleKalido(t *testing.T) {
 	if python == "" {
 		python = "python3"
 	}
-	if err := exec.Command(python, "-c", "import pandas, pyarrow, sklearn").Run(); err != nil {
-		absent(t, "scikit-learn with pandas and pyarrow (STEMMA_TEST_PYTHON names a Python that has them)")
+	if err := exec.Command(python, "-c", "import pandas, pyarrow, sklearn, yaml, hpack").Run(); err != nil {
+		absent(t, "what examples/kalido/requirements.txt lists (STEMMA_TEST_PYTHON names a Python that has it)")
 	}
 	if found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres"); found == nil {
 		absent(t, "postgresql")

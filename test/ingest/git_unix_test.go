@@ -116,3 +116,36 @@ func TestGit(t *testing.T) {
 	s.says(2, "name the repository's directory", "ingest", "git")
 	s.clean()
 }
+
+// A history that cannot be read to its end is continued where it stopped.
+func TestGitContinued(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		absent(t, "git")
+	}
+	g := &gitSite{t: t, dir: t.TempDir()}
+	g.git("init", "-q", "-b", "main")
+	for i := 1; i <= 12; i++ {
+		text := fmt.Sprintf("id,name\n1,name %d\n", i)
+		if g.write("client.csv", text); i == 9 {
+			g.lfs("client.csv", text)
+		}
+		g.git("add", ".")
+		g.git("commit", "-q", "-m", fmt.Sprint("commit ", i))
+	}
+	objects := filepath.Join(g.dir, ".git", "lfs")
+	if err := os.Rename(objects, objects+"-away"); err != nil {
+		t.Fatal(err)
+	}
+	s := newSite(t)
+	s.says(3, "its content is in Git LFS and not here", "ingest", "git", g.dir, "--key", "id")
+	s.query("select count(*) n from dolt_log", "n\n1\n")
+	s.ok("fsck")
+	if err := os.Rename(objects+"-away", objects); err != nil {
+		t.Fatal(err)
+	}
+	s.says(0, "12 commits, 4 of them new", "ingest", "git", g.dir, "--key", "id")
+	s.query("select name from client as of 'HEAD~4'", "name\nname 8\n")
+	s.query("select count(*) n from dolt_log", "n\n13\n")
+	s.says(0, "12 commits, 0 of them new", "ingest", "git", g.dir, "--key", "id")
+	s.clean()
+}

@@ -123,8 +123,30 @@ func start(t *testing.T, cmd *exec.Cmd, ready func() error) {
 	}
 }
 
+// server is a server that can be killed and started again, on the data that it had.
+type server struct {
+	t     *testing.T
+	addr  string // of PostgreSQL a URL, of MariaDB host:port
+	cmd   func() *exec.Cmd
+	ready func() error
+	run   *exec.Cmd
+}
+
+// again starts the server.
+func (s *server) again() {
+	s.t.Helper()
+	s.run = s.cmd()
+	start(s.t, s.run, s.ready)
+}
+
+// kill ends the server as a loss of its machine's power would, but for what the system has of its files.
+func (s *server) kill() { _ = s.run.Process.Kill() }
+
 // postgres is the address of a new PostgreSQL server.
-func postgres(t *testing.T) string {
+func postgres(t *testing.T) string { return postgresServer(t).addr }
+
+// postgresServer is a new PostgreSQL server.
+func postgresServer(t *testing.T) *server {
 	t.Helper()
 	bins, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
 	bin := ""
@@ -141,15 +163,17 @@ func postgres(t *testing.T) string {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}
 	url := fmt.Sprintf("postgres://etl@127.0.0.1:%d/postgres?sslmode=disable", port)
-	start(t, as(t, "postgres", dir, exec.Command(bin+"/postgres", "-D", dir+"/data", "-p", strconv.Itoa(port), "-k", dir, "-c", "fsync=off", "-c", "listen_addresses=127.0.0.1")),
-		func() error {
-			c, err := pgx.Connect(context.Background(), url)
-			if err != nil {
-				return err
-			}
-			return c.Close(context.Background())
-		})
-	return url
+	s := &server{t: t, addr: url, cmd: func() *exec.Cmd {
+		return as(t, "postgres", dir, exec.Command(bin+"/postgres", "-D", dir+"/data", "-p", strconv.Itoa(port), "-k", dir, "-c", "fsync=off", "-c", "listen_addresses=127.0.0.1"))
+	}, ready: func() error {
+		c, err := pgx.Connect(context.Background(), url)
+		if err != nil {
+			return err
+		}
+		return c.Close(context.Background())
+	}}
+	s.again()
+	return s
 }
 
 // pg runs statements in PostgreSQL.
@@ -167,7 +191,10 @@ func pg(t *testing.T, url, statements string) {
 }
 
 // mariadb is the address of a new MariaDB server with a database shop.
-func mariadb(t *testing.T) string {
+func mariadb(t *testing.T) string { return mariadbServer(t).addr }
+
+// mariadbServer is a new MariaDB server with a database shop.
+func mariadbServer(t *testing.T) *server {
 	t.Helper()
 	bin, err := exec.LookPath("mariadbd")
 	if err != nil {
@@ -184,9 +211,12 @@ func mariadb(t *testing.T) string {
 		t.Fatalf("mariadb-install-db: %v\n%s", err, out)
 	}
 	addr := fmt.Sprintf("127.0.0.1:%d", port)
-	start(t, as(t, "mysql", dir, exec.Command(bin, "--no-defaults", "--datadir="+dir+"/data", "--port="+strconv.Itoa(port), "--socket="+dir+"/sock", "--pid-file="+dir+"/pid",
-		"--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0")), func() error { return my("root@tcp("+addr+")/", "create database if not exists shop") })
-	return addr
+	s := &server{t: t, addr: addr, cmd: func() *exec.Cmd {
+		return as(t, "mysql", dir, exec.Command(bin, "--no-defaults", "--datadir="+dir+"/data", "--port="+strconv.Itoa(port), "--socket="+dir+"/sock", "--pid-file="+dir+"/pid",
+			"--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=2"))
+	}, ready: func() error { return my("root@tcp("+addr+")/", "create database if not exists shop") }}
+	s.again()
+	return s
 }
 
 // my runs statements in MySQL.

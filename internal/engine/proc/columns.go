@@ -33,6 +33,10 @@ func columnsOf(verb string) []column {
 		return []column{whole("fast_forward"), whole("conflicts"), text("message")}
 	case "push":
 		return []column{whole("status"), text("message")}
+	case "table import":
+		return []column{whole("rows_processed"), whole("additions"), whole("modifications"), whole("had_no_effect"), whole("lines_skipped")}
+	case "table export":
+		return []column{whole("rows")}
 	case "constraints verify":
 		return []column{whole("violations")}
 	case "cherry-pick", "revert":

@@ -3,6 +3,7 @@ package proc
 import (
 	"context"
 	"errors"
+	"iter"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/op"
 	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/value"
 )
 
 // The prefixes of the procedures' names.
@@ -31,6 +33,9 @@ type Set struct {
 	// Dropped are the databases that DROP DATABASE has set aside; nil when nothing can be dropped. It is set before the first Call.
 	Dropped op.DroppedDatabases
 
+	// Ask answers queries for verbs that need them: see op.Scope.Ask. It is set before the first Call; nil lets no verb ask.
+	Ask func(ctx context.Context, r *repo.Repo, query string) iter.Seq2[[]value.Cell, error]
+
 	// Evaluate runs statements for a verb, with the rights of the account user@host; nil lets no verb evaluate SQL. It is set before the first Call.
 	Evaluate func(ctx context.Context, user, host string, tx *repo.Tx, query string, failed func(statement string, err error) error) error
 }
@@ -43,9 +48,11 @@ func New(specs []op.Spec, version string) *Set {
 		if !ok {
 			continue
 		}
-		for _, p := range []string{prefixDolt, prefix} {
-			s.byName[p+name] = spec
-			s.names = append(s.names, p+name)
+		for _, name := range append([]string{name}, spec.Call...) {
+			for _, p := range []string{prefixDolt, prefix} {
+				s.byName[p+name] = spec
+				s.names = append(s.names, p+name)
+			}
 		}
 	}
 	return s
@@ -184,6 +191,23 @@ func (s *Set) run(ctx *sql.Context, spec op.Spec, verb op.Op, sess registry.Sess
 	return rows, session.Error(err)
 }
 
+// filesAt is the directory whose files clients may name, as LOAD DATA has it; "" is every place.
+func filesAt() (string, error) {
+	_, v, ok := sql.SystemVariables.GetGlobal("secure_file_priv")
+	if !ok || v == nil {
+		return "", nil
+	}
+	dir, ok := v.(string)
+	if !ok || dir == "" {
+		return "", nil
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", errs.New(errs.Internal, "find the directory secure_file_priv: %w", err)
+	}
+	return dir, nil
+}
+
 // hintCode is MySQL's number of a note without a number of its own.
 const hintCode = 1105
 
@@ -202,7 +226,10 @@ func (s *Set) scope(ctx *sql.Context, sess registry.Session, db registry.Handle,
 		Dir: filepath.Dir(r.Dir()), FS: r.FS(), Repo: r, Branch: db.Branch(), Clock: r.Clock(), Dolt: dolt, Version: s.version,
 		Author: op.Author{Name: author.Name, Email: author.Email}, AuthorTime: author.Time,
 		Committer: op.Author{Name: committer.Name, Email: committer.Email}, CommitterTime: committer.Time,
-		Settings: op.Settings{Local: filepath.Join(r.Dir(), "config")},
+		Settings: op.Settings{Local: filepath.Join(r.Dir(), "config")}, Ask: s.Ask,
+	}
+	if sc.Files, err = filesAt(); err != nil {
+		return nil, err
 	}
 	sc.RefuseConflicts = !sess.GetIgnoreAutoCommit() && session.IsOn(ctx, "autocommit") &&
 		!session.IsOn(ctx, "dolt_allow_commit_conflicts") && !session.IsOn(ctx, "dolt_force_transaction_commit")

@@ -3,10 +3,12 @@ package pull
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -155,7 +157,8 @@ func (p *postgres) describe(ctx context.Context, query, name string) (*Table, er
 	if len(list) == 0 {
 		return nil, errs.New(errs.Invalid, "%s has no columns", name)
 	}
-	t.query = "select " + strings.Join(list, ", ") + " from (" + query + ") t"
+	t.list, t.from = strings.Join(list, ", "), "("+query+") t"
+	t.query = "select " + t.list + " from " + t.from
 	return t, nil
 }
 
@@ -314,24 +317,21 @@ func bits(b []byte) ([]byte, error) {
 
 // Read implements Source.
 func (p *postgres) Read(ctx context.Context, t *Table, fn func(fields [][]byte) error) error {
-	r := p.conn.PgConn().ExecParams(ctx, t.query, nil, nil, nil, nil)
-	out := make([][]byte, len(t.Columns))
-	for n := int64(1); r.NextRow(); n++ {
-		for i, v := range r.Values() {
-			out[i] = v
-			if v == nil || t.Columns[i].decode == nil {
-				continue
-			}
-			var err error
-			if out[i], err = t.Columns[i].decode(v); err != nil {
-				_, closing := r.Close()
-				return errors.Join(errs.New(errs.Invalid, "%s row %d, column %s: %w", t.Name, n, t.Columns[i].Name, err), closing)
-			}
-			if out[i] == nil {
-				out[i] = []byte{}
-			}
+	out, n := make([][]byte, len(t.Columns)), int64(0)
+	return p.read(ctx, t, t.query, nil, func(raw [][]byte) error {
+		n++
+		if err := t.decode(raw, out, n); err != nil {
+			return err
 		}
-		if err := fn(out); err != nil {
+		return fn(out)
+	})
+}
+
+// read gives the rows of a query on a table as they are sent.
+func (p *postgres) read(ctx context.Context, t *Table, query string, params [][]byte, fn func(raw [][]byte) error) error {
+	r := p.conn.PgConn().ExecParams(ctx, query, params, nil, nil, nil)
+	for r.NextRow() {
+		if err := fn(r.Values()); err != nil {
 			_, closing := r.Close()
 			_ = closing // the first error counts
 			return err
@@ -342,6 +342,86 @@ func (p *postgres) Read(ctx context.Context, t *Table, fn func(fields [][]byte) 
 		return fmt.Errorf("read table %s: %w", t.Name, postgresError(err))
 	}
 	return nil
+}
+
+// orders implements ranged. Digests are computed by functions that servers have from version 11 on.
+func (p *postgres) orders(*Table) bool {
+	version, err := strconv.Atoi(strings.FieldsFunc(p.conn.PgConn().ParameterStatus("server_version")+" ", func(r rune) bool { return r < '0' || r > '9' })[0])
+	return err == nil && version >= 11
+}
+
+// within is the condition of a range of keys, and its parameters.
+func (p *postgres) within(t *Table, after, upto [][]byte) (where string, params [][]byte) {
+	var keys []string
+	for _, k := range t.Key {
+		keys = append(keys, pgx.Identifier{k}.Sanitize())
+	}
+	var terms []string
+	for _, bound := range []struct {
+		is string
+		at [][]byte
+	}{{">", after}, {"<=", upto}} {
+		if bound.at == nil {
+			continue
+		}
+		var places []string
+		for _, v := range bound.at {
+			params = append(params, v)
+			places = append(places, "$"+strconv.Itoa(len(params)))
+		}
+		terms = append(terms, "("+strings.Join(keys, ", ")+") "+bound.is+" ("+strings.Join(places, ", ")+")")
+	}
+	if len(terms) > 0 {
+		where = " where " + strings.Join(terms, " and ")
+	}
+	return where, params
+}
+
+// order is the order of the table's key.
+func (p *postgres) order(t *Table) string {
+	var keys []string
+	for _, k := range t.Key {
+		keys = append(keys, pgx.Identifier{k}.Sanitize())
+	}
+	return " order by " + strings.Join(keys, ", ")
+}
+
+// readRange implements ranged.
+func (p *postgres) readRange(ctx context.Context, t *Table, after, upto [][]byte, fn func(raw [][]byte) error) error {
+	where, params := p.within(t, after, upto)
+	// The names in ORDER BY are those of the table, not of what is selected.
+	return p.read(ctx, t, "select "+t.list+" from "+t.from+where+p.order(t), params, fn)
+}
+
+// digest implements ranged. Fields are written by the output functions of their types, as they are sent.
+func (p *postgres) digest(ctx context.Context, t *Table, after, upto [][]byte) (string, error) {
+	var fields []string
+	for _, c := range t.Columns {
+		v := pgx.Identifier{c.Name}.Sanitize()
+		if c.read != "" {
+			v = strings.ReplaceAll(c.read, "?", v)
+		}
+		text := "format('%s', " + v + ")"
+		fields = append(fields, "case when "+v+" is null then 'N' else octet_length("+text+")::text || ':' || "+text+" end")
+	}
+	where, params := p.within(t, after, upto)
+	query := "select encode(sha256(string_agg(sha256(convert_to(" + strings.Join(fields, " || ") + ", 'UTF8')), ''::bytea" + p.order(t) + ")), 'hex') from " + t.from + where
+	sum := ""
+	err := p.read(ctx, t, query, params, func(raw [][]byte) error {
+		sum = string(raw[0])
+		return nil
+	})
+	return sum, err
+}
+
+// digestOf implements ranged.
+func (p *postgres) digestOf(rows [][][]byte) string {
+	h := sha256.New()
+	for _, r := range rows {
+		d := digestRow(r)
+		h.Write(d[:])
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // Close implements Source.

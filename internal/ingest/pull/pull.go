@@ -28,7 +28,8 @@ type Table struct {
 	Columns []Column
 	Key     []string // the primary key's columns; empty when there is none
 
-	query string // that reads the columns
+	query      string // that reads the columns
+	list, from string // its parts: what it selects, and of what
 }
 
 // Schema is the table's schema, with the ids that its columns have in the table old, which may be nil.

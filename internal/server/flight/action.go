@@ -183,6 +183,9 @@ func (s *service) op(ctx context.Context, c *call, b []byte) (any, error) {
 	if r.Dir != "" {
 		scope.Dir = r.Dir
 	}
+	if !c.caller.trusted {
+		scope.Files = s.opt.Files
+	}
 	out, err := verb.Run(lineage.With(ctx, c.run()), scope)
 	if err == nil && out != nil {
 		err = out.Collect()

@@ -44,6 +44,7 @@ type Options struct {
 	Default string    // the database of calls that name none; "" is the only one
 	Version string    // of this program
 	Specs   []op.Spec // the verbs
+	Files   string    // the only directory whose files clients may name in verbs, unless they are trusted; "" is every place
 	// Scope is the scope in which a verb works on a database, with the branch and the author of the call.
 	Scope func(database string) (*op.Scope, error)
 

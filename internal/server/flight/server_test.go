@@ -584,6 +584,24 @@ func TestAccounts(t *testing.T) {
 }
 
 // TestPlainSelects: statements that only read a table are answered as SQL answers them, and others are left to it.
+// A call without credentials is root's, who needs none until the first user is made.
+func TestNoCredentials(t *testing.T) {
+	v := serve(t)
+	conn, err := grpc.NewClient(v.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	check(t, err)
+	defer conn.Close()
+	c := sqlClient(conn)
+	info, err := c.Execute(context.Background(), "select 1 a")
+	check(t, err)
+	r, err := c.DoGet(context.Background(), info.Endpoint[0].Ticket)
+	check(t, err)
+	expect(t, readAll(t, r), "1")
+	v.exec(sqlClient(v.dial()), "create user ann identified by 'pw'")
+	if _, err := c.Execute(context.Background(), "select 1"); status.Code(err) != codes.Unauthenticated {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestPlainSelects(t *testing.T) {
 	v := serve(t)
 	conn := v.dial()

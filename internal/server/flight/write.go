@@ -15,6 +15,7 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/frame"
 	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/value"
 )
 
 // writeRequest is the command of a write.
@@ -167,7 +168,7 @@ func (s *service) write(ctx context.Context, c *call, r *writeRequest, src frame
 			}
 		}
 		done, err := frame.Load(ctx, tx, r.Table, src, frame.LoadOptions{
-			Mode: r.Mode, PrimaryKey: r.PrimaryKey, FS: at.Repo.FS(), TempDir: at.Repo.TempDir(), Now: at.Repo.Clock().Now(), TypeOf: engine.ParseType,
+			Mode: r.Mode, PrimaryKey: r.PrimaryKey, FS: at.Repo.FS(), TempDir: at.Repo.TempDir(), Now: at.Repo.Clock().Now(), TypeOf: parseType,
 		})
 		if err != nil {
 			return err
@@ -346,4 +347,9 @@ func ingestMode(o *flightsql.TableDefinitionOptions) (frame.Mode, error) {
 		return frame.Create, nil
 	}
 	return "", invalid("ingest: the options neither make a table nor add to one")
+}
+
+// parseType reads the type that the metadata of a field tells.
+func parseType(text string) (value.Type, error) {
+	return value.ParseType(text, value.CollationUtf8mb40900Bin)
 }

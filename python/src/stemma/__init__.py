@@ -7,6 +7,7 @@
     with repo.transaction("new prices") as tx:
         tx.write(prices, "prices", mode="upsert")
     repo.log()
+    train = stemma.load("stemma.yaml", split="train")    # the rows that a lock file pins
 
 Modules are loaded when they are needed: importing stemma imports neither pandas nor Arrow.
 """
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from stemma._progress import show_progress
     from stemma._repo import Repo, Transaction, connect
     from stemma._results import Result, Row
+    from stemma._training import SchemaWarning, SharedKeysWarning, StaleLockWarning, load
 
 _HOMES = {
     "_default": ("default", "partitions", "read_arrow", "read_pandas", "read_polars", "scan", "sql", "write"),
@@ -74,6 +76,7 @@ _HOMES = {
     "_answers": ("Resolved", "WriteResult"),
     "_repo": ("Repo", "Transaction", "connect"),
     "_results": ("Result", "Row"),
+    "_training": ("SchemaWarning", "SharedKeysWarning", "StaleLockWarning", "load"),
 }
 
 __all__ = [
@@ -96,6 +99,9 @@ __all__ = [
     "Resolved",
     "Result",
     "Row",
+    "SchemaWarning",
+    "SharedKeysWarning",
+    "StaleLockWarning",
     "StemmaError",
     "TooNewError",
     "Transaction",
@@ -105,6 +111,7 @@ __all__ = [
     "__version__",
     "connect",
     "default",
+    "load",
     "load_ipython_extension",
     "partitions",
     "read_arrow",

@@ -108,13 +108,15 @@ def parse(uri: str | os.PathLike[str]) -> Address:
     )
 
 
-def default() -> str:
-    """Returns the URI to use when none is given: STEMMA_URI, the `database` of stemma.yaml, the working directory if it is a database."""
+def default(config: Path | None = None) -> str:
+    """Returns the URI to use when none is given: STEMMA_URI, the `database` of the configuration, its directory or the working directory."""
     if uri := os.environ.get("STEMMA_URI"):
         return uri
-    file = Path("stemma.yaml")
+    file = config or Path("stemma.yaml")
     if file.is_file() and (uri := _configured(file)):
         return uri
+    if config is not None and database_directory(config.parent):
+        return str(config.parent)
     if database_directory(Path.cwd()):
         return str(Path.cwd())
     raise NotFoundError(

@@ -35,6 +35,7 @@ READ_ONLY = frozenset(
         "schema export",
         "dump",
         "data lock",
+        "data items",
         "data verify",
         "data status",
         "data retrain",
@@ -258,6 +259,25 @@ class DataLockRow(Row):
     commit: str
     rows: int
     state: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataItemsRow(Row):
+    """A row of what `data items` answers."""
+
+    split: str
+    item: str
+    directory: str
+    database: str
+    table: str
+    ref: str
+    commit: str
+    rows: int
+    columns: str
+    where: str
+    primary_key: str
+    table_hash: str
+    content_hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -1539,6 +1559,9 @@ class Verbs:
 
         With one argument that is a file's name, the table is called like the file.
 
+        In SQL it is CALL stemma_load('-c', '--pk', 'id', 'clients', 'clients.csv'): for users with the right to execute it, of files in the server's
+        directory @@secure_file_priv.
+
         Args:
             table: the table, or the file, whose name is the table's then.
             file: the file; standard input when it is - or missing.
@@ -1605,6 +1628,9 @@ class Verbs:
         Rows come in the order of the primary key. In CSV NULL is an empty field, an empty string is "". In JSON members that are NULL are
         left out, and bytes are in base64. Parquet and Arrow keep all types, and the primary key. Files of text may be compressed: prices.csv.gz,
         prices.jsonl.zst.
+
+        In SQL it is CALL stemma_export('prices@v1', 'prices.parquet'): for users with the right to execute it, to files in the server's directory
+        @@secure_file_priv.
 
         Args:
             table: the table, of the working set unless a revision is given.
@@ -1846,16 +1872,19 @@ class Verbs:
         key: Sequence[str] | str = (),
         message: str | None = None,
         retries: int | None = None,
+        restart: bool = False,
     ) -> Result[Row]:
         """Bring in tables of PostgreSQL and MySQL, and the history of git and Dolt repositories.
 
         Of a server one state is read, in a transaction that only reads. The first pull makes the tables; every further one compares the rows by key and
-        writes those that changed. A pull is one commit, with source and time in its metadata, or none when nothing changed. When the connection is
-        lost it begins anew with the state of that moment; until it is complete nothing is written.
+        writes those that changed. A pull is one commit, with source and time in its metadata, or none when nothing changed. Until it is
+        complete nothing is written. One that did not come to its end, because the connection was lost or the program was ended, is continued by the
+        next one: the server is asked which of the rows that are here already are the same still, and sends the others. The commit is of one state
+        of the server all the same. (Of tables without a key of their own, and of queries, all rows are sent again.)
 
         Of a git repository the files with rows (CSV, TSV, JSON lines, Parquet, …; also those in Git LFS) become tables, and its commits become
         commits, with their authors, times, messages and parents. Of a Dolt server all branches and their commits come. Commits that are here already
-        are not read again.
+        are not read again, nor are those of a run that did not come to its end.
 
         Args:
             source: postgres://…, mysql://…, dolt://…, or git.
@@ -1865,7 +1894,8 @@ class Verbs:
             as_: with --query: the table that the rows go to.
             key: the primary key: of the rows of --query, of tables that have none, of files of a git repository that have these columns.
             message: the commit's message.
-            retries: how often a pull whose connection is lost begins anew.
+            retries: how often a pull whose connection is lost is tried again.
+            restart: read all rows, also those that a pull that did not come to its end has left here.
 
         """
         return self._op(
@@ -1880,6 +1910,7 @@ class Verbs:
                 "key": key,
                 "message": message,
                 "retries": retries,
+                "restart": restart,
             },
         )
 
@@ -1904,6 +1935,9 @@ class Verbs:
         The lock file says of each the commit, the hashes of table, schema and content, and the number of rows. What is in it stays as it is until
         --upgrade names its table. A commit that has moved while the table's hash is the same is not stale.
 
+        Keys that two splits have in common, such as rows that are trained on and tested with, are warned of and noted in the lock file. Tables
+        whose primary keys have the same columns are compared, whatever their names.
+
         Args:
             config: the configuration.
             lock: the lock file (default: the configuration's name with .lock).
@@ -1921,6 +1955,41 @@ class Verbs:
                 "upgrade": upgrade,
                 "upgrade_all": upgrade_all,
                 "check": check,
+            },
+        )
+
+    def data_items(
+        self,
+        *,
+        config: str | None = None,
+        lock: str | None = None,
+        split: str | None = None,
+        frozen: bool = False,
+        shared_keys: bool = False,
+    ) -> Result[DataItemsRow]:
+        """List the tables of a training configuration and the commits that they mean.
+
+        Programs that read the rows themselves ask it: directory is where the database of the item is, empty for the one that is worked on. rows is
+        empty for an item with a condition that is not locked; columns and rows come in the order of the table. With --frozen the items are those of the lock file; it exits with 5 when a table at its commit is not the one
+        that was locked.
+
+        Args:
+            config: the configuration.
+            lock: the lock file (default: the configuration's name with .lock).
+            split: of this split only.
+            frozen: as the lock file has them, not as revisions mean them now.
+            shared_keys: look for keys that are in two splits, where the lock file does not tell.
+
+        """
+        return self._op(
+            "data items",
+            DataItemsRow,
+            {
+                "config": config,
+                "lock": lock,
+                "split": split,
+                "frozen": frozen,
+                "shared_keys": shared_keys,
             },
         )
 
@@ -2051,6 +2120,8 @@ class Verbs:
         self,
         from_: str,
         to: str,
+        *,
+        config: str | None = None,
     ) -> Result[DataDiffRow]:
         """Show how the rows of two lock files differ.
 
@@ -2059,6 +2130,7 @@ class Verbs:
         Args:
             from_: a lock file.
             to: another.
+            config: the configuration, for where it says that other databases are; it may be missing.
 
         """
         return self._op(
@@ -2067,6 +2139,7 @@ class Verbs:
             {
                 "from": from_,
                 "to": to,
+                "config": config,
             },
         )
 

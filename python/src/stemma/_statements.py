@@ -13,10 +13,12 @@ def quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def select(table: str, columns: Sequence[str] | None = None, where: str | None = None) -> str:
-    """Returns the query of these columns of the rows for which a condition holds."""
+def select(table: str, columns: Sequence[str] | None = None, where: str | None = None, order: Sequence[str] | None = None) -> str:
+    """Returns the query of these columns of the rows for which a condition holds, in the order of other columns."""
     chosen = ", ".join(map(quoted, columns)) if columns else "*"
-    return f"select {chosen} from {quoted(table)}" + (f" where {where}" if where else "")  # noqa: S608 - the names are quoted
+    condition = f" where ({where}\n)" if where else ""
+    by = f" order by {', '.join(map(quoted, order))}" if order else ""
+    return f"select {chosen} from {quoted(table)}{condition}{by}"  # noqa: S608 - the names are quoted
 
 
 def within(first: Mapping[str, Any], last: Mapping[str, Any]) -> tuple[str, list[Any]]:

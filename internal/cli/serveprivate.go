@@ -12,72 +12,22 @@ import (
 	"github.com/stemmadb/stemma/internal/clock"
 	"github.com/stemmadb/stemma/internal/engine"
 	"github.com/stemmadb/stemma/internal/errs"
-	"github.com/stemmadb/stemma/internal/op"
 	"github.com/stemmadb/stemma/internal/repo"
-	"github.com/stemmadb/stemma/internal/server/flight"
 	"github.com/stemmadb/stemma/internal/server/owner"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
 
-// serveVerb is the verb that lets all clients in, or only those of the machine's user.
-type serveVerb struct {
-	Private    string `flag:"private" value:"dir" complete:"file" help:"see to it that a process answers for the database of this directory, and return"`
-	Host       string `flag:"host,H" value:"address" help:"listen on this address (default localhost)"`
-	Port       int    `flag:"port,P" help:"listen for MySQL clients on this port (default 3306)"`
-	FlightPort int    `flag:"flight-port" value:"port" help:"listen for Arrow clients on this port (default 8815)"`
-	LogLevel   string `flag:"loglevel,l" enum:"trace,debug,info,warning,error,fatal" help:"how much to log (default info)"`
-	ReadOnly   bool   `flag:"readonly" help:"refuse statements that change anything"`
-	Config     string `flag:"config" value:"file" complete:"file" help:"read settings from a file of YAML, as sql-server does; flags win"`
-	TLSCert    string `flag:"tls-cert" value:"file" complete:"file" help:"certificate for TLS, PEM"`
-	TLSKey     string `flag:"tls-key" value:"file" complete:"file" help:"its private key, PEM"`
-	RequireTLS bool   `flag:"require-secure-transport" help:"refuse connections over the network without TLS"`
-	Privileges string `flag:"privilege-file" value:"file" complete:"file" help:"keep users and grants in this file"`
-	Here       bool   `flag:"here" hidden:"true" help:"with --private: answer in this process"`
-
-	program *Program
-}
-
-func (p *Program) serveSpec() op.Spec {
-	return specOf(op.Spec{
-		Name: "serve", Group: op.GroupServe, Short: "Let MySQL and Arrow clients in",
-		Long: `Serves the database of the directory, or each directory in it that is a database, to MySQL clients and to Arrow clients (Flight SQL:
-ADBC, JDBC, pandas, Polars). It takes the settings of sql-server.
-
-With --private it starts a process that answers for one directory on a socket in it, to nobody but the user, unless there is such a
-process already, and returns when there is. That process ends some seconds after its last client has gone. Libraries call it.`,
-		Usage: []string{"[-H <address>] [-P <port>] [--flight-port <port>] [<options>]", "--private <dir>"},
-		Examples: []op.Example{
-			{Args: "serve", Help: "serve on localhost:3306 and localhost:8815"},
-			{Args: "serve --private .", Help: "make sure that a process answers for the database of this directory"},
-		},
-	}, func() op.Op { return &serveVerb{program: p} })
-}
-
-// Run serves until it is interrupted; with Private it returns when somebody serves.
-func (v *serveVerb) Run(ctx context.Context, scope *op.Scope) (*op.Result, error) {
-	if v.Private == "" {
-		if v.Here {
-			return nil, errs.New(errs.Invalid, "serve: --here goes with --private")
-		}
-		port := v.FlightPort
-		if port == 0 {
-			port = flight.DefaultPort
-		}
-		s := serverVerb{
-			Host: v.Host, Port: v.Port, FlightPort: port, LogLevel: v.LogLevel, ReadOnly: v.ReadOnly, Config: v.Config, TLSCert: v.TLSCert, TLSKey: v.TLSKey,
-			RequireTLS: v.RequireTLS, Privileges: v.Privileges, program: v.program,
-		}
-		return s.Run(ctx, scope)
-	}
+// private sees to it that a process answers for the database of a directory: another one, or this one until nobody has asked for a while.
+func (v *serverVerb) private(ctx context.Context) error {
 	dir := absolute(v.program.Dir, v.Private)
 	marker, err := repo.Locate(vfs.OS{}, dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if v.Here {
-		return nil, v.program.answerFor(ctx, dir)
+		return v.program.answerFor(ctx, dir)
 	}
-	return nil, v.program.ensureOwner(ctx, dir, marker)
+	return v.program.ensureOwner(ctx, dir, marker)
 }
 
 // answers tells whether a process answers on the socket of a database.
