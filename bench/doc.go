@@ -3,6 +3,7 @@
 //	go run ./bench                            every benchmark at full size, results in bench/results
 //	go run ./bench -run import,diff           some of them
 //	go run ./bench -rows 200000 -count 1      small, to try a change; nothing is kept
+//	go run ./bench -run python -python PYTHON the Python package, with a Python that has what its tests require
 //	go run ./bench -dolt PATH -duckdb PYTHON  beside peers, which do the same work in the same run; the report has the ratios
 //
 // A benchmark is a question of table questions. What it measures it hands to env.record: a name, the unit, one sample for each

@@ -22,6 +22,7 @@ type env struct {
 	dir              string
 	stemma, dolt     string // programs
 	duckdb           string // a Python
+	python           string // a Python that has the package's requirements; "" for none
 	variants, shapes string
 
 	prices   *data.Prices

@@ -30,6 +30,7 @@ var questions = []struct {
 	{"update", "How long does a large transaction take, and what does it add?", benchUpdate},
 	{"commit", "How many small durable transactions are there in a second?", benchCommit},
 	{"arrow", "How long does it take to get a table into a frame, and back?", benchArrow},
+	{"python", "How long does it take in Python, and what does the child take?", benchPython},
 	{"open", "How long does it take to get an answer from the command line?", benchOpen},
 	{"history", "Does a long history make commits slower, and what does it add?", benchHistory},
 	{"merge", "How long does it take to merge branches of a large table?", benchMerge},
@@ -62,6 +63,7 @@ func run(ctx context.Context) error {
 	flag.StringVar(&e.stemma, "stemma", "", "the program; built when not given")
 	flag.StringVar(&e.dolt, "dolt", os.Getenv("BENCH_DOLT"), "Dolt's program, to compare with")
 	flag.StringVar(&e.duckdb, "duckdb", os.Getenv("BENCH_DUCKDB"), "a Python that has DuckDB, to compare with")
+	flag.StringVar(&e.python, "python", pythonOf(os.Getenv("BENCH_PYTHON")), "a Python that has what the package's tests require")
 	flag.IntVar(&e.peerCount, "peer-count", 1, "repetitions of peers")
 	flag.StringVar(&e.variants, "variants", "", "shapes: also try these settings: target, long or both")
 	flag.StringVar(&e.shapes, "shapes", "", "shapes: only those of these names")

@@ -42,21 +42,58 @@ func openBatches(src Source, f Format, columns []int) (b Batches, err error) {
 	defer recovered(&err)
 	r := io.NewSectionReader(src.R, 0, src.Size)
 	if f.Type == Parquet {
-		return openParquet(r, columns)
+		return openParquet(r, columns, allocatorFor(src.Size))
 	}
+	// A message is never longer than its file; the library's own limits are for what comes over a network.
+	limits := []ipc.Option{ipc.WithMetadataSizeLimit(src.Size), ipc.WithBodySizeLimit(src.Size), ipc.WithAllocator(allocatorFor(src.Size))}
 	var magic [6]byte
 	if _, err := r.ReadAt(magic[:], 0); err == nil && string(magic[:]) == "ARROW1" {
-		fr, err := ipc.NewFileReader(r)
+		if err := checkFile(src.R, src.Size); err != nil {
+			return nil, err
+		}
+		fr, err := ipc.NewFileReader(r, limits...)
 		if err != nil {
 			return nil, err
 		}
 		return &arrowFile{r: fr}, nil
 	}
-	sr, err := ipc.NewReader(r)
+	if err := checkStream(src.R, src.Size); err != nil {
+		return nil, err
+	}
+	sr, err := ipc.NewReaderFromMessageReader(ipc.NewMessageReader(r, limits...), limits...) // NewReader has no limits
 	if err != nil {
 		return nil, err
 	}
 	return &arrowStream{r: sr}, nil
+}
+
+// limited is an allocator that gives no more than so many bytes at once: a damaged file says of some lengths whatever it likes, and
+// without memory the program would end instead of the reading.
+type limited struct {
+	memory.Allocator
+	most int
+}
+
+// allocatorFor is an allocator for reading a file of so many bytes, which may be compressed.
+func allocatorFor(size int64) memory.Allocator {
+	const least, most, ratio = 64 << 20, 4 << 30, 1 << 10
+	return &limited{memory.DefaultAllocator, int(min(max(least, min(size, most)*ratio), most))}
+}
+
+// Allocate implements memory.Allocator. Too much is a panic, which recovered makes an error of.
+func (l *limited) Allocate(size int) []byte {
+	if size > l.most {
+		panic(invalid("it asks for %d bytes of memory at once", size))
+	}
+	return l.Allocator.Allocate(size)
+}
+
+// Reallocate implements memory.Allocator, as Allocate does.
+func (l *limited) Reallocate(size int, b []byte) []byte {
+	if size > l.most {
+		panic(invalid("it asks for %d bytes of memory at once", size))
+	}
+	return l.Allocator.Reallocate(size, b)
 }
 
 // errColumnar is the error of a file that cannot be read.
@@ -105,12 +142,15 @@ type parquetBatches struct {
 }
 
 // openParquet reads one column after the other: the library's own goroutines end the program where a file is damaged.
-func openParquet(r parquet.ReaderAtSeeker, columns []int) (Batches, error) {
-	f, err := file.NewParquetReader(r)
+func openParquet(r parquet.ReaderAtSeeker, columns []int, mem memory.Allocator) (Batches, error) {
+	f, err := file.NewParquetReader(r, file.WithReadProps(parquet.NewReaderProperties(mem)))
 	if err != nil {
 		return nil, err
 	}
-	fr, err := pqarrow.NewFileReader(f, pqarrow.ArrowReadProperties{BatchSize: batchRows}, memory.DefaultAllocator)
+	if err := checkParquetSchema(f.MetaData().KeyValueMetadata()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	fr, err := pqarrow.NewFileReader(f, pqarrow.ArrowReadProperties{BatchSize: batchRows}, mem)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}

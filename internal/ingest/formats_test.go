@@ -195,12 +195,10 @@ func TestDamagedFiles(t *testing.T) {
 	if _, err := Export(ctx, &b, table.NewView(st, tab, nil), f, nil); err != nil {
 		t.Fatal(err)
 	}
-	// Lengths in the Arrow schema that a Parquet file may carry are believed by the library, which asks for as much memory: they are left out.
-	until := bytes.Index(b.Bytes(), []byte("ARROW:schema")) - 1
 	rapid.Check(t, func(rt *rapid.T) {
 		data := bytes.Clone(b.Bytes())
 		for range rapid.IntRange(1, 4).Draw(rt, "changes") {
-			data[rapid.IntRange(0, until).Draw(rt, "at")] = rapid.Byte().Draw(rt, "byte")
+			data[rapid.IntRange(0, b.Len()-1).Draw(rt, "at")] = rapid.Byte().Draw(rt, "byte")
 		}
 		_, _ = reload(ctx, st, base, "f.parquet", data) // an error or other values, but no crash
 	})

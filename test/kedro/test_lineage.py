@@ -76,3 +76,16 @@ def test_two_runs_with_one_id_that_are_over(project: Project) -> None:
             session.run(run_id="mine", runtime_params={"n": 2})
     assert project.server.branches() == ["main"]
     assert project.server.messages() == ["Update from kedro run: mine"]
+
+
+def test_the_way_back(shop: Project) -> None:
+    first = shop.run(n=1)
+    made = shop.server.head()
+    second = shop.run(pipelines=["third"])
+    said = shop.kedro("stemma", "lineage", "c", "-d", shop.server.database)
+    lines = [[w.strip() for w in line.split("|")[1:-1]] for line in said.splitlines() if line.startswith("| ")]
+    assert lines[0] == ["level", "table", "commit", "run", "system", "state", "source", "source_commit"]
+    assert ["1", "c", shop.server.head(), second, "kedro", "COMPLETE", "b"] in [x[:7] for x in lines]
+    assert ["2", "b", made, first, "kedro", "COMPLETE", "a"] in [x[:7] for x in lines]
+    said = shop.kedro("stemma", "lineage", "c", "--ref", "HEAD~1", "-d", shop.server.database, fails=True)
+    assert "no run that is recorded has made c" in said

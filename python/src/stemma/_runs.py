@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stemma._errors import StemmaError
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     Rows = Callable[..., list[tuple[Any, ...]]]
 
-__all__ = ["begin", "end", "find", "recorded"]
+__all__ = ["Edge", "begin", "end", "find", "lineage", "recorded"]
 
 
 def recorded(rows: Rows) -> bool:
@@ -65,18 +66,62 @@ def _text(value: Mapping[str, Any] | Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def lineage(answer: Any, table: str, ref: str, *, down: bool, depth: int) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Returns the edges between runs and tables above a table at a ref, or below it, as columns and rows.
+def lineage(rows: Rows, table: str, ref: str, *, depth: int) -> list[Edge]:
+    """Returns the run that last changed a table in the history of a ref, what it read, and so on for what it read.
+
+    A table that no recorded run has changed ends the walk: nothing is guessed.
 
     Args:
-        answer: runs a statement and returns columns and rows.
+        rows: runs a statement.
         table: the table.
         ref: where it is looked at.
-        down: what was made of it, rather than what it was made of.
         depth: the number of runs to go through.
 
     """
-    found: tuple[list[str], list[tuple[Any, ...]]] = answer(
-        "select * from stemma_lineage(?, ?, ?)", f"{table}@{ref}", "down" if down else "up", depth
-    )
-    return found
+    out: list[Edge] = []
+    waiting, seen = [(1, table, ref)], {(table, ref)}
+    while waiting:
+        level, name, at = waiting.pop(0)
+        made = rows(_LAST, at, name)
+        if not made:
+            continue
+        uid, system, external, state, commit = (str(v) for v in made[0])
+        read = rows(_READ, uid)
+        out += [Edge(level, name, commit, external, system, state, *r) for r in read] or [
+            Edge(level, name, commit, external, system, state)
+        ]
+        for source, at_commit in read:
+            if source is not None and at_commit is not None and level < depth and (source, at_commit) not in seen:
+                seen.add((source, at_commit))
+                waiting.append((level + 1, source, at_commit))
+    return out
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A run that made a table, and one of the tables that it read.
+
+    Attributes:
+        level: how far from the table that was asked for: 1 is the run that made it.
+        table, commit: what the run wrote, and the commit with it.
+        run, system, state: the run, by what its system calls it.
+        source, source_commit: what it read; None for a run that read nothing here.
+
+    """
+
+    level: int
+    table: str
+    commit: str
+    run: str
+    system: str
+    state: str
+    source: str | None = None
+    source_commit: str | None = None
+
+
+_LAST = """
+select r.run_uid, r.`system`, coalesce(r.external_id, r.run_uid), r.state, l.commit_hash
+from dolt_log(?) l join stemma_run_outputs o on left(o.commit_hash, 32) = l.commit_hash join stemma_runs r on r.run_uid = o.run_uid
+where o.table_name = ? order by l.date desc limit 1"""
+
+_READ = "select distinct table_name, left(commit_hash, 32) from stemma_run_inputs where run_uid = ? and table_name is not null order by 1, 2"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stemma._errors import StemmaError
+from stemma._errors import NotFoundError, StemmaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -132,19 +132,21 @@ def _sides(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> tuple[list[st
 
 @stemma.command()
 @click.argument("dataset")
-@click.option("--ref", default="HEAD", show_default=True, help="The branch, tag or commit at which the dataset is looked at.")
-@click.option("--down", is_flag=True, help="What was made of it, rather than what it was made of.")
+@click.option("--ref", default=None, help="Where the dataset is looked at; the branch that runs start from by default.")
 @click.option("--depth", default=3, show_default=True, help="The number of runs to go through.")
 @_project
-def lineage(  # noqa: PLR0917 - click gives them by name
-    metadata: Any, dataset: str, ref: str, down: bool, depth: int, env: str | None, database: str | None
-) -> None:
-    """Show the runs that made a DATASET of the catalog, and what they read."""
+def lineage(metadata: Any, dataset: str, ref: str | None, depth: int, env: str | None, database: str | None) -> None:  # noqa: PLR0917 - click gives them by name
+    """Show the run that made a DATASET of the catalog, what it read, and the runs that made that."""
     from stemma import _runs
 
     with _Opened(metadata, env, database) as place:
-        at = str(place.database.rows("select active_branch()")[0][0]) if ref == "HEAD" else ref
-        _draw(*_runs.lineage(place.database.answer, place.table(dataset), at, down=down, depth=depth))
+        table = place.table(dataset)
+        at = ref or str(place.database.rows("select active_branch()")[0][0])
+        edges = _runs.lineage(place.database.rows, table, at, depth=depth)
+        if not edges:
+            raise NotFoundError(f"no run that is recorded has made {table} in the history of {at}")
+        columns = ["level", "table", "commit", "run", "system", "state", "source", "source_commit"]
+        _draw(columns, [[getattr(e, c) for c in columns] for e in edges])
 
 
 @stemma.command()
