@@ -60,6 +60,10 @@ func All() []Spec {
 		runListSpec(),
 		runShowSpec(),
 		runRecordSpec(),
+		runOfSpec(),
+		lineageSpec(),
+		lineageImpactSpec(),
+		lineageExportSpec(),
 		configSpec(),
 		versionSpec(),
 	}

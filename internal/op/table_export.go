@@ -97,21 +97,23 @@ func (c *TableExport) view(ctx context.Context, s *Scope) (*table.View, error) {
 		name, ref = c.Table[:at], c.Table[at+1:]
 	}
 	var snap *repo.Snapshot
+	read := repo.Read{Ref: ref, Working: at < 0}
 	if at < 0 {
 		var err error
 		if snap, err = s.Repo.SnapshotWorking(s.branch()); err != nil {
 			return nil, err
 		}
+		read.Commit, _ = s.Repo.BranchHead(s.branch())
 	} else {
-		id, err := s.Repo.Resolve(ctx, ref, s.branch())
-		if err != nil {
+		var err error
+		if read.Commit, err = s.Repo.Resolve(ctx, ref, s.branch()); err != nil {
 			return nil, err
 		}
-		if snap, err = s.Repo.SnapshotAt(ctx, id); err != nil {
+		if snap, err = s.Repo.SnapshotAt(ctx, read.Commit); err != nil {
 			return nil, err
 		}
 	}
-	v, _, ok, err := snap.Table(ctx, name)
+	v, written, ok, err := snap.Table(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -122,6 +124,8 @@ func (c *TableExport) view(ctx context.Context, s *Scope) (*table.View, error) {
 		}
 		return nil, errs.New(errs.NotFound, "table not found: %s%s", c.Table, meant(errs.Nearest(name, names)))
 	}
+	read.Table, read.View = written, v
+	s.Repo.NoteRead(ctx, read)
 	return v, nil
 }
 

@@ -309,6 +309,11 @@ func (r *Repo) tryRestage(ctx context.Context, branchName string, plan func(*pac
 // setBranch appends next as the state of its branch: its roots and what ch holds beside, whose stashes it sets. The tables named in whole are changed as a
 // whole, so that their earlier edits have no meaning any more. The caller holds the commit lock.
 func (r *Repo) setBranch(ctx context.Context, batch *pack.Batch, next *branch, ch *change, whole []string) (*state, error) {
+	return r.setBranchAnd(ctx, batch, next, ch, whole, func(*state) {})
+}
+
+// setBranchAnd is setBranch with more that changes in the state.
+func (r *Repo) setBranchAnd(ctx context.Context, batch *pack.Batch, next *branch, ch *change, whole []string, more func(*state)) (*state, error) {
 	w := workChange{branch: next.name, working: next.working, staged: next.staged, merge: next.merge, rebase: next.rebase}
 	for _, l := range whole {
 		w.folded = append(w.folded, folded{table: l})
@@ -324,6 +329,7 @@ func (r *Repo) setBranch(ctx context.Context, batch *pack.Batch, next *branch, c
 		}
 		s.branches.Set(next.name, next)
 		r.wrote(next.name)
+		more(s)
 	})
 }
 

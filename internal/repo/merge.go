@@ -145,6 +145,7 @@ type mergePlan struct {
 	working, staged tree.Root
 	whole           []string // tables of the working set that change
 	next            branch   // head and merge only
+	noted           *plan    // of the lineage of the commit; nil for none
 }
 
 // compute merges the roots. done means that there is nothing to do.
@@ -355,7 +356,14 @@ func (p *mergePlan) commit(ctx context.Context) (*history.Commit, error) {
 	if c.Author.Time.IsZero() {
 		c.Author.Time = c.Committer.Time
 	}
-	_, err = c.Put(ctx, p.batch)
+	if _, err = c.Put(ctx, p.batch); err != nil {
+		return nil, err
+	}
+	var from history.CommitID // the commit that this one is made after
+	if opt.Kind == history.CherryPick {
+		from = opt.Theirs
+	}
+	p.noted, err = p.r.noteOutputs(ctx, p.batch, c, from)
 	return c, err
 }
 
@@ -401,7 +409,11 @@ func (p *mergePlan) append(ctx context.Context) (*state, error) {
 	if next.head != cur.head {
 		ch.refs = []refChange{{name: next.name, head: next.head}}
 	}
-	return r.setBranch(ctx, p.batch, next, ch, p.whole)
+	join, err := r.joinLineage(ctx, p.batch, ch, p.noted)
+	if err != nil {
+		return nil, err
+	}
+	return r.setBranchAnd(ctx, p.batch, next, ch, p.whole, join)
 }
 
 // entryChanges is what makes one root of another.

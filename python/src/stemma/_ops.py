@@ -43,6 +43,10 @@ READ_ONLY = frozenset(
         "data diff",
         "run list",
         "run show",
+        "run of",
+        "lineage",
+        "lineage impact",
+        "lineage export",
         "version",
     }
 )
@@ -466,6 +470,63 @@ class RunRecordRow(Row):
     branch: str
     message: str
     dropped_inputs: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunOfRow(Row):
+    """A row of what `run of` answers."""
+
+    run_uid: str
+    how: str
+    commit_hash: str
+    table_name: str
+    before_hash: str
+    after_hash: str
+    node: str
+    system: str
+    external_id: str
+    job: str
+    state: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineageRow(Row):
+    """A row of what `lineage` answers."""
+
+    direction: str
+    level: int
+    kind: str
+    db: str
+    table_name: str
+    table_hash: str
+    commit_hash: str
+    run_uid: str
+    how: str
+    system: str
+    job: str
+    state: str
+    node: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineageImpactRow(Row):
+    """A row of what `lineage impact` answers."""
+
+    kind: str
+    name: str
+    table_hash: str
+    commit_hash: str
+    run_uid: str
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class LineageExportRow(Row):
+    """A row of what `lineage export` answers."""
+
+    events: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -2312,6 +2373,111 @@ class Verbs:
                 "run": run,
                 "inputs": inputs,
                 "outputs": outputs,
+            },
+        )
+
+    def run_of(
+        self,
+        table: str,
+        ref: str | None = None,
+    ) -> Result[RunOfRow]:
+        """Find the run that last changed a table.
+
+        The history is walked from the revision to the commit that last changed the table, under whatever name. A merge that made of several
+        changes what none of its parents had gives the runs of all of them. how says how a run was found: history means that it recorded the change in that
+        commit; hash that no run did and this one left the table with the same content elsewhere; unknown that no run is known.
+
+        Args:
+            table: the table, or table@revision.
+            ref: where the table is looked at.
+
+        """
+        return self._op(
+            "run of",
+            RunOfRow,
+            {
+                "table": table,
+                "ref": ref,
+            },
+        )
+
+    def lineage(
+        self,
+        table: str,
+        *,
+        up: bool = False,
+        down: bool = False,
+        depth: int | None = None,
+        format: Literal["tree", "json", "dot", "openlineage"] | None = None,
+    ) -> Result[LineageRow]:
+        """Show which runs a table comes from, and what came of it.
+
+        Args:
+            table: the table; without a revision at HEAD.
+            up: what it was made from; this is meant when neither is given.
+            down: what was made from it.
+            depth: so many runs far; 0 for all.
+            format: how it is written.
+
+        """
+        return self._op(
+            "lineage",
+            LineageRow,
+            {
+                "table": table,
+                "up": up,
+                "down": down,
+                "depth": depth,
+                "format": format,
+            },
+        )
+
+    def lineage_impact(
+        self,
+        target: str,
+        *,
+        commit: bool = False,
+    ) -> Result[LineageImpactRow]:
+        """List every table, commit and run that came of a table or a commit.
+
+        Args:
+            target: a table, or a revision for all that was read at it.
+            commit: the argument is a revision.
+
+        """
+        return self._op(
+            "lineage impact",
+            LineageImpactRow,
+            {
+                "target": target,
+                "commit": commit,
+            },
+        )
+
+    def lineage_export(
+        self,
+        *,
+        openlineage: str,
+        namespace: str | None = None,
+        run: str | None = None,
+    ) -> Result[LineageExportRow]:
+        """Write runs as events of OpenLineage.
+
+        The file gets one JSON object a line: of each run its start, and its end when it has ended. One that exists is replaced.
+
+        Args:
+            openlineage: a file for events of OpenLineage, one a line.
+            namespace: of datasets and jobs: stemma://host:port.
+            run: only this run.
+
+        """
+        return self._op(
+            "lineage export",
+            LineageExportRow,
+            {
+                "openlineage": openlineage,
+                "namespace": namespace,
+                "run": run,
             },
         )
 
