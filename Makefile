@@ -21,14 +21,14 @@ ROWS       ?= 10000000
 CHECKS     ?= 20000
 FUZZTIME   ?= 5m
 
-.PHONY: build test setup unit clients python kedro generate wheels race cross vet fmt fmt-check lint bench microbench torture qemu demo install clean help
+.PHONY: build test setup unit clients python kedro metaflow generate wheels race cross vet fmt fmt-check lint bench microbench torture qemu demo install clean help
 
 build: ## build the program
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/stemma ./cmd/stemma
 	@mkdir -p bin/compat
 	@ln -sf ../stemma bin/compat/dolt
 
-test: setup fmt-check vet unit cross clients python kedro ## all that a change must pass
+test: setup fmt-check vet unit cross clients python kedro metaflow ## all that a change must pass
 
 setup: ## install what tests need from Debian's packages and PyPI, where that can be
 	test/setup.sh
@@ -46,6 +46,9 @@ python: build ## check the Python package: lint, types, tests against the progra
 
 kedro: build ## run the tests of stemma.kedro with Kedro itself
 	test/kedro/run.sh
+
+metaflow: build ## run the tests of stemma.metaflow with Metaflow itself
+	test/metaflow/run.sh
 
 generate: ## write what is generated: the Python methods of the verbs
 	$(GO) run ./internal/op/pygen python/src/stemma/_ops.py
@@ -106,6 +109,7 @@ demo: build ## show the program at work
 	PATH="$(CURDIR)/bin:$(CURDIR)/bin/compat:$$PATH" demo/run.sh
 	PATH="$(CURDIR)/bin:$$PATH" examples/kalido/run.sh
 	PATH="$(CURDIR)/bin:$(CURDIR)/bin/compat:$$PATH" examples/kedro-iris/run.sh
+	PATH="$(CURDIR)/bin:$(CURDIR)/bin/compat:$$PATH" examples/metaflow-hospital/run.sh
 
 install: ## install the program where Go installs programs
 	$(GO) install -ldflags '$(LDFLAGS)' ./cmd/stemma

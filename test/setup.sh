@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what tests need from the system: MySQL's command-line client, and the servers of PostgreSQL and MariaDB. It does so where there
 # is apt and the right to use it; elsewhere it installs nothing, and the tests of what is missing skip, or fail with CI=true. It also makes
-# the virtual environments in which examples/kalido and what is about Kedro run.
+# the virtual environments in which examples/kalido and what is about Kedro and Metaflow run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 want=()
@@ -23,3 +23,4 @@ if python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && 
   cp examples/kalido/requirements.txt $example/ready
 fi
 test/kedro/run.sh --setup
+test/metaflow/run.sh --setup

@@ -31,6 +31,7 @@ var forms = map[string]form{
 	"backup":                  {only: "it writes to another directory each time"},
 	"ingest":                  {only: "it pulls from another database"},
 	"data lock":               {only: "it reads and writes files beside the database"},
+	"data items":              {only: "it reads files beside the database"},
 	"data verify":             {only: "it reads files beside the database"},
 	"data status":             {only: "it reads files beside the database"},
 	"data retrain":            {only: "it reads files beside the database"},

@@ -65,7 +65,7 @@ func New(ctx context.Context, opt Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := analyzer.NewBuilder(p).AddOverrides(sql.EngineOverrides{Builder: sql.BuilderOverrides{Parser: newParser()}}).Build()
+	a := analyzer.NewBuilder(p).AddPreAnalyzeRule(ruleDropCheck, plainTables).AddOverrides(sql.EngineOverrides{Builder: sql.BuilderOverrides{Parser: newParser()}}).Build()
 	a.Catalog.InfoSchema = information_schema.NewInformationSchemaDatabase()
 	a.Catalog.StatsProvider = newStats()
 	e := &Engine{provider: p, opt: opt}

@@ -367,9 +367,11 @@ func TestIndexesAreUsed(t *testing.T) {
 		c.want("select count(*) from t", "50")
 		c.want("select max(i), min(i) from t", "49,0")
 	}
-	got, err := c.query("explain format=tree select i from t where a = 3")
-	if err != nil || !strings.Contains(got, "IndexedTableAccess(t)") {
-		t.Fatalf("plan %s, %v", got, err)
+	for _, how := range []string{"explain format=tree", "explain", "describe", "explain analyze", "explain plan"} {
+		got, err := c.query(how + " select i from t where a = 3")
+		if err != nil || !strings.Contains(got, "IndexedTableAccess(t)") {
+			t.Errorf("%s: %s, %v", how, got, err)
+		}
 	}
 }
 

@@ -19,6 +19,8 @@ type executor struct {
 	// fewRows is up to how many rows the engine sorts, sortMemory the bytes that other sorts keep in memory, and heapRows the largest LIMIT
 	// of a sort for which the engine keeps the first rows only.
 	fewRows, sortMemory, heapRows int
+
+	restoreUsers func(*sql.Context) error // see Engine.RestoreUsers; may be nil
 }
 
 var _ sql.NodeExecBuilder = (*executor)(nil)
@@ -26,6 +28,9 @@ var _ sql.NodeExecBuilder = (*executor)(nil)
 // Build implements sql.NodeExecBuilder: nil leaves the node to the engine.
 func (e *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter, error) {
 	noteDigits(ctx, n)
+	if changesUsers(n) {
+		return e.users(ctx, n, row)
+	}
 	switch x := n.(type) {
 	case *plan.AlterIndex:
 		if x.Action == plan.IndexAction_Create {
@@ -80,10 +85,27 @@ func (e *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 				out = p
 			}
 		}
-		if err != nil || out == nil {
+		if err != nil {
 			return nil, err
 		}
+		if g, ok := n.(*plan.GroupBy); ok {
+			if to, ok := out.(*plan.GroupBy); ok {
+				g = to
+			}
+			if out == nil || out == sql.Node(g) {
+				if rows, err := e.group(ctx, g, row); rows != nil || err != nil {
+					return rows, err
+				}
+			}
+		}
+		if out == nil {
+			return nil, nil
+		}
 		return e.base.Build(ctx, out, row)
+	case *plan.Distinct:
+		return e.distinct(ctx, x, row)
+	case *plan.SetOp:
+		return e.union(ctx, x, row)
 	}
 	return nil, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stemmadb/stemma/internal/engine/registry"
 	"github.com/stemmadb/stemma/internal/engine/systab"
 	"github.com/stemmadb/stemma/internal/op"
+	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
 
@@ -19,19 +20,25 @@ func versioned(t *testing.T) *client {
 	if err := w.fs.MkdirAll(dataDir); err != nil {
 		t.Fatal(err)
 	}
-	procs := proc.New(op.All(), "test")
-	eng, err := New(context.Background(), Options{FS: w.fs, Dir: dataDir, Registries: registry.Registries{
-		SystemTables: systab.Tables(), TableFunctions: systab.Functions(), Procedures: procs.Procedures(),
-		Functions: append(fn.Functions(fn.Versions{Program: "test", Storage: "test"}), fn.Procedures(procs.Rows, procs.Names()...)...),
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.eng = eng
-	t.Cleanup(func() { eng.Close(context.Background()) })
+	w.openVersioned(repo.Options{})
+	t.Cleanup(func() { w.eng.Close(context.Background()) })
 	c := w.client()
 	c.exec("create database db")
 	return c
+}
+
+// openVersioned opens the databases with all of version control.
+func (w *world) openVersioned(opt repo.Options) {
+	w.t.Helper()
+	procs := proc.New(op.All(), "test")
+	eng, err := New(context.Background(), Options{FS: w.fs, Dir: dataDir, Repo: opt, Registries: registry.Registries{
+		SystemTables: systab.Tables(), TableFunctions: systab.Functions(), Procedures: procs.Procedures(), Reshaped: systab.Reshaped,
+		Functions: append(fn.Functions(fn.Versions{Program: "test", Storage: "test"}), fn.Procedures(procs.Rows, procs.Names()...)...),
+	}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.eng = eng
 }
 
 // forked makes the branch side; ours and theirs are statements on main and on side.

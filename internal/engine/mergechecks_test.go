@@ -11,7 +11,7 @@ func TestMergeChecks(t *testing.T) {
 	c := forked(t, []string{"create table t (id int primary key, a int, b int, constraint small check (a + b < 10))", "insert into t values (1,1,1),(2,2,2),(3,null,3)"},
 		[]string{"update t set a = 8 where id = 1", "update t set a = 1 where id = 2", "insert into t values (4,4,4)"},
 		[]string{"update t set b = 7 where id <= 2", "update t set b = 100 where id = 3"})
-	c.fails("call dolt_merge('side')", "Merge conflict detected")
+	c.fails("call dolt_merge('side')", "constraint violations, transaction rolled back")
 	c.exec("set @@dolt_allow_commit_conflicts = 1")
 	c.want("call dolt_merge('side')", ",0,1,conflicts found")
 	c.want("select * from t", "1,8,7 2,1,7 3,NULL,100 4,4,4")
@@ -56,7 +56,7 @@ func TestMergeChecks(t *testing.T) {
 	c = forked(t, []string{"create table t (id int primary key, a int, b int)", "insert into t values (1,1,1)"},
 		[]string{"alter table t add constraint small check (a < 10)"}, []string{"update t set a = 11"})
 	c.want("select * from dolt_preview_merge_conflicts_summary('main', 'side')", "")
-	c.fails("call dolt_cherry_pick('side')", "Merge conflict detected")
+	c.fails("call dolt_cherry_pick('side')", "constraint violations, transaction rolled back")
 	c.exec("set @@dolt_allow_commit_conflicts = 1")
 	c.exec("call dolt_cherry_pick('side')")
 	c.want("select violation_type, id from dolt_constraint_violations_t", "3,1")

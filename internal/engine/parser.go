@@ -30,6 +30,7 @@ const (
 //     /*!100616 … */.
 //   - A table has one primary key.
 //   - TIME(n) has n digits.
+//   - EXPLAIN without a format shows the plan as a tree.
 //   - Only character sets that statements can be converted from are a client's.
 type parser struct{ sql.Parser }
 
@@ -161,6 +162,9 @@ func checked(s sqlparser.Statement, err error) (sqlparser.Statement, error) {
 				break
 			}
 		}
+	case *sqlparser.Explain:
+		// The engine answers with a row of nothing to what does not ask for a plan.
+		s.Plan = true
 	case *sqlparser.DDL:
 		err = checkTable(s.TableSpec)
 	case *sqlparser.AlterTable:

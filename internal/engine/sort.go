@@ -3,17 +3,12 @@ package engine
 import (
 	"errors"
 	"io"
-	"os"
 
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/iters"
 	"github.com/dolthub/go-mysql-server/sql/plan"
 
-	"github.com/stemmadb/stemma/internal/engine/session"
 	"github.com/stemmadb/stemma/internal/engine/types"
-	"github.com/stemmadb/stemma/internal/errs"
-	"github.com/stemmadb/stemma/internal/table"
-	"github.com/stemmadb/stemma/internal/vfs"
 )
 
 const (
@@ -99,12 +94,9 @@ type sortIter struct {
 	memory int
 	left   int64 // rows that are still to be given; below 0 for all
 
-	begun   bool
-	engine  sql.RowIter // gives the rows, when the engine has sorted them
-	sorter  *table.Sorter
-	sorted  *table.Sorted
-	bytes   types.RowBytes
-	cleanup func() error
+	begun  bool
+	engine sql.RowIter // gives the rows, when the engine has sorted them
+	rows   *spill
 }
 
 // Next implements sql.RowIter.
@@ -122,16 +114,8 @@ func (s *sortIter) Next(ctx *sql.Context) (sql.Row, error) {
 	if s.engine != nil {
 		return s.engine.Next(ctx)
 	}
-	_, b, ok, err := s.sorted.Next(ctx)
-	switch {
-	case err != nil:
-		return nil, err
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case !ok:
-		return nil, io.EOF
-	}
-	return s.bytes.Row(b)
+	_, row, err := s.rows.next(ctx)
+	return row, err
 }
 
 // load reads and sorts all rows.
@@ -148,18 +132,18 @@ func (s *sortIter) load(ctx *sql.Context) error {
 		}
 		first = append(first, row)
 	}
-	if err := s.begin(ctx); err != nil {
+	var err error
+	if s.rows, err = newSpill(ctx, s.memory); err != nil {
 		return err
 	}
-	var key, data []byte
+	var key []byte
 	for i := 0; ; i++ {
 		var row sql.Row
 		var err error
 		if i < len(first) {
 			row, first[i] = first[i], nil
 		} else if row, err = s.child.Next(ctx); err == io.EOF {
-			s.sorted, err = s.sorter.Sort()
-			return err
+			return s.rows.sort()
 		} else if err != nil {
 			return err
 		}
@@ -174,47 +158,23 @@ func (s *sortIter) load(ctx *sql.Context) error {
 			}
 			return s.giveUp(ctx, append([]sql.Row{row}, rest...))
 		}
-		data = s.bytes.Append(data[:0], row)
-		if err := s.sorter.Add(key, data); err != nil {
+		if err := s.rows.add(key, row); err != nil {
 			return err
 		}
 	}
-}
-
-// begin makes the sorter. Its files are with the current database; beside a database that is open for reading only, or without one, they
-// are in a directory of the operating system's for such files.
-func (s *sortIter) begin(ctx *sql.Context) error {
-	if own, ok := ctx.Session.(*session.Session); ok && ctx.GetCurrentDatabase() != "" {
-		if h, err := own.Handle(ctx, ctx.GetCurrentDatabase()); err == nil && !h.Repo().ReadOnly() {
-			s.sorter = table.NewSorter(h.Repo().FS(), h.Repo().TempDir(), s.memory)
-			return nil
-		}
-	}
-	dir, err := os.MkdirTemp("", "stemma-sort-*")
-	if err != nil {
-		return errs.New(errs.CodeOf(err), "sort rows: %w", err)
-	}
-	s.cleanup = func() error { return os.RemoveAll(dir) }
-	s.sorter = table.NewSorter(vfs.OS{}, dir, s.memory)
-	return nil
 }
 
 // giveUp lets the engine sort the rows so far, those given and those that the child still has, in memory.
 func (s *sortIter) giveUp(ctx *sql.Context, more []sql.Row) error {
-	sorted, err := s.sorter.Sort()
-	if err != nil {
+	if err := s.rows.sort(); err != nil {
 		return err
 	}
 	var rows []sql.Row
 	for {
-		_, b, ok, err := sorted.Next(ctx)
-		if err != nil {
-			return err
-		}
-		if !ok {
+		_, row, err := s.rows.next(ctx)
+		if err == io.EOF {
 			break
 		}
-		row, err := s.bytes.Row(b)
 		if err != nil {
 			return err
 		}
@@ -230,15 +190,7 @@ func (s *sortIter) Close(ctx *sql.Context) error {
 	if s.engine != nil {
 		err = s.engine.Close(ctx)
 	}
-	if s.sorter != nil {
-		err = errors.Join(err, s.sorter.Close())
-		s.sorter = nil
-	}
-	if s.cleanup != nil {
-		err = errors.Join(err, s.cleanup())
-		s.cleanup = nil
-	}
-	return errors.Join(err, s.child.Close(ctx))
+	return errors.Join(err, s.rows.close(), s.child.Close(ctx))
 }
 
 // chained is rows and those of an iterator, which it does not close.

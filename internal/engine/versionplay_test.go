@@ -26,12 +26,16 @@ type historyPlay struct {
 	messages int
 	log      []string // statements
 	counts   map[string]int
+	between  func() // is called between statements; nil for nothing
 }
 
 // modelTables are the tables with their first columns, which are never dropped, so that no table looks like another one renamed.
 var modelTables = map[string]string{"t": "tv", "u": "uv", "w": "wv"}
 
 func (p *historyPlay) query(q string) (string, error) {
+	if p.between != nil {
+		p.between()
+	}
 	p.log = append(p.log, q)
 	return p.c.query(q)
 }
@@ -435,57 +439,7 @@ func TestHistoryModel(t *testing.T) {
 	counts := map[string]int{}
 	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			p := &historyPlay{
-				t: t, rng: rand.New(rand.NewPCG(uint64(seed), 11)), c: versioned(t), heads: map[string]*modelCommit{}, byHash: map[string]*modelCommit{},
-				on: "main", working: modelState{}, counts: counts,
-			}
-			p.grown(p.working)
-			for _, n := range slices.Sorted(maps.Keys(modelTables)) {
-				c := modelTables[n]
-				p.must("create table " + n + " (id int primary key, " + c + " int default 0)")
-				p.working[n] = &modelTable{columns: map[string]int{c: 0}, rows: map[int]map[string]int{}}
-			}
-			p.commit()
-			for range 60 {
-				switch k := p.rng.IntN(12); k {
-				case 0, 1, 2, 3:
-					for range 1 + p.rng.IntN(4) {
-						p.edit()
-					}
-					p.check("edits")
-					p.commit()
-					continue
-				}
-				if p.working.String() != p.heads[p.on].state.String() {
-					p.commit()
-				}
-				switch k := p.rng.IntN(12); k {
-				case 0:
-					if len(p.heads) < 4 {
-						name := fmt.Sprintf("b%d", p.rng.IntN(5))
-						if p.heads[name] == nil {
-							at := p.commits[p.rng.IntN(len(p.commits))]
-							if p.heads["main"].ancestors()[at] {
-								p.must("call dolt_branch('" + name + "', '" + at.hash + "')")
-								p.heads[name] = at
-							}
-						}
-					}
-				case 1, 2, 3:
-					p.checkout(p.someBranch())
-				case 4, 5, 6, 7:
-					p.merge()
-				case 8:
-					p.pick(false)
-				case 9:
-					p.pick(true)
-				case 10:
-					p.rebase()
-				case 11:
-					p.squash()
-				}
-				p.check("step")
-			}
+			newHistoryPlay(t, seed, counts).program()
 		})
 	}
 	for _, what := range []string{"merge", "conflict", "dolt_cherry_pick", "dolt_revert", "rebase", "squash"} {
@@ -494,4 +448,65 @@ func TestHistoryModel(t *testing.T) {
 		}
 	}
 	t.Logf("%v", counts)
+}
+
+// newHistoryPlay begins a program in a new database.
+func newHistoryPlay(t *testing.T, seed int, counts map[string]int) *historyPlay {
+	t.Helper()
+	return &historyPlay{
+		t: t, rng: rand.New(rand.NewPCG(uint64(seed), 11)), c: versioned(t), heads: map[string]*modelCommit{}, byHash: map[string]*modelCommit{},
+		on: "main", working: modelState{}, counts: counts,
+	}
+}
+
+// program plays 60 steps.
+func (p *historyPlay) program() {
+	p.t.Helper()
+	p.grown(p.working)
+	for _, n := range slices.Sorted(maps.Keys(modelTables)) {
+		c := modelTables[n]
+		p.must("create table " + n + " (id int primary key, " + c + " int default 0)")
+		p.working[n] = &modelTable{columns: map[string]int{c: 0}, rows: map[int]map[string]int{}}
+	}
+	p.commit()
+	for range 60 {
+		switch k := p.rng.IntN(12); k {
+		case 0, 1, 2, 3:
+			for range 1 + p.rng.IntN(4) {
+				p.edit()
+			}
+			p.check("edits")
+			p.commit()
+			continue
+		}
+		if p.working.String() != p.heads[p.on].state.String() {
+			p.commit()
+		}
+		switch k := p.rng.IntN(12); k {
+		case 0:
+			if len(p.heads) < 4 {
+				name := fmt.Sprintf("b%d", p.rng.IntN(5))
+				if p.heads[name] == nil {
+					at := p.commits[p.rng.IntN(len(p.commits))]
+					if p.heads["main"].ancestors()[at] {
+						p.must("call dolt_branch('" + name + "', '" + at.hash + "')")
+						p.heads[name] = at
+					}
+				}
+			}
+		case 1, 2, 3:
+			p.checkout(p.someBranch())
+		case 4, 5, 6, 7:
+			p.merge()
+		case 8:
+			p.pick(false)
+		case 9:
+			p.pick(true)
+		case 10:
+			p.rebase()
+		case 11:
+			p.squash()
+		}
+		p.check("step")
+	}
 }

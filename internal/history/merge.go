@@ -26,6 +26,8 @@ const (
 	CherryPick  MergeKind = 2
 	Revert      MergeKind = 3
 	SquashMerge MergeKind = 4 // of a branch, without theirs as a parent
+	// Verification is no merge: the working set remembers rows that a search has found to violate constraints. Theirs is Head.
+	Verification MergeKind = 5
 )
 
 // String is the name of the verb.
@@ -37,6 +39,8 @@ func (k MergeKind) String() string {
 		return "cherry-pick"
 	case Revert:
 		return "revert"
+	case Verification:
+		return "verification"
 	}
 	return "unknown"
 }
@@ -107,6 +111,9 @@ func SplitViolationKey(key []byte) (kind ViolationKind, name string, row []byte,
 	kind, name = ViolationKind(d.Byte()), d.Str()
 	return kind, name, d.B, d.Err
 }
+
+// Merges tells whether it is a merge, of which there is something to continue or to abort.
+func (m *Merge) Merges() bool { return m != nil && m.Kind != Verification }
 
 // Settled tells whether nothing is left to be resolved in the table.
 func (t *MergeTable) Settled() bool {
@@ -236,7 +243,7 @@ func DecodeMerge(data []byte) (*Merge, error) {
 	if err := d.Done(); err != nil {
 		return nil, err
 	}
-	if m.Kind < MergeBranch || m.Kind > SquashMerge {
+	if m.Kind < MergeBranch || m.Kind > Verification {
 		return nil, errs.New(errs.Corrupt, "decode merge: unknown kind %d", m.Kind)
 	}
 	return m, nil

@@ -71,7 +71,7 @@ func (c *Branch) Run(ctx context.Context, s *Scope) (*Result, error) {
 			if n == s.branch() {
 				return nil, errs.New(errs.Invalid, "attempted to delete checked out branch '%s'; check out another one first", n)
 			}
-			if err := s.Repo.CanDeleteBranch(ctx, n, force); err != nil {
+			if err := s.Repo.CanDeleteBranch(ctx, n, s.branch(), force); err != nil {
 				return nil, err
 			}
 			if err := c.used(s, n, force); err != nil {
@@ -79,7 +79,7 @@ func (c *Branch) Run(ctx context.Context, s *Scope) (*Result, error) {
 			}
 		}
 		for _, n := range c.Args {
-			if err := s.Repo.DeleteBranch(ctx, n, force); err != nil {
+			if err := s.Repo.DeleteBranch(ctx, n, s.branch(), force); err != nil {
 				return nil, err
 			}
 			if err := forget(s, n, ""); err != nil {

@@ -202,7 +202,7 @@ func (c *ConflictsResolve) Run(ctx context.Context, s *Scope) (*Result, error) {
 // ConstraintsVerify is the verb that looks for rows that violate constraints.
 type ConstraintsVerify struct {
 	All    bool     `flag:"all,a" help:"look at all rows, not only those that differ from the last commit"`
-	Output bool     `flag:"output-only,o" help:"only tell, do not list them with the merge in progress"`
+	Output bool     `flag:"output-only,o" help:"only tell, do not list them in dolt_constraint_violations"`
 	Tables []string `arg:"rest" value:"table" complete:"table" help:"tables; all when none is named"`
 }
 

@@ -118,7 +118,11 @@ func (c *Merge) Run(ctx context.Context, s *Scope) (*Result, error) {
 
 // refused words the error of a merge that was not kept because of its conflicts as Dolt does.
 func refused(err error) error {
-	if err != repo.ErrUnresolved {
+	switch err {
+	case repo.ErrUnresolved:
+	case repo.ErrViolated:
+		return errs.New(errs.Conflict, "Committing this transaction resulted in a working set with constraint violations, transaction rolled back. This constraint violation may be the result of a previous merge or the result of transaction sequencing. Constraint violations from a merge can be resolved using the dolt_constraint_violations table before committing the transaction. To allow transactions to be committed with constraint violations from a merge or transaction sequencing set @@dolt_force_transaction_commit=1.")
+	default:
 		return err
 	}
 	return errs.New(errs.Conflict, "Merge conflict detected, @autocommit transaction rolled back. @autocommit must be disabled so that merge conflicts can be resolved using the dolt_conflicts and dolt_schema_conflicts tables before manually committing the transaction. Alternatively, to commit transactions with merge conflicts, set @@dolt_allow_commit_conflicts = 1")

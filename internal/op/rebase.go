@@ -272,7 +272,7 @@ func (r *rebaser) step(ctx context.Context, step history.RebaseStep) (*Result, e
 	switch {
 	case errs.Is(err, errs.NothingToDo):
 		return nil, r.advance(ctx, step.Order, false, nil)
-	case err == repo.ErrUnresolved:
+	case err == repo.ErrUnresolved, err == repo.ErrViolated:
 		if err := abortRebase(ctx, r.s, r.name); err != nil {
 			return nil, err
 		}

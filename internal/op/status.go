@@ -69,6 +69,14 @@ func (st *treeStatus) merging(r *Result, program string) {
 	case violations:
 		left = "constraint violations"
 	}
+	if !st.merge.Merges() {
+		if left != "" {
+			r.Printf("You have rows that violate constraints.")
+			r.Printf("  (change them, or delete them from dolt_constraint_violations_<table>, before you commit)")
+			r.Lines = append(r.Lines, "")
+		}
+		return
+	}
 	verb := st.merge.Kind.String()
 	goOn := program + " commit"
 	switch {

@@ -50,6 +50,9 @@ func (r *Repo) tryAbort(ctx context.Context, branchName string) (*history.Merge,
 	if err != nil || b.overlays() {
 		return nil, nil, err
 	}
+	if !m.Merges() {
+		return nil, nil, errs.New(errs.Invalid, "fatal: There is no merge to abort")
+	}
 	batch := r.store.NewBatch()
 	defer batch.Close()
 	touched, err := r.touched(ctx, batch, m)

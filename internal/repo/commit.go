@@ -60,7 +60,7 @@ func (r *Repo) tryCommit(ctx context.Context, opt CommitOptions) (c *history.Com
 		if err := r.checkSettled(ctx, m, w); err != nil {
 			return nil, false, err
 		}
-		if opt.Amend {
+		if opt.Amend && m.Merges() {
 			return nil, false, errs.New(errs.Invalid, "cannot amend a commit in the middle of a %s: commit or abort it first", m.Kind)
 		}
 	}
@@ -333,38 +333,17 @@ func (r *Repo) setBranchAnd(ctx context.Context, batch *pack.Batch, next *branch
 	})
 }
 
-// Restore sets the working state of the named tables to that of the root from; edits of other tables stay. A name that neither
-// has is an error of class NotFound.
-func (r *Repo) Restore(ctx context.Context, branchName string, from *root.Root, names []string) error {
-	batch := r.store.NewBatch()
-	defer batch.Close()
-	s, err := func() (*state, error) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		cur, ok := r.tip.Load().branches.Get(branchName)
-		if !ok {
-			return nil, r.errNoRef(branchName)
-		}
-		working, err := r.copyTables(ctx, batch, from, root.Open(batch, cur.working), names)
-		if err != nil {
-			return nil, err
-		}
-		next := cur.copy(0)
-		next.working = working.Tree()
-		whole := make([]string, len(names))
-		for i, n := range names {
-			whole[i] = strings.ToLower(n)
-		}
-		return r.setBranch(ctx, batch, next, &change{}, whole)
-	}()
-	if err != nil {
-		return err
-	}
-	return r.publish(ctx, s)
-}
-
 // copyTables gives to with the named tables as from has them.
 func (r *Repo) copyTables(ctx context.Context, batch chunk.Store, from, to *root.Root, names []string) (*root.Root, error) {
+	changes, err := restored(ctx, from, to, names)
+	if err != nil {
+		return nil, err
+	}
+	return to.With(ctx, batch, changes...)
+}
+
+// restored is what makes of the named tables of to those of from.
+func restored(ctx context.Context, from, to *root.Root, names []string) ([]root.Change, error) {
 	var changes []root.Change
 	for _, n := range names {
 		e, ok, err := from.Get(ctx, root.KindTable, n)
@@ -383,7 +362,7 @@ func (r *Repo) copyTables(ctx context.Context, batch chunk.Store, from, to *root
 		}
 		changes = append(changes, root.Change{Entry: e, Drop: !ok})
 	}
-	return to.With(ctx, batch, changes...)
+	return changes, nil
 }
 
 // ResetSoft moves the branch and its staged set to the commit and leaves the working set as it is; soft leaves the staged set too.
@@ -424,8 +403,10 @@ func (r *Repo) reset(ctx context.Context, name string, to history.CommitID, hard
 		if !ok {
 			return nil, r.errNoRef(name)
 		}
-		if !cur.merge.IsZero() && to != cur.head && !hard {
-			return nil, errs.New(errs.Conflict, "cannot move branch '%s' in the middle of a merge: commit it, or abort it with 'merge --abort'", name)
+		if to != cur.head && !hard {
+			if err := r.notMerging(ctx, cur, errs.New(errs.Conflict, "cannot move branch '%s' in the middle of a merge: commit it, or abort it with 'merge --abort'", name)); err != nil {
+				return nil, err
+			}
 		}
 		next := cur.copy(0)
 		if hard {

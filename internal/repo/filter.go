@@ -98,7 +98,7 @@ func (f *filter) begin(ctx context.Context) error {
 		if !ok {
 			return f.r.errNoRef(n)
 		}
-		if err := b.quiet("filter branches"); err != nil {
+		if err := f.r.quiet(ctx, b, "filter branches"); err != nil {
 			return err
 		}
 		c, err := history.GetCommit(ctx, f.r.store, b.head)

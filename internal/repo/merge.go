@@ -73,8 +73,12 @@ func (r *Repo) merging(ctx context.Context, branchName string) (*history.Merge, 
 	return m, b.merge, err
 }
 
-// ErrUnresolved is the error of a merge that was not kept because of its conflicts; its class is Conflict.
-var ErrUnresolved = errs.New(errs.Conflict, "the merge has conflicts")
+// ErrUnresolved is the error of a merge that was not kept because of its conflicts, ErrViolated of one that has none and violates constraints;
+// their class is Conflict.
+var (
+	ErrUnresolved = errs.New(errs.Conflict, "the merge has conflicts")
+	ErrViolated   = errs.New(errs.Conflict, "the merge violates constraints")
+)
 
 // Merge merges a commit into a branch's head and working set. Tables of the working set with uncommitted changes stay as they are
 // when the merge does not touch them; when it does, or when something is staged, the error is of class Conflict.
@@ -102,8 +106,8 @@ func (r *Repo) tryMerge(ctx context.Context, opt *MergeOptions) (*Merged, *state
 	if !ok {
 		return nil, nil, r.errNoRef(opt.Branch)
 	}
-	if !b.merge.IsZero() {
-		return nil, nil, errMerging()
+	if err := r.notMerging(ctx, b, errMerging()); err != nil {
+		return nil, nil, err
 	}
 	batch := r.store.NewBatch()
 	defer batch.Close()
@@ -120,6 +124,9 @@ func (r *Repo) tryMerge(ctx context.Context, opt *MergeOptions) (*Merged, *state
 		return nil, nil, err
 	}
 	if opt.NoConflicts && len(p.res.Tables) > 0 {
+		if !slices.ContainsFunc(p.res.Tables, func(t history.MergeTable) bool { return t.Schema != "" || !t.Conflicts.IsEmpty() }) {
+			return nil, nil, ErrViolated
+		}
 		return nil, nil, ErrUnresolved
 	}
 	if err := p.conclude(ctx); err != nil {

@@ -16,12 +16,14 @@ import (
 // transaction commits, and not at all when it is rolled back. A merge that leaves nothing, which would move the branch, is not made: the
 // result is nil. Errors are those of Repo.Merge.
 func (t *Tx) BeginMerge(ctx context.Context, opt MergeOptions) (*Merged, error) {
-	switch m, err := t.Merging(ctx); {
-	case err != nil:
+	m, err := t.Merging(ctx)
+	if err == nil {
+		err = t.r.inMerge(ctx, m, t.root, errMerging())
+	}
+	if err != nil {
 		return nil, err
-	case m != nil:
-		return nil, errMerging()
-	case t.r.opt.ReadOnly:
+	}
+	if t.r.opt.ReadOnly {
 		return nil, errs.New(errs.ReadOnly, "the database is open for reading only")
 	}
 	p := &mergePlan{r: t.r, opt: &opt, batch: t.Store(), b: t.base, out: &Merged{Head: t.base.head}}
@@ -69,7 +71,7 @@ func (t *Tx) BeginMerge(ctx context.Context, opt MergeOptions) (*Merged, error) 
 		return nil, err
 	}
 	p.staged = p.res.Root.Tree()
-	m := &history.Merge{
+	m = &history.Merge{
 		Kind: opt.Kind, Source: opt.Source, Theirs: opt.Theirs, Head: t.base.head, Working: before, Staged: t.base.staged,
 		Author: opt.Author, Message: opt.Message, Tables: p.res.Tables,
 	}
@@ -109,7 +111,10 @@ func (t *Tx) OwnMerge(ctx context.Context) (*history.Merge, error) {
 	if t.merge == nil || !t.base.merge.IsZero() {
 		return nil, nil
 	}
-	return t.Merging(ctx)
+	if m, err := t.Merging(ctx); err != nil || m.Merges() {
+		return m, err
+	}
+	return nil, nil
 }
 
 // Staged is the staged set as the transaction sees it.
@@ -160,6 +165,28 @@ func (t *Tx) AbortMerge(ctx context.Context) (*history.Merge, error) {
 
 func errMerging() error {
 	return errs.New(errs.Conflict, "merging is not possible because you have not committed an active merge")
+}
+
+// notMerging refuses what cannot be done while a branch has a merge in progress, with err, or rows that violate constraints.
+func (r *Repo) notMerging(ctx context.Context, b *branch, err error) error {
+	if b.merge.IsZero() {
+		return nil
+	}
+	m, e := history.GetMerge(ctx, r.store, b.merge)
+	if e != nil {
+		return e
+	}
+	return r.inMerge(ctx, m, root.Open(r.store, b.working), err)
+}
+
+func (r *Repo) inMerge(ctx context.Context, m *history.Merge, working *root.Root, err error) error {
+	switch {
+	case m == nil:
+		return nil
+	case m.Merges():
+		return err
+	}
+	return r.checkSettled(ctx, m, &Working{Working: working})
 }
 
 func errStaged() error {

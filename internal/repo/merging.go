@@ -7,6 +7,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/merge"
 	"github.com/stemmadb/stemma/internal/root"
@@ -35,10 +36,14 @@ func (t *Tx) reader() chunk.Reader {
 	return t.r.store
 }
 
-// SetMerging changes what is left of the merge in progress. m must come from Merging.
+// SetMerging changes what is left of the merge in progress. m must come from Merging. A verification of which nothing is left ends.
 func (t *Tx) SetMerging(ctx context.Context, m *history.Merge) error {
 	if t.r.opt.ReadOnly {
 		return errs.New(errs.ReadOnly, "the database is open for reading only")
+	}
+	if !m.Merges() && len(m.Tables) == 0 {
+		t.merge = &hash.Hash{}
+		return nil
 	}
 	h, err := m.Put(ctx, t.Store())
 	if err != nil {
@@ -304,11 +309,12 @@ func (t *Tx) takeTable(ctx context.Context, x *history.MergeTable) error {
 type VerifyOptions struct {
 	Tables []string // nil for all
 	All    bool     // all rows, not only those that differ from the branch's head
-	Output bool     // tell only; do not keep what is found with the merge in progress
+	Output bool     // tell only; do not keep what is found
 }
 
 // VerifyConstraints looks for rows of the working set that violate unique indexes, NOT NULL, CHECKs or foreign keys, and gives their number by table name.
-// With a merge in progress they become its violations, in place of those that it has.
+// The working set keeps them, in place of those that it has of these tables: with the merge in progress or, when there is none, in a
+// history.Merge of kind Verification, which a commit refuses as long as the rows violate something.
 func (r *Repo) VerifyConstraints(ctx context.Context, branchName string, opt VerifyOptions) (map[string]uint64, error) {
 	if _, err := r.Fold(ctx, branchName); err != nil {
 		return nil, err
@@ -364,8 +370,11 @@ func (r *Repo) VerifyConstraints(ctx context.Context, branchName string, opt Ver
 		if found.Count > 0 {
 			out[written] = found.Count
 		}
-		if m == nil || opt.Output {
+		if opt.Output || m == nil && found.IsEmpty() {
 			continue
+		}
+		if m == nil {
+			m = &history.Merge{Kind: history.Verification, Head: t.Head(), Theirs: t.Head(), Working: t.base.working, Staged: t.base.staged}
 		}
 		x := history.MergeTable{Name: written}
 		if at := m.Table(n); at >= 0 {

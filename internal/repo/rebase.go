@@ -75,10 +75,10 @@ func (r *Repo) StartRebase(ctx context.Context, branchName string, onto history.
 	if !ok {
 		return nil, r.errNoRef(branchName)
 	}
-	switch {
-	case !b.merge.IsZero():
-		return nil, errs.New(errs.Conflict, "unable to start rebase while a merge is in progress – abort the current merge before proceeding")
-	case !b.rebase.IsZero():
+	if err := r.notMerging(ctx, b, errs.New(errs.Conflict, "unable to start rebase while a merge is in progress – abort the current merge before proceeding")); err != nil {
+		return nil, err
+	}
+	if !b.rebase.IsZero() {
 		return nil, errs.New(errs.Conflict, "unable to start rebase while another rebase is in progress – abort the current rebase before proceeding")
 	}
 	batch := r.store.NewBatch()

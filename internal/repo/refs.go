@@ -140,11 +140,11 @@ func (r *Repo) copyBranch(ctx context.Context, from, to string, force, move bool
 	})
 }
 
-// DeleteBranch removes a branch. One that is checked out, or the last one, is an error of class Invalid; one whose commits no other
-// branch has is, too, unless force is set.
-func (r *Repo) DeleteBranch(ctx context.Context, name string, force bool) error {
+// DeleteBranch removes a branch. One that is checked out, or the last one, is an error of class Invalid; one whose commits the branch into,
+// "" being the one that is checked out, has not all is, too, unless force is set.
+func (r *Repo) DeleteBranch(ctx context.Context, name, into string, force bool) error {
 	head, _ := r.BranchHead(name)
-	if err := r.CanDeleteBranch(ctx, name, force); err != nil {
+	if err := r.CanDeleteBranch(ctx, name, into, force); err != nil {
 		return err
 	}
 	return r.changeRefs(ctx, func(s *state) (*change, func(*state), error) {
@@ -169,7 +169,7 @@ func (r *Repo) Reaches(ctx context.Context, head history.CommitID, c *history.Co
 }
 
 // CanDeleteBranch is the error that DeleteBranch would give now.
-func (r *Repo) CanDeleteBranch(ctx context.Context, name string, force bool) error {
+func (r *Repo) CanDeleteBranch(ctx context.Context, name, into string, force bool) error {
 	head, ok := r.BranchHead(name)
 	if !ok {
 		return r.errNoRef(name)
@@ -184,14 +184,13 @@ func (r *Repo) CanDeleteBranch(ctx context.Context, name string, force bool) err
 	if err != nil {
 		return err
 	}
-	var others []history.CommitID
-	for _, b := range r.Branches() {
-		if b.Name != name {
-			others = append(others, b.Head)
-		}
+	if into == "" {
+		into = r.CheckedOut()
 	}
-	if ok, err := history.Reached(ctx, r.store, others, c); err != nil || ok {
-		return err
+	if tip, ok := r.BranchHead(into); ok && into != name {
+		if ok, err := r.Reaches(ctx, tip, c); err != nil || ok {
+			return err
+		}
 	}
 	return errs.New(errs.Invalid, "the branch '%s' is not fully merged; to delete it anyway use 'branch -D %s'", name, name)
 }

@@ -295,7 +295,7 @@ func TestBranchesAreIsolated(t *testing.T) {
 	if got, want := rows(t, r, "people"), "1:m1:10 2:m2:20 3:m3:30 "; got != want {
 		t.Fatalf("main has %q, want %q", got, want)
 	}
-	must(t, r.DeleteBranch(ctx, "new", false))
+	must(t, r.DeleteBranch(ctx, "new", "", false))
 	must(t, r.Close(ctx))
 	r = reopen(t, fs)
 	if got := r.Branches(); len(got) != 1 || got[0].Name != "main" {

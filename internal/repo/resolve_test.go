@@ -76,7 +76,7 @@ func TestAmbiguousPrefix(t *testing.T) {
 	if id, err := r.Resolve(ctx, short, "main"); err != nil || id != head {
 		t.Errorf("a branch called %s: %v, %v", short, id, err)
 	}
-	must(t, r.DeleteBranch(ctx, short, true))
+	must(t, r.DeleteBranch(ctx, short, "", true))
 	if after := fmt.Sprint(r.Branches()); after != before {
 		t.Errorf("branches %s, want %s", after, before)
 	}

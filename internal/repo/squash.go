@@ -24,7 +24,7 @@ type SquashOptions struct {
 func (r *Repo) SquashHistory(ctx context.Context, opt SquashOptions) (*history.Commit, error) {
 	var made *history.Commit
 	err := r.rework(ctx, opt.Branch, func(batch *pack.Batch, _ *state, b *branch) (*reworked, error) {
-		if err := b.quiet("squash history"); err != nil {
+		if err := r.quiet(ctx, b, "squash history"); err != nil {
 			return nil, err
 		}
 		head, err := history.GetCommit(ctx, r.store, b.head)
@@ -61,16 +61,14 @@ func (r *Repo) SquashHistory(ctx context.Context, opt SquashOptions) (*history.C
 }
 
 // quiet refuses to rewrite a branch in the middle of something.
-func (b *branch) quiet(what string) error {
-	for _, x := range []struct {
-		is   bool
-		word string
-	}{{!b.merge.IsZero(), "merge"}, {!b.rebase.IsZero(), "rebase"}} {
-		if x.is {
-			return errs.New(errs.Conflict, "cannot %s while a %s is in progress; abort the %s first", what, x.word, x.word)
-		}
+func (r *Repo) quiet(ctx context.Context, b *branch, what string) error {
+	say := func(word string) error {
+		return errs.New(errs.Conflict, "cannot %s while a %s is in progress; abort the %s first", what, word, word)
 	}
-	return nil
+	if !b.rebase.IsZero() && b.merge.IsZero() {
+		return say("rebase")
+	}
+	return r.notMerging(ctx, b, say("merge"))
 }
 
 // squashFrom is the oldest commit of a squash.

@@ -10,14 +10,15 @@ import (
 	"github.com/stemmadb/stemma/internal/value"
 )
 
-// RowEdit is a row before and after, with a cell for each column of the table and none out of line. Old is nil for a row that comes, New
-// for one that goes.
+// RowEdit is a row before and after, with a cell for each column of the table, behind one for the hidden ordinal of a keyless table, and none
+// out of line. Old is nil for a row that comes, New for one that goes.
 type RowEdit struct {
 	Old, New []value.Cell
 }
 
 // StageRows changes rows of a table in a branch's staged set, which gets the table when it does not have it. The working set's table must
-// have a primary key and the staged one's schema, else the error is of class Unsupported. A row whose key is there already is replaced.
+// have the staged one's schema, else the error is of class Unsupported. A row whose key is there already is replaced; one of a keyless table
+// whose ordinal is there already comes last.
 func (r *Repo) StageRows(ctx context.Context, branchName, name string, edits []RowEdit) error {
 	return r.restage(ctx, branchName, func(batch *pack.Batch, w *Working) (*root.Root, error) {
 		now, there, err := w.Working.Get(ctx, root.KindTable, name)
@@ -50,13 +51,10 @@ func (r *Repo) StageRows(ctx context.Context, branchName, name string, edits []R
 				return nil, errs.New(errs.Unsupported, "stage rows of %s: its schema has changes; stage the whole table with 'add'", name)
 			}
 		}
-		if cur.Schema.Keyless() {
-			return nil, errs.New(errs.Unsupported, "stage rows of %s: it has no primary key; stage the whole table with 'add'", name)
-		}
 		e := table.NewEditor(batch, table.NewView(batch, cur, nil))
 		for i := range edits {
-			for _, old := range [][]value.Cell{edits[i].Old, edits[i].New} {
-				if old == nil {
+			for k, old := range [][]value.Cell{edits[i].Old, edits[i].New} {
+				if old == nil || k == 1 && cur.Schema.Keyless() {
 					continue
 				}
 				if _, err := e.Delete(ctx, old); err != nil {
@@ -68,7 +66,7 @@ func (r *Repo) StageRows(ctx context.Context, branchName, name string, edits []R
 			if edits[i].New == nil {
 				continue
 			}
-			if err := e.Insert(ctx, edits[i].New); err != nil {
+			if err := e.InsertAt(ctx, edits[i].New); err != nil {
 				return nil, err
 			}
 		}

@@ -66,8 +66,8 @@ func (s *state) stashAt(name string, index int) ([]hash.Hash, hash.Hash, error) 
 func (r *Repo) PushStash(ctx context.Context, opt StashOptions) (*Stash, error) {
 	out := &Stash{Name: opt.Name}
 	err := r.rework(ctx, opt.Branch, func(batch *pack.Batch, s *state, b *branch) (*reworked, error) {
-		if !b.merge.IsZero() {
-			return nil, errs.New(errs.Conflict, "cannot stash in the middle of a merge: commit or abort it first")
+		if err := r.notMerging(ctx, b, errs.New(errs.Conflict, "cannot stash in the middle of a merge: commit or abort it first")); err != nil {
+			return nil, err
 		}
 		head, err := history.GetCommit(ctx, r.store, b.head)
 		if err != nil {
@@ -160,8 +160,8 @@ func changedNames(changes []root.Change) []string {
 func (r *Repo) ApplyStash(ctx context.Context, branchName, name string, index int, drop bool) (*Stash, error) {
 	out := &Stash{Name: name, Index: index}
 	err := r.rework(ctx, branchName, func(batch *pack.Batch, s *state, b *branch) (*reworked, error) {
-		if !b.merge.IsZero() {
-			return nil, errs.New(errs.Conflict, "cannot apply a stash in the middle of a merge: commit or abort it first")
+		if err := r.notMerging(ctx, b, errs.New(errs.Conflict, "cannot apply a stash in the middle of a merge: commit or abort it first")); err != nil {
+			return nil, err
 		}
 		list, h, err := s.stashAt(name, index)
 		if err != nil {

@@ -414,7 +414,7 @@ func (p *play) next() action {
 		w.branches[to] = wbranch{head: at, working: w.commits[at], staged: w.commits[at], born: w.born}
 		return a
 	case 7:
-		a := action{"delete " + name, w, nil, func(ctx context.Context, r *repo.Repo) error { return r.DeleteBranch(ctx, name, true) }}
+		a := action{"delete " + name, w, nil, func(ctx context.Context, r *repo.Repo) error { return r.DeleteBranch(ctx, name, "", true) }}
 		if name == w.head {
 			a.next, a.errs = p.w, []errs.Code{errs.Invalid}
 		}

@@ -183,16 +183,43 @@ func nextOrdinal(ctx context.Context, v *View) (int64, error) {
 
 // Insert adds a row. Of a keyless table the first cell is set here. A row with its key is a *DuplicateKeyError.
 func (e *Editor) Insert(ctx context.Context, row []value.Cell) error {
-	l := e.base.Table.Schema.Primary
-	cells := append(e.cells[:0], row...)
-	e.cells = cells
 	if e.base.Table.Schema.Keyless() {
 		n, err := e.NextOrdinal(ctx)
 		if err != nil {
 			return err
 		}
-		cells[0] = value.IntCell(n)
+		row = append(e.cells[:0], row...)
+		row[0] = value.IntCell(n)
+		e.cells = row
 	}
+	if err := e.insert(ctx, row); err != nil {
+		return err
+	}
+	if e.next >= 0 {
+		e.next++
+	}
+	return nil
+}
+
+// InsertAt is Insert where a row of a keyless table has the ordinal of its first cell if no other row has it.
+func (e *Editor) InsertAt(ctx context.Context, row []value.Cell) error {
+	if !e.base.Table.Schema.Keyless() {
+		return e.Insert(ctx, row)
+	}
+	key := e.base.Table.Schema.Primary.AppendKey(nil, row)
+	if _, found, _, err := e.tuple(ctx, key); err != nil {
+		return err
+	} else if found {
+		return e.Insert(ctx, row)
+	}
+	e.next = -1
+	return e.insert(ctx, row)
+}
+
+func (e *Editor) insert(ctx context.Context, row []value.Cell) error {
+	l := e.base.Table.Schema.Primary
+	cells := append(e.cells[:0], row...)
+	e.cells = cells
 	key := l.AppendKey(e.key[:0], cells)
 	e.key = key
 	old, found, inBase, err := e.tuple(ctx, key)
@@ -205,13 +232,7 @@ func (e *Editor) Insert(ctx context.Context, row []value.Cell) error {
 	if err := e.checkUnique(ctx, cells, key); err != nil {
 		return err
 	}
-	if err := e.put(ctx, key, nil, inBase, cells); err != nil {
-		return err
-	}
-	if e.next >= 0 {
-		e.next++
-	}
-	return nil
+	return e.put(ctx, key, nil, inBase, cells)
 }
 
 // Delete takes away the row with the key of row; false when there is none.

@@ -17,6 +17,9 @@ import (
 	"time"
 )
 
+// settle is how long a client has to take what has been sent to it, before something happens: the system's buffers hold much.
+const settle = 3 * time.Second
+
 // valve is a proxy that counts what a server sends, and does something once when it has sent so much.
 type valve struct {
 	addr string
@@ -68,6 +71,7 @@ func (v *valve) take(n int) bool {
 	first := false
 	v.once.Do(func() {
 		first = true
+		time.Sleep(settle)
 		v.do()
 	})
 	return !first

@@ -85,7 +85,7 @@ func (d *Database) nonlocal(ctx *sql.Context, in tables, name string, write bool
 	if rule.Table != "" {
 		shown = name
 	}
-	def, err := d.p.defs.GetAs(v.Schema(), d.name, shown, stored)
+	def, err := d.p.defs.GetAs(v.Schema(), d.name, shown, stored, h.Name())
 	if err != nil {
 		return nil, false, err
 	}

@@ -41,6 +41,8 @@ func columnsOf(verb string) []column {
 		return []column{whole("violations")}
 	case "cherry-pick", "revert":
 		return []column{text("hash"), whole("data_conflicts"), whole("schema_conflicts"), whole("constraint_violations")}
+	case "count-commits":
+		return []column{whole("ahead"), whole("behind")}
 	case "rebase":
 		return []column{whole("status"), text("message")}
 	case "run start", "run end", "run record":

@@ -249,6 +249,27 @@ func TestIdentity(t *testing.T) {
 	last("Ada <a@x> 2030-01-01 00:00:00, Ada <a@x> 2030-01-01 00:00:00")
 }
 
+// TestBranchAndCount deletes branches as git does, by what the session's branch has, and counts in two columns.
+func TestBranchAndCount(t *testing.T) {
+	c := connect(t)
+	for _, q := range []string{
+		"call dolt_checkout('-b', 'side')", "call dolt_commit('--allow-empty', '-m', 'one')", "call dolt_commit('--allow-empty', '-m', 'two')", "call dolt_branch('copy')",
+		"call dolt_checkout('main')", "call dolt_commit('--allow-empty', '-m', 'three')",
+	} {
+		if _, err := c.run(q); err != nil {
+			t.Fatalf("%s: %v", q, err)
+		}
+	}
+	c.want("call dolt_count_commits('--from', 'side', '--to', 'main')", "ahead,behind\n2 1")
+	if _, err := c.run("call dolt_branch('-d', 'copy')"); err == nil || !strings.Contains(err.Error(), "not fully merged") {
+		t.Errorf("a branch of which another one has all goes: %v", err)
+	}
+	if _, err := c.run("call dolt_checkout('side')"); err != nil {
+		t.Fatal(err)
+	}
+	c.want("call dolt_branch('-d', 'copy')", "status\n0")
+}
+
 // With dolt_transaction_commit each transaction that changes something is a commit.
 func TestTransactionCommit(t *testing.T) {
 	c := connect(t)

@@ -95,7 +95,7 @@ func busy(ctx *sql.Context, b changed) (string, error) {
 	}
 	defer tx.Rollback()
 	m, err := tx.Merging(ctx)
-	if err != nil || m != nil {
+	if err != nil || m.Merges() {
 		return "merge", err
 	}
 	x, err := tx.Rebasing(ctx)

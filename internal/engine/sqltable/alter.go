@@ -45,7 +45,7 @@ func (t *Writable) refresh(ctx *sql.Context, s *schema.Compiled) error {
 	if err != nil {
 		return err
 	}
-	d, err := t.defs.GetAs(s, t.def.DB, t.def.Name, t.def.Stored)
+	d, err := t.defs.GetAs(s, t.def.DB, t.def.Name, t.def.Stored, t.def.Home)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/engine/session"
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/schema"
 )
 
@@ -112,7 +113,7 @@ func (t *Writable) GetReferencedForeignKeys(ctx *sql.Context) ([]sql.ForeignKeyC
 // toSQL is the engine's form of a foreign key of the table child, whose schema is s.
 func (t *Writable) toSQL(ctx *sql.Context, child string, s *schema.Schema, f *schema.ForeignKey) (sql.ForeignKeyConstraint, error) {
 	fk := sql.ForeignKeyConstraint{
-		Name: f.Name, Database: t.def.DB, Table: child, ParentDatabase: t.def.DB, ParentTable: f.Parent,
+		Name: f.Name, Database: t.def.Home, Table: child, ParentDatabase: t.def.Home, ParentTable: f.Parent,
 		ParentColumns: slices.Clone(f.ParentColumns), OnUpdate: actionToSQL(f.OnUpdate), OnDelete: actionToSQL(f.OnDelete),
 	}
 	for _, id := range f.Columns {
@@ -141,18 +142,48 @@ func (t *Writable) resolved(ctx *sql.Context, f *schema.ForeignKey) (bool, error
 		}
 		ids = append(ids, s.Columns[c].ID)
 	}
-	leads := func(cols []schema.IndexColumn) bool {
-		if len(cols) < len(ids) {
-			return false
+	return leads(s.PrimaryKey, ids) || indexed(s.Schema, ids), nil
+}
+
+// leads tells whether the first columns of a key are the given ones, in any order.
+func leads(key []schema.IndexColumn, ids []uint64) bool {
+	return len(key) >= len(ids) && !slices.ContainsFunc(key[:len(ids)], func(k schema.IndexColumn) bool { return !slices.Contains(ids, k.Column) })
+}
+
+// indexed tells whether the first columns of some secondary index are the given ones.
+func indexed(s *schema.Schema, ids []uint64) bool {
+	return slices.ContainsFunc(s.Indexes, func(x schema.Index) bool { return leads(x.Columns, ids) })
+}
+
+// needsPrimary is a foreign key, of the table or to it, that has no other index than the primary key; "" when there is none, or keys are
+// not checked.
+func (t *Writable) needsPrimary(ctx *sql.Context) (string, error) {
+	if t.part == nil || !session.IsOn(ctx, "foreign_key_checks") {
+		return "", nil
+	}
+	s := t.def.Schema.Schema
+	only := func(ids []uint64) bool { return len(ids) > 0 && leads(s.PrimaryKey, ids) && !indexed(s, ids) }
+	for i := range s.References {
+		if only(s.References[i].Columns) {
+			return s.References[i].Name, nil
 		}
-		for _, k := range cols[:len(ids)] {
-			if !slices.Contains(ids, k.Column) {
-				return false
+	}
+	refer, err := t.GetReferencedForeignKeys(ctx)
+	if err != nil {
+		return "", err
+	}
+	for i := range refer {
+		var ids []uint64
+		for _, n := range refer[i].ParentColumns {
+			if c := s.ColumnIndex(n); c >= 0 {
+				ids = append(ids, s.Columns[c].ID)
 			}
 		}
-		return true
+		if only(ids) {
+			return refer[i].Name, nil
+		}
 	}
-	return leads(s.PrimaryKey) || slices.ContainsFunc(s.Indexes, func(x schema.Index) bool { return leads(x.Columns) }), nil
+	return "", nil
 }
 
 var actions = map[sql.ForeignKeyReferentialAction]schema.Action{
@@ -203,6 +234,9 @@ func (t *Writable) AddForeignKey(ctx *sql.Context, fk sql.ForeignKeyConstraint) 
 			return session.Error(errs.New(errs.Unsupported, "foreign key %s refers to a table of another database, %s, which would have a history of its own", fk.Name, other))
 		}
 	}
+	if err := t.parentHere(ctx, fk); err != nil {
+		return session.Error(err)
+	}
 	return t.describe(ctx, func(s *schema.Schema) error {
 		if referenceIndex(s, fk.Name) >= 0 {
 			return sql.ErrForeignKeyDuplicateName.New(fk.Name)
@@ -211,6 +245,34 @@ func (t *Writable) AddForeignKey(ctx *sql.Context, fk sql.ForeignKeyConstraint) 
 		s.References = append(s.References, f)
 		return err
 	})
+}
+
+// parentHere refuses a foreign key whose parent is a table of another branch by a rule of dolt_nonlocal_tables: the branches change apart
+// from each other, so that nothing could keep to it.
+func (t *Writable) parentHere(ctx *sql.Context, fk sql.ForeignKeyConstraint) error {
+	if t.part == nil {
+		return nil
+	}
+	var rules []repo.Nonlocal
+	v, _, ok, err := t.part.Table(ctx, repo.NonlocalTable)
+	if err == nil && ok {
+		rules, err = repo.NonlocalRules(ctx, v)
+	}
+	if err != nil {
+		return err
+	}
+	for i := range rules {
+		if rules[i].Matches(fk.ParentTable) {
+			return errs.New(errs.Unsupported, "foreign key %s refers to table %s, of which dolt_nonlocal_tables says that it is a table of '%s'", fk.Name, fk.ParentTable, rules[i].Ref)
+		}
+	}
+	if t.def.Home == t.def.DB || !session.IsOn(ctx, "foreign_key_checks") {
+		return nil
+	}
+	if _, _, ok, err := t.part.Table(ctx, fk.ParentTable); err != nil || ok {
+		return err
+	}
+	return errs.New(errs.Unsupported, "foreign key %s of %s, a table of %s, refers to table %s, which is none there", fk.Name, t.def.Name, t.def.Home, fk.ParentTable)
 }
 
 // DropForeignKey implements sql.ForeignKeyTable.

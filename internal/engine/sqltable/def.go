@@ -23,6 +23,7 @@ type Def struct {
 	DB      string // as the statement names it
 	Name    string // as statements call it: as written when the table was made, or the name of a rule of dolt_nonlocal_tables
 	Stored  string // as written when the table was made
+	Home    string // the database that has it: DB, or the one that a rule of dolt_nonlocal_tables leads to
 	codecs  []*types.Codec
 	sql     sql.PrimaryKeySchema
 	rows    *types.RowCodec // of rows that are written
@@ -81,18 +82,18 @@ type Defs struct {
 
 // defKey names a definition. A compiled schema is one pointer while the layers below keep it.
 type defKey struct {
-	schema           *schema.Compiled
-	db, name, stored string
+	schema                 *schema.Compiled
+	db, name, stored, home string
 }
 
 // Get is the definition of a table of that schema in the database db.
 func (c *Defs) Get(s *schema.Compiled, db, name string) (*Def, error) {
-	return c.GetAs(s, db, name, name)
+	return c.GetAs(s, db, name, name, db)
 }
 
-// GetAs is Get for a table that statements call by another name than its own, which is stored.
-func (c *Defs) GetAs(s *schema.Compiled, db, name, stored string) (*Def, error) {
-	k := defKey{s, db, name, stored}
+// GetAs is Get for a table of the database home that statements find in another one, or under another name than its own, which is stored.
+func (c *Defs) GetAs(s *schema.Compiled, db, name, stored, home string) (*Def, error) {
+	k := defKey{s, db, name, stored, home}
 	c.mu.RLock()
 	d := c.m[k]
 	c.mu.RUnlock()
@@ -101,7 +102,7 @@ func (c *Defs) GetAs(s *schema.Compiled, db, name, stored string) (*Def, error) 
 	}
 	d, err := newDef(s, db, name)
 	if err == nil {
-		d.Stored = stored
+		d.Stored, d.Home = stored, home
 	}
 	if err != nil {
 		return nil, err

@@ -169,6 +169,11 @@ func (t *Writable) RewriteInserter(
 		if err := sql.ValidatePrimaryKeyDrop(ctx, t, oldSchema); err != nil {
 			return nil, err
 		}
+		if fk, err := t.needsPrimary(ctx); err != nil {
+			return nil, err
+		} else if fk != "" {
+			return nil, sql.ErrCantDropIndex.New(primaryID, fk)
+		}
 	}
 	next, err := t.rewritten(ctx, newSchema, oldColumn, newColumn, idxCols)
 	if err != nil {

@@ -41,7 +41,7 @@ func blameTable(ctx *sql.Context, db registry.Handle, name string) (sql.Table, b
 		c.PrimaryKey, c.Nullable = true, false
 	}
 	n := len(cols)
-	cols = append(cols, textNull("commit"), atNull("commit_date"), textNull("committer"), textNull("email"), textNull("message"))
+	cols = append(cols, wordNull("commit"), atNull("commit_date"), textNull("committer"), textNull("email"), textNull("message"))
 	t := newTable(db, name, cols, sh.keys(""), nil)
 	t.guess = tab.Rows.Count
 	t.rows = func(ctx *sql.Context, at Point) (sql.RowIter, error) {

@@ -2,6 +2,7 @@ package systab
 
 import (
 	"context"
+	"slices"
 
 	"github.com/dolthub/go-mysql-server/sql"
 
@@ -18,11 +19,12 @@ func columnDiffTable(_ *sql.Context, db registry.Handle, name string) (sql.Table
 		textKey("commit_hash"), textKey("table_name"), textKey("column_name"), textNull("committer"), textNull("email"), atNull("date"),
 		textNull("message"), text("diff_type"), textNull("author"), textNull("author_email"), atNull("author_date"),
 	}
-	return newTable(db, name, cols, []string{"commit_hash"}, func(ctx *sql.Context, at Point) (sql.RowIter, error) {
+	return newTable(db, name, cols, []string{"commit_hash", "table_name"}, func(ctx *sql.Context, at Point) (sql.RowIter, error) {
 		head, err := db.Head(ctx)
 		if err != nil {
 			return nil, err
 		}
+		only, _ := at.text("table_name")
 		want, isPoint := at.text("commit_hash")
 		sets := !isPoint || want == staged || want == working
 		next, err := commitsFrom(ctx, db.Repo(), []history.CommitID{head}, nil, at)
@@ -44,9 +46,12 @@ func columnDiffTable(_ *sql.Context, db registry.Handle, name string) (sql.Table
 			if err != nil {
 				return nil, false, err
 			}
-			ds, err := commitDeltas(ctx, db, c)
+			ds, err := commitDeltas(ctx, db, c, only)
 			if err != nil {
 				return nil, false, err
+			}
+			if only != "" {
+				ds = slices.DeleteFunc(ds, func(d diff.Delta) bool { return !d.Is(only) })
 			}
 			rows, err := columnRows(ctx, from, to, ds, func(table, column, kind string) sql.Row {
 				return sql.Row{c.ID.String(), table, column, c.Committer.Name, c.Committer.Email, when(c.Committer.Time), c.Message,

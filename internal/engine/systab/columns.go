@@ -5,6 +5,7 @@ import (
 
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/types"
+	"github.com/dolthub/vitess/go/sqltypes"
 
 	"github.com/stemmadb/stemma/internal/history"
 )
@@ -20,6 +21,13 @@ func text(name string) *sql.Column { return &sql.Column{Name: name, Type: types.
 func textNull(name string) *sql.Column {
 	return &sql.Column{Name: name, Type: types.Text, Nullable: true}
 }
+
+// word and wordNull are columns of few characters: names, hashes, kinds.
+func word(name string) *sql.Column { return &sql.Column{Name: name, Type: words} }
+
+func wordNull(name string) *sql.Column { return &sql.Column{Name: name, Type: words, Nullable: true} }
+
+var words = types.MustCreateString(sqltypes.VarChar, 1023, sql.Collation_Default)
 
 // moment columns keep the microseconds of a commit's time; they are UTC.
 func at(name string) *sql.Column { return &sql.Column{Name: name, Type: types.DatetimeMaxPrecision} }

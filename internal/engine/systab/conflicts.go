@@ -118,7 +118,7 @@ func mergeStatus(_ *sql.Context, db registry.Handle, name string) (sql.Table, bo
 		if err != nil {
 			return nil, err
 		}
-		if m == nil {
+		if !m.Merges() {
 			return sql.RowsToRowIter(sql.Row{flagOf(false), nil, nil, nil, nil}), nil
 		}
 		return sql.RowsToRowIter(sql.Row{
@@ -200,12 +200,25 @@ func keyFirst(v *table.View) (*shape, error) {
 	return sh, nil
 }
 
-// columns are those of dolt_conflicts_<table>.
+// columns are those of dolt_conflicts_<table>. Keyless tables have numbers of copies too, and never a row: copies do not conflict.
 func (v *conflictView) columns() []*sql.Column {
-	out := append([]*sql.Column{textNull("from_root_ish")}, v.base.columns("base_")...)
-	out = append(append(out, v.ours.columns("our_")...), textNull("our_diff_type"))
-	out = append(append(out, v.theirs.columns("their_")...), textNull("their_diff_type"))
-	return append(out, textKey("dolt_conflict_id"))
+	out := append([]*sql.Column{wordNull("from_root_ish")}, v.base.columns("base_")...)
+	out = append(append(out, v.ours.columns("our_")...), wordNull("our_diff_type"))
+	out = append(append(out, v.theirs.columns("their_")...), wordNull("their_diff_type"))
+	id := word("dolt_conflict_id")
+	id.PrimaryKey = true
+	out = append(out, id)
+	if v.base.schema.Keyless() {
+		for _, side := range []string{"base", "our", "their"} {
+			out = append(out, &sql.Column{Name: side + "_cardinality", Type: types.Uint64, Nullable: true})
+		}
+	}
+	return out
+}
+
+// idAt is the place of dolt_conflict_id in a row.
+func (v *conflictView) idAt() int {
+	return len(v.base.cols) + len(v.ours.cols) + len(v.theirs.cols) + 3
 }
 
 // conflictID names a conflict by its key.
@@ -249,7 +262,11 @@ func (v *conflictView) rows(ctx *sql.Context) ([]sql.Row, error) {
 				row = append(row, s.word)
 			}
 		}
-		out = append(out, append(row, conflictID(x.Key)))
+		row = append(row, conflictID(x.Key))
+		if v.base.schema.Keyless() {
+			row = append(row, nil, nil, nil)
+		}
+		out = append(out, row)
 		return ctx.Err()
 	})
 	return out, err
@@ -296,7 +313,7 @@ func conflictRowsTable(ctx *sql.Context, db registry.Handle, name string) (sql.T
 
 // Deleter implements sql.DeletableTable.
 func (t *conflictsTable) Deleter(*sql.Context) sql.RowDeleter {
-	return &settler{db: t.handle, table: t.view.c.Table.Name, tree: func(x *history.MergeTable) *tree.Root { return &x.Conflicts }, id: conflictID, width: len(t.schema) - 1}
+	return &settler{db: t.handle, table: t.view.c.Table.Name, tree: func(x *history.MergeTable) *tree.Root { return &x.Conflicts }, id: conflictID, width: t.view.idAt()}
 }
 
 // Updater implements sql.UpdatableTable.
@@ -489,7 +506,11 @@ func violationRowsTable(ctx *sql.Context, db registry.Handle, name string) (sql.
 	if err != nil {
 		return nil, false, err
 	}
-	cols := append([]*sql.Column{textNull("from_root_ish"), {Name: "violation_type", Type: kinds, PrimaryKey: true}}, sh.columns("")...)
+	cols := []*sql.Column{wordNull("from_root_ish"), {Name: "violation_type", Type: kinds, PrimaryKey: true}}
+	if v.Schema().Keyless() {
+		cols = append(cols, &sql.Column{Name: "dolt_row_hash", Type: types.LongBlob, PrimaryKey: true})
+	}
+	cols = append(cols, sh.columns("")...)
 	cols = append(cols, &sql.Column{Name: "violation_info", Type: types.JSON, Nullable: true})
 	t := newTable(db, name, cols, nil, func(ctx *sql.Context, _ Point) (sql.RowIter, error) {
 		rows, err := violationRows(ctx, db, of)
@@ -525,7 +546,12 @@ func violationRows(ctx *sql.Context, db registry.Handle, of string) ([]sql.Row, 
 		if err != nil {
 			return err
 		}
-		row := append(sql.Row{m.Theirs.String(), uint16(x.Kind)}, vals...)
+		row := sql.Row{m.Theirs.String(), uint16(x.Kind)}
+		if v.Schema().Keyless() { // tells copies apart
+			h := hash.Sum(x.Row)
+			row = append(row, h[:16])
+		}
+		row = append(row, vals...)
 		rows = append(rows, append(row, info, string(x.Key)))
 		return ctx.Err()
 	})

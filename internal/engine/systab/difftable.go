@@ -64,7 +64,7 @@ func shapeOf(ctx *sql.Context, db registry.Handle, name string) (*shape, bool, e
 
 // diffTable is dolt_diff_<table>: how each commit changed the rows of a table against its first parent, along the first parents of
 // the head, the newest first, after how the working set differs from the head. Where both from_commit and to_commit are given it is
-// the difference of that pair, whatever lies between them.
+// the difference of that pair, whatever lies between them. Before the table was renamed it is looked for under its older name.
 func diffTable(ctx *sql.Context, db registry.Handle, name string) (sql.Table, bool, error) {
 	of := name[len(prefixDiff):]
 	sh, ok, err := shapeOf(ctx, db, of)
@@ -99,10 +99,15 @@ func diffTable(ctx *sql.Context, db registry.Handle, name string) (sql.Table, bo
 		if err != nil {
 			return nil, err
 		}
+		names := stepNames{of: of}
 		return chain(func(ctx *sql.Context) (sql.RowIter, error) {
 			for {
 				a, b, ok, err := steps.next(ctx)
 				if err != nil || !ok {
+					return nil, err
+				}
+				aName, bName, err := names.next(ctx, a, b)
+				if err != nil {
 					return nil, err
 				}
 				d := &rowDiff{from: a, to: b, shapes: [2]*shape{sh, sh}, fromName: a.label(), toName: b.label(), at: at, cols: want.cols}
@@ -112,7 +117,7 @@ func diffTable(ctx *sql.Context, db registry.Handle, name string) (sql.Table, bo
 					}
 					d.fromName, steps.cur = from, nil
 				}
-				return d.rows(ctx, of)
+				return d.rows(ctx, aName, bName)
 			}
 		}), nil
 	}
@@ -151,8 +156,16 @@ func pairRows(ctx *sql.Context, db registry.Handle, of string, sh *shape, from, 
 	if err != nil {
 		return nil, err
 	}
+	aName, err := nameAt(ctx, db, of, a)
+	if err != nil {
+		return nil, err
+	}
+	bName, err := nameAt(ctx, db, of, b)
+	if err != nil {
+		return nil, err
+	}
 	d := &rowDiff{from: a, to: b, shapes: [2]*shape{sh, sh}, fromName: from, toName: to, at: want.at, cols: want.cols}
-	return d.rows(ctx, of)
+	return d.rows(ctx, aName, bName)
 }
 
 // intoRows are the rows that a revision changed against its first parent, the working set against the head.
@@ -170,8 +183,16 @@ func intoRows(ctx *sql.Context, db registry.Handle, of string, sh *shape, to str
 	if err != nil {
 		return nil, err
 	}
+	bName, err := nameAt(ctx, db, of, b)
+	if err != nil {
+		return nil, err
+	}
+	aName, err := before(ctx, a, b, bName)
+	if err != nil {
+		return nil, err
+	}
 	d := &rowDiff{from: a, to: b, shapes: [2]*shape{sh, sh}, fromName: a.label(), toName: to, at: want.at, cols: want.cols}
-	return d.rows(ctx, of)
+	return d.rows(ctx, aName, bName)
 }
 
 // orNoRows is nil for the error that a revision names nothing: then no rows have it.
@@ -223,13 +244,36 @@ func (s *steps) next(ctx *sql.Context) (from, to *moment, ok bool, err error) {
 	return from, to, err == nil, err
 }
 
+// stepNames are the names of a table in the moments of steps, as these come.
+type stepNames struct {
+	of, older string // its name now; the one that it has in the moment of which the next step leads, "" for the first
+}
+
+// next is the names in the two moments of the next step.
+func (n *stepNames) next(ctx context.Context, from, to *moment) (fromName, toName string, err error) {
+	if n.older == "" {
+		n.older = n.of
+	}
+	if toName, err = orOld(ctx, to, n.of, n.older); err != nil {
+		return "", "", err
+	}
+	if fromName, err = before(ctx, from, to, toName); err != nil {
+		return "", "", err
+	}
+	n.older = fromName
+	return fromName, toName, nil
+}
+
 // datedRows are the rows of dolt_diff_<table> by the date of their commit. Commits of one date keep the newest first.
 func datedRows(ctx *sql.Context, db registry.Handle, of string, sh *shape, want scan) (sql.RowIter, error) {
 	s, err := newSteps(ctx, db)
 	if err != nil {
 		return nil, err
 	}
-	type step struct{ from, to *moment }
+	type step struct {
+		n        int
+		from, to *moment
+	}
 	var all []step
 	for {
 		from, to, ok, err := s.next(ctx)
@@ -239,17 +283,27 @@ func datedRows(ctx *sql.Context, db registry.Handle, of string, sh *shape, want 
 		if !ok {
 			break
 		}
-		all = append(all, step{from, to})
+		all = append(all, step{len(all), from, to})
 	}
+	inOrder := slices.Clone(all)
+	names := stepNames{of: of}
+	var known [][2]string // of the first steps of inOrder
 	slices.SortStableFunc(all, func(a, b step) int { return compareDates(a.to, b.to, want.order) })
 	return chain(func(ctx *sql.Context) (sql.RowIter, error) {
 		if len(all) == 0 {
 			return nil, nil
 		}
-		a, b := all[0].from, all[0].to
+		n, a, b := all[0].n, all[0].from, all[0].to
 		all = all[1:]
+		for k := len(known); k <= n; k++ {
+			fromName, toName, err := names.next(ctx, inOrder[k].from, inOrder[k].to)
+			if err != nil {
+				return nil, err
+			}
+			known = append(known, [2]string{fromName, toName})
+		}
 		d := &rowDiff{from: a, to: b, shapes: [2]*shape{sh, sh}, fromName: a.label(), toName: b.label(), at: want.at, cols: want.cols}
-		return d.rows(ctx, of)
+		return d.rows(ctx, known[n][0], known[n][1])
 	}), nil
 }
 

@@ -13,8 +13,8 @@ import (
 	"github.com/stemmadb/stemma/internal/value"
 )
 
-// historyTable is dolt_history_<table>: the rows of a table at every commit that the head reaches, the newest first. Key columns and
-// the commit are looked up.
+// historyTable is dolt_history_<table>: the rows of a table at every commit that the head reaches, the newest first. At commits before
+// the table was renamed it is looked for under its older name. Key columns and the commit are looked up.
 func historyTable(ctx *sql.Context, db registry.Handle, name string) (sql.Table, bool, error) {
 	of := name[len(prefixHistory):]
 	sh, ok, err := shapeOf(ctx, db, of)
@@ -38,6 +38,10 @@ func historyTable(ctx *sql.Context, db registry.Handle, name string) (sql.Table,
 				return nil, err
 			}
 		}
+		names, err := historyNames(ctx, db, of, head, want)
+		if err != nil {
+			return nil, err
+		}
 		return chain(func(ctx *sql.Context) (sql.RowIter, error) {
 			for {
 				c, err := next(ctx)
@@ -45,7 +49,11 @@ func historyTable(ctx *sql.Context, db registry.Handle, name string) (sql.Table,
 					return nil, err
 				}
 				m := momentOf(db, c)
-				tab, err := m.table(ctx, of)
+				name, err := names(ctx, m)
+				if err != nil {
+					return nil, err
+				}
+				tab, err := m.table(ctx, name)
 				if err != nil {
 					return nil, err
 				}
@@ -56,6 +64,35 @@ func historyTable(ctx *sql.Context, db registry.Handle, name string) (sql.Table,
 		}), nil
 	}
 	return t, true, nil
+}
+
+// historyNames finds the name of a table at each commit of its history. Commits that come as a walk gives them are followed; where they
+// come otherwise, all are walked when the first comes that has no table of the present name.
+func historyNames(ctx *sql.Context, db registry.Handle, of string, head history.CommitID, want scan) (func(ctx *sql.Context, m *moment) (string, error), error) {
+	if _, one := want.at.text("commit_hash"); one {
+		return func(ctx *sql.Context, m *moment) (string, error) { return nameAt(ctx, db, of, m) }, nil
+	}
+	if want.order == anyOrder {
+		t := newTrail(of)
+		err := t.start(ctx, db, head)
+		return func(ctx *sql.Context, m *moment) (string, error) { return t.find(ctx, m, m.commit.Parents) }, err
+	}
+	var older map[history.CommitID]string
+	return func(ctx *sql.Context, m *moment) (string, error) {
+		if tab, err := m.table(ctx, of); err != nil || tab != nil {
+			return of, err
+		}
+		if older == nil {
+			var err error
+			if older, err = olderNames(ctx, db, of, head); err != nil {
+				return "", err
+			}
+		}
+		if name, ok := older[m.commit.ID]; ok {
+			return name, nil
+		}
+		return of, nil
+	}, nil
 }
 
 // Reshaped is the table of a commit under the columns that it has at another revision: what the commit has under none of them is left

@@ -2,6 +2,7 @@ package systab
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/dolthub/go-mysql-server/sql"
@@ -69,10 +70,15 @@ func ancestorsTable(_ *sql.Context, db registry.Handle, name string) (sql.Table,
 		textKey("commit_hash"), {Name: "parent_hash", Type: types.Text, PrimaryKey: true, Nullable: true},
 		{Name: "parent_index", Type: types.Int32, PrimaryKey: true},
 	}
-	return newTable(db, name, cols, []string{"commit_hash"}, func(ctx *sql.Context, at Point) (sql.RowIter, error) {
+	return newTable(db, name, cols, []string{"commit_hash", "parent_hash"}, func(ctx *sql.Context, at Point) (sql.RowIter, error) {
 		next, err := allCommits(ctx, db, at)
 		if err != nil {
 			return nil, err
+		}
+		if parent, ok := at.text("parent_hash"); ok {
+			if next, err = childrenOf(ctx, db.Repo(), parent, next); err != nil {
+				return nil, err
+			}
 		}
 		return each(func(ctx *sql.Context) (rows []sql.Row, more bool, err error) {
 			c, err := next(ctx)
@@ -134,6 +140,26 @@ func allCommits(ctx context.Context, db registry.Handle, at Point) (commitSource
 		from = append(from, t.Commit)
 	}
 	return commitsFrom(ctx, r, from, nil, at)
+}
+
+// childrenOf are those of commits of which the commit named parent is a parent. next gives them with falling heights, so that only those
+// above the parent are looked at.
+func childrenOf(ctx context.Context, r *repo.Repo, parent string, next commitSource) (commitSource, error) {
+	p, err := commitNamed(ctx, r, parent)
+	if err != nil || p == nil {
+		return oneCommit(nil), err
+	}
+	return func(ctx context.Context) (*history.Commit, error) {
+		for {
+			c, err := next(ctx)
+			if err != nil || c == nil || c.Height <= p.Height {
+				return nil, err
+			}
+			if slices.Contains(c.Parents, p.ID) {
+				return c, nil
+			}
+		}
+	}, nil
 }
 
 func oneCommit(c *history.Commit) commitSource {

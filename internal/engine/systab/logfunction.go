@@ -185,7 +185,7 @@ func touches(ctx context.Context, db registry.Handle, c *history.Commit, tables 
 	if len(tables) == 0 {
 		return true, nil
 	}
-	ds, err := commitDeltas(ctx, db, c)
+	ds, err := commitDeltas(ctx, db, c, "")
 	if err != nil {
 		return false, err
 	}

@@ -2,8 +2,10 @@ package systab
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
@@ -73,22 +75,29 @@ func (x *index) PrefixLengths() []uint16                    { return nil }
 // maxPoints bounds the points of one lookup, which are all combinations of the values given.
 const maxPoints = 1000
 
-// LookupForExpressions implements sql.IndexSearchable: equality with constants, and IN lists of them, of columns that some index
-// has.
+// LookupForExpressions implements sql.IndexSearchable: equality with constants, IN lists of them and comparisons with them, of columns
+// that some index has.
 func (t *Table) LookupForExpressions(ctx *sql.Context, exprs ...sql.Expression) (sql.IndexLookup, *sql.FuncDepSet, sql.Expression, bool, error) {
-	values := map[string][]any{}
+	found := map[string][]sql.MySQLRangeColumnExpr{} // one of several ranges that a value of the column lies in
 	for _, e := range exprs {
-		col, vals, ok := t.equality(ctx, e)
-		if _, seen := values[col]; ok && !seen {
-			values[col] = vals
+		col, ranges, ok := t.restriction(ctx, e)
+		if !ok {
+			continue
 		}
+		if had := found[col]; had != nil {
+			var err error
+			if ranges, err = intersect(ctx, had, ranges); err != nil {
+				return sql.IndexLookup{}, nil, nil, false, err
+			}
+		}
+		found[col] = ranges
 	}
 	// The index that is used is made of the columns found; it goes by the id of one that GetIndexes gives.
 	x := &index{table: t}
 	for _, declared := range t.indexes {
 		all := declared.id != byDate
 		for _, c := range declared.cols {
-			all = all && values[lower(c.Name)] != nil
+			all = all && found[lower(c.Name)] != nil
 		}
 		if all && x.id == "" {
 			x.id = declared.id
@@ -99,20 +108,37 @@ func (t *Table) LookupForExpressions(ctx *sql.Context, exprs ...sql.Expression) 
 	}
 	ranges := sql.MySQLRangeCollection{nil}
 	for _, c := range t.full {
-		vals := values[lower(c.Name)]
-		if vals == nil || len(ranges)*len(vals) > maxPoints {
+		some := found[lower(c.Name)]
+		if some == nil || len(ranges)*len(some) > maxPoints {
 			continue
 		}
 		x.cols = append(x.cols, c)
 		var next sql.MySQLRangeCollection
 		for _, r := range ranges {
-			for _, v := range vals {
-				next = append(next, append(append(sql.MySQLRange(nil), r...), sql.ClosedRangeColumnExpr(v, v, c.Type)))
+			for _, v := range some {
+				next = append(next, append(append(sql.MySQLRange(nil), r...), v))
 			}
 		}
 		ranges = next
 	}
 	return sql.NewIndexLookup(x, ranges, false, false, false, false), &sql.FuncDepSet{}, expression.JoinAnd(exprs...), true, nil
+}
+
+// intersect is the ranges that have a value in common with one of each list, not nil.
+func intersect(ctx *sql.Context, a, b []sql.MySQLRangeColumnExpr) ([]sql.MySQLRangeColumnExpr, error) {
+	out := []sql.MySQLRangeColumnExpr{}
+	for _, x := range a {
+		for _, y := range b {
+			both, ok, err := x.TryIntersect(ctx, y)
+			if err != nil {
+				return nil, err
+			}
+			if ok {
+				out = append(out, both)
+			}
+		}
+	}
+	return out, nil
 }
 
 // indexed tells whether some index has the column.
@@ -127,52 +153,93 @@ func (t *Table) indexed(col string) bool {
 	return false
 }
 
-// equality reads `column = constant` or `column in (constants)`. ok is false for anything else, and for values that the column's type
-// cannot take as they are.
-func (t *Table) equality(ctx *sql.Context, e sql.Expression) (col string, vals []any, ok bool) {
+// restriction reads `column = constant`, `column in (constants)` and comparisons of a column with constants as ranges. ok is false for
+// anything else, and for values that the column's type cannot take as they are.
+func (t *Table) restriction(ctx *sql.Context, e sql.Expression) (col string, ranges []sql.MySQLRangeColumnExpr, ok bool) {
+	if b, is := e.(*expression.Between); is {
+		c, lo, ok := t.compared(ctx, b.Val, b.Lower)
+		_, hi, ok2 := t.compared(ctx, b.Val, b.Upper)
+		if !ok || !ok2 {
+			return "", nil, false
+		}
+		return lower(c.Name), rangeOf(sql.ClosedRangeColumnExpr(lo, hi, c.Type), lo, hi), true
+	}
 	b, ok := e.(expression.BinaryExpression)
 	if !ok {
 		return "", nil, false
 	}
 	left, right := b.Left(), b.Right()
-	var list []sql.Expression
+	list := []sql.Expression{right}
+	_, turned := right.(*expression.GetField)
+	if turned {
+		left, list = right, []sql.Expression{left}
+	}
+	var between func(v any, typ sql.Type) sql.MySQLRangeColumnExpr
 	switch e.(type) {
 	case *expression.Equals:
-		if _, isField := right.(*expression.GetField); isField {
-			left, right = right, left
-		}
-		list = []sql.Expression{right}
+		between = func(v any, typ sql.Type) sql.MySQLRangeColumnExpr { return sql.ClosedRangeColumnExpr(v, v, typ) }
 	case *expression.InTuple, *expression.HashInTuple:
 		tuple, isTuple := right.(expression.Tuple)
 		if !isTuple {
 			return "", nil, false
 		}
 		list = tuple
+		between = func(v any, typ sql.Type) sql.MySQLRangeColumnExpr { return sql.ClosedRangeColumnExpr(v, v, typ) }
+	case *expression.LessThan:
+		between = pick(turned, sql.GreaterThanRangeColumnExpr, sql.LessThanRangeColumnExpr)
+	case *expression.LessThanOrEqual:
+		between = pick(turned, sql.GreaterOrEqualRangeColumnExpr, sql.LessOrEqualRangeColumnExpr)
+	case *expression.GreaterThan:
+		between = pick(turned, sql.LessThanRangeColumnExpr, sql.GreaterThanRangeColumnExpr)
+	case *expression.GreaterThanOrEqual:
+		between = pick(turned, sql.LessOrEqualRangeColumnExpr, sql.GreaterOrEqualRangeColumnExpr)
 	default:
 		return "", nil, false
 	}
-	field, ok := left.(*expression.GetField)
-	if !ok || !t.indexed(field.Name()) {
-		return "", nil, false
-	}
-	at := t.full.IndexOfColName(lower(field.Name()))
-	if at < 0 {
-		return "", nil, false
-	}
-	typ := t.full[at].Type
-	vals = []any{}
+	ranges = []sql.MySQLRangeColumnExpr{}
 	seen := map[any]bool{}
 	for _, x := range list {
-		v, ok := constant(ctx, x, typ)
+		c, v, ok := t.compared(ctx, left, x)
 		if !ok {
 			return "", nil, false
 		}
+		col = lower(c.Name)
 		if v != nil && !seen[v] {
 			seen[v] = true
-			vals = append(vals, v)
+			ranges = append(ranges, between(v, c.Type))
 		}
 	}
-	return lower(t.full[at].Name), vals, true
+	return col, ranges, col != ""
+}
+
+func pick[T any](second bool, b, a T) T {
+	if second {
+		return b
+	}
+	return a
+}
+
+// rangeOf is the range, or none where a bound is NULL.
+func rangeOf(r sql.MySQLRangeColumnExpr, bounds ...any) []sql.MySQLRangeColumnExpr {
+	if slices.Contains(bounds, nil) {
+		return []sql.MySQLRangeColumnExpr{}
+	}
+	return []sql.MySQLRangeColumnExpr{r}
+}
+
+// compared is the column that an expression is, if some index has it, and a constant as a value of its type.
+func (t *Table) compared(ctx *sql.Context, e, with sql.Expression) (c *sql.Column, v any, ok bool) {
+	field, ok := e.(*expression.GetField)
+	if !ok || !t.indexed(field.Name()) {
+		return nil, nil, false
+	}
+	at := t.full.IndexOfColName(lower(field.Name()))
+	if at < 0 {
+		return nil, nil, false
+	}
+	c = t.full[at]
+	v, ok = constant(ctx, with, c.Type)
+	return c, v, ok
 }
 
 // constant is the value of an expression without columns as a value of the column's type. ok is false when there is none for sure.
@@ -194,13 +261,21 @@ func constant(ctx *sql.Context, e sql.Expression, typ sql.Type) (v any, ok bool)
 	if types.IsText(typ) && !isText {
 		return nil, false // compared as numbers
 	}
+	given := v
 	v, inRange, err := typ.Convert(ctx, v)
 	if err != nil || inRange != sql.InRange {
 		return nil, false
 	}
-	switch v.(type) { // what can be the key of a map
-	case string, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64:
+	switch x := v.(type) { // what can be the key of a map
+	case string:
 		return v, true
+	case time.Time:
+		full, in, err := types.DatetimeMaxPrecision.Convert(ctx, given) // as it is compared
+		was, isTime := full.(time.Time)
+		return v, err == nil && in == sql.InRange && isTime && was.Equal(x)
+	case int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64:
+		order, err := e.Type(ctx).Compare(ctx, given, v)
+		return v, err == nil && order == 0 // else it was rounded
 	}
 	return nil, false
 }
@@ -226,7 +301,8 @@ func isConstant(e sql.Expression) bool {
 	return true
 }
 
-// points are the points of a lookup. Ranges that are not single values leave their column open.
+// points are the points of a lookup. Of a single range they have the intervals, too; among several, ranges that are not single values leave
+// their column open.
 func points(lookup sql.IndexLookup) []Point {
 	if lookup.IsEmptyRange {
 		return nil
@@ -245,8 +321,11 @@ func points(lookup sql.IndexLookup) []Point {
 			if k >= len(exprs) {
 				break
 			}
+			col := lower(exprs[k][strings.LastIndexByte(exprs[k], '.')+1:])
 			if v, ok := single(c); ok {
-				p[lower(exprs[k][strings.LastIndexByte(exprs[k], '.')+1:])] = v
+				p[col] = v
+			} else if len(ranges) == 1 && c.Type() != sql.RangeType_All {
+				p[col] = c
 			}
 		}
 		s := p.shape()

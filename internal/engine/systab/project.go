@@ -2,6 +2,7 @@ package systab
 
 import (
 	"context"
+	"slices"
 
 	"github.com/dolthub/go-mysql-server/sql"
 
@@ -135,37 +136,73 @@ func (p *projector) value(ctx *sql.Context, r chunk.Reader, cell cellFunc, i int
 	return conv, nil
 }
 
-// bounds are the keys of the rows of s whose leading key columns have the values that a point gives under names with the prefix;
-// ok is false when it gives none, or one that a key cannot hold.
+// bounds are keys between which all rows of s lie whose leading key columns have what a point gives under names with the prefix: values
+// and, in the last of them, an interval. ok is false when that is nothing, or a key cannot hold it.
 func (sh *shape) bounds(ctx context.Context, s *schema.Compiled, prefix string, at Point) (lo, hi []byte, ok bool) {
 	pairs := diff.Align(s.Schema, sh.schema.Schema)
-	var key []byte
-	n := 0
-	for i, k := range s.PrimaryKey {
+	var ranges sql.MySQLRange
+	var codecs []*types.Codec
+	for _, k := range s.PrimaryKey {
 		col := s.ColumnByID(k.Column)
-		var name string
+		shown := -1
 		for _, p := range pairs {
 			if p.From == col && p.To >= 0 {
-				name = sh.schema.Columns[p.To].Name
+				shown = p.To
 			}
 		}
-		v, has := at[lower(prefix+name)]
-		if name == "" || !has {
+		if shown < 0 {
+			break
+		}
+		v, has := at[lower(prefix+sh.schema.Columns[shown].Name)]
+		if !has {
 			break
 		}
 		c, err := types.NewCodec(s.Columns[col].Type)
 		if err != nil {
 			return nil, nil, false
 		}
-		cell, err := c.ToCell(ctx, v)
-		if err != nil || cell.IsNull() || cell.IsAddr() {
-			return nil, nil, false
+		r, interval := v.(sql.MySQLRangeColumnExpr)
+		if interval && !sameOrder(s.Columns[col].Type, sh.schema.Columns[shown].Type) {
+			break
 		}
-		key = value.AppendKeyPart(key, &s.Primary.Parts[i], cell)
-		n++
+		if !interval {
+			cell, err := c.ToCell(ctx, v)
+			if err != nil || cell.IsNull() || cell.IsAddr() {
+				return nil, nil, false
+			}
+			if v, err = c.FromCell(cell); err != nil { // as the column has it, where that is of another type
+				return nil, nil, false
+			}
+			r = sql.ClosedRangeColumnExpr(v, v, c.SQL)
+		}
+		ranges, codecs = append(ranges, r), append(codecs, c)
+		if interval {
+			break
+		}
 	}
-	if n == 0 {
+	if len(ranges) == 0 {
 		return nil, nil, false
 	}
-	return key, value.PrefixEnd(key), true
+	ranger, err := types.NewKeyRanger(s.Primary.Parts[:len(codecs)], codecs)
+	if err != nil {
+		return nil, nil, false
+	}
+	keys, _, err := ranger.KeyRanges(ctx, sql.MySQLRangeCollection{ranges})
+	switch {
+	case err != nil:
+		return nil, nil, false
+	case len(keys) == 0: // no key lies there
+		return []byte{}, []byte{}, true
+	}
+	return keys[0].Lo, keys[0].Hi, true
+}
+
+// sameOrder tells whether values of one type lie as they do when they are shown as values of the other.
+func sameOrder(a, b value.Type) bool {
+	return a.Equal(b) || slices.Contains(integers, a.Kind) && slices.Contains(integers, b.Kind)
+}
+
+var integers = []value.Kind{
+	value.KindInt8, value.KindInt16, value.KindInt24, value.KindInt32, value.KindInt64,
+	value.KindUint8, value.KindUint16, value.KindUint24, value.KindUint32, value.KindUint64,
 }

@@ -23,18 +23,18 @@ type rowDiff struct {
 // diffColumns are the columns of a row difference between tables shown as the two shapes.
 func diffColumns(from, to *shape) []*sql.Column {
 	cols := to.columns("to_")
-	cols = append(cols, textNull("to_commit"), atNull("to_commit_date"))
+	cols = append(cols, wordNull("to_commit"), atNull("to_commit_date"))
 	cols = append(cols, from.columns("from_")...)
-	return append(cols, textNull("from_commit"), atNull("from_commit_date"), text("diff_type"))
+	return append(cols, wordNull("from_commit"), atNull("from_commit_date"), word("diff_type"))
 }
 
-// rows gives the differing rows of the table, as they are found.
-func (d *rowDiff) rows(ctx *sql.Context, name string) (sql.RowIter, error) {
-	a, err := d.from.table(ctx, name)
+// rows gives the differing rows of the table, which each moment has under a name of its own, as they are found.
+func (d *rowDiff) rows(ctx *sql.Context, fromName, toName string) (sql.RowIter, error) {
+	a, err := d.from.table(ctx, fromName)
 	if err != nil {
 		return nil, err
 	}
-	b, err := d.to.table(ctx, name)
+	b, err := d.to.table(ctx, toName)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package systab
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/dolthub/go-mysql-server/sql"
@@ -174,11 +175,12 @@ func changesTable(_ *sql.Context, db registry.Handle, name string) (sql.Table, b
 		textKey("commit_hash"), textKey("table_name"), textNull("committer"), textNull("email"), atNull("date"), textNull("message"),
 		flag("data_change"), flag("schema_change"), textNull("author"), textNull("author_email"), atNull("author_date"),
 	}
-	return newTable(db, name, cols, []string{"commit_hash"}, func(ctx *sql.Context, at Point) (sql.RowIter, error) {
+	return newTable(db, name, cols, []string{"commit_hash", "table_name"}, func(ctx *sql.Context, at Point) (sql.RowIter, error) {
 		head, err := db.Head(ctx)
 		if err != nil {
 			return nil, err
 		}
+		table, _ := at.text("table_name")
 		want, isPoint := at.text("commit_hash")
 		sets := !isPoint || want == staged || want == working
 		next, err := commitsFrom(ctx, db.Repo(), []history.CommitID{head}, nil, at)
@@ -195,7 +197,7 @@ func changesTable(_ *sql.Context, db registry.Handle, name string) (sql.Table, b
 			if err != nil || c == nil {
 				return nil, false, err
 			}
-			ds, err := commitDeltas(ctx, db, c)
+			ds, err := commitDeltas(ctx, db, c, table)
 			for i := range ds {
 				rows = append(rows, sql.Row{
 					c.ID.String(), ds[i].Name(), c.Committer.Name, c.Committer.Email, when(c.Committer.Time), c.Message,
@@ -226,11 +228,13 @@ func workingRows(ctx *sql.Context, db registry.Handle, name string) ([]sql.Row, 
 	return rows, nil
 }
 
-// commitDeltas are the tables that a commit changed against its first parent.
-func commitDeltas(ctx context.Context, db registry.Handle, c *history.Commit) ([]diff.Delta, error) {
+// commitDeltas are the tables that a commit changed against its first parent. When only is not "" those may be none where it did not
+// change a table of that name.
+func commitDeltas(ctx context.Context, db registry.Handle, c *history.Commit, only string) ([]diff.Delta, error) {
+	st := db.Repo().Store()
 	var from tree.Root
 	if len(c.Parents) > 0 {
-		p, err := history.GetCommit(ctx, db.Repo().Store(), c.Parents[0])
+		p, err := history.GetCommit(ctx, st, c.Parents[0])
 		if err != nil {
 			return nil, err
 		}
@@ -239,5 +243,15 @@ func commitDeltas(ctx context.Context, db registry.Handle, c *history.Commit) ([
 	if from.Hash == c.Root.Hash {
 		return nil, nil
 	}
-	return diff.Tables(ctx, db.Repo().Store(), from, c.Root)
+	if only != "" {
+		was, had, err := root.Open(st, from).Get(ctx, root.KindTable, only)
+		if err != nil {
+			return nil, err
+		}
+		now, has, err := root.Open(st, c.Root).Get(ctx, root.KindTable, only)
+		if err != nil || had == has && was.Name == now.Name && was.Table == now.Table && bytes.Equal(was.Comments, now.Comments) {
+			return nil, err
+		}
+	}
+	return diff.Tables(ctx, st, from, c.Root)
 }

@@ -223,7 +223,19 @@ func TestWorkspace(t *testing.T) {
 	w.fails("update dolt_workspace_t set staged = true where not staged", "the schema of t has changes")
 	w.run("create table k (a int)", "insert into k values (1)")
 	w.want("select diff_type, to_a from dolt_workspace_k", "added|1")
-	w.fails("update dolt_workspace_k set staged = true", "no primary key")
+	w.run("insert into k values (1), (2), (1)", "update dolt_workspace_k set staged = true where to_a = 2")
+	w.want("select staged, diff_type, to_a from dolt_workspace_k", "1|added|2", "0|added|1", "0|added|1", "0|added|1")
+	w.run("update dolt_workspace_k set staged = true")
+	w.want("select dolt_hashof_table('k', 'STAGED') = dolt_hashof_table('k', 'WORKING')", "true")
+	w.want("select a from k as of 'STAGED'", "1", "1", "2", "1")
+	w.run("update dolt_workspace_k set staged = false where id = 0")
+	w.want("select staged, diff_type, to_a from dolt_workspace_k", "1|added|1", "1|added|2", "1|added|1", "0|added|1")
+	w.commit("main", "keyless")
+	w.run("delete from k where a = 1 limit 1", "update k set a = 3 where a = 2", "delete from dolt_workspace_k where to_a = 3",
+		"update dolt_workspace_k set staged = true where from_a = 1", "delete from dolt_workspace_k where not staged")
+	w.want("select staged, diff_type, to_a, from_a from dolt_workspace_k", "1|removed|NULL|1")
+	w.want("select a from k order by a", "1", "1", "2")
+	w.want("select a from k as of 'STAGED' order by a", "1", "1", "2")
 	w.fails("select * from dolt_workspace_none", "not found")
 }
 

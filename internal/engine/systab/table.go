@@ -10,8 +10,8 @@ import (
 	"github.com/stemmadb/stemma/internal/engine/registry"
 )
 
-// Point gives some columns a value, by lower-case name. A table may use what it likes of it: rows that do not match are filtered out
-// above.
+// Point gives some columns a value or, as a sql.MySQLRangeColumnExpr, an interval, by lower-case name. A table may use what it likes of
+// it: rows that do not match are filtered out above.
 type Point map[string]any
 
 // text is the value of a column that is a string; ok is false when the point does not give one.
@@ -165,8 +165,9 @@ func (t *Table) LookupPartitions(_ *sql.Context, lookup sql.IndexLookup) (sql.Pa
 		return sql.PartitionsToPartitionIter(p), nil
 	}
 	var parts []sql.Partition
-	for _, p := range points(lookup) {
-		parts = append(parts, &partition{at: p})
+	all := points(lookup)
+	for _, p := range all {
+		parts = append(parts, &partition{at: p, among: len(all) > 1})
 	}
 	return sql.PartitionsToPartitionIter(parts...), nil
 }
@@ -177,6 +178,15 @@ func (t *Table) PartitionRows(ctx *sql.Context, part sql.Partition) (sql.RowIter
 	if !ok {
 		return nil, fmt.Errorf("read %s: the partition is a %T", t.name, part)
 	}
+	rows, err := t.read(ctx, p)
+	if err != nil || !p.among {
+		return rows, err
+	}
+	return t.only(rows, p.at), nil
+}
+
+// read gives the rows of a partition, and others if that is easier.
+func (t *Table) read(ctx *sql.Context, p *partition) (sql.RowIter, error) {
 	if t.scan != nil {
 		return t.scan(ctx, scan{at: p.at, cols: t.cols, order: p.order})
 	}
@@ -200,9 +210,40 @@ func (t *Table) PartitionRows(ctx *sql.Context, part sql.Partition) (sql.RowIter
 	}, nil
 }
 
+// only leaves out the rows that have other values than a point's: they are given for another point, if at all.
+func (t *Table) only(rows sql.RowIter, at Point) sql.RowIter {
+	return closingRows{
+		rowsFunc: func(ctx *sql.Context) (sql.Row, error) {
+			for {
+				row, err := rows.Next(ctx)
+				if err != nil {
+					return nil, err
+				}
+				fits := true
+				for i, c := range t.schema {
+					want, ok := at[lower(c.Name)]
+					if !ok {
+						continue
+					}
+					order, err := c.Type.Compare(ctx, row[i], want)
+					if err != nil {
+						return nil, err
+					}
+					fits = fits && order == 0
+				}
+				if fits {
+					return row, nil
+				}
+			}
+		},
+		close: rows.Close,
+	}
+}
+
 // partition is the rows at a point, or all.
 type partition struct {
 	at    Point
+	among bool // there are others
 	order order
 }
 

@@ -71,7 +71,7 @@ func workspaceTable(ctx *sql.Context, db registry.Handle, name string) (sql.Tabl
 	if w.to == nil {
 		return nil, false, nil
 	}
-	cols := []*sql.Column{{Name: "id", Type: types.Uint64, PrimaryKey: true}, flag("staged"), text("diff_type")}
+	cols := []*sql.Column{{Name: "id", Type: types.Uint64, PrimaryKey: true}, flag("staged"), word("diff_type")}
 	cols = append(cols, w.to.columns("to_")...)
 	cols = append(cols, w.from.columns("from_")...)
 	w.Table = newTable(db, name, cols, nil, func(ctx *sql.Context, _ Point) (sql.RowIter, error) { return w.read(ctx) })
@@ -276,13 +276,21 @@ func (e *workspaceEditor) StatementComplete(ctx *sql.Context) error {
 	return e.w.handle.Repo().StageRows(ctx, e.w.handle.Branch(), e.w.of, edits)
 }
 
-// cells are the cells of a row with none out of line; nil when there is no row.
+// cells are the cells of a row, behind the ordinal of one of a keyless table, with none out of line; nil when there is no row.
 func cells(ctx context.Context, p *diff.Pair, t *table.Table, row diff.Row) ([]value.Cell, error) {
 	if !row.Valid() {
 		return nil, nil
 	}
-	out := make([]value.Cell, len(t.Schema.Columns))
-	for i := range out {
+	var out []value.Cell
+	if t.Schema.Keyless() {
+		pg, i, _ := row.Page()
+		c, err := pg.Cell(ctx, 0, i)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	for i := range t.Schema.Columns {
 		c, err := row.Cell(ctx, i)
 		if err == nil {
 			c, err = table.Resolve(ctx, p.Reader(), c)
@@ -290,9 +298,10 @@ func cells(ctx context.Context, p *diff.Pair, t *table.Table, row diff.Row) ([]v
 		if err != nil {
 			return nil, err
 		}
-		if out[i] = c; !c.IsNull() && t.Schema.Columns[i].Type.Phys() == value.Bytes {
-			out[i] = value.BytesCell(append([]byte{}, c.Bytes()...)) // the page may go
+		if !c.IsNull() && t.Schema.Columns[i].Type.Phys() == value.Bytes {
+			c = value.BytesCell(append([]byte{}, c.Bytes()...)) // the page may go
 		}
+		out = append(out, c)
 	}
 	return out, nil
 }
@@ -315,8 +324,6 @@ func (e *workspaceEditor) takeBack(ctx *sql.Context, edits []repo.RowEdit) error
 		return err
 	}
 	switch s := v.Schema(); {
-	case s.Keyless():
-		return errs.New(errs.Unsupported, "delete from %s: %s has no primary key", e.w.name, written)
 	case len(s.References) > 0 || len(children) > 0:
 		return errs.New(errs.Unsupported, "delete from %s: %s has foreign keys, which this does not check; change the rows of %s", e.w.name, written, written)
 	}
@@ -333,7 +340,7 @@ func (e *workspaceEditor) takeBack(ctx *sql.Context, edits []repo.RowEdit) error
 	}
 	for i := range edits {
 		if edits[i].New != nil {
-			if err := ed.Insert(ctx, edits[i].New); err != nil {
+			if err := ed.InsertAt(ctx, edits[i].New); err != nil {
 				return fmt.Errorf("delete from %s: %w", e.w.name, err)
 			}
 		}

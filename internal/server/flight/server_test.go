@@ -584,7 +584,7 @@ func TestAccounts(t *testing.T) {
 }
 
 // TestPlainSelects: statements that only read a table are answered as SQL answers them, and others are left to it.
-// A call without credentials is root's, who needs none until the first user is made.
+// A call without credentials is root's, who needs none until there is a password.
 func TestNoCredentials(t *testing.T) {
 	v := serve(t)
 	conn, err := grpc.NewClient(v.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -596,7 +596,7 @@ func TestNoCredentials(t *testing.T) {
 	r, err := c.DoGet(context.Background(), info.Endpoint[0].Ticket)
 	check(t, err)
 	expect(t, readAll(t, r), "1")
-	v.exec(sqlClient(v.dial()), "create user ann identified by 'pw'")
+	v.exec(sqlClient(v.dial()), "alter user root@localhost identified by 'pw'")
 	if _, err := c.Execute(context.Background(), "select 1"); status.Code(err) != codes.Unauthenticated {
 		t.Errorf("%v", err)
 	}

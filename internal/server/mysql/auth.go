@@ -4,6 +4,7 @@ import (
 	"net"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/mysql_db"
@@ -91,19 +92,52 @@ func peerAuthor(user string) history.Signature {
 type privileges struct {
 	fs   vfs.FS
 	path string
+
+	mu    sync.Mutex
+	saved []byte // what the file holds
 }
 
 var _ mysql_db.MySQLDbPersistence = (*privileges)(nil)
 
 // Persist implements mysql_db.MySQLDbPersistence: durable, and all or nothing. It makes the file's directory.
 func (p *privileges) Persist(_ *sql.Context, data []byte) error {
-	if p.path == "" {
-		return nil
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.path != "" {
+		err := p.fs.MkdirAll(filepath.Dir(p.path))
+		if err == nil {
+			err = vfs.WriteFile(p.fs, p.path, data)
+		}
+		if err != nil {
+			return errs.New(errs.CodeOf(err), "save users and grants: %w; nothing was changed", err)
+		}
 	}
-	if err := p.fs.MkdirAll(filepath.Dir(p.path)); err != nil {
-		return err
+	p.saved = data
+	return nil
+}
+
+// restore makes the users in db those that were saved last.
+func (p *privileges) restore(ctx *sql.Context, db *mysql_db.MySQLDb) error {
+	p.mu.Lock()
+	data := p.saved
+	p.mu.Unlock()
+	ed := db.Editor()
+	var users []*mysql_db.User
+	ed.VisitUsers(func(u *mysql_db.User) {
+		if !u.IsEphemeral {
+			users = append(users, u)
+		}
+	})
+	for _, u := range users {
+		ed.RemoveUser(mysql_db.UserPrimaryKey{Host: u.Host, User: u.User})
 	}
-	return vfs.WriteFile(p.fs, p.path, data)
+	var roles []*mysql_db.RoleEdge
+	ed.VisitRoleEdges(func(r *mysql_db.RoleEdge) { roles = append(roles, r) })
+	for _, r := range roles {
+		ed.RemoveRoleEdgesFromKey(mysql_db.RoleEdgesFromKey{FromHost: r.FromHost, FromUser: r.FromUser})
+	}
+	ed.Close()
+	return p.fill(ctx, db, data)
 }
 
 // load reads the users into db. Without any, root can come in from this machine; the file is made with the first change.
@@ -115,14 +149,20 @@ func (p *privileges) load(ctx *sql.Context, db *mysql_db.MySQLDb) error {
 		if err != nil && !errs.Is(err, errs.NotFound) {
 			return errs.New(errs.CodeOf(err), "read users: %w", err)
 		}
-		if err := db.LoadData(ctx, data); err != nil {
-			return errs.New(errs.Corrupt, "read users from %s: %w", p.path, err)
-		}
+		p.saved = data
+	}
+	return p.fill(ctx, db, p.saved)
+}
+
+// fill adds the users of a file's content to db, and those that are always there.
+func (p *privileges) fill(ctx *sql.Context, db *mysql_db.MySQLDb, data []byte) error {
+	if err := db.LoadData(ctx, data); err != nil {
+		return errs.New(errs.Corrupt, "read users from %s: %w", p.path, err)
 	}
 	ed := db.Editor()
 	defer ed.Close()
 	none := true
-	ed.VisitUsers(func(u *mysql_db.User) { none = none && u.IsRole })
+	ed.VisitUsers(func(u *mysql_db.User) { none = none && (u.IsRole || u.IsEphemeral) })
 	if none {
 		db.AddSuperUser(ed, "root", "localhost", "")
 	}

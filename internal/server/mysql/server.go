@@ -96,6 +96,7 @@ func New(ctx context.Context, opt Options) (*Server, error) {
 	if err := users.load(sql.NewContext(ctx), e.Analyzer.Catalog.MySQLDb); err != nil {
 		return nil, err
 	}
+	opt.Engine.RestoreUsers(func(ctx *sql.Context) error { return users.restore(ctx, e.Analyzer.Catalog.MySQLDb) })
 	s := &Server{opt: opt, ln: newListener(), accepted: make(chan struct{}), auth: &auth{}}
 	if err := s.listen(); err != nil {
 		return nil, errors.Join(err, s.ln.Close())

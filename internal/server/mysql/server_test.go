@@ -20,6 +20,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -336,6 +338,64 @@ func TestUsers(t *testing.T) {
 		}
 	}
 	exec(t, open(t, v.config("root", "new")), "insert into u values (1)")
+}
+
+// What cannot be saved, or fails half way, leaves users and grants as they were, in memory too.
+func TestUsersUnsaved(t *testing.T) {
+	var full atomic.Bool
+	fs := vfs.WithHook(vfs.NewMem(), func(o vfs.Op) error {
+		if full.Load() && strings.Contains(o.Name, "privileges.db") && o.Kind != vfs.OpRead {
+			return errs.With(errs.NoSpace, syscall.ENOSPC)
+		}
+		return nil
+	})
+	v := serve(t, fs, Options{})
+	root := open(t, v.config("root", ""))
+	exec(t, root, "create table t (id int primary key)")
+	check := func(when string) {
+		t.Helper()
+		if got := query(t, root, "select group_concat(user order by user) from mysql.user where user in ('ann', 'bob', 'eve', 'boss', 'root')"); got != "ann,boss,root" {
+			t.Errorf("%s: users %s", when, got)
+		}
+		if got := query(t, root, "show grants for ann@localhost"); got != "GRANT USAGE ON *.* TO `ann`@`localhost`" {
+			t.Errorf("%s: ann has %s", when, got)
+		}
+		ann := open(t, v.config("ann", "a"))
+		if err := ann.PingContext(t.Context()); err != nil && number(err) != 1044 {
+			t.Errorf("%s: ann cannot come in: %v", when, err)
+		}
+		if err := open(t, v.config("bob", "b")).PingContext(t.Context()); number(err) != 1045 {
+			t.Errorf("%s: bob comes in: %v", when, err)
+		}
+	}
+	fails := func(statements ...string) {
+		t.Helper()
+		for _, q := range statements {
+			if _, err := root.ExecContext(t.Context(), q); err == nil || full.Load() && !strings.Contains(err.Error(), "save users and grants") {
+				t.Errorf("%s: %v", q, err)
+			}
+			check(q)
+		}
+	}
+	full.Store(true)
+	if _, err := root.ExecContext(t.Context(), "create user bob@localhost identified by 'b'"); err == nil {
+		t.Error("a user was made that cannot be saved")
+	}
+	if got := query(t, root, "select group_concat(user order by user) from mysql.user where user in ('bob', 'root')"); got != "root" {
+		t.Errorf("users %s, before there were any", got)
+	}
+	full.Store(false)
+	exec(t, root, "create user ann@localhost identified by 'a'", "create role boss")
+	check("at first")
+	full.Store(true)
+	fails("create user bob@localhost identified by 'b'", "grant select on db.t to ann@localhost", "grant all on *.* to ann@localhost",
+		"alter user ann@localhost identified by 'x'", "drop user ann@localhost", "drop role boss", "grant boss to ann@localhost")
+	full.Store(false)
+	fails("create user bob@localhost identified by 'b', ann@localhost", "drop user ann@localhost, eve@localhost")
+	exec(t, root, "grant select on db.t to ann@localhost")
+	if got := query(t, open(t, v.config("ann", "a")), "select count(*) from t"); got != "0" {
+		t.Error(got)
+	}
 }
 
 // A file that is not of users does not let everyone in.

@@ -1351,7 +1351,7 @@ class Verbs:
         Args:
             tables: tables; all when none is named.
             all: look at all rows, not only those that differ from the last commit.
-            output_only: only tell, do not list them with the merge in progress.
+            output_only: only tell, do not list them in dolt_constraint_violations.
 
         """
         return self._op(

@@ -32,8 +32,8 @@ def branch_name(run_id: str) -> str:
 class Run:
     """A run in one database.
 
-    It works on a branch of its own. The target, the branch that it started from or was given, moves at the end and only forward: what
-    others have committed there meanwhile is merged on the run's branch first, so that a conflict leaves the target as it is.
+    It works on a branch of its own. The target, the branch that it started from or was given, moves at the end and only forward, to the
+    run's commit or to a merge of that with what others have committed there meanwhile. A conflict leaves the target as it is.
 
     Attributes:
         run_id: Kedro's id.
@@ -164,54 +164,62 @@ class Run:
         return str(self.database.rows("select hashof(?)", branch)[0][0])
 
     def _land(self, replaced: Collection[str]) -> str:
-        """Moves the target to the run's commit, after a merge of what came there meanwhile. Returns where the target is then."""
+        """Brings the run's commit into the target. Returns where the target is then."""
         rows, branch = self.database.rows, str(self.branch)
         deadline = time.monotonic() + LANDING
+        whole = self._whole(replaced)
         while True:
-            tip, mine = self._head(self.target), self._head(branch)
+            tip = self._head(self.target)
             try:
-                if rows("select dolt_merge_base(?, ?)", self.target, branch)[0][0] == tip:
+                if whole:
+                    mine = self._head(branch)
+                    if rows("select dolt_merge_base(?, ?)", self.target, branch)[0][0] != tip:
+                        self._take(tip, mine, whole)
+                        mine = self._head(branch)
                     rows("call dolt_merge(?, '--ff-only')", branch, branch=self.target)
                     return mine
-                self._take(tip, mine, replaced)
+                # A merge that finds conflicts leaves the target as it is.
+                given = (branch, "-m", f"Merge {branch} into {self.target}", *self._author)
+                return str(rows(f"call dolt_merge({', '.join('?' * len(given))})", *given, branch=self.target)[0][0])
             except StemmaError as e:
-                moved = self._head(self.target) != tip
-                if not moved or time.monotonic() > deadline:
+                # What stands against each other does so however the target moves on; anything else may be its moving.
+                against = "merge conflict" in str(e).lower()
+                if against or self._head(self.target) == tip or time.monotonic() > deadline:
                     raise self._kept(e) from e
                 time.sleep(random.uniform(0, 0.02))  # noqa: S311 - so that runs which ended together do not meet again
 
-    def _take(self, tip: str, mine: str, replaced: Collection[str]) -> None:
-        """Merges the target's commit into the run's branch."""
+    def _whole(self, replaced: Collection[str]) -> dict[str, str]:
+        """Returns the tables without a primary key that the run has written anew, with their names in small letters as keys."""
+        if not replaced:
+            return {}
+        changed = self._changed(self._head(str(self.branch)))
+        keyed = {
+            str(r[0]).lower()
+            for r in self.database.rows(
+                "select table_name from information_schema.table_constraints "
+                "where constraint_type = 'PRIMARY KEY' and table_schema = database()",
+                branch=self.branch,
+            )
+        }
+        return {t.lower(): t for t in replaced if t.lower() in changed and t.lower() not in keyed}
+
+    def _changed(self, commit: str) -> set[str]:
+        """Returns the names, in small letters, of the tables that are others at a commit than where the run began."""
+        found = self.database.rows("select to_table_name from dolt_diff_summary(?, ?)", self.base, commit)
+        return {str(r[0]).lower() for r in found}
+
+    def _take(self, tip: str, mine: str, whole: Mapping[str, str]) -> None:
+        """Merges the target's commit into the run's branch. Tables of both that the run wrote as a whole are the run's."""
         rows, branch = self.database.rows, self.branch
         rows("call dolt_merge(?, '--no-commit')", tip, branch=branch)
         try:
-            if own := self._own(tip, mine, replaced):
+            if own := sorted(whole[t] for t in self._changed(tip) & whole.keys()):
                 rows(f"call dolt_checkout(?, {', '.join('?' * len(own))})", mine, *own, branch=branch)
             given = (f"Merge {self.target} into {branch}", *self._author)
             rows(f"call dolt_commit('-A', '-m', {', '.join('?' * len(given))})", *given, branch=branch)
         except BaseException:
             rows("call dolt_merge('--abort')", branch=branch)
             raise
-
-    def _own(self, tip: str, mine: str, replaced: Collection[str]) -> list[str]:
-        """Returns the tables without a primary key that both the run and others have written anew since the run began."""
-        if not replaced:
-            return []
-        rows = self.database.rows
-        changed = [
-            {str(r[0]).lower() for r in rows("select to_table_name from dolt_diff_summary(?, ?)", self.base, at)}
-            for at in (mine, tip)
-        ]
-        both = changed[0] & changed[1]
-        keyed = {
-            str(r[0]).lower()
-            for r in rows(
-                "select table_name from information_schema.table_constraints "
-                "where constraint_type = 'PRIMARY KEY' and table_schema = database()",
-                branch=self.branch,
-            )
-        }
-        return sorted(t for t in replaced if t.lower() in both and t.lower() not in keyed)
 
     def _kept(self, error: StemmaError) -> StemmaError:
         conflict = isinstance(error, ConflictError) or "conflict" in str(error).lower()

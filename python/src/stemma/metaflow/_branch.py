@@ -1,0 +1,75 @@
+"""The branch on which a task writes until it has succeeded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from stemma._errors import NotFoundError
+from stemma.kedro._database import OfRepo
+from stemma.kedro._run import Run
+
+if TYPE_CHECKING:
+    from stemma._repo import Repo
+    from stemma.metaflow._audit import DoltConfig
+    from stemma.metaflow._task import Task
+
+__all__ = ["TaskBranch"]
+
+
+class TaskBranch(Run):
+    """What a task writes to one database: rows that nobody else sees until they come, as one commit, into the branch of its configuration."""
+
+    def __init__(self, repo: Repo, task: Task, config: DoltConfig) -> None:
+        super().__init__(OfRepo(repo), f"{task.pathspec}.{task.attempt}")
+        self._task = task
+        self.target, self.base = str(config.branch), str(config.head)
+
+    def open(self) -> str:
+        """Makes the branch at the commit that the task reads, and returns its name. What earlier attempts left is removed."""
+        rows = self.database.rows
+        stem = f"run/{self._task.pathspec}."
+        for (name,) in rows("select name from dolt_branches where name like ?", stem.replace("_", r"\_") + "%"):
+            rows("call dolt_branch('-D', ?)", name)
+        self.branch = stem + str(self._task.attempt)
+        rows("call dolt_branch(?, ?)", self.branch, self.base)
+        return self.branch
+
+    def written(self, tables: list[str]) -> str | None:
+        """Commits what is there and brings it into the target. Returns the target's commit; None when nothing differs.
+
+        Args:
+            tables: what was written; of those without a primary key the task's rows count, not a mixture with what others wrote meanwhile.
+
+        """
+        task = self._task
+        return self.finish(f"Run: {task.pathspec}", {"metaflow": task.pathspec}, tables)
+
+    def give_up(self) -> None:
+        """Removes the branch and what was written there."""
+        try:
+            self._drop_branch()
+        except NotFoundError:
+            self.branch = None
+
+    def landed(self, runs: list[str], node: str, table: str) -> bool:
+        """Tells whether an earlier attempt of the task has brought rows of a table into the target.
+
+        Args:
+            runs: the ids of the runs of Metaflow that the task may have been part of: this one, and the one that it resumes.
+            node: the step and the place in its foreach.
+            table: the table.
+
+        """
+        rows = self.database.rows
+        holders = ", ".join("?" * len(runs))
+        found = rows(
+            "select o.commit_hash from stemma_run_outputs o join stemma_runs r on r.run_uid = o.run_uid "  # noqa: S608 - only question marks
+            f"where r.parent_uid in ({holders}) and o.node = ? and o.table_name = ?",
+            *runs,
+            node,
+            table,
+        )
+        return any(rows("select dolt_merge_base(?, ?) = hashof(?)", commit, self.target, commit)[0][0] for (commit,) in found)
+
+    def _record(self, about: Any) -> None:
+        """The task is recorded when it reads or writes for the first time, not by its branch."""

@@ -1,0 +1,109 @@
+"""The databases that configurations name."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from stemma import _address
+from stemma._answers import Settings
+from stemma._default import shared
+from stemma._errors import InvalidError, NotFoundError, UnsupportedError
+from stemma.metaflow._task import remote_runtime
+
+if TYPE_CHECKING:
+    from stemma._answers import Resolved
+    from stemma._repo import Repo
+    from stemma.metaflow._audit import DoltConfig
+
+__all__ = ["open_config", "reopen"]
+
+
+def open_config(config: DoltConfig) -> tuple[Repo, DoltConfig]:
+    """Opens the database of a configuration, and returns it with what was left out: branch, commit, identity.
+
+    Raises:
+        InvalidError: a path in a task that runs on another machine.
+        NotFoundError: no database, or no such branch or commit.
+        UnsupportedError: the configuration asks for a push.
+
+    """
+    if config.push_on_commit or config.dolthub_remote:
+        raise UnsupportedError("push_on_commit and dolthub_remote are not offered yet", hint="leave them out, and push by hand")
+    repo = _reach(config)
+    at = repo.resolve("HEAD") if config.branch is None else _branch(repo, config.branch)
+    branch = config.branch or at.branch or repo.ping().get("branch")
+    commit = at.commit if config.commit is None else repo.resolve(config.commit).commit
+    known: dict[str, Any] = {"branch": branch, "commit": commit, "head": at.commit, "database_id": _identity(repo)}
+    return repo, dataclasses.replace(config, database=_place(config.database), **known)
+
+
+def reopen(config: DoltConfig, others: tuple[DoltConfig, ...]) -> Repo:
+    """Opens the database that an audit names: where it was, or where one of the other configurations has it, as on another machine.
+
+    Raises:
+        NotFoundError: it is at neither place.
+
+    """
+    try:
+        repo = _reach(config)
+    except NotFoundError as e:
+        problem = e
+    else:
+        if config.database_id in {None, _identity(repo)}:
+            return repo
+        problem = NotFoundError(f"{config.database} is another database than the one that the run used")
+    for other in others:
+        repo = _reach(other)
+        if config.database_id is not None and _identity(repo) == config.database_id:
+            return repo
+    where = f", a clone of {config.remote}" if config.remote else ""
+    raise NotFoundError(
+        f"the audit is of the database {config.database}{where} at commit {config.commit}, which is not here: {problem.message}",
+        hint="name a clone of it: DoltDT(..., config=DoltConfig(database=…))",
+        database=config.database,
+        ref=config.commit,
+    )
+
+
+def _reach(config: DoltConfig) -> Repo:
+    address = _address.parse(config.database)
+    if address.directory is not None:
+        if (where := remote_runtime()) is not None:
+            raise InvalidError(
+                f"{config.database} is a path, and this task runs on {where}, where that directory is not",
+                hint="serve the database (stemma serve) and name it by stemma://host:port/database; see docs/metaflow.md",
+                database=config.database,
+            )
+        from pathlib import Path
+
+        if _address.database_directory(Path(address.directory)) is None:
+            raise NotFoundError(
+                f"there is no database in {address.directory}",
+                hint="make one there: stemma init, or dolt init",
+                database=config.database,
+            )
+    return shared(address, Settings(address.database, address.branch, address.ref))
+
+
+def _place(database: str) -> str:
+    """Returns a path as one that holds wherever it is read, and a URI as it is."""
+    return _address.parse(database).directory or database
+
+
+def _branch(repo: Repo, name: str) -> Resolved:
+    at = repo.resolve(name)
+    if at.branch is None:
+        raise InvalidError(f"{name!r} is no branch but a commit or a tag", hint=f"DoltConfig(commit={name!r}) reads it", ref=name)
+    return at
+
+
+_identities: dict[str, str | None] = {}
+
+
+def _identity(repo: Repo) -> str | None:
+    """Returns the first commit of a database; of several the one whose hash is the least."""
+    if repo.uri not in _identities:
+        found = repo.query("select commit_hash from dolt_commit_ancestors where parent_hash is null order by 1 limit 1").read_all()
+        _identities[repo.uri] = found.column(0)[0].as_py() if found.num_rows else None
+    return _identities[repo.uri]

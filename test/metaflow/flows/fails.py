@@ -1,0 +1,34 @@
+"""A task that fails: inside of the `with`, or after it, on its first attempt or on all."""
+
+import pandas as pd
+from metaflow import FlowSpec, Parameter, current, retry, step
+
+from stemma.metaflow import DoltConfig, DoltDT
+
+
+class Fails(FlowSpec):
+    db = Parameter("db", required=True)
+    where = Parameter("where", default="never")
+    attempts = Parameter("attempts", default=1)
+
+    @retry(times=1, minutes_between_retries=0)
+    @step
+    def start(self):
+        with DoltDT(run=self, config=DoltConfig(database=self.db)) as dolt:
+            dolt.write(pd.DataFrame({"run": ["r"], "n": [7]}), "appended", mode="append")
+            dolt.write(pd.DataFrame({"id": [1, 2], "v": ["a", None]}), "keyed", ["id"])
+            self.fail("inside")
+        self.fail("after")
+        self.next(self.end)
+
+    def fail(self, where):
+        if self.where == where and current.retry_count < self.attempts:
+            raise RuntimeError(f"it fails {where}")
+
+    @step
+    def end(self):
+        pass
+
+
+if __name__ == "__main__":
+    Fails()

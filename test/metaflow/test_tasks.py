@@ -1,0 +1,176 @@
+"""Tasks: foreach and join, failures, retries, resumed runs, cards; and what is refused."""
+
+from __future__ import annotations
+
+import base64
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import FLOWS, dolt, flow, made
+
+
+def rows(database: str, query: str) -> list[str]:
+    return dolt(database, "sql", "-r", "csv", "-q", query).split("\n")[1:-1]
+
+
+def latest(name: str) -> Any:
+    from metaflow import Flow
+
+    return Flow(name).latest_run
+
+
+def test_foreach_and_join(database: str) -> None:
+    """Tasks at once come into one branch, none loses another's rows, and the join merges all artifacts."""
+    flow(FLOWS / "fan.py", "--db", database)
+    run = latest("Fan")
+    assert run.data.total == 30
+    assert rows(database, "select * from squares order by part") == ["1,1", "2,4", "3,9", "4,16"]
+    assert rows(database, "select name from dolt_branches") == ["main"]
+    assert set(run.data.dolt["actions"]) == {"squares", "total", *(f"part_{i}" for i in range(1, 5))}
+    audits = [t.data.dolt for t in run["part"]]
+    assert all(a == audits[0] == run.data.dolt for a in audits)
+
+
+def test_card(database: str) -> None:
+    from metaflow.cards import get_cards
+
+    flow(FLOWS / "fan.py", "--db", database)
+    (card,) = get_cards(latest("Fan")["end"].task, id="stemma")
+    (data,) = re.findall(r'__MF_DATA__\["[^"]+"\]\s*=\s*"([^"]+)"', card.get())
+    page = base64.b64decode(data).decode()
+    assert '"type": "vegaChart"' in page
+    assert '"first": "squares"' in page
+    assert '"first": "total"' in page
+
+
+def test_lineage_of_tasks_that_were_merged(database: str) -> None:
+    from stemma.metaflow import DoltConfig, DoltDT
+
+    flow(FLOWS / "fan.py", "--db", database)
+    run = latest("Fan")
+    dt = DoltDT(config=DoltConfig(database=database))
+    parts = {t.pathspec: t.index for t in run["part"]}
+    for path, index in parts.items():
+        assert dt.get_run(f"part_{index + 1}") == path
+    assert set(dt.get_runs("squares")) >= set(parts)
+
+
+def test_a_body_that_raises_commits_nothing(database: str) -> None:
+    said = flow(FLOWS / "fails.py", "--db", database, "--where", "inside", "--attempts", "9", fails=True)
+    assert "it fails inside" in said
+    assert rows(database, "show tables") == []
+    assert rows(database, "select name from dolt_branches") == ["main"]
+    assert rows(database, "select count(*) from dolt_log") == ["1"]
+    assert rows(database, "select state, error from stemma_runs") == ["FAIL,RuntimeError: it fails inside"]
+
+
+@pytest.mark.parametrize("where", ["inside", "after"])
+def test_a_retry_does_not_apply_twice(database: str, where: str) -> None:
+    flow(FLOWS / "fails.py", "--db", database, "--where", where, "--attempts", "1")
+    assert rows(database, "select * from appended") == ["r,7"]
+    assert rows(database, "select * from keyed") == ["1,a", "2,"]
+    assert rows(database, "select count(*) from dolt_log where message like 'Run: %'") == ["1"]
+
+
+def test_a_resumed_run_does_not_apply_twice(database: str) -> None:
+    flow(FLOWS / "fails.py", "--db", database, "--where", "after", "--attempts", "2", fails=True)
+    assert rows(database, "select * from appended") == ["r,7"]
+    flow(FLOWS / "fails.py", verb="resume", fails=True)  # it fails after its commit again: parameters are those of the first run
+    assert rows(database, "select * from appended") == ["r,7"]
+
+
+def test_a_path_in_a_task_that_runs_elsewhere(database: str) -> None:
+    said = flow(FLOWS / "fails.py", "--db", database, fails=True, METAFLOW_KUBERNETES_WORKLOAD="1")
+    assert "this task runs on Kubernetes, where that directory is not" in said
+    assert "stemma serve" in said
+
+
+def test_a_step_that_is_to_run_elsewhere_is_refused_before_it_starts(tmp_path: Path) -> None:
+    file = tmp_path / "away.py"
+    file.write_text(
+        "from metaflow import FlowSpec, kubernetes, step\nfrom stemma.metaflow import stemma\n\n"
+        "class Away(FlowSpec):\n    @kubernetes\n    @stemma(db='some/path')\n    @step\n    def start(self):\n        self.next(self.end)\n\n"
+        "    @step\n    def end(self):\n        pass\n\nif __name__ == '__main__':\n    Away()\n"
+    )
+    said = flow(file, fails=True)
+    assert "is a path, and @kubernetes runs the step on another machine" in said
+    assert "Task is starting" not in said
+
+
+class TestRefused:
+    """What is wrong is said in one sentence, with what to do."""
+
+    def test_no_database(self, tmp_path: Path) -> None:
+        from stemma import NotFoundError
+        from stemma.metaflow import DoltConfig, DoltDT
+
+        with pytest.raises(NotFoundError, match="there is no database in .*none.*dolt init"):
+            DoltDT(config=DoltConfig(database=str(tmp_path / "none")))
+
+    def test_wrong_branch(self, database: str) -> None:
+        from stemma import NotFoundError
+        from stemma.metaflow import DoltConfig, DoltDT
+
+        with pytest.raises(NotFoundError, match="mian") as e:
+            DoltDT(config=DoltConfig(database=database, branch="mian"))
+        assert e.value.did_you_mean == ("main",)
+
+    def test_writing_outside_of_a_flow(self, database: str) -> None:
+        from stemma import InvalidError
+        from stemma.metaflow import DoltConfig, DoltDT
+
+        with pytest.raises(InvalidError, match=r"write is for a running flow .*stemma\.connect"):
+            DoltDT(config=DoltConfig(database=database)).write(None, "t")
+
+    def test_an_audit_is_read_only(self, database: str) -> None:
+        from stemma import NotFoundError, ReadOnlyError
+        from stemma.metaflow import DoltDT
+
+        dt = DoltDT(audit={"actions": {}, "configs": {}})
+        for verb in (lambda: dt.write(None, "t"), lambda: dt.sql("select 1", as_key="x"), lambda: dt.diff("a", "b", "t")):
+            with pytest.raises(ReadOnlyError):
+                verb()
+        with pytest.raises(NotFoundError, match="neither read nor wrote 't'"):
+            dt.read("t")
+
+    def test_an_audit_of_a_database_that_is_not_here(self, database: str, tmp_path: Path) -> None:
+        from stemma import NotFoundError
+        from stemma.metaflow import DoltConfig, DoltDT
+
+        dolt(database, "sql", "-q", "create table t (a int primary key); insert into t values (1); call dolt_commit('-Am', 't')")
+        here = DoltDT(config=DoltConfig(database=database))
+        known = here._config.dict()
+        action = {"key": "t", "config_id": known["id"], "table_name": "t", "commit": known["commit"]}
+        audit = {"actions": {"t": action}, "configs": {known["id"]: {**known, "database": str(tmp_path / "gone")}}}
+        with pytest.raises(NotFoundError, match=f"the audit is of the database .*gone at commit {known['commit']}, which is not here"):
+            DoltDT(audit=audit).read("t")
+        # A copy of it somewhere else is known by its first commit, another database is not taken for it.
+        assert list(DoltDT(audit=audit, config=DoltConfig(database=database)).read("t")["a"]) == [1]
+        other = made(tmp_path / "other", "-b", "main")
+        with pytest.raises(NotFoundError, match="not here"):
+            DoltDT(audit=audit, config=DoltConfig(database=other)).read("t")
+
+    def test_a_table_that_no_run_made(self, database: str) -> None:
+        from stemma import NotFoundError
+        from stemma.metaflow import DoltConfig, DoltDT
+
+        dolt(database, "sql", "-q", "create table t (a int primary key); call dolt_commit('-Am', 't')")
+        with pytest.raises(NotFoundError, match="no run is known to have made t at main"):
+            DoltDT(config=DoltConfig(database=database)).get_run("t")
+
+    def test_pushing(self, database: str) -> None:
+        from stemma import UnsupportedError
+        from stemma.metaflow import DoltConfig, DoltDT
+
+        with pytest.raises(UnsupportedError, match="not offered yet"):
+            DoltDT(config=DoltConfig(database=database, push_on_commit=True))
+
+    def test_nothing_given(self) -> None:
+        from stemma import InvalidError
+        from stemma.metaflow import DoltDT
+
+        with pytest.raises(InvalidError, match="needs a run, an audit or a config"):
+            DoltDT()
