@@ -35,7 +35,7 @@ func (p *Program) help(words []string) error {
 		}
 		return p.list(s)
 	}
-	if c, ok := errs.ParseCode(words[0]); ok && len(words) == 1 && !p.dolt() {
+	if c, ok := errs.FindCode(words[0]); ok && len(words) == 1 && !p.dolt() {
 		return p.codePage(c)
 	}
 	return p.unknown(words[0], "", p.children(""))

@@ -1,6 +1,7 @@
 package errs
 
 import (
+	"errors"
 	"slices"
 	"strings"
 )
@@ -61,4 +62,32 @@ func distance(a, b string) int {
 		prev2, prev, cur = prev, cur, prev2
 	}
 	return prev[len(b)]
+}
+
+// meant is an error about a name that does not exist, with names that do.
+type meant struct {
+	err   error
+	names []string
+}
+
+func (e *meant) Error() string {
+	return e.err.Error() + "; did you mean '" + strings.Join(e.names, "' or '") + "'?"
+}
+func (e *meant) Unwrap() error { return e.err }
+
+// WithMeant adds the names to err that may have been meant, to its text as well. Without names err stays as it is.
+func WithMeant(err error, names []string) error {
+	if err == nil || len(names) == 0 {
+		return err
+	}
+	return &meant{err, names}
+}
+
+// Meant are the names that WithMeant has added to err.
+func Meant(err error) []string {
+	var m *meant
+	if errors.As(err, &m) {
+		return m.names
+	}
+	return nil
 }

@@ -401,7 +401,7 @@ func (r *Repo) errNoRef(name string) error {
 	s := r.published.Load()
 	names := append(s.branches.Keys(), s.tags.Keys()...)
 	if near := errs.Nearest(name, names); len(near) > 0 {
-		return errs.New(errs.NotFound, "branch or ref not found: %s; did you mean '%s'?", name, strings.Join(near, "' or '"))
+		return errs.WithMeant(errs.New(errs.NotFound, "branch or ref not found: %s", name), near)
 	}
 	return errs.New(errs.NotFound, "branch or ref not found: %s", name)
 }

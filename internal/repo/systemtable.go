@@ -53,6 +53,19 @@ func IsSystemTable(name string) bool {
 	return strings.HasPrefix(l, "dolt_") || strings.HasPrefix(l, "stemma_")
 }
 
+// CheckTableName refuses names that a table of the user cannot have.
+func CheckTableName(name string) error {
+	switch {
+	case name == "":
+		return errs.New(errs.Invalid, "the name of the table is empty")
+	case strings.HasSuffix(name, " ") || strings.ContainsFunc(name, func(c rune) bool { return c < 0x20 || c == 0x7f }):
+		return errs.New(errs.Invalid, "table %q cannot be made: its name ends with a space or holds a control character", name)
+	case IsSystemTable(name):
+		return errs.New(errs.Invalid, "table %s cannot be made: names that begin with dolt_ or stemma_ are those of system tables", name)
+	}
+	return nil
+}
+
 // SystemSchema is the schema of a system table that is kept as a table; nil when the name is not of one.
 func SystemSchema(name string) *schema.Schema {
 	text := func(n uint32) value.Type {
