@@ -8,7 +8,7 @@ import (
 
 // Nearest are the candidates that someone who typed name may have meant, at most three: those at the smallest edit distance (insertions,
 // deletions, substitutions and swaps of neighbours) if that is small for the name's length: of up to two
-// characters one at the end, one of up to four, two of up to seven. One that begins with the name counts as one edit away. The name itself is no
+// characters one at the end or a swap, one of up to four, two of up to seven. One that begins with the name counts as one edit away. The name itself is no
 // suggestion.
 func Nearest(name string, candidates []string) []string {
 	low := strings.ToLower(name)
@@ -28,7 +28,7 @@ func Nearest(name string, candidates []string) []string {
 		switch begins := len(bare) >= 2 && strings.HasPrefix(lc, low); {
 		case begins:
 			d = min(d, 1)
-		case short && !strings.HasPrefix(low, lc):
+		case short && !strings.HasPrefix(low, lc) && !strings.HasPrefix(lc, low) && !swapped(low, lc):
 			continue
 		}
 		switch {
@@ -40,6 +40,9 @@ func Nearest(name string, candidates []string) []string {
 	}
 	return out
 }
+
+// swapped tells whether two characters and another two are the same the other way round.
+func swapped(a, b string) bool { return len(a) == 2 && len(b) == 2 && a[0] == b[1] && a[1] == b[0] }
 
 // distance is the optimal string alignment distance of a and b in bytes.
 func distance(a, b string) int {

@@ -24,6 +24,8 @@ func TestNearest(t *testing.T) {
 		{"--", []string{"--not"}, nil},
 		{"tt", []string{"t", "ta"}, []string{"t"}},
 		{"u", []string{"t"}, nil},
+		{"od", []string{"do", "ad"}, []string{"do"}},
+		{"l", []string{"ls", "log"}, []string{"ls"}},
 		{"", []string{"a"}, nil},
 		{"aaaa", []string{"aaab", "aaac", "aaad", "aaae"}, []string{"aaab", "aaac", "aaad"}},
 	} {

@@ -295,7 +295,7 @@ func paramOf(f reflect.StructField) (Param, bool, error) {
 	case p.Arg < 0 && p.Kind != Strings:
 		return p, false, fmt.Errorf("many arguments need a []string")
 	case (p.Number || p.HasLeast) && p.Kind != Int:
-		return p, false, fmt.Errorf("tags number and least need an int")
+		return p, false, fmt.Errorf("tag number or least needs an int")
 	case p.Sep != "" && p.Kind != Strings:
 		return p, false, fmt.Errorf("tag sep needs a []string")
 	case p.Required && p.Default != "":
