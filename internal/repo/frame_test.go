@@ -391,7 +391,7 @@ func TestFrameErrors(t *testing.T) {
 	twice := newFrame(nil, 1, false)
 	twice.schema = arrow.NewSchema([]arrow.Field{{Name: "a", Type: arrow.PrimitiveTypes.Int8}, {Name: "A", Type: arrow.PrimitiveTypes.Int8}}, nil)
 	odd := newFrame(nil, 1, false)
-	odd.schema = arrow.NewSchema([]arrow.Field{{Name: "id", Type: arrow.PrimitiveTypes.Int64}, {Name: "sss", Type: arrow.PrimitiveTypes.Int8}}, nil)
+	odd.schema = arrow.NewSchema([]arrow.Field{{Name: "id", Type: arrow.PrimitiveTypes.Int64}, {Name: "ss", Type: arrow.PrimitiveTypes.Int8}}, nil)
 	broken := newFrame(rows, 1, false)
 	broken.fail = errs.New(errs.Unavailable, "the line is dead")
 	for name, c := range map[string]struct {
@@ -405,7 +405,7 @@ func TestFrameErrors(t *testing.T) {
 		"another key":  {load(newFrame(rows, 1, false), "t", frameOptions(frame.Merge, "n")), errs.Invalid, "primary key is (id), not (n)"},
 		"unknown mode": {load(newFrame(rows, 1, false), "t", frameOptions("mix")), errs.Invalid, `unknown mode "mix"`},
 		"twice":        {load(twice, "u", frameOptions(frame.Create)), errs.Invalid, `"a" and "A" differ in case only`},
-		"odd column":   {load(odd, "t", frameOptions(frame.Append)), errs.NotFound, `no column "sss"`},
+		"odd column":   {load(odd, "t", frameOptions(frame.Append)), errs.NotFound, `no column "ss"`},
 		"key missing":  {load(newFrame(rows, 1, false, "n"), "t", frameOptions(frame.Append)), errs.NotFound, `the frame has no column "id"`},
 		"key unknown":  {load(newFrame(rows, 1, false), "u", frameOptions(frame.Create, "idd")), errs.NotFound, `the frame has no column "idd"`},
 		"broken":       {load(broken, "t", frameOptions(frame.ReplaceRows)), errs.Unavailable, "the line is dead"},

@@ -144,7 +144,7 @@ func TestProducers(t *testing.T) {
 			l.write("C", "main", "other", one)
 			l.merge(repo.MergeOptions{Branch: "main", Source: "b"})
 			l.made("main", "t", "B history")
-			must(l.t, l.r.DeleteBranch(l.t.Context(), "b", true))
+			must(l.t, l.r.DeleteBranch(l.t.Context(), "b", "", true))
 			l.made("main", "t", "B history")
 		}},
 		{"one side there and back", func(l lines) {

@@ -26,7 +26,7 @@ func TestRebase(t *testing.T) {
 	if len(x.Plan) != 1 || x.Plan[0].Commit != side.String() || x.Head != side || x.Onto != main {
 		t.Fatalf("begun %+v", x)
 	}
-	if _, err := r.StartRebase(ctx, "side", main, false); !errs.Is(err, errs.Exists) {
+	if _, err := r.StartRebase(ctx, "side", main, false); !errs.Is(err, errs.Conflict) {
 		t.Errorf("twice: %v", err)
 	}
 	if _, err := r.StartRebase(ctx, name, main, false); !errs.Is(err, errs.Conflict) {

@@ -136,7 +136,7 @@ func TestCallErrors(t *testing.T) {
 		"call dolt_commit('--nope')":        "unknown flag --nope",
 		"call dolt_commit('-m', 'x')":       "nothing to commit",
 		"call dolt_init()":                  "dolt_init", // not a verb of a database
-		"call dolt_config('--list')":        "dolt_config",
+		"call dolt_version()":               "dolt_version",
 		"select dolt_commit('-m', 'again')": "nothing to commit",
 	} {
 		if _, err := c.run(q); err == nil || !strings.Contains(err.Error(), want) {
