@@ -256,6 +256,8 @@ class DoltDT:
             return
         written = [a for a in self._actions.values() if a.kind == "write" and a.commit is None]
         commit = branch.written([str(a.table_name) for a in written])
+        if commit is not None and self._repo is not None:
+            commit = self._repo.resolve(commit).commit  # the whole hash
         for a in written:
             a.commit = commit or branch.base  # tables that were equal already are as the task found them
 
