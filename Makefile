@@ -21,7 +21,7 @@ ROWS       ?= 10000000
 CHECKS     ?= 20000
 FUZZTIME   ?= 5m
 
-.PHONY: build test setup unit clients python kedro metaflow generate wheels race cross vet fmt fmt-check lint bench microbench torture qemu demo install clean help
+.PHONY: build test setup unit clients python kedro metaflow generate wheels release race cross vet fmt fmt-check lint bench microbench torture qemu demo install clean help
 
 build: ## build the program
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/stemma ./cmd/stemma
@@ -55,6 +55,11 @@ generate: ## write what is generated: the Python methods of the verbs
 
 wheels: ## build the wheels of the Python package into python/dist: the client, and the program for every platform
 	python/wheels.sh $(PLATFORMS)
+
+# The part of this platform is among the tests of `make test`.
+release: ## build a release into dist and test it: archives, wheels, install.sh, checksums (PLATFORMS, RELEASE_URL)
+	release/build.sh -o dist $(PLATFORMS)
+	STEMMA_RELEASE_DIR=$(CURDIR)/dist $(GO) test -count=1 -v ./test/release
 
 race: ## run the tests with the race detector, which needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race $(PKG)
@@ -115,7 +120,7 @@ install: ## install the program where Go installs programs
 	$(GO) install -ldflags '$(LDFLAGS)' ./cmd/stemma
 
 clean: ## remove what was built
-	rm -rf bin demo/out
+	rm -rf bin dist demo/out python/dist python/build python/bin/build
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12

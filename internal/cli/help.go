@@ -35,7 +35,7 @@ func (p *Program) help(words []string) error {
 		}
 		return p.list(s)
 	}
-	if c, ok := errs.ParseCode(words[0]); ok && len(words) == 1 && !p.dolt() {
+	if c, ok := errs.FindCode(words[0]); ok && len(words) == 1 && !p.dolt() {
 		return p.codePage(c)
 	}
 	return p.unknown(words[0], "", p.children(""))
@@ -170,7 +170,7 @@ func writeOptions(b *strings.Builder, params []op.Param, dolt bool) {
 			}
 			head := q.Signature()
 			help := q.Help
-			if q.Default != "" {
+			if q.Default != "" && !(q.HasLeast && strings.HasPrefix(q.Default, "-")) {
 				help = strings.TrimSpace(help + " (default " + q.Default + ")")
 			}
 			const indent, column = 4, 32

@@ -234,9 +234,20 @@ func (h *holding) scopeOf(database string) (*op.Scope, error) {
 		return nil, err
 	}
 	scope.Repo, scope.Dir = r, filepath.Dir(r.Dir())
+	scope.InUse = h.inUse(r)
 	scope.Settings = op.Settings{Global: global, Local: filepath.Join(r.Dir(), "config")}
 	scope.Author, _, err = scope.Settings.Identity(h.p.fallback())
 	return scope, err
+}
+
+// inUse tells of a database's branches whether an SQL session is on one.
+func (h *holding) inUse(r *repo.Repo) func(branch string) bool {
+	return func(branch string) bool {
+		h.mu.Lock()
+		e := h.engine
+		h.mu.Unlock()
+		return e != nil && e.InUse(r, branch)
+	}
 }
 
 // lookup finds a database that this process serves.
@@ -387,7 +398,7 @@ func (x *handler) Do(ctx context.Context, req *owner.Request, progress op.Progre
 	return op.Run(ctx, verb, &op.Scope{
 		Dir: req.Dir, FS: x.h.fs, Repo: x.repo, Branch: req.Branch, Author: req.Author, Clock: x.h.p.Clock, Progress: progress,
 		Settings: op.Settings{Global: global, Local: filepath.Join(x.repo.Dir(), "config")}, Dolt: req.Dolt, Version: x.h.p.Version,
-		Evaluate: x.h.evaluate, Ask: x.h.p.askOf,
+		Evaluate: x.h.evaluate, Ask: x.h.p.askOf, InUse: x.h.inUse(x.repo),
 	})
 }
 

@@ -41,6 +41,9 @@ func (p *Program) perform(ctx context.Context, spec op.Spec, verb op.Op, scope *
 		}
 		r, err := op.Run(ctx, verb, scope)
 		return r, closeFn, err
+	case spec.Needs == op.NeedServer:
+		r, err := p.onServer(ctx, spec, verb, scope)
+		return r, none, err
 	case spec.Needs != op.NeedDatabase:
 		r, err := op.Run(ctx, verb, scope)
 		return r, none, err

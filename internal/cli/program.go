@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -163,9 +164,13 @@ func (p *Program) run(ctx context.Context) error {
 // dolt tells whether the program was called by Dolt's name.
 func (p *Program) dolt() bool { return p.name == "dolt" }
 
-// report writes an error to standard error.
+// report writes an error to standard error. Some messages begin with a word of their own, which clients of SQL are used to.
 func (p *Program) report(err error) {
-	fmt.Fprintf(p.Err, "error: %v\n", err)
+	message := err.Error()
+	for _, word := range []string{"fatal: ", "error: "} {
+		message = strings.TrimPrefix(message, word)
+	}
+	fmt.Fprintf(p.Err, "error: %s\n", message)
 }
 
 // exec runs one verb.
@@ -193,7 +198,7 @@ func (p *Program) exec(ctx context.Context, spec op.Spec, argv []string) (err er
 	if spec.Needs == op.NeedDatabase && scope.Settings.Local == "" {
 		return p.noDatabase()
 	}
-	r, closeFn, err := p.perform(ctx, spec, verb, scope)
+	r, closeFn, err := p.carryOut(ctx, spec, verb, scope)
 	defer func() { err = errors.Join(err, closeFn()) }()
 	if err != nil {
 		return err
@@ -214,6 +219,34 @@ func (p *Program) exec(ctx context.Context, spec op.Spec, argv []string) (err er
 	}
 	p.status = r.ExitCode
 	return nil
+}
+
+// carryOut performs a verb, and lets the user write in an editor what it needs and was not given.
+func (p *Program) carryOut(ctx context.Context, spec op.Spec, verb op.Op, scope *op.Scope) (*op.Result, func() error, error) {
+	if c, ok := verb.(*op.Rebase); ok && c.Interactive {
+		if command, err := p.editor(scope); err != nil {
+			return nil, func() error { return nil }, err
+		} else if command != "" {
+			return p.rebaseByEditor(ctx, command, spec, c, scope)
+		}
+	}
+	r, closeFn, err := p.perform(ctx, spec, verb, scope)
+	c, ok := verb.(*op.Commit)
+	if !ok || !op.WantsMessage(err) {
+		return r, closeFn, err
+	}
+	if failed := closeFn(); failed != nil {
+		return nil, func() error { return nil }, errors.Join(err, failed)
+	}
+	closeFn = func() error { return nil }
+	if written, failed := p.compose(ctx, c, scope); failed != nil {
+		return nil, closeFn, failed
+	} else if !written {
+		return nil, closeFn, err
+	}
+	fresh := *scope
+	fresh.Repo = nil
+	return p.perform(ctx, spec, verb, &fresh)
 }
 
 // answer writes a result to standard output: its lines, or its rows where a form was asked for or there are no lines.
@@ -239,10 +272,12 @@ func (p *Program) answer(r *op.Result) error {
 // answerOne draws an answer without its parts.
 func (p *Program) answerOne(r *op.Result) error {
 	if r.Lines != nil && (p.globals.Format == "" || len(r.Columns) == 0) {
+		out := bufio.NewWriter(p.Out)
 		for _, l := range r.Lines {
-			if _, err := fmt.Fprintln(p.Out, l); err != nil {
-				return errs.New(errs.Internal, "write the answer: %w", err)
-			}
+			fmt.Fprintln(out, l) // Flush tells of what fails
+		}
+		if err := out.Flush(); err != nil {
+			return errs.New(errs.Internal, "write the answer: %w", err)
 		}
 		return nil
 	}

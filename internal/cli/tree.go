@@ -51,7 +51,6 @@ func (p *Program) tree() *cobra.Command {
 // specs are the specs, with this package's own and one for every parent that has none; parents come before their children.
 func (p *Program) specs() []op.Spec {
 	out := append(slices.Clone(p.Specs), p.sqlSpec(), p.queryDiffSpec(), p.serverSpec(), p.serveSpec())
-	out = slices.DeleteFunc(out, func(s op.Spec) bool { return s.Needs == op.NeedServer })
 	for _, s := range p.Specs {
 		if parent := parentName(s.Name); parent != "" {
 			if _, ok := op.Find(out, parent); !ok {
@@ -65,7 +64,7 @@ func (p *Program) specs() []op.Spec {
 
 // plural is the word for several of what a parent's name says.
 func plural(word string) string {
-	if strings.HasSuffix(word, "s") {
+	if strings.HasSuffix(word, "s") || word == "data" {
 		return word
 	}
 	return word + "s"

@@ -129,6 +129,9 @@ func (c *Client) begin(ctx context.Context, query string) (*sql.Context, func(),
 
 // parse reads one statement.
 func (c *Client) parse(ctx *sql.Context, query string) (sqlparser.Statement, error) {
+	if strings.Trim(query, "; \t\r\n") == "" {
+		return nil, errs.New(errs.Invalid, "there is no statement to run")
+	}
 	stmt, _, rest, err := c.e.sqle.Parser.ParseWithOptions(ctx, query, ';', false, sql.LoadSqlMode(ctx).ParserOptions())
 	if err != nil {
 		return nil, err

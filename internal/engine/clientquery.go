@@ -17,6 +17,7 @@ type Description struct {
 	Columns []Column // nil: it gives no rows, but changes something
 	Params  int      // question marks
 	Reads   bool     // it is a query that changes nothing by itself
+	Changes bool     // it is no query: it is run for what it changes
 }
 
 // Describe plans a statement and does not run it. params may be nil while they are not known.
@@ -47,7 +48,8 @@ func (c *Client) Describe(ctx context.Context, query string, params []Param) (*D
 	} else if node, err = c.e.sqle.PrepareParsedQuery(sctx, query, query, stmt); err != nil {
 		return nil, err
 	}
-	d.Reads = plan.NodeRepresentsSelect(sctx, node)
+	d.Changes = !node.IsReadOnly()
+	d.Reads = plan.NodeRepresentsSelect(sctx, node) && !d.Changes // it takes DROP TABLE for a query
 	switch n := node.(type) {
 	case *plan.InsertInto:
 		if n.Returning == nil {

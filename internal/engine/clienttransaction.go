@@ -40,7 +40,7 @@ func (c *Client) Transaction(ctx context.Context, database string, fn func(tx *r
 		return err
 	}
 	if h.Branch() == "" {
-		return errs.New(errs.ReadOnly, "%s cannot be written: it shows a commit; use a branch", database)
+		return errs.New(errs.ReadOnly, "database %s cannot be written: it shows a commit; use a branch", sctx.GetCurrentDatabase())
 	}
 	p, err := h.Part(sctx)
 	if err != nil {

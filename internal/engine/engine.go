@@ -113,6 +113,9 @@ func (e *Engine) SQLEngine() *sqle.Engine { return e.sqle }
 // Provider finds the databases.
 func (e *Engine) Provider() *catalog.Provider { return e.provider }
 
+// InUse tells whether a client's session is on the branch.
+func (e *Engine) InUse(r *repo.Repo, branch string) bool { return e.active.InUse(r, branch, nil) }
+
 // NewSession makes a session on the engine's own part of one.
 func (e *Engine) NewSession(base *sql.BaseSession) *session.Session {
 	return session.New(base, session.Options{Databases: e.provider, Author: e.opt.Author, Query: e.Answer})

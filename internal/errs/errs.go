@@ -5,6 +5,7 @@ package errs
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Code is the class of an error. Edges map codes; messages are for people.
@@ -59,6 +60,18 @@ func (c Code) String() string {
 func ParseCode(s string) (c Code, ok bool) {
 	for i, n := range names {
 		if n == s {
+			return Code(i), true
+		}
+	}
+	return Internal, false
+}
+
+// FindCode is ParseCode for people: it takes a code in any case, without its dashes, and as the classes of Python are called.
+func FindCode(s string) (c Code, ok bool) {
+	s = strings.TrimPrefix(strings.ToLower(s), "stemma.")
+	s = strings.NewReplacer("-", "", "_", "").Replace(strings.TrimSuffix(s, "error"))
+	for i, n := range names {
+		if strings.ReplaceAll(n, "-", "") == s {
 			return Code(i), true
 		}
 	}

@@ -1,26 +1,35 @@
 package errs
 
 import (
+	"errors"
 	"slices"
 	"strings"
 )
 
 // Nearest are the candidates that someone who typed name may have meant, at most three: those at the smallest edit distance (insertions,
-// deletions, substitutions and swaps of neighbours) if that is small for the name's length. One that begins with the name counts as
-// one edit away.
+// deletions, substitutions and swaps of neighbours) if that is small for the name's length: of up to two
+// characters one at the end, one of up to four, two of up to seven. One that begins with the name counts as one edit away. The name itself is no
+// suggestion.
 func Nearest(name string, candidates []string) []string {
 	low := strings.ToLower(name)
 	bare := strings.TrimLeft(low, "-")
 	if bare == "" {
 		return nil
 	}
-	best := 1 + len(bare)/3
+	best := max(1, (len(bare)+1)/3)
+	short := len(bare) < 3 // nearly every short name is one edit away from another
 	var out []string
 	for _, c := range candidates {
+		if c == name {
+			continue
+		}
 		lc := strings.ToLower(c)
 		d := distance(low, lc)
-		if len(bare) >= 2 && strings.HasPrefix(lc, low) {
+		switch begins := len(bare) >= 2 && strings.HasPrefix(lc, low); {
+		case begins:
 			d = min(d, 1)
+		case short && !strings.HasPrefix(low, lc):
+			continue
 		}
 		switch {
 		case d < best:
@@ -53,4 +62,32 @@ func distance(a, b string) int {
 		prev2, prev, cur = prev, cur, prev2
 	}
 	return prev[len(b)]
+}
+
+// meant is an error about a name that does not exist, with names that do.
+type meant struct {
+	err   error
+	names []string
+}
+
+func (e *meant) Error() string {
+	return e.err.Error() + "; did you mean '" + strings.Join(e.names, "' or '") + "'?"
+}
+func (e *meant) Unwrap() error { return e.err }
+
+// WithMeant adds the names to err that may have been meant, to its text as well. Without names err stays as it is.
+func WithMeant(err error, names []string) error {
+	if err == nil || len(names) == 0 {
+		return err
+	}
+	return &meant{err, names}
+}
+
+// Meant are the names that WithMeant has added to err.
+func Meant(err error) []string {
+	var m *meant
+	if errors.As(err, &m) {
+		return m.names
+	}
+	return nil
 }

@@ -5,5 +5,5 @@
 //	a column   -> a field          FieldOf
 //	batches    -> a table          Load, which writes the fewest rows that its Mode asks for
 //
-// It knows nothing of SQL: what needs an expression to be evaluated is done above it.
+// It knows nothing of SQL: CHECK constraints and generated columns are evaluated by what its Target gives.
 package frame

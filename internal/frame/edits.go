@@ -13,28 +13,28 @@ type edits struct {
 	l      *load
 	rows   encoded
 	sorter *table.Sorter
+
+	complete func(ctx context.Context, rows [][]value.Cell, at []uint64) error // nil: rows are complete as they come
+	enc      *table.Encoder
+	waiting  encoded // edits whose rows are not completed yet, and the rows of the frame that they are of
+	at       []uint64
 }
 
-func newEdits(l *load) *edits { return &edits{l: l} }
+func newEdits(ctx context.Context, l *load) (*edits, error) {
+	complete, err := l.completer(ctx)
+	return &edits{l: l, complete: complete, enc: table.NewEncoder(l.to.Store(), l.schema)}, err
+}
 
-// add takes an edit; a nil row deletes.
-func (e *edits) add(_ context.Context, key, row []byte) error {
-	if e.sorter != nil {
-		return e.sorter.Add(key, stored(row))
+// add takes an edit; a nil row deletes. at is the row of the frame.
+func (e *edits) add(ctx context.Context, key, row []byte, at uint64) error {
+	if e.complete == nil {
+		return e.keep(key, row)
 	}
-	e.rows.data = append(append(e.rows.data, key...), row...)
-	n := len(row)
-	if row == nil {
-		n = -1
-	}
-	e.rows.spans = append(e.rows.spans, span{len(key), n})
-	if len(e.rows.spans) <= e.l.opt.Few && len(e.rows.data) <= fewBytes {
+	e.waiting.edit(key, row)
+	if e.at = append(e.at, at); len(e.at) < completeRows {
 		return nil
 	}
-	e.sorter = table.NewSorter(e.l.opt.FS, e.l.opt.TempDir, e.l.opt.Memory)
-	err := e.each(func(key, row []byte) error { return e.sorter.Add(key, stored(row)) })
-	e.rows = encoded{}
-	return err
+	return e.flush(ctx)
 }
 
 // stored is a row as the sorter keeps it: a byte ahead tells whether there is one.
@@ -45,26 +45,8 @@ func stored(row []byte) []byte {
 	return append([]byte{1}, row...)
 }
 
-// each gives the edits in memory.
-func (e *edits) each(fn func(key, row []byte) error) error {
-	at := 0
-	for _, s := range e.rows.spans {
-		key := e.rows.data[at : at+s.key]
-		at += s.key
-		var row []byte
-		if s.row >= 0 {
-			row = e.rows.data[at : at+s.row]
-			at += s.row
-		}
-		if err := fn(key, row); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (e *edits) reset() error {
-	e.rows = encoded{}
+	e.rows, e.waiting, e.at = encoded{}, encoded{}, nil
 	return e.close()
 }
 
@@ -78,13 +60,16 @@ func (e *edits) close() error {
 }
 
 // source gives the edits in the order of their keys.
-func (e *edits) source() (tree.EditSource, error) {
+func (e *edits) source(ctx context.Context) (tree.EditSource, error) {
+	if err := e.flush(ctx); err != nil {
+		return nil, err
+	}
 	if e.sorter != nil {
 		sorted, err := e.sorter.Sort()
 		return &sortedEdits{sorted}, err
 	}
 	var list tree.Edits
-	err := e.each(func(key, row []byte) error {
+	err := e.rows.edits(func(key, row []byte) error {
 		list = append(list, tree.Edit{Key: key, Row: row})
 		return nil
 	})
@@ -109,6 +94,9 @@ func (s *sortedEdits) Next(ctx context.Context) (tree.Edit, bool, error) {
 // apply writes the edits: few one by one, many into the tree.
 func (e *edits) apply(ctx context.Context) error {
 	l := e.l
+	if err := e.flush(ctx); err != nil {
+		return err
+	}
 	if e.sorter == nil {
 		return e.few(ctx)
 	}
@@ -116,7 +104,7 @@ func (e *edits) apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	src, err := e.source()
+	src, err := e.source(ctx)
 	if err != nil {
 		return err
 	}
@@ -145,7 +133,7 @@ func (e *edits) few(ctx context.Context) error {
 	phys := l.schema.Primary.Phys
 	cells, old := make([]value.Cell, len(phys)), make([]value.Cell, len(phys))
 	for _, deletions := range []bool{true, false} {
-		if err := e.each(func(key, row []byte) error {
+		if err := e.rows.edits(func(key, row []byte) error {
 			if (row == nil) != deletions {
 				return nil
 			}
@@ -167,6 +155,93 @@ func (e *edits) few(ctx context.Context) error {
 			}
 			return err
 		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flush completes the rows that wait for it.
+func (e *edits) flush(ctx context.Context) error {
+	if len(e.at) == 0 {
+		return nil
+	}
+	phys := e.l.schema.Primary.Phys
+	var rows [][]value.Cell
+	var at []uint64
+	n := 0
+	if err := e.waiting.edits(func(_, row []byte) error {
+		if row != nil {
+			cells := make([]value.Cell, len(phys))
+			if err := value.DecodeTuple(row, phys, cells); err != nil {
+				return err
+			}
+			rows, at = append(rows, cells), append(at, e.at[n])
+		}
+		n++
+		return nil
+	}); err != nil {
+		return err
+	}
+	if len(rows) > 0 {
+		if err := e.complete(ctx, rows, at); err != nil {
+			return err
+		}
+	}
+	n = 0
+	var made []byte
+	err := e.waiting.edits(func(key, row []byte) error {
+		if row == nil {
+			return e.keep(key, nil)
+		}
+		var err error
+		if _, made, err = e.enc.Append(ctx, nil, made[:0], rows[n]); err != nil {
+			return e.l.rowError("", rows[n], at[n], err)
+		}
+		n++
+		return e.keep(key, made)
+	})
+	e.waiting, e.at = encoded{e.waiting.data[:0], e.waiting.spans[:0]}, e.at[:0]
+	return err
+}
+
+// keep takes an edit whose row is complete.
+func (e *edits) keep(key, row []byte) error {
+	if e.sorter != nil {
+		return e.sorter.Add(key, stored(row))
+	}
+	e.rows.edit(key, row)
+	if len(e.rows.spans) <= e.l.opt.Few && len(e.rows.data) <= fewBytes {
+		return nil
+	}
+	e.sorter = table.NewSorter(e.l.opt.FS, e.l.opt.TempDir, e.l.opt.Memory)
+	err := e.rows.edits(func(key, row []byte) error { return e.sorter.Add(key, stored(row)) })
+	e.rows = encoded{}
+	return err
+}
+
+// edit appends an edit; a nil row, which deletes, has the length -1.
+func (r *encoded) edit(key, row []byte) {
+	r.data = append(append(r.data, key...), row...)
+	n := len(row)
+	if row == nil {
+		n = -1
+	}
+	r.spans = append(r.spans, span{len(key), n})
+}
+
+// edits gives the edits that were appended.
+func (r *encoded) edits(fn func(key, row []byte) error) error {
+	at := 0
+	for _, s := range r.spans {
+		key := r.data[at : at+s.key]
+		at += s.key
+		var row []byte
+		if s.row >= 0 {
+			row = r.data[at : at+s.row]
+			at += s.row
+		}
+		if err := fn(key, row); err != nil {
 			return err
 		}
 	}

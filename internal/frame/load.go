@@ -42,6 +42,8 @@ type Target interface {
 	FoldTable(ctx context.Context, name string) (*table.Table, error)
 	PutTable(ctx context.Context, name string, t *table.Table) error
 	NextAuto(ctx context.Context, name string, given uint64) (uint64, error)
+	// Completer is for rows of a table with CHECK constraints or generated columns; nil without them, or where nobody can evaluate them.
+	Completer(ctx context.Context, name string) (Complete, error)
 }
 
 // Source gives the batches of a frame. Next's batches are the reader's to release; nil is the end.
@@ -70,7 +72,8 @@ type Result struct {
 	Updated   uint64
 	Deleted   uint64
 	Unchanged uint64
-	Created   bool // the table was made
+	Created   bool     // the table was made
+	Generated []string // columns of the frame that the table generates: what the frame had there was not written
 }
 
 // Load writes a frame into a table of the target, which the caller commits. After an error the target may hold a part of the frame.
@@ -119,6 +122,7 @@ type load struct {
 	template []value.Cell // a row before the frame's cells
 	absent   []int        // cells that the frame does not give
 	auto     int          // cell of the AUTO_INCREMENT column; -1
+	later    bool         // rows are completed where they become edits, not where they are encoded
 }
 
 // prepare finds or makes the schema, and matches the columns.
@@ -203,11 +207,7 @@ func (l *load) match() error {
 	if err := distinct(l.src.Schema()); err != nil {
 		return err
 	}
-	for _, c := range s.Checks {
-		if c.Enforced {
-			return errs.New(errs.Unsupported, "table %s has the CHECK constraint %s, which only SQL can verify: insert the rows with SQL", l.name, c.Name)
-		}
-	}
+	l.withoutGenerated()
 	shift := 0
 	if s.Keyless() {
 		shift = 1
@@ -226,8 +226,9 @@ func (l *load) match() error {
 	for c := range s.Columns {
 		col := &s.Columns[c]
 		switch {
+		case col.Generated != "" && s.InPrimaryKey(col.ID):
+			return errs.New(errs.Unsupported, "column %s of the primary key of table %s is generated, which only SQL can do: insert the rows with SQL", col.Name, l.name)
 		case col.Generated != "":
-			return errs.New(errs.Unsupported, "column %s of table %s is generated, which only SQL can do: insert the rows with SQL", col.Name, l.name)
 		case given[c]:
 			if col.AutoIncrement {
 				l.auto = c + shift
@@ -318,6 +319,12 @@ func (l *load) encode(ctx context.Context, first int64, take func(u *unit) error
 	for range l.opt.Workers {
 		g.Go(func() error {
 			w := &worker{l: l, enc: table.NewEncoder(l.to.Store(), l.schema), cells: make([]value.Cell, len(l.template)), ordinal: first}
+			if !l.later {
+				var err error
+				if w.complete, err = l.completer(ctx); err != nil {
+					return err
+				}
+			}
 			for u := range work {
 				u.done <- w.unit(ctx, u)
 			}
@@ -358,6 +365,9 @@ type worker struct {
 	key     []byte
 	row     []byte
 	ordinal int64 // of the first row of the frame, for keyless tables
+
+	complete func(ctx context.Context, rows [][]value.Cell, at []uint64) error // nil: rows are complete as they are
+	held     heldRows
 }
 
 // readers are the columns of a batch.
@@ -373,7 +383,7 @@ func (l *load) readers(b arrow.RecordBatch) (*readers, error) {
 		col := &l.schema.Columns[c]
 		f, err := cellsOf(b.Column(i), col.Type)
 		if err != nil {
-			return nil, errs.New(errs.CodeOf(err), "column %q: %w", col.Name, err)
+			return nil, &CellError{Column: col.Name, Row: NoRow, Err: err}
 		}
 		r.cell = append(r.cell, f)
 		null := b.Column(i).IsNull
@@ -430,15 +440,46 @@ func (w *worker) unit(ctx context.Context, u *unit) error {
 		if l.schema.Keyless() {
 			w.cells[0] = value.IntCell(w.ordinal + int64(at))
 		}
-		before := len(u.out.data)
-		data, row, err := w.enc.Append(ctx, u.out.data, w.row[:0], w.cells)
-		if err != nil {
-			return &CellError{Row: at, Err: err}
+		if w.complete == nil {
+			err = w.append(ctx, u, w.cells, at)
+		} else if w.held.add(w.cells, at) {
+			err = w.release(ctx, u)
 		}
-		w.row = row
-		u.out.data = append(data, row...)
-		u.out.spans = append(u.out.spans, span{len(data) - before, len(row)})
+		if err != nil {
+			return err
+		}
 	}
+	return w.release(ctx, u)
+}
+
+// release completes the rows that are held and appends them to the unit.
+func (w *worker) release(ctx context.Context, u *unit) error {
+	n := w.held.n
+	if n == 0 {
+		return nil
+	}
+	w.held.n = 0
+	if err := w.complete(ctx, w.held.rows[:n], w.held.at[:n]); err != nil {
+		return err
+	}
+	for i := range n {
+		if err := w.append(ctx, u, w.held.rows[i], w.held.at[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// append appends a row to the unit.
+func (w *worker) append(ctx context.Context, u *unit, cells []value.Cell, at uint64) error {
+	before := len(u.out.data)
+	data, row, err := w.enc.Append(ctx, u.out.data, w.row[:0], cells)
+	if err != nil {
+		return &CellError{Row: at, Err: err}
+	}
+	w.row = row
+	u.out.data = append(data, row...)
+	u.out.spans = append(u.out.spans, span{len(data) - before, len(row)})
 	return nil
 }
 

@@ -38,8 +38,12 @@ type merging struct {
 
 // merge changes the table to what the frame says.
 func (l *load) merge(ctx context.Context) (err error) {
+	changed, err := newEdits(ctx, l)
+	if err != nil {
+		return err
+	}
 	m := &merging{
-		l: l, edits: newEdits(l), enc: table.NewEncoder(l.to.Store(), l.schema), cells: make([]value.Cell, len(l.template)),
+		l: l, edits: changed, enc: table.NewEncoder(l.to.Store(), l.schema), cells: make([]value.Cell, len(l.template)),
 		old: make([]value.Cell, len(l.template)),
 	}
 	defer func() {
@@ -195,7 +199,7 @@ func (m *merging) batch(ctx context.Context, b arrow.RecordBatch, first uint64) 
 				continue
 			}
 			if c == 0 {
-				err = m.change(ctx)
+				err = m.change(ctx, first+uint64(i))
 				m.at++
 			} else {
 				err = m.insert(ctx, first+uint64(i))
@@ -291,7 +295,7 @@ func (m *merging) drop(ctx context.Context) error {
 	}
 	m.at++
 	m.l.res.Deleted++
-	return m.edits.add(ctx, m.oldKey, nil)
+	return m.edits.add(ctx, m.oldKey, nil, NoRow)
 }
 
 // insert adds the frame's row.
@@ -304,11 +308,11 @@ func (m *merging) insert(ctx context.Context, at uint64) error {
 		return &CellError{Row: at, Err: err}
 	}
 	m.l.res.Inserted++
-	return m.edits.add(ctx, m.key, m.row)
+	return m.edits.add(ctx, m.key, m.row, at)
 }
 
-// change puts the frame's cells over those of the table's row of the same key.
-func (m *merging) change(ctx context.Context) error {
+// change puts the frame's cells over those of the table's row of the same key. at is the row of the frame.
+func (m *merging) change(ctx context.Context, at uint64) error {
 	ok, err := m.l.over(ctx, m.enc, m.key, m.cells, m.old, &m.row)
 	if err != nil {
 		return err
@@ -318,7 +322,7 @@ func (m *merging) change(ctx context.Context) error {
 		return nil
 	}
 	m.l.res.Updated++
-	return m.edits.add(ctx, m.key, m.row)
+	return m.edits.add(ctx, m.key, m.row, at)
 }
 
 // over makes the row of a key that the table has with the frame's cells; false when it is the row that is there. cells are the frame's.

@@ -46,7 +46,11 @@ func (m *merging) unsorted(ctx context.Context, rest Source, row uint64) (err er
 	defer func() { err = errors.Join(err, sorter.Close()) }()
 	done := *l.res
 	*l.res = Result{Created: done.Created}
-	if err := m.again(ctx, sorter, passed); err != nil {
+	give := sorter.Add
+	if m.edits.complete != nil {
+		give = func(key, row []byte) error { return sorter.Add(key, numbered(row, NoRow)) }
+	}
+	if err := m.again(ctx, give, passed); err != nil {
 		return err
 	}
 	if err := m.edits.reset(); err != nil {
@@ -55,7 +59,15 @@ func (m *merging) unsorted(ctx context.Context, rest Source, row uint64) (err er
 	again := *l
 	again.src = rest
 	again.opt.Mode = Append
-	if err := again.encode(ctx, 0, func(u *unit) error { return u.each(func(k, r []byte, _ uint64) error { return sorter.Add(k, r) }) }); err != nil {
+	again.later = true
+	if err := again.encode(ctx, 0, func(u *unit) error {
+		return u.each(func(k, r []byte, at uint64) error {
+			if m.edits.complete != nil {
+				r = numbered(r, row+at)
+			}
+			return sorter.Add(k, r)
+		})
+	}); err != nil {
 		var c *CellError
 		if errors.As(err, &c) {
 			return &CellError{Column: c.Column, Row: row + c.Row, Err: c.Err}
@@ -65,10 +77,10 @@ func (m *merging) unsorted(ctx context.Context, rest Source, row uint64) (err er
 	return m.beside(ctx, sorter)
 }
 
-// again gives the sorter the rows of the frame that have been compared: those of the table up to passed, but for those that the frame
+// again gives a sorter the rows of the frame that have been compared: those of the table up to passed, but for those that the frame
 // does not have, with the edits over them.
-func (m *merging) again(ctx context.Context, sorter *table.Sorter, passed uint64) error {
-	edits, err := m.edits.source()
+func (m *merging) again(ctx context.Context, give func(key, row []byte) error, passed uint64) error {
+	edits, err := m.edits.source(ctx)
 	if err != nil {
 		return err
 	}
@@ -85,7 +97,7 @@ func (m *merging) again(ctx context.Context, sorter *table.Sorter, passed uint64
 		}
 		for more && bytes.Compare(e.Key, key) < 0 {
 			if e.Row != nil {
-				if err := sorter.Add(e.Key, e.Row); err != nil {
+				if err := give(e.Key, e.Row); err != nil {
 					return err
 				}
 			}
@@ -95,7 +107,7 @@ func (m *merging) again(ctx context.Context, sorter *table.Sorter, passed uint64
 		}
 		if more && bytes.Equal(e.Key, key) {
 			if row = e.Row; row != nil {
-				if err := sorter.Add(key, row); err != nil {
+				if err := give(key, row); err != nil {
 					return err
 				}
 			}
@@ -110,13 +122,13 @@ func (m *merging) again(ctx context.Context, sorter *table.Sorter, passed uint64
 		if len(skipped) > 0 && skipped[0].From <= i {
 			continue
 		}
-		if err := sorter.Add(key, row); err != nil {
+		if err := give(key, row); err != nil {
 			return err
 		}
 	}
 	for more {
 		if e.Row != nil {
-			if err := sorter.Add(e.Key, e.Row); err != nil {
+			if err := give(e.Key, e.Row); err != nil {
 				return err
 			}
 		}
@@ -152,6 +164,10 @@ func (m *merging) beside(ctx context.Context, sorter *table.Sorter) error {
 		if !ok {
 			break
 		}
+		at := uint64(NoRow)
+		if m.edits.complete != nil {
+			row, at = unnumbered(row)
+		}
 		if bytes.Equal(key, last) {
 			return errs.New(errs.DuplicateKey, "the primary key %s comes twice in the frame", table.DescribeKey(l.schema, row))
 		}
@@ -160,7 +176,7 @@ func (m *merging) beside(ctx context.Context, sorter *table.Sorter) error {
 		for have && bytes.Compare(oldKey, key) < 0 {
 			if l.opt.Mode == Merge {
 				l.res.Deleted++
-				if err := m.edits.add(ctx, oldKey, nil); err != nil {
+				if err := m.edits.add(ctx, oldKey, nil, NoRow); err != nil {
 					return err
 				}
 			}
@@ -171,9 +187,9 @@ func (m *merging) beside(ctx context.Context, sorter *table.Sorter) error {
 		switch {
 		case !have || !bytes.Equal(oldKey, key):
 			l.res.Inserted++
-			err = m.edits.add(ctx, key, row)
+			err = m.edits.add(ctx, key, row, at)
 		default:
-			err = m.lay(ctx, key, row, oldRow)
+			err = m.lay(ctx, key, row, oldRow, at)
 			if err == nil {
 				err = step()
 			}
@@ -184,7 +200,7 @@ func (m *merging) beside(ctx context.Context, sorter *table.Sorter) error {
 	}
 	for have && l.opt.Mode == Merge {
 		l.res.Deleted++
-		if err := m.edits.add(ctx, oldKey, nil); err != nil {
+		if err := m.edits.add(ctx, oldKey, nil, NoRow); err != nil {
 			return err
 		}
 		if err := step(); err != nil {
@@ -195,7 +211,7 @@ func (m *merging) beside(ctx context.Context, sorter *table.Sorter) error {
 }
 
 // lay puts a row of the frame over the table's.
-func (m *merging) lay(ctx context.Context, key, row, oldRow []byte) error {
+func (m *merging) lay(ctx context.Context, key, row, oldRow []byte, at uint64) error {
 	l := m.l
 	phys := l.schema.Primary.Phys
 	if len(l.absent) > 0 {
@@ -213,7 +229,7 @@ func (m *merging) lay(ctx context.Context, key, row, oldRow []byte) error {
 		return nil
 	}
 	l.res.Updated++
-	return m.edits.add(ctx, key, row)
+	return m.edits.add(ctx, key, row, at)
 }
 
 // rowScan gives the rows of a view as keys and tuples.

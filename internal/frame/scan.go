@@ -149,13 +149,19 @@ func (e *ColumnError) Unwrap() error { return errs.New(errs.NotFound, "no column
 
 // CellError says which cell of a frame or table is at fault.
 type CellError struct {
-	Column string
-	Row    uint64 // from 0
+	Column string // empty: the whole row
+	Row    uint64 // from 0; NoRow: the whole column
 	Err    error
 }
 
 // Error implements error.
 func (e *CellError) Error() string {
+	switch {
+	case e.Row == NoRow:
+		return "column " + strconv.Quote(e.Column) + ": " + e.Err.Error()
+	case e.Column == "":
+		return "row " + strconv.FormatUint(e.Row, 10) + ": " + e.Err.Error()
+	}
 	return "column " + strconv.Quote(e.Column) + ", row " + strconv.FormatUint(e.Row, 10) + ": " + e.Err.Error()
 }
 

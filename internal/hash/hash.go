@@ -54,8 +54,11 @@ func Parse(s string) (Hash, error) {
 }
 
 // IsPrefix tells whether s could be the beginning of a shown hash: at least MinPrefixLen characters of its alphabet.
-func IsPrefix(s string) bool {
-	if len(s) < MinPrefixLen || len(s) > FullLen {
+func IsPrefix(s string) bool { return len(s) >= MinPrefixLen && IsBeginning(s) }
+
+// IsBeginning tells whether a hash can begin with s, however short it is.
+func IsBeginning(s string) bool {
+	if len(s) == 0 || len(s) > FullLen {
 		return false
 	}
 	for i := 0; i < len(s); i++ {

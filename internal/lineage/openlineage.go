@@ -20,6 +20,7 @@ const (
 type OpenLineageOptions struct {
 	Namespace string // of datasets and jobs of this database: "stemma://host:port"
 	DB        string // this database
+	ParentJob string // job of the run that started this one; "" leaves that run out
 	// Fields are name and type of the columns of a table with a hash; nil where they are not known.
 	Fields func(hash string) [][2]string
 }
@@ -57,13 +58,10 @@ const openLineageTime = "2006-01-02T15:04:05.000000Z"
 
 func openLineageEvent(r *Run, ins []Input, outs []Output, opt OpenLineageOptions, kind string, at time.Time) map[string]any {
 	runFacets, jobFacets := olFacet{}, olFacet{}
-	jobName := r.Job
-	if jobName == "" {
-		jobName = r.System
-	}
-	if r.Parent != "" {
-		runFacets["parent"] = facet("1-0-1/ParentRunFacet.json#/$defs/ParentRunFacet", olFacet{
-			"run": map[string]any{"runId": r.Parent}, "job": map[string]any{"namespace": opt.Namespace, "name": jobName},
+	jobName := r.JobName()
+	if r.Parent != "" && opt.ParentJob != "" {
+		runFacets["parent"] = facet("1-2-0/ParentRunFacet.json#/$defs/ParentRunFacet", olFacet{
+			"run": map[string]any{"runId": r.Parent}, "job": map[string]any{"namespace": opt.Namespace, "name": opt.ParentJob},
 		})
 	}
 	if r.Error != "" {
@@ -71,13 +69,13 @@ func openLineageEvent(r *Run, ins []Input, outs []Output, opt OpenLineageOptions
 	}
 	runFacets["processing_engine"] = facet("1-1-1/ProcessingEngineRunFacet.json#/$defs/ProcessingEngineRunFacet", olFacet{"version": "unknown", "name": r.System})
 	if r.GitSHA != "" {
-		jobFacets["sourceCodeLocation"] = facet("1-0-1/SourceCodeLocationJobFacet.json#/$defs/SourceCodeLocationJobFacet", olFacet{
+		jobFacets["sourceCodeLocation"] = facet("1-1-0/SourceCodeLocationJobFacet.json#/$defs/SourceCodeLocationJobFacet", olFacet{
 			"type": "git", "url": "git:" + r.GitSHA, "version": r.GitSHA,
 		})
 	}
 	for i := range ins {
 		if ins[i].Query != "" {
-			jobFacets["sql"] = facet("1-0-1/SQLJobFacet.json#/$defs/SQLJobFacet", olFacet{"query": ins[i].Query})
+			jobFacets["sql"] = facet("1-1-0/SQLJobFacet.json#/$defs/SQLJobFacet", olFacet{"query": ins[i].Query})
 			break
 		}
 	}
@@ -98,7 +96,7 @@ func openLineageEvent(r *Run, ins []Input, outs []Output, opt OpenLineageOptions
 					for _, c := range cols {
 						fields = append(fields, map[string]any{"name": c[0], "type": c[1]})
 					}
-					f["schema"] = facet("1-1-1/SchemaDatasetFacet.json#/$defs/SchemaDatasetFacet", olFacet{"fields": fields})
+					f["schema"] = facet("1-2-0/SchemaDatasetFacet.json#/$defs/SchemaDatasetFacet", olFacet{"fields": fields})
 				}
 			}
 		}

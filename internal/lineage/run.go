@@ -17,6 +17,14 @@ func (r *Run) Title() string {
 	return s
 }
 
+// JobName is the run's job, or its system where it has none.
+func (r *Run) JobName() string {
+	if r.Job == "" {
+		return r.System
+	}
+	return r.Job
+}
+
 // Resumed is an earlier state of a run with what is known of it anew.
 func Resumed(old, now Run) Run {
 	r := old

@@ -173,36 +173,51 @@ func (m *tableMerger) prepare(ctx context.Context) error {
 	return nil
 }
 
-// Completer gives a function that sets the generated columns of a row, by the cells of the rows' layout, and refuses a row that violates a
-// CHECK with an error of class Constraint. Without x rows stay as they are.
-func Completer(ctx context.Context, x Expressions, rd chunk.Reader, name string, s *schema.Compiled) (func(ctx context.Context, cells []value.Cell) error, error) {
+// Completer gives a function that sets the generated columns of rows, by the cells of the rows' layout, and refuses a row that violates a
+// CHECK with an error of class Constraint; bad is the place of the row that an error is about. It is nil when rows of the schema need no
+// such thing, and when x is. The function is for one goroutine.
+func Completer(ctx context.Context, x Expressions, rd chunk.Reader, name string, s *schema.Compiled) (func(ctx context.Context, rows ...[]value.Cell) (bad int, err error), error) {
+	if x == nil {
+		return nil, nil
+	}
 	var generate RowGenerator
 	var check RowChecks
 	var err error
-	if columns := generated(s.Schema); x != nil && len(columns) > 0 {
+	if columns := generated(s.Schema); len(columns) > 0 {
 		if generate, err = x.Generator(ctx, rd, name, s, columns); err != nil {
 			return nil, err
 		}
 	}
-	if checks := enforced(s.Schema); x != nil && len(checks) > 0 {
+	if checks := enforced(s.Schema); len(checks) > 0 {
 		if check, err = x.Checks(ctx, rd, name, s, checks); err != nil {
 			return nil, err
 		}
 	}
-	return func(ctx context.Context, cells []value.Cell) error {
-		rows := [][]value.Cell{cells}
+	return func(ctx context.Context, rows ...[]value.Cell) (int, error) {
 		if generate != nil {
 			if err := generate(ctx, rows); err != nil {
-				return err
+				if len(rows) == 1 || errs.Is(err, errs.Canceled) {
+					return 0, err
+				}
+				for i := range rows { // to find the one
+					if err := generate(ctx, rows[i:i+1]); err != nil {
+						return i, err
+					}
+				}
 			}
 		}
 		if check == nil {
-			return nil
+			return 0, nil
 		}
 		violated, err := check(ctx, rows)
-		if err == nil && len(violated[0]) > 0 {
-			err = errs.New(errs.Constraint, "Check constraint %q violated", s.Checks[violated[0][0]].Name)
+		if err != nil {
+			return 0, err
 		}
-		return err
+		for i, list := range violated {
+			if len(list) > 0 {
+				return i, errs.New(errs.Constraint, "Check constraint %q violated", s.Checks[list[0]].Name)
+			}
+		}
+		return 0, nil
 	}, nil
 }

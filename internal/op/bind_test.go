@@ -24,6 +24,36 @@ func words(s string) []string {
 	return out
 }
 
+// What a flag takes at least holds for those who give it, not for its default.
+func TestLeast(t *testing.T) {
+	spec := logSpec()
+	for _, argv := range [][]string{{"-n", "-1"}, {"--number=-7"}, {"--min-parents", "-1"}} {
+		if _, err := BindArgs(spec, argv); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "want a whole number from 0") {
+			t.Errorf("%q: %v", argv, err)
+		}
+	}
+	if _, err := BindJSON(spec, []byte(`{"number":-1}`)); !errs.Is(err, errs.Invalid) {
+		t.Errorf("JSON: %v", err)
+	}
+	for _, argv := range [][]string{nil, {"-0"}, {"-n", "3"}} {
+		if _, err := BindArgs(spec, argv); err != nil {
+			t.Errorf("%q: %v", argv, err)
+		}
+	}
+	for _, bad := range []any{
+		&struct {
+			A string `flag:"a" least:"0"`
+		}{},
+		&struct {
+			A int `flag:"a" least:"none"`
+		}{},
+	} {
+		if _, err := ParamsOf(bad); err == nil {
+			t.Errorf("%T is taken", bad)
+		}
+	}
+}
+
 func TestBindArgs(t *testing.T) {
 	def := func(change func(*sample)) *sample {
 		s := &sample{Limit: -1, Keys: []string{"id"}, Ref: "HEAD"}

@@ -106,8 +106,8 @@ func (p *Param) setJSON(dest any, raw json.RawMessage) error {
 		f.SetBool(v)
 	case Int:
 		var v int64
-		if json.Unmarshal(raw, &v) != nil || f.OverflowInt(v) {
-			return bad("a whole number")
+		if json.Unmarshal(raw, &v) != nil || f.OverflowInt(v) || p.HasLeast && v < p.Least {
+			return bad(p.wholeNumber())
 		}
 		f.SetInt(v)
 	case Strings:

@@ -3,11 +3,12 @@ package op
 import (
 	"context"
 	"fmt"
-	"slices"
+	"path"
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/repo"
 )
 
 // branchColumns are the columns of what branch answers.
@@ -20,7 +21,7 @@ type Branch struct {
 	Delete  bool     `flag:"delete,d" help:"delete branches that others contain"`
 	DeleteF bool     `flag:",D" help:"delete branches, whatever is lost"`
 	Force   bool     `flag:"force,f" help:"take a name that is in use"`
-	List    bool     `flag:"list" help:"list branches, of the given names if any"`
+	List    bool     `flag:"list,l" help:"list branches, those whose names match one of the patterns if any is given: * stands for any characters, ? for one, [a-f] for one of these"`
 	All     bool     `flag:"all,a" help:"list remote branches too"`
 	Remotes bool     `flag:"remotes,r" help:"list remote branches only"`
 	Verbose bool     `flag:"verbose,v" help:"list hashes and messages too"`
@@ -35,7 +36,7 @@ func branchSpec() Spec {
 		Name: "branch", Columns: branchColumns, Group: GroupGrow, Needs: NeedDatabase,
 		Short: "List, create, rename or delete branches",
 		Usage: []string{
-			"[--list] [-v] [-a]", "[-f] <name> [<start-point>]", "-m [-f] [<old>] <new>", "-c [-f] [<old>] <new>", "(-d | -D) <name>...", "-t <name> [<branch>]", "-u <branch> [<name>]", "--show-current",
+			"[--list [<pattern>...]] [-v] [-a]", "[-f] <name> [<start-point>]", "-m [-f] [<old>] <new>", "-c [-f] [<old>] <new>", "(-d | -D) <name>...", "-t <name> [<branch>]", "-u <branch> [<name>]", "--show-current",
 		},
 		Examples: []Example{{"branch", "list the branches"}, {"branch fix main~2", "make a branch at an older commit"}, {"branch -d fix", "delete it again"}},
 	})
@@ -136,7 +137,12 @@ func (c *Branch) follow(ctx context.Context, s *Scope) (*Result, error) {
 			return nil, err
 		}
 	}
-	return statusResult(0), follow(s, name, up)
+	if err := follow(s, name, up); err != nil {
+		return nil, err
+	}
+	r := statusResult(0)
+	r.Printf("branch '%s' set up to track '%s'", name, up)
+	return r, nil
 }
 
 // create makes a branch.
@@ -191,44 +197,83 @@ func (c *Branch) used(s *Scope, name string, force bool) error {
 
 func (c *Branch) list(ctx context.Context, s *Scope) (*Result, error) {
 	r := &Result{Columns: branchColumns, Lines: []string{}}
-	width := 0
-	var show []string
-	heads := map[string]history.CommitID{}
 	follows, err := upstreams(s)
 	if err != nil {
 		return nil, err
 	}
+	var show []repo.Branch
+	width := 0
 	for _, b := range s.Repo.Branches() {
 		if c.Remotes && !c.All {
 			break // there are none
 		}
-		if len(c.Args) > 0 && !slices.Contains(c.Args, b.Name) {
+		if ok, err := matchesAny(c.Args, b.Name); err != nil {
+			return nil, err
+		} else if !ok {
 			continue
 		}
-		show = append(show, b.Name)
-		heads[b.Name] = b.Head
+		show = append(show, b)
 		width = max(width, len(b.Name))
 	}
-	for _, n := range show {
-		mark := "  "
-		if n == s.branch() {
-			mark = "* "
+	current := s.branch()
+	mark := func(name string) string {
+		if name == current {
+			return "* "
 		}
-		cm, err := history.GetCommit(ctx, s.Repo.Store(), heads[n])
+		return "  "
+	}
+	if !c.Verbose {
+		for _, b := range show {
+			r.Lines = append(r.Lines, mark(b.Name)+b.Name)
+		}
+		// The lines need no commits, of which there may be many to be read.
+		r.Stream = func(yield func([]any, error) bool) {
+			for _, b := range show {
+				cm, err := history.GetCommit(ctx, s.Repo.Store(), b.Head)
+				if err != nil {
+					yield(nil, err)
+					return
+				}
+				first, _, _ := strings.Cut(cm.Message, "\n")
+				if !yield([]any{b.Name, cm.ID.String(), first}, nil) {
+					return
+				}
+			}
+		}
+		return r, nil
+	}
+	for _, b := range show {
+		cm, err := history.GetCommit(ctx, s.Repo.Store(), b.Head)
+		if err != nil {
+			return nil, err
+		}
+		far, err := aheadBehind(ctx, s, cm.ID, follows[b.Name])
 		if err != nil {
 			return nil, err
 		}
 		first, _, _ := strings.Cut(cm.Message, "\n")
-		r.Add(n, cm.ID.String(), first)
-		if c.Verbose {
-			far, err := aheadBehind(ctx, s, cm.ID, follows[n])
-			if err != nil {
-				return nil, err
-			}
-			r.Lines = append(r.Lines, fmt.Sprintf("%s%-*s %s%s %s", mark, width, n, cm.ID, far, first))
-		} else {
-			r.Lines = append(r.Lines, mark+n)
-		}
+		r.Add(b.Name, cm.ID.String(), first)
+		r.Lines = append(r.Lines, fmt.Sprintf("%s%-*s %s%s %s", mark(b.Name), width, b.Name, cm.ID, far, first))
 	}
 	return r, nil
+}
+
+// matchesAny tells whether the name of a ref matches one of the patterns, of which none means all. The patterns are git's: a * also stands
+// for slashes.
+func matchesAny(patterns []string, name string) (bool, error) {
+	if len(patterns) == 0 {
+		return true, nil
+	}
+	const slash = "\x00" // no name has one, and path.Match does not treat it as the end of a directory's name
+	name = strings.ReplaceAll(name, "/", slash)
+	for _, p := range patterns {
+		ok, err := path.Match(strings.ReplaceAll(p, "/", slash), name)
+		if err != nil {
+			return false, errs.New(errs.Invalid, "the pattern '%s' cannot be understood: %w", p, err)
+		}
+		if ok {
+			return true, nil
+		}
+	}
+	return false, nil
 }

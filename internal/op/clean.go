@@ -9,7 +9,7 @@ import (
 
 // Clean is the verb that drops untracked tables.
 type Clean struct {
-	DryRun  bool     `flag:"dry-run" help:"only say which tables would be dropped"`
+	DryRun  bool     `flag:"dry-run,n" help:"only say which tables would be dropped"`
 	Ignored bool     `flag:",x" help:"drop ignored tables too"`
 	Tables  []string `arg:"rest" value:"table" complete:"table" help:"untracked tables to drop; all of them otherwise"`
 }
@@ -18,7 +18,7 @@ func cleanSpec() Spec {
 	return Define[Clean](Spec{
 		Name: "clean", Group: GroupWork, Needs: NeedDatabase,
 		Short:    "Drop untracked tables from the working set",
-		Usage:    []string{"[--dry-run] [-x] [<table>...]"},
+		Usage:    []string{"[-n] [-x] [<table>...]"},
 		Examples: []Example{{"clean --dry-run", "what would go"}, {"clean scratch", "drop one untracked table"}},
 	})
 }

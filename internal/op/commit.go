@@ -33,6 +33,8 @@ func commitSpec() Spec {
 	return Define[Commit](Spec{
 		Name: "commit", Columns: commitColumns, Group: GroupWork, Needs: NeedDatabase, Signs: true,
 		Short: "Record changes in the history",
+		Long: `Commits what is staged. Without -m the message is written in the editor that the setting core.editor or STEMMA_EDITOR names, or on a
+terminal VISUAL or EDITOR; lines that begin with # are not part of it.`,
 		Examples: []Example{
 			{`commit -am "load January"`, "commit the changed tables"},
 			{`commit -Am "first load"`, "commit new tables as well"},
@@ -91,6 +93,11 @@ func (c *Commit) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	r.Columns, r.Rows = commitColumns, [][]any{{made.ID.String()}}
 	return r, nil
+}
+
+// WantsMessage tells whether an error is that of a commit without a message, also when another process has said it.
+func WantsMessage(err error) bool {
+	return errs.Is(err, errs.Invalid) && strings.Contains(err.Error(), repo.NeedsMessage)
 }
 
 // stageHint tells how to stage when there are changes that are not staged.

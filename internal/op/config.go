@@ -35,6 +35,8 @@ Names that stemma knows:
   user.name           author of commits
   user.email          mail address of that author
   init.defaultbranch  first branch of a new database (main)
+  core.editor         command of the editor for messages of commits and plans of rebases; STEMMA_EDITOR goes before it, and on a terminal
+                      VISUAL and EDITOR come behind
 
 When user.name or user.email is not set, STEMMA_AUTHOR_NAME and STEMMA_AUTHOR_EMAIL are taken, and then the operating system's user.`,
 		Usage: []string{

@@ -39,6 +39,16 @@ func (c *ConflictsCat) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, n := range c.Tables {
+		if n == "." || m != nil && m.Table(n) >= 0 {
+			continue
+		}
+		if _, _, ok, err := w.Table(ctx, n); err != nil {
+			return nil, err
+		} else if !ok {
+			return nil, errs.New(errs.NotFound, "table not found: %s", n)
+		}
+	}
 	out := &Result{Lines: []string{}}
 	if m == nil {
 		return out, nil

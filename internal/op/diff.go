@@ -22,7 +22,7 @@ type Diff struct {
 	Stat      bool     `flag:"stat" help:"show numbers of changed rows and cells"`
 	Summary   bool     `flag:"summary" help:"show which tables changed, and how"`
 	NameOnly  bool     `flag:"name-only" help:"show the names of changed tables"`
-	Limit     int      `flag:"limit" value:"count" default:"-1" help:"show at most this many changed rows a table"`
+	Limit     int      `flag:"limit" value:"count" default:"-1" least:"0" help:"show at most this many changed rows a table"`
 	Where     string   `flag:"where" value:"condition" help:"show only rows for which this condition of SQL is true; columns are called from_<column> and to_<column>"`
 	Filter    string   `flag:"filter" enum:"added,modified,removed,renamed,dropped" help:"show only changes of this kind"`
 	Staged    bool     `flag:"staged" alias:"cached" help:"show what the next commit would take"`
@@ -64,6 +64,12 @@ func (c *Diff) Run(ctx context.Context, s *Scope) (*Result, error) {
 		c.Format = "sql"
 	}
 	switch {
+	case (c.Stat || c.Summary) && (c.Schema || c.Data):
+		return nil, errs.New(errs.Invalid, "diff: --stat and --summary cannot be combined with --schema or --data")
+	case c.NameOnly && (c.Schema || c.Data || c.Stat || c.Summary):
+		return nil, errs.New(errs.Invalid, "diff: --name-only cannot be combined with --schema, --data, --stat, or --summary")
+	}
+	switch {
 	case c.Where == "":
 	case c.Stat || c.Summary || c.NameOnly || c.Schema || c.Format == "sql":
 		return nil, errs.New(errs.Invalid, "diff: --where chooses rows; it does not go with --stat, --summary, --name-only, --schema and -r sql")
@@ -73,6 +79,13 @@ func (c *Diff) Run(ctx context.Context, s *Scope) (*Result, error) {
 	from, to, tables, err := c.sides(ctx, s)
 	if err != nil {
 		return nil, err
+	}
+	for _, name := range tables {
+		if known, err := tableOnSides(ctx, s, name, from, to); err != nil {
+			return nil, err
+		} else if !known {
+			return nil, errs.New(errs.NotFound, "table not found: %s", name)
+		}
 	}
 	if c.Reverse {
 		from, to = to, from
@@ -207,6 +220,9 @@ func (c *Diff) sides(ctx context.Context, s *Scope) (from, to side, tables []str
 	case len(revs) == 1:
 		revs = append(revs, working)
 	}
+	if c.MergeBase && revs[0] == "STAGED" {
+		return from, to, nil, errs.New(errs.Invalid, "diff: --merge-base takes one or two revisions")
+	}
 	if c.MergeBase || threeDots {
 		x, err := s.Repo.Resolve(ctx, revs[0], s.branch())
 		if err != nil {
@@ -282,6 +298,16 @@ func tableAnywhere(ctx context.Context, s *Scope, name string, revs []string) (b
 		}
 	}
 	return false, nil
+}
+
+// tableOnSides tells whether one of the sides, the working set or the head has the table.
+func tableOnSides(ctx context.Context, s *Scope, name string, sides ...side) (bool, error) {
+	for _, x := range sides {
+		if _, _, ok, err := x.snap.Table(ctx, name); err != nil || ok {
+			return ok, err
+		}
+	}
+	return knownTables(ctx, s, []string{name}), nil
 }
 
 func wanted(d *diff.Delta, tables []string) bool {

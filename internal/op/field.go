@@ -23,7 +23,9 @@ func SetDefaults(params []Param, dest any) error {
 			p.of(dest).Set(reflect.ValueOf([]string{p.Default}))
 			continue
 		}
-		if err := p.set(dest, p.Default, false); err != nil {
+		any := *p
+		any.HasLeast = false
+		if err := any.set(dest, p.Default, false); err != nil {
 			return err
 		}
 	}
@@ -68,6 +70,9 @@ func (p *Param) set(dest any, text string, more bool) error {
 		if err != nil {
 			return p.bad(text, "a whole number")
 		}
+		if p.HasLeast && n < p.Least {
+			return p.bad(text, p.wholeNumber())
+		}
 		f.SetInt(n)
 	case String:
 		f.SetString(text)
@@ -99,6 +104,14 @@ func (p *Param) allowed(v string) error {
 
 func (p *Param) bad(text, want string) error {
 	return errs.New(errs.Invalid, "%s %q: want %s", p.Shown(), text, want)
+}
+
+// wholeNumber says which numbers the parameter takes.
+func (p *Param) wholeNumber() string {
+	if p.HasLeast {
+		return fmt.Sprintf("a whole number from %d", p.Least)
+	}
+	return "a whole number"
 }
 
 // isZero tells whether the parameter is empty.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
@@ -58,6 +59,9 @@ func (c *FilterBranch) Run(ctx context.Context, s *Scope) (*Result, error) {
 		if query, err = c.read(s); err != nil {
 			return nil, err
 		}
+	}
+	if strings.Trim(query, " \t\r\n;") == "" {
+		return nil, errs.New(errs.Invalid, "filter-branch: give the statements that rewrite the history with -q, or on standard input")
 	}
 	opt := repo.FilterOptions{Branches: []string{s.branch()}, Tags: c.All, Uncommitted: c.Uncommitted}
 	if c.Branches || c.All {

@@ -94,17 +94,20 @@ func (p *Param) Signature() string {
 	return s
 }
 
-// procedures are the names of procedures that are not those of their verbs, without prefix; "" is a verb that SQL has functions and
-// tables for instead.
-var procedures = map[string]string{"constraints verify": "verify_constraints", "merge-base": "", "conflicts cat": ""}
+// procedures are the names of procedures that are not those of their verbs, without prefix, and of verbs that work without a database but
+// in SQL on one.
+var procedures = map[string]string{"constraints verify": "verify_constraints", "config": "config"}
 
 // Procedure is the name of the procedure that runs the verb in SQL, without the prefix dolt_ or stemma_; ok is false when it has none.
 func (s *Spec) Procedure() (name string, ok bool) {
-	if s.New == nil || s.Needs == NeedNothing {
+	if s.New == nil {
 		return "", false
 	}
 	if name, other := procedures[s.Name]; other {
-		return name, name != ""
+		return name, true
+	}
+	if s.Needs == NeedNothing {
+		return "", false
 	}
 	return strings.NewReplacer(" ", "_", "-", "_").Replace(s.Name), true
 }

@@ -228,7 +228,7 @@ func sameTable(a, b *schema.Schema) bool {
 
 // table makes a table of the transaction what it is in the source.
 func (c *Ingest) table(ctx context.Context, s *Scope, tx *repo.Tx, t *pull.Table, read rowSource) (*pulled, error) {
-	if err := checkNewName(t.Name); err != nil {
+	if err := repo.CheckTableName(t.Name); err != nil {
 		return nil, err
 	}
 	p := &pulled{table: t.Name}

@@ -280,7 +280,7 @@ func (c *Ingest) gitTables(ctx context.Context, s *Scope, tx *repo.Tx, g *gitRep
 
 // gitFile makes a table of a file. It keeps the schema that the table has as long as the file fits it.
 func (c *Ingest) gitFile(ctx context.Context, s *Scope, tx *repo.Tx, g *gitRepo, name string, f gitFile) (err error) {
-	if err := checkNewName(name); err != nil {
+	if err := repo.CheckTableName(name); err != nil {
 		return err
 	}
 	temp := func() string { return filepath.Join(s.Repo.TempDir(), "ingest-"+rand.Text()+".tmp") }

@@ -45,9 +45,19 @@ func (s *Scope) openLineageOf(ctx context.Context, run *lineage.Run, ins []linea
 	if namespace == "" {
 		namespace = "stemma://localhost"
 	}
+	parentJob := ""
+	if run.Parent != "" {
+		parent, ok, err := s.Repo.Lineage().Run(ctx, run.Parent)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			parentJob = parent.JobName()
+		}
+	}
 	var cache schema.Cache
 	events, err := lineage.OpenLineageEvents(run, ins, outs, lineage.OpenLineageOptions{
-		Namespace: namespace, DB: s.Repo.Name(),
+		Namespace: namespace, DB: s.Repo.Name(), ParentJob: parentJob,
 		Fields: func(h string) [][2]string {
 			id, err := hash.Parse(h)
 			if err != nil {

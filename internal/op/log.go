@@ -29,10 +29,10 @@ func logRow(cm *history.Commit, names []string) []any {
 
 // Log is the verb that shows commits.
 type Log struct {
-	Number   int      `flag:"number,n" number:"true" value:"count" help:"show at most this many commits"`
+	Number   int      `flag:"number,n" number:"true" value:"count" default:"-1" least:"0" help:"show at most this many commits"`
 	Oneline  bool     `flag:"oneline" help:"one line a commit"`
 	Merges   bool     `flag:"merges" help:"only commits with several parents"`
-	Min      int      `flag:"min-parents" value:"count" help:"only commits with at least this many parents"`
+	Min      int      `flag:"min-parents" value:"count" least:"0" help:"only commits with at least this many parents"`
 	Graph    bool     `flag:"graph" help:"draw the lines of history"`
 	Stat     bool     `flag:"stat" help:"show numbers of changed rows and cells"`
 	Parents  bool     `flag:"parents" help:"show the parents' hashes too"`
@@ -71,10 +71,7 @@ func (c *Log) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	r := &Result{Columns: logColumns, Lines: []string{}}
 	var g graph
-	if c.Graph && c.Stat {
-		return nil, errs.New(errs.Invalid, "log: --graph and --stat exclude each other")
-	}
-	for n := 0; c.Number <= 0 || n < c.Number; {
+	for n := 0; c.Number < 0 || n < c.Number; {
 		cm, err := w.Next(ctx)
 		if err != nil {
 			return nil, err
@@ -94,19 +91,17 @@ func (c *Log) Run(ctx context.Context, s *Scope) (*Result, error) {
 		}
 		n++
 		r.Add(logRow(cm, names[cm.ID])...)
-		switch {
-		case c.Graph:
-			one := &Result{}
-			c.draw(one, cm, names)
-			r.Lines = append(r.Lines, g.draw(cm.ID, cm.Parents, one.Lines)...)
-		case c.Stat:
-			c.draw(r, cm, names)
-			if err := commitStats(ctx, s, r, cm); err != nil {
+		one := &Result{}
+		c.draw(one, cm, names)
+		if c.Stat {
+			if err := commitStats(ctx, s, one, cm); err != nil {
 				return nil, err
 			}
-		default:
-			c.draw(r, cm, names)
 		}
+		if c.Graph {
+			one.Lines = g.draw(cm.ID, cm.Parents, one.Lines)
+		}
+		r.Lines = append(r.Lines, one.Lines...)
 	}
 	return r, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/stemmadb/stemma/internal/lineage"
 	"github.com/stemmadb/stemma/internal/repo"
 )
 
@@ -51,6 +52,9 @@ func (c *Ls) Run(ctx context.Context, s *Scope) (*Result, error) {
 		}
 		where = id.String()
 	}
+	if c.All && c.System {
+		return nil, errFlags("all", "system")
+	}
 	names, err := snap.TableNames(ctx)
 	if err != nil {
 		return nil, err
@@ -73,11 +77,56 @@ func (c *Ls) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	if c.All || c.System {
 		r.Lines = append(r.Lines, "System tables:")
-		if err := c.list(ctx, r, snap, system, false); err != nil {
+		rebasing := false
+		if c.Revision == "" {
+			x, err := s.Repo.Rebasing(ctx, s.branch())
+			if err != nil {
+				return nil, err
+			}
+			rebasing = x != nil
+		}
+		head := snap
+		if c.Revision == "" {
+			id, err := s.Repo.Resolve(ctx, "HEAD", s.branch())
+			if err != nil {
+				return nil, err
+			}
+			if head, err = s.Repo.SnapshotAt(ctx, id); err != nil {
+				return nil, err
+			}
+		}
+		if system, err = systemNames(ctx, head, user, system, rebasing); err != nil {
 			return nil, err
+		}
+		for _, n := range system {
+			r.Add(n, nil, nil)
+			r.Printf("\t%s\n", n)
 		}
 	}
 	return r, nil
+}
+
+// systemNames are the names of the system tables that there are beside the user's tables and those in kept, sorted. head is the state of
+// which dolt_blame_<table> tells.
+func systemNames(ctx context.Context, head *repo.Snapshot, user, kept []string, rebasing bool) ([]string, error) {
+	names, perTable := repo.ComputedTables()
+	if !rebasing {
+		names = slices.DeleteFunc(names, func(n string) bool { return n == repo.RebaseTable })
+	}
+	names = slices.Concat(names, repo.SystemTables(), lineage.Tables(), kept)
+	for _, t := range user {
+		v, _, there, err := head.Table(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range perTable {
+			if p != repo.BlamePrefix || there && !v.Schema().Keyless() {
+				names = append(names, p+t)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
 }
 
 // list adds tables to the answer; sizes adds their hashes and numbers of rows to its lines.

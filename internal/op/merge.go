@@ -164,7 +164,11 @@ func concludeMerge(ctx context.Context, s *Scope, kind history.MergeKind, messag
 	if opt.Author, err = s.signatureWith(author); err != nil {
 		return nil, err
 	}
-	return s.Repo.Commit(ctx, opt)
+	made, err := s.Repo.Commit(ctx, opt)
+	if errs.Is(err, errs.NothingToDo) {
+		return nil, errs.New(errs.NothingToDo, "nothing to commit: what is left of the %[1]s changes nothing; 'commit --allow-empty -m <message>' commits it all the same, '%[1]s --abort' ends it", kind)
+	}
+	return made, err
 }
 
 // tell describes a merge as Dolt does.

@@ -17,7 +17,8 @@ var pickColumns = []Column{Text("hash"), Whole("data_conflicts"), Whole("schema_
 type CherryPick struct {
 	NoCommit   bool     `flag:"no-commit,n" help:"leave the result staged"`
 	AllowEmpty bool     `flag:"allow-empty" help:"commit even when nothing changes"`
-	Mainline   int      `flag:"mainline" value:"parent" help:"the parent, from 1, against which a merge counts as a change"`
+	Mainline   int      `flag:"mainline" value:"parent" least:"1" help:"the parent, from 1, against which a merge counts as a change"`
+	NoJSON     bool     `flag:"dont-merge-json" help:"take documents that both sides changed for a conflict, whatever they changed in them"`
 	Abort      bool     `flag:"abort" help:"give up the cherry-pick in progress"`
 	Continue   bool     `flag:"continue" help:"commit the cherry-pick in progress"`
 	Args       []string `arg:"rest" value:"commit" complete:"ref" help:"the commit"`
@@ -61,7 +62,7 @@ func (c *CherryPick) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	m, err := s.merge(ctx, repo.MergeOptions{
 		Branch: s.branch(), Kind: history.CherryPick, Source: c.Args[0], Theirs: cm.ID, Parent: c.Mainline, NoCommit: c.NoCommit,
-		AllowEmpty: c.AllowEmpty, NoJSON: s.NoMergeJSON, NoConflicts: s.RefuseConflicts, Message: cm.Message, Meta: cm.Meta,
+		AllowEmpty: c.AllowEmpty, NoJSON: c.NoJSON || s.NoMergeJSON, NoConflicts: s.RefuseConflicts, Message: cm.Message, Meta: cm.Meta,
 		Author: cm.Author, Committer: s.committer(),
 	})
 	if err != nil {
@@ -75,7 +76,7 @@ type Revert struct {
 	NoCommit bool     `flag:"no-commit,n" help:"leave the result staged"`
 	Author   string   `flag:"author" value:"'Name <mail>'" help:"the author"`
 	Message  string   `flag:"message,m" value:"text" help:"the message"`
-	Mainline int      `flag:"mainline" value:"parent" help:"the parent, from 1, to which a merge is taken back"`
+	Mainline int      `flag:"mainline" value:"parent" least:"1" help:"the parent, from 1, to which a merge is taken back"`
 	Abort    bool     `flag:"abort" help:"give up the revert in progress"`
 	Continue bool     `flag:"continue" help:"commit the revert in progress"`
 	Args     []string `arg:"rest" value:"commit" complete:"ref" help:"the commits, each undone by a commit of its own"`
@@ -209,5 +210,27 @@ func pickTold(ctx context.Context, s *Scope, m *repo.Merged) (*Result, error) {
 	}
 	r.Rows[0][4] = int64(1)
 	unmerged(r, s, m.Merge)
+	if s.Dolt {
+		stopped(r, m.Merge)
+	}
 	return r, nil
+}
+
+// stopped puts what Dolt says of a cherry-pick or a revert that conflicts have stopped in the place of a result's lines.
+func stopped(r *Result, m *history.Merge) {
+	r.Lines = []string{}
+	if m.Kind == history.CherryPick { // all of it goes to standard error
+		r.Hints = append(r.Hints, "Unable to apply commit cleanly due to conflicts or constraint violations. Please resolve the conflicts and/or constraint "+
+			"violations, then use `dolt add` to add the tables to the staged set, and `dolt cherry-pick --continue` to complete the cherry-pick.",
+			"To undo all changes from this cherry-pick operation, use `dolt cherry-pick --abort`.")
+		return
+	}
+	r.Printf("Automatic revert failed; fix conflicts and then commit the result.")
+	for i, what := range []string{"data conflicts", "schema conflicts", "constraint violations"} {
+		if n := r.Rows[0][1+i].(int64); n > 0 {
+			r.Printf("  %d table(s) have %s", n, what)
+		}
+	}
+	r.Printf("hint: After resolving conflicts, mark them with \"dolt add <table>\"")
+	r.Printf("hint: and run \"dolt revert --continue\". To abort, run \"dolt revert --abort\".")
 }

@@ -16,6 +16,7 @@ type Rebase struct {
 	Empty       string   `flag:"empty" value:"drop|keep" help:"what becomes of commits whose change is there already; otherwise they are dropped"`
 	Abort       bool     `flag:"abort" help:"give up the rebase in progress"`
 	Continue    bool     `flag:"continue" help:"go on with the rebase in progress"`
+	Plan        string   `flag:"plan" value:"text" help:"with --continue: the steps that are left, instead of those in dolt_rebase: a line each of action, commit and message; none give up the rebase"`
 	Skip        bool     `flag:"skip-verification" hidden:"true" help:"accepted for compatibility"`
 	Args        []string `arg:"rest" value:"upstream" complete:"ref" help:"the branch or commit on which the commits are put"`
 }
@@ -28,9 +29,11 @@ func rebaseSpec() Spec {
 dolt_rebase_<branch>, to which the branch moves in the end. Where changes stand against each other it stops: settle the conflicts, stage
 the tables, and go on with --continue, or go back with --abort.
 
-With -i the plan is a table, dolt_rebase: rebase_order, action (pick, drop, reword, edit, squash or fixup), commit_hash and commit_message.
-Change it with SQL and go on with --continue.`,
-		Usage: []string{"[-i] [--empty=(drop | keep)] <upstream>", "--continue", "--abort"},
+With -i the plan can be changed first. Where an editor is set (the setting core.editor or STEMMA_EDITOR; on a terminal VISUAL or EDITOR, too)
+the command line opens it with the plan: a line for each commit with action (pick, drop, reword, edit, squash or fixup), hash and message.
+Otherwise it stops, and the plan is a table, dolt_rebase: rebase_order, action, commit_hash and commit_message. Change it with SQL and go on
+with --continue.`,
+		Usage: []string{"[-i] [--empty=(drop | keep)] <upstream>", "--continue [--plan <text>]", "--abort"},
 		Examples: []Example{
 			{"rebase main", "put this branch's commits on top of main"}, {"rebase -i HEAD~3", "rework the last three commits"},
 			{`sql -q "update dolt_rebase set action = 'squash' where rebase_order = 2"`, "make the second part of the first"},
@@ -54,13 +57,28 @@ func (c *Rebase) Run(ctx context.Context, s *Scope) (*Result, error) {
 		if len(c.Args) > 0 {
 			return nil, errs.New(errs.Invalid, "rebase: --abort and --continue take no upstream")
 		}
+		name, err := rebasedOn(ctx, s)
+		if err != nil {
+			return nil, err
+		}
 		if c.Abort {
-			if err := abortRebase(ctx, s, s.branch()); err != nil {
+			return c.abort(ctx, s, name)
+		}
+		if c.Plan != "" {
+			if left, err := setPlan(ctx, s, name, c.Plan); err != nil {
+				return nil, err
+			} else if !left {
+				return c.abort(ctx, s, name)
+			}
+		}
+		if name != s.branch() { // where what stops the rebase is to be settled
+			if err := s.switchTo(ctx, name); err != nil {
 				return nil, err
 			}
-			return rebaseResult("Interactive rebase aborted"), nil
 		}
-		return (&rebaser{s: s, name: s.branch()}).run(ctx)
+		return (&rebaser{s: s, name: name}).run(ctx)
+	case c.Plan != "":
+		return nil, errs.New(errs.Invalid, "rebase: --plan goes with --continue")
 	case len(c.Args) == 0:
 		return nil, errs.New(errs.Invalid, "rebase: not enough args")
 	case len(c.Args) > 1:
@@ -82,10 +100,43 @@ func (c *Rebase) Run(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, err
 	}
 	if c.Interactive {
-		return rebaseResult("interactive rebase started on branch " + name +
-			"; adjust the rebase plan in the dolt_rebase table, then continue rebasing by calling dolt_rebase('--continue')"), nil
+		r := rebaseResult("interactive rebase started on branch " + name +
+			"; adjust the rebase plan in the dolt_rebase table, then continue rebasing by calling dolt_rebase('--continue')")
+		r.Hints = []string{"other sessions find the plan with checkout " + name + "; they can go on, or give up, from " + branch + " as well: rebase --continue, rebase --abort"}
+		return r, nil
 	}
 	return (&rebaser{s: s, name: name}).run(ctx)
+}
+
+// abort gives up the rebase on the branch name.
+func (c *Rebase) abort(ctx context.Context, s *Scope, name string) (*Result, error) {
+	if err := abortRebase(ctx, s, name); err != nil {
+		return nil, err
+	}
+	return rebaseResult("Interactive rebase aborted"), nil
+}
+
+// rebasedOn is the branch that has the rebase in progress: the scope's own, or the one on which that is being rebased.
+func rebasedOn(ctx context.Context, s *Scope) (string, error) {
+	name := s.branch()
+	x, err := s.Repo.Rebasing(ctx, name)
+	if err != nil || x != nil {
+		return name, err
+	}
+	x, err = rebasingElsewhere(ctx, s)
+	if err != nil || x == nil {
+		return name, err
+	}
+	return repo.RebaseBranch(name), nil
+}
+
+// rebasingElsewhere is the rebase of the scope's branch that is in progress on the branch made for it; nil for none.
+func rebasingElsewhere(ctx context.Context, s *Scope) (*history.Rebase, error) {
+	other := repo.RebaseBranch(s.branch())
+	if _, ok := s.Repo.BranchHead(other); !ok {
+		return nil, nil
+	}
+	return s.Repo.Rebasing(ctx, other)
 }
 
 // abortRebase gives up the rebase whose commits are made on the branch name.

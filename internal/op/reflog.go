@@ -63,6 +63,10 @@ func (c *Reflog) Run(ctx context.Context, s *Scope) (*Result, error) {
 		}
 		r.Lines = append(r.Lines, m.Commit.String()+" ("+short+") "+message)
 	}
+	if len(r.Rows) == 0 && c.Ref != "" && !s.Dolt { // Dolt shows nothing
+		_, err := s.Repo.Resolve(ctx, c.Ref, s.branch())
+		return r, err
+	}
 	return r, nil
 }
 

@@ -3,6 +3,8 @@ package op
 import (
 	"context"
 	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
 )
@@ -35,7 +37,7 @@ func nearTable(ctx context.Context, s *Scope, err error) error {
 	if e != nil {
 		return err
 	}
-	if near := meant(errs.Nearest(m[1], names)); near != "" {
+	if near := meant(errs.Nearest(m[1], slices.DeleteFunc(names, func(n string) bool { return strings.EqualFold(n, m[1]) }))); near != "" {
 		return errs.New(errs.NotFound, "%w%s", err, near)
 	}
 	return err

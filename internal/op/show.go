@@ -17,7 +17,7 @@ type Show struct {
 	Stat     bool     `flag:"stat" help:"show numbers of changed rows and cells"`
 	Summary  bool     `flag:"summary" help:"show which tables changed, and how"`
 	NameOnly bool     `flag:"name-only" help:"show the names of changed tables"`
-	Limit    int      `flag:"limit" value:"count" default:"-1" help:"show at most this many changed rows a table"`
+	Limit    int      `flag:"limit" value:"count" default:"-1" least:"0" help:"show at most this many changed rows a table"`
 	Skinny   bool     `flag:"skinny" help:"leave out columns that no shown row changes"`
 	NoPretty bool     `flag:"no-pretty" help:"show what is stored of each commit, and not what it changed"`
 	Args     []string `arg:"rest" value:"revision" complete:"ref" help:"the commits; the last one otherwise"`

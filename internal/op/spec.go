@@ -110,6 +110,8 @@ type Param struct {
 	Enum     []string // the only values allowed (enum:"a,b")
 	Sep      string   // splits one value of kind Strings into many (sep:",")
 	Number   bool     // -5 means this parameter with value 5, as in git log -5 (number:"true")
+	Least    int64    // the smallest value of kind Int that may be given; the default may be below it and then means none (least:"0")
+	HasLeast bool     // whether there is one
 	Hidden   bool     // left out of help and completion (hidden:"true")
 	DoltOnly bool     // left out of help and completion unless the program is called dolt (dolt:"only")
 	Complete string   // what the shell completes: "branch", "table", "remote", "ref", "file", … (complete:"…")
@@ -246,6 +248,13 @@ func paramOf(f reflect.StructField) (Param, bool, error) {
 		}
 	}
 	p.DoltOnly = f.Tag.Get("dolt") == "only"
+	if text, ok := f.Tag.Lookup("least"); ok {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return p, false, fmt.Errorf("tag least:%q: want a whole number", text)
+		}
+		p.Least, p.HasLeast = n, true
+	}
 	if isFlag {
 		p.Flag, p.Short, _ = strings.Cut(flag, ",")
 		if len(p.Short) > 1 || p.Flag == "" && p.Short == "" || strings.HasPrefix(p.Flag, "-") || p.Short == "-" {
@@ -285,8 +294,8 @@ func paramOf(f reflect.StructField) (Param, bool, error) {
 	switch {
 	case p.Arg < 0 && p.Kind != Strings:
 		return p, false, fmt.Errorf("many arguments need a []string")
-	case p.Number && p.Kind != Int:
-		return p, false, fmt.Errorf("tag number needs an int")
+	case (p.Number || p.HasLeast) && p.Kind != Int:
+		return p, false, fmt.Errorf("tags number and least need an int")
 	case p.Sep != "" && p.Kind != Strings:
 		return p, false, fmt.Errorf("tag sep needs a []string")
 	case p.Required && p.Default != "":

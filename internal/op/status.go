@@ -38,6 +38,7 @@ type treeStatus struct {
 
 	merge    *history.Merge  // in progress
 	rebase   *history.Rebase // in progress, whose commits are made on this branch
+	rebased  *history.Rebase // in progress on another branch, of this one
 	unmerged []tableStatus   // tables with conflicts or violations, which are in no other list
 }
 
@@ -50,6 +51,13 @@ func (st *treeStatus) merging(r *Result, program string) {
 			r.Printf("  (use \"%s rebase --abort\" to go back to the branch as it was)", program)
 			r.Lines = append(r.Lines, "")
 		}
+	}
+	if st.rebased != nil {
+		r.Printf("A rebase of branch '%s' on '%s' is in progress on branch '%s'.", st.rebased.Branch, st.rebased.Onto, repo.RebaseBranch(st.rebased.Branch))
+		r.Printf("  (use \"%s checkout %s\" to see its plan in the table dolt_rebase, and its conflicts)", program, repo.RebaseBranch(st.rebased.Branch))
+		r.Printf("  (use \"%s rebase --continue\" to go on)", program)
+		r.Printf("  (use \"%s rebase --abort\" to give it up)", program)
+		r.Lines = append(r.Lines, "")
 	}
 	if st.merge == nil {
 		return
@@ -136,6 +144,11 @@ func readStatus(ctx context.Context, s *Scope) (*treeStatus, error) {
 	}
 	if out.rebase, err = s.Repo.Rebasing(ctx, s.branch()); err != nil {
 		return nil, err
+	}
+	if out.rebase == nil {
+		if out.rebased, err = rebasingElsewhere(ctx, s); err != nil {
+			return nil, err
+		}
 	}
 	left := map[string]bool{}
 	if out.merge != nil {

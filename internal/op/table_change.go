@@ -147,17 +147,9 @@ func withoutReferences(t *table.Table) (*table.Table, error) {
 	return &table.Table{Schema: compiled, Rows: t.Rows, Indexes: t.Indexes}, nil
 }
 
-// checkNewName refuses a name for a table that only system tables have.
-func checkNewName(name string) error {
-	if repo.IsSystemTable(name) {
-		return errs.New(errs.Invalid, "table %s cannot be made: names that begin with dolt_ or stemma_ are those of system tables", name)
-	}
-	return nil
-}
-
 // changeName runs fn in a transaction on the working set, in which there is a table from and none to; force drops one.
 func changeName(ctx context.Context, s *Scope, from, to string, force bool, fn func(tx *repo.Tx, from string) error) error {
-	if err := checkNewName(to); err != nil {
+	if err := repo.CheckTableName(to); err != nil {
 		return err
 	}
 	names, err := workingNames(ctx, s, []string{from})
@@ -187,7 +179,7 @@ func changeName(ctx context.Context, s *Scope, from, to string, force bool, fn f
 
 // makeRoom drops a table of that name where force is set; else there must be none. One that others refer to is never dropped.
 func makeRoom(ctx context.Context, tx *repo.Tx, name string, force bool) error {
-	if err := checkNewName(name); err != nil {
+	if err := repo.CheckTableName(name); err != nil {
 		return err
 	}
 	_, written, there, err := tx.Table(ctx, name)

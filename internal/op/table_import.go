@@ -280,7 +280,7 @@ func (i *importing) prepare(ctx context.Context) error {
 		i.table = written
 	}
 	if i.c.Create {
-		if err := checkNewName(i.table); err != nil {
+		if err := repo.CheckTableName(i.table); err != nil {
 			return err
 		}
 		if exists && !i.c.Force {

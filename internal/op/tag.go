@@ -14,6 +14,7 @@ var tagColumns = []Column{Text("tag_name"), Text("tag_hash"), Text("tagger"), Te
 type Tag struct {
 	Message string   `flag:"message,m" value:"text" help:"why"`
 	Delete  bool     `flag:"delete,d" help:"delete tags"`
+	List    bool     `flag:"list,l" help:"list tags, those whose names match one of the patterns if any is given"`
 	Verbose bool     `flag:"verbose,v" help:"list commits, taggers and messages too"`
 	Author  string   `flag:"author" value:"'Name <mail>'" help:"the tagger"`
 	Args    []string `arg:"rest" value:"name" help:"a new tag and the commit it names; or tags to delete"`
@@ -23,19 +24,29 @@ func tagSpec() Spec {
 	return Define[Tag](Spec{
 		Name: "tag", Columns: tagColumns, Group: GroupGrow, Needs: NeedDatabase, Signs: true,
 		Short:    "List, create or delete tags",
-		Usage:    []string{"[-v]", "[-m <text>] <name> [<revision>]", "-d <name>..."},
+		Usage:    []string{"[-l [<pattern>...]] [-v]", "[-m <text>] <name> [<revision>]", "-d <name>..."},
 		Examples: []Example{{`tag -m "model 3 was trained on this" v3`, "name the last commit"}},
 	})
 }
 
 // Reads implements Reader: a list is asked for.
-func (c *Tag) Reads() bool { return !c.Delete && len(c.Args) == 0 }
+func (c *Tag) Reads() bool { return !c.Delete && (c.List || len(c.Args) == 0) }
 
 // Run does it.
 func (c *Tag) Run(ctx context.Context, s *Scope) (*Result, error) {
+	if c.Delete && c.List {
+		return nil, errFlags("delete", "list")
+	}
 	if c.Delete {
 		if len(c.Args) == 0 {
 			return nil, errs.New(errs.Invalid, "tag: name the tags to delete")
+		}
+		for _, n := range c.Args {
+			if _, ok, err := s.Repo.TagNamed(ctx, n); err != nil {
+				return nil, err
+			} else if !ok { // before any is gone
+				return nil, s.Repo.DeleteTag(ctx, n)
+			}
 		}
 		for _, n := range c.Args {
 			if err := s.Repo.DeleteTag(ctx, n); err != nil {
@@ -44,7 +55,7 @@ func (c *Tag) Run(ctx context.Context, s *Scope) (*Result, error) {
 		}
 		return statusResult(0), nil
 	}
-	if len(c.Args) == 0 {
+	if c.List || len(c.Args) == 0 {
 		return c.list(ctx, s)
 	}
 	if len(c.Args) > 2 {
@@ -76,6 +87,11 @@ func (c *Tag) list(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	r := &Result{Columns: tagColumns, Lines: []string{}}
 	for _, t := range tags {
+		if ok, err := matchesAny(c.Args, t.Name); err != nil {
+			return nil, err
+		} else if !ok {
+			continue
+		}
 		r.Add(t.Name, t.Commit.String(), t.Tagger.Name, t.Tagger.Email, t.Tagger.Time.UTC(), t.Message)
 		if !c.Verbose {
 			r.Lines = append(r.Lines, "\t"+t.Name)

@@ -66,7 +66,11 @@ func follow(s *Scope, branch, upstream string) error {
 // checkUpstream refuses what a branch cannot follow.
 func checkUpstream(s *Scope, branch, upstream string) error {
 	if _, ok := s.Repo.BranchHead(upstream); !ok {
-		return errs.New(errs.NotFound, "branch not found: '%s'", upstream)
+		var names []string
+		for _, b := range s.Repo.Branches() {
+			names = append(names, b.Name)
+		}
+		return errs.New(errs.NotFound, "branch not found: '%s'%s", upstream, meant(errs.Nearest(upstream, names)))
 	}
 	if branch == upstream {
 		return errs.New(errs.Invalid, "not setting '%s' as its own upstream", branch)

@@ -14,7 +14,7 @@ import (
 // FindPrefix is the hashes of all stored chunks whose base32 form begins with text, which must satisfy hash.IsPrefix. Each is given
 // once, in no order.
 func (s *Store) FindPrefix(_ context.Context, text string) ([]hash.Hash, error) {
-	if !hash.IsPrefix(text) {
+	if !hash.IsBeginning(text) {
 		return nil, errs.New(errs.Invalid, "find chunks: '%s' cannot begin a hash", text)
 	}
 	for {

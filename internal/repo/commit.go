@@ -17,6 +17,9 @@ import (
 	"github.com/stemmadb/stemma/internal/tree"
 )
 
+// NeedsMessage begins the error of a commit without a message.
+const NeedsMessage = "a commit needs a message"
+
 // CommitOptions say what a commit takes and says.
 type CommitOptions struct {
 	Branch     string
@@ -116,7 +119,7 @@ func (r *Repo) tryCommit(ctx context.Context, opt CommitOptions) (c *history.Com
 		return nil, false, errs.New(errs.NothingToDo, "nothing to commit")
 	}
 	if message == "" {
-		return nil, false, errs.New(errs.Invalid, "a commit needs a message: give one with -m")
+		return nil, false, errs.New(errs.Invalid, "%s: give one with -m", NeedsMessage)
 	}
 	if committer.Time, err = r.commitTime(ctx, committer.Time, parents); err != nil {
 		return nil, false, err

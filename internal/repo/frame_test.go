@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -290,7 +291,7 @@ func TestFrameModes(t *testing.T) {
 		if err != nil {
 			rt.Fatalf("%s: %v", opt.Mode, err)
 		}
-		if *got != expect {
+		if !reflect.DeepEqual(*got, expect) {
 			rt.Fatalf("%s: %+v, want %+v", opt.Mode, *got, expect)
 		}
 		var list []frameRow

@@ -226,8 +226,10 @@ func (t *Tx) takeTheirs(ctx context.Context, x *history.MergeTable) error {
 			if err != nil {
 				return err
 			}
-			if err := complete(ctx, next); err != nil {
-				return err
+			if complete != nil {
+				if _, err := complete(ctx, next); err != nil {
+					return err
+				}
 			}
 			if has {
 				_, err = e.Update(ctx, now, next)
@@ -243,7 +245,7 @@ func (t *Tx) takeTheirs(ctx context.Context, x *history.MergeTable) error {
 }
 
 // Completer is merge.Completer for rows of a table that are written past the SQL engine.
-func (t *Tx) Completer(ctx context.Context, name string) (func(ctx context.Context, cells []value.Cell) error, error) {
+func (t *Tx) Completer(ctx context.Context, name string) (func(ctx context.Context, rows ...[]value.Cell) (bad int, err error), error) {
 	v, written, ok, err := t.Table(ctx, name)
 	if err != nil {
 		return nil, err

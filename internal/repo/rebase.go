@@ -123,11 +123,13 @@ func (r *Repo) StartRebase(ctx context.Context, branchName string, onto history.
 	name := RebaseBranch(branchName)
 	err = r.changeRefsWith(ctx, batch, func(s *state) (*change, func(*state), error) {
 		cur, ok := s.branches.Get(branchName)
-		switch _, taken := s.branches.Get(name); {
+		switch other, taken := s.branches.Get(name); {
 		case !ok || cur.born != b.born || cur.head != b.head || cur.working != b.working || cur.staged != b.staged || cur.overlays():
 			return nil, nil, errs.New(errs.Conflict, "cannot start a rebase: branch '%s' was changed meanwhile", branchName)
+		case taken && !other.rebase.IsZero():
+			return nil, nil, errs.New(errs.Conflict, "a rebase of branch '%s' is in progress on branch '%s': go on with 'rebase --continue', or give it up with 'rebase --abort'", branchName, name)
 		case taken:
-			return nil, nil, errs.New(errs.Exists, "a branch named '%s' already exists; is a rebase in progress there?", name)
+			return nil, nil, errs.New(errs.Exists, "a branch named '%s' already exists, on which the rebase would be made: rename or delete it first", name)
 		}
 		if err := s.checkRefPath(name, ""); err != nil {
 			return nil, nil, err

@@ -401,10 +401,7 @@ func (r *Repo) errNoRef(name string) error {
 	s := r.published.Load()
 	names := append(s.branches.Keys(), s.tags.Keys()...)
 	if near := errs.Nearest(name, names); len(near) > 0 {
-		return errs.New(errs.NotFound, "branch or ref not found: %s; did you mean '%s'?", name, strings.Join(near, "' or '"))
-	}
-	if n := len(name); n > 2 && n < hash.MinPrefixLen && hash.IsPrefix(name+strings.Repeat("0", hash.MinPrefixLen-n)) && strings.ContainsAny(name, "0123456789") {
-		return errs.New(errs.NotFound, "branch or ref not found: %s; of a commit's hash give at least %d characters", name, hash.MinPrefixLen)
+		return errs.WithMeant(errs.New(errs.NotFound, "branch or ref not found: %s", name), near)
 	}
 	return errs.New(errs.NotFound, "branch or ref not found: %s", name)
 }

@@ -363,7 +363,7 @@ func CheckRefName(name string) error {
 	switch {
 	case name == "":
 		return errs.New(errs.Invalid, "a branch or tag name must not be empty")
-	case name == "HEAD" || name == "WORKING" || name == "STAGED" || name == "@":
+	case strings.EqualFold(name, "HEAD") || strings.EqualFold(name, "WORKING") || strings.EqualFold(name, "STAGED") || name == "@":
 		return bad("it is reserved")
 	case len(name) == hash.ShortLen && hash.IsPrefix(name) || len(name) == hash.FullLen && hash.IsPrefix(name):
 		return bad("it looks like a hash")

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -122,6 +123,9 @@ func (r *Repo) resolveBase(ctx context.Context, base, head string) (history.Comm
 	if t, ok := parseTime(base); ok {
 		return r.commitAt(ctx, head, t, base)
 	}
+	if err := r.errTooShort(ctx, base); err != nil {
+		return history.CommitID{}, err
+	}
 	return history.CommitID{}, r.errNoRef(base)
 }
 
@@ -140,24 +144,65 @@ func (r *Repo) commitByPrefix(ctx context.Context, prefix string) (found history
 		}
 		return h, true, nil
 	}
+	all, err := r.commitsBeginning(ctx, prefix)
+	switch {
+	case err != nil || len(all) == 0:
+		return found, false, err
+	case len(all) > 1:
+		return found, false, errs.New(errs.Invalid, "'%s' is ambiguous: it begins the hashes of the commits %s; give more characters", prefix, listed(all))
+	}
+	return all[0], true, nil
+}
+
+// commitsBeginning are the commits whose hashes begin so, in the order of their hashes.
+func (r *Repo) commitsBeginning(ctx context.Context, prefix string) ([]history.CommitID, error) {
 	hs, err := r.store.FindPrefix(ctx, prefix)
 	if err != nil {
-		return found, false, err
+		return nil, err
 	}
-	n := 0
+	var out []history.CommitID
 	for _, h := range hs {
 		switch _, err := history.GetCommit(ctx, r.store, h); {
 		case err == nil:
-			found = h
-			n++
+			out = append(out, h)
 		case !errs.Is(err, errs.Corrupt): // a chunk of another kind is
-			return found, false, err
+			return nil, err
 		}
 	}
-	if n > 1 {
-		return found, false, errs.New(errs.Invalid, "'%s' begins the hashes of %d commits: give more characters", prefix, n)
+	slices.SortFunc(out, func(a, b history.CommitID) int { return strings.Compare(a.String(), b.String()) })
+	return out, nil
+}
+
+// listed is the hashes of commits with commas between, at most four.
+func listed(ids []history.CommitID) string {
+	const most = 4
+	var words []string
+	for i, id := range ids {
+		if i == most {
+			words = append(words, "…")
+			break
+		}
+		words = append(words, id.String())
 	}
-	return found, n == 1, nil
+	return strings.Join(words, ", ")
+}
+
+// leastAbbreviation is how many characters at least the beginning of a hash has that users may have meant as one.
+const leastAbbreviation = 4
+
+// errTooShort is the error for what is no ref but begins the hashes of commits, with too few characters to name one; nil for anything else.
+func (r *Repo) errTooShort(ctx context.Context, name string) error {
+	if len(name) < leastAbbreviation || len(name) >= hash.MinPrefixLen || !hash.IsBeginning(name) {
+		return nil
+	}
+	all, err := r.commitsBeginning(ctx, name)
+	switch {
+	case err != nil || len(all) == 0:
+		return nil // the ref is not there, which is the answer to what was asked
+	case len(all) == 1:
+		return errs.New(errs.NotFound, "branch or ref not found: %s; to name the commit %s give at least %d characters of its hash", name, all[0], hash.MinPrefixLen)
+	}
+	return errs.New(errs.NotFound, "branch or ref not found: %s; to name one of the commits %s give at least %d characters of its hash", name, listed(all), hash.MinPrefixLen)
 }
 
 // commitAt is the last first-parent commit of the branch at or before t.

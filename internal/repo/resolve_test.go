@@ -2,6 +2,7 @@ package repo_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,7 +52,10 @@ func TestAmbiguousPrefix(t *testing.T) {
 	short := twins[0].ID.String()[:hash.MinPrefixLen]
 	before := fmt.Sprint(r.Branches())
 	_, err := r.Resolve(ctx, short, "main")
-	if !errs.Is(err, errs.Invalid) || err.Error() != "'"+short+"' begins the hashes of 2 commits: give more characters" {
+	names := []string{twins[0].ID.String(), twins[1].ID.String()}
+	slices.Sort(names)
+	both := strings.Join(names, ", ")
+	if !errs.Is(err, errs.Invalid) || err.Error() != "'"+short+"' is ambiguous: it begins the hashes of the commits "+both+"; give more characters" {
 		t.Errorf("resolve %s: %v", short, err)
 	}
 	if _, err := r.Resolve(ctx, short+"~1", "main"); !errs.Is(err, errs.Invalid) {
@@ -68,7 +72,7 @@ func TestAmbiguousPrefix(t *testing.T) {
 		break
 	}
 	_, err = r.Resolve(ctx, short[:5], "main")
-	if !errs.Is(err, errs.NotFound) || strings.ContainsAny(short[:5], "0123456789") && !strings.Contains(err.Error(), "give at least 7 characters") {
+	if !errs.Is(err, errs.NotFound) || err.Error() != "branch or ref not found: "+short[:5]+"; to name one of the commits "+both+" give at least 7 characters of its hash" {
 		t.Errorf("resolve %s: %v", short[:5], err)
 	}
 	// A branch of that name goes before.

@@ -28,10 +28,42 @@ func SystemTables() []string {
 	return []string{DocsTable, IgnoreTable, NonlocalTable, QueryCatalogTable, TestsTable}
 }
 
+// ComputedTables are the names of the system tables that are not kept but computed, and the beginnings of the names of those that there
+// are of each table. There is a dolt_blame_<table> only of tables that the head has, with a primary key; dolt_rebase is there while a rebase is
+// in progress.
+func ComputedTables() (names, perTable []string) {
+	return []string{
+			"dolt_branch_activity", "dolt_branches", "dolt_column_diff", "dolt_commit_ancestors", "dolt_commits", "dolt_conflicts",
+			"dolt_constraint_violations", "dolt_diff", "dolt_help", "dolt_log", "dolt_merge_status", RebaseTable, "dolt_remote_branches",
+			"dolt_schema_conflicts", "dolt_stashes", "dolt_status", "dolt_status_ignored", "dolt_tags",
+		}, []string{
+			BlamePrefix, "dolt_commit_diff_", "dolt_conflicts_", "dolt_constraint_violations_", "dolt_diff_", "dolt_history_", "dolt_workspace_",
+		}
+}
+
+// The computed system tables that are not always there.
+const (
+	RebaseTable = "dolt_rebase"
+	BlamePrefix = "dolt_blame_"
+)
+
 // IsSystemTable tells whether a name is one that only system tables have.
 func IsSystemTable(name string) bool {
 	l := strings.ToLower(name)
 	return strings.HasPrefix(l, "dolt_") || strings.HasPrefix(l, "stemma_")
+}
+
+// CheckTableName refuses names that a table of the user cannot have.
+func CheckTableName(name string) error {
+	switch {
+	case name == "":
+		return errs.New(errs.Invalid, "the name of the table is empty")
+	case strings.HasSuffix(name, " ") || strings.ContainsFunc(name, func(c rune) bool { return c < 0x20 || c == 0x7f }):
+		return errs.New(errs.Invalid, "table %q cannot be made: its name ends with a space or holds a control character", name)
+	case IsSystemTable(name):
+		return errs.New(errs.Invalid, "table %s cannot be made: names that begin with dolt_ or stemma_ are those of system tables", name)
+	}
+	return nil
 }
 
 // SystemSchema is the schema of a system table that is kept as a table; nil when the name is not of one.

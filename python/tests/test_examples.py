@@ -56,18 +56,54 @@ def test_readme(repo: stemma.Repo, monkeypatch: pytest.MonkeyPatch) -> None:
         exec(block.replace('"path/to/database"', repr(repo.uri)), {})
 
 
-@pytest.mark.filterwarnings(
-    "ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
-def test_notebook_of_the_training_config(repo: stemma.Repo, client_data: tuple[str, str]) -> None:
-    first, _ = client_data
-    book = nbformat.read(PYTHON / "examples" / "training.ipynb", as_version=4)
-    book.cells[0].source = f"uri, sha = {repo.uri!r}, {first!r}"
+def execute(name: str, first: str) -> list[str]:
+    """Runs a notebook of the examples in a kernel, with another first cell; what its cells of code gave: HTML where there is any, or text."""
+    book = nbformat.read(PYTHON / "examples" / name, as_version=4)
+    book.cells[0].source = first
     nbclient.NotebookClient(book, timeout=60, kernel_name="python3").execute()
-    said = [
-        "".join(o.get("text", "") + str(o.get("data", {}).get("text/plain", "")) for o in c.outputs)
+    return [
+        "".join(o.get("data", {}).get("text/html") or o.get("data", {}).get("text/plain") or o.get("text", "") for o in c.outputs)
         for c in book.cells
         if c.cell_type == "code"
     ]
+
+
+notebook = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+
+@notebook
+def test_notebook_of_the_training_config(repo: stemma.Repo, client_data: tuple[str, str]) -> None:
+    first, _ = client_data
+    said = execute("training.ipynb", f"uri, sha = {repo.uri!r}, {first!r}")
     assert said[-2].strip() == "0.75"
-    assert "3" in said[-1]
+    assert "<td>3" in said[-1]
+
+
+@notebook
+def test_notebook_of_experiments(tmp_path: Path) -> None:
+    _, _, log, diff, _, changes, refs, there, merged = execute("experiments.ipynb", f"directory = {str(tmp_path / 'db')!r}")
+    assert log.startswith("<table")
+    assert "run with test_data_ratio 0.4" in log
+    assert diff.startswith("<table")
+    assert "sepal_width" in diff
+    assert "setosa" in diff
+    assert changes == "[['added', 2]]"
+    counts = dict(re.findall(r"'([^']*)': (\d+)", refs))
+    assert sorted(counts.values()) == ["2", "4", "6"]
+    assert (counts["main"], counts["new"]) == ("4", "6")
+    assert "<td>6" in there
+    assert merged == "6"
+
+
+@notebook
+def test_notebook_of_a_backtest(tmp_path: Path) -> None:
+    _, _, log, now, then, _, codes, made, diff = execute("backtest.ipynb", f"directory = {str(tmp_path / 'db')!r}")
+    assert "Added hospital WellSpan York" in log
+    assert now.count("<tr") == 4
+    assert "499995500010.125" in now.replace(",", "") or "4.9999" in now
+    assert then.startswith("[800.0")
+    assert codes.startswith("['0001A'")
+    assert re.search(r"prices.*[0-9a-v]{52}", made)
+    assert diff.count("<tr") >= 3

@@ -192,3 +192,65 @@ def test_frames_of_what_was_read() -> None:
     with pytest.raises(stemma.InvalidError, match="dtype_backend"):
         from_arrow(table, "numpy")  # type: ignore[arg-type]
     assert from_arrow(table.select([])).shape == (2, 0)
+
+
+@pytest.fixture
+def checked(repo: stemma.Repo) -> stemma.Repo:
+    """A table with CHECK constraints, a generated column that is kept and one that is not, and a column with a default."""
+    repo.sql(
+        "create table c (id int primary key, price int, less int not null default 1, net int generated always as (price - less) stored,"
+        " twice int generated always as (price * 2) virtual, constraint cheap check (price > less), check (net < 1000))"
+    )
+    repo.sql("insert into c (id, price) values (1, 10), (2, 20)")
+    return repo
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_checks_and_generated_columns(checked: stemma.Repo, order: int) -> None:
+    frame = pd.DataFrame({"id": [1, 2, 3], "price": [10, 25, 30]})[::order]
+    assert checked.write(frame, "c").changed == 2
+    assert checked.sql("select id, price, less, net, twice from c order by id", frame="arrow").to_pylist() == [
+        {"id": 1, "price": 10, "less": 1, "net": 9, "twice": 20},
+        {"id": 2, "price": 25, "less": 1, "net": 24, "twice": 50},
+        {"id": 3, "price": 30, "less": 1, "net": 29, "twice": 60},
+    ]
+    for mode in ("upsert", "merge", "append", "replace_rows", "create_append"):
+        bad = pd.DataFrame({"id": [7, 8, 9], "price": [10, 1, 30]})[::order]
+        with pytest.raises(stemma.ConstraintError, match=r"row 1: Check constraint \"cheap\" violated") as e:
+            checked.write(bad, "c", mode=mode)
+        assert (e.value.row, e.value.table) == (1, "c")
+    assert len(checked.sql("select * from c")) == 3
+
+
+def test_a_check_that_needs_a_column_that_the_frame_lacks(checked: stemma.Repo) -> None:
+    checked.sql("update c set less = 8 where id = 1")
+    for order in (1, -1):
+        frame = pd.DataFrame({"id": [1, 2], "price": [8, 30]})[::order]
+        with pytest.raises(stemma.ConstraintError, match="cheap") as e:
+            checked.write(frame, "c", mode="upsert")
+        assert e.value.row == (0 if order == 1 else 1)
+    assert checked.sql("select price from c order by id").price.tolist() == [10, 20]
+
+
+def test_a_generated_column_of_the_frame(checked: stemma.Repo) -> None:
+    frame = checked.read_pandas("c", columns=["id", "price", "less", "net"])
+    assert checked.write(frame, "c").changed == 0
+    done = checked.write(frame.assign(price=[11, 20]), "c")
+    assert (done.updated, done.unchanged) == (1, 1)
+    assert any("column net is generated" in n for n in done.notes)
+    assert checked.read_pandas("c", columns=["net"]).net.tolist() == [10, 19]
+
+
+def test_many_rows_with_checks(checked: stemma.Repo) -> None:
+    n = 70_000
+    ids = np.arange(n)
+    for order in (1, -1):
+        frame = pd.DataFrame({"id": ids, "price": ids % 900 + 2})[::order]
+        assert checked.write(frame, "c").rows == n
+        assert checked.sql("select sum(net) s, count(*) c from c").values.tolist() == [[int((ids % 900 + 1).sum()), n]]
+        bad = frame.assign(price=[*frame.price[:-1].add(1), 0])
+        with pytest.raises(stemma.ConstraintError) as e:
+            checked.write(bad, "c")
+        assert e.value.row == n - 1
+        checked.write(bad[:-1], "c", mode="upsert")
+    assert checked.fsck().exit_code == 0

@@ -165,3 +165,7 @@ def test_missing_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_every_code_has_a_page(code: str) -> None:
     said = subprocess.run([os.environ["STEMMA_BINARY"], "help", code], capture_output=True, text=True, check=True).stdout
     assert f"stemma.{CLASSES[code].__name__} in Python" in said
+    by_class = subprocess.run(
+        [os.environ["STEMMA_BINARY"], "help", CLASSES[code].__name__], capture_output=True, text=True, check=True
+    ).stdout
+    assert by_class == said

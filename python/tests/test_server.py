@@ -160,6 +160,35 @@ def test_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repo: 
         stemma.connect(repo.uri)
 
 
+def test_a_plain_driver_runs_what_it_executes(shop: stemma.Repo, ports: tuple[int, int]) -> None:
+    """ADBC's own driver, whose cursor is not read: when execute returns, the statement is done."""
+    from adbc_driver_flightsql import DatabaseOptions
+    from adbc_driver_flightsql import dbapi as flightsql
+
+    with flightsql.connect(
+        f"grpc://127.0.0.1:{ports[1]}",
+        db_kwargs={"username": "root", DatabaseOptions.RPC_CALL_HEADER_PREFIX.value + "stemma-database": "shop"},
+        autocommit=True,
+    ) as con:
+        for n in range(5):
+            with con.cursor() as cur:
+                cur.execute(f"create table made{n} (id int primary key)")
+            assert f"made{n}" in [t.table_name for t in shop.ls()]
+            with con.cursor() as cur:
+                cur.execute(f"insert into made{n} values (1), (2)")
+            assert shop.read_arrow(f"made{n}").num_rows == 2
+            with con.cursor() as cur, pytest.raises(flightsql.Error, match="1"):
+                cur.execute(f"insert into made{n} values (1)")
+            with con.cursor() as cur:
+                cur.execute(f"drop table made{n}")
+            assert f"made{n}" not in [t.table_name for t in shop.ls()]
+            with con.cursor() as cur, pytest.raises(flightsql.Error, match=f"made{n}"):
+                cur.execute(f"drop table made{n}")
+        with con.cursor() as cur:
+            cur.execute("call dolt_branch('by_adbc')")
+        assert "by_adbc" in [b.name for b in shop.branch()]
+
+
 def test_a_training_configuration_of_databases_of_the_server(
     shop: stemma.Repo, ports: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

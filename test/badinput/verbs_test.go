@@ -301,9 +301,6 @@ func (s *served) refuse(c *sql.Conn, query string) string {
 	return fmt.Sprintf("%d: %s", e.Number, e.Message)
 }
 
-// hint is what is said of a name that may be meant for a hash: which it is depends on the hash's digits.
-var hint = regexp.MustCompile(`(<main:\d+>); (?:of a commit's hash give at least 7 characters|did you mean '[^']*'\?)`)
-
 // references are what scripts name hashes by: <main~1> is the shown hash of a commit, <main~1:9> its first characters.
 var references = regexp.MustCompile(`<([a-zA-Z0-9/~]+)(?::(\d+))?>`)
 
@@ -336,11 +333,14 @@ func (s *served) clean(out string) string {
 		known = append(known, h)
 	}
 	slices.SortFunc(known, func(a, b string) int { return len(b) - len(a) })
+	whole := true
 	for _, h := range known {
+		if whole && len(h) < 32 { // their beginnings would be found in hashes that no script has named
+			whole, out = false, anyHash.ReplaceAllString(out, "[hash]")
+		}
 		out = strings.ReplaceAll(out, h, s.hashes[h])
 	}
 	out = anyTime.ReplaceAllString(strings.ReplaceAll(out, s.base, "[base]"), "[time]")
-	out = hint.ReplaceAllString(out, "$1")
 	return anyHash.ReplaceAllString(out, "[hash]")
 }
 

@@ -159,6 +159,12 @@ func (d *Database) reshaped(ctx *sql.Context, h *session.Handle, name string) (s
 
 // system is a table that is computed.
 func (d *Database) system(ctx *sql.Context, h *session.Handle, name string) (sql.Table, bool, error) {
+	t, ok, err := d.computed(ctx, h, name)
+	return t, ok, session.Error(err)
+}
+
+// computed is system with errors that have classes.
+func (d *Database) computed(ctx *sql.Context, h *session.Handle, name string) (sql.Table, bool, error) {
 	if lineage.Schema(name) != nil {
 		return d.lineage(ctx, h, name)
 	}
@@ -166,8 +172,7 @@ func (d *Database) system(ctx *sql.Context, h *session.Handle, name string) (sql
 	if !ok {
 		return d.unmade(ctx, h, name)
 	}
-	t, ok, err := ctor(ctx, h, name)
-	return t, ok, session.Error(err)
+	return ctor(ctx, h, name)
 }
 
 // lineage is a table of package lineage, whatever branch or commit the database is named at: they are on a ref of their own.
@@ -262,9 +267,9 @@ func (d *Database) withSystem(ctx *sql.Context, names []string) ([]string, error
 	}
 	out := slices.Clone(names)
 	for _, n := range system {
-		_, ok, err := d.system(ctx, d.h, n)
+		_, ok, err := d.computed(ctx, d.h, n)
 		if err != nil && !errs.Is(err, errs.Unsupported) && !errs.Is(err, errs.Invalid) { // what there is not of this table
-			return nil, err
+			return nil, session.Error(err)
 		}
 		if ok && err == nil {
 			out = append(out, n)

@@ -25,8 +25,8 @@ func (d *Database) create(ctx *sql.Context, name string, s sql.PrimaryKeySchema,
 	if err != nil {
 		return err
 	}
-	if d.reserved(name) {
-		return errs.New(errs.Invalid, "table %s cannot be made: names that begin with dolt_ or stemma_ are those of system tables", name)
+	if err := repo.CheckTableName(name); err != nil {
+		return session.Error(err)
 	}
 	if rule, err := d.rule(ctx, p, name); err != nil {
 		return session.Error(err)

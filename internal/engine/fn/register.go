@@ -37,10 +37,17 @@ func Functions(v Versions) []sql.Function {
 type CallProc func(ctx *sql.Context, name string, args []string) (sql.RowIter, error)
 
 // Procedures are functions that call the procedures of those names, as `select dolt_commit('-m', 'x')` did in 2021. The result is the
-// first column of the first row: the hash of a commit, or a status.
+// first column of the first row: the hash of a commit, or a status. Names that Functions has are left out.
 func Procedures(call CallProc, names ...string) []sql.Function {
-	out := make([]sql.Function, len(names))
-	for i, name := range names {
+	taken := map[string]bool{}
+	for _, f := range Functions(Versions{}) {
+		taken[f.FunctionName()] = true
+	}
+	var out []sql.Function
+	for _, name := range names {
+		if taken[name] {
+			continue
+		}
 		s := &spec{
 			name: name, about: "calls the procedure of this name and gives the first value that it returns",
 			most: -1, typ: types.LongText, effects: true,
@@ -56,7 +63,7 @@ func Procedures(call CallProc, names ...string) []sql.Function {
 				return first(ctx, call, name, of2021(name, words))
 			},
 		}
-		out[i] = s.function()
+		out = append(out, s.function())
 	}
 	return out
 }

@@ -25,6 +25,8 @@ func columnsOf(verb string) []column {
 	switch verb {
 	case "commit", "squash-history":
 		return []column{text("hash")}
+	case "merge-base":
+		return []column{text("hash")}
 	case "checkout":
 		return []column{whole("status"), text("message")}
 	case "merge":

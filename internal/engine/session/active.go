@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
@@ -29,26 +30,22 @@ func (a *Active) remove(s *Session) {
 	delete(a.all, s)
 }
 
-// InUse implements registry.Session.
-func (s *Session) InUse(r *repo.Repo, branch string) bool {
-	a := s.opt.Active
-	if a == nil {
-		return false
-	}
+// InUse tells whether a session other than except, which may be nil, is on the branch.
+func (a *Active) InUse(r *repo.Repo, branch string, except *Session) bool {
 	a.mu.Lock()
 	others := make([]*Session, 0, len(a.all))
 	for x := range a.all {
-		if x != s {
+		if x != except {
 			others = append(others, x)
 		}
 	}
 	a.mu.Unlock()
-	for _, x := range others {
-		if x.isOn(r, branch) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(others, func(x *Session) bool { return x.isOn(r, branch) })
+}
+
+// InUse implements registry.Session.
+func (s *Session) InUse(r *repo.Repo, branch string) bool {
+	return s.opt.Active != nil && s.opt.Active.InUse(r, branch, s)
 }
 
 // isOn tells whether the session's statements go to the branch: it is what the name of its database means, or part of the name that

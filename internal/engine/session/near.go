@@ -6,12 +6,8 @@ import (
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/repo"
 )
-
-// perTable are the beginnings of the names of system tables that end with the name of a table.
-var perTable = []string{
-	"dolt_commit_diff_", "dolt_diff_", "dolt_history_", "dolt_blame_", "dolt_conflicts_", "dolt_constraint_violations_", "dolt_workspace_",
-}
 
 // NearTables are the tables of the current database that someone may have meant who named one that it does not have. Uncommitted changes
 // of the session's transaction do not count.
@@ -34,10 +30,18 @@ func (s *Session) NearTables(ctx context.Context, name string) []string {
 		return nil
 	}
 	l := strings.ToLower(name)
-	if i := slices.IndexFunc(perTable, func(p string) bool { return strings.HasPrefix(l, p) }); i >= 0 {
-		for k := range names {
-			names[k] = perTable[i] + names[k]
+	prefix := ""
+	_, perTable := repo.ComputedTables()
+	for _, p := range perTable {
+		if strings.HasPrefix(l, p) && len(p) > len(prefix) {
+			prefix = p
 		}
 	}
-	return errs.Nearest(name, names)
+	// A table of that very name is at another ref than the one that was asked.
+	of := name[len(prefix):]
+	near := errs.Nearest(of, slices.DeleteFunc(names, func(n string) bool { return strings.EqualFold(n, of) }))
+	for i := range near {
+		near[i] = prefix + near[i]
+	}
+	return near
 }

@@ -135,13 +135,9 @@ func (s *Session) Local(key any, make func() any) any {
 // ForgetLocal drops the session's own value for a key.
 func (s *Session) ForgetLocal(key any) { delete(s.local, key) }
 
-// nearest suggests names of branches like one that a database does not have.
-func nearest(r *repo.Repo, base, branch string) string {
-	var names []string
-	for _, b := range r.Branches() {
-		names = append(names, b.Name)
-	}
-	near := errs.Nearest(branch, names)
+// nearest suggests names of the database with the refs that err says may have been meant.
+func nearest(base string, err error) string {
+	near := errs.Meant(err)
 	if len(near) == 0 {
 		return ""
 	}
@@ -226,7 +222,7 @@ func (s *Session) Handle(ctx *sql.Context, name string) (*Handle, error) {
 	id, err := r.Resolve(ctx, rev, s.head(r, canonical).branch)
 	if err != nil {
 		if errs.Is(err, errs.NotFound) {
-			return nil, sql.ErrDatabaseNotFound.New(name + nearest(r, base, rev))
+			return nil, sql.ErrDatabaseNotFound.New(name + nearest(base, err))
 		}
 		return nil, Error(err)
 	}

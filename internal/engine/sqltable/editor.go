@@ -27,7 +27,7 @@ type editor struct {
 	keyless *keyless      // of a table without primary key
 	err     error         // of StatementBegin, which cannot return it
 
-	complete func(ctx context.Context, cells []value.Cell) error // of rows of def.unchecked; nil until the first
+	complete func(ctx context.Context, rows ...[]value.Cell) (bad int, err error) // of rows of def.unchecked; nil until the first
 }
 
 var _ sql.TableEditor = (*editor)(nil)
@@ -148,7 +148,8 @@ func (e *editor) check(ctx *sql.Context) error {
 			return session.Error(err)
 		}
 	}
-	return session.Error(e.complete(ctx, e.new))
+	_, err := e.complete(ctx, e.new)
+	return session.Error(err)
 }
 
 // Delete implements sql.RowDeleter.

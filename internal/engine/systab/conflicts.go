@@ -461,8 +461,10 @@ func (u *ourUpdater) Update(ctx *sql.Context, old, new sql.Row) error {
 	if err != nil {
 		return err
 	}
-	if err := complete(ctx, next); err != nil {
-		return err
+	if complete != nil {
+		if _, err := complete(ctx, next); err != nil {
+			return err
+		}
 	}
 	if old[last] == "removed" { // our_diff_type: there is no row of ours
 		return e.Insert(ctx, next)

@@ -48,10 +48,30 @@ func rebasing(ctx *sql.Context, db registry.Handle) (*history.Rebase, error) {
 	return tx.Rebasing(ctx)
 }
 
+// rebasingElsewhere is the error that sends a session on a branch that is being rebased to the branch on which that is done; nil when the
+// branch is not being rebased.
+func rebasingElsewhere(ctx *sql.Context, db registry.Handle) error {
+	if db.Branch() == "" {
+		return nil
+	}
+	name := repo.RebaseBranch(db.Branch())
+	if _, ok := db.Repo().BranchHead(name); !ok {
+		return nil
+	}
+	x, err := db.Repo().Rebasing(ctx, name)
+	if err != nil || x == nil {
+		return err
+	}
+	return errs.New(errs.Invalid, "the rebase of branch '%s' is in progress on branch '%s': go there with call dolt_checkout('%s')", db.Branch(), name, name)
+}
+
 func rebaseTable(ctx *sql.Context, db registry.Handle, name string) (sql.Table, bool, error) {
 	x, err := rebasing(ctx, db)
-	if err != nil || x == nil {
+	if err != nil {
 		return nil, false, err
+	}
+	if x == nil {
+		return nil, false, rebasingElsewhere(ctx, db)
 	}
 	cols := []*sql.Column{
 		{Name: "rebase_order", Type: types.MustCreateDecimalType(6, 2), PrimaryKey: true},

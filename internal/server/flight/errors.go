@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/stemmadb/stemma/internal/engine"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/frame"
 	"github.com/stemmadb/stemma/internal/server/mysql"
@@ -73,6 +74,9 @@ func describe(err error) detail {
 	if own := (*problem)(nil); errors.As(err, &own) {
 		p = *own
 	}
+	if base, ref, about := engine.MissingRevision(deepest(err)); ref != "" {
+		err, p.database, p.ref = about, base, ref
+	}
 	d := detail{Code: errs.CodeOf(err).String(), Message: err.Error(), Meant: p.near}
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
@@ -93,13 +97,21 @@ func describe(err error) detail {
 		}
 	}
 	if d.Meant == nil {
+		d.Meant = errs.Meant(err)
+	}
+	if d.Meant == nil {
 		d.Meant = []string{}
 	}
 	var cell *frame.CellError
 	var column *frame.ColumnError
 	switch {
 	case errors.As(err, &cell):
-		d.Column, d.Row = &cell.Column, &cell.Row
+		if cell.Column != "" {
+			d.Column = &cell.Column
+		}
+		if cell.Row != frame.NoRow {
+			d.Row = &cell.Row
+		}
 	case errors.As(err, &column):
 		d.Column, d.Meant = &column.Column, column.Near
 	}

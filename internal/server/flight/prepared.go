@@ -34,6 +34,7 @@ type prepared struct {
 	query       string
 	transaction []byte
 	reads       bool
+	changes     bool
 	params      int
 
 	mu   sync.Mutex
@@ -88,7 +89,7 @@ func (q *sqlServer) CreatePreparedStatement(ctx context.Context, r flightsql.Act
 	if err != nil {
 		return none, err
 	}
-	p := &prepared{id: rand.Text(), caller: c.caller, query: r.GetQuery(), transaction: r.GetTransactionId(), reads: d.Reads, params: d.Params}
+	p := &prepared{id: rand.Text(), caller: c.caller, query: r.GetQuery(), transaction: r.GetTransactionId(), reads: d.Reads, changes: d.Changes, params: d.Params}
 	q.s.prepared.put(p)
 	params := make([]arrow.Field, d.Params)
 	for i := range params {
@@ -294,10 +295,7 @@ func (q *sqlServer) GetFlightInfoPreparedStatement(ctx context.Context, cmd flig
 		p.once = q.s.running.once()
 		p.mu.Unlock()
 	}
-	return &flight.FlightInfo{
-		Schema: flight.SerializeSchema(schema, q.s.pool), FlightDescriptor: d, TotalRecords: -1, TotalBytes: -1,
-		Endpoint: []*flight.FlightEndpoint{{Ticket: &flight.Ticket{Ticket: d.GetCmd()}}},
-	}, nil
+	return q.statementInfo(schema, p.changes, d.GetCmd(), d), nil
 }
 
 func (q *sqlServer) describePrepared(ctx context.Context, cmd flightsql.PreparedStatementQuery) (*arrow.Schema, *prepared, error) {
@@ -347,7 +345,7 @@ func (q *sqlServer) DoGetPreparedStatement(ctx context.Context, cmd flightsql.Pr
 			return nil, nil, invalid("the statement has been run already: it changes something, and runs once for a ticket")
 		}
 	}
-	return q.runStatement(ctx, q.inTransaction(c, p), p.query, params)
+	return q.runStatement(ctx, q.inTransaction(c, p), p.query, params, p.reads)
 }
 
 // DoPutPreparedStatementUpdate implements flightsql.Server: it runs the statement for each row of parameters, all or none.

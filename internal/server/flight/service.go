@@ -2,11 +2,13 @@ package flight
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -51,7 +53,12 @@ func decode(body []byte, to any) error {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(to); err != nil {
-		return invalid("read the request: %w", err)
+		var t *json.UnmarshalTypeError
+		if errors.As(err, &t) {
+			_, member, _ := strings.Cut(t.Field, ".")
+			return invalid("read the request: the member %q cannot be a JSON %s", cmp.Or(member, t.Field), t.Value)
+		}
+		return invalid("read the request: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	if d.More() {
 		return invalid("read the request: more follows the JSON object")

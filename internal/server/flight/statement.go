@@ -281,10 +281,19 @@ func (q *sqlServer) GetFlightInfoStatement(ctx context.Context, cmd flightsql.St
 	if err != nil {
 		return nil, err
 	}
-	return &flight.FlightInfo{
-		Schema: flight.SerializeSchema(schema, q.s.pool), FlightDescriptor: d, TotalRecords: -1, TotalBytes: -1,
-		Endpoint: []*flight.FlightEndpoint{{Ticket: &flight.Ticket{Ticket: ticket}}},
-	}, nil
+	return q.statementInfo(schema, desc.Changes, ticket, d), nil
+}
+
+// statementInfo is how to get the answer of a statement. Where the statement changes something, the schema is left to the answer: clients, ADBC's
+// driver for one, that know the schema begin to read in the background, and would take the statement for done before it is.
+func (q *sqlServer) statementInfo(schema *arrow.Schema, changes bool, ticket []byte, d *flight.FlightDescriptor) *flight.FlightInfo {
+	out := &flight.FlightInfo{
+		FlightDescriptor: d, TotalRecords: -1, TotalBytes: -1, Endpoint: []*flight.FlightEndpoint{{Ticket: &flight.Ticket{Ticket: ticket}}},
+	}
+	if !changes {
+		out.Schema = flight.SerializeSchema(schema, q.s.pool)
+	}
+	return out
 }
 
 // GetSchemaStatement implements flightsql.Server.
@@ -311,16 +320,69 @@ func (q *sqlServer) DoGetStatement(ctx context.Context, t flightsql.StatementQue
 		return nil, nil, invalid("the statement has been run already: it changes something, and runs once for a ticket")
 	}
 	c := q.s.call(ctx).withTransaction([]byte(h.Transaction))
-	return q.runStatement(ctx, c, h.Query, nil)
+	return q.runStatement(ctx, c, h.Query, nil, h.Once == "")
 }
 
-// runStatement runs a statement for its rows.
-func (q *sqlServer) runStatement(ctx context.Context, c *call, query string, params []engine.Param) (*arrow.Schema, <-chan flight.StreamChunk, error) {
+// runStatement runs a statement for its rows. One that does not only read has been done when the schema of its answer is known.
+func (q *sqlServer) runStatement(ctx context.Context, c *call, query string, params []engine.Param, reads bool) (*arrow.Schema, <-chan flight.StreamChunk, error) {
 	src, err := q.s.plainOrRun(ctx, c, query, params)
+	if err == nil && !reads {
+		src, err = begun(ctx, src)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
 	return src.Schema(), chunks(ctx, src), nil
+}
+
+// begunSource is a source whose first batch has been taken.
+type begunSource struct {
+	source
+	schema *arrow.Schema
+	first  arrow.RecordBatch
+	closed bool
+}
+
+// begun takes the first batch of a source, and closes it when there is none.
+func begun(ctx context.Context, src source) (source, error) {
+	out := &begunSource{source: src, schema: src.Schema()}
+	var err error
+	if out.first, err = src.Next(ctx); err == nil && out.first != nil {
+		return out, nil
+	}
+	out.closed = true
+	if cerr := src.Close(); err == nil {
+		err = cerr
+	}
+	return out, err
+}
+
+// Schema implements source.
+func (b *begunSource) Schema() *arrow.Schema { return b.schema }
+
+// Next implements source.
+func (b *begunSource) Next(ctx context.Context) (arrow.RecordBatch, error) {
+	if first := b.first; first != nil {
+		b.first = nil
+		return first, nil
+	}
+	if b.closed {
+		return nil, nil
+	}
+	return b.source.Next(ctx)
+}
+
+// Close implements source.
+func (b *begunSource) Close() error {
+	if b.first != nil {
+		b.first.Release()
+		b.first = nil
+	}
+	if b.closed {
+		return nil
+	}
+	b.closed = true
+	return b.source.Close()
 }
 
 // plain is the scan of a statement that only asks for columns of a table; nil for another, and for what only SQL can answer or refuse.

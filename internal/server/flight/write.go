@@ -43,6 +43,8 @@ type writeResult struct {
 	Created   bool    `json:"created"`
 	Commit    *string `json:"commit"`
 	Already   bool    `json:"already"`
+
+	Notes []string `json:"notes,omitempty"` // what was not written as it was in the frame
 }
 
 // doWrite answers a DoPut whose command is JSON.
@@ -158,6 +160,13 @@ func (s *service) write(ctx context.Context, c *call, r *writeRequest, src frame
 			out, err = noted(r, text)
 			return err
 		}
+		if _, _, ok, err := tx.Table(ctx, r.Table); err != nil {
+			return err
+		} else if !ok {
+			if err := repo.CheckTableName(r.Table); err != nil {
+				return err
+			}
+		}
 		done, err := frame.Load(ctx, tx, r.Table, src, frame.LoadOptions{
 			Mode: r.Mode, PrimaryKey: r.PrimaryKey, FS: at.Repo.FS(), TempDir: at.Repo.TempDir(), Now: at.Repo.Clock().Now(), TypeOf: parseType,
 		})
@@ -168,6 +177,9 @@ func (s *service) write(ctx context.Context, c *call, r *writeRequest, src frame
 			return err
 		}
 		out.Rows, out.Inserted, out.Updated, out.Deleted, out.Unchanged, out.Created = done.Rows, done.Inserted, done.Updated, done.Deleted, done.Unchanged, done.Created
+		for _, name := range done.Generated {
+			out.Notes = append(out.Notes, "column "+name+" is generated: what the frame has there was not written")
+		}
 		return note(tx, r, out)
 	}); errors.Is(err, repo.ErrWritten) {
 		text, _ := at.Repo.Written(r.WriteID)

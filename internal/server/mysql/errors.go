@@ -37,6 +37,8 @@ var numbers = []struct {
 }{
 	{regexp.MustCompile(`^no database selected`), 1046},
 	{regexp.MustCompile(`^table with name .* already exists`), 1050},
+	{regexp.MustCompile(`^table not found: `), 1146},
+	{regexp.MustCompile(`^database not found: |^no database named '.*' found to undrop`), 1049},
 	{regexp.MustCompile(`^column ".*" could not be found in any table in scope|^table ".*" does not have column ".*"$`), 1054},
 	{regexp.MustCompile(`^Column ".*" already exists|^duplicate column name`), 1060},
 	{regexp.MustCompile(`^Duplicate key name|^duplicate key name`), 1061},

@@ -57,7 +57,7 @@ def parse(uri: str | os.PathLike[str]) -> Address:
     A path, or `file:///path`, is a directory. `stemma://user:password@host:port/database@ref?branch=b` and the same with `grpc`, `grpc+tls` or
     `stemma+tls` is a server. A name of a user or a password with special characters is percent-encoded.
     """
-    text = os.fspath(uri)
+    text = os.fspath(uri) if isinstance(uri, (str, os.PathLike)) else uri
     if not isinstance(text, str):
         raise InvalidError(f"a path or a URI is text, not {type(text).__name__}")
     if not text:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from stemma import _address
-from stemma._repo import Mode, Repo, connect
+from stemma._repo import Repo, connect
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable
 
-    import pandas as pd
-    import polars as pl
-    import pyarrow as pa
+    from stemma._answers import Settings
 
-    from stemma._answers import Settings, WriteResult
-    from stemma._pandas import Backend
-    from stemma._partition import Partition
-    from stemma._read import Frame
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _lock = threading.Lock()
 _repos: dict[tuple[_address.Address, Settings], Repo] = {}
@@ -54,70 +52,26 @@ def default() -> Repo:
     return repo
 
 
-def read_pandas(
-    table: str,
-    ref: str | None = None,
-    *,
-    columns: Sequence[str] | None = None,
-    where: str | None = None,
-    dtype_backend: Backend | None = None,
-) -> pd.DataFrame:
-    """Returns a table of the default database at a ref as a frame of pandas; see Repo.read_pandas."""
-    return default().read_pandas(table, ref, columns=columns, where=where, dtype_backend=dtype_backend)
+def _of_default(method: Callable[Concatenate[Repo, P], R]) -> Callable[P, R]:
+    """Returns a method of Repo as a function that is about the default database."""
+
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        return method(default(), *args, **kwargs)
+
+    signature = inspect.signature(method)
+    call.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])  # type: ignore[attr-defined]
+    call.__module__, call.__qualname__ = "stemma", method.__name__
+    call.__doc__ = (
+        f"{(method.__doc__ or '').rstrip()}\n\n        The table is of the default database; see stemma.default.\n        "
+    )
+    return call
 
 
-def read_polars(
-    table: str, ref: str | None = None, *, columns: Sequence[str] | None = None, where: str | None = None
-) -> pl.DataFrame:
-    """Returns a table of the default database at a ref as a frame of Polars; see Repo.read_polars."""
-    return default().read_polars(table, ref, columns=columns, where=where)
-
-
-def read_arrow(table: str, ref: str | None = None, *, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
-    """Returns a table of the default database at a ref as an Arrow table; see Repo.read_arrow."""
-    return default().read_arrow(table, ref, columns=columns, where=where)
-
-
-def scan(
-    table: str,
-    ref: str | None = None,
-    *,
-    columns: Sequence[str] | None = None,
-    where: str | None = None,
-    rows: tuple[int, int] | None = None,
-    batch_rows: int | None = None,
-) -> pa.RecordBatchReader:
-    """Returns a table of the default database at a ref as a reader of record batches; see Repo.scan."""
-    return default().scan(table, ref, columns=columns, where=where, rows=rows, batch_rows=batch_rows)
-
-
-@overload
-def sql(
-    query: str, *, ref: str | None = None, params: Sequence[Any] | None = None, frame: Literal["pandas"] = "pandas"
-) -> pd.DataFrame: ...
-@overload
-def sql(query: str, *, ref: str | None = None, params: Sequence[Any] | None = None, frame: Literal["polars"]) -> pl.DataFrame: ...
-@overload
-def sql(query: str, *, ref: str | None = None, params: Sequence[Any] | None = None, frame: Literal["arrow"]) -> pa.Table: ...
-def sql(query: str, *, ref: str | None = None, params: Sequence[Any] | None = None, frame: Frame = "pandas") -> Any:
-    """Runs a statement of SQL in the default database and returns its rows; see Repo.sql."""
-    return default().sql(query, ref=ref, params=params, frame=frame)
-
-
-def partitions(table: str, ref: str | None = None, n: int = 8) -> list[Partition]:
-    """Returns a table of the default database at a ref in n parts; see Repo.partitions."""
-    return default().partitions(table, ref, n)
-
-
-def write(
-    data: Any,
-    table: str,
-    *,
-    mode: Mode = "merge",
-    primary_key: Sequence[str] | str | None = None,
-    message: str | None = None,
-    write_id: str | None = None,
-    metadata: Mapping[str, Any] | None = None,
-) -> WriteResult:
-    """Writes a frame to a table of the default database; see Repo.write."""
-    return default().write(data, table, mode=mode, primary_key=primary_key, message=message, write_id=write_id, metadata=metadata)
+partitions = _of_default(Repo.partitions)
+read_arrow = _of_default(Repo.read_arrow)
+read_pandas = _of_default(Repo.read_pandas)
+read_polars = _of_default(Repo.read_polars)
+scan = _of_default(Repo.scan)
+sql = _of_default(Repo.sql)
+write = _of_default(Repo.write)

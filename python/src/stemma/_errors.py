@@ -67,7 +67,10 @@ class StemmaError(Exception):
         self.row = row
 
     def __str__(self) -> str:
-        return f"{self.message} ({self.hint})" if self.hint else self.message
+        out = self.message
+        if self.did_you_mean and "did you mean" not in f"{out}{self.hint}":
+            out += f"; did you mean {' or '.join(map(repr, self.did_you_mean))}?"
+        return f"{out} ({self.hint})" if self.hint else out
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _revive, (

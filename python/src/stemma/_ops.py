@@ -636,6 +636,9 @@ class Verbs:
     ) -> Result[CommitRow]:
         """Record changes in the history.
 
+        Commits what is staged. Without -m the message is written in the editor that the setting core.editor or STEMMA_EDITOR names, or on a
+        terminal VISUAL or EDITOR; lines that begin with # are not part of it.
+
         Args:
             message: the commit's message.
             all: stage changed and dropped tables first.
@@ -1111,7 +1114,7 @@ class Verbs:
             delete: delete branches that others contain.
             delete_f: delete branches, whatever is lost.
             force: take a name that is in use.
-            list: list branches, of the given names if any.
+            list: list branches, those whose names match one of the patterns if any is given: * stands for any characters, ? for one, [a-f] for one of these.
             all: list remote branches too.
             remotes: list remote branches only.
             verbose: list hashes and messages too.
@@ -1235,6 +1238,7 @@ class Verbs:
         no_commit: bool = False,
         allow_empty: bool = False,
         mainline: int | None = None,
+        dont_merge_json: bool = False,
         abort: bool = False,
         continue_: bool = False,
     ) -> Result[CherryPickRow]:
@@ -1245,6 +1249,7 @@ class Verbs:
             no_commit: leave the result staged.
             allow_empty: commit even when nothing changes.
             mainline: the parent, from 1, against which a merge counts as a change.
+            dont_merge_json: take documents that both sides changed for a conflict, whatever they changed in them.
             abort: give up the cherry-pick in progress.
             continue_: commit the cherry-pick in progress.
 
@@ -1257,6 +1262,7 @@ class Verbs:
                 "no_commit": no_commit,
                 "allow_empty": allow_empty,
                 "mainline": mainline,
+                "dont_merge_json": dont_merge_json,
                 "abort": abort,
                 "continue": continue_,
             },
@@ -1389,6 +1395,7 @@ class Verbs:
         empty: str | None = None,
         abort: bool = False,
         continue_: bool = False,
+        plan: str | None = None,
     ) -> Result[Row]:
         """Make the commits of this branch again on top of another.
 
@@ -1396,8 +1403,10 @@ class Verbs:
         dolt_rebase_<branch>, to which the branch moves in the end. Where changes stand against each other it stops: settle the conflicts, stage
         the tables, and go on with --continue, or go back with --abort.
 
-        With -i the plan is a table, dolt_rebase: rebase_order, action (pick, drop, reword, edit, squash or fixup), commit_hash and commit_message.
-        Change it with SQL and go on with --continue.
+        With -i the plan can be changed first. Where an editor is set (the setting core.editor or STEMMA_EDITOR; on a terminal VISUAL or EDITOR, too)
+        the command line opens it with the plan: a line for each commit with action (pick, drop, reword, edit, squash or fixup), hash and message.
+        Otherwise it stops, and the plan is a table, dolt_rebase: rebase_order, action, commit_hash and commit_message. Change it with SQL and go on
+        with --continue.
 
         Args:
             args: the branch or commit on which the commits are put.
@@ -1405,6 +1414,7 @@ class Verbs:
             empty: what becomes of commits whose change is there already; otherwise they are dropped.
             abort: give up the rebase in progress.
             continue_: go on with the rebase in progress.
+            plan: with --continue: the steps that are left, instead of those in dolt_rebase: a line each of action, commit and message; none give up the rebase.
 
         """
         return self._op(
@@ -1416,6 +1426,7 @@ class Verbs:
                 "empty": empty,
                 "abort": abort,
                 "continue": continue_,
+                "plan": plan,
             },
         )
 
@@ -1492,6 +1503,7 @@ class Verbs:
         *args: str,
         message: str | None = None,
         delete: bool = False,
+        list: bool = False,
         verbose: bool = False,
         author: str | None = None,
     ) -> Result[TagRow]:
@@ -1501,6 +1513,7 @@ class Verbs:
             args: a new tag and the commit it names; or tags to delete.
             message: why.
             delete: delete tags.
+            list: list tags, those whose names match one of the patterns if any is given.
             verbose: list commits, taggers and messages too.
             author: the tagger.
 
@@ -1512,6 +1525,7 @@ class Verbs:
                 "args": args,
                 "message": message,
                 "delete": delete,
+                "list": list,
                 "verbose": verbose,
                 "author": author,
             },
@@ -2503,6 +2517,8 @@ class Verbs:
           user.name           author of commits
           user.email          mail address of that author
           init.defaultbranch  first branch of a new database (main)
+          core.editor         command of the editor for messages of commits and plans of rebases; STEMMA_EDITOR goes before it, and on a terminal
+                              VISUAL and EDITOR come behind
 
         When user.name or user.email is not set, STEMMA_AUTHOR_NAME and STEMMA_AUTHOR_EMAIL are taken, and then the operating system's user.
 

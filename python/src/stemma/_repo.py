@@ -134,10 +134,12 @@ class Reads:
         """Returns the ticket of a read; arguments are those of scan."""
         if not isinstance(table, str) or not table:
             raise InvalidError(f"the name of a table is text, not {table!r}")
-        if ref is not None and not isinstance(ref, str):
-            raise InvalidError(f"a ref is text, not {ref!r}", hint="YAML reads some hashes as numbers: put them in quotes")
+        _check_ref(ref)
         if isinstance(columns, str):
             raise InvalidError("columns is a list of names, not one name", hint=f"columns=[{columns!r}]")
+        for c in columns or ():
+            if not isinstance(c, str):
+                raise InvalidError(f"the name of a column is text, not {c!r}", table=table)
         if table.lower().startswith(("dolt_", "stemma_")) and rows is None:
             # Tables of the system have no pages: they are queries.
             return _query(_statements.select(table, columns, where), ref, None)
@@ -180,6 +182,9 @@ class Reads:
 
     def query(self, query: str, *, ref: str | None = None, params: Sequence[Any] | None = None) -> pa.RecordBatchReader:
         """Runs a statement of SQL and returns its rows as a reader of record batches; arguments are those of sql."""
+        if not isinstance(query, str):
+            raise InvalidError(f"a statement of SQL is text, not {query!r}")
+        _check_ref(ref)
         return self._client.get(_query(query, ref, params), self._headers(), safe=_repeatable(query, ref))
 
     def resolve(self, ref: str = "HEAD", table: str | None = None) -> Resolved:
@@ -235,6 +240,10 @@ class Reads:
                     table=table,
                     column=k,
                 )
+        try:
+            json.dumps(metadata if metadata is None else dict(metadata), allow_nan=False)
+        except (TypeError, ValueError) as e:
+            raise InvalidError(f"write {table}: the metadata cannot be written as JSON: {e}", table=table) from None
         command = {
             "table": table,
             "mode": mode,
@@ -259,7 +268,7 @@ class Reads:
             created=bool(done.get("created")),
             commit=done.get("commit"),
             already=bool(done.get("already")),
-            notes=src.notes,
+            notes=(*src.notes, *map(str, done.get("notes") or ())),
             in_transaction=self._settings.transaction is not None,
         )
 
@@ -325,6 +334,7 @@ class Repo(Reads, _ops.Verbs):
         """
         if n < 1:
             raise InvalidError(f"partitions: n is {n}, not a number from 1")
+        _check_ref(ref)
         found = self._client.action("stemma.partitions", {"table": table, "ref": ref, "n": n}, self._headers(), safe=True)
         return [
             Partition(self._address, self._settings, table, found["commit"], p["from"], p["to"], p.get("first"), p.get("last"))
@@ -465,6 +475,9 @@ def connect(
     name, mail = os.environ.get("STEMMA_AUTHOR_NAME"), os.environ.get("STEMMA_AUTHOR_EMAIL")
     if author is None and name and mail:
         author = f"{name} <{mail}>"
+    if author is not None and not re.fullmatch(r".*\S <[^<>]*>", author):
+        raise InvalidError(f"the author {author!r} is not of the form 'Name <mail>'")
+    _check_ref(ref)
     repo = Repo(address, Settings(database or address.database, branch or address.branch, ref or address.ref, author, run))
     try:
         said = repo.ping()
@@ -477,7 +490,21 @@ def connect(
             f"stemma {said.get('version')} at {repo.uri} and this client {__version__} do not understand each other",
             hint="install the client and the program of one version",
         )
+    if said.get("database") is None and (repo._settings.database or repo._settings.branch or repo._settings.ref):
+        try:
+            repo.resolve()  # says which of them is not there
+        except BaseException:
+            repo.close()
+            raise
     return repo
+
+
+def _check_ref(ref: Any) -> None:
+    """Refuses a ref that is no text: numbers, and the empty text of a setting that was not set."""
+    if ref is not None and not isinstance(ref, str):
+        raise InvalidError(f"a ref is text, not {ref!r}", hint="YAML reads some hashes as numbers: put them in quotes")
+    if ref is not None and not ref.strip():
+        raise InvalidError("the ref is empty", hint="give a branch, tag, commit or time; None is the working set")
 
 
 def _argument(v: Any) -> Any:
