@@ -47,10 +47,12 @@ def codes(count: int) -> list[str]:
 
 def prices(count: int, npi: list[str], rng: np.random.Generator) -> pa.Table:
     """Returns prices of procedures, a row for each combination of hospital, code and payer that was drawn."""
-    kinds = codes(max(200, min(count // 60, 1_200_000)))
-    cells = len(npi) * len(kinds) * len(PAYERS)
-    drawn = np.unique(rng.integers(0, cells, int(count * 1.05) + 10))
-    drawn = np.sort(rng.permutation(drawn)[:count])
+    kinds = codes(max(400, min(count // 20, 1_200_000)))
+    wanted = int(count * 1.3) + 10
+    hospital = rng.integers(0, len(npi), wanted)
+    code = (len(kinds) * rng.random(wanted) ** 3).astype(np.int64)  # some are everywhere, many in one hospital only
+    cell = (hospital * len(kinds) + code) * len(PAYERS) + rng.integers(0, len(PAYERS), wanted)
+    drawn = np.sort(rng.permutation(np.unique(cell))[:count])
     hospital, rest = np.divmod(drawn, len(kinds) * len(PAYERS))
     code, payer = np.divmod(rest, len(PAYERS))
     price = np.round(np.exp(rng.normal(6, 2, len(drawn))), 2)

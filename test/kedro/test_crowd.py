@@ -8,7 +8,7 @@ import time
 import pytest
 
 from project import Project
-from stemma.kedro._run import Run
+from stemma._run import Run
 
 CROWD = 20
 

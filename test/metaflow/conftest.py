@@ -25,6 +25,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> None:
         HOME=str(home),
         METAFLOW_HOME=str(home / "metaflow"),
         METAFLOW_DATASTORE_SYSROOT_LOCAL=str(tmp_path_factory.mktemp("runs")),
+        METAFLOW_CARD_LOCALROOT=str(tmp_path_factory.mktemp("cards")),
         METAFLOW_USER="oscarbatori",
         STEMMA_AUTHOR_NAME="oscarbatori",
         STEMMA_AUTHOR_EMAIL="oscarbatori@gmail.com",

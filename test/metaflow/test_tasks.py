@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -35,11 +36,10 @@ def test_foreach_and_join(database: str) -> None:
 
 
 def test_card(database: str) -> None:
-    from metaflow.cards import get_cards
-
     flow(FLOWS / "fan.py", "--db", database)
-    (card,) = get_cards(latest("Fan")["end"].task, id="stemma")
-    (data,) = re.findall(r'__MF_DATA__\["[^"]+"\]\s*=\s*"([^"]+)"', card.get())
+    run = latest("Fan")
+    (card,) = Path(os.environ["METAFLOW_DATASTORE_SYSROOT_LOCAL"]).glob(f".metaflow/Fan/runs/{run.id}/steps/end/tasks/*/cards/blank-stemma-*.html")
+    (data,) = re.findall(r'__MF_DATA__\["[^"]+"\]\s*=\s*"([^"]+)"', card.read_text())
     page = base64.b64decode(data).decode()
     assert '"type": "vegaChart"' in page
     assert '"first": "squares"' in page
@@ -114,9 +114,8 @@ class TestRefused:
         from stemma import NotFoundError
         from stemma.metaflow import DoltConfig, DoltDT
 
-        with pytest.raises(NotFoundError, match="mian") as e:
+        with pytest.raises(NotFoundError, match="mian; did you mean .main.\?"):
             DoltDT(config=DoltConfig(database=database, branch="mian"))
-        assert e.value.did_you_mean == ("main",)
 
     def test_writing_outside_of_a_flow(self, database: str) -> None:
         from stemma import InvalidError

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stemma import _default
+from stemma._database import Database, OfRepo, OfUrl
 from stemma._errors import InvalidError, NotFoundError, nearest
 from stemma.kedro import _plain
-from stemma.kedro._database import Database, OfRepo, OfUrl
 from stemma.kedro.datasets import TableDataset, _Dataset
 
 if TYPE_CHECKING:

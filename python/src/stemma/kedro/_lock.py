@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from stemma._database import OfRepo
 from stemma._errors import InvalidError, NotFoundError, TooNewError
 from stemma.kedro._catalog import table_of
-from stemma.kedro._database import OfRepo
 from stemma.kedro.datasets import _Dataset
 
 if TYPE_CHECKING:

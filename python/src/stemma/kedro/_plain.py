@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from stemma._database import at
 from stemma._errors import InvalidError
-from stemma.kedro._database import at
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
 
+from stemma import _code
 from stemma._errors import ExistsError, InvalidError, StemmaError
-from stemma.kedro import _catalog, _code, _lock, _plain
+from stemma._run import Run
+from stemma.kedro import _catalog, _lock, _plain
 from stemma.kedro._binding import Binding, loading
-from stemma.kedro._run import Run
 from stemma.kedro.datasets import TableDataset, _Dataset
 
 if TYPE_CHECKING:

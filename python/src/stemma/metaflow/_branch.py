@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from stemma._database import OfRepo
 from stemma._errors import NotFoundError
-from stemma.kedro._database import OfRepo
-from stemma.kedro._run import Run
+from stemma._run import Run
+from stemma.metaflow._task import run_uid
 
 if TYPE_CHECKING:
     from stemma._repo import Repo
@@ -19,8 +20,12 @@ __all__ = ["TaskBranch"]
 class TaskBranch(Run):
     """What a task writes to one database: rows that nobody else sees until they come, as one commit, into the branch of its configuration."""
 
+    system = "metaflow"
+
     def __init__(self, repo: Repo, task: Task, config: DoltConfig) -> None:
-        super().__init__(OfRepo(repo), f"{task.pathspec}.{task.attempt}")
+        # The task's commit is the run's; merges of it are nobody's, so that a table that they joined has all its makers.
+        super().__init__(OfRepo(repo.at(run_node=task.node, run_attempt=str(task.attempt))), f"{task.pathspec}.{task.attempt}")
+        self.uid = run_uid(task.pathspec)
         self._task = task
         self.target, self.base = str(config.branch), str(config.head)
 
@@ -71,5 +76,5 @@ class TaskBranch(Run):
         )
         return any(rows("select dolt_merge_base(?, ?) = hashof(?)", commit, self.target, commit)[0][0] for (commit,) in found)
 
-    def _record(self, about: Any) -> None:
-        """The task is recorded when it reads or writes for the first time, not by its branch."""
+    def _end(self, state: str, **_: Any) -> None:
+        """The record of the task ends with the task, not with its branch."""

@@ -158,7 +158,7 @@ class DoltDT:
         self._free(key)
         repo = self._repo_of(config)
         if self._branch is None:
-            self._branch = TaskBranch(repo, task, config)
+            self._branch = TaskBranch(self._plain, task, config)
             self._branch.open()
         branch = self._branch
         at = repo.at(branch=branch.branch, run_alias=key)
@@ -256,6 +256,8 @@ class DoltDT:
             return
         written = [a for a in self._actions.values() if a.kind == "write" and a.commit is None]
         commit = branch.written([str(a.table_name) for a in written])
+        if commit is not None and self._repo is not None:
+            commit = self._repo.resolve(commit).commit  # the whole hash
         for a in written:
             a.commit = commit or branch.base  # tables that were equal already are as the task found them
 
@@ -341,9 +343,14 @@ class DoltDT:
         setattr(self._flow, name, kept)
         self._flow.dolt = Audit(self._task.run_path, kept)
 
-    def _repo_of(self, config: DoltConfig) -> Repo:
+    @property
+    def _plain(self) -> Repo:
+        """The database of the configuration, for nobody's run."""
         assert self._repo is not None  # noqa: S101
-        return self._record(self._repo, config)
+        return self._repo
+
+    def _repo_of(self, config: DoltConfig) -> Repo:
+        return self._record(self._plain, config)
 
     def _record(self, repo: Repo, config: DoltConfig) -> Repo:
         """Tells a database which task reads and writes, and returns it for that task."""

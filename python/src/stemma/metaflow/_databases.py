@@ -32,7 +32,7 @@ def open_config(config: DoltConfig) -> tuple[Repo, DoltConfig]:
         raise UnsupportedError("push_on_commit and dolthub_remote are not offered yet", hint="leave them out, and push by hand")
     repo = _reach(config)
     at = repo.resolve("HEAD") if config.branch is None else _branch(repo, config.branch)
-    branch = config.branch or at.branch or repo.ping().get("branch")
+    branch = at.branch or repo.ping().get("branch")
     commit = at.commit if config.commit is None else repo.resolve(config.commit).commit
     known: dict[str, Any] = {"branch": branch, "commit": commit, "head": at.commit, "database_id": _identity(repo)}
     return repo, dataclasses.replace(config, database=_place(config.database), **known)
@@ -93,6 +93,9 @@ def _place(database: str) -> str:
 
 def _branch(repo: Repo, name: str) -> Resolved:
     at = repo.resolve(name)
+    if at.branch is None and name == "master":
+        # As everywhere: the default branch where no branch has that name.
+        return repo.resolve(str(repo.ping()["branch"]))
     if at.branch is None:
         raise InvalidError(f"{name!r} is no branch but a commit or a tag", hint=f"DoltConfig(commit={name!r}) reads it", ref=name)
     return at

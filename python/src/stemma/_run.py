@@ -14,7 +14,7 @@ from stemma._errors import ConflictError, ExistsError, NotFoundError, StemmaErro
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from stemma.kedro._database import Database
+    from stemma._database import Database
 
 __all__ = ["Run", "branch_name"]
 
@@ -36,7 +36,7 @@ class Run:
     run's commit or to a merge of that with what others have committed there meanwhile. A conflict leaves the target as it is.
 
     Attributes:
-        run_id: Kedro's id.
+        run_id: the id that the system gives the run.
         uid: the id under which the database records the run; None where it does not record runs.
         target: the branch that gets the commit.
         base: the commit at which the run began.
@@ -44,6 +44,9 @@ class Run:
         commit: the target's commit after a run that has committed.
 
     """
+
+    system = "kedro"
+    """What runs the run, as the record of runs has it."""
 
     def __init__(self, database: Database, run_id: str) -> None:
         self.database = database
@@ -113,12 +116,12 @@ class Run:
         rows = self.database.rows
         if not _runs.recorded(rows):
             return
-        if (other := _runs.find(rows, "kedro", self.run_id)) is not None:
+        if (other := _runs.find(rows, self.system, self.run_id)) is not None:
             raise ExistsError(
                 f"two runs with the id {self.run_id}: the database has one, which is {other[1]}", hint=f"see run {other[0]}"
             )
         self.uid = _runs.begin(
-            rows, str(uuid.uuid4()), system="kedro", external_id=self.run_id, branch=self.target, base=self.base, **about
+            rows, str(uuid.uuid4()), system=self.system, external_id=self.run_id, branch=self.target, base=self.base, **about
         )
 
     def finish(self, message: str, metadata: Mapping[str, Any], replaced: Collection[str], author: str | None = None) -> str | None:
@@ -240,7 +243,7 @@ class Run:
         try:
             if self.branch is not None and keep:
                 given = (
-                    f"Failed kedro run: {self.run_id}",
+                    f"Failed {self.system} run: {self.run_id}",
                     "--skip-empty",
                     "--meta",
                     f"run_id={self.run_id}",
