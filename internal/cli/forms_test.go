@@ -19,6 +19,9 @@ type form struct {
 	only   string // why the verb has no form in SQL, or works on something else there; "" when all forms do the same
 }
 
+// runID is the id of a run.
+const runID = "2d0f4c1e-8a57-4e5b-9c11-6a2f0b9d7e31"
+
 // forms are an example of every verb.
 var forms = map[string]form{
 	"init":                    {only: "it makes the database that a session needs"},
@@ -75,6 +78,15 @@ var forms = map[string]form{
 	"schema show":        {args: []string{"t"}},
 	"schema import":      {args: []string{"-c", "--pks", "id", "new", "rows.csv"}},
 	"schema export":      {args: []string{"t"}},
+	"run start":          {args: []string{"--system", "make", "--external-id", "7", runID}},
+	"run end":            {before: []string{"run start " + runID}, args: []string{"--state", "FAIL", "--error", "it's late", runID}},
+	"run list":           {before: []string{"run start " + runID}},
+	"run show":           {before: []string{"run start " + runID}, args: []string{runID}},
+	"run record":         {before: []string{"run start " + runID}, args: []string{"--inputs", `[{"table": "t", "ref": "HEAD~1"}]`, runID}},
+	"run of":             {args: []string{"t", "HEAD~1"}},
+	"lineage":            {args: []string{"--depth", "2", "t"}},
+	"lineage impact":     {args: []string{"t@HEAD~1"}},
+	"lineage export":     {before: []string{"run start " + runID}, args: []string{"--openlineage", "events.csv"}, only: "events hold the times at which runs began"},
 	"dump":               {args: []string{"-f", "-r", "csv"}},
 }
 
@@ -86,6 +98,9 @@ var state = []string{
 	"select tag_name, message, tagger from dolt_tags",
 	"select name, stash_id, branch, commit_message from dolt_stashes",
 	"select message, l.parents is null p from dolt_log l",
+	"select run_uid, `system`, external_id, state, error from stemma_runs",
+	"select run_uid, table_name, ref_asked, table_hash from stemma_run_inputs",
+	"select run_uid, table_name, after_hash from stemma_run_outputs",
 	"select * from dolt_conflicts", "select is_merging, source, target from dolt_merge_status",
 }
 
@@ -93,7 +108,7 @@ var state = []string{
 // or fail together.
 func TestForms(t *testing.T) {
 	home := t.TempDir()
-	run := func(dir string, args ...string) (string, error) {
+	stemma := func(dir string, args ...string) (string, error) {
 		cmd := exec.Command("stemma", args...)
 		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), "STEMMA_HOME="+home, "STEMMA_AUTHOR_NAME=Ada", "STEMMA_AUTHOR_EMAIL=a@x", "TZ=UTC")
@@ -102,7 +117,7 @@ func TestForms(t *testing.T) {
 	}
 	must := func(dir string, args ...string) string {
 		t.Helper()
-		out, err := run(dir, args...)
+		out, err := stemma(dir, args...)
 		if err != nil {
 			t.Fatalf("stemma %q: %v\n%s", args, err, out)
 		}
@@ -167,12 +182,12 @@ func TestForms(t *testing.T) {
 						t.Fatalf("%s: %v\n%s", line, err, out)
 					}
 				}
-				out, err := run(dir, way...)
+				out, err := stemma(dir, way...)
 				if (err != nil) != (f.status != 0) {
 					t.Fatalf("%q: %v\n%s", way, err, out)
 				}
 				var left bytes.Buffer
-				got, err := run(dir, "sql", "-r", "csv", "-q", strings.Join(state, "; "))
+				got, err := stemma(dir, "sql", "-r", "csv", "-q", strings.Join(state, "; "))
 				if err != nil {
 					t.Fatalf("%v\n%s", err, got)
 				}
