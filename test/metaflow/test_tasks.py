@@ -23,10 +23,17 @@ def latest(name: str) -> Any:
     return Flow(name).latest_run
 
 
-def test_foreach_and_join(database: str) -> None:
-    """Tasks at once come into one branch, none loses another's rows, and the join merges all artifacts."""
+@pytest.fixture(scope="module")
+def fan(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any]:
+    """A database, and the run of the flow Fan on it."""
+    database = made(tmp_path_factory.mktemp("fan") / "analysis", "-b", "main")
     flow(FLOWS / "fan.py", "--db", database)
-    run = latest("Fan")
+    return database, latest("Fan")
+
+
+def test_foreach_and_join(fan: tuple[str, Any]) -> None:
+    """Tasks at once come into one branch, none loses another's rows, and the join merges all artifacts."""
+    database, run = fan
     assert run.data.total == 30
     assert rows(database, "select * from squares order by part") == ["1,1", "2,4", "3,9", "4,16"]
     assert rows(database, "select name from dolt_branches") == ["main"]
@@ -35,10 +42,9 @@ def test_foreach_and_join(database: str) -> None:
     assert all(a == audits[0] == run.data.dolt for a in audits)
 
 
-def test_card(database: str) -> None:
-    flow(FLOWS / "fan.py", "--db", database)
-    run = latest("Fan")
-    (card,) = Path(os.environ["METAFLOW_DATASTORE_SYSROOT_LOCAL"]).glob(f".metaflow/Fan/runs/{run.id}/steps/end/tasks/*/cards/blank-stemma-*.html")
+def test_card(fan: tuple[str, Any]) -> None:
+    runs = Path(os.environ["METAFLOW_DATASTORE_SYSROOT_LOCAL"]) / ".metaflow" / "Fan" / "runs" / fan[1].id
+    (card,) = runs.glob("steps/end/tasks/*/cards/blank-stemma-*.html")
     (data,) = re.findall(r'__MF_DATA__\["[^"]+"\]\s*=\s*"([^"]+)"', card.read_text())
     page = base64.b64decode(data).decode()
     assert '"type": "vegaChart"' in page
@@ -46,11 +52,10 @@ def test_card(database: str) -> None:
     assert '"first": "total"' in page
 
 
-def test_lineage_of_tasks_that_were_merged(database: str) -> None:
+def test_lineage_of_tasks_that_were_merged(fan: tuple[str, Any]) -> None:
     from stemma.metaflow import DoltConfig, DoltDT
 
-    flow(FLOWS / "fan.py", "--db", database)
-    run = latest("Fan")
+    database, run = fan
     dt = DoltDT(config=DoltConfig(database=database))
     parts = {t.pathspec: t.index for t in run["part"]}
     for path, index in parts.items():
