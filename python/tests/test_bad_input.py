@@ -78,7 +78,7 @@ def test_a_missing_program(directory: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("ref", "kind", "meant", "says"),
     [
-        ("v2", stemma.NotFoundError, ("v1",), "v2"),
+        ("v2", stemma.NotFoundError, (), "v2"),
         ("mian", stemma.NotFoundError, ("main",), "mian"),
         ("feture", stemma.NotFoundError, ("feature",), "feture"),
         ("0123456789abcdef", stemma.NotFoundError, (), "0123456789abcdef"),

@@ -45,7 +45,7 @@ class Memory:
         import pyarrow as pa
 
         parts: list[Any] = []  # pieces of a stream of the IPC format: bytes, or where in the file
-        end = rows = 0
+        end = told = 0
         try:
             call.send([flight.field(1, ticket)], last=True)
             add = None
@@ -69,8 +69,8 @@ class Memory:
                     parts.append((at, size))
                     end = max(end, at + size)
                     if add is not None:
-                        add(now - rows)
-                    rows = now
+                        add(now - told)
+                        told = now
                 elif body:
                     parts.append(body)
                 if add is None:
@@ -80,7 +80,10 @@ class Memory:
             raise
         whole = pa.py_buffer(mmap.mmap(self._file, end, mmap.MAP_SHARED, mmap.PROT_READ) if end else b"")
         pieces = [whole.slice(*p) if isinstance(p, tuple) else pa.py_buffer(p) for p in parts]
-        return pa.ipc.open_stream(Pieces(pieces)).read_all()
+        table = pa.ipc.open_stream(Pieces(pieces)).read_all()
+        if add is not None:
+            add(table.num_rows - told)
+        return table
 
 
 class Pieces(flight.Buffers):
