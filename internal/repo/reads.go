@@ -152,11 +152,12 @@ func (r *Repo) startWriter() {
 	r.work.Add(1)
 	go func() {
 		defer r.work.Done()
-		_ = r.writeReads(context.Background(), true) // kept for FlushReads
+		_ = r.writeReads(context.Background(), true) // what cannot be written is counted as dropped, which the run's record tells
 	}()
 }
 
-// FlushReads waits until what was read so far is in the tables.
+// FlushReads waits until what was read so far is in the tables. Its error is that of its own write; reads that the writer in the
+// background could not record are counted (DroppedReads), and the count goes into the run's record with the next write.
 func (r *Repo) FlushReads(ctx context.Context) error {
 	return r.writeReads(context.WithoutCancel(ctx), false)
 }
