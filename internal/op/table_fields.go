@@ -27,6 +27,7 @@ func (i *importing) match() error {
 		return err
 	}
 	taken := map[int]string{}
+	var generated []string
 	for n, name := range wanted {
 		c := -1
 		if name != "" {
@@ -38,8 +39,15 @@ func (i *importing) match() error {
 				return errs.New(errs.Invalid, "%s: the columns %s and %s both go to column %s", i.src.Name, other, i.fields[n], s.Columns[c].Name)
 			}
 			taken[c] = i.fields[n]
+			if s.Columns[c].Generated != "" {
+				generated = append(generated, s.Columns[c].Name)
+				c = -1
+			}
 		}
 		i.columns = append(i.columns, c)
+	}
+	if len(generated) > 0 {
+		i.inferred = append(i.inferred, fmt.Sprintf("%s: generated from the other columns, not taken from the file", some(generated)))
 	}
 	return nil
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import pickle
 from pathlib import Path
 
@@ -268,3 +269,28 @@ def test_text_of_any_kind(repo: stemma.Repo) -> None:
         assert other.read_pandas("täble").to_dict("records") == [{"ключ": "ä", "x": "😀"}]
         last = other.log(number=1)[0]
         assert (last.author, last.message) == ("Zoë 😀", "größer\n\nmehr")
+
+
+@pytest.mark.parametrize("mode", ["merge", "upsert"])
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1]])
+def test_write_over_zero_dates(repo: stemma.Repo, mode: str, order: list[int]) -> None:
+    """Rows with 0000-00-00, which no frame can hold, are compared, changed and deleted as others are, also by a key of dates."""
+    repo.sql("create table z (id int, d date, t datetime(6), primary key (id, d))")
+    repo.sql(
+        "insert into z values (1, '0000-00-00', '0000-00-00'), (1, '2020-01-01', '0000-00-00'), (2, '2020-01-01', '2020-01-01')"
+    )
+    day, moment = dt.date(2020, 1, 1), dt.datetime(2020, 1, 1)
+    frame = pa.table(
+        {
+            "id": pa.array([1, 2, 3], pa.int32()),
+            "d": pa.array([day] * 3, pa.date32()),
+            "t": pa.array([moment, moment, None], pa.timestamp("us")),
+        }
+    ).take(order)
+    done = repo.write(frame, "z", mode=mode)
+    assert (done.inserted, done.updated, done.unchanged) == (1, 1, 1)
+    assert done.deleted == (1 if mode == "merge" else 0)
+    rows = repo.sql("select id, cast(d as char) as d, cast(t as char) as t from z", frame="arrow").to_pylist()
+    kept = [] if mode == "merge" else [{"id": 1, "d": "0000-00-00", "t": "0000-00-00 00:00:00.000000"}]
+    text = "2020-01-01 00:00:00.000000"
+    assert rows == [*kept, *({"id": i, "d": "2020-01-01", "t": t} for i, t in [(1, text), (2, text), (3, None)])]
