@@ -36,11 +36,27 @@ func (b *Book) Producers(ctx context.Context, rd chunk.Reader, from history.Comm
 	if err != nil || !ok {
 		return nil, ok, err
 	}
+	out, err = b.producers(ctx, turns)
+	return out, true, err
+}
+
+// RowProducers are Producers of the row of a table that has a key; ok is false when the commit has no such row.
+func (b *Book) RowProducers(ctx context.Context, rd chunk.Reader, from history.CommitID, name string, key []byte) (out []Producer, ok bool, err error) {
+	turns, ok, err := LastRowChanges(ctx, rd, from, name, key)
+	if err != nil || !ok {
+		return nil, ok, err
+	}
+	out, err = b.producers(ctx, turns)
+	return out, true, err
+}
+
+// producers are the runs that made changes, each once for each commit.
+func (b *Book) producers(ctx context.Context, turns []Turn) (out []Producer, err error) {
 	seen := map[[2]string]bool{}
 	for _, t := range turns {
 		found, err := b.producersOf(ctx, t)
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
 		for _, p := range found {
 			if k := [2]string{p.Run, p.Commit}; !seen[k] {
@@ -53,7 +69,44 @@ func (b *Book) Producers(ctx context.Context, rd chunk.Reader, from history.Comm
 		t := turns[0]
 		out = append(out, Producer{How: Unknown, Commit: t.Commit.ID.Full(), Table: t.Table, Before: t.Before, After: t.After})
 	}
-	return out, true, nil
+	return out, nil
+}
+
+// InputsFor are what a run read for what it made, each version of a table once, and the output that they went into; nil where none is
+// recorded, such as for a run that only a commit's metadata names. What the run read of its own work is left out.
+func (b *Book) InputsFor(ctx context.Context, p Producer) (*Output, []Input, error) {
+	own, err := b.OutputsOf(ctx, p.Run)
+	if err != nil {
+		return nil, nil, err
+	}
+	out := &Output{Run: p.Run, Table: p.Table, Commit: p.Commit}
+	for i := range own {
+		if o := &own[i]; o.Commit == p.Commit && strings.EqualFold(o.Table, p.Table) {
+			out = o
+		}
+	}
+	all, err := b.InputsOf(ctx, p.Run)
+	if err != nil {
+		return nil, nil, err
+	}
+	var ins []Input
+next:
+	for i := range all {
+		in := &all[i]
+		if in.Node != "" && p.Node != "" && in.Node != p.Node || isOwn(own, in) {
+			continue
+		}
+		for j := range ins {
+			if x := &ins[j]; x.DB == in.DB && x.Table == in.Table && x.Hash == in.Hash && (x.Hash != "" || x.Commit == in.Commit && x.Query == in.Query) {
+				if x.Mapping == "" {
+					x.Mapping = in.Mapping
+				}
+				continue next
+			}
+		}
+		ins = append(ins, *in)
+	}
+	return out, ins, nil
 }
 
 // producersOf are the runs that made a change.

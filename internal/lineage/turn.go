@@ -24,15 +24,15 @@ type Turn struct {
 // with one hash, be it under another name. A merge whose content none of its parents has is followed by the last changes of each
 // parent's. A change that another of them has among its descendants is none of the last. ok is false when the commit has no such table.
 func LastChanges(ctx context.Context, rd chunk.Reader, from history.CommitID, name string) (turns []Turn, ok bool, err error) {
-	w := &backward{rd: rd, same: func(context.Context, hash.Hash, hash.Hash) (bool, error) { return false, nil }}
+	w := &backward{rd: rd, compare: func(context.Context, hash.Hash, hash.Hash) (bool, bool, error) { return false, true, nil }}
 	return w.lastChanges(ctx, from, name)
 }
 
 // backward goes back through the history of a table.
 type backward struct {
 	rd chunk.Reader
-	// same tells whether tables of two hashes, which are not equal, do not differ in what is followed.
-	same func(ctx context.Context, now, was hash.Hash) (bool, error)
+	// compare tells of tables of two hashes, which are not equal, whether what is followed is equal in both, and whether the older has it.
+	compare func(ctx context.Context, now, was hash.Hash) (equal, there bool, err error)
 }
 
 // place is a table at a commit.
@@ -106,18 +106,19 @@ func (w *backward) lastChanges(ctx context.Context, from history.CommitID, name 
 			if !found {
 				continue
 			}
-			equal := was.table.Table == p.table.Table
-			if !equal {
-				if equal, err = w.same(ctx, p.table.Table, was.table.Table); err != nil {
-					return nil, false, err
-				}
-			}
 			if i == 0 {
 				t.Before = was.table.Table.Full()
 			}
-			if equal {
+			equal, there := was.table.Table == p.table.Table, true
+			if !equal {
+				if equal, there, err = w.compare(ctx, p.table.Table, was.table.Table); err != nil {
+					return nil, false, err
+				}
+			}
+			switch {
+			case equal:
 				same = append(same, was)
-			} else {
+			case there:
 				others = append(others, was)
 			}
 		}

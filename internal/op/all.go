@@ -63,7 +63,9 @@ func All() []Spec {
 		runOfSpec(),
 		lineageSpec(),
 		lineageImpactSpec(),
+		lineageWhySpec(),
 		lineageExportSpec(),
+		lineageImportSpec(),
 		configSpec(),
 		versionSpec(),
 	}

@@ -61,6 +61,9 @@ func strictJSON(what, text string, to any) error {
 	if err := d.Decode(to); err != nil {
 		return errs.New(errs.Invalid, "%s: %w", what, err)
 	}
+	if d.More() {
+		return errs.New(errs.Invalid, "%s: more follows the array", what)
+	}
 	return nil
 }
 
@@ -84,6 +87,11 @@ func (s *Scope) inputsFromJSON(ctx context.Context, text string) ([]lineage.Inpu
 		}
 		if in.Mapping, err = canonicalJSON("run record: mapping", string(x.Mapping)); err != nil {
 			return nil, err
+		}
+		if in.Mapping != "" {
+			if err := json.Unmarshal(x.Mapping, &map[string]string{}); err != nil {
+				return nil, errs.New(errs.Invalid, "run record: mapping: want {\"column written\": \"column read\"}")
+			}
 		}
 		if err := s.completeInput(ctx, &in); err != nil {
 			return nil, err
@@ -142,6 +150,9 @@ func outputsFromJSON(text string) ([]lineage.Output, error) {
 		var err error
 		if o.ColumnLineage, err = canonicalJSON("run record: column_lineage", string(x.ColumnLineage)); err != nil {
 			return nil, err
+		}
+		if _, err := o.Origins(); err != nil {
+			return nil, errs.New(errs.Invalid, "run record: column_lineage of %s: want {\"column\": [[\"table\", \"column\"], …]}", x.Table)
 		}
 		out = append(out, o)
 	}
