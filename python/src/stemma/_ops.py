@@ -1662,6 +1662,8 @@ class Verbs:
         (.arrow, .feather, .arrows) or workbooks (.xlsx). Those of text may be compressed: .csv.gz, .jsonl.zst. Lists, structs and maps become JSON.
         Types and the primary key of files that stemma has written as Parquet or Arrow come back as they were.
 
+        CHECK constraints hold for every row, and generated columns are made from the others, whatever the file has there.
+
         With one argument that is a file's name, the table is called like the file.
 
         In SQL it is CALL stemma_load('-c', '--pk', 'id', 'clients', 'clients.csv'): for users with the right to execute it, of files in the server's
