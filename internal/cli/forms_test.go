@@ -92,6 +92,8 @@ var forms = map[string]form{
 	"run of":             {args: []string{"t", "HEAD~1"}},
 	"lineage":            {args: []string{"--depth", "2", "t"}},
 	"lineage impact":     {args: []string{"t@HEAD~1"}},
+	"lineage why":        {args: []string{"--key", "id=1", "t@HEAD~1"}},
+	"lineage import":     {only: "it reads a file beside the database, and changes nothing when it is read again"},
 	"lineage export":     {before: []string{"run start " + runID}, args: []string{"--openlineage", "events.csv"}, only: "events hold the times at which runs began"},
 	"dump":               {args: []string{"-f", "-r", "csv"}},
 }

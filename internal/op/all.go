@@ -69,7 +69,9 @@ func All() []Spec {
 		runOfSpec(),
 		lineageSpec(),
 		lineageImpactSpec(),
+		lineageWhySpec(),
 		lineageExportSpec(),
+		lineageImportSpec(),
 		configSpec(),
 		versionSpec(),
 	}

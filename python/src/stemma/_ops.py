@@ -47,6 +47,7 @@ READ_ONLY = frozenset(
         "run of",
         "lineage",
         "lineage impact",
+        "lineage why",
         "lineage export",
         "version",
     }
@@ -564,10 +565,39 @@ class LineageImpactRow(Row):
 
 
 @dataclass(frozen=True, slots=True)
+class LineageWhyRow(Row):
+    """A row of what `lineage why` answers."""
+
+    row: str
+    run_uid: str
+    run_how: str
+    commit_hash: str
+    db: str
+    table_name: str
+    table_hash: str
+    table_commit: str
+    how: str
+    matched_on: str
+    input_row: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class LineageExportRow(Row):
     """A row of what `lineage export` answers."""
 
     events: int
+
+
+@dataclass(frozen=True, slots=True)
+class LineageImportRow(Row):
+    """A row of what `lineage import` answers."""
+
+    events: int
+    skipped: int
+    runs: int
+    inputs: int
+    outputs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -1872,6 +1902,8 @@ class Verbs:
         (.arrow, .feather, .arrows) or workbooks (.xlsx). Those of text may be compressed: .csv.gz, .jsonl.zst. Lists, structs and maps become JSON.
         Types and the primary key of files that stemma has written as Parquet or Arrow come back as they were.
 
+        CHECK constraints hold for every row, and generated columns are made from the others, whatever the file has there.
+
         With one argument that is a file's name, the table is called like the file.
 
         In SQL it is CALL stemma_load('-c', '--pk', 'id', 'clients', 'clients.csv'): for users with the right to execute it, of files in the server's
@@ -2708,6 +2740,36 @@ class Verbs:
             },
         )
 
+    def lineage_why(
+        self,
+        table: str,
+        *,
+        key: Sequence[str] | str = (),
+        limit: int | None = None,
+    ) -> Result[LineageWhyRow]:
+        """Find the rows that a row was made from.
+
+        The commits that gave the row its content lead to their runs, and these to the tables that they read, as they were then. how says how rows of an
+        input were found: mapping means by columns that the run declared (run record); columns, that the statement which wrote the row copied; key, that the row
+        has the columns of the input's primary key; shared, that they agree on columns of the row's primary key, of which the run need not have
+        used all; unknown, that nothing tells, and note says why.
+
+        Args:
+            table: the table; without a revision at HEAD.
+            key: the row: its primary key, a column each, or one JSON object of them.
+            limit: at most so many rows of each input; 0 for all.
+
+        """
+        return self._op(
+            "lineage why",
+            LineageWhyRow,
+            {
+                "table": table,
+                "key": key,
+                "limit": limit,
+            },
+        )
+
     def lineage_export(
         self,
         *,
@@ -2732,6 +2794,31 @@ class Verbs:
                 "openlineage": openlineage,
                 "namespace": namespace,
                 "run": run,
+            },
+        )
+
+    def lineage_import(
+        self,
+        *,
+        openlineage: str,
+        namespace: str | None = None,
+    ) -> Result[LineageImportRow]:
+        """Read runs from events of OpenLineage.
+
+        Events of one run are joined, with what is known of it already; events that come again change nothing. Datasets of other namespaces keep
+        their names, and are followed by their versions. All of the file is taken, or nothing: an event that cannot be read is an error that names the line.
+
+        Args:
+            openlineage: a file of events of OpenLineage, one a line.
+            namespace: the namespace of datasets that are tables of databases here, named database.table.
+
+        """
+        return self._op(
+            "lineage import",
+            LineageImportRow,
+            {
+                "openlineage": openlineage,
+                "namespace": namespace,
             },
         )
 
