@@ -193,7 +193,7 @@ func (h *holding) start(ctx context.Context) (*mysql.Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, e.Close(ctx))
 	}
-	procs.Evaluate, procs.Ask, procs.Dropped = e.Evaluate, h.p.askOf, e.Provider()
+	procs.Evaluate, procs.Ask, procs.Dropped, procs.Making = e.Evaluate, h.p.askOf, e.Provider(), e.Provider()
 	h.engine, h.server = e, s
 	if h.flight, err = h.newFlight(e); err != nil {
 		return nil, err

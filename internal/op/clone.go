@@ -25,9 +25,15 @@ type Clone struct {
 	Dir    string `arg:"2" value:"directory" complete:"dir" help:"the directory to be made, or an empty one; otherwise one named after the remote"`
 }
 
+// MadeDatabases is where a server makes databases.
+type MadeDatabases interface {
+	// MakeDatabase lets fill make the database of that name in the directory dir of fs, and opens it. One of that name is an error of class Exists.
+	MakeDatabase(ctx context.Context, name string, fill func(fs vfs.FS, dir string) error) error
+}
+
 func cloneSpec() Spec {
 	return Define[Clone](Spec{
-		Name: "clone", Group: GroupStart,
+		Name: "clone", Group: GroupStart, Admin: true,
 		Short: "Make a database of a remote",
 		Long: `The database has the remote's branches as origin/<branch>, one of them as a branch of its own that follows it, and all tags. A clone
 that was interrupted is no database yet, and goes on where it stopped when it is repeated.`,
@@ -49,36 +55,43 @@ func (c *Clone) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if dir == "" {
 		dir = url[strings.LastIndexByte(url, '/')+1:]
 	}
-	if dir = s.path(dir); dir == "" || dir == "/" {
+	if dir == "" {
 		return nil, errs.New(errs.Invalid, "clone: say into which directory: clone %s <directory>", c.URL)
 	}
-	fs := s.fs()
-	if err := cloneable(fs, dir); err != nil {
+	if s.Making != nil {
+		err := s.Making.MakeDatabase(ctx, dir, func(fs vfs.FS, dir string) error { return c.into(ctx, s, url, fs, dir) })
+		return statusResult(0), err
+	}
+	if err := c.into(ctx, s, url, s.fs(), s.path(dir)); err != nil {
 		return nil, err
+	}
+	return Say("cloning %s", url), nil
+}
+
+// into clones into a directory.
+func (c *Clone) into(ctx context.Context, s *Scope, url string, fs vfs.FS, dir string) error {
+	if err := cloneable(fs, dir); err != nil {
+		return err
 	}
 	r, err := remote.Open(ctx, url, s.remoteOptions())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	refs, err := r.Refs(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	branch, err := c.choose(url, refs)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	opt := repo.DirName
 	if s.Dolt {
 		opt = repo.DoltDirName
 	}
-	err = repo.Clone(ctx, fs, dir, opt, func(ctx context.Context, st *pack.Store, made, incoming string) (*repo.Cloned, error) {
-		return c.fill(ctx, s, r, refs, branch, url, st, made, incoming)
+	return repo.Clone(ctx, fs, dir, opt, func(ctx context.Context, st *pack.Store, made, incoming string) (*repo.Cloned, error) {
+		return c.fill(ctx, s, &sync.Fetch{Remote: r, Store: st, FS: fs, Incoming: incoming, Progress: s.syncProgress()}, refs, branch, url, made)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return Say("cloning %s", url), nil
 }
 
 // cloneable reports why a directory cannot become a clone.
@@ -121,7 +134,7 @@ func (c *Clone) choose(url string, refs map[string]sync.Ref) (string, error) {
 }
 
 // fill fetches into the store of the clone, and writes its settings.
-func (c *Clone) fill(ctx context.Context, s *Scope, r *sync.Remote, refs map[string]sync.Ref, branch, url string, st *pack.Store, dir, incoming string) (*repo.Cloned, error) {
+func (c *Clone) fill(ctx context.Context, s *Scope, f *sync.Fetch, refs map[string]sync.Ref, branch, url, dir string) (*repo.Cloned, error) {
 	out := &repo.Cloned{Branches: []repo.Branch{{Name: branch, Head: refs[sync.Heads+branch].Commit}}, Head: branch, Time: s.Clock.Now()}
 	var got []sync.Ref
 	for name, x := range refs {
@@ -136,7 +149,6 @@ func (c *Clone) fill(ctx context.Context, s *Scope, r *sync.Remote, refs map[str
 		}
 		got = append(got, x)
 	}
-	f := &sync.Fetch{Remote: r, Store: st, FS: s.fs(), Incoming: incoming, Progress: s.syncProgress()}
 	var err error
 	if out.Batch, err = f.Refs(ctx, got, nil); err != nil {
 		return nil, err

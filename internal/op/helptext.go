@@ -96,7 +96,7 @@ func (p *Param) Signature() string {
 
 // procedures are the names of procedures that are not those of their verbs, without prefix, and of verbs that work without a database but
 // in SQL on one.
-var procedures = map[string]string{"constraints verify": "verify_constraints", "config": "config"}
+var procedures = map[string]string{"constraints verify": "verify_constraints", "config": "config", "clone": "clone"}
 
 // Procedure is the name of the procedure that runs the verb in SQL, without the prefix dolt_ or stemma_; ok is false when it has none.
 func (s *Spec) Procedure() (name string, ok bool) {

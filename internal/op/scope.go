@@ -58,6 +58,9 @@ type Scope struct {
 	// Dropped are the databases that the caller's server has set aside; nil when it has none.
 	Dropped DroppedDatabases
 
+	// Making is where the caller's server makes databases; nil when it cannot, and then they are made in Dir.
+	Making MadeDatabases
+
 	// Query answers a query of SQL in a session of its own on the databases of Dir. A row is valid until the next one. Nil: the caller has
 	// no engine.
 	Query func(ctx context.Context, query string) iter.Seq2[[]any, error]

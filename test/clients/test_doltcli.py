@@ -650,3 +650,51 @@ def test_other_verbs(db: Dolt, home: Path) -> None:
     again = Dolt.init(str(home / "again"))
     again.execute(["sql", "--file", str(home / "dump.sql")])
     assert doltcli.read_rows(again, "goods") == GOODS
+
+
+def test_remotes(db: Dolt, home: Path) -> None:
+    remote = home / "share"
+    url = f"file://{remote}"
+    assert db.remote() == []
+    db.remote(add=True, name="origin", url=url)
+    assert [(r.name, r.url) for r in db.remote()] == [("origin", url)]
+    with pytest.raises(DoltException):
+        db.remote(add=True, name="origin", url=url)
+    db.push("origin", "main", set_upstream=True)
+    other = Dolt.clone(url, new_dir=str(home / "other"))
+    assert other.head == db.head
+    assert [(r.name, r.url) for r in other.remote()] == [("origin", url)]
+    assert other.sql("select count(*) as n from goods", result_format="csv") == db.sql("select count(*) as n from goods", result_format="csv")
+    with pytest.raises(DoltException):
+        Dolt.clone(url, new_dir=str(home / "other"))
+
+    before = other.head
+    head = change(db, "delete from goods", "none left")
+    db.push("origin", "main")
+    other.fetch()
+    assert other.head == before
+    other.pull("origin", "main")
+    assert other.head == head
+    assert other.status().is_clean
+
+    db.branch("side")
+    db.push("origin", "side")
+    other.fetch("origin", ["side"])
+    assert {b.name for b in other.branch(remote=True)[1]} >= {"remotes/origin/main", "remotes/origin/side"}
+    other.checkout("side")
+    assert other.head == head
+    third = Dolt.clone(url, new_dir=str(home / "third"), remote="upstream", branch="side")
+    assert [r.name for r in third.remote()] == ["upstream"]
+
+    change(other, "insert into goods values (3, 'oat', 1.0)", "ours")
+    theirs = change(db, "insert into goods values (4, 'nut', 2.0)", "theirs")
+    other.push("origin", "side:main")
+    with pytest.raises(DoltException):
+        db.push("origin", "main")
+    db.push("origin", "main", force=True)
+    other.fetch()
+    assert other.sql("select hashof('origin/main') as h", result_format="csv") == [{"h": theirs}]
+    db.remote(remove=True, name="origin")
+    assert db.remote() == []
+    with pytest.raises(DoltException):
+        db.push("origin", "main")

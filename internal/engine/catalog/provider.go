@@ -354,6 +354,51 @@ func (p *Provider) create(ctx *sql.Context, s *session.Session, name string, col
 	return r, nil
 }
 
+// MakeDatabase implements op.MadeDatabases. Others can use their databases while fill works.
+func (p *Provider) MakeDatabase(ctx context.Context, name string, fill func(fs vfs.FS, dir string) error) error {
+	if p.opt.Dir == "" || p.opt.Repo.ReadOnly {
+		return errs.New(errs.ReadOnly, "make database %s: no directory for databases is open for writing", name)
+	}
+	if err := checkName(name); err != nil {
+		return err
+	}
+	if err := p.Refusal(name); err != nil {
+		return err
+	}
+	taken := func() error {
+		if twin := p.twin(name); twin != nil {
+			return errs.New(errs.Exists, "can't create database %s; database exists", twin.name)
+		}
+		return nil
+	}
+	p.mu.Lock()
+	err := taken()
+	p.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(p.opt.Dir, name)
+	if err := fill(p.opt.FS, dir); err != nil {
+		return err
+	}
+	r, err := func() (*repo.Repo, error) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if err := taken(); err != nil {
+			return nil, err
+		}
+		r, err := repo.Open(ctx, p.opt.FS, dir, p.opt.Repo)
+		if err == nil {
+			p.add(r, true)
+		}
+		return r, err
+	}()
+	if err == nil && p.opt.Opened != nil {
+		p.opt.Opened(r)
+	}
+	return err
+}
+
 // maxName is the greatest length of a database's name in bytes, as MySQL has it.
 const maxName = 64
 

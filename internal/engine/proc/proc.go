@@ -10,12 +10,14 @@ import (
 
 	"github.com/dolthub/go-mysql-server/sql"
 
+	"github.com/stemmadb/stemma/internal/clock"
 	"github.com/stemmadb/stemma/internal/engine/registry"
 	"github.com/stemmadb/stemma/internal/engine/session"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/op"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/value"
+	"github.com/stemmadb/stemma/internal/vfs"
 )
 
 // The prefixes of the procedures' names.
@@ -32,6 +34,9 @@ type Set struct {
 
 	// Dropped are the databases that DROP DATABASE has set aside; nil when nothing can be dropped. It is set before the first Call.
 	Dropped op.DroppedDatabases
+
+	// Making makes databases for verbs. It is set before the first Call; nil lets no verb make any.
+	Making op.MadeDatabases
 
 	// Ask answers queries for verbs that need them: see op.Scope.Ask. It is set before the first Call; nil lets no verb ask.
 	Ask func(ctx context.Context, r *repo.Repo, query string) iter.Seq2[[]value.Cell, error]
@@ -114,6 +119,13 @@ func (s *Set) Call(ctx *sql.Context, name string, args ...string) ([]sql.Row, er
 	if sess.Pinned() && !spec.ReadOnly {
 		return nil, session.Error(errs.New(errs.Unsupported, "%s cannot be used here: the statements change the tables of one state, and no more", name))
 	}
+	if making[spec.Name] {
+		scope, err := s.serverScope(ctx, sess, strings.HasPrefix(name, prefixDolt))
+		if err != nil {
+			return nil, session.Error(err)
+		}
+		return s.run(ctx, spec, verb, sess, scope)
+	}
 	if spec.Needs == op.NeedServer {
 		return s.run(ctx, spec, verb, sess, &op.Scope{Dropped: s.Dropped, Dolt: strings.HasPrefix(name, prefixDolt), Version: s.version})
 	}
@@ -134,6 +146,27 @@ func (s *Set) Call(ctx *sql.Context, name string, args ...string) ([]sql.Row, er
 		}
 	}
 	return s.run(ctx, spec, verb, sess, scope)
+}
+
+// making are the verbs that make databases.
+var making = map[string]bool{"clone": true}
+
+// serverScope is what such a verb runs in.
+func (s *Set) serverScope(ctx *sql.Context, sess registry.Session, dolt bool) (*op.Scope, error) {
+	if s.Making == nil {
+		return nil, errs.New(errs.Unsupported, "this server makes no databases")
+	}
+	files, err := filesAt()
+	if err != nil {
+		return nil, err
+	}
+	author, err := sess.Author(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &op.Scope{
+		FS: vfs.OS{}, Files: files, Making: s.Making, Dolt: dolt, Version: s.version, Clock: clock.System{}, Author: op.Author{Name: author.Name, Email: author.Email},
+	}, nil
 }
 
 // within are the verbs that work in a transaction of several statements when they leave something to be resolved, or resolve it.
