@@ -89,9 +89,16 @@ func (c *Clone) into(ctx context.Context, s *Scope, url string, fs vfs.FS, dir s
 	if s.Dolt {
 		opt = repo.DoltDirName
 	}
-	return repo.Clone(ctx, fs, dir, opt, func(ctx context.Context, st *pack.Store, made, incoming string) (*repo.Cloned, error) {
-		return c.fill(ctx, s, &sync.Fetch{Remote: r, Store: st, FS: fs, Incoming: incoming, Progress: s.syncProgress()}, refs, branch, url, made)
+	f := &sync.Fetch{Remote: r, FS: fs, Progress: s.syncProgress()}
+	err = repo.Clone(ctx, fs, dir, opt, func(ctx context.Context, st *pack.Store, made, incoming string) (*repo.Cloned, error) {
+		f.Store, f.Incoming = st, incoming
+		return c.fill(ctx, s, f, refs, branch, url, made)
 	})
+	if err != nil {
+		return err
+	}
+	f.Held = sync.HeldIn(fs, filepath.Join(dir, opt))
+	return f.Landed()
 }
 
 // cloneable reports why a directory cannot become a clone.

@@ -169,7 +169,7 @@ func receive(ctx context.Context, s *Scope, r *sync.Remote, refs []sync.Ref, lan
 	for _, t := range tags {
 		have = append(have, t.Commit)
 	}
-	f := &sync.Fetch{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Incoming: incoming, Progress: s.syncProgress()}
+	f := &sync.Fetch{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Incoming: incoming, Held: sync.HeldIn(s.Repo.FS(), s.Repo.Dir()), Progress: s.syncProgress()}
 	batch, err := f.Refs(ctx, refs, have)
 	if err != nil {
 		return err
@@ -177,6 +177,9 @@ func receive(ctx context.Context, s *Scope, r *sync.Remote, refs []sync.Ref, lan
 	err = s.Repo.Land(ctx, batch, land)
 	if e := batch.Close(); err == nil {
 		err = e
+	}
+	if err == nil {
+		err = f.Landed()
 	}
 	return err
 }

@@ -78,7 +78,7 @@ func (c *Push) Run(ctx context.Context, s *Scope) (*Result, error) {
 		}
 		wants[i] = list[i].Want
 	}
-	p := &sync.Push{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Temp: s.Repo.TempDir(), Atomic: c.Atomic, Progress: s.syncProgress()}
+	p := &sync.Push{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Temp: s.Repo.TempDir(), Atomic: c.Atomic, Held: sync.HeldIn(s.Repo.FS(), s.Repo.Dir()), Progress: s.syncProgress()}
 	out, refs, err := p.Run(ctx, wants)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"strings"
 	gosync "sync"
 	"testing"
@@ -117,7 +118,7 @@ func (m *machine) push(r *sync.Remote, atomic, force bool, branches ...string) (
 		head, _ := m.BranchHead(b)
 		wants = append(wants, sync.Want{Name: sync.Heads + b, Commit: head, Force: force})
 	}
-	p := &sync.Push{Remote: r, Store: m.Store(), FS: m.FS(), Temp: m.TempDir(), Atomic: atomic}
+	p := &sync.Push{Remote: r, Store: m.Store(), FS: m.FS(), Temp: m.TempDir(), Atomic: atomic, Held: sync.HeldIn(m.FS(), m.Dir())}
 	out, _, err := p.Run(ctx, wants)
 	return out, err
 }
@@ -143,13 +144,16 @@ func (m *machine) fetch(r *sync.Remote) error {
 	for _, b := range append(m.Branches(), m.Tracks()...) {
 		have = append(have, b.Head)
 	}
-	f := &sync.Fetch{Remote: r, Store: m.Store(), FS: m.FS(), Incoming: dir}
+	f := &sync.Fetch{Remote: r, Store: m.Store(), FS: m.FS(), Incoming: dir, Held: sync.HeldIn(m.FS(), m.Dir())}
 	batch, err := f.Refs(ctx, got, have)
 	if err != nil {
 		return err
 	}
 	defer batch.Close()
-	return m.Land(ctx, batch, land)
+	if err := m.Land(ctx, batch, land); err != nil {
+		return err
+	}
+	return f.Landed()
 }
 
 // clone makes a database of those branches of a remote.
@@ -451,4 +455,64 @@ func TestDyingFetch(t *testing.T) {
 	if got, _ := c.BranchHead("main"); got != want {
 		t.Errorf("the clone is at %s, want %s", got, want)
 	}
+}
+
+// TestRequests counts what the network sees: few requests, however many rows and chunks there are.
+func TestRequests(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 3))
+	f := objecttest.NewFaulty(&mem.Store{}, 1, 0)
+	count := func(what string, most int64, do func(r *sync.Remote) error) {
+		t.Helper()
+		before := f.Calls()
+		r, err := sync.Open(ctx, f)
+		must(t, err)
+		must(t, do(r))
+		if n := f.Calls() - before; n > most {
+			t.Errorf("%s takes %d requests, want %d at most", what, n, most)
+		}
+	}
+	m := newMachine(t, "ada")
+	for range 20 {
+		m.work(t, "main", rng)
+	}
+	push := func(r *sync.Remote) error { _, err := m.push(r, false, false, "main"); return err }
+	count("the first push", 10, push)
+	fs := vfs.NewMem()
+	count("a clone", 6, func(r *sync.Remote) error {
+		refs, err := r.Refs(ctx)
+		if err != nil {
+			return err
+		}
+		return clone(r, fs, refs)
+	})
+	c := open(t, fs, "clone")
+	m.work(t, "main", rng)
+	count("a push of one commit", 10, push)
+	count("a push of nothing", 4, push)
+	count("a fetch of one commit", 6, c.fetch)
+	count("a fetch of nothing", 4, c.fetch)
+	for range 20 {
+		m.work(t, "main", rng)
+		count("a push of one commit", 10, push)
+		count("a fetch of one commit behind many", 5, c.fetch)
+	}
+	// What is remembered of packs may be wrong.
+	must(t, m.FS().Remove(filepath.Join(m.Dir(), "held")))
+	must(t, m.fetch(mustOpen(t, f)))
+	lost := newMachine(t, "bob")
+	refs, err := mustOpen(t, f).Refs(ctx)
+	must(t, err)
+	packs, err := mustOpen(t, f).Packs(ctx, refs["heads/main"].Target)
+	must(t, err)
+	must(t, sync.HeldIn(lost.FS(), lost.Dir()).Add(packs))
+	must(t, lost.fetch(mustOpen(t, f)))
+	lost.sound(t)
+	c.sound(t)
+}
+
+func mustOpen(t tb, s object.Store) *sync.Remote {
+	t.Helper()
+	r, err := sync.Open(ctx, s)
+	must(t, err)
+	return r
 }

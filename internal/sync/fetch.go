@@ -46,8 +46,14 @@ type Fetch struct {
 	Store    *pack.Store
 	FS       vfs.FS // of the store
 	Incoming string // a directory beside the store's, for whole packs: what it holds of an earlier fetch is used
+	Held     Held   // what the store has of other packs; zero for nothing known
 	Progress Progress
+
+	seen []Pack
 }
+
+// Landed remembers what was fetched, when that is in the store durably.
+func (f *Fetch) Landed() error { return f.Held.Add(f.seen) }
 
 // Refs fetches all that these refs reach: see Run.
 func (f *Fetch) Refs(ctx context.Context, refs []Ref, have []history.CommitID) (*pack.Batch, error) {
@@ -65,9 +71,19 @@ func (f *Fetch) Refs(ctx context.Context, refs []Ref, have []history.CommitID) (
 // Run fetches what the store lacks of these packs, and makes sure that all that want reaches, down to have, is in the store or in the
 // batch that it returns, which the caller appends and closes. have is commits of which the store has everything.
 func (f *Fetch) Run(ctx context.Context, packs []Pack, want []Target, have []history.CommitID) (*pack.Batch, error) {
-	batch, err := f.once(ctx, packs, f.Store.Known(), want, have)
+	held, err := f.Held.read()
+	if err != nil {
+		return nil, err
+	}
+	f.seen = packs
+	in := make(map[hash.Hash]bool, len(held))
+	for _, d := range held {
+		in[d] = true
+	}
+	lacking := slices.DeleteFunc(slices.Clone(packs), func(p Pack) bool { return in[p.Digest] })
+	batch, err := f.once(ctx, lacking, f.Store.Known(), want, have)
 	if errs.Is(err, errs.NotFound) {
-		// Only prefixes of hashes were compared: take all.
+		// Only prefixes of hashes were compared, or what is remembered is wrong: take all.
 		batch, err = f.once(ctx, packs, &pack.Known{}, want, have)
 		if errs.Is(err, errs.NotFound) {
 			err = errs.New(errs.Corrupt, "the packs that the remote %s lists do not hold all that its refs reach: %w", f.Remote.URL(), err)

@@ -72,6 +72,7 @@ type Push struct {
 	FS       vfs.FS // of the store
 	Temp     string // a directory for packs while they are sent
 	Atomic   bool   // all refs are changed or none
+	Held     Held   // where the packs that are sent are remembered
 	Progress Progress
 }
 
@@ -251,6 +252,9 @@ func (p *Push) send(ctx context.Context, refs map[string]Ref, out []Outcome, tod
 	}
 	sent, err := p.packs(ctx, append(chunks, tags...))
 	if err != nil {
+		return list, err
+	}
+	if err := p.Held.Add(sent); err != nil {
 		return list, err
 	}
 	for _, s := range sent {
