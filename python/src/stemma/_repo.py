@@ -75,8 +75,9 @@ class Reads:
             dtype_backend: as pandas has it; None gives numpy's types and, where there are NULLs, pandas' nullable ones.
 
         """
-        from stemma import _pandas
+        from stemma import _pandas, _read
 
+        _read.check("pandas")
         return _pandas.from_arrow(self.read_arrow(table, ref, columns=columns, where=where), dtype_backend)
 
     def read_polars(
@@ -85,6 +86,7 @@ class Reads:
         """Returns a table as a frame of Polars; arguments are those of read_pandas."""
         from stemma import _read
 
+        _read.check("polars")
         return _read.to_polars(self.read_arrow(table, ref, columns=columns, where=where))
 
     def read_arrow(
