@@ -60,6 +60,9 @@ func (c *Ingest) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if s.Repo.ReadOnly() {
 		return nil, errs.New(errs.ReadOnly, "ingest: the database is open for reading only")
 	}
+	if err := pull.Sweep(s.Repo.FS(), pullsDir(s), s.Repo.Clock().Now().Add(-abandoned)); err != nil {
+		return nil, err
+	}
 	switch {
 	case (c.Query == "") != (c.As == ""):
 		return nil, errs.New(errs.Invalid, "ingest: --query and --as go together")
@@ -182,12 +185,18 @@ func (c *Ingest) pull(ctx context.Context, s *Scope) (_ *Result, err error) {
 	return r, nil
 }
 
+// abandoned is the age at which what a pull has left is removed: the next one begins anew.
+const abandoned = 14 * 24 * time.Hour
+
+// pullsDir is where pulls keep what they have read until they have come to their end.
+func pullsDir(s *Scope) string { return filepath.Join(s.Repo.Dir(), "pulls") }
+
 // partial is where rows of the table are kept until the pull has come to its end; nil for a table whose pull cannot be continued.
 func (c *Ingest) partial(s *Scope, src pull.Source, t *pull.Table) (*pull.Partial, error) {
 	if !pull.Resumable(src, t) {
 		return nil, nil
 	}
-	p, err := pull.OpenPartial(s.Repo.FS(), filepath.Join(s.Repo.Dir(), "pulls"), c.Source, t)
+	p, err := pull.OpenPartial(s.Repo.FS(), pullsDir(s), c.Source, t)
 	if err != nil || p == nil || !c.Restart {
 		return p, err
 	}
