@@ -279,6 +279,17 @@ const unitRows = 4096
 // encode reads the frame and gives its rows in order to take: encoded, with the row of the frame. Of keyless tables the ordinals begin
 // with first.
 func (l *load) encode(ctx context.Context, first int64, take func(u *unit) error) error {
+	// The transaction is for one goroutine at a time: what of it the workers need they get before they begin.
+	workers := make([]*worker, l.opt.Workers)
+	for i := range workers {
+		workers[i] = &worker{l: l, enc: table.NewEncoder(l.to.Store(), l.schema), cells: make([]value.Cell, len(l.template)), ordinal: first}
+		if !l.later {
+			var err error
+			if workers[i].complete, err = l.completer(ctx); err != nil {
+				return err
+			}
+		}
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	work := make(chan *unit, l.opt.Workers)
 	order := make(chan *unit, 2*l.opt.Workers)
@@ -316,15 +327,8 @@ func (l *load) encode(ctx context.Context, first int64, take func(u *unit) error
 			b.Release()
 		}
 	})
-	for range l.opt.Workers {
+	for _, w := range workers {
 		g.Go(func() error {
-			w := &worker{l: l, enc: table.NewEncoder(l.to.Store(), l.schema), cells: make([]value.Cell, len(l.template)), ordinal: first}
-			if !l.later {
-				var err error
-				if w.complete, err = l.completer(ctx); err != nil {
-					return err
-				}
-			}
 			for u := range work {
 				u.done <- w.unit(ctx, u)
 			}
