@@ -12,6 +12,7 @@ import (
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/ingest"
 	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/table"
 	"github.com/stemmadb/stemma/internal/training"
 	"github.com/stemmadb/stemma/internal/vfs"
@@ -152,7 +153,7 @@ func (t *trainingRun) resolve(ctx context.Context, item training.Item, commit st
 			for i := range p.view.Schema().Columns {
 				own = append(own, p.view.Schema().Columns[i].Name)
 			}
-			return nil, fail(errs.New(errs.NotFound, "the table has no column %s%s", c, meant(errs.Nearest(c, own))))
+			return nil, fail(offering(errs.NotFound, errs.Nearest(c, own), "the table has no column %s", c))
 		}
 	}
 	return p, nil
@@ -175,7 +176,7 @@ func (t *trainingRun) noTable(ctx context.Context, r *repo.Repo, snap *repo.Snap
 	if err != nil {
 		return err
 	}
-	return errs.New(errs.NotFound, "table not found: %s%s", name, meant(errs.Nearest(name, names)))
+	return offering(errs.NotFound, errs.Nearest(name, names), "table not found: %s", name)
 }
 
 // pin makes the entry of a lock.
@@ -194,15 +195,15 @@ func (t *trainingRun) pin(ctx context.Context, p *pinned) (_ *training.Pin, err 
 	pin := &training.Pin{
 		Item: p.item, Commit: p.commit.Full(), TableHash: p.view.Table.Hash().Full(), SchemaHash: p.view.Schema().Hash.Full(), ContentHash: content.Full(), Rows: v.Count(),
 	}
-	pin.PrimaryKey = keyNames(p)
+	pin.PrimaryKey = keyNames(p.view.Schema().Schema)
 	return pin, nil
 }
 
-// keyNames are the columns of the primary key of the item's table; nil when it has none.
-func keyNames(p *pinned) []string {
+// keyNames are the columns of the primary key; nil when there is none.
+func keyNames(s *schema.Schema) []string {
 	var names []string
-	for _, k := range p.view.Schema().PrimaryKey {
-		names = append(names, p.view.Schema().Columns[p.view.Schema().ColumnByID(k.Column)].Name)
+	for _, k := range s.PrimaryKey {
+		names = append(names, s.Columns[s.ColumnByID(k.Column)].Name)
 	}
 	return names
 }
