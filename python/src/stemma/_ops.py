@@ -2227,7 +2227,8 @@ class Verbs:
         writes those that changed. A pull is one commit, with source and time in its metadata, or none when nothing changed. Until it is
         complete nothing is written. One that did not come to its end, because the connection was lost or the program was ended, is continued by the
         next one: the server is asked which of the rows that are here already are the same still, and sends the others. The commit is of one state
-        of the server all the same. (Of tables without a key of their own, and of queries, all rows are sent again.)
+        of the server all the same. (Of tables without a key of their own, and of queries, all rows are
+        sent again; what nobody goes on with for 14 days is removed.)
 
         Of a git repository the files with rows (CSV, TSV, JSON lines, Parquet, …; also those in Git LFS) become tables, and its commits become
         commits, with their authors, times, messages and parents. Of a Dolt server all branches and their commits come. Commits that are here already
