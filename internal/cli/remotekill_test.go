@@ -124,6 +124,14 @@ func TestKilledRemotes(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(filepath.Join(killed, ".stemma")); err != nil {
+		// As one leaves it that is killed while it writes the settings.
+		made := filepath.Join(killed, ".stemma.clone")
+		if err := os.MkdirAll(made, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(made, "config.lock"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
 		must(base, "clone", remote, "killed")
 	}
 	if _, err := os.Stat(filepath.Join(killed, ".stemma.clone")); err == nil {
