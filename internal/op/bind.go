@@ -190,14 +190,14 @@ func (p *parser) unknown(flag string) error {
 			}
 		}
 	}
-	return errs.New(errs.Invalid, "%s: unknown flag %s%s", p.verb, flag, meant(errs.Nearest(flag, names)))
+	return errs.New(errs.Invalid, "%s: unknown flag %s%s", p.verb, flag, errs.DidYouMean(errs.Nearest(flag, names)))
 }
 
 // unknownShort is the error for the letter at w[i]; a word that is a long flag with one dash too few is named as such.
 func (p *parser) unknownShort(w string, i int) error {
 	name, _, _ := strings.Cut(w, "=")
 	if q := p.find(func(q *Param) bool { return slices.Contains(q.longs(), name) }); q != nil && len(name) > 1 {
-		return errs.New(errs.Invalid, "%s: unknown flag -%s; did you mean --%s?", p.verb, name, name)
+		return errs.New(errs.Invalid, "%s: unknown flag -%s%s", p.verb, name, errs.DidYouMean([]string{"--" + name}))
 	}
 	letter := w[i:]
 	for j := range letter {

@@ -99,7 +99,7 @@ func (p *Param) allowed(v string) error {
 	if len(p.Enum) == 0 || slices.Contains(p.Enum, v) {
 		return nil
 	}
-	return errs.New(errs.Invalid, "%s %q: want one of %s%s", p.Shown(), v, strings.Join(p.Enum, ", "), meant(errs.Nearest(v, p.Enum)))
+	return errs.New(errs.Invalid, "%s %q: want one of %s%s", p.Shown(), v, strings.Join(p.Enum, ", "), errs.DidYouMean(errs.Nearest(v, p.Enum)))
 }
 
 func (p *Param) bad(text, want string) error {
@@ -204,14 +204,3 @@ func formatDuration(d time.Duration) string { return d.String() }
 
 // formatTime is t in the notation of ParseTime, without loss.
 func formatTime(t time.Time) string { return t.Format(time.RFC3339Nano) }
-
-// meant is the end of an error message that offers names.
-func meant(names []string) string {
-	switch len(names) {
-	case 0:
-		return ""
-	case 1:
-		return fmt.Sprintf("; did you mean %s?", names[0])
-	}
-	return fmt.Sprintf("; did you mean one of %s?", strings.Join(names, ", "))
-}

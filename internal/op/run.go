@@ -37,7 +37,7 @@ func nearTable(ctx context.Context, s *Scope, err error) error {
 	if e != nil {
 		return err
 	}
-	if near := meant(errs.Nearest(m[1], slices.DeleteFunc(names, func(n string) bool { return strings.EqualFold(n, m[1]) }))); near != "" {
+	if near := errs.DidYouMean(errs.Nearest(m[1], slices.DeleteFunc(names, func(n string) bool { return strings.EqualFold(n, m[1]) }))); near != "" {
 		return errs.New(errs.NotFound, "%w%s", err, near)
 	}
 	return err

@@ -32,7 +32,7 @@ func (i *importing) match() error {
 		if name != "" {
 			if c = s.ColumnIndex(name); c < 0 {
 				return errs.New(errs.Invalid, "%s has a column %s that table %s has not; leave it out with --columns, or give it another name with --map%s",
-					i.src.Name, name, i.table, meant(errs.Nearest(name, own)))
+					i.src.Name, name, i.table, errs.DidYouMean(errs.Nearest(name, own)))
 			}
 			if other, ok := taken[c]; ok {
 				return errs.New(errs.Invalid, "%s: the columns %s and %s both go to column %s", i.src.Name, other, i.fields[n], s.Columns[c].Name)
@@ -77,7 +77,7 @@ func (i *importing) fieldNames(own []string) ([]string, error) {
 func keepOnly(names, columns []string, file string) error {
 	for _, col := range columns {
 		if !slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, col) }) {
-			return errs.New(errs.Invalid, "--columns: %s has no column %s%s", file, col, meant(errs.Nearest(col, names)))
+			return errs.New(errs.Invalid, "--columns: %s has no column %s%s", file, col, errs.DidYouMean(errs.Nearest(col, names)))
 		}
 	}
 	for n := range names {
@@ -166,7 +166,7 @@ func (i *importing) create(ctx context.Context) error {
 	for _, k := range keys {
 		n := sch.ColumnIndex(strings.TrimSpace(k))
 		if n < 0 {
-			return errs.New(errs.Invalid, "--pk: %s has no column %s%s", i.src.Name, k, meant(errs.Nearest(k, wanted)))
+			return errs.New(errs.Invalid, "--pk: %s has no column %s%s", i.src.Name, k, errs.DidYouMean(errs.Nearest(k, wanted)))
 		}
 		sch.Columns[n].Nullable = false
 		sch.PrimaryKey = append(sch.PrimaryKey, schema.IndexColumn{Column: sch.Columns[n].ID})

@@ -293,7 +293,7 @@ func (i *importing) prepare(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return errs.New(errs.NotFound, "table not found: %s; use -c to make it%s", i.table, meant(errs.Nearest(i.table, names)))
+		return errs.New(errs.NotFound, "table not found: %s; use -c to make it%s", i.table, errs.DidYouMean(errs.Nearest(i.table, names)))
 	}
 	if i.base, err = i.tx.FoldTable(ctx, i.table); err != nil {
 		return err
