@@ -99,7 +99,7 @@ func (p *Param) allowed(v string) error {
 	if len(p.Enum) == 0 || slices.Contains(p.Enum, v) {
 		return nil
 	}
-	return errs.New(errs.Invalid, "%s %q: want one of %s%s", p.Shown(), v, strings.Join(p.Enum, ", "), errs.DidYouMean(errs.Nearest(v, p.Enum)))
+	return offering(errs.Invalid, errs.Nearest(v, p.Enum), "%s %q: want one of %s", p.Shown(), v, strings.Join(p.Enum, ", "))
 }
 
 func (p *Param) bad(text, want string) error {
@@ -204,3 +204,8 @@ func formatDuration(d time.Duration) string { return d.String() }
 
 // formatTime is t in the notation of ParseTime, without loss.
 func formatTime(t time.Time) string { return t.Format(time.RFC3339Nano) }
+
+// offering is an error with the names that may have been meant.
+func offering(code errs.Code, near []string, format string, args ...any) error {
+	return errs.WithMeant(errs.New(code, format, args...), near)
+}
