@@ -28,6 +28,7 @@ type lineageBook struct {
 	nextIn  map[string]int64 // next number of a run's inputs, of runs that got one since the database was opened
 	nextOut map[string]int64 // the same of its outputs
 	reads   reads            // what was read and is not written yet
+	origins originBook       // what statements tell of columns that are not committed yet
 }
 
 // knownRuns bounds what is remembered of runs.
@@ -297,9 +298,9 @@ func takeSeq(next *map[string]int64, uid string, first func() (int64, error)) (i
 	return n, nil
 }
 
-// noteOutputs is the plan of the rows that tell which run made a commit: the run of the context and, when the commit is made after
+// noteOutputs is the plan of the rows that tell which run made a commit on a branch: the run of the context and, when the commit is made after
 // another (from is not zero), the runs that made that one. It is nil when there is none. Their chunks are in the batch.
-func (r *Repo) noteOutputs(ctx context.Context, batch *pack.Batch, c *history.Commit, from history.CommitID) (*plan, error) {
+func (r *Repo) noteOutputs(ctx context.Context, batch *pack.Batch, branch string, c *history.Commit, from history.CommitID) (*plan, error) {
 	cur := lineage.Of(ctx)
 	var carried []lineage.Output
 	if !from.IsZero() && r.published.Load().lineage != nil {
@@ -330,6 +331,7 @@ func (r *Repo) noteOutputs(ctx context.Context, batch *pack.Batch, c *history.Co
 		return nil, err
 	}
 	tx.batch, tx.done = batch, true // the rows go with the commit
+	var told []originKey
 	put := func(x lineage.Output) error {
 		if x.Seq, err = r.outputSeq(ctx, x.Run); err != nil {
 			return err
@@ -349,12 +351,18 @@ func (r *Repo) noteOutputs(ctx context.Context, batch *pack.Batch, c *history.Co
 		}
 		if cur.Run != "" {
 			x.Run, x.Node, x.Attempt, x.Alias = cur.Run, cur.Node, cur.Attempt, cur.Alias
+			if x.ColumnLineage, err = lineage.EncodeOrigins(r.originsOf(cur.Run, branch, x.Table)); err != nil {
+				return nil, err
+			}
 			if err := put(x); err != nil {
 				return nil, err
 			}
+			told = append(told, originKey{cur.Run, branch, strings.ToLower(x.Table)})
 		}
 	}
-	return tx.plan(), nil
+	p := tx.plan()
+	p.told = told
+	return p, nil
 }
 
 // joinLineage puts the rows of a plan of lineageRef into a change of something else; the result puts them into the state. The caller
@@ -384,6 +392,7 @@ func (r *Repo) joinLineage(ctx context.Context, batch *pack.Batch, ch *change, p
 	}
 	ch.rows = append(ch.rows, changedRows([]*plan{p})...)
 	return func(s *state) {
+		r.dropOrigins(p.told)
 		next.lsn = s.lsn
 		for _, x := range p.rows {
 			wt := next.tables.get(x.table)
