@@ -89,4 +89,14 @@ def test_the_way_back(shop: Project) -> None:
     # What the first run read it had made itself.
     assert ["2", "b", made, first, "kedro", "COMPLETE", "NULL", "NULL"] in lines
     said = shop.kedro("stemma", "lineage", "c", "--ref", "HEAD~1", "-d", shop.server.database, fails=True)
-    assert "no run that is recorded has made c" in said
+    assert "table not found: c" in said
+
+
+def test_a_table_that_no_run_made(project: Project) -> None:
+    project.catalog(OWN)
+    project.pipeline(PIPELINE)
+    project.run(n=1)
+    project.server.query("delete from b limit 1")
+    project.server.query("call dolt_commit('-am', 'by hand')")
+    said = project.kedro("stemma", "lineage", "b", "-d", project.server.database, fails=True)
+    assert "no run that is recorded has made b" in said
