@@ -44,19 +44,23 @@ func branchSpec() Spec {
 
 // Reads implements Reader: a list is asked for.
 func (c *Branch) Reads() bool {
-	return c.Current || !c.Copy && !c.Move && !c.Delete && !c.DeleteF && c.To == "" && !c.Track && (c.List || c.Remotes || len(c.Args) == 0)
+	return c.Current || !c.Copy && !c.Move && !c.Delete && !c.DeleteF && c.To == "" && !c.Track && (c.List || c.Remotes || c.All || len(c.Args) == 0)
 }
 
 // Run does it.
 func (c *Branch) Run(ctx context.Context, s *Scope) (*Result, error) {
 	modes := 0
-	for _, b := range []bool{c.Copy, c.Move, c.Delete || c.DeleteF, c.List || c.Remotes, c.Current} {
+	deletes := c.Delete || c.DeleteF
+	for _, b := range []bool{c.Copy, c.Move, deletes, c.List || (c.Remotes || c.All) && !deletes, c.Current, c.Track || c.To != ""} {
 		if b {
 			modes++
 		}
 	}
-	if modes > 1 {
-		return nil, errs.New(errs.Invalid, "branch: give only one of -c, -m, -d, --list and --show-current")
+	switch {
+	case modes > 1:
+		return nil, errs.New(errs.Invalid, "branch: give only one of -c, -m, -d, --list, --show-current, -t and -u")
+	case c.Current && len(c.Args) > 0:
+		return nil, errs.New(errs.Invalid, "branch: --show-current takes no names")
 	}
 	switch {
 	case c.Current:
@@ -68,6 +72,9 @@ func (c *Branch) Run(ctx context.Context, s *Scope) (*Result, error) {
 			return nil, errs.New(errs.Invalid, "branch: name the branches to delete")
 		}
 		force := c.DeleteF || c.Force
+		if c.Remotes {
+			return c.untrack(ctx, s)
+		}
 		for _, n := range c.Args {
 			if n == s.branch() {
 				return nil, errs.New(errs.Invalid, "attempted to delete checked out branch '%s'; check out another one first", n)
@@ -92,7 +99,7 @@ func (c *Branch) Run(ctx context.Context, s *Scope) (*Result, error) {
 		return c.copyOrMove(ctx, s)
 	case c.To != "" || c.Track:
 		return c.follow(ctx, s)
-	case c.List || c.Remotes || len(c.Args) == 0:
+	case c.List || c.Remotes || c.All || len(c.Args) == 0:
 		return c.list(ctx, s)
 	}
 	if len(c.Args) > 2 {
@@ -103,6 +110,19 @@ func (c *Branch) Run(ctx context.Context, s *Scope) (*Result, error) {
 		start = c.Args[1]
 	}
 	return statusResult(0), c.create(ctx, s, c.Args[0], start)
+}
+
+// untrack forgets branches of remotes.
+func (c *Branch) untrack(ctx context.Context, s *Scope) (*Result, error) {
+	var land repo.Landing
+	for _, n := range c.Args {
+		name := strings.TrimPrefix(n, remotesWord)
+		if _, ok := s.Repo.Track(name); !ok {
+			return nil, errs.New(errs.NotFound, "remote branch not found: '%s'", n)
+		}
+		land.Tracks = append(land.Tracks, repo.Branch{Name: name})
+	}
+	return statusResult(0), s.Repo.Land(ctx, nil, land)
 }
 
 // follow sets the upstream of a branch, which is made when it is not there.
@@ -123,6 +143,7 @@ func (c *Branch) follow(ctx context.Context, s *Scope) (*Result, error) {
 			up = c.Args[1]
 		}
 	}
+	up = asUpstream(s, up)
 	if err := checkUpstream(s, name, up); err != nil {
 		return nil, err
 	}
@@ -141,7 +162,7 @@ func (c *Branch) follow(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, err
 	}
 	r := statusResult(0)
-	r.Printf("branch '%s' set up to track '%s'", name, up)
+	r.Printf("branch '%s' set up to track '%s'", name, shownUpstream(up))
 	return r, nil
 }
 
@@ -203,19 +224,29 @@ func (c *Branch) list(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	var show []repo.Branch
 	width := 0
-	for _, b := range s.Repo.Branches() {
-		if c.Remotes && !c.All {
-			break // there are none
+	var all []repo.Branch
+	if !c.Remotes || c.All {
+		all = s.Repo.Branches()
+	}
+	local := len(all)
+	if c.Remotes || c.All {
+		for _, t := range s.Repo.Tracks() {
+			all = append(all, repo.Branch{Name: remotesWord + t.Name, Head: t.Head})
 		}
+	}
+	current := ""
+	for i, b := range all {
 		if ok, err := matchesAny(c.Args, b.Name); err != nil {
 			return nil, err
 		} else if !ok {
 			continue
 		}
+		if i < local && b.Name == s.branch() {
+			current = b.Name
+		}
 		show = append(show, b)
 		width = max(width, len(b.Name))
 	}
-	current := s.branch()
 	mark := func(name string) string {
 		if name == current {
 			return "* "

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/chunk"
@@ -256,8 +257,8 @@ func (r *Repo) TagNamed(ctx context.Context, name string) (t Tag, ok bool, err e
 	return Tag{Name: name, Tag: *x}, true, nil
 }
 
-// CreateTag makes a tag. One of that name is an error of class Exists.
-func (r *Repo) CreateTag(ctx context.Context, name string, t history.Tag) error {
+// CreateTag makes a tag. One of that name is an error of class Exists unless force is set, which replaces it.
+func (r *Repo) CreateTag(ctx context.Context, name string, t history.Tag, force bool) error {
 	if err := CheckRefName(name); err != nil {
 		return err
 	}
@@ -271,7 +272,7 @@ func (r *Repo) CreateTag(ctx context.Context, name string, t history.Tag) error 
 		return err
 	}
 	return r.changeRefsWith(ctx, batch, func(s *state) (*change, func(*state), error) {
-		if _, ok := s.tags.Get(name); ok {
+		if _, ok := s.tags.Get(name); ok && !force {
 			return nil, nil, errs.New(errs.Exists, "a tag named '%s' already exists", name)
 		}
 		return &change{tags: []tagChange{{name: name, object: h, commit: t.Commit}}}, func(s *state) { s.setTag(name, h) }, nil
@@ -399,7 +400,7 @@ func edited(tables workTables) []string {
 // errNoRef is the error for an unknown branch, with the nearest names.
 func (r *Repo) errNoRef(name string) error {
 	s := r.published.Load()
-	names := append(s.branches.Keys(), s.tags.Keys()...)
+	names := slices.Concat(s.branches.Keys(), s.tags.Keys(), s.tracks.Keys())
 	if near := errs.Nearest(name, names); len(near) > 0 {
 		return errs.WithMeant(errs.New(errs.NotFound, "branch or ref not found: %s", name), near)
 	}
