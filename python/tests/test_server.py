@@ -208,3 +208,9 @@ def test_a_training_configuration_of_databases_of_the_server(
         stemma.load(config, frozen=False, repo=shop)
     with pytest.raises(stemma.DeniedError, match="the only directory whose files may be named here"):
         shop.table_import("stolen", "/etc/passwd", create_table=True, file_type="csv")
+
+
+def test_the_port_of_another_protocol(ports: tuple[int, int]) -> None:
+    with pytest.raises(stemma.UnavailableError, match="is it the port of Arrow Flight, and not that of MySQL's protocol") as e:
+        stemma.connect(f"stemma://root@127.0.0.1:{ports[0]}/shop")
+    assert e.value.code == "unavailable"
