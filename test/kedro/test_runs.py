@@ -163,8 +163,8 @@ def test_two_runs_at_once(shop: Project) -> None:
             f"    while len(list(Path(r'{gate}').iterdir())) < 2:\n        time.sleep(0.01)\n    assert a[",
         )
     )
-    one = shop.kedro("run", "--params", "n=100,branch=one", wait=False)
-    two = shop.kedro("run", "--params", "n=200,branch=two", wait=False)
+    one = shop.start("run", "--params", "n=100,branch=one")
+    two = shop.start("run", "--params", "n=200,branch=two")
     for process in (one, two):
         out, _ = process.communicate(timeout=120)
         assert process.returncode == 0, out
@@ -182,7 +182,7 @@ def test_runs_that_replace_the_same_table_do_not_mix(project: Project) -> None:
         )
     )
     project.run(n=1)
-    slow = project.kedro("run", "--params", "n=100", wait=False)
+    slow = project.start("run", "--params", "n=100")
     while not (project.directory / "at-100").exists():
         time.sleep(0.01)
     quick = project.run(n=200)
@@ -214,7 +214,7 @@ def test_rows_of_runs_with_keys_are_merged(project: Project) -> None:
         """
     )
     project.run(n=1)
-    slow = project.kedro("run", "--params", "n=100", wait=False)
+    slow = project.start("run", "--params", "n=100")
     while not (project.directory / "at-100").exists():
         time.sleep(0.01)
     project.run(n=200)
@@ -329,7 +329,7 @@ def test_killed_between_write_and_commit(shop: Project) -> None:
     shop.run(n=1)
     head = shop.server.head()
     shop.pipeline(PIPELINE.replace('raise RuntimeError("no luck")', "import os, signal\n    os.kill(os.getpid(), signal.SIGKILL)"))
-    process = shop.kedro("run", "--pipelines", "bad", "--params", "n=2", wait=False)
+    process = shop.start("run", "--pipelines", "bad", "--params", "n=2")
     process.communicate(timeout=120)
     assert process.returncode == -signal.SIGKILL
     s = shop.server
@@ -344,7 +344,7 @@ def test_killed_between_write_and_commit(shop: Project) -> None:
 def test_interrupted(shop: Project) -> None:
     shop.run(n=1)
     shop.pipeline(PIPELINE.replace('raise RuntimeError("no luck")', "print('at it', flush=True)\n    time.sleep(60)"))
-    process = shop.kedro("run", "--pipelines", "bad", "--params", "n=2", wait=False)
+    process = shop.start("run", "--pipelines", "bad", "--params", "n=2")
     for line in process.stdout:
         if "at it" in line:
             break
