@@ -262,6 +262,7 @@ func TestProgress(t *testing.T) {
 		want string
 	}{
 		{0, "rows", "x: 2.0 s"}, {3_000_000, "bytes", "x: 3.0 MB in 2.0 s (1.5 MB/s)"}, {3_000_000, "rows", "x: 3,000,000 rows in 2.0 s (1,500,000 rows/s)"},
+		{1, "commits", "x: 1 commit in 2.0 s"},
 	} {
 		if got := summary("x", c.n, c.unit, 2*time.Second); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)

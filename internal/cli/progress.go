@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -114,7 +115,14 @@ func summary(title string, n int64, unit string, took time.Duration) string {
 		const mb = 1e6
 		return fmt.Sprintf("%s: %.1f MB in %.1f s (%.1f MB/s)", title, float64(n)/mb, secs, float64(n)/mb/max(secs, 1e-9))
 	}
-	return fmt.Sprintf("%s: %s %s in %.1f s (%s %s/s)", title, thousands(n), unit, secs, thousands(int64(float64(n)/max(secs, 1e-9))), unit)
+	out := fmt.Sprintf("%s: %s %s in %.1f s", title, thousands(n), unit, secs)
+	if n == 1 {
+		out = fmt.Sprintf("%s: 1 %s in %.1f s", title, strings.TrimSuffix(unit, "s"), secs)
+	}
+	if rate := float64(n) / max(secs, 1e-9); rate >= 1 {
+		out += fmt.Sprintf(" (%s %s/s)", thousands(int64(rate)), unit)
+	}
+	return out
 }
 
 // thousands is n with commas.

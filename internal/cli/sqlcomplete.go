@@ -16,14 +16,15 @@ UNION UNIQUE UNSIGNED UPDATE USE USING VALUES VARCHAR VIEW WHEN WHERE WITH`
 
 // completer knows what may be typed.
 type completer struct {
-	names []string // of tables and columns; nil until they are asked for
+	names   []string            // of tables and columns; nil until they are asked for
+	columns map[string][]string // by table, lower case
 }
 
 // maxNames bounds the names that are fetched.
 const maxNames = "20000"
 
 // forget makes the next completion ask for the names anew.
-func (c *completer) forget() { c.names = nil }
+func (c *completer) forget() { c.names, c.columns = nil, nil }
 
 // complete gives the words that may stand where the text ends.
 func (c *completer) complete(s *sqlShell, before string) []string {
@@ -33,15 +34,22 @@ func (c *completer) complete(s *sqlShell, before string) []string {
 		return nil
 	}
 	if c.names == nil {
-		c.names = c.fetch(s)
+		c.names, c.columns = c.fetch(s)
+	}
+	names, dot := c.names, i >= 0 && before[i] == '.' // after a table, a database or an alias
+	if dot {
+		after := before[strings.LastIndexFunc(before[:i], func(r rune) bool { return r > 0x7f || !isWord(byte(r)) })+1 : i]
+		if of := c.columns[strings.ToLower(after)]; of != nil {
+			names = of
+		}
 	}
 	var out []string
-	for _, n := range c.names {
+	for _, n := range names {
 		if len(n) >= len(word) && strings.EqualFold(n[:len(word)], word) {
 			out = append(out, n)
 		}
 	}
-	if word == "" {
+	if word == "" || dot {
 		return out
 	}
 	lower := word == strings.ToLower(word)
@@ -57,29 +65,29 @@ func (c *completer) complete(s *sqlShell, before string) []string {
 	return slices.Compact(out)
 }
 
-// fetch asks for the names of tables and columns; without an answer there are none.
-func (c *completer) fetch(s *sqlShell) []string {
+// fetch asks for the names of tables and columns, and for those of each table; without an answer there are none.
+func (c *completer) fetch(s *sqlShell) (names []string, columns map[string][]string) {
 	// Without a time limit: cancelling would end the session.
 	a, err := s.query(context.Background(), "select table_name, column_name from information_schema.columns where table_schema = database() limit "+maxNames)
 	if err != nil {
-		return []string{}
+		return []string{}, nil
 	}
-	seen := map[string]bool{}
-	out := []string{}
+	names, columns = []string{}, map[string][]string{}
 	for row, err := range a.all() {
 		if err != nil {
 			break
 		}
-		for _, cell := range row {
-			if n, ok := cell.(string); ok && !seen[n] {
-				seen[n] = true
-				out = append(out, n)
-			}
+		table, ok := row[0].(string)
+		column, and := row[1].(string)
+		if !ok || !and {
+			continue
 		}
+		names = append(names, table, column)
+		columns[strings.ToLower(table)] = append(columns[strings.ToLower(table)], column)
 	}
 	if a.close() != nil {
-		return []string{}
+		return []string{}, nil
 	}
-	slices.Sort(out)
-	return out
+	slices.Sort(names)
+	return slices.Compact(names), columns
 }

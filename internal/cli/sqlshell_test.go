@@ -191,10 +191,10 @@ func TestSlashCall(t *testing.T) {
 }
 
 func TestComplete(t *testing.T) {
-	c := completer{names: []string{"hospital", "Hour", "id", "price"}}
+	c := completer{names: []string{"hospital", "Hour", "id", "price"}, columns: map[string][]string{"hospital": {"id", "Hour"}}}
 	for before, want := range map[string]string{
 		"select h": "[Hour having hospital]", "SELECT HO": "[Hour hospital]", "sel": "[select]", "SEL": "[SELECT]", "select ": "[hospital Hour id price]",
-		"select x.pr": "[price primary procedure]", "'ü": "[]",
+		"select x.pr": "[price]", "select Hospital.": "[id Hour]", "select hospital.i": "[id]", "select 'ü.i": "[id]", "select 1.": "[hospital Hour id price]", "'ü": "[]",
 	} {
 		if got := fmt.Sprint(c.complete(nil, before)); got != want {
 			t.Errorf("%q: %s, want %s", before, got, want)

@@ -201,7 +201,17 @@ func TestRevisions(t *testing.T) {
 	c.want("select * from `db/new`.t", "1 10")
 	c.want("select * from `db@new`.t", "1 10")
 	c.want("select * from `db@v1`.t", "1")
-	c.fails("insert into `db@v1`.t values (7)", "read-only")
+	// The name of a branch is its working set, whichever sign is before it; all other refs are commits.
+	c.exec("insert into `db@new`.t values (11)")
+	c.want("select * from `db/new`.t", "1 10 11")
+	c.want("select * from t as of 'new'", "1")
+	c.want("select * from `db@new~0`.t", "1")
+	for _, ref := range []string{"v1", "new~0", "HEAD", first.String(), first.String()[:8]} {
+		for _, sign := range []string{"@", "/"} {
+			c.fails("insert into `db"+sign+ref+"`.t values (7)", "read-only")
+		}
+	}
+	c.exec("delete from `db@new`.t where i = 11")
 	c.fails("select * from t as of 'nothing'", "not found")
 	c.want("select a.i, b.i from t as of 'v1' a join t b on b.i = a.i", "1,1")
 

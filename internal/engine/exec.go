@@ -32,6 +32,12 @@ func (e *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 		return e.users(ctx, n, row)
 	}
 	switch x := n.(type) {
+	case *plan.Into:
+		out, err := intoVariables(ctx, x)
+		if out == nil || err != nil {
+			return nil, err
+		}
+		return e.base.Build(ctx, out, row)
 	case *plan.AlterIndex:
 		if x.Action == plan.IndexAction_Create {
 			return e.createIndex(ctx, x, row)
@@ -40,6 +46,16 @@ func (e *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 		if t, ok := x.Table().(interface{ Note(*sql.Context) error }); ok {
 			return nil, t.Note(ctx)
 		}
+	case *plan.Sort, *plan.TopN, *plan.InsertInto, *plan.Update, *plan.UpdateSource, *plan.Set, *plan.CreateCheck, *plan.AddColumn:
+		out, err := readingLong(ctx, n)
+		if err != nil {
+			return nil, err
+		}
+		if out != nil {
+			return e.base.Build(ctx, out, row)
+		}
+	}
+	switch x := n.(type) {
 	case *plan.Sort:
 		return e.sort(ctx, x, row)
 	case *plan.TopN:
@@ -82,7 +98,12 @@ func (e *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 			}
 			var p sql.Node
 			if p, err = pruned(ctx, from); p != nil {
-				out = p
+				out, from = p, p
+			}
+			if err == nil {
+				if p, err = readingLong(ctx, from); p != nil {
+					out = p
+				}
 			}
 		}
 		if err != nil {

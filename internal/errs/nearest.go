@@ -71,9 +71,13 @@ func distance(a, b string) int {
 type meant struct {
 	err   error
 	names []string
+	said  bool // by the text of err
 }
 
 func (e *meant) Error() string {
+	if e.said {
+		return e.err.Error()
+	}
 	return e.err.Error() + "; did you mean '" + strings.Join(e.names, "' or '") + "'?"
 }
 func (e *meant) Unwrap() error { return e.err }
@@ -83,10 +87,18 @@ func WithMeant(err error, names []string) error {
 	if err == nil || len(names) == 0 {
 		return err
 	}
-	return &meant{err, names}
+	return &meant{err: err, names: names}
 }
 
-// Meant are the names that WithMeant has added to err.
+// WithSaid is WithMeant for an error whose text has the names already.
+func WithSaid(err error, names []string) error {
+	if err == nil || len(names) == 0 {
+		return err
+	}
+	return &meant{err: err, names: names, said: true}
+}
+
+// Meant are the names that WithMeant or WithSaid has added to err.
 func Meant(err error) []string {
 	var m *meant
 	if errors.As(err, &m) {

@@ -7,6 +7,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/page"
 	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/value"
 )
@@ -32,7 +33,7 @@ func ColumnOf(f arrow.Field, key bool, typeOf func(text string) (value.Type, err
 	switch extension {
 	case jsonExtension:
 		return value.Type{Kind: value.KindJSON}, nil
-	case uuidExtension:
+	case page.UUIDExtension:
 		return value.Type{Kind: value.KindChar, Length: 36, Collation: value.CollationUtf8mb40900Bin}, nil
 	}
 	return typeFor(f.Name, dt, key)
@@ -199,3 +200,5 @@ func quoteNames(names []string) string {
 	}
 	return strings.Join(out, ", ")
 }
+
+func bad(format string, args ...any) error { return errs.New(errs.Invalid, format, args...) }

@@ -5,6 +5,8 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"github.com/stemmadb/stemma/internal/page"
 )
 
 // comparer counts the rows from i of the table's array and from j of the frame's on that are equal, n at most.
@@ -126,8 +128,8 @@ func compareTexts(a, b arrow.Array) comparer {
 	if aText == 0 || aText != bText {
 		return nil
 	}
-	x, _ := texts(a)
-	y, _ := texts(b)
+	x, _ := page.ArrowTexts(a)
+	y, _ := page.ArrowTexts(b)
 	return func(i, j, n int) int {
 		for k := range n {
 			if !bytes.Equal(x(i+k), y(j+k)) {

@@ -8,13 +8,16 @@ import (
 	"github.com/stemmadb/stemma/internal/value"
 )
 
+// completedRows is the number of rows that are completed together.
+const completedRows = 512
+
 // edits are changes of rows: in memory while they are few, then sorted in files.
 type edits struct {
 	l      *load
 	rows   encoded
 	sorter *table.Sorter
 
-	complete func(ctx context.Context, rows [][]value.Cell, at []uint64) error // nil: rows are complete as they come
+	complete table.Complete // nil: rows are complete as they come
 	enc      *table.Encoder
 	waiting  encoded // edits whose rows are not completed yet, and the rows of the frame that they are of
 	at       []uint64
@@ -31,7 +34,7 @@ func (e *edits) add(ctx context.Context, key, row []byte, at uint64) error {
 		return e.keep(key, row)
 	}
 	e.waiting.edit(key, row)
-	if e.at = append(e.at, at); len(e.at) < completeRows {
+	if e.at = append(e.at, at); len(e.at) < completedRows {
 		return nil
 	}
 	return e.flush(ctx)
@@ -184,8 +187,11 @@ func (e *edits) flush(ctx context.Context) error {
 		return err
 	}
 	if len(rows) > 0 {
-		if err := e.complete(ctx, rows, at); err != nil {
-			return err
+		if bad, column, err := table.CompleteRows(ctx, e.l.schema, e.complete, rows); err != nil {
+			if bad < 0 {
+				return err
+			}
+			return e.l.rowError(column, rows[bad], at[bad], err)
 		}
 	}
 	n = 0

@@ -1,6 +1,7 @@
 package frame
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"runtime"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/pack"
+	"github.com/stemmadb/stemma/internal/page"
 	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/table"
 	"github.com/stemmadb/stemma/internal/value"
@@ -43,7 +45,7 @@ type Target interface {
 	PutTable(ctx context.Context, name string, t *table.Table) error
 	NextAuto(ctx context.Context, name string, given uint64) (uint64, error)
 	// Completer is for rows of a table with CHECK constraints or generated columns; nil without them, or where nobody can evaluate them.
-	Completer(ctx context.Context, name string) (Complete, error)
+	Completer(ctx context.Context, name string) (table.Complete, error)
 }
 
 // Source gives the batches of a frame. Next's batches are the reader's to release; nil is the end.
@@ -320,9 +322,14 @@ func (l *load) encode(ctx context.Context, first int64, take func(u *unit) error
 		g.Go(func() error {
 			w := &worker{l: l, enc: table.NewEncoder(l.to.Store(), l.schema), cells: make([]value.Cell, len(l.template)), ordinal: first}
 			if !l.later {
-				var err error
-				if w.complete, err = l.completer(ctx); err != nil {
+				complete, err := l.completer(ctx)
+				if err != nil {
 					return err
+				}
+				if complete != nil {
+					w.held = table.NewCompleting(l.schema, complete, w.append, func(cells []value.Cell, at uint64, column string, err error) error {
+						return l.rowError(column, cells, at, err)
+					})
 				}
 			}
 			for u := range work {
@@ -366,22 +373,22 @@ type worker struct {
 	row     []byte
 	ordinal int64 // of the first row of the frame, for keyless tables
 
-	complete func(ctx context.Context, rows [][]value.Cell, at []uint64) error // nil: rows are complete as they are
-	held     heldRows
+	held *table.Completing[uint64] // nil: rows are complete as they are
+	into *unit                     // that held rows go to
 }
 
 // readers are the columns of a batch.
 type readers struct {
 	null []func(i int) bool
-	cell []cellFunc
+	cell []page.CellFunc
 }
 
-// readers reads the columns of a batch as cells of the table.
-func (l *load) readers(b arrow.RecordBatch) (*readers, error) {
+// readers has read read the columns of a batch as cells of the table.
+func (l *load) readers(b arrow.RecordBatch, read func(arrow.Array, value.Type) (page.CellFunc, error)) (*readers, error) {
 	r := &readers{}
 	for i, c := range l.columns {
 		col := &l.schema.Columns[c]
-		f, err := cellsOf(b.Column(i), col.Type)
+		f, err := read(b.Column(i), col.Type)
 		if err != nil {
 			return nil, &CellError{Column: col.Name, Row: NoRow, Err: err}
 		}
@@ -418,8 +425,9 @@ func (l *load) fill(r *readers, cells []value.Cell, i int, at uint64) error {
 // unit encodes the rows of a unit.
 func (w *worker) unit(ctx context.Context, u *unit) error {
 	l := w.l
+	w.into = u
 	u.out.data, u.out.spans = u.out.data[:0], u.out.spans[:0]
-	r, err := l.readers(u.batch)
+	r, err := l.readers(u.batch, page.ReadArrow)
 	if err != nil {
 		return err
 	}
@@ -430,6 +438,9 @@ func (w *worker) unit(ctx context.Context, u *unit) error {
 			w.cells[l.auto] = value.Null
 		}
 		if err := l.fill(r, w.cells, i, at); err != nil {
+			if w.held != nil { // rows that are held come before it
+				return cmp.Or(w.held.Flush(ctx), err)
+			}
 			return err
 		}
 		if l.auto >= 0 {
@@ -440,38 +451,24 @@ func (w *worker) unit(ctx context.Context, u *unit) error {
 		if l.schema.Keyless() {
 			w.cells[0] = value.IntCell(w.ordinal + int64(at))
 		}
-		if w.complete == nil {
-			err = w.append(ctx, u, w.cells, at)
-		} else if w.held.add(w.cells, at) {
-			err = w.release(ctx, u)
+		if w.held == nil {
+			err = w.append(ctx, w.cells, at)
+		} else {
+			err = w.held.Add(ctx, w.cells, at)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return w.release(ctx, u)
-}
-
-// release completes the rows that are held and appends them to the unit.
-func (w *worker) release(ctx context.Context, u *unit) error {
-	n := w.held.n
-	if n == 0 {
+	if w.held == nil {
 		return nil
 	}
-	w.held.n = 0
-	if err := w.complete(ctx, w.held.rows[:n], w.held.at[:n]); err != nil {
-		return err
-	}
-	for i := range n {
-		if err := w.append(ctx, u, w.held.rows[i], w.held.at[i]); err != nil {
-			return err
-		}
-	}
-	return nil
+	return w.held.Flush(ctx)
 }
 
 // append appends a row to the unit.
-func (w *worker) append(ctx context.Context, u *unit, cells []value.Cell, at uint64) error {
+func (w *worker) append(ctx context.Context, cells []value.Cell, at uint64) error {
+	u := w.into
 	before := len(u.out.data)
 	data, row, err := w.enc.Append(ctx, u.out.data, w.row[:0], cells)
 	if err != nil {
@@ -483,35 +480,11 @@ func (w *worker) append(ctx context.Context, u *unit, cells []value.Cell, at uin
 	return nil
 }
 
-// number gives a row its AUTO_INCREMENT value. As in SQL, NULL and 0 ask for the next one.
-func (l *load) number(ctx context.Context, cells []value.Cell) error {
+// number gives a row its AUTO_INCREMENT value.
+func (l *load) number(ctx context.Context, cells []value.Cell) (err error) {
 	t := l.schema.Columns[l.schema.AutoColumn()].Type
-	c := cells[l.auto]
-	var given uint64
-	switch {
-	case c.IsNull():
-	case t.Kind == value.KindUint64:
-		given = c.Uint()
-	case t.Phys() != value.Int64 || c.Int() < 0: // stays as it is, and the counter too
-		return nil
-	default:
-		given = uint64(c.Int())
-	}
-	next, err := l.to.NextAuto(ctx, l.name, given)
-	if err != nil {
-		return err
-	}
-	switch {
-	case t.Kind == value.KindUint64:
-		cells[l.auto] = value.UintCell(next)
-	case t.Phys() == value.Float64:
-		cells[l.auto] = value.FloatCell(float64(next))
-	case t.Phys() == value.Float32:
-		cells[l.auto] = value.Float32Cell(float32(next))
-	default:
-		cells[l.auto] = value.IntCell(int64(next))
-	}
-	return nil
+	cells[l.auto], err = table.AutoCell(t, cells[l.auto], func(given uint64) (uint64, error) { return l.to.NextAuto(ctx, l.name, given) })
+	return err
 }
 
 // loaderOptions are the options of a table loader.

@@ -8,6 +8,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/page"
 	"github.com/stemmadb/stemma/internal/table"
 	"github.com/stemmadb/stemma/internal/value"
 )
@@ -79,7 +80,7 @@ func (m *merging) walk(ctx context.Context) (bool, error) {
 		names[i] = l.schema.Columns[c].Name
 	}
 	var err error
-	if m.scan, err = NewScan(ctx, l.view, ScanOptions{Columns: names, Integers: true}); err != nil {
+	if m.scan, err = NewScan(ctx, l.view, ScanOptions{Columns: names, Raw: true}); err != nil {
 		return false, err
 	}
 	var row uint64
@@ -136,14 +137,14 @@ func (m *merging) ahead(ctx context.Context) error {
 	}
 	m.was, m.at, m.cmp = b, 0, nil
 	if b != nil {
-		m.read, err = m.l.readers(b)
+		m.read, err = m.l.readers(b, page.ReadRaw)
 	}
 	return err
 }
 
 // batch compares a batch with the table. !ok: the rows from at on do not follow the order.
 func (m *merging) batch(ctx context.Context, b arrow.RecordBatch, first uint64) (ok bool, at int, err error) {
-	r, err := m.l.readers(b)
+	r, err := m.l.readers(b, page.ReadArrow)
 	if err != nil {
 		return false, 0, err
 	}

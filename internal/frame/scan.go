@@ -28,6 +28,7 @@ type ScanOptions struct {
 	Range     *Range   // clipped to the rows that there are; nil is all
 	BatchRows int      // rows of a batch at most; 0 is DefaultBatchRows
 	Integers  bool     // BOOLEAN is int8
+	Raw       bool     // columns are Raw as page.BatchColumn says
 	Memory    memory.Allocator
 	Metadata  map[string]string // of the schema, beside what the table's says
 }
@@ -91,7 +92,6 @@ const (
 	extensionName = "ARROW:extension:name"
 	extensionData = "ARROW:extension:metadata"
 	jsonExtension = "arrow.json"
-	uuidExtension = "arrow.uuid"
 )
 
 // KeyNames are the columns of the primary key, in its order.
@@ -192,7 +192,7 @@ func NewScan(ctx context.Context, v *table.View, opt ScanOptions) (*Scan, error)
 	for i, c := range cols {
 		col := &s.Columns[c]
 		f := FieldOf(col.Name, col.Type, col.Nullable && !s.InPrimaryKey(col.ID), opt.Integers)
-		batch[i] = page.BatchColumn{Column: c + shift, Name: f.Name, Nullable: f.Nullable, Metadata: f.Metadata, Integer: f.Integer}
+		batch[i] = page.BatchColumn{Column: c + shift, Name: f.Name, Nullable: f.Nullable, Metadata: f.Metadata, Integer: f.Integer, Raw: opt.Raw}
 		sc.at, sc.names = append(sc.at, c+shift), append(sc.names, col.Name)
 	}
 	resolve := func(ctx context.Context, dst, addr []byte) ([]byte, error) {

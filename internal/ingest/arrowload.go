@@ -13,6 +13,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/page"
 	"github.com/stemmadb/stemma/internal/table"
 	"github.com/stemmadb/stemma/internal/value"
 )
@@ -70,7 +71,7 @@ func (l *loading) batches(ctx context.Context, b Batches, fields []int, take fun
 		return true, nil
 	}
 	worker := func() func(*recordBlock, *batch) error {
-		w := l.newRowWorker()
+		w := l.newRowWorker(ctx)
 		return func(r *recordBlock, out *batch) error {
 			defer r.rec.Release()
 			return w.record(ctx, r, fields, out)
@@ -85,11 +86,15 @@ func (l *loading) batches(ctx context.Context, b Batches, fields []int, take fun
 func (w *rowWorker) record(ctx context.Context, r *recordBlock, fields []int, out *batch) (err error) {
 	defer recovered(&err)
 	l := w.l
-	out.reset()
+	if err := w.begin(out, func(s rowSpan) (raw []byte, line int64) {
+		return recordText(r.rec, int(s.line)), r.line + int64(s.line)
+	}); err != nil {
+		return err
+	}
 	type column struct {
 		arr   arrow.Array
 		field *field
-		at    cells
+		at    page.CellFunc
 		name  string
 	}
 	cols := make([]column, 0, r.rec.NumCols())
@@ -103,7 +108,11 @@ func (w *rowWorker) record(ctx context.Context, r *recordBlock, fields []int, ou
 			continue
 		}
 		arr := r.rec.Column(c)
-		cols = append(cols, column{arr, f, cellsOf(arr, f.typ, l.opt.Format.Nulls), l.opt.Names[n]})
+		at, err := cellsOf(arr, f.typ, l.opt.Format.Nulls)
+		if err != nil {
+			return &LineError{File: l.src.Name, Unit: "row", Line: r.line, Column: l.opt.Names[n], Err: err}
+		}
+		cols = append(cols, column{arr, f, at, l.opt.Names[n]})
 	}
 	for i := range int(r.rec.NumRows()) {
 		copy(w.cells, l.template)
@@ -124,18 +133,16 @@ func (w *rowWorker) record(ctx context.Context, r *recordBlock, fields []int, ou
 			w.cells[col.field.cell] = cell
 		}
 		if bad != nil {
-			bad.File, bad.Unit, bad.Line = l.src.Name, "row", r.line+int64(i)
-			if l.opt.Reject == nil {
-				return bad
+			if err := w.unreadable(ctx, rowSpan{line: int32(i)}, bad); err != nil {
+				return err
 			}
-			out.rejects = append(out.rejects, reject{recordText(r.rec, i), bad})
 			continue
 		}
-		if err := w.append(ctx, out, rowSpan{line: int32(i)}); err != nil {
+		if err := w.row(ctx, rowSpan{line: int32(i)}); err != nil {
 			return err
 		}
 	}
-	return nil
+	return w.end(ctx)
 }
 
 // recordText is row i of a batch as a JSON object, for people.

@@ -3,6 +3,7 @@ package ingest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -273,12 +274,42 @@ func TestForeignArrow(t *testing.T) {
 	}
 }
 
+// TestNumbersBesideNumbers: what a column of floats holds stays what it is, NaN and infinity too, unless --null says that NaN is none.
+func TestNumbersBesideNumbers(t *testing.T) {
+	ctx := context.Background()
+	base, st := empty(t, 1, column("id", value.Type{Kind: value.KindInt64}, false), column("x", value.Type{Kind: value.KindFloat64}, true)), chunk.NewMem()
+	sc := arrow.NewSchema([]arrow.Field{{Name: "id", Type: arrow.PrimitiveTypes.Int64}, {Name: "x", Type: arrow.PrimitiveTypes.Float64}}, nil)
+	b := array.NewRecordBuilder(memory.DefaultAllocator, sc)
+	b.Field(0).(*array.Int64Builder).AppendValues([]int64{1, 2, 3}, nil)
+	b.Field(1).(*array.Float64Builder).AppendValues([]float64{1.5, math.NaN(), math.Inf(-1)}, nil)
+	var file bytes.Buffer
+	w := ipc.NewWriter(&file, ipc.WithSchema(sc))
+	if err := errors.Join(w.Write(b.NewRecordBatch()), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		nulls []string
+		want  string
+	}{{nil, "id,x\n1,1.5\n2,NaN\n3,-Inf\n"}, {[]string{"NaN"}, "id,x\n1,1.5\n2,\n3,-Inf\n"}} {
+		opt := options(base)
+		opt.Format, _ = FormatOf("f.arrows", "")
+		opt.Format.Nulls, opt.Names = c.nulls, []string{"id", "x"}
+		tab, _, err := Load(ctx, st, base, Source{Name: "f.arrows", R: bytes.NewReader(file.Bytes()), Size: int64(file.Len())}, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := export(t, st, tab); got != c.want {
+			t.Errorf("%s\nwant\n%s", got, c.want)
+		}
+	}
+}
+
 // TestBadCells has values that no column takes: the error names row and column.
 func TestBadCells(t *testing.T) {
 	ctx := context.Background()
-	base, st := empty(t, 1, column("id", value.Type{Kind: value.KindInt64}, false), column("x", value.Type{Kind: value.KindFloat64}, true)), chunk.NewMem()
+	base, st := empty(t, 1, column("id", value.Type{Kind: value.KindInt64}, false), column("n", value.Type{Kind: value.KindInt32}, true)), chunk.NewMem()
 	arrows := func(x float64) []byte {
-		sc := arrow.NewSchema([]arrow.Field{{Name: "id", Type: arrow.PrimitiveTypes.Int64}, {Name: "x", Type: arrow.PrimitiveTypes.Float64}}, nil)
+		sc := arrow.NewSchema([]arrow.Field{{Name: "id", Type: arrow.PrimitiveTypes.Int64}, {Name: "n", Type: arrow.PrimitiveTypes.Float64}}, nil)
 		b := array.NewRecordBuilder(memory.DefaultAllocator, sc)
 		b.Field(0).(*array.Int64Builder).AppendValues([]int64{1, 2, 3}, nil)
 		b.Field(1).(*array.Float64Builder).AppendValues([]float64{1, x, 2}, nil)
@@ -297,13 +328,12 @@ func TestBadCells(t *testing.T) {
 		data []byte
 		want string
 	}{
-		{"f.arrows", arrows(math.NaN()), "f.arrows row 2, column x: NaN is no value of SQL; --null NaN makes it NULL"},
-		{"f.arrows", arrows(math.Inf(1)), "f.arrows row 2, column x: infinity"},
+		{"f.arrows", arrows(math.NaN()), "f.arrows row 2, column n: NaN is no whole number"},
 		{"f.jsonl", []byte(`{"id":1}` + "\n" + `{"id":"x"}`), `f.jsonl line 2, column id: parse "x" as bigint`},
 		{"f.jsonl", []byte(`{"id":1}` + "\n" + `{"id":2`), "f.jsonl line 2: not JSON"},
 		{"f.jsonl", []byte(`{"id":1}` + "\n[2]"), "f.jsonl line 2: want an object a line"},
 		{"f.jsonl", []byte(`{"id":1,"id":2}`), "f.jsonl line 1: the member id comes twice"},
-		{"f.jsonl", []byte("{\"id\":1}\n\n{\"x\":2}"), "f.jsonl line 3, column id: it cannot be NULL"},
+		{"f.jsonl", []byte("{\"id\":1}\n\n{\"n\":2}"), "f.jsonl line 3, column id: it cannot be NULL"},
 		{"f.json", []byte(`[{"id":1},{"id":1.5}]`), `f.json row 2, column id: parse "1.5" as bigint`},
 		{"f.json", []byte(`[{"id":1},`), "f.json row 2: "},
 		{"f.json", []byte(`7`), "read f.json: want an array of objects"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"runtime"
 	"strings"
 	"time"
@@ -33,6 +34,9 @@ type LoadOptions struct {
 	// Auto gives the AUTO_INCREMENT value of a row: the given one, of which it takes notice, or the next when given is 0. It is needed
 	// for tables that have such a column, and is called in the file's order.
 	Auto func(ctx context.Context, given uint64) (uint64, error)
+	// Completer makes a Complete of the table. It is needed for tables that have CHECK constraints or generated columns, for which the
+	// file has no columns.
+	Completer func(ctx context.Context) (table.Complete, error)
 	// Bytes is told how many bytes more have been read; it may be nil.
 	Bytes func(int64)
 }
@@ -113,8 +117,10 @@ type loading struct {
 	absent   []int        // cells that the file does not give
 	view     *table.View  // where rows keep values from; nil for nowhere
 	auto     int          // cell of the AUTO_INCREMENT column; -1
-	raw      []bool       // fields that need not be text
-	stats    Stats
+
+	completes bool   // rows need a Complete
+	raw       []bool // fields that need not be text
+	stats     Stats
 
 	run  func(ctx context.Context, take func(*loaded) error) error // reads the rows and gives them to take, in their order
 	once bool                                                      // run cannot be called again
@@ -152,10 +158,8 @@ func newLoading(st chunk.Store, base *table.Table, src Source, opt LoadOptions) 
 	if shift > 0 {
 		l.template[0] = value.IntCell(0)
 	}
-	for _, c := range s.Checks {
-		if c.Enforced {
-			return nil, errs.New(errs.Unsupported, "import %s: the table has the CHECK constraint %s, which only SQL can verify: use LOAD DATA", src.Name, c.Name)
-		}
+	if l.completes = table.NeedsComplete(s); l.completes && opt.Completer == nil {
+		return nil, l.incomplete()
 	}
 	given := make([]bool, len(s.Columns))
 	for i, c := range opt.Columns {
@@ -174,8 +178,12 @@ func newLoading(st chunk.Store, base *table.Table, src Source, opt LoadOptions) 
 	for c := range s.Columns {
 		col := &s.Columns[c]
 		switch {
+		case col.Generated != "" && s.InPrimaryKey(col.ID):
+			return nil, errs.New(errs.Unsupported, "import %s: column %s of the primary key is generated, which only SQL can do: use LOAD DATA", src.Name, col.Name)
 		case col.Generated != "":
-			return nil, errs.New(errs.Unsupported, "import %s: column %s is generated, which only SQL can do: use LOAD DATA", src.Name, col.Name)
+			if given[c] {
+				return nil, errs.New(errs.Invalid, "import %s: column %s is generated from the others, so that the file cannot give it", src.Name, col.Name)
+			}
 		case col.AutoIncrement:
 			l.auto, l.opt.Workers = c+shift, 1
 			if opt.Auto == nil {
@@ -197,18 +205,38 @@ func newLoading(st chunk.Store, base *table.Table, src Source, opt LoadOptions) 
 }
 
 // newRowWorker makes what one worker needs.
-func (l *loading) newRowWorker() *rowWorker {
+func (l *loading) newRowWorker(ctx context.Context) *rowWorker {
 	w := &rowWorker{l: l, enc: table.NewEncoder(l.st, l.schema), cells: make([]value.Cell, len(l.template))}
 	if l.view != nil {
 		w.old = make([]value.Cell, len(l.template))
 	}
+	if !l.completes {
+		return w
+	}
+	complete, err := l.opt.Completer(ctx)
+	switch {
+	case err != nil:
+		w.err = fmt.Errorf("import %s: %w", l.src.Name, err)
+		return w
+	case complete == nil:
+		w.err = l.incomplete()
+		return w
+	}
+	w.held = table.NewCompleting(l.schema, complete, w.append, func(_ []value.Cell, from rowSpan, column string, err error) error {
+		return w.refuse(from, &LineError{Column: column, Err: err})
+	})
 	return w
+}
+
+// incomplete is the error of a load of rows that nobody completes.
+func (l *loading) incomplete() error {
+	return errs.New(errs.Unsupported, "import %s: the table has CHECK constraints or generated columns, which only SQL can evaluate here: use LOAD DATA", l.src.Name)
 }
 
 // text reads a file of records.
 func (l *loading) text(ctx context.Context, take func(*loaded) error) error {
 	worker := func() func(*block, *batch) error {
-		w := l.newRowWorker()
+		w := l.newRowWorker(ctx)
 		w.split = newSplitter(l.opt.Format, l.opt.Names, l.forms())
 		return func(b *block, out *batch) error { return w.block(ctx, b, out) }
 	}

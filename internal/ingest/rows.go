@@ -2,8 +2,9 @@ package ingest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"strconv"
+	"slices"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/table"
@@ -36,24 +37,76 @@ type reject struct {
 type rowWorker struct {
 	l     *loading
 	enc   *table.Encoder
+	held  *table.Completing[rowSpan] // nil: rows are complete as they are
+	out   *batch                     // that rows go to
+	where func(s rowSpan) (raw []byte, line int64)
+	err   error // rows cannot be made
 	split splitter
 	rec   Record
 	cells []value.Cell
 	old   []value.Cell // of the row that the table has; nil when they do not matter
 	key   []byte
-	row   []byte
+	tuple []byte
+}
+
+// begin turns to a block whose rows go to out. where gives a record's text and line.
+func (w *rowWorker) begin(out *batch, where func(s rowSpan) (raw []byte, line int64)) error {
+	out.reset()
+	w.out, w.where = out, where
+	return w.err
+}
+
+// unreadable takes a record that is no row. Rows that are held come before it.
+func (w *rowWorker) unreadable(ctx context.Context, s rowSpan, bad *LineError) error {
+	if w.held != nil && w.l.opt.Reject == nil {
+		if err := w.held.Flush(ctx); err != nil {
+			return err
+		}
+	}
+	return w.refuse(s, bad)
+}
+
+// refuse takes a record that cannot be loaded; without a Reject its error ends the load.
+func (w *rowWorker) refuse(s rowSpan, bad *LineError) error {
+	raw, line := w.where(s)
+	bad.File, bad.Unit = w.l.src.Name, w.l.src.Unit
+	if bad.Line == 0 {
+		bad.Line = line
+	}
+	if w.l.opt.Reject == nil {
+		return bad
+	}
+	w.out.rejects = append(w.out.rejects, reject{bytes.Clone(raw), bad})
+	return nil
+}
+
+// end ends the block.
+func (w *rowWorker) end(ctx context.Context) error {
+	if w.held == nil {
+		return nil
+	}
+	err := w.held.Flush(ctx)
+	slices.SortStableFunc(w.out.rejects, func(a, b reject) int { return cmp.Compare(a.bad.Line, b.bad.Line) })
+	return err
 }
 
 // block makes the rows of a block.
 func (w *rowWorker) block(ctx context.Context, b *block, out *batch) error {
 	l := w.l
-	out.reset()
 	w.split.reset(b.data, b.line)
+	if err := w.begin(out, func(s rowSpan) (raw []byte, line int64) {
+		if len(b.data) >= int(s.at+s.raw) {
+			raw = b.data[s.at : s.at+s.raw]
+		}
+		return raw, b.line + int64(s.line)
+	}); err != nil {
+		return err
+	}
 	header := l.opt.Format.header(b)
 	for {
 		ok, bad := w.split.Next(&w.rec)
 		if !ok {
-			return nil
+			return w.end(ctx)
 		}
 		if header {
 			header = false
@@ -70,15 +123,14 @@ func (w *rowWorker) block(ctx context.Context, b *block, out *batch) error {
 				bad = w.parse()
 			}
 		}
+		span := rowSpan{line: int32(w.rec.Line - b.line), at: int32(w.rec.at), raw: int32(len(w.rec.Raw))}
+		var err error
 		if bad != nil {
-			bad.File, bad.Unit = l.src.Name, l.src.Unit
-			if l.opt.Reject == nil {
-				return bad
-			}
-			out.rejects = append(out.rejects, reject{bytes.Clone(w.rec.Raw), bad})
-			continue
+			err = w.unreadable(ctx, span, bad)
+		} else {
+			err = w.row(ctx, span)
 		}
-		if err := w.append(ctx, out, rowSpan{line: int32(w.rec.Line - b.line), at: int32(w.rec.at), raw: int32(len(w.rec.Raw))}); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -125,8 +177,8 @@ func errNull(f *field) error {
 	return errs.New(errs.Constraint, "it cannot be NULL, which an empty field means")
 }
 
-// append encodes the cells.
-func (w *rowWorker) append(ctx context.Context, out *batch, span rowSpan) error {
+// row takes the cells as a row.
+func (w *rowWorker) row(ctx context.Context, span rowSpan) error {
 	l := w.l
 	if l.auto >= 0 {
 		if err := w.number(ctx); err != nil {
@@ -145,36 +197,30 @@ func (w *rowWorker) append(ctx context.Context, out *batch, span rowSpan) error 
 			}
 		}
 	}
+	if w.held != nil {
+		return w.held.Add(ctx, w.cells, span)
+	}
+	return w.append(ctx, w.cells, span)
+}
+
+// append encodes the cells of a row that is complete.
+func (w *rowWorker) append(ctx context.Context, cells []value.Cell, span rowSpan) error {
+	out := w.out
 	at := len(out.data)
-	data, row, err := w.enc.Append(ctx, out.data, w.row[:0], w.cells)
+	data, row, err := w.enc.Append(ctx, out.data, w.tuple[:0], cells)
 	if err != nil {
 		return err
 	}
-	w.row = row
+	w.tuple = row
 	out.data = append(data, row...)
 	span.key, span.row = len(data)-at, len(row)
 	out.rows = append(out.rows, span)
 	return nil
 }
 
-// number gives the row its AUTO_INCREMENT value. As in SQL, NULL and 0 ask for the next one.
-func (w *rowWorker) number(ctx context.Context) error {
+// number gives the row its AUTO_INCREMENT value.
+func (w *rowWorker) number(ctx context.Context) (err error) {
 	t := w.l.schema.Columns[w.l.schema.AutoColumn()].Type
-	c := w.cells[w.l.auto]
-	var given uint64
-	switch {
-	case c.IsNull():
-	case t.Kind == value.KindUint64:
-		given = c.Uint()
-	case t.Phys() != value.Int64 || c.Int() < 0: // stays as it is, and the counter too
-		return nil
-	default:
-		given = uint64(c.Int())
-	}
-	next, err := w.l.opt.Auto(ctx, given)
-	if err != nil {
-		return err
-	}
-	w.cells[w.l.auto], err = value.Parse(t, strconv.AppendUint(nil, next, 10))
+	w.cells[w.l.auto], err = table.AutoCell(t, w.cells[w.l.auto], func(given uint64) (uint64, error) { return w.l.opt.Auto(ctx, given) })
 	return err
 }

@@ -124,7 +124,7 @@ func (l *loading) records(ctx context.Context, r RecordReader, take func(*loaded
 		return b.read > 0, nil
 	}
 	worker := func() func(*block, *batch) error {
-		w := l.newRowWorker()
+		w := l.newRowWorker(ctx)
 		w.split = &recordSplitter{fields: make([][]byte, len(l.fields)), quoted: make([]bool, len(l.fields))}
 		return func(b *block, out *batch) error { return w.block(ctx, b, out) }
 	}

@@ -190,7 +190,7 @@ func (p *parser) unknown(flag string) error {
 			}
 		}
 	}
-	return errs.New(errs.Invalid, "%s: unknown flag %s%s", p.verb, flag, meant(errs.Nearest(flag, names)))
+	return offering(errs.Invalid, errs.Nearest(flag, names), "%s: unknown flag %s", p.verb, flag)
 }
 
 // unknownShort is the error for the letter at w[i]; a word that is a long flag with one dash too few is named as such.

@@ -48,7 +48,7 @@ func (s *Spec) bindObject(o Op, body []byte) error {
 		}
 		p := s.param(name)
 		if p == nil {
-			return errs.New(errs.Invalid, "%s: unknown parameter %q%s", s.Name, name, meant(errs.Nearest(name, s.paramNames())))
+			return offering(errs.Invalid, errs.Nearest(name, s.paramNames()), "%s: unknown parameter %q", s.Name, name)
 		}
 		if seen[name] {
 			return errs.New(errs.Invalid, "%s: parameter %q is given twice", s.Name, name)

@@ -152,7 +152,7 @@ func (t *trainingRun) resolve(ctx context.Context, item training.Item, commit st
 			for i := range p.view.Schema().Columns {
 				own = append(own, p.view.Schema().Columns[i].Name)
 			}
-			return nil, fail(errs.New(errs.NotFound, "the table has no column %s%s", c, meant(errs.Nearest(c, own))))
+			return nil, fail(offering(errs.NotFound, errs.Nearest(c, own), "the table has no column %s", c))
 		}
 	}
 	return p, nil
@@ -175,7 +175,7 @@ func (t *trainingRun) noTable(ctx context.Context, r *repo.Repo, snap *repo.Snap
 	if err != nil {
 		return err
 	}
-	return errs.New(errs.NotFound, "table not found: %s%s", name, meant(errs.Nearest(name, names)))
+	return offering(errs.NotFound, errs.Nearest(name, names), "table not found: %s", name)
 }
 
 // pin makes the entry of a lock.

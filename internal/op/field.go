@@ -99,7 +99,7 @@ func (p *Param) allowed(v string) error {
 	if len(p.Enum) == 0 || slices.Contains(p.Enum, v) {
 		return nil
 	}
-	return errs.New(errs.Invalid, "%s %q: want one of %s%s", p.Shown(), v, strings.Join(p.Enum, ", "), meant(errs.Nearest(v, p.Enum)))
+	return offering(errs.Invalid, errs.Nearest(v, p.Enum), "%s %q: want one of %s", p.Shown(), v, strings.Join(p.Enum, ", "))
 }
 
 func (p *Param) bad(text, want string) error {
@@ -204,6 +204,11 @@ func formatDuration(d time.Duration) string { return d.String() }
 
 // formatTime is t in the notation of ParseTime, without loss.
 func formatTime(t time.Time) string { return t.Format(time.RFC3339Nano) }
+
+// offering is an error with the names that may have been meant, in its text and beside it.
+func offering(code errs.Code, near []string, format string, args ...any) error {
+	return errs.WithSaid(errs.New(code, format+"%s", append(args, meant(near))...), near)
+}
 
 // meant is the end of an error message that offers names.
 func meant(names []string) string {

@@ -51,7 +51,7 @@ func parsePlan(text string) ([]history.RebaseStep, error) {
 		}
 		a, ok := planAction(action)
 		if !ok {
-			return nil, errs.New(errs.Invalid, "invalid rebase plan: line %d: unknown action '%s'%s", n+1, action, meant(errs.Nearest(action, history.RebaseActions())))
+			return nil, offering(errs.Invalid, errs.Nearest(action, history.RebaseActions()), "invalid rebase plan: line %d: unknown action '%s'", n+1, action)
 		}
 		message = strings.TrimSpace(message)
 		if a == history.RebaseReword && message == "" {

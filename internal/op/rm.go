@@ -92,7 +92,7 @@ func workingNames(ctx context.Context, s *Scope, names []string) ([]string, erro
 			if err != nil {
 				return nil, err
 			}
-			return nil, errs.New(errs.NotFound, "table not found: %s%s", n, meant(errs.Nearest(n, all)))
+			return nil, offering(errs.NotFound, errs.Nearest(n, all), "table not found: %s", n)
 		}
 		out[i] = written
 	}

@@ -37,8 +37,9 @@ func nearTable(ctx context.Context, s *Scope, err error) error {
 	if e != nil {
 		return err
 	}
-	if near := meant(errs.Nearest(m[1], slices.DeleteFunc(names, func(n string) bool { return strings.EqualFold(n, m[1]) }))); near != "" {
-		return errs.New(errs.NotFound, "%w%s", err, near)
+	near := errs.Nearest(m[1], slices.DeleteFunc(names, func(n string) bool { return strings.EqualFold(n, m[1]) }))
+	if len(near) == 0 {
+		return err
 	}
-	return err
+	return offering(errs.NotFound, near, "%w", err)
 }

@@ -106,7 +106,7 @@ func (s *Scope) findRun(ctx context.Context, name string) (lineage.Run, error) {
 	if err != nil {
 		return none, err
 	}
-	return none, errs.New(errs.NotFound, "run not found: %s%s", name, meant(errs.Nearest(name, ids)))
+	return none, offering(errs.NotFound, errs.Nearest(name, ids), "run not found: %s", name)
 }
 
 // RunStart is the verb that records the start of a run.

@@ -195,7 +195,7 @@ func (c *SchemaImport) infer(ctx context.Context, i *importing, old *schema.Sche
 	for _, k := range c.Keys {
 		n := out.ColumnIndex(strings.TrimSpace(k))
 		if n < 0 {
-			return nil, errs.New(errs.Invalid, "--pks: there is no column %s%s", k, meant(errs.Nearest(k, names)))
+			return nil, offering(errs.Invalid, errs.Nearest(k, names), "--pks: there is no column %s", k)
 		}
 		out.Columns[n].Nullable = false
 		out.PrimaryKey = append(out.PrimaryKey, schema.IndexColumn{Column: out.Columns[n].ID})

@@ -91,7 +91,7 @@ func tablesAt(ctx context.Context, s *Scope, args []string) (snap *repo.Snapshot
 			return nil, "", nil, err
 		}
 		if !ok {
-			return nil, "", nil, errs.New(errs.NotFound, "table not found: %s%s", n, meant(errs.Nearest(n, all)))
+			return nil, "", nil, offering(errs.NotFound, errs.Nearest(n, all), "table not found: %s", n)
 		}
 		names = append(names, written)
 	}

@@ -122,7 +122,7 @@ func (c *Stash) Run(ctx context.Context, s *Scope) (*Result, error) {
 	case "clear":
 		return statusResult(0), s.Repo.ClearStashes(ctx, list)
 	}
-	return nil, errs.New(errs.Invalid, "unknown stash subcommand %s%s", action, meant(errs.Nearest(action, []string{"push", "list", "pop", "apply", "drop", "clear"})))
+	return nil, offering(errs.Invalid, errs.Nearest(action, []string{"push", "list", "pop", "apply", "drop", "clear"}), "unknown stash subcommand %s", action)
 }
 
 // statusSay is a status of 0 with a line.

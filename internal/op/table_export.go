@@ -122,7 +122,7 @@ func (c *TableExport) view(ctx context.Context, s *Scope) (*table.View, error) {
 		if err != nil {
 			return nil, err
 		}
-		return nil, errs.New(errs.NotFound, "table not found: %s%s", c.Table, meant(errs.Nearest(name, names)))
+		return nil, offering(errs.NotFound, errs.Nearest(name, names), "table not found: %s", c.Table)
 	}
 	read.Table, read.View = written, v
 	s.Repo.NoteRead(ctx, read)

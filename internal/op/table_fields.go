@@ -27,19 +27,27 @@ func (i *importing) match() error {
 		return err
 	}
 	taken := map[int]string{}
+	var generated []string
 	for n, name := range wanted {
 		c := -1
 		if name != "" {
 			if c = s.ColumnIndex(name); c < 0 {
-				return errs.New(errs.Invalid, "%s has a column %s that table %s has not; leave it out with --columns, or give it another name with --map%s",
-					i.src.Name, name, i.table, meant(errs.Nearest(name, own)))
+				return offering(errs.Invalid, errs.Nearest(name, own), "%s has a column %s that table %s has not; leave it out with --columns, or give it another name with --map",
+					i.src.Name, name, i.table)
 			}
 			if other, ok := taken[c]; ok {
 				return errs.New(errs.Invalid, "%s: the columns %s and %s both go to column %s", i.src.Name, other, i.fields[n], s.Columns[c].Name)
 			}
 			taken[c] = i.fields[n]
+			if s.Columns[c].Generated != "" {
+				generated = append(generated, s.Columns[c].Name)
+				c = -1
+			}
 		}
 		i.columns = append(i.columns, c)
+	}
+	if len(generated) > 0 {
+		i.inferred = append(i.inferred, fmt.Sprintf("%s: generated from the other columns, not taken from the file", some(generated)))
 	}
 	return nil
 }
@@ -77,7 +85,7 @@ func (i *importing) fieldNames(own []string) ([]string, error) {
 func keepOnly(names, columns []string, file string) error {
 	for _, col := range columns {
 		if !slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, col) }) {
-			return errs.New(errs.Invalid, "--columns: %s has no column %s%s", file, col, meant(errs.Nearest(col, names)))
+			return offering(errs.Invalid, errs.Nearest(col, names), "--columns: %s has no column %s", file, col)
 		}
 	}
 	for n := range names {
@@ -166,7 +174,7 @@ func (i *importing) create(ctx context.Context) error {
 	for _, k := range keys {
 		n := sch.ColumnIndex(strings.TrimSpace(k))
 		if n < 0 {
-			return errs.New(errs.Invalid, "--pk: %s has no column %s%s", i.src.Name, k, meant(errs.Nearest(k, wanted)))
+			return offering(errs.Invalid, errs.Nearest(k, wanted), "--pk: %s has no column %s", i.src.Name, k)
 		}
 		sch.Columns[n].Nullable = false
 		sch.PrimaryKey = append(sch.PrimaryKey, schema.IndexColumn{Column: sch.Columns[n].ID})

@@ -57,6 +57,8 @@ Files are CSV (also .psv and .tsv), JSON (.json with an array of objects or {"ro
 (.arrow, .feather, .arrows) or workbooks (.xlsx). Those of text may be compressed: .csv.gz, .jsonl.zst. Lists, structs and maps become JSON.
 Types and the primary key of files that stemma has written as Parquet or Arrow come back as they were.
 
+CHECK constraints hold for every row, and generated columns are made from the others, whatever the file has there.
+
 With one argument that is a file's name, the table is called like the file.
 
 In SQL it is CALL stemma_load('-c', '--pk', 'id', 'clients', 'clients.csv'): for users with the right to execute it, of files in the server's
@@ -293,7 +295,7 @@ func (i *importing) prepare(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return errs.New(errs.NotFound, "table not found: %s; use -c to make it%s", i.table, meant(errs.Nearest(i.table, names)))
+		return offering(errs.NotFound, errs.Nearest(i.table, names), "table not found: %s; use -c to make it", i.table)
 	}
 	if i.base, err = i.tx.FoldTable(ctx, i.table); err != nil {
 		return err
@@ -326,7 +328,8 @@ func (i *importing) load(ctx context.Context) (st ingest.Stats, err error) {
 	opt := ingest.LoadOptions{
 		LoadOptions: table.LoadOptions{FS: i.s.Repo.FS(), TempDir: i.s.Repo.TempDir(), OnDuplicate: i.onDup},
 		Format:      i.format, Names: i.fields, Columns: i.columns, Keep: i.c.Update, Now: i.s.Repo.Clock().Now(),
-		Auto: func(ctx context.Context, given uint64) (uint64, error) { return i.tx.NextAuto(ctx, i.table, given) },
+		Auto:      func(ctx context.Context, given uint64) (uint64, error) { return i.tx.NextAuto(ctx, i.table, given) },
+		Completer: func(ctx context.Context) (table.Complete, error) { return i.tx.Completer(ctx, i.table) },
 	}
 	if i.c.Continue {
 		i.rejects = &rejectsFile{fs: i.s.fs(), name: i.rejectsName(), path: i.s.path(i.rejectsName())}

@@ -70,7 +70,7 @@ func checkUpstream(s *Scope, branch, upstream string) error {
 		for _, b := range s.Repo.Branches() {
 			names = append(names, b.Name)
 		}
-		return errs.New(errs.NotFound, "branch not found: '%s'%s", upstream, meant(errs.Nearest(upstream, names)))
+		return offering(errs.NotFound, errs.Nearest(upstream, names), "branch not found: '%s'", upstream)
 	}
 	if branch == upstream {
 		return errs.New(errs.Invalid, "not setting '%s' as its own upstream", branch)

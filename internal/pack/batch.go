@@ -336,9 +336,10 @@ func (b *Batch) Export(ctx context.Context) ([]string, error) {
 	return paths, nil
 }
 
-// Adopt moves synced pack files, made by Export on the same file system, into the batch: one Append publishes them with the batch's
-// other chunks, and they are removed with the batch when there is none. Their indexes are verified here, their records when they are
-// read. After an error those that follow the one to blame are where they were.
+// Adopt takes synced pack files, made by Export on the same file system, into the batch: one Append publishes them with the batch's
+// other chunks. The batch has names, or copies, of its own for them, and the files stay where they are for their maker to remove: who
+// dies between Adopt and the journal's record of the packs takes nothing away that the next owner will be asked to adopt. The indexes
+// are verified here, the records when they are read.
 func (b *Batch) Adopt(ctx context.Context, paths []string) error {
 	if b.s.readOnly {
 		return errReadOnly("adopt packs")
@@ -352,11 +353,50 @@ func (b *Batch) Adopt(ctx context.Context, paths []string) error {
 		if b.err != nil {
 			return b.err
 		}
-		p, err := openPack(b.s.fsys, path, false)
+		p, err := b.s.ownName(ctx, path)
 		if err != nil {
 			return fmt.Errorf("adopt: %w", err)
 		}
 		b.full = append(b.full, p)
+	}
+	return nil
+}
+
+// ownName opens a pack of another process under an unpublished name of the store's: a link or, where there are none or this user may not
+// link to another's file, a copy.
+func (s *Store) ownName(ctx context.Context, path string) (*file, error) {
+	mine := s.tmpPath()
+	err := s.fsys.Link(path, mine)
+	if errs.Is(err, errs.Unsupported) || errs.Is(err, errs.Denied) {
+		err = s.copyFile(ctx, path, mine)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("take over pack %s: %w", path, err)
+	}
+	p, err := openPack(s.fsys, mine, false)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("of pack %s: %w", path, err), s.fsys.Remove(mine))
+	}
+	return p, nil
+}
+
+// copyFile makes a synced copy of a file, or nothing.
+func (s *Store) copyFile(ctx context.Context, from, to string) (err error) {
+	f, err := s.fsys.Open(from)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	size, err := f.Size()
+	if err != nil {
+		return err
+	}
+	c := copying{from: f, n: size}
+	if err := c.copy(ctx, s.fsys, to, &meter{}); err != nil {
+		if e := s.fsys.Remove(to); !errs.Is(e, errs.NotFound) {
+			err = errors.Join(err, e)
+		}
+		return err
 	}
 	return nil
 }

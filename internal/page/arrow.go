@@ -111,6 +111,7 @@ type BatchColumn struct {
 	Nullable bool
 	Metadata arrow.Metadata
 	Integer  bool // a BOOLEAN is int8, whatever number it holds
+	Raw      bool // Integer, and the date 0000-00-00 is value.ZeroDate or ZeroDatetime: for comparing, not for people
 }
 
 // RowColumn describes a column of rows that come from no page.
@@ -120,6 +121,7 @@ type RowColumn struct {
 	Nullable bool
 	Metadata arrow.Metadata
 	Integer  bool // as of BatchColumn
+	Raw      bool // as of BatchColumn
 }
 
 // CellError says that a cell has no value in Arrow: of a BOOLEAN neither 0 nor 1, of a date 0000-00-00.
@@ -158,9 +160,9 @@ func (f *Format) NewBatcher(mem memory.Allocator, cols []BatchColumn, rows int, 
 		if c.Column < 0 || c.Column >= len(f.cols) {
 			return nil, errs.New(errs.Internal, "make batcher: no column %d", c.Column)
 		}
-		rc := RowColumn{Name: c.Name, Type: f.layout.Columns[c.Column].Type, Nullable: c.Nullable, Metadata: c.Metadata, Integer: c.Integer}
+		rc := RowColumn{Name: c.Name, Type: f.layout.Columns[c.Column].Type, Nullable: c.Nullable, Metadata: c.Metadata, Integer: c.Integer, Raw: c.Raw}
 		fields[i] = rc.Field()
-		b.cols = append(b.cols, newBatchColumn(&f.cols[c.Column], rc.Type, fields[i].Type))
+		b.cols = append(b.cols, newBatchColumn(&f.cols[c.Column], rc, fields[i].Type))
 	}
 	b.schema = arrow.NewSchema(fields, nil)
 	return b, nil
@@ -169,7 +171,7 @@ func (f *Format) NewBatcher(mem memory.Allocator, cols []BatchColumn, rows int, 
 // Field is the column's field.
 func (c *RowColumn) Field() arrow.Field {
 	dt := ArrowType(c.Type)
-	if c.Integer && isBoolean(c.Type) {
+	if (c.Integer || c.Raw) && isBoolean(c.Type) {
 		dt = arrow.PrimitiveTypes.Int8
 	}
 	return arrow.Field{Name: c.Name, Type: dt, Nullable: c.Nullable, Metadata: c.Metadata}
@@ -181,7 +183,7 @@ func NewRowBatcher(mem memory.Allocator, cols []RowColumn, rows int, resolve fun
 	fields := make([]arrow.Field, len(cols))
 	for i := range cols {
 		fields[i] = cols[i].Field()
-		b.cols = append(b.cols, newBatchColumn(nil, cols[i].Type, fields[i].Type))
+		b.cols = append(b.cols, newBatchColumn(nil, cols[i], fields[i].Type))
 	}
 	b.schema = arrow.NewSchema(fields, nil)
 	return b

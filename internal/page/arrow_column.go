@@ -35,11 +35,12 @@ type batchColumn struct {
 	most    int         // bytes of strings of the longest batch so far
 }
 
-func newBatchColumn(c *column, t value.Type, dt arrow.DataType) batchColumn {
+func newBatchColumn(c *column, rc RowColumn, dt arrow.DataType) batchColumn {
+	t := rc.Type
 	bc := batchColumn{c: c, typ: t, arrow: dt}
 	switch t.Kind {
 	case value.KindDate, value.KindDatetime, value.KindTimestamp:
-		bc.dates = true
+		bc.dates = !rc.Raw
 	}
 	switch dt := dt.(type) {
 	case *arrow.BooleanType:

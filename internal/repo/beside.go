@@ -244,8 +244,9 @@ func (t *Tx) atHash(ctx context.Context, name string) (TableAtHash, error) {
 	return TableAtHash{Name: written, Table: h.Full(), Comments: tab.Schema.EncodeComments()}, err
 }
 
-// Adopt commits the transaction of another process. The packs become the database's, or are removed. An error of class Conflict
-// means that others have changed meanwhile what the transaction is based on. To ask again for a transaction that is committed does nothing.
+// Adopt commits the transaction of another process. The packs become the database's and stay where they are too, for that process to
+// remove: it may ask the next owner again when this one ends meanwhile. An error of class Conflict means that others have changed
+// meanwhile what the transaction is based on. To ask again for a transaction that is committed does nothing.
 func (r *Repo) Adopt(ctx context.Context, h *Handover) error {
 	err := r.adopt(ctx, h)
 	if err != nil {

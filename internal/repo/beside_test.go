@@ -300,3 +300,78 @@ func TestBesideDies(t *testing.T) {
 		t.Errorf("%d rows", n)
 	}
 }
+
+// TestBesideOwnerEnds ends the owner at every operation of an adoption, by death or because it is told to stop. The process beside it
+// asks the next owner again, which adopts the same, whatever the first has got done.
+func TestBesideOwnerEnds(t *testing.T) {
+	ctx := context.Background()
+	for _, c := range []struct {
+		name        string
+		dies, links bool
+	}{{"dies", true, true}, {"dies, no links", true, false}, {"stops", false, true}, {"stops, no links", false, false}} {
+		t.Run(c.name, func(t *testing.T) {
+			refused := 0 // first attempts
+			for n, reached := int64(1), true; reached; n++ {
+				mem := vfs.NewMem()
+				must(t, repo.Init(ctx, mem, "/db", repo.InitOptions{Author: signature(), Committer: signature()}))
+				var on, dead atomic.Bool
+				var ops atomic.Int64
+				stopping, stop := context.WithCancel(ctx)
+				defer stop()
+				first, err := repo.Open(ctx, vfs.WithHook(mem, func(o vfs.Op) error {
+					switch {
+					case dead.Load():
+						return errors.New("the process is dead")
+					case !c.links && o.Kind == vfs.OpLink:
+						return errs.New(errs.Denied, "no links here")
+					case !on.Load() || o.Kind == vfs.OpRead && c.dies || ops.Add(1) != n:
+						return nil
+					}
+					if stop(); c.dies {
+						dead.Store(true)
+						return errors.New("the process dies")
+					}
+					return nil
+				}), "/db", repo.Options{Clock: testClock})
+				must(t, err)
+				tx := begin(t, first)
+				must(t, tx.CreateTable(ctx, "a", people()))
+				addPeople(t, tx, "a", 0, 10)
+				must(t, tx.Commit(ctx))
+				var next *repo.Repo
+				b := beside(t, mem, func(ctx context.Context, h *repo.Handover) error {
+					on.Store(true)
+					err := first.Adopt(stopping, h)
+					on.Store(false)
+					reached = ops.Load() >= n
+					if err != nil {
+						refused++
+					}
+					// A dead process fails to close. Its lock is free all the same.
+					if err := first.Close(ctx); err != nil && !c.dies {
+						t.Errorf("operation %d: close: %v", n, err)
+					}
+					next = reopen(t, mem)
+					return next.Adopt(ctx, h)
+				})
+				tx = begin(t, b)
+				addPeople(t, tx, "a", 10, 3000)
+				if err := tx.Commit(ctx); err != nil {
+					t.Fatalf("operation %d: %v", n, err)
+				}
+				must(t, b.Close(ctx))
+				if rows := count(t, next, "a"); rows != 3000 {
+					t.Errorf("operation %d: %d rows", n, rows)
+				}
+				noFaults(t, next)
+				must(t, next.Close(ctx))
+				if temp, packs := left(t, mem); len(temp) != 0 || len(packs) != 1 {
+					t.Errorf("operation %d: left behind %q, packs %q", n, temp, packs)
+				}
+			}
+			if refused < 3 {
+				t.Errorf("%d first attempts failed: the test does not test", refused)
+			}
+		})
+	}
+}

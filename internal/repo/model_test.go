@@ -139,7 +139,8 @@ func TestAgainstModel(t *testing.T) {
 					p.r = openPlay(t, mem)
 				case 1:
 					p.rollback()
-					mem = mem.CrashClone(p.rng)
+					// What a power cut leaves depends on how far the work in the background has come; the actions after it do not.
+					mem = mem.CrashClone(rand.New(rand.NewPCG(p.rng.Uint64(), 1)))
 					p.r = openPlay(t, mem)
 				}
 				wantWorld(t, p.r, p.w)
@@ -154,9 +155,10 @@ func TestAgainstModel(t *testing.T) {
 			must(t, r.Close(ctx))
 		})
 	}
+	t.Logf("%v", did)
 	for _, word := range []string{"commit", "merge", "revert", "reset", "pop"} {
-		if did[word] == 0 && !t.Failed() {
-			t.Errorf("no %s took place: the test does not test", word)
+		if did[word] < 3 && !t.Failed() {
+			t.Errorf("%d times %s: the test does not test", did[word], word)
 		}
 	}
 }

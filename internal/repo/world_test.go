@@ -73,6 +73,17 @@ const log = "log"
 
 var tableNames = []string{"people", "extra", log}
 
+// renamed finds the one table that can be taken as renamed, which is of the schema and content of the other; "" when none was.
+func renamed(before, after content) (from, to string) {
+	for _, pair := range [][2]string{{"people", "extra"}, {"extra", "people"}} {
+		from, to := pair[0], pair[1]
+		if before[from] != nil && after[from] == nil && before[to] == nil && after[to] != nil && text(content{to: before[from]}, to) == text(after, to) {
+			return from, to
+		}
+	}
+	return "", ""
+}
+
 func newWorld() *world {
 	return &world{
 		branches: map[string]wbranch{"main": {head: repo.InitMessage, working: content{}, staged: content{}}},
@@ -346,6 +357,20 @@ func commitOf(ctx context.Context, r *repo.Repo, message string) (history.Commit
 
 var errUnreachable = errs.New(errs.NotFound, "no ref reaches the commit")
 
+// drawn draws an action that can seldom be done a few times: the first that takes place, otherwise the last that is refused.
+func (p *play) drawn(draw func(w *world, branch string) (action, bool)) (out action, ok bool) {
+	for range 10 {
+		a, can := draw(p.w.clone(), p.someBranch())
+		if can && len(a.errs) == 0 {
+			return a, true
+		}
+		if can {
+			out, ok = a, true
+		}
+	}
+	return out, ok
+}
+
 // next is a random action that changes more than a transaction's own state.
 func (p *play) next() action {
 	w := p.w.clone()
@@ -376,6 +401,9 @@ func (p *play) next() action {
 						known[t] = x
 					}
 				}
+			}
+			if from, to := renamed(b.staged, b.working); from != "" {
+				known[to] = b.working[to]
 			}
 			b.staged = known
 		}
@@ -508,14 +536,14 @@ func (p *play) next() action {
 	case 13, 14:
 		return p.push(w, name)
 	case 15:
-		if a, ok := p.pop(w, name); ok {
+		if a, ok := p.drawn(p.pop); ok {
 			return a
 		}
 	case 16, 17, 18, 19:
-		if a, ok := p.merge(w, name); ok {
+		kind := []history.MergeKind{history.MergeBranch, history.MergeBranch, history.CherryPick, history.Revert}[p.rng.IntN(4)]
+		if a, ok := p.drawn(func(w *world, name string) (action, bool) { return p.merge(w, name, kind) }); ok {
 			return a
 		}
-		w, name = p.w.clone(), p.someBranch()
 	}
 	w.head = name
 	return action{"check out " + name, w, nil, func(ctx context.Context, r *repo.Repo) error { return r.CheckOut(ctx, name) }}
@@ -578,6 +606,9 @@ func (p *play) pop(w *world, name string) (a action, ok bool) {
 	s, drop := w.stashes[i], p.rng.IntN(3) > 0
 	b := w.branches[name]
 	base, working, staged := w.commits[s.base], maps.Clone(b.working), maps.Clone(b.staged)
+	if moved(base, working) || moved(base, s.tables) {
+		return a, false
+	}
 	for _, t := range tableNames {
 		ours, was, theirs := text(b.working, t), text(base, t), text(s.tables, t)
 		switch {

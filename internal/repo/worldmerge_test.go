@@ -45,8 +45,12 @@ func (w *world) base(a, b string) (base string, ok bool) {
 	return best[0], true
 }
 
-// mergeTables takes each table from the side that changed it; ok is false when both changed one differently, which takes rows to settle.
+// mergeTables takes each table from the side that changed it; ok is false when both changed one differently, which takes rows to settle,
+// or when a side may have renamed one.
 func mergeTables(base, ours, theirs content) (out content, ok bool) {
+	if moved(base, ours) || moved(base, theirs) {
+		return nil, false
+	}
 	out = maps.Clone(ours)
 	for _, t := range tableNames {
 		switch b, o, th := text(base, t), text(ours, t), text(theirs, t); {
@@ -62,14 +66,45 @@ func mergeTables(base, ours, theirs content) (out content, ok bool) {
 	return out, true
 }
 
+// moved tells whether a table can be taken as renamed.
+func moved(before, after content) bool {
+	from, _ := renamed(before, after)
+	return from != ""
+}
+
+// fitting is the commits whose changes apply to a commit and change it.
+func (w *world) fitting(to string) []string {
+	var out []string
+	for _, m := range slices.Sorted(maps.Keys(w.commits)) {
+		if len(w.parents[m]) != 1 {
+			continue
+		}
+		result, ok := mergeTables(w.commits[w.parents[m][0]], w.commits[to], w.commits[m])
+		if ok && result.String() != w.commits[to].String() {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
 // merge merges a commit into a branch, picks it or takes it back; ok is false when there is nothing that merges by tables.
-func (p *play) merge(w *world, name string) (a action, ok bool) {
+func (p *play) merge(w *world, name string, kind history.MergeKind) (a action, ok bool) {
 	b := w.branches[name]
 	head := w.commits[b.head]
 	theirs := p.someCommit()
+	if p.rng.IntN(3) > 0 { // what has the best prospects
+		switch kind {
+		case history.CherryPick:
+			if fit := w.fitting(b.head); len(fit) > 0 {
+				theirs = p.pick(fit)
+			}
+		case history.Revert:
+			theirs = b.head
+		}
+	}
 	p.made++
 	opt := repo.MergeOptions{
-		Branch: name, Kind: []history.MergeKind{history.MergeBranch, history.MergeBranch, history.CherryPick, history.Revert}[p.rng.IntN(4)], Source: theirs,
+		Branch: name, Kind: kind, Source: theirs,
 		NoFF: p.rng.IntN(2) == 0, Message: fmt.Sprintf("commit %d", p.made), Author: signature(), Committer: signature(),
 	}
 	from, to := content(nil), w.commits[theirs]

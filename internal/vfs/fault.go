@@ -13,6 +13,7 @@ type OpKind string
 const (
 	OpCreate      OpKind = "create"
 	OpRename      OpKind = "rename"
+	OpLink        OpKind = "link"
 	OpRemove      OpKind = "remove"
 	OpMkdir       OpKind = "mkdir"
 	OpSyncDir     OpKind = "syncdir"
@@ -26,7 +27,7 @@ const (
 // Op is one operation about to happen.
 type Op struct {
 	Kind   OpKind
-	Name   string // of the file or directory; for a rename the old name
+	Name   string // of the file or directory; for a rename or a link the old name
 	Offset int64  // of a write, a read or a preallocation; of a truncation the new length
 	Len    int    // of a write or a read, in bytes
 }
@@ -102,6 +103,13 @@ func (h *hookFS) Rename(oldname, newname string) error {
 		return err
 	}
 	return h.FS.Rename(oldname, newname)
+}
+
+func (h *hookFS) Link(oldname, newname string) error {
+	if err := h.hook(Op{Kind: OpLink, Name: oldname}); err != nil {
+		return err
+	}
+	return h.FS.Link(oldname, newname)
 }
 
 func (h *hookFS) Remove(name string) error {

@@ -168,6 +168,22 @@ func (m *Mem) renameDir(oldname, from, to string) error {
 	return nil
 }
 
+// Link implements FS.
+func (m *Mem) Link(oldname, newname string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	to := filepath.Clean(newname)
+	n := m.names[filepath.Clean(oldname)]
+	switch {
+	case n == nil || !m.dirs[filepath.Dir(to)]:
+		return pathError("link", oldname, fs.ErrNotExist)
+	case m.names[to] != nil || m.dirs[to]:
+		return pathError("link", newname, fs.ErrExist)
+	}
+	m.apply(nameOp{new: to, file: n})
+	return nil
+}
+
 // Remove implements FS.
 func (m *Mem) Remove(name string) error {
 	m.mu.Lock()

@@ -36,6 +36,9 @@ func openFile(name string, flag int) (File, error) {
 // Rename implements FS.
 func (OS) Rename(oldname, newname string) error { return classify(os.Rename(oldname, newname)) }
 
+// Link implements FS. Windows says Unsupported, because there no name of a file that is open can be removed, not even another one.
+func (OS) Link(oldname, newname string) error { return classify(link(oldname, newname)) }
+
 // Remove implements FS.
 func (OS) Remove(name string) error { return classify(os.Remove(name)) }
 

@@ -30,6 +30,9 @@ func tryLock(f *os.File) (held bool, err error) {
 	return false, os.NewSyscallError("flock", lerr)
 }
 
+// link makes a second name.
+func link(oldname, newname string) error { return os.Link(oldname, newname) }
+
 // syncDir syncs a directory.
 func syncDir(name string) error {
 	d, err := os.Open(name)

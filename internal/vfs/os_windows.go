@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"errors"
 	"os"
 	"syscall"
 	"unsafe"
@@ -37,6 +38,11 @@ func tryLock(f *os.File) (held bool, err error) {
 		return true, nil
 	}
 	return false, os.NewSyscallError("LockFileEx", lerr)
+}
+
+// link makes no second name.
+func link(oldname, newname string) error {
+	return &os.LinkError{Op: "link", Old: oldname, New: newname, Err: errors.ErrUnsupported}
 }
 
 // syncDir does nothing: Windows has no way to sync a directory, and NTFS journals names.

@@ -5,7 +5,7 @@
 // Durability, which every implementation keeps:
 //
 //	V1  File.Sync makes all earlier writes and truncations of that file durable, whichever handle made them.
-//	V2  A name that was created, renamed or removed is durable only after SyncDir of the directory that holds it.
+//	V2  A name that was created, linked, renamed or removed is durable only after SyncDir of the directory that holds it.
 //	V3  Rename replaces an existing file atomically: after a power cut the name means the old file or the new one.
 //	    The rename of a directory moves all below it at once.
 //	V4  Directories made by MkdirAll are durable when it returns.
@@ -43,6 +43,9 @@ type FS interface {
 	// Rename gives the file oldname the name newname, replacing what had it. A directory, none of whose files may be open, gets a
 	// name that nothing has.
 	Rename(oldname, newname string) error
+	// Link gives the file oldname the name newname as well, which nothing has: one file with two names. Where the system or the file
+	// system has no such thing, or this user may not do it, the error is of class Unsupported or Denied.
+	Link(oldname, newname string) error
 	// Remove removes a file or an empty directory.
 	Remove(name string) error
 	// MkdirAll makes a directory and its missing parents, durably.
@@ -51,7 +54,7 @@ type FS interface {
 	ReadDir(name string) ([]string, error)
 	// Stat describes a name.
 	Stat(name string) (Info, error)
-	// SyncDir makes the creations, renames and removals in a directory durable.
+	// SyncDir makes the creations, links, renames and removals in a directory durable.
 	SyncDir(name string) error
 	// Lock takes the exclusive lock that the file name stands for, without waiting, and writes the process id into the file.
 	// When another holder has it the error is of class Locked and names that holder. Closing the lock, or the end of the process,
@@ -165,6 +168,8 @@ func classify(err error) error {
 		return errs.With(errs.Denied, err)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
 		return errs.With(errs.NoSpace, err)
+	case errors.Is(err, errors.ErrUnsupported):
+		return errs.With(errs.Unsupported, err)
 	}
 	return err
 }

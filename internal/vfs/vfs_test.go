@@ -166,6 +166,24 @@ func contract(t *testing.T, fsys FS, root string) {
 	if err := f.Sync(); !errors.Is(err, fs.ErrClosed) {
 		t.Fatalf("Sync after Close: %v", err)
 	}
+	// Two names of one file.
+	first, second := filepath.Join(dir, "1"), filepath.Join(dir, "2")
+	class(fsys.Link(first, second), errs.NotFound, fs.ErrNotExist)
+	ok(WriteFile(fsys, first, []byte("both")))
+	if err := fsys.Link(first, second); !errs.Is(err, errs.Unsupported) { // as on Windows
+		ok(err)
+		class(fsys.Link(first, second), errs.Exists, fs.ErrExist)
+		ok(fsys.SyncDir(dir))
+		ok(fsys.Remove(first))
+		data, err := ReadFile(fsys, second)
+		ok(err)
+		if string(data) != "both" {
+			t.Fatalf("the other name of a removed file reads %q", data)
+		}
+		ok(fsys.Remove(second))
+	} else {
+		ok(fsys.Remove(first))
+	}
 	if free, err := fsys.DiskFree(root); free <= 0 || err != nil {
 		t.Fatalf("DiskFree = %d, %v", free, err)
 	}

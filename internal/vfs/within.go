@@ -85,6 +85,17 @@ func (w *within) Rename(oldname, newname string) error {
 	return w.fsys.Rename(oldname, newname)
 }
 
+// Link implements FS.
+func (w *within) Link(oldname, newname string) error {
+	if err := w.check(oldname); err != nil {
+		return err
+	}
+	if err := w.check(newname); err != nil {
+		return err
+	}
+	return w.fsys.Link(oldname, newname)
+}
+
 // Remove implements FS.
 func (w *within) Remove(name string) error {
 	if err := w.check(name); err != nil {

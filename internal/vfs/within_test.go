@@ -41,6 +41,9 @@ func TestWithin(t *testing.T) {
 		if _, err := fs.Stat(name); !errs.Is(err, errs.Denied) {
 			t.Errorf("stat %s: %v", name, err)
 		}
+		if err := fs.Link(name, filepath.Join(dir, "new")); !errs.Is(err, errs.Denied) {
+			t.Errorf("link %s: %v", name, err)
+		}
 		if err := fs.Rename(filepath.Join(dir, "sub"), name); !errs.Is(err, errs.Denied) {
 			t.Errorf("rename to %s: %v", name, err)
 		}

@@ -144,6 +144,21 @@ def test_tables(shop: stemma.Repo) -> None:
     assert [t.table_name for t in shop.ls()] == ["prices"]
 
 
+def test_names_in_verbs_and_statements(shop: stemma.Repo) -> None:
+    for call in (
+        lambda: shop.blame("price"),
+        lambda: shop.table_export("price"),
+        lambda: shop.schema_show("price"),
+        lambda: shop.sql("select * from price"),
+    ):
+        with pytest.raises(stemma.NotFoundError, match=r"table not found: price; did you mean '?prices'?\?$") as e:
+            call()
+        assert (e.value.table, e.value.did_you_mean) == ("price", ("prices",))
+    with pytest.raises(stemma.NotFoundError, match="branch or ref not found: mian; did you mean 'main'") as e:
+        shop.sql("select 1", ref="mian")
+    assert (e.value.ref, e.value.did_you_mean) == ("mian", ("main",))
+
+
 def test_statements(shop: stemma.Repo) -> None:
     for query, kind, says in (
         ("selec 1", stemma.InvalidError, "selec"),

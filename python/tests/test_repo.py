@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import pickle
 from pathlib import Path
 
@@ -268,3 +269,62 @@ def test_text_of_any_kind(repo: stemma.Repo) -> None:
         assert other.read_pandas("täble").to_dict("records") == [{"ключ": "ä", "x": "😀"}]
         last = other.log(number=1)[0]
         assert (last.author, last.message) == ("Zoë 😀", "größer\n\nmehr")
+
+
+@pytest.mark.parametrize("mode", ["merge", "upsert"])
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1]])
+def test_write_over_zero_dates(repo: stemma.Repo, mode: str, order: list[int]) -> None:
+    """Rows with 0000-00-00, which no frame can hold, are compared, changed and deleted as others are, also by a key of dates."""
+    repo.sql("create table z (id int, d date, t datetime(6), primary key (id, d))")
+    repo.sql(
+        "insert into z values (1, '0000-00-00', '0000-00-00'), (1, '2020-01-01', '0000-00-00'), (2, '2020-01-01', '2020-01-01')"
+    )
+    day, moment = dt.date(2020, 1, 1), dt.datetime(2020, 1, 1)
+    frame = pa.table(
+        {
+            "id": pa.array([1, 2, 3], pa.int32()),
+            "d": pa.array([day] * 3, pa.date32()),
+            "t": pa.array([moment, moment, None], pa.timestamp("us")),
+        }
+    ).take(order)
+    done = repo.write(frame, "z", mode=mode)
+    assert (done.inserted, done.updated, done.unchanged) == (1, 1, 1)
+    assert done.deleted == (1 if mode == "merge" else 0)
+    rows = repo.sql("select id, cast(d as char) as d, cast(t as char) as t from z", frame="arrow").to_pylist()
+    kept = [] if mode == "merge" else [{"id": 1, "d": "0000-00-00", "t": "0000-00-00 00:00:00.000000"}]
+    text = "2020-01-01 00:00:00.000000"
+    assert rows == [*kept, *({"id": i, "d": "2020-01-01", "t": t} for i, t in [(1, text), (2, text), (3, None)])]
+
+
+def test_notation(prices: pd.DataFrame, repo: stemma.Repo) -> None:
+    """The notation of configurations names a ref, and another database, wherever a table is read; a table so called comes first."""
+    name = repo.ping()["database"]
+    for noted in ("prices@v1", f"{name}:prices@v1", " prices @ v1 "):
+        assert list(repo.read_pandas(noted).n) == [1, 2, 3]
+        assert list(repo.read_polars(noted)["n"]) == [1, 2, 3]
+        assert repo.read_arrow(noted, where="n = 2").num_rows == 1
+        assert repo.scan(noted, rows=(1, 2)).read_all()["n"].to_pylist() == [2]
+        parts = repo.partitions(noted, n=2)
+        assert [n for p in parts for n in pickle.loads(pickle.dumps(p)).read_arrow()["n"].to_pylist()] == [1, 2, 3]
+    assert list(repo.read_pandas(f"{name}:prices").n) == [1, 5, 3]
+    assert list(repo.read_pandas(f"{name}:prices", "v1").n) == [1, 2, 3]
+    with repo.transaction() as tx:
+        assert list(tx.read_pandas("prices@v1").n) == [1, 2, 3]
+        with pytest.raises(stemma.InvalidError, match="a transaction is of one database, which is not other"):
+            tx.read_pandas("other:prices")
+    with pytest.raises(stemma.InvalidError, match="'prices@v1' names a ref, and 'v2' another"):
+        repo.read_pandas("prices@v1", "v2")
+    with pytest.raises(stemma.NotFoundError, match="branch or ref not found: mian; did you mean 'main'") as e:
+        repo.read_pandas("prices@mian")
+    assert (e.value.table, e.value.ref) == ("prices", "mian")
+    with pytest.raises(stemma.NotFoundError, match="table not found: price at v1; did you mean 'prices'"):
+        repo.read_pandas("price@v1")
+    with pytest.raises(stemma.NotFoundError, match="elsewhere"):
+        repo.read_pandas("elsewhere:prices@v1")
+    for wrong in ("@v1", "prices@", ":prices", "db:@v1"):
+        with pytest.raises(stemma.InvalidError, match="is neither a table nor table@ref nor database:table@ref"):
+            repo.read_pandas(wrong)
+    with pytest.raises(stemma.InvalidError, match="a write goes to a branch.*at\\(branch='v1'\\)"):
+        repo.write(prices, "prices@v1")
+    repo.sql("create table `prices@v1` (id int primary key)")
+    assert repo.read_arrow("prices@v1").num_rows == 0

@@ -2,12 +2,14 @@ package sqltable
 
 import (
 	"context"
+	"slices"
 
 	"github.com/dolthub/go-mysql-server/sql"
 
 	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/engine/types"
 	"github.com/stemmadb/stemma/internal/page"
+	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/table"
 	"github.com/stemmadb/stemma/internal/value"
 )
@@ -31,10 +33,13 @@ type source struct {
 	cell  int // of the tuple; -1 for a column that is not kept, which is NULL
 	phys  value.Phys
 	text  bool // the engine's value is a string of the cell's bytes
+	near  bool // values out of line are read at once
 }
 
-// sources are the sources of the columns cols, nil for all, whose cells are at.
+// sources are the sources of the columns cols, nil for all, whose cells are at. All columns of a table with generated ones are what the
+// engine evaluates those of, and not as it does the expressions of a query: these must not meet values out of line.
 func (d *Def) sources(cols []int, at []int) []source {
+	near := cols == nil && slices.ContainsFunc(d.Schema.Columns, func(c schema.Column) bool { return c.Generated != "" })
 	if cols == nil {
 		cols = make([]int, len(d.codecs))
 		for i := range cols {
@@ -49,6 +54,7 @@ func (d *Def) sources(cols []int, at []int) []source {
 		case value.KindChar, value.KindVarchar, value.KindText:
 			out[i].text = true
 		}
+		out[i].near = near && (t.Kind == value.KindText || t.Kind == value.KindBlob)
 	}
 	return out
 }
@@ -95,9 +101,18 @@ func (d *decoder) row(ctx context.Context, cells []value.Cell, row sql.Row) erro
 
 func (d *decoder) value(ctx context.Context, s *source, c value.Cell) (any, error) {
 	if c.IsAddr() {
-		return s.codec.FromLong(ctx, c, d.fetch)
+		return d.long(ctx, s, c)
 	}
 	return s.codec.FromCell(c)
+}
+
+// long is the value of a cell out of line.
+func (d *decoder) long(ctx context.Context, s *source, c value.Cell) (any, error) {
+	v, err := s.codec.FromLong(ctx, c, d.fetch)
+	if err != nil || !s.near {
+		return v, err
+	}
+	return sql.UnwrapAny(ctx, v)
 }
 
 // page fills out, rows of width columns one after the other, from rows [lo,hi) of a page.
@@ -176,7 +191,7 @@ func (d *decoder) strings(ctx context.Context, p *page.Page, lo, hi int, s *sour
 		switch {
 		case len(addrs) > 0 && addrs[0] == k:
 			addrs = addrs[1:]
-			out[k*w+i], err = s.codec.FromLong(ctx, value.AddrCell(d.strs.At(k)), d.fetch)
+			out[k*w+i], err = d.long(ctx, s, value.AddrCell(d.strs.At(k)))
 		case d.nulls[k]:
 		case s.text:
 			out[k*w+i] = all[d.strs.Offs[k]:d.strs.Offs[k+1]]

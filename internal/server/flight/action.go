@@ -186,7 +186,7 @@ func (s *service) op(ctx context.Context, c *call, b []byte) (any, error) {
 	if !c.caller.trusted {
 		scope.Files = s.opt.Files
 	}
-	out, err := verb.Run(lineage.With(ctx, c.run()), scope)
+	out, err := op.Run(lineage.With(ctx, c.run()), verb, scope)
 	if err == nil && out != nil {
 		err = out.Collect()
 	}

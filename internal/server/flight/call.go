@@ -295,6 +295,12 @@ func (c *call) client(ctx context.Context, database, ref string) (*held, error) 
 	if err != nil {
 		return nil, err
 	}
+	if strings.ContainsAny(name, "/@") { // a statement about no table would not look whether it is there
+		if _, err := client.Resolve(ctx, "", ""); err != nil {
+			client.Close()
+			return nil, &problem{err: err, database: name}
+		}
+	}
 	return &held{client, sync.OnceFunc(client.Close)}, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -91,6 +92,9 @@ func describe(err error) detail {
 			d.Code = errs.Invalid.String()
 		}
 	}
+	if p.table == "" && d.Code == errs.NotFound.String() {
+		p.table = missingTable(d.Message)
+	}
 	for to, from := range map[**string]string{&d.Hint: p.hint, &d.Database: p.database, &d.Ref: p.ref, &d.Table: p.table} {
 		if from != "" {
 			*to = &from
@@ -116,6 +120,17 @@ func describe(err error) detail {
 		d.Column, d.Meant = &column.Column, column.Near
 	}
 	return d
+}
+
+// missingTable is the name in a message of verbs and of SQL about a table that does not exist; "" when it is about something else.
+func missingTable(message string) string {
+	name, ok := strings.CutPrefix(message, "table not found: ")
+	if !ok {
+		return ""
+	}
+	name, _, _ = strings.Cut(name, ";")
+	name, _, _ = strings.Cut(name, ": ")
+	return name
 }
 
 // coded tells whether an error has a class of errs of its own.

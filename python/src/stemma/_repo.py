@@ -9,7 +9,7 @@ import os
 import re
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from stemma import _address, _ops, _results, _statements
 from stemma._answers import Resolved, Settings, WriteResult
@@ -42,6 +42,9 @@ _READS = re.compile(r"\s*(select|show|with|explain|describe|desc|table|values)\b
 _CHANGES = re.compile(r"\b(dolt|stemma)_\w+\s*\(|\b(insert|update|delete|into)\b", re.IGNORECASE)
 
 
+T = TypeVar("T")
+
+
 class Reads:
     """Reading and writing, as a database and a transaction have them."""
 
@@ -65,7 +68,7 @@ class Reads:
         """Returns a table as a frame of pandas.
 
         Args:
-            table: the table.
+            table: the table; also `table@ref` and `database:table@ref`, as in a configuration of training data.
             ref: a branch, tag, commit, prefix of a commit, `HEAD~2` or time; None is the working set.
             columns: these columns only, in this order.
             where: a condition in SQL; rows for which it does not hold are left out.
@@ -94,7 +97,9 @@ class Reads:
                 p.total = int((schema.metadata or {}).get(b"stemma.rows", -1)) if where is None else -1
                 return p.add
 
-            return self._client.table(self._ticket(table, ref, columns, where), self._headers(), begin=begin)
+            return self._noted(
+                table, ref, lambda on, t, r: on._client.table(on._ticket(t, r, columns, where), on._headers(), begin=begin)
+            )
 
     def scan(
         self,
@@ -117,9 +122,33 @@ class Reads:
             batch_rows: at most so many rows a batch.
 
         """
-        return self._client.get(
-            self._ticket(table, ref, columns, where, rows=rows, batch_rows=batch_rows), self._headers(), safe=True
+        return self._noted(
+            table,
+            ref,
+            lambda on, t, r: on._client.get(
+                on._ticket(t, r, columns, where, rows=rows, batch_rows=batch_rows), on._headers(), safe=True
+            ),
         )
+
+    def _noted(self, table: str, ref: str | None, read: Callable[[Any, str, str | None], T]) -> T:
+        """Returns what read reads. A table that is not there may be `table@ref` or `database:table@ref`."""
+        try:
+            return read(self, table, ref)
+        except NotFoundError as e:
+            if e.table != table or not {"@", ":"} & set(table):
+                raise
+        rest, at, noted = table.rpartition("@") if "@" in table else (table, "", "")
+        database, colon, name = rest.partition(":") if ":" in rest else ("", "", rest)
+        if not name.strip() or (at and not noted.strip()) or (colon and not database.strip()):
+            raise InvalidError(f"{table!r} is neither a table nor table@ref nor database:table@ref", table=table)
+        if at and ref is not None:
+            raise InvalidError(f"{table!r} names a ref, and {ref!r} another", hint="give one of them", table=table, ref=ref)
+        on = self._in(database.strip()) if database else self
+        return read(on, name.strip(), noted.strip() if at else ref)
+
+    def _in(self, database: str) -> Reads:
+        """Returns the same for another database."""
+        raise InvalidError(f"a transaction is of one database, which is not {database}", hint="read it without the transaction")
 
     def _ticket(
         self,
@@ -229,6 +258,13 @@ class Reads:
             raise InvalidError(f"write {table}: there is no mode {mode!r}", hint=f"there are {', '.join(MODES)}", table=table)
         if not isinstance(table, str) or not table:
             raise InvalidError(f"the name of a table is text, not {table!r}")
+        if "@" in table:
+            name, _, branch = table.partition("@")
+            raise InvalidError(
+                f"write {table}: a write goes to a branch, not to a ref",
+                hint=f"write(…, {name!r}) of connect(…, branch={branch!r}), or at(branch={branch!r})",
+                table=table,
+            )
         src = source(data, table)
         key = [primary_key] if isinstance(primary_key, str) else None if primary_key is None else list(primary_key)
         have = {n.lower() for n in src.schema.names}
@@ -335,11 +371,19 @@ class Repo(Reads, _ops.Verbs):
         if n < 1:
             raise InvalidError(f"partitions: n is {n}, not a number from 1")
         _check_ref(ref)
-        found = self._client.action("stemma.partitions", {"table": table, "ref": ref, "n": n}, self._headers(), safe=True)
-        return [
-            Partition(self._address, self._settings, table, found["commit"], p["from"], p["to"], p.get("first"), p.get("last"))
-            for p in found["partitions"]
-        ]
+
+        def cut(on: Repo, name: str, at: str | None) -> list[Partition]:
+            asked = {"table": name, "ref": at, "n": n}
+            found = on._client.action("stemma.partitions", asked, on._headers(), safe=True)
+            return [
+                Partition(on._address, on._settings, name, found["commit"], p["from"], p["to"], p.get("first"), p.get("last"))
+                for p in found["partitions"]
+            ]
+
+        return self._noted(table, ref, cut)
+
+    def _in(self, database: str) -> Reads:
+        return self.at(database=database)
 
     def transaction(
         self, message: str | None = None, *, branch: str | None = None, metadata: Mapping[str, Any] | None = None

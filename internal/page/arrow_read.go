@@ -1,4 +1,4 @@
-package frame
+package page
 
 import (
 	"encoding/json"
@@ -15,25 +15,77 @@ import (
 	"github.com/stemmadb/stemma/internal/value"
 )
 
-// cellFunc is the cell of row i, which is not NULL. It may share memory with the array.
-type cellFunc func(i int) (value.Cell, error)
+// UUIDExtension is the name of Arrow's type of UUIDs.
+const UUIDExtension = "arrow.uuid"
+
+// CellFunc is the cell of row i, which is not NULL in the array. It may share memory with the array. Errors are of class Invalid.
+type CellFunc func(i int) (value.Cell, error)
 
 func bad(format string, args ...any) error { return errs.New(errs.Invalid, format, args...) }
 
-// cellsOf reads an array as cells of a type: exactly, or it is an error. Types that do not go together are an error at once.
-func cellsOf(arr arrow.Array, t value.Type) (cellFunc, error) {
+// ReadArrow reads an array as cells of a type: exactly, or it is an error. Types that do not go together are an error at once.
+func ReadArrow(arr arrow.Array, t value.Type) (CellFunc, error) {
+	return ThroughArrow(arr, func(values arrow.Array) (CellFunc, error) { return exactCells(values, t) })
+}
+
+// ThroughArrow reads an array by the values that are behind its dictionary, runs and extensions, which of reads. UUIDs stay what they are.
+func ThroughArrow(arr arrow.Array, of func(values arrow.Array) (CellFunc, error)) (CellFunc, error) {
+	switch a := arr.(type) {
+	case *array.Dictionary:
+		return dictionaryCells(a, of)
+	case *array.RunEndEncoded:
+		inner, err := ThroughArrow(a.Values(), of)
+		if err != nil {
+			return nil, err
+		}
+		return func(i int) (value.Cell, error) {
+			k := a.GetPhysicalIndex(i)
+			if a.Values().IsNull(k) {
+				return value.Null, nil
+			}
+			return inner(k)
+		}, nil
+	case array.ExtensionArray:
+		if a.DataType().(arrow.ExtensionType).ExtensionName() != UUIDExtension {
+			return ThroughArrow(a.Storage(), of)
+		}
+	}
+	return of(arr)
+}
+
+// ReadRaw is ReadArrow of an array that a Batcher has made of a Raw column.
+func ReadRaw(arr arrow.Array, t value.Type) (CellFunc, error) {
+	f, err := ReadArrow(arr, t)
+	if err != nil {
+		return nil, err
+	}
+	var raw func(i int) int64
+	zero := value.ZeroDatetime
+	switch a := arr.(type) {
+	case *array.Date32:
+		raw, zero = func(i int) int64 { return int64(a.Value(i)) }, value.ZeroDate
+	case *array.Timestamp:
+		raw = func(i int) int64 { return int64(a.Value(i)) }
+	default:
+		return f, nil
+	}
+	return func(i int) (value.Cell, error) {
+		if raw(i) == zero {
+			return value.IntCell(zero), nil
+		}
+		return f(i)
+	}, nil
+}
+
+// exactCells is ReadArrow of an array of values.
+func exactCells(arr arrow.Array, t value.Type) (CellFunc, error) {
 	switch a := arr.(type) {
 	case *array.Null:
 		return func(int) (value.Cell, error) { return value.Null, nil }, nil
-	case *array.Dictionary:
-		return dictionaryCells(a, t)
 	case array.ExtensionArray:
-		if a.DataType().(arrow.ExtensionType).ExtensionName() == uuidExtension {
-			return uuidCells(a.Storage(), t)
-		}
-		return cellsOf(a.Storage(), t)
+		return uuidCells(a.Storage(), t)
 	}
-	var f cellFunc
+	var f CellFunc
 	switch t.Kind {
 	case value.KindInt8, value.KindInt16, value.KindInt24, value.KindInt32, value.KindInt64, value.KindUint8, value.KindUint16,
 		value.KindUint24, value.KindUint32, value.KindUint64, value.KindYear, value.KindBit:
@@ -62,9 +114,9 @@ func cellsOf(arr arrow.Array, t value.Type) (cellFunc, error) {
 }
 
 // dictionaryCells reads the values of a dictionary once.
-func dictionaryCells(a *array.Dictionary, t value.Type) (cellFunc, error) {
+func dictionaryCells(a *array.Dictionary, read func(values arrow.Array) (CellFunc, error)) (CellFunc, error) {
 	dict := a.Dictionary()
-	of, err := cellsOf(dict, t)
+	of, err := ThroughArrow(dict, read)
 	if err != nil {
 		return nil, err
 	}
@@ -82,12 +134,12 @@ func dictionaryCells(a *array.Dictionary, t value.Type) (cellFunc, error) {
 }
 
 // uuidCells reads 16 bytes as the text of a UUID, or as they are.
-func uuidCells(arr arrow.Array, t value.Type) (cellFunc, error) {
+func uuidCells(arr arrow.Array, t value.Type) (CellFunc, error) {
 	a, ok := arr.(*array.FixedSizeBinary)
 	switch t.Kind {
 	case value.KindChar, value.KindVarchar, value.KindText:
 	default:
-		return cellsOf(arr, t)
+		return ReadArrow(arr, t)
 	}
 	if !ok || t.Kind != value.KindText && t.Length < 36 {
 		return nil, bad("uuid of the frame does not go into a column of type %s", t)
@@ -159,7 +211,7 @@ func limits(t value.Type) (least int64, most uint64) {
 	return 0, math.MaxUint64
 }
 
-func wholeCells(arr arrow.Array, t value.Type) cellFunc {
+func wholeCells(arr arrow.Array, t value.Type) CellFunc {
 	least, most := limits(t)
 	wide := t.Kind == value.KindUint64 || t.Kind == value.KindBit
 	fit := func(v int64, high bool) (value.Cell, error) {
@@ -213,7 +265,7 @@ func floats(arr arrow.Array) func(i int) float64 {
 	return nil
 }
 
-func floatCells(arr arrow.Array, t value.Type) cellFunc {
+func floatCells(arr arrow.Array, t value.Type) CellFunc {
 	cell := func(v float64) (value.Cell, error) {
 		if t.Kind == value.KindFloat64 {
 			if v != v {
@@ -269,7 +321,7 @@ func decimals(arr arrow.Array) (get func(i int) *big.Int, scale int32) {
 
 var ten = big.NewInt(10)
 
-func decimalCells(arr arrow.Array, t value.Type) cellFunc {
+func decimalCells(arr arrow.Array, t value.Type) CellFunc {
 	rescale := func(n *big.Int, scale int32) (value.Cell, error) {
 		up := int64(t.Scale) - int64(scale)
 		if up > 0 {
@@ -284,7 +336,22 @@ func decimalCells(arr arrow.Array, t value.Type) cellFunc {
 		return value.DecimalFromBig(t, n)
 	}
 	if get, scale := decimals(arr); get != nil {
-		return func(i int) (value.Cell, error) { return rescale(get(i), scale) }
+		slow := func(i int) (value.Cell, error) { return rescale(get(i), scale) }
+		a, ok := arr.(*array.Decimal128)
+		if !ok || t.Phys() != value.Int64 || int32(t.Scale) != scale {
+			return slow
+		}
+		limit := int64(1)
+		for range t.Precision {
+			limit *= 10
+		}
+		return func(i int) (value.Cell, error) {
+			v := a.Value(i)
+			if n := int64(v.LowBits()); v.HighBits() == n>>63 && n < limit && n > -limit {
+				return value.IntCell(n), nil
+			}
+			return slow(i)
+		}
 	}
 	if get := whole(arr); get != nil {
 		return func(i int) (value.Cell, error) {
@@ -319,14 +386,7 @@ func decimalText(n *big.Int, scale int32) string {
 	return r.FloatString(int(max(scale, 0)))
 }
 
-// Days that MySQL's dates reach from and to.
-const (
-	firstDay = -719528 // 0000-01-01
-	lastDay  = 2932896 // 9999-12-31
-	dayMicro = 86400 * 1e6
-	// MySQL's TIMESTAMP ends where seconds from 1970 leave 32 bits.
-	lastStamp = 1<<31*int64(1e6) - 1
-)
+const dayMicro = 86400 * 1e6
 
 // micro turns a number of units into microseconds.
 func micro(v int64, u arrow.TimeUnit) (int64, error) {
@@ -362,17 +422,17 @@ func digits(us int64, t value.Type) error {
 	return nil
 }
 
-func momentCells(arr arrow.Array, t value.Type) cellFunc {
+func momentCells(arr arrow.Array, t value.Type) CellFunc {
 	cell := func(us int64) (value.Cell, error) {
 		switch {
-		case us < firstDay*dayMicro || us >= (lastDay+1)*dayMicro:
+		case us < value.MinDatetime || us > value.MaxDatetime:
 			return value.Null, bad("a date before the year 0 or after 9999")
 		case t.Kind == value.KindDate:
 			if us%dayMicro != 0 {
 				return value.Null, bad("a time of day in a column of dates")
 			}
 			return value.IntCell(us / dayMicro), nil
-		case t.Kind == value.KindTimestamp && (us <= 0 || us > lastStamp):
+		case t.Kind == value.KindTimestamp && (us < value.MinTimestamp || us > value.MaxTimestamp):
 			return value.Null, bad("TIMESTAMP reaches from 1970 to 2038; store times in UTC without a zone, as DATETIME")
 		}
 		return value.IntCell(us), digits(us, t)
@@ -404,10 +464,7 @@ func momentCells(arr arrow.Array, t value.Type) cellFunc {
 	return nil
 }
 
-// longestTime is MySQL's 838:59:59 in microseconds.
-const longestTime = (838*3600 + 59*60 + 59) * int64(1e6)
-
-func timeCells(arr arrow.Array, t value.Type) cellFunc {
+func timeCells(arr arrow.Array, t value.Type) CellFunc {
 	var get func(i int) int64
 	var unit arrow.TimeUnit
 	switch a := arr.(type) {
@@ -425,15 +482,15 @@ func timeCells(arr arrow.Array, t value.Type) cellFunc {
 		if err != nil {
 			return value.Null, err
 		}
-		if us < -longestTime || us > longestTime {
+		if us < -value.MaxTime || us > value.MaxTime {
 			return value.Null, bad("TIME reaches from -838:59:59 to 838:59:59")
 		}
 		return value.IntCell(us), digits(us, t)
 	}
 }
 
-// texts reads an array of text or bytes.
-func texts(arr arrow.Array) (get func(i int) []byte, isText bool) {
+// ArrowTexts reads an array of text or bytes; get is nil for others.
+func ArrowTexts(arr arrow.Array) (get func(i int) []byte, isText bool) {
 	switch a := arr.(type) {
 	case *array.String:
 		offs, data := a.ValueOffsets(), a.ValueBytes()
@@ -463,8 +520,8 @@ func texts(arr arrow.Array) (get func(i int) []byte, isText bool) {
 	return nil, false
 }
 
-func textCells(arr arrow.Array, t value.Type) cellFunc {
-	get, _ := texts(arr)
+func textCells(arr arrow.Array, t value.Type) CellFunc {
+	get, _ := ArrowTexts(arr)
 	if get == nil {
 		return nil
 	}
@@ -501,8 +558,8 @@ func textCells(arr arrow.Array, t value.Type) cellFunc {
 	}
 }
 
-func bytesCells(arr arrow.Array, t value.Type) cellFunc {
-	get, _ := texts(arr)
+func bytesCells(arr arrow.Array, t value.Type) CellFunc {
+	get, _ := ArrowTexts(arr)
 	if get == nil {
 		return nil
 	}
@@ -518,7 +575,7 @@ func bytesCells(arr arrow.Array, t value.Type) cellFunc {
 	}
 }
 
-func jsonCells(arr arrow.Array) cellFunc {
+func jsonCells(arr arrow.Array) CellFunc {
 	canonical := func(b []byte) (value.Cell, error) {
 		out, err := value.CanonicalJSON(make([]byte, 0, len(b)), b)
 		if err != nil {
@@ -526,7 +583,7 @@ func jsonCells(arr arrow.Array) cellFunc {
 		}
 		return value.BytesCell(out), nil
 	}
-	if get, isText := texts(arr); get != nil {
+	if get, isText := ArrowTexts(arr); get != nil {
 		if !isText {
 			return nil
 		}
@@ -541,7 +598,7 @@ func jsonCells(arr arrow.Array) cellFunc {
 	}
 }
 
-func vectorCells(arr arrow.Array, t value.Type) cellFunc {
+func vectorCells(arr arrow.Array, t value.Type) CellFunc {
 	a, ok := arr.(array.ListLike)
 	if !ok {
 		return nil
