@@ -103,6 +103,38 @@ from stemma.kedro import StemmaHooks
 HOOKS = (StemmaHooks(database="{database}"),)
 """
 
+PLAIN = """
+a: {type: pandas.SQLTableDataset, table_name: a, credentials: sql, save_args: {if_exists: replace}}
+b: {type: pandas.SQLTableDataset, table_name: b, credentials: sql, save_args: {if_exists: replace}}
+"""
+
+OWN = """
+a: {type: stemma.kedro.TableDataset, table: a, credentials: stemma, primary_key: [id]}
+b: {type: stemma.kedro.TableDataset, table: b, credentials: stemma, primary_key: id}
+"""
+
+PIPELINE = """
+import time
+
+
+def first(n):
+    return pd.DataFrame({"id": [1, 2, 3], "v": [n, n + 1, n + 2]})
+
+
+def second(a, n):
+    assert a["v"].tolist() == [n, n + 1, n + 2], a
+    return a.assign(v=a["v"] * 10)
+
+
+def fail(b):
+    raise RuntimeError("no luck")
+
+
+def register_pipelines():
+    good = pipeline([node(first, "params:n", "a", name="first"), node(second, ["a", "params:n"], "b", name="second")])
+    return {"__default__": good, "bad": good + pipeline([node(fail, "b", None, name="fail")])}
+"""
+
 
 class Project:
     """A project of Kedro whose pipelines and catalog a test writes."""

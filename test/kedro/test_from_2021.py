@@ -13,8 +13,6 @@ from kedro.io import DataCatalog, DatasetError
 from project import ROOT, SETTINGS, Project, Server, binary, served
 from test_2021 import PRINTED
 
-pytestmark = pytest.mark.xdist_group("from 2021")
-
 ROWS: dict[str, list[str]] = {}
 for _line in (ROOT / "docs" / "from-2021.md").read_text().splitlines():
     if re.match(r"\| B\d", _line):

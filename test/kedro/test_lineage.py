@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 import stemma
-from project import Project
-from test_runs import OWN, PIPELINE, PLAIN
+from project import OWN, PIPELINE, PLAIN, Project
 
 SECOND = """
     old = register_pipelines

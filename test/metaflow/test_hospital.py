@@ -13,8 +13,6 @@ import pytest
 
 from conftest import HOSPITAL, dolt, flow, made
 
-pytestmark = pytest.mark.xdist_group("hospital")
-
 MEDIANS = HOSPITAL / "hospital_procedure_price_state_medians.py"
 VARIANCE = HOSPITAL / "hospital_procedure_price_variance_by_state.py"
 

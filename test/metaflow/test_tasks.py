@@ -31,7 +31,6 @@ def fan(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any]:
     return database, latest("Fan")
 
 
-@pytest.mark.xdist_group("fan")
 def test_foreach_and_join(fan: tuple[str, Any]) -> None:
     """Tasks at once come into one branch, none loses another's rows, and the join merges all artifacts."""
     database, run = fan
@@ -43,7 +42,6 @@ def test_foreach_and_join(fan: tuple[str, Any]) -> None:
     assert all(a == audits[0] == run.data.dolt for a in audits)
 
 
-@pytest.mark.xdist_group("fan")
 def test_card(fan: tuple[str, Any]) -> None:
     runs = Path(os.environ["METAFLOW_DATASTORE_SYSROOT_LOCAL"]) / ".metaflow" / "Fan" / "runs" / fan[1].id
     (card,) = runs.glob("steps/end/tasks/*/cards/blank-stemma-*.html")
@@ -54,7 +52,6 @@ def test_card(fan: tuple[str, Any]) -> None:
     assert '"first": "total"' in page
 
 
-@pytest.mark.xdist_group("fan")
 def test_lineage_of_tasks_that_were_merged(fan: tuple[str, Any]) -> None:
     from stemma.metaflow import DoltConfig, DoltDT
 
