@@ -13,6 +13,7 @@ from kedro.runner import SequentialRunner
 
 import stemma
 from project import OWN, PIPELINE, PLAIN, Project, binary
+from stemma._run import Run
 
 
 def test_two_runs_at_once(shop: Project) -> None:
@@ -56,6 +57,34 @@ def test_runs_that_replace_the_same_table_do_not_mix(project: Project) -> None:
     assert s.query("select id, v from b order by id") == [(1, 1000), (2, 1010), (3, 1020)]
     assert f"Update from kedro run: {quick}" in s.messages()
     assert len(s.messages()) == 4
+    assert s.branches() == ["main"]
+
+
+def test_landing_goes_on_while_the_target_moves(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others commit between each look at the target and the step onto it; a table without a key that the run replaced is the run's all the same."""
+    project.catalog(PLAIN)
+    project.pipeline(PIPELINE)
+    project.run(n=1)
+    s, head, moves = project.server, Run._head, []
+
+    def moving(self: Run, branch: str) -> str:
+        at = head(self, branch)
+        if branch == self.target and len(moves) < 3:
+            moves.append(at)
+            s.query("create table if not exists other (i int primary key)")
+            s.query("insert into other values (%s)", len(moves))
+            s.query("insert into b values (9, 9, 9)")
+            s.query("call dolt_commit('-Am', %s)", f"move {len(moves)}")
+        return at
+
+    s.query("alter table b add column w int")
+    s.query("call dolt_commit('-am', 'a column')")
+    monkeypatch.setattr(Run, "_head", moving)
+    run = project.run(n=5)
+    assert len(moves) == 3
+    assert s.query("select * from b order by id") == [(1, 50), (2, 60), (3, 70)]
+    assert s.query("select i from other order by i") == [(1,), (2,), (3,)]
+    assert {"move 1", "move 2", "move 3", f"Update from kedro run: {run}"} <= set(s.messages())
     assert s.branches() == ["main"]
 
 
