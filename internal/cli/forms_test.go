@@ -69,6 +69,12 @@ var forms = map[string]form{
 	"squash-history":     {args: []string{"-m", "one"}},
 	"filter-branch":      {args: []string{"-q", "delete from t where id = 1"}},
 	"tag":                {args: []string{"-m", "why", "v1", "HEAD~1"}},
+	"clone":              {only: "it makes a database in another directory"},
+	"ls-remote":          {only: "it needs no database"},
+	"remote":             {args: []string{"add", "origin", "file:///nowhere"}},
+	"push":               {before: []string{"remote add origin ../rem"}, args: []string{"-u", "origin", "main"}},
+	"fetch":              {before: []string{"remote add origin ../rem", "push origin main side", "remote remove origin", "remote add origin ../rem"}, args: []string{"origin"}},
+	"pull":               {before: []string{"remote add origin ../rem", "push -u origin main", "reset --hard HEAD~1"}},
 	"fsck":               {},
 	"table import":       {args: []string{"-c", "--pk", "id", "new", "rows.csv"}},
 	"table export":       {args: []string{"-f", "t", "out.csv"}},
@@ -86,6 +92,8 @@ var forms = map[string]form{
 	"run of":             {args: []string{"t", "HEAD~1"}},
 	"lineage":            {args: []string{"--depth", "2", "t"}},
 	"lineage impact":     {args: []string{"t@HEAD~1"}},
+	"lineage why":        {args: []string{"--key", "id=1", "t@HEAD~1"}},
+	"lineage import":     {only: "it reads a file beside the database, and changes nothing when it is read again"},
 	"lineage export":     {before: []string{"run start " + runID}, args: []string{"--openlineage", "events.csv"}, only: "events hold the times at which runs began"},
 	"dump":               {args: []string{"-f", "-r", "csv"}},
 }
@@ -101,6 +109,7 @@ var state = []string{
 	"select run_uid, `system`, external_id, state, error from stemma_runs",
 	"select run_uid, table_name, ref_asked, table_hash from stemma_run_inputs",
 	"select run_uid, table_name, after_hash from stemma_run_outputs",
+	"select name from dolt_remotes", "select name, latest_commit_message from dolt_remote_branches", "select name, remote, branch from dolt_branches",
 	"select * from dolt_conflicts", "select is_merging, source, target from dolt_merge_status",
 }
 

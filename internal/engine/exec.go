@@ -153,6 +153,9 @@ func noteDigits(ctx *sql.Context, n sql.Node) {
 
 // insert is an INSERT with what the engine lacks for it; nil when it lacks nothing.
 func (e *executor) insert(ctx *sql.Context, n *plan.InsertInto, row sql.Row) (sql.RowIter, error) {
+	if err := noteOrigins(ctx, n); err != nil {
+		return nil, err
+	}
 	source, err := impliedDefaults(ctx, n)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -129,4 +130,89 @@ func TestRunReadsUncommitted(t *testing.T) {
 	c.exec("rollback")
 	c.want("select count(*) between 60 and 70 from stemma_run_inputs where run_uid = '"+runB+"'", "true")
 	c.want("select dropped_inputs between 5 and 10 from stemma_runs where run_uid = '"+runB+"'", "true")
+}
+
+// TestRunOrigins tells what statements say of the columns that they write.
+func TestRunOrigins(t *testing.T) {
+	w := newWorld(t)
+	c := w.client()
+	c.exec("create table prices (npi int primary key, code varchar(10), price double)", "create table hospitals (npi int primary key, state varchar(2))",
+		"insert into prices values (1, 'a', 10), (2, 'b', 20)", "insert into hospitals values (1, 'CA'), (2, 'NY')")
+	w.commitFor(runA, "main", "tables")
+	for _, x := range []struct {
+		name string
+		do   []string
+		want string // by column: its origins, with the first letter of the kind behind them
+	}{
+		{"a join with groups", []string{
+			"create table o (state varchar(2), code varchar(10), p double, n int, top double)",
+			"insert into o select h.state, p.code, avg(p.price * 2), count(*), (select max(price) from prices) from prices p join hospitals h on p.npi = h.npi group by h.state, p.code",
+		}, "code: prices.code I; p: prices.price A; state: hospitals.state I; top: prices.price A"},
+		{"named columns in another order", []string{"create table o (x double, y int, z int default 3)", "insert into o (y, x) select npi, price from prices"},
+			"x: prices.price I; y: prices.npi I"},
+		{"create table", []string{"create table o as select npi, upper(code) c, price from prices where price > 1"},
+			"c: prices.code T; npi: prices.npi I; price: prices.price I"},
+		{"an alias below an order and a limit", []string{"create table o as select price * 2 as twice from prices order by price limit 1"}, "twice: prices.price T"},
+		{"replace from a derived table", []string{"create table o (a int primary key, b double)", "replace into o select npi + 100, price from (select npi, price from prices where npi < 3) x"},
+			"a: prices.npi T; b: prices.price I"},
+		{"a common table expression", []string{"create table o (a int, b text, c int)",
+			"insert into o with q as (select npi a, code from prices) select q.a + h.npi, concat(q.code, h.state), 4 from q, hospitals h"},
+			"a: hospitals.npi T, prices.npi T; b: hospitals.state T, prices.code T"},
+		{"a union", []string{"create table o (a int, b int)", "insert into o select npi, npi + 1 from prices union all select npi, 7 from hospitals"},
+			"a: hospitals.npi I, prices.npi I; b: prices.npi T"},
+		{"a union in a derived table", []string{"create table o (a int)", "insert into o select x from (select npi x from prices union select npi from hospitals) q"},
+			"a: hospitals.npi I, prices.npi I"},
+		{"windows", []string{"create table o (npi int, s double)", "insert into o select npi, sum(price) over (order by npi) from prices"},
+			"npi: prices.npi I; s: prices.npi A, prices.price A"},
+		{"a generated key", []string{"create table o (id int auto_increment primary key, npi int)", "insert into o (npi) select distinct npi from hospitals order by 1 limit 2"},
+			"npi: hospitals.npi I"},
+		{"an older state, a condition on another table", []string{"create table o (price double)",
+			"insert into o select price from prices as of 'HEAD' p where exists (select 1 from hospitals h where h.npi = p.npi)"}, "price: prices.price I"},
+		{"a correlated subquery", []string{"create table o (npi int, state text)",
+			"insert into o select p.npi, (select concat(s.st, p.code) from (select npi n, state st from hospitals) s where s.n = p.npi) from prices p"},
+			"npi: prices.npi I; state: hospitals.state T, prices.code T"},
+		{"several statements", []string{"create table o (a int)", "insert into o select npi from prices", "insert into o select npi + 1 from prices", "insert into o values (7)"},
+			"a: prices.npi T"},
+		{"values", []string{"create table o (a int)", "insert into o values (1)"}, ""},
+		{"one that is rolled back", []string{"create table o (a int)", "insert into o values (1)", "start transaction", "insert into o select npi from prices", "rollback"}, ""},
+		{"one that fails", []string{"create table o (a int primary key, b int)", "insert into o select npi, 5 from hospitals where npi = 1"}, "a: hospitals.npi I"},
+		{"a recursion, of which nothing is known", []string{"create table o (n int)",
+			"insert into o with recursive r as (select 1 n union all select n + 1 from r where n < 4) select n from r"}, ""},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			run := lineage.NewUID(w.repo().Clock().Now())
+			d := w.client()
+			d.exec("set @@stemma_run = '" + run + "'")
+			d.exec(x.do...)
+			if x.name == "one that fails" {
+				if _, err := d.query("insert into o select npi, price from prices"); err == nil {
+					t.Fatal("a duplicate key is taken")
+				}
+			}
+			w.commitFor(run, "main", x.name)
+			outs, err := w.repo().Lineage().OutputsOf(t.Context(), run)
+			if err != nil || len(outs) != 1 {
+				t.Fatalf("outputs %v, %v", outs, err)
+			}
+			by, err := outs[0].Origins()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for name, list := range by {
+				var from []string
+				for _, o := range list {
+					from = append(from, o.DB+o.Table+"."+o.Column+" "+o.Kind[:1])
+				}
+				slices.Sort(from)
+				got = append(got, name+": "+strings.Join(from, ", "))
+			}
+			slices.Sort(got)
+			if g := strings.Join(got, "; "); g != x.want {
+				t.Errorf("got  %s\nwant %s", g, x.want)
+			}
+			d.exec("set @@stemma_run = ''", "drop table o")
+			w.commitFor(runA, "main", "away")
+		})
+	}
 }

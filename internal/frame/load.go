@@ -281,6 +281,24 @@ const unitRows = 4096
 // encode reads the frame and gives its rows in order to take: encoded, with the row of the frame. Of keyless tables the ordinals begin
 // with first.
 func (l *load) encode(ctx context.Context, first int64, take func(u *unit) error) error {
+	// The transaction is for one goroutine at a time: what of it the workers need they get before they begin.
+	workers := make([]*worker, l.opt.Workers)
+	for i := range workers {
+		workers[i] = &worker{l: l, enc: table.NewEncoder(l.to.Store(), l.schema), cells: make([]value.Cell, len(l.template)), ordinal: first}
+		if l.later {
+			continue
+		}
+		complete, err := l.completer(ctx)
+		if err != nil {
+			return err
+		}
+		if complete != nil {
+			w := workers[i]
+			w.held = table.NewCompleting(l.schema, complete, w.append, func(cells []value.Cell, at uint64, column string, err error) error {
+				return l.rowError(column, cells, at, err)
+			})
+		}
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	work := make(chan *unit, l.opt.Workers)
 	order := make(chan *unit, 2*l.opt.Workers)
@@ -318,20 +336,8 @@ func (l *load) encode(ctx context.Context, first int64, take func(u *unit) error
 			b.Release()
 		}
 	})
-	for range l.opt.Workers {
+	for _, w := range workers {
 		g.Go(func() error {
-			w := &worker{l: l, enc: table.NewEncoder(l.to.Store(), l.schema), cells: make([]value.Cell, len(l.template)), ordinal: first}
-			if !l.later {
-				complete, err := l.completer(ctx)
-				if err != nil {
-					return err
-				}
-				if complete != nil {
-					w.held = table.NewCompleting(l.schema, complete, w.append, func(cells []value.Cell, at uint64, column string, err error) error {
-						return l.rowError(column, cells, at, err)
-					})
-				}
-			}
 			for u := range work {
 				u.done <- w.unit(ctx, u)
 			}

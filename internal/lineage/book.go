@@ -2,8 +2,10 @@ package lineage
 
 import (
 	"context"
+	"slices"
 
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/table"
 	"github.com/stemmadb/stemma/internal/value"
 )
@@ -30,7 +32,20 @@ func Open(in Source) *Book { return &Book{in} }
 // look calls fn for the records whose columns, those of the named index or ("" for it) of the key, begin with these values. In reverse
 // they come last first. fn ends it by returning false.
 func look[T any](ctx context.Context, b *Book, k *kind[T], index string, reverse bool, fn func(T) (bool, error), of ...string) error {
-	v, _, ok, err := b.in.Table(ctx, k.table)
+	return b.look(ctx, k.table, index, reverse, func(l *schema.Layout) (lo, hi []byte) {
+		for i, x := range of {
+			lo = value.AppendKeyPart(lo, &l.Parts[i], value.BytesCell([]byte(x)))
+		}
+		if len(of) > 0 {
+			hi = value.PrefixEnd(lo)
+		}
+		return lo, hi
+	}, func(cells []value.Cell) (bool, error) { return fn(k.record(cells)) })
+}
+
+// look calls fn for the rows of a system table whose keys, of the named index or of the table, are in bounds.
+func (b *Book) look(ctx context.Context, name, index string, reverse bool, bounds func(*schema.Layout) (lo, hi []byte), fn func([]value.Cell) (bool, error)) error {
+	v, _, ok, err := b.in.Table(ctx, name)
 	if err != nil || !ok {
 		return err
 	}
@@ -38,18 +53,13 @@ func look[T any](ctx context.Context, b *Book, k *kind[T], index string, reverse
 	if index != "" {
 		i := v.Schema().IndexByName(index)
 		if i < 0 {
-			return errs.New(errs.Corrupt, "read %s: it has no index %s", k.table, index)
+			return errs.New(errs.Corrupt, "read %s: it has no index %s", name, index)
 		}
 		rows = table.Rows(i)
 	}
 	l := v.Layout(rows)
 	opt := table.ScanOptions{Rows: rows, Reverse: reverse}
-	for i, x := range of {
-		opt.Lo = value.AppendKeyPart(opt.Lo, &l.Parts[i], value.BytesCell([]byte(x)))
-	}
-	if len(of) > 0 {
-		opt.Hi = value.PrefixEnd(opt.Lo)
-	}
+	opt.Lo, opt.Hi = bounds(l)
 	cells, entry := make([]value.Cell, len(v.Layout(table.RowsTree).Phys)), make([]value.Cell, len(l.Phys))
 	scan := v.Scan(opt)
 	for {
@@ -86,14 +96,14 @@ func look[T any](ctx context.Context, b *Book, k *kind[T], index string, reverse
 			} else if found, err := v.Get(ctx, v.RowKey(int(rows), entry), cells); err != nil {
 				return err
 			} else if !found {
-				return errs.New(errs.Corrupt, "read %s: index %s names a row that the table lacks", k.table, index)
+				return errs.New(errs.Corrupt, "read %s: index %s names a row that the table lacks", name, index)
 			}
 			for c := range cells {
 				if cells[c], err = table.Resolve(ctx, v.Reader(), cells[c]); err != nil {
 					return err
 				}
 			}
-			if more, err := fn(k.record(cells)); err != nil || !more {
+			if more, err := fn(cells); err != nil || !more {
 				return err
 			}
 		}
@@ -135,6 +145,62 @@ func (b *Book) Children(ctx context.Context, uid string) ([]Run, error) {
 // EachRun calls fn for all runs, the last started first, until it returns false.
 func (b *Book) EachRun(ctx context.Context, fn func(Run) (bool, error)) error {
 	return look(ctx, b, runs, "by_started_at", true, fn)
+}
+
+// RunAfter is the run with the smallest id above uid; ok is false when there is none.
+func (b *Book) RunAfter(ctx context.Context, uid string) (run Run, ok bool, err error) {
+	err = b.look(ctx, Runs, "", false, func(l *schema.Layout) (lo, hi []byte) {
+		if uid == "" {
+			return nil, nil
+		}
+		return value.PrefixEnd(value.AppendKeyPart(nil, &l.Parts[0], value.BytesCell([]byte(uid)))), nil
+	}, func(cells []value.Cell) (bool, error) {
+		run, ok = runs.record(cells), true
+		return false, nil
+	})
+	return run, ok, err
+}
+
+// Edge is a table that a run changed, and one that it read for it; one of them is nil where there is no other side.
+type Edge struct {
+	Input  *Input
+	Output *Output
+}
+
+// EdgesOf are the edges of a run: each output with the inputs of its node, or with all where no node is known. What the run read of its own
+// work is no input.
+func (b *Book) EdgesOf(ctx context.Context, uid string) ([]Edge, error) {
+	ins, err := b.InputsOf(ctx, uid)
+	if err != nil {
+		return nil, err
+	}
+	outs, err := b.OutputsOf(ctx, uid)
+	if err != nil {
+		return nil, err
+	}
+	var edges []Edge
+	used := make([]bool, len(ins))
+	for i := range ins {
+		used[i] = isOwn(outs, &ins[i])
+	}
+	own := slices.Clone(used)
+	for o := range outs {
+		alone := true
+		for i := range ins {
+			if in := &ins[i]; !own[i] && (in.Node == "" || outs[o].Node == "" || in.Node == outs[o].Node) {
+				edges, used[i], alone = append(edges, Edge{in, &outs[o]}), true, false
+			}
+		}
+		if alone {
+			edges = append(edges, Edge{Output: &outs[o]})
+		}
+	}
+	for i := range ins {
+		if !used[i] {
+			edges = append(edges, Edge{Input: &ins[i]})
+		}
+	}
+	return edges, nil
 }
 
 // InputsOf are what a run read, in the order in which it was recorded.

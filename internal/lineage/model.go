@@ -91,7 +91,7 @@ type Output struct {
 	Node          string
 	Attempt       string
 	Alias         string
-	ColumnLineage string // JSON object {"column": [["table", "column"], …]}, where the statement told; "" where it did not
+	ColumnLineage string // JSON object {"column": [["table", "column", "kind", "database"], …]}: see Origin; "" where no statement told
 }
 
 // hashLen is the length of a hash in full.

@@ -4,14 +4,14 @@ import (
 	"encoding/json"
 	"strings"
 	"time"
-
-	"github.com/stemmadb/stemma/internal/value"
 )
 
 // OpenLineage events as version 2-0-2 of its schema has them (https://openlineage.io/spec/2-0-2/OpenLineage.json), with facets.
 const (
 	openLineageSchema = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
 	openLineageFacets = "https://openlineage.io/spec/facets/"
+	// openLineageCommit describes the facet of ours with a dataset's commit, and the version before it.
+	openLineageCommit = "https://github.com/stemmadb/stemma/blob/main/docs/lineage.md"
 	// OpenLineageProducer names what makes the events.
 	OpenLineageProducer = "https://github.com/stemmadb/stemma"
 )
@@ -23,6 +23,44 @@ type OpenLineageOptions struct {
 	ParentJob string // job of the run that started this one; "" leaves that run out
 	// Fields are name and type of the columns of a table with a hash; nil where they are not known.
 	Fields func(hash string) [][2]string
+}
+
+// dataset is the namespace and the name of a table.
+func (o *OpenLineageOptions) dataset(db, table string) (namespace, name string) {
+	switch {
+	case strings.Contains(db, "://"):
+		return db, table
+	case strings.HasPrefix(db, foreign):
+		return strings.TrimPrefix(db, foreign), table
+	case db == "":
+		db = o.DB
+	}
+	return o.Namespace, db + "." + table
+}
+
+// columnFields are the fields of the facet columnLineage; none where nothing is known, and where what is kept cannot be read.
+func columnFields(o *Output, opt OpenLineageOptions) map[string]any {
+	by, err := o.Origins()
+	if err != nil {
+		return nil
+	}
+	fields := map[string]any{}
+	for column, from := range by {
+		var list []any
+		for _, x := range from {
+			if x.DB == "" {
+				x.DB = o.DB
+			}
+			ns, name := opt.dataset(x.DB, x.Table)
+			f := map[string]any{"namespace": ns, "name": name, "field": x.Column}
+			if x.Kind != "" {
+				f["transformations"] = []any{map[string]any{"type": "DIRECT", "subtype": x.Kind}}
+			}
+			list = append(list, f)
+		}
+		fields[column] = map[string]any{"inputFields": list}
+	}
+	return fields
 }
 
 type olFacet map[string]any
@@ -79,14 +117,8 @@ func openLineageEvent(r *Run, ins []Input, outs []Output, opt OpenLineageOptions
 			break
 		}
 	}
-	dataset := func(db, table, hash string, more olFacet) map[string]any {
-		ns, name := opt.Namespace, db+"."+table
-		switch {
-		case strings.Contains(db, "://"):
-			ns, name = db, table
-		case db == "":
-			name = opt.DB + "." + table
-		}
+	dataset := func(db, table, hash, commit, before string, more olFacet) map[string]any {
+		ns, name := opt.dataset(db, table)
 		f := olFacet{}
 		if hash != "" {
 			f["version"] = facet("1-0-1/DatasetVersionDatasetFacet.json#/$defs/DatasetVersionDatasetFacet", olFacet{"datasetVersion": hash})
@@ -99,6 +131,13 @@ func openLineageEvent(r *Run, ins []Input, outs []Output, opt OpenLineageOptions
 					f["schema"] = facet("1-2-0/SchemaDatasetFacet.json#/$defs/SchemaDatasetFacet", olFacet{"fields": fields})
 				}
 			}
+		}
+		if commit != "" {
+			own := olFacet{"_producer": OpenLineageProducer, "_schemaURL": openLineageCommit, "commit": commit}
+			if before != "" {
+				own["before"] = before
+			}
+			f["stemma_commit"] = own
 		}
 		for k, v := range more {
 			f[k] = v
@@ -114,7 +153,7 @@ func openLineageEvent(r *Run, ins []Input, outs []Output, opt OpenLineageOptions
 		} else {
 			seen[k] = true
 		}
-		inputs = append(inputs, dataset(in.DB, in.Table, in.Hash, nil))
+		inputs = append(inputs, dataset(in.DB, in.Table, in.Hash, in.Commit, "", nil))
 	}
 	for i := range outs {
 		o := &outs[i]
@@ -122,21 +161,10 @@ func openLineageEvent(r *Run, ins []Input, outs []Output, opt OpenLineageOptions
 		if o.After == "" {
 			more["lifecycleStateChange"] = facet("1-0-1/LifecycleStateChangeDatasetFacet.json#/$defs/LifecycleStateChangeDatasetFacet", olFacet{"lifecycleStateChange": "DROP"})
 		}
-		if o.ColumnLineage != "" {
-			var by map[string][][2]string
-			if json.Unmarshal(value.AppendJSONText(nil, []byte(o.ColumnLineage)), &by) == nil {
-				fields := map[string]any{}
-				for col, from := range by {
-					var list []any
-					for _, x := range from {
-						list = append(list, map[string]any{"namespace": opt.Namespace, "name": opt.DB + "." + x[0], "field": x[1]})
-					}
-					fields[col] = map[string]any{"inputFields": list}
-				}
-				more["columnLineage"] = facet("1-2-0/ColumnLineageDatasetFacet.json#/$defs/ColumnLineageDatasetFacet", olFacet{"fields": fields})
-			}
+		if fields := columnFields(o, opt); len(fields) > 0 {
+			more["columnLineage"] = facet("1-2-0/ColumnLineageDatasetFacet.json#/$defs/ColumnLineageDatasetFacet", olFacet{"fields": fields})
 		}
-		d := dataset(o.DB, o.Table, o.After, more)
+		d := dataset(o.DB, o.Table, o.After, o.Commit, o.Before, more)
 		if o.Added != nil {
 			d["outputFacets"] = olFacet{"outputStatistics": facet("1-0-2/OutputStatisticsOutputDatasetFacet.json#/$defs/OutputStatisticsOutputDatasetFacet", olFacet{"rowCount": *o.Added})}
 		}

@@ -6,142 +6,8 @@ import (
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/chunk"
-	"github.com/stemmadb/stemma/internal/errs"
-	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
-	"github.com/stemmadb/stemma/internal/root"
 )
-
-// Turn is a commit that gave a table the content that it has later.
-type Turn struct {
-	Commit *history.Commit
-	Table  string // its name there
-	Before string // hash in the first parent; "" when the commit made the table
-	After  string
-	Merged bool // the commit is a merge whose content none of its parents has
-}
-
-// LastChanges are the commits that last changed a table, seen from a commit: those from which on every commit on the way has the table
-// with one hash, be it under another name. A merge whose content none of its parents has is followed by the last changes of each
-// parent's. A change that another of them has among its descendants is none of the last. ok is false when the commit has no such table.
-func LastChanges(ctx context.Context, rd chunk.Reader, from history.CommitID, name string) (turns []Turn, ok bool, err error) {
-	type place struct {
-		id   history.CommitID
-		name string
-	}
-	seen := map[place]bool{}
-	stack := []place{{from, strings.ToLower(name)}}
-	for len(stack) > 0 {
-		if err := errs.With(errs.Canceled, ctx.Err()); err != nil {
-			return nil, false, err
-		}
-		at := stack[len(stack)-1]
-		stack = stack[:len(stack)-1]
-		if seen[at] {
-			continue
-		}
-		seen[at] = true
-		c, err := history.GetCommit(ctx, rd, at.id)
-		if err != nil {
-			return nil, false, err
-		}
-		e, there, err := root.Open(rd, c.Root).Get(ctx, root.KindTable, at.name)
-		if err != nil {
-			return nil, false, err
-		}
-		if !there {
-			if at.id == from {
-				return nil, false, nil
-			}
-			continue
-		}
-		ok = true
-		var same, others []place
-		t := Turn{Commit: c, Table: e.Name, After: e.Table.Full()}
-		for i, id := range c.Parents {
-			was, h, found, err := before(ctx, rd, id, c, at.name, e.Table)
-			if err != nil {
-				return nil, false, err
-			}
-			switch {
-			case !found:
-			case h == e.Table:
-				same = append(same, place{id, was})
-			default:
-				others = append(others, place{id, was})
-				if i == 0 {
-					t.Before = h.Full()
-				}
-			}
-		}
-		if len(same) > 0 {
-			stack = append(stack, same...)
-			continue
-		}
-		if t.Merged = len(c.Parents) > 1; t.Merged {
-			stack = append(stack, others...)
-		}
-		turns = append(turns, t)
-	}
-	turns, err = newest(ctx, rd, turns)
-	return turns, ok, err
-}
-
-// before is the table in a parent of c that became the one of that name and hash: of that name, or one of that hash that c has not any more.
-func before(ctx context.Context, rd chunk.Reader, parent history.CommitID, c *history.Commit, name string, h hash.Hash) (was string, wasHash hash.Hash, ok bool, err error) {
-	p, err := history.GetCommit(ctx, rd, parent)
-	if err != nil {
-		return "", h, false, err
-	}
-	if p.Root == c.Root {
-		return name, h, true, nil
-	}
-	in := root.Open(rd, p.Root)
-	e, ok, err := in.Get(ctx, root.KindTable, name)
-	if err != nil || ok {
-		return name, e.Table, ok, err
-	}
-	all, err := in.List(ctx, root.KindTable)
-	if err != nil {
-		return "", h, false, err
-	}
-	for _, x := range all {
-		if x.Table != h {
-			continue
-		}
-		if _, kept, err := root.Open(rd, c.Root).Get(ctx, root.KindTable, x.Name); err != nil || !kept {
-			return strings.ToLower(x.Name), h, err == nil, err
-		}
-	}
-	return "", h, false, nil
-}
-
-// newest is the turns without those that others come after. What came into a merge is not before the merge in this sense.
-func newest(ctx context.Context, rd chunk.Reader, turns []Turn) ([]Turn, error) {
-	if len(turns) < 2 {
-		return turns, nil
-	}
-	var out []Turn
-	for i := range turns {
-		var later []history.CommitID
-		for j := range turns {
-			if i != j && !turns[j].Merged {
-				later = append(later, turns[j].Commit.ID)
-			}
-		}
-		over := false
-		if len(later) > 0 {
-			var err error
-			if over, err = history.Reached(ctx, rd, later, turns[i].Commit); err != nil {
-				return nil, err
-			}
-		}
-		if !over {
-			out = append(out, turns[i])
-		}
-	}
-	return out, nil
-}
 
 // How a producer was found.
 const (
@@ -170,11 +36,27 @@ func (b *Book) Producers(ctx context.Context, rd chunk.Reader, from history.Comm
 	if err != nil || !ok {
 		return nil, ok, err
 	}
+	out, err = b.producers(ctx, turns)
+	return out, true, err
+}
+
+// RowProducers are Producers of the row of a table that has a key; ok is false when the commit has no such row.
+func (b *Book) RowProducers(ctx context.Context, rd chunk.Reader, from history.CommitID, name string, key []byte) (out []Producer, ok bool, err error) {
+	turns, ok, err := LastRowChanges(ctx, rd, from, name, key)
+	if err != nil || !ok {
+		return nil, ok, err
+	}
+	out, err = b.producers(ctx, turns)
+	return out, true, err
+}
+
+// producers are the runs that made changes, each once for each commit.
+func (b *Book) producers(ctx context.Context, turns []Turn) (out []Producer, err error) {
 	seen := map[[2]string]bool{}
 	for _, t := range turns {
 		found, err := b.producersOf(ctx, t)
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
 		for _, p := range found {
 			if k := [2]string{p.Run, p.Commit}; !seen[k] {
@@ -187,7 +69,44 @@ func (b *Book) Producers(ctx context.Context, rd chunk.Reader, from history.Comm
 		t := turns[0]
 		out = append(out, Producer{How: Unknown, Commit: t.Commit.ID.Full(), Table: t.Table, Before: t.Before, After: t.After})
 	}
-	return out, true, nil
+	return out, nil
+}
+
+// InputsFor are what a run read for what it made, each version of a table once, and the output that they went into; nil where none is
+// recorded, such as for a run that only a commit's metadata names. What the run read of its own work is left out.
+func (b *Book) InputsFor(ctx context.Context, p Producer) (*Output, []Input, error) {
+	own, err := b.OutputsOf(ctx, p.Run)
+	if err != nil {
+		return nil, nil, err
+	}
+	out := &Output{Run: p.Run, Table: p.Table, Commit: p.Commit}
+	for i := range own {
+		if o := &own[i]; o.Commit == p.Commit && strings.EqualFold(o.Table, p.Table) {
+			out = o
+		}
+	}
+	all, err := b.InputsOf(ctx, p.Run)
+	if err != nil {
+		return nil, nil, err
+	}
+	var ins []Input
+next:
+	for i := range all {
+		in := &all[i]
+		if in.Node != "" && p.Node != "" && in.Node != p.Node || isOwn(own, in) {
+			continue
+		}
+		for j := range ins {
+			if x := &ins[j]; x.DB == in.DB && x.Table == in.Table && x.Hash == in.Hash && (x.Hash != "" || x.Commit == in.Commit && x.Query == in.Query) {
+				if x.Mapping == "" {
+					x.Mapping = in.Mapping
+				}
+				continue next
+			}
+		}
+		ins = append(ins, *in)
+	}
+	return out, ins, nil
 }
 
 // producersOf are the runs that made a change.

@@ -16,8 +16,8 @@ type field[T any] struct {
 	set      func(*T, value.Cell)
 }
 
-// bytes is a column of text that lies in a string; where nullable, the empty string is NULL.
-func bytes[T any](name string, typ value.Type, nullable bool, at func(*T) *string) field[T] {
+// characters is a column of text that lies in a string; where nullable, the empty string is NULL.
+func characters[T any](name string, typ value.Type, nullable bool, at func(*T) *string) field[T] {
 	return field[T]{name, typ, nullable,
 		func(r *T) value.Cell {
 			if s := *at(r); s != "" || !nullable {
@@ -35,17 +35,17 @@ func bytes[T any](name string, typ value.Type, nullable bool, at func(*T) *strin
 
 // name is a column of at most n characters.
 func name[T any](column string, n uint32, nullable bool, at func(*T) *string) field[T] {
-	return bytes(column, value.Type{Kind: value.KindVarchar, Length: n, Collation: value.CollationUtf8mb40900Bin}, nullable, at)
+	return characters(column, value.Type{Kind: value.KindVarchar, Length: n, Collation: value.CollationUtf8mb40900Bin}, nullable, at)
 }
 
 // text is a column of text of any length.
 func text[T any](column string, at func(*T) *string) field[T] {
-	return bytes(column, value.Type{Kind: value.KindText, Length: 1<<32 - 1, Collation: value.CollationUtf8mb40900Bin}, true, at)
+	return characters(column, value.Type{Kind: value.KindText, Length: 1<<32 - 1, Collation: value.CollationUtf8mb40900Bin}, true, at)
 }
 
 // document is a column of JSON, canonical in the record as well.
 func document[T any](column string, at func(*T) *string) field[T] {
-	return bytes(column, value.Type{Kind: value.KindJSON}, true, at)
+	return characters(column, value.Type{Kind: value.KindJSON}, true, at)
 }
 
 // number is a column of whole numbers.

@@ -4,6 +4,7 @@ package op
 func All() []Spec {
 	return []Spec{
 		initSpec(),
+		cloneSpec(),
 		statusSpec(),
 		addSpec(),
 		commitSpec(),
@@ -34,6 +35,11 @@ func All() []Spec {
 		squashHistorySpec(),
 		filterBranchSpec(),
 		tagSpec(),
+		remoteSpec(),
+		fetchSpec(),
+		pullSpec(),
+		pushSpec(),
+		lsRemoteSpec(),
 		fsckSpec(),
 		undropSpec(),
 		purgeDroppedDatabasesSpec(),
@@ -63,7 +69,9 @@ func All() []Spec {
 		runOfSpec(),
 		lineageSpec(),
 		lineageImpactSpec(),
+		lineageWhySpec(),
 		lineageExportSpec(),
+		lineageImportSpec(),
 		configSpec(),
 		versionSpec(),
 	}

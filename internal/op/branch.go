@@ -50,7 +50,7 @@ func (c *Branch) Reads() bool {
 // Run does it.
 func (c *Branch) Run(ctx context.Context, s *Scope) (*Result, error) {
 	modes := 0
-	for _, b := range []bool{c.Copy, c.Move, c.Delete || c.DeleteF, c.List || c.Remotes, c.Current} {
+	for _, b := range []bool{c.Copy, c.Move, c.Delete || c.DeleteF, c.List || c.Remotes && !c.Delete && !c.DeleteF, c.Current} {
 		if b {
 			modes++
 		}
@@ -68,6 +68,9 @@ func (c *Branch) Run(ctx context.Context, s *Scope) (*Result, error) {
 			return nil, errs.New(errs.Invalid, "branch: name the branches to delete")
 		}
 		force := c.DeleteF || c.Force
+		if c.Remotes {
+			return c.untrack(ctx, s)
+		}
 		for _, n := range c.Args {
 			if n == s.branch() {
 				return nil, errs.New(errs.Invalid, "attempted to delete checked out branch '%s'; check out another one first", n)
@@ -105,6 +108,19 @@ func (c *Branch) Run(ctx context.Context, s *Scope) (*Result, error) {
 	return statusResult(0), c.create(ctx, s, c.Args[0], start)
 }
 
+// untrack forgets branches of remotes.
+func (c *Branch) untrack(ctx context.Context, s *Scope) (*Result, error) {
+	var land repo.Landing
+	for _, n := range c.Args {
+		name := strings.TrimPrefix(n, remotesWord)
+		if _, ok := s.Repo.Track(name); !ok {
+			return nil, errs.New(errs.NotFound, "remote branch not found: '%s'", n)
+		}
+		land.Tracks = append(land.Tracks, repo.Branch{Name: name})
+	}
+	return statusResult(0), s.Repo.Land(ctx, nil, land)
+}
+
 // follow sets the upstream of a branch, which is made when it is not there.
 func (c *Branch) follow(ctx context.Context, s *Scope) (*Result, error) {
 	switch {
@@ -123,6 +139,7 @@ func (c *Branch) follow(ctx context.Context, s *Scope) (*Result, error) {
 			up = c.Args[1]
 		}
 	}
+	up = asUpstream(s, up)
 	if err := checkUpstream(s, name, up); err != nil {
 		return nil, err
 	}
@@ -141,7 +158,7 @@ func (c *Branch) follow(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, err
 	}
 	r := statusResult(0)
-	r.Printf("branch '%s' set up to track '%s'", name, up)
+	r.Printf("branch '%s' set up to track '%s'", name, shownUpstream(up))
 	return r, nil
 }
 
@@ -203,19 +220,29 @@ func (c *Branch) list(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	var show []repo.Branch
 	width := 0
-	for _, b := range s.Repo.Branches() {
-		if c.Remotes && !c.All {
-			break // there are none
+	var all []repo.Branch
+	if !c.Remotes || c.All {
+		all = s.Repo.Branches()
+	}
+	local := len(all)
+	if c.Remotes || c.All {
+		for _, t := range s.Repo.Tracks() {
+			all = append(all, repo.Branch{Name: remotesWord + t.Name, Head: t.Head})
 		}
+	}
+	current := ""
+	for i, b := range all {
 		if ok, err := matchesAny(c.Args, b.Name); err != nil {
 			return nil, err
 		} else if !ok {
 			continue
 		}
+		if i < local && b.Name == s.branch() {
+			current = b.Name
+		}
 		show = append(show, b)
 		width = max(width, len(b.Name))
 	}
-	current := s.branch()
 	mark := func(name string) string {
 		if name == current {
 			return "* "

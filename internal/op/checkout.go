@@ -2,6 +2,8 @@ package op
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
@@ -43,10 +45,13 @@ func (c *Checkout) Run(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, errs.New(errs.Invalid, "checkout: -b and -B exclude each other")
 	}
 	if c.Track != "" {
+		if _, remote := s.Repo.Track(strings.TrimPrefix(c.Track, "remotes/")); remote && c.New+c.Reset == "" {
+			_, c.New, _ = strings.Cut(strings.TrimPrefix(c.Track, "remotes/"), "/")
+		}
 		if c.New+c.Reset == "" || len(c.Args)+len(c.Dash) > 0 {
 			return nil, errs.New(errs.Invalid, "checkout: --track goes with -b or -B, and names where the branch begins")
 		}
-		if err := checkUpstream(s, c.New+c.Reset, c.Track); err != nil {
+		if err := checkUpstream(s, c.New+c.Reset, asUpstream(s, c.Track)); err != nil {
 			return nil, err
 		}
 		c.Args = []string{c.Track}
@@ -66,8 +71,8 @@ func (c *Checkout) Run(ctx context.Context, s *Scope) (*Result, error) {
 		if err := s.Repo.CreateBranch(ctx, name, at, c.Reset != ""); err != nil {
 			return nil, err
 		}
-		if c.Track != "" {
-			if err := follow(s, name, c.Track); err != nil {
+		if up := asUpstream(s, start); c.Track != "" || strings.HasPrefix(up, trackPrefix) {
+			if err := follow(s, name, up); err != nil {
 				return nil, err
 			}
 		}
@@ -83,9 +88,49 @@ func (c *Checkout) Run(ctx context.Context, s *Scope) (*Result, error) {
 		if c.Args[0] == "." {
 			return c.all(ctx, s)
 		}
+		if r, err := c.guess(ctx, s, c.Args[0]); r != nil || err != nil {
+			return r, err
+		}
 	}
 	c.Args = tableWords(ctx, s, c.Args)
 	return c.restore(ctx, s)
+}
+
+// guess makes a branch of the one of that name that a remote has, and changes to it; it is nil when none has one, or name is a table.
+func (c *Checkout) guess(ctx context.Context, s *Scope, name string) (*Result, error) {
+	var found []repo.Branch
+	for _, t := range s.Repo.Tracks() {
+		if _, b, _ := strings.Cut(t.Name, "/"); b == name {
+			found = append(found, t)
+		}
+	}
+	if len(found) == 0 {
+		return nil, nil
+	}
+	for _, open := range []func(string) (*repo.Snapshot, error){s.Repo.SnapshotWorking, s.Repo.SnapshotStaged} {
+		x, err := open(s.branch())
+		if err != nil {
+			return nil, err
+		}
+		if _, _, ok, err := x.Table(ctx, name); err != nil || ok {
+			return nil, err
+		}
+	}
+	at := found[0]
+	if len(found) > 1 {
+		i := slices.IndexFunc(found, func(b repo.Branch) bool { return b.Name == defaultRemote+"/"+name })
+		if i < 0 {
+			return nil, errs.New(errs.Invalid, "'%s' is a branch of several remotes: say which with 'checkout --track %s'", name, found[0].Name)
+		}
+		at = found[i]
+	}
+	if err := s.Repo.CreateBranch(ctx, name, at.Head, false); err != nil {
+		return nil, err
+	}
+	if err := follow(s, name, trackPrefix+at.Name); err != nil {
+		return nil, err
+	}
+	return c.move(ctx, s, name)
 }
 
 func (c *Checkout) move(ctx context.Context, s *Scope, name string) (*Result, error) {

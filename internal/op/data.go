@@ -12,6 +12,7 @@ import (
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/ingest"
 	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/table"
 	"github.com/stemmadb/stemma/internal/training"
 	"github.com/stemmadb/stemma/internal/vfs"
@@ -194,15 +195,15 @@ func (t *trainingRun) pin(ctx context.Context, p *pinned) (_ *training.Pin, err 
 	pin := &training.Pin{
 		Item: p.item, Commit: p.commit.Full(), TableHash: p.view.Table.Hash().Full(), SchemaHash: p.view.Schema().Hash.Full(), ContentHash: content.Full(), Rows: v.Count(),
 	}
-	pin.PrimaryKey = keyNames(p)
+	pin.PrimaryKey = keyNames(p.view.Schema().Schema)
 	return pin, nil
 }
 
-// keyNames are the columns of the primary key of the item's table; nil when it has none.
-func keyNames(p *pinned) []string {
+// keyNames are the columns of the primary key; nil when there is none.
+func keyNames(s *schema.Schema) []string {
 	var names []string
-	for _, k := range p.view.Schema().PrimaryKey {
-		names = append(names, p.view.Schema().Columns[p.view.Schema().ColumnByID(k.Column)].Name)
+	for _, k := range s.PrimaryKey {
+		names = append(names, s.Columns[s.ColumnByID(k.Column)].Name)
 	}
 	return names
 }

@@ -122,7 +122,7 @@ func (c *DataItems) add(t *trainingRun, r *Result, l located) error {
 	if err != nil {
 		return errs.New(errs.Internal, "encode columns: %w", err)
 	}
-	key, err := json.Marshal(keyNames(p))
+	key, err := json.Marshal(keyNames(p.view.Schema().Schema))
 	if err != nil {
 		return errs.New(errs.Internal, "encode key: %w", err)
 	}

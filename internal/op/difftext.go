@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/diff"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/repo"
@@ -128,12 +129,12 @@ func (c *Diff) document(ctx context.Context, s *Scope, deltas []diff.Delta, from
 			n++
 			one := dataDiff{json.RawMessage("{}"), json.RawMessage("{}")}
 			if ch.From.Valid() {
-				if one.From, err = rowJSON(ctx, p, ch.From, p.From().Schema.Schema); err != nil {
+				if one.From, err = rowJSON(ctx, p.Reader(), p.From().Schema.Schema, ch.From.Cell, false); err != nil {
 					return nil, err
 				}
 			}
 			if ch.To.Valid() {
-				if one.To, err = rowJSON(ctx, p, ch.To, p.To().Schema.Schema); err != nil {
+				if one.To, err = rowJSON(ctx, p.Reader(), p.To().Schema.Schema, ch.To.Cell, false); err != nil {
 					return nil, err
 				}
 			}
@@ -148,20 +149,20 @@ func (c *Diff) document(ctx context.Context, s *Scope, deltas []diff.Delta, from
 	return []*Result{{Lines: []string{string(b)}}}, nil
 }
 
-// rowJSON is a row as an object, without members for NULL.
-func rowJSON(ctx context.Context, p *diff.Pair, row diff.Row, s *schema.Schema) (json.RawMessage, error) {
+// rowJSON is a row as an object, without members for NULL unless nulls is true.
+func rowJSON(ctx context.Context, rd chunk.Reader, s *schema.Schema, of func(ctx context.Context, column int) (value.Cell, error), nulls bool) (json.RawMessage, error) {
 	var b bytes.Buffer
 	b.WriteByte('{')
 	for i := range s.Columns {
-		cell, err := row.Cell(ctx, i)
+		cell, err := of(ctx, i)
 		if err != nil {
 			return nil, err
 		}
-		v, err := cellValue(ctx, p.Reader(), s.Columns[i].Type, cell)
+		v, err := cellValue(ctx, rd, s.Columns[i].Type, cell)
 		if err != nil {
 			return nil, err
 		}
-		if v == nil {
+		if v == nil && !nulls {
 			continue
 		}
 		switch ClassOf(s.Columns[i].Type) {

@@ -10,8 +10,8 @@ import (
 	"github.com/stemmadb/stemma/internal/lineage"
 )
 
-// producerColumns are the columns of what run of answers.
-var producerColumns = []Column{
+// RunOfColumns are the columns of what run of answers.
+var RunOfColumns = []Column{
 	Text("run_uid"), Text("how"), Text("commit_hash"), Text("table_name"), Text("before_hash"), Text("after_hash"), Text("node"), Text("system"),
 	Text("external_id"), Text("job"), Text("state"), Text("note"),
 }
@@ -24,7 +24,7 @@ type RunOf struct {
 
 func runOfSpec() Spec {
 	return Define[RunOf](Spec{
-		Name: "run of", Columns: producerColumns, Group: GroupLineage, Needs: NeedDatabase, ReadOnly: true,
+		Name: "run of", Columns: RunOfColumns, Group: GroupLineage, Needs: NeedDatabase, ReadOnly: true,
 		Short: "Find the run that last changed a table",
 		Long: `The history is walked from the revision to the commit that last changed the table, under whatever name. A merge that made of several
 changes what none of its parents had gives the runs of all of them. how says how a run was found: history means that it recorded the change in that
@@ -78,7 +78,7 @@ func (c *RunOf) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{Columns: producerColumns, Lines: []string{}}
+	r := &Result{Columns: RunOfColumns, Lines: []string{}}
 	for _, p := range made {
 		var run lineage.Run
 		if p.Run != "" {
@@ -99,8 +99,8 @@ func (c *RunOf) Run(ctx context.Context, s *Scope) (*Result, error) {
 	return r, nil
 }
 
-// lineageColumns are the columns of what lineage answers: a line for each dataset and each run.
-var lineageColumns = []Column{
+// LineageColumns are the columns of what lineage answers: a line for each dataset and each run.
+var LineageColumns = []Column{
 	Text("direction"), Whole("level"), Text("kind"), Text("db"), Text("table_name"), Text("table_hash"), Text("commit_hash"), Text("run_uid"),
 	Text("how"), Text("system"), Text("job"), Text("state"), Text("node"), Text("note"),
 }
@@ -116,7 +116,7 @@ type Lineage struct {
 
 func lineageSpec() Spec {
 	return Define[Lineage](Spec{
-		Name: "lineage", Columns: lineageColumns, Group: GroupLineage, Needs: NeedDatabase, ReadOnly: true,
+		Name: "lineage", Columns: LineageColumns, Group: GroupLineage, Needs: NeedDatabase, ReadOnly: true,
 		Short: "Show which runs a table comes from, and what came of it",
 		Examples: []Example{
 			{"lineage medians@HEAD --depth 3", "three runs back"}, {"lineage prices@v1 --down", "what was made from a table at a tag"},
@@ -159,7 +159,7 @@ func (c *Lineage) Run(ctx context.Context, s *Scope) (*Result, error) {
 			return nil, err
 		}
 	}
-	r := &Result{Columns: lineageColumns, Lines: []string{}}
+	r := &Result{Columns: LineageColumns, Lines: []string{}}
 	lineageRows(r, "up", d.Up)
 	lineageRows(r, "down", d.Down)
 	if err := r.SetDetail(d); err != nil {
@@ -327,8 +327,8 @@ func runsOf(d lineageDetail) []string {
 	return out
 }
 
-// impactColumns are the columns of what lineage impact answers.
-var impactColumns = []Column{
+// LineageImpactColumns are the columns of what lineage impact answers.
+var LineageImpactColumns = []Column{
 	Text("kind"), Text("name"), Text("table_hash"), Text("commit_hash"), Text("run_uid"), Whole("level"),
 }
 
@@ -340,7 +340,7 @@ type LineageImpact struct {
 
 func lineageImpactSpec() Spec {
 	return Define[LineageImpact](Spec{
-		Name: "lineage impact", Columns: impactColumns, Group: GroupLineage, Needs: NeedDatabase, ReadOnly: true,
+		Name: "lineage impact", Columns: LineageImpactColumns, Group: GroupLineage, Needs: NeedDatabase, ReadOnly: true,
 		Short:    "List every table, commit and run that came of a table or a commit",
 		Examples: []Example{{"lineage impact prices@v1", "what has to be made again when a table was wrong"}, {"lineage impact --commit HEAD~3", "of all tables of a commit"}},
 	})
@@ -381,7 +381,7 @@ func (c *LineageImpact) Run(ctx context.Context, s *Scope) (*Result, error) {
 		from = append(from, &lineage.Dataset{Table: t.name, Hash: t.hash, Commit: t.commit.Full()})
 	}
 	tr := &lineage.Tracer{Book: book, Read: s.Repo.Store(), DB: s.Repo.Name()}
-	r := &Result{Columns: impactColumns, Lines: []string{}}
+	r := &Result{Columns: LineageImpactColumns, Lines: []string{}}
 	seen := map[[3]string]bool{}
 	add := func(kind, name, hash, commit, run string, level int) {
 		if k := [3]string{kind, name, hash + run + commit}; !seen[k] {

@@ -349,7 +349,7 @@ func changedAny(ctx context.Context, s *Scope, cm *history.Commit, tables []stri
 	return false, nil
 }
 
-// refNames is the names of refs by the commit that they name: HEAD -> branch first, then branches, then tags.
+// refNames is the names of refs by the commit that they name: HEAD -> branch first, then branches, those of remotes, and tags.
 func refNames(ctx context.Context, s *Scope) (map[history.CommitID][]string, error) {
 	out := map[history.CommitID][]string{}
 	cur := s.branch()
@@ -360,6 +360,9 @@ func refNames(ctx context.Context, s *Scope) (map[history.CommitID][]string, err
 		if b.Name != cur {
 			out[b.Head] = append(out[b.Head], b.Name)
 		}
+	}
+	for _, t := range s.Repo.Tracks() {
+		out[t.Head] = append(out[t.Head], remotesWord+t.Name)
 	}
 	tags, err := s.Repo.Tags(ctx)
 	if err != nil {
@@ -380,5 +383,11 @@ func fullName(n string) string {
 	case strings.HasPrefix(n, "tag: "):
 		return "tag: refs/tags/" + n[len("tag: "):]
 	}
+	if strings.HasPrefix(n, remotesWord) {
+		return "refs/" + n
+	}
 	return "refs/heads/" + n
 }
+
+// remotesWord begins the names of branches of remotes in lists of refs.
+const remotesWord = "remotes/"

@@ -54,6 +54,7 @@ type Spec struct {
 	Needs    Need      // what the Scope must hold
 	Call     []string  // further names of the procedure that runs it in SQL, without prefix
 	Hidden   bool      // left out of lists
+	Admin    bool      // reaches beyond the databases, by the rights and credentials of the process: in SQL it is for administrators
 	New      func() Op // a fresh op with its defaults set; nil for a name that only gathers subcommands
 }
 

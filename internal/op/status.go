@@ -216,6 +216,11 @@ func (c *Status) Run(ctx context.Context, s *Scope) (*Result, error) {
 	p := s.Program()
 	r := &Result{Columns: statusColumns}
 	r.Printf("On branch %s\n", s.branch())
+	apart, err := upstreamLines(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	r.Lines = append(r.Lines, apart...)
 	section := func(title string, help []string, list []tableStatus, staged bool, word func(tableStatus) string) {
 		if len(list) == 0 {
 			return
@@ -264,6 +269,42 @@ func (c *Status) Run(ctx context.Context, s *Scope) (*Result, error) {
 		r.Lines = append(r.Lines, "nothing to commit, working tree clean")
 	}
 	return r, nil
+}
+
+// upstreamLines say how far the branch is from the branch of a remote that it follows.
+func upstreamLines(ctx context.Context, s *Scope) ([]string, error) {
+	follows, err := upstreams(s)
+	if err != nil {
+		return nil, err
+	}
+	track, ok := strings.CutPrefix(follows[s.branch()], trackPrefix)
+	if !ok {
+		return nil, nil
+	}
+	up, ok := s.Repo.Track(track)
+	if !ok {
+		return []string{fmt.Sprintf("Your branch is based on '%s', but the upstream is gone.", track), fmt.Sprintf("  (use \"%s fetch\" to look for it again)", s.Program()), ""}, nil
+	}
+	head, _ := s.Repo.BranchHead(s.branch())
+	if up == head {
+		return []string{fmt.Sprintf("Your branch is up to date with '%s'.", track)}, nil
+	}
+	ahead, behind, err := apart(ctx, s, head, up)
+	commits := func(n int) string { return plural(uint64(n), "commit") }
+	switch {
+	case err != nil:
+		return nil, err
+	case behind == 0:
+		return []string{fmt.Sprintf("Your branch is ahead of '%s' by %s.", track, commits(ahead)), fmt.Sprintf("  (use \"%s push\" to publish your local commits)", s.Program()), ""}, nil
+	case ahead == 0:
+		return []string{
+			fmt.Sprintf("Your branch is behind '%s' by %s, and can be fast-forwarded.", track, commits(behind)), fmt.Sprintf("  (use \"%s pull\" to update your local branch)", s.Program()), "",
+		}, nil
+	}
+	return []string{
+		fmt.Sprintf("Your branch and '%s' have diverged,", track), fmt.Sprintf("and have %d and %d different commits each, respectively.", ahead, behind),
+		fmt.Sprintf("  (use \"%s pull\" to update your local branch)", s.Program()), "",
+	}, nil
 }
 
 // plural is "1 row" or "n rows".

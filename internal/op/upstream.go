@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
@@ -57,14 +58,41 @@ func changeUpstreams(s *Scope, change func(map[string]string)) error {
 
 // follow makes a branch follow another.
 func follow(s *Scope, branch, upstream string) error {
+	upstream = asUpstream(s, upstream)
 	if err := checkUpstream(s, branch, upstream); err != nil {
 		return err
 	}
 	return changeUpstreams(s, func(m map[string]string) { m[branch] = upstream })
 }
 
+// asUpstream is what a user calls the upstream of a branch as settings have it: a branch, or one of a remote by its name in full.
+func asUpstream(s *Scope, name string) string {
+	if _, ok := s.Repo.BranchHead(name); ok {
+		return name
+	}
+	short := strings.TrimPrefix(strings.TrimPrefix(name, "refs/"), "remotes/")
+	if _, ok := s.Repo.Track(short); ok {
+		return trackPrefix + short
+	}
+	return name
+}
+
+// shownUpstream is the name of an upstream for users.
+func shownUpstream(upstream string) string { return strings.TrimPrefix(upstream, trackPrefix) }
+
+// upstreamHead is what the upstream of a branch names; ok is false when there is none.
+func upstreamHead(s *Scope, upstream string) (id history.CommitID, ok bool) {
+	if track, remote := strings.CutPrefix(upstream, trackPrefix); remote {
+		return s.Repo.Track(track)
+	}
+	return s.Repo.BranchHead(upstream)
+}
+
 // checkUpstream refuses what a branch cannot follow.
 func checkUpstream(s *Scope, branch, upstream string) error {
+	if strings.HasPrefix(upstream, trackPrefix) {
+		return nil
+	}
 	if _, ok := s.Repo.BranchHead(upstream); !ok {
 		var names []string
 		for _, b := range s.Repo.Branches() {
@@ -105,10 +133,24 @@ func forget(s *Scope, branch, now string) error {
 
 // aheadBehind is how far a branch is from its upstream, as lists of branches show it: "" when it has none, or when they are one.
 func aheadBehind(ctx context.Context, s *Scope, head history.CommitID, upstream string) (string, error) {
-	up, ok := s.Repo.BranchHead(upstream)
+	up, ok := upstreamHead(s, upstream)
 	if !ok || up == head {
 		return "", nil
 	}
+	ahead, behind, err := apart(ctx, s, head, up)
+	switch {
+	case err != nil:
+		return "", err
+	case behind == 0:
+		return fmt.Sprintf(" [ahead %d]", ahead), nil
+	case ahead == 0:
+		return fmt.Sprintf(" [behind %d]", behind), nil
+	}
+	return fmt.Sprintf(" [ahead %d, behind %d]", ahead, behind), nil
+}
+
+// apart is how many commits a head has that the upstream has not, and the other way round.
+func apart(ctx context.Context, s *Scope, head, up history.CommitID) (ahead, behind int, err error) {
 	count := func(from, not history.CommitID) (int, error) {
 		w, err := history.Walk(ctx, s.Repo.Store(), []history.CommitID{from}, []history.CommitID{not})
 		for n := 0; ; n++ {
@@ -121,20 +163,30 @@ func aheadBehind(ctx context.Context, s *Scope, head history.CommitID, upstream 
 			}
 		}
 	}
-	ahead, err := count(head, up)
+	if ahead, err = count(head, up); err == nil {
+		behind, err = count(up, head)
+	}
+	return ahead, behind, err
+}
+
+// Upstreams are the upstreams that the settings in the file name: by branch the name of a remote, "" for a branch of the database, and that
+// of the branch.
+func Upstreams(settings string) (map[string][2]string, error) {
+	m, err := upstreams(&Scope{Settings: Settings{Local: settings}})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	behind, err := count(up, head)
-	switch {
-	case err != nil:
-		return "", err
-	case behind == 0:
-		return fmt.Sprintf(" [ahead %d]", ahead), nil
-	case ahead == 0:
-		return fmt.Sprintf(" [behind %d]", behind), nil
+	out := map[string][2]string{}
+	for b, up := range m {
+		rest, remote := strings.CutPrefix(up, trackPrefix)
+		if !remote {
+			out[b] = [2]string{"", up}
+			continue
+		}
+		name, theirs, _ := strings.Cut(rest, "/")
+		out[b] = [2]string{name, theirs}
 	}
-	return fmt.Sprintf(" [ahead %d, behind %d]", ahead, behind), nil
+	return out, nil
 }
 
 // on is the scope on another branch; "" is its own.

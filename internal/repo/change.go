@@ -20,7 +20,8 @@ const (
 	changeLogged  byte = 3 // and the moves of refs are noted
 	changeAside   byte = 4 // and working sets name their rebase in progress, and there are stashes
 	changeWritten byte = 5 // and there are notes of writes
-	changeVersion      = changeWritten
+	changeTracked byte = 6 // and branches of remotes
+	changeVersion      = changeTracked
 )
 
 // change is what a journal record says: everything that happens at one LSN. A checkpoint's state is a change from nothing.
@@ -33,7 +34,8 @@ type change struct {
 	auto    []autoChange // AUTO_INCREMENT counters, in checkpoints only
 	log     []RefMove    // moves of refs: those of the record, oldest first; in checkpoints all that are kept, oldest first
 	stashes []stashChange
-	writes  []Write // notes; in checkpoints all that are kept, oldest first
+	writes  []Write     // notes; in checkpoints all that are kept, oldest first
+	tracks  []refChange // of branches of remotes, by remote/branch
 }
 
 // refChange moves, makes or, with a zero head, removes a branch.
@@ -109,6 +111,9 @@ func (c *change) encode() []byte {
 	if len(c.writes) > 0 {
 		version = changeWritten
 	}
+	if len(c.tracks) > 0 {
+		version = changeTracked
+	}
 	b := append(make([]byte, 0, 256), version) // enough for a change of a row
 	b = binary.AppendUvarint(b, uint64(len(c.refs)))
 	for _, x := range c.refs {
@@ -175,6 +180,13 @@ func (c *change) encode() []byte {
 			b = binfmt.AppendString(b, x.Result)
 		}
 	}
+	if version >= changeTracked {
+		b = binary.AppendUvarint(b, uint64(len(c.tracks)))
+		for _, x := range c.tracks {
+			b = binfmt.AppendString(b, x.name)
+			b = append(b, x.head[:]...)
+		}
+	}
 	return b
 }
 
@@ -226,6 +238,11 @@ func decodeChange(b []byte) (*change, error) {
 	if version >= changeWritten {
 		for n := d.Count(); n > 0 && d.Err == nil; n-- {
 			c.writes = append(c.writes, Write{ID: d.Str(), Result: d.Str()})
+		}
+	}
+	if version >= changeTracked {
+		for n := d.Count(); n > 0 && d.Err == nil; n-- {
+			c.tracks = append(c.tracks, refChange{name: d.Str(), head: d.Hash()})
 		}
 	}
 	return c, d.Done()

@@ -41,6 +41,26 @@ func TestChangeBytes(t *testing.T) {
 	}
 }
 
+// TestChangeTracked checks the record of what a fetch has seen, which is of the sixth version.
+func TestChangeTracked(t *testing.T) {
+	c := sampleChange()
+	c.tracks = []refChange{{name: "origin/main", head: hash.Sum([]byte("c"))}, {name: "origin/gone"}}
+	b := c.encode()
+	got, err := decodeChange(b)
+	if err != nil || !reflect.DeepEqual(got, c) || b[0] != changeTracked {
+		t.Errorf("read back %+v, %v", got, err)
+	}
+	for n := range b {
+		if _, err := decodeChange(b[:n]); !errs.Is(err, errs.Corrupt) {
+			t.Errorf("%d of %d bytes: %v", n, len(b), err)
+		}
+	}
+	const want = "fojof066h8mung1booc0gmo0mj3mf5ai"
+	if h := hash.Sum(b).String(); h != want {
+		t.Errorf("hash %s, want %s: %x", h, want, b)
+	}
+}
+
 // TestChangeWritten checks the record of a noted write, which is of the fifth version.
 func TestChangeWritten(t *testing.T) {
 	c := sampleChange()

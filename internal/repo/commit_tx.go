@@ -65,6 +65,9 @@ func CommitTogether(ctx context.Context, txs ...*Tx) error {
 	if err != nil || s == nil {
 		return err
 	}
+	for _, t := range dirty {
+		t.r.keepOrigins(t.branch, t.made)
+	}
 	return txs[0].r.publish(ctx, s)
 }
 
@@ -99,7 +102,8 @@ const (
 type plan struct {
 	t    *Tx
 	on   *branch
-	rows []*rowPlan // by table's name
+	rows []*rowPlan  // by table's name
+	told []originKey // of a plan of lineageRef: what its rows tell of columns
 }
 
 // rowPlan is the changes of a table's rows.

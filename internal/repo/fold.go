@@ -241,6 +241,10 @@ func (r *Repo) checkpoint(ctx context.Context) error {
 		return true
 	})
 	ch.writes = r.tip.Load().writes
+	r.tip.Load().tracks.Scan(func(name string, head history.CommitID) bool {
+		ch.tracks = append(ch.tracks, refChange{name: name, head: head})
+		return true
+	})
 	if err := r.store.Checkpoint(ctx, ch.encode()); err != nil {
 		return err
 	}

@@ -29,44 +29,7 @@ type lineageBook struct {
 	nextOut map[string]int64 // the same of its outputs
 	reads   reads            // what was read and is not written yet
 	writers writers          // who wrote what is not committed yet
-}
-
-// writers knows which part of a run wrote a table. It lasts as long as the database is open: what a run wrote before is of no known part.
-type writers struct {
-	mu sync.Mutex
-	of map[writerKey]lineage.Current
-}
-
-type writerKey struct{ run, table string }
-
-// NoteWriter tells that a part of a run, its node and the alias of its dataset, has written tables, so that the outputs of the run's commit
-// name it. Of several parts that write one table it is the last.
-func (r *Repo) NoteWriter(by lineage.Current, tables []string) {
-	if by.Run == "" || by.Node == "" && by.Alias == "" {
-		return
-	}
-	w := &r.lineage.writers
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.of == nil || len(w.of) > knownRuns {
-		w.of = map[writerKey]lineage.Current{}
-	}
-	for _, t := range tables {
-		w.of[writerKey{by.Run, strings.ToLower(t)}] = by
-	}
-}
-
-// find is the part of the run that has written a table: the one that commits, when it says which it is.
-func (w *writers) find(cur lineage.Current, table string) lineage.Current {
-	if cur.Node != "" || cur.Alias != "" {
-		return cur
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if by, ok := w.of[writerKey{cur.Run, strings.ToLower(table)}]; ok {
-		return by
-	}
-	return cur
+	origins originBook       // what statements tell of columns that are not committed yet
 }
 
 // knownRuns bounds what is remembered of runs.
@@ -336,9 +299,9 @@ func takeSeq(next *map[string]int64, uid string, first func() (int64, error)) (i
 	return n, nil
 }
 
-// noteOutputs is the plan of the rows that tell which run made a commit: the run of the context and, when the commit is made after
+// noteOutputs is the plan of the rows that tell which run made a commit on a branch: the run of the context and, when the commit is made after
 // another (from is not zero), the runs that made that one. It is nil when there is none. Their chunks are in the batch.
-func (r *Repo) noteOutputs(ctx context.Context, batch *pack.Batch, c *history.Commit, from history.CommitID) (*plan, error) {
+func (r *Repo) noteOutputs(ctx context.Context, batch *pack.Batch, branch string, c *history.Commit, from history.CommitID) (*plan, error) {
 	cur := lineage.Of(ctx)
 	var carried []lineage.Output
 	if !from.IsZero() && r.published.Load().lineage != nil {
@@ -369,6 +332,7 @@ func (r *Repo) noteOutputs(ctx context.Context, batch *pack.Batch, c *history.Co
 		return nil, err
 	}
 	tx.batch, tx.done = batch, true // the rows go with the commit
+	var told []originKey
 	put := func(x lineage.Output) error {
 		if x.Seq, err = r.outputSeq(ctx, x.Run); err != nil {
 			return err
@@ -389,12 +353,18 @@ func (r *Repo) noteOutputs(ctx context.Context, batch *pack.Batch, c *history.Co
 		if cur.Run != "" {
 			by := r.lineage.writers.find(cur, x.Table)
 			x.Run, x.Node, x.Attempt, x.Alias = cur.Run, by.Node, by.Attempt, by.Alias
+			if x.ColumnLineage, err = lineage.EncodeOrigins(r.originsOf(cur.Run, branch, x.Table)); err != nil {
+				return nil, err
+			}
 			if err := put(x); err != nil {
 				return nil, err
 			}
+			told = append(told, originKey{cur.Run, branch, strings.ToLower(x.Table)})
 		}
 	}
-	return tx.plan(), nil
+	p := tx.plan()
+	p.told = told
+	return p, nil
 }
 
 // joinLineage puts the rows of a plan of lineageRef into a change of something else; the result puts them into the state. The caller
@@ -424,6 +394,7 @@ func (r *Repo) joinLineage(ctx context.Context, batch *pack.Batch, ch *change, p
 	}
 	ch.rows = append(ch.rows, changedRows([]*plan{p})...)
 	return func(s *state) {
+		r.dropOrigins(p.told)
 		next.lsn = s.lsn
 		for _, x := range p.rows {
 			wt := next.tables.get(x.table)

@@ -370,7 +370,7 @@ func (p *mergePlan) commit(ctx context.Context) (*history.Commit, error) {
 	if opt.Kind == history.CherryPick {
 		from = opt.Theirs
 	}
-	p.noted, err = p.r.noteOutputs(ctx, p.batch, c, from)
+	p.noted, err = p.r.noteOutputs(ctx, p.batch, p.opt.Branch, c, from)
 	return c, err
 }
 

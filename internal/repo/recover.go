@@ -127,6 +127,9 @@ func applyChange(s *state, branches map[string]*replayed, lsn uint64, c *change)
 	for _, x := range c.tags {
 		s.setTag(x.name, x.object)
 	}
+	for _, x := range c.tracks {
+		s.setTrack(x.name, x.head)
+	}
 	for _, x := range c.stashes {
 		s.setStashes(x)
 	}

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/chunk"
@@ -399,7 +400,7 @@ func edited(tables workTables) []string {
 // errNoRef is the error for an unknown branch, with the nearest names.
 func (r *Repo) errNoRef(name string) error {
 	s := r.published.Load()
-	names := append(s.branches.Keys(), s.tags.Keys()...)
+	names := slices.Concat(s.branches.Keys(), s.tags.Keys(), s.tracks.Keys())
 	if near := errs.Nearest(name, names); len(near) > 0 {
 		return errs.WithMeant(errs.New(errs.NotFound, "branch or ref not found: %s", name), near)
 	}

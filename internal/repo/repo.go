@@ -96,6 +96,8 @@ type Repo struct {
 	auto    autoCounters
 	active  activities
 	lineage lineageBook
+
+	fetching sync.Mutex // held while something is fetched
 }
 
 // InitOptions steer how a database is made.

@@ -12,7 +12,8 @@ import (
 	"github.com/stemmadb/stemma/internal/history"
 )
 
-// Resolve finds the commit that a revision means, for a session on the branch head: HEAD (or @), a branch, a tag, a hash or a
+// Resolve finds the commit that a revision means, for a session on the branch head: HEAD (or @), a branch, a tag, a branch of a remote as
+// it was fetched last (origin/main), a hash or a
 // prefix of it of at least hash.MinPrefixLen characters, or a time; then any of ~n and ^n. Of a name that could be several, the
 // first in this order wins. A time is UTC unless it says otherwise, and means the last first-parent commit of head at or before it.
 func (r *Repo) Resolve(ctx context.Context, rev, head string) (history.CommitID, error) {
@@ -107,6 +108,9 @@ func (r *Repo) resolveBase(ctx context.Context, base, head string) (history.Comm
 			return history.CommitID{}, err
 		}
 		return t.Commit, nil
+	}
+	if id, ok := s.track(base); ok {
+		return id, nil
 	}
 	if base == "master" {
 		// Users of older tools call the default branch so.

@@ -6,9 +6,10 @@ import (
 
 	"github.com/stemmadb/stemma/internal/fsck"
 	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/history"
 )
 
-// Starts is everything from which chunks are reached: branches, their working and staged sets, merges and rebases, tags, stashes.
+// Starts is everything from which chunks are reached: branches, their working and staged sets, merges and rebases, tags, branches of remotes, stashes.
 func (r *Repo) Starts(context.Context) ([]fsck.Start, error) {
 	var out []fsck.Start
 	s := r.published.Load()
@@ -30,6 +31,10 @@ func (r *Repo) Starts(context.Context) ([]fsck.Start, error) {
 		h, _ := s.tags.Get(name)
 		out = append(out, fsck.Start{Name: "tag " + name, Tag: h})
 	}
+	s.tracks.Scan(func(name string, head history.CommitID) bool {
+		out = append(out, fsck.Start{Name: "remote branch " + name, Commit: head})
+		return true
+	})
 	s.stashes.Scan(func(name string, list []hash.Hash) bool {
 		for i, h := range list {
 			out = append(out, fsck.Start{Name: fmt.Sprintf("stash@{%d} of %s", i, name), Stash: h})

@@ -21,7 +21,8 @@ type state struct {
 	log      *reflog
 	stashes  *btree.Map[string, []hash.Hash] // lists of stashes, newest first, none empty
 	writes   writes
-	lineage  *branch // of lineageRef; nil until the first run
+	lineage  *branch                              // of lineageRef; nil until the first run
+	tracks   *btree.Map[string, history.CommitID] // branches of remotes as they were fetched last, by remote/branch
 }
 
 // branch is a branch with its working set. It is immutable.
@@ -77,13 +78,13 @@ func (t *workTables) set(name string, x workTable) {
 }
 
 func newState() *state {
-	return &state{branches: &btree.Map[string, *branch]{}, tags: &btree.Map[string, hash.Hash]{}, stashes: &btree.Map[string, []hash.Hash]{}}
+	return &state{branches: &btree.Map[string, *branch]{}, tags: &btree.Map[string, hash.Hash]{}, stashes: &btree.Map[string, []hash.Hash]{}, tracks: &btree.Map[string, history.CommitID]{}}
 }
 
-// copy is a state to be changed before it is published: branches in place, tags and stashes by setTag and setStashes. The caller holds
+// copy is a state to be changed before it is published: branches in place, tags, stashes and tracks by setTag, setStashes and setTrack. The caller holds
 // the commit lock.
 func (s *state) copy(lsn uint64) *state {
-	return &state{lsn: lsn, branches: s.branches.Copy(), tags: s.tags, head: s.head, log: s.log, stashes: s.stashes, writes: s.writes, lineage: s.lineage}
+	return &state{lsn: lsn, branches: s.branches.Copy(), tags: s.tags, head: s.head, log: s.log, stashes: s.stashes, writes: s.writes, lineage: s.lineage, tracks: s.tracks}
 }
 
 // find is the branch of that name, lineageRef included.
@@ -133,6 +134,16 @@ func (s *state) setStashes(x stashChange) {
 		return
 	}
 	s.stashes.Set(x.name, x.stashes)
+}
+
+// setTrack sets a branch of a remote or, with the zero commit, removes it. The state is not published yet.
+func (s *state) setTrack(name string, head history.CommitID) {
+	s.tracks = s.tracks.Copy()
+	if head.IsZero() {
+		s.tracks.Delete(name)
+		return
+	}
+	s.tracks.Set(name, head)
 }
 
 // copy is a branch to be changed before it is published.

@@ -37,6 +37,7 @@ type Tx struct {
 	staged *tree.Root          // that it leaves; nil: as it was
 	rebase *hash.Hash          // of the history.Rebase that it leaves; nil: as it was
 	notes  []Write
+	made   []notedOrigins
 	done   bool
 	aside  bool // it is on no branch's state: see BeginAside
 }
@@ -383,6 +384,7 @@ type Savepoint struct {
 	staged  *tree.Root
 	rebase  *hash.Hash
 	notes   []Write
+	made    []notedOrigins
 }
 
 // markedEditor is a table with an editor at a moment.
@@ -393,7 +395,7 @@ type markedEditor struct {
 
 // Savepoint remembers the present changes.
 func (t *Tx) Savepoint() *Savepoint {
-	sp := &Savepoint{root: t.root, whole: maps.Clone(t.whole), merge: t.merge, staged: t.staged, rebase: t.rebase, notes: t.notes, editors: map[string]markedEditor{}}
+	sp := &Savepoint{root: t.root, whole: maps.Clone(t.whole), merge: t.merge, staged: t.staged, rebase: t.rebase, notes: t.notes, made: t.made, editors: map[string]markedEditor{}}
 	for n, x := range t.tables {
 		if x.editor != nil {
 			sp.editors[n] = markedEditor{*x, x.editor.Mark()}
@@ -404,7 +406,7 @@ func (t *Tx) Savepoint() *Savepoint {
 
 // RollbackTo undoes everything since the savepoint, which stays usable.
 func (t *Tx) RollbackTo(sp *Savepoint) {
-	t.root, t.merge, t.staged, t.rebase, t.notes = sp.root, sp.merge, sp.staged, sp.rebase, sp.notes
+	t.root, t.merge, t.staged, t.rebase, t.notes, t.made = sp.root, sp.merge, sp.staged, sp.rebase, sp.notes, sp.made
 	t.whole = maps.Clone(sp.whole)
 	clear(t.tables)
 	for n, m := range sp.editors {

@@ -64,7 +64,7 @@ func (s *Set) Procedures() []sql.ExternalStoredProcedureDetails {
 	for _, name := range s.names {
 		spec := s.byName[name]
 		out = append(out, sql.ExternalStoredProcedureDetails{
-			Name: name, Schema: schemaOf(name, spec.Name), ReadOnly: spec.ReadOnly, AdminOnly: spec.Needs != op.NeedDatabase || filesOf(spec),
+			Name: name, Schema: schemaOf(name, spec.Name), ReadOnly: spec.ReadOnly, AdminOnly: spec.Admin || spec.Needs != op.NeedDatabase || filesOf(spec),
 			Function: func(ctx *sql.Context, args ...string) (sql.RowIter, error) {
 				return s.Rows(ctx, name, args)
 			},

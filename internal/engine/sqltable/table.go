@@ -9,6 +9,7 @@ import (
 	"github.com/stemmadb/stemma/internal/engine/types"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/lineage"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/table"
 )
@@ -98,6 +99,31 @@ func (t *Table) note(ctx *sql.Context, v *table.View) {
 		x.Commit, x.Ref = t.origin.Commit, t.origin.Ref
 		s.NoteRead(ctx, t.origin.Repo, x)
 	}
+}
+
+// Stored is the database of the table, without a revision, and the table's name in it.
+func (t *Table) Stored() (db, table string) {
+	db, _ = session.SplitName(t.def.DB)
+	return db, t.def.Stored
+}
+
+// NoteOrigins takes note from which columns a statement of the session's run makes columns of the table. Those of the table's own database
+// do not name it.
+func (t *Table) NoteOrigins(ctx *sql.Context, by map[string][]lineage.Origin) error {
+	s, err := session.Of(ctx)
+	if err != nil || t.part == nil || t.part.Temporary() {
+		return err
+	}
+	own, _ := t.Stored()
+	for _, from := range by {
+		for i := range from {
+			if strings.EqualFold(from[i].DB, own) {
+				from[i].DB = ""
+			}
+		}
+	}
+	t.part.Tx().NoteOrigins(s.Run().Run, t.def.Stored, by)
+	return nil
 }
 
 // newIn is a table of a session's transaction.

@@ -221,7 +221,7 @@ func logRow(ctx *sql.Context, c *history.Commit, refs map[history.CommitID]strin
 	}, err
 }
 
-// refNames are the branches and tags at each commit, as a log shows them. decorate is short, full or no.
+// refNames are the branches, those of remotes and tags at each commit, as a log shows them. decorate is short, full or no.
 func refNames(ctx *sql.Context, db registry.Handle, decorate string) (map[history.CommitID]string, error) {
 	if decorate == "no" {
 		return nil, nil
@@ -239,6 +239,13 @@ func refNames(ctx *sql.Context, db registry.Handle, decorate string) (map[histor
 			continue
 		}
 		lists[b.Head] = append(lists[b.Head], name)
+	}
+	remote := ""
+	if decorate == "full" {
+		remote = "refs/remotes/"
+	}
+	for _, t := range db.Repo().Tracks() {
+		lists[t.Head] = append(lists[t.Head], remote+t.Name)
 	}
 	tags, err := db.Repo().Tags(ctx)
 	if err != nil {

@@ -3,12 +3,14 @@ package systab
 import (
 	"context"
 	"io"
+	"path/filepath"
 
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/types"
 
 	"github.com/stemmadb/stemma/internal/engine/registry"
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/op"
 	"github.com/stemmadb/stemma/internal/repo"
 )
 
@@ -36,6 +38,10 @@ func branchesTable(_ *sql.Context, db registry.Handle, name string) (sql.Table, 
 				branches = []repo.Branch{{Name: want, Head: head}}
 			}
 		}
+		follows, err := op.Upstreams(settingsOf(db.Repo()))
+		if err != nil {
+			return nil, err
+		}
 		i := -1
 		return rowsFunc(func(ctx *sql.Context) (sql.Row, error) {
 			if i++; i >= len(branches) {
@@ -52,20 +58,55 @@ func branchesTable(_ *sql.Context, db registry.Handle, name string) (sql.Table, 
 			}
 			return sql.Row{
 				b.Name, b.Head.String(), c.Committer.Name, c.Committer.Email, when(c.Committer.Time), c.Message,
-				"", "", flagOf(isDirty), c.Author.Name, c.Author.Email, when(c.Author.Time),
+				follows[b.Name][0], follows[b.Name][1], flagOf(isDirty), c.Author.Name, c.Author.Email, when(c.Author.Time),
 			}, nil
 		}), nil
 	}), true, nil
 }
 
-// remoteBranchesTable is dolt_remote_branches, the branches of remotes as they were fetched last. There is no way to fetch: it is empty.
+// remoteBranchesTable is dolt_remote_branches, the branches of remotes as they were fetched or pushed last.
 func remoteBranchesTable(_ *sql.Context, db registry.Handle, name string) (sql.Table, bool, error) {
 	cols := []*sql.Column{
 		textKey("name"), text("hash"), textNull("latest_committer"), textNull("latest_committer_email"), atNull("latest_commit_date"),
 		textNull("latest_commit_message"), textNull("latest_author"), textNull("latest_author_email"), atNull("latest_author_date"),
 	}
 	return newTable(db, name, cols, nil, func(*sql.Context, Point) (sql.RowIter, error) {
-		return sql.RowsToRowIter(), nil
+		tracks := db.Repo().Tracks()
+		return rowsFunc(func(ctx *sql.Context) (sql.Row, error) {
+			if len(tracks) == 0 {
+				return nil, io.EOF
+			}
+			t := tracks[0]
+			tracks = tracks[1:]
+			c, err := history.GetCommit(ctx, db.Repo().Store(), t.Head)
+			if err != nil {
+				return nil, err
+			}
+			return sql.Row{
+				"remotes/" + t.Name, t.Head.String(), c.Committer.Name, c.Committer.Email, when(c.Committer.Time), c.Message,
+				c.Author.Name, c.Author.Email, when(c.Author.Time),
+			}, nil
+		}), nil
+	}), true, nil
+}
+
+// settingsOf is the file of the database's settings.
+func settingsOf(r *repo.Repo) string { return filepath.Join(r.Dir(), "config") }
+
+// remotesTable is dolt_remotes.
+func remotesTable(_ *sql.Context, db registry.Handle, name string) (sql.Table, bool, error) {
+	cols := []*sql.Column{textKey("name"), text("url"), {Name: "fetch_specs", Type: types.JSON, Nullable: true}, {Name: "params", Type: types.JSON, Nullable: true}}
+	return newTable(db, name, cols, nil, func(*sql.Context, Point) (sql.RowIter, error) {
+		remotes, err := op.Remotes(settingsOf(db.Repo()))
+		if err != nil {
+			return nil, err
+		}
+		var rows []sql.Row
+		for _, r := range remotes {
+			specs := types.JSONDocument{Val: []any{"refs/heads/*:refs/remotes/" + r.Name + "/*"}}
+			rows = append(rows, sql.Row{r.Name, r.URL, specs, types.JSONDocument{Val: map[string]any{}}})
+		}
+		return sql.RowsToRowIter(rows...), nil
 	}), true, nil
 }
 

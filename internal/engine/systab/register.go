@@ -4,6 +4,7 @@ import (
 	"github.com/dolthub/go-mysql-server/sql"
 
 	"github.com/stemmadb/stemma/internal/engine/registry"
+	"github.com/stemmadb/stemma/internal/lineage"
 )
 
 // Tables are the system tables.
@@ -15,6 +16,7 @@ func Tables() registry.SystemTables {
 			"dolt_commit_ancestors": ancestorsTable,
 			"dolt_branches":         branchesTable,
 			"dolt_remote_branches":  remoteBranchesTable,
+			"dolt_remotes":          remotesTable,
 			"dolt_tags":             tagsTable,
 			"dolt_stashes":          stashesTable,
 			"dolt_help":             helpTable,
@@ -29,6 +31,8 @@ func Tables() registry.SystemTables {
 			"dolt_schema_conflicts":      schemaConflicts,
 			"dolt_constraint_violations": violationCounts,
 			"dolt_merge_status":          mergeStatus,
+
+			lineage.Edges: edgesTable,
 		},
 		Prefix: map[string]registry.TableCtor{
 			prefixDiff:       diffTable,
@@ -59,5 +63,9 @@ func Functions() []sql.TableFunction {
 		newFunction("dolt_branch_status", branchStatusColumns, branchStatusFunction),
 		newFunction("dolt_preview_merge_conflicts_summary", previewSummaryColumns, previewSummary),
 		newFunction("dolt_preview_merge_conflicts", nil, previewConflicts),
+		runOfFunction(),
+		lineageFunction(),
+		impactFunction(),
+		whyFunction(),
 	}
 }

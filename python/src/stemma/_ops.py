@@ -28,6 +28,7 @@ READ_ONLY = frozenset(
         "docs diff",
         "conflicts cat",
         "merge-base",
+        "ls-remote",
         "fsck",
         "backup",
         "table export",
@@ -46,6 +47,7 @@ READ_ONLY = frozenset(
         "run of",
         "lineage",
         "lineage impact",
+        "lineage why",
         "lineage export",
         "version",
     }
@@ -211,6 +213,46 @@ class TagRow(Row):
     email: str
     date: datetime
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteRow(Row):
+    """A row of what `remote` answers."""
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class FetchRow(Row):
+    """A row of what `fetch` answers."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class PullRow(Row):
+    """A row of what `pull` answers."""
+
+    fast_forward: bool
+    conflicts: bool
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class PushRow(Row):
+    """A row of what `push` answers."""
+
+    status: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class LsRemoteRow(Row):
+    """A row of what `ls-remote` answers."""
+
+    hash: str
+    ref: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -523,10 +565,39 @@ class LineageImpactRow(Row):
 
 
 @dataclass(frozen=True, slots=True)
+class LineageWhyRow(Row):
+    """A row of what `lineage why` answers."""
+
+    row: str
+    run_uid: str
+    run_how: str
+    commit_hash: str
+    db: str
+    table_name: str
+    table_hash: str
+    table_commit: str
+    how: str
+    matched_on: str
+    input_row: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class LineageExportRow(Row):
     """A row of what `lineage export` answers."""
 
     events: int
+
+
+@dataclass(frozen=True, slots=True)
+class LineageImportRow(Row):
+    """A row of what `lineage import` answers."""
+
+    events: int
+    skipped: int
+    runs: int
+    inputs: int
+    outputs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -571,6 +642,40 @@ class Verbs:
                 "email": email,
                 "date": date,
                 "initial_branch": initial_branch,
+            },
+        )
+
+    def clone(
+        self,
+        url: str,
+        dir: str | None = None,
+        *,
+        remote: str | None = None,
+        branch: str | None = None,
+        single_branch: bool = False,
+    ) -> Result[Row]:
+        """Make a database of a remote.
+
+        The database has the remote's branches as origin/<branch>, one of them as a branch of its own that follows it, and all tags. A clone
+        that was interrupted is no database yet, and goes on where it stopped when it is repeated.
+
+        Args:
+            url: where the remote is.
+            dir: the directory to be made, or an empty one; otherwise one named after the remote.
+            remote: what the remote is called here.
+            branch: the branch to check out; otherwise main, or the only one, or the first.
+            single_branch: take the history of that branch only, and no tags.
+
+        """
+        return self._op(
+            "clone",
+            Row,
+            {
+                "url": url,
+                "dir": dir,
+                "remote": remote,
+                "branch": branch,
+                "single_branch": single_branch,
             },
         )
 
@@ -1531,6 +1636,171 @@ class Verbs:
             },
         )
 
+    def remote(
+        self,
+        *args: str,
+        verbose: bool = False,
+    ) -> Result[RemoteRow]:
+        """Name the places to which the database is pushed.
+
+        A remote is a place that databases are pushed to and cloned from. Its URL is file:///path/to/directory; a path that begins with / or
+        ./ means the same. The directory need not exist.
+
+        Args:
+            args: add <name> <url>, or remove <name>.
+            verbose: list URLs too.
+
+        """
+        return self._op(
+            "remote",
+            RemoteRow,
+            {
+                "args": args,
+                "verbose": verbose,
+            },
+        )
+
+    def fetch(
+        self,
+        remote: str | None = None,
+        *refs: str,
+        prune: bool = False,
+    ) -> Result[FetchRow]:
+        """Bring commits from a remote.
+
+        The branches of the remote are called <remote>/<branch> here and can be named wherever a revision can. Branches of the database stay
+        as they are: merge what was fetched, or use pull. Tags that are new come, too. A fetch that was interrupted has changed nothing, and
+        goes on where it stopped when it is repeated.
+
+        Args:
+            remote: the name of a remote; otherwise the one that the branch follows, or origin.
+            refs: only these branches.
+            prune: forget branches of the remote that are gone there.
+
+        """
+        return self._op(
+            "fetch",
+            FetchRow,
+            {
+                "remote": remote,
+                "refs": refs,
+                "prune": prune,
+            },
+        )
+
+    def pull(
+        self,
+        remote: str | None = None,
+        branch: str | None = None,
+        *,
+        rebase: bool = False,
+        no_ff: bool = False,
+        ff_only: bool = False,
+        squash: bool = False,
+        no_commit: bool = False,
+        prune: bool = False,
+    ) -> Result[PullRow]:
+        """Fetch from a remote and merge.
+
+        Args:
+            remote: the name of a remote; otherwise the one that the branch follows, or origin.
+            branch: the branch of the remote; otherwise the one that the branch follows, or the one of its name.
+            rebase: make the branch's own commits again on top of what was fetched, instead of a merge.
+            no_ff: make a merge commit even where the branch could be moved forward.
+            ff_only: move the branch forward or fail.
+            squash: leave the result staged, as one change without a second parent.
+            no_commit: leave the result staged, for a commit that ends the merge.
+            prune: forget branches of the remote that are gone there.
+
+        """
+        return self._op(
+            "pull",
+            PullRow,
+            {
+                "remote": remote,
+                "branch": branch,
+                "rebase": rebase,
+                "no_ff": no_ff,
+                "ff_only": ff_only,
+                "squash": squash,
+                "no_commit": no_commit,
+                "prune": prune,
+            },
+        )
+
+    def push(
+        self,
+        remote: str | None = None,
+        *refs: str,
+        set_upstream: bool = False,
+        force: bool = False,
+        no_lease: bool = False,
+        all: bool = False,
+        tags: bool = False,
+        atomic: bool = False,
+        delete: bool = False,
+    ) -> Result[PushRow]:
+        """Send commits to a remote.
+
+        What the remote lacks is sent first; then its branches move. One who is slower than somebody else is refused and has lost nothing: fetch,
+        merge, and push again. A push that was interrupted has changed no branch, and goes on where it stopped when it is repeated.
+
+        --force moves a branch that would lose commits only if the remote's is the one that was last fetched or pushed: what others have pushed since is
+        not lost unseen. Under the name dolt it moves the branch whatever is there.
+
+        Args:
+            remote: the name of a remote or a URL; otherwise the remote that the branch follows, or origin.
+            refs: a branch or a tag, <here>:<there> for another name there, :<there> to remove it; + before it forces it.
+            set_upstream: make the branches follow those that they are pushed to.
+            force: move branches of the remote that would lose commits, if they are as they were last seen, and tags that are there.
+            no_lease: with --force: whatever has become of the branches since they were last seen.
+            all: push all branches.
+            tags: push all tags as well.
+            atomic: change all refs of the remote or none.
+            delete: remove the branches or tags from the remote.
+
+        """
+        return self._op(
+            "push",
+            PushRow,
+            {
+                "remote": remote,
+                "refs": refs,
+                "set_upstream": set_upstream,
+                "force": force,
+                "no_lease": no_lease,
+                "all": all,
+                "tags": tags,
+                "atomic": atomic,
+                "delete": delete,
+            },
+        )
+
+    def ls_remote(
+        self,
+        remote: str | None = None,
+        *,
+        heads: bool = False,
+        tags: bool = False,
+    ) -> Result[LsRemoteRow]:
+        """List the branches and tags of a remote.
+
+        Args:
+            remote: the name of a remote or a URL; otherwise the remote that the branch follows, or origin.
+            heads: branches only.
+            tags: tags only.
+
+        """
+        return self._op(
+            "ls-remote",
+            LsRemoteRow,
+            {
+                "remote": remote,
+                "heads": heads,
+                "tags": tags,
+            },
+        )
+
     def fsck(
         self,
     ) -> Result[FsckRow]:
@@ -1631,6 +1901,8 @@ class Verbs:
         Files are CSV (also .psv and .tsv), JSON (.json with an array of objects or {"rows": [...]}, .jsonl with an object a line), Parquet, Arrow
         (.arrow, .feather, .arrows) or workbooks (.xlsx). Those of text may be compressed: .csv.gz, .jsonl.zst. Lists, structs and maps become JSON.
         Types and the primary key of files that stemma has written as Parquet or Arrow come back as they were.
+
+        CHECK constraints hold for every row, and generated columns are made from the others, whatever the file has there.
 
         With one argument that is a file's name, the table is called like the file.
 
@@ -2468,6 +2740,36 @@ class Verbs:
             },
         )
 
+    def lineage_why(
+        self,
+        table: str,
+        *,
+        key: Sequence[str] | str = (),
+        limit: int | None = None,
+    ) -> Result[LineageWhyRow]:
+        """Find the rows that a row was made from.
+
+        The commits that gave the row its content lead to their runs, and these to the tables that they read, as they were then. how says how rows of an
+        input were found: mapping means by columns that the run declared (run record); columns, that the statement which wrote the row copied; key, that the row
+        has the columns of the input's primary key; shared, that they agree on columns of the row's primary key, of which the run need not have
+        used all; unknown, that nothing tells, and note says why.
+
+        Args:
+            table: the table; without a revision at HEAD.
+            key: the row: its primary key, a column each, or one JSON object of them.
+            limit: at most so many rows of each input; 0 for all.
+
+        """
+        return self._op(
+            "lineage why",
+            LineageWhyRow,
+            {
+                "table": table,
+                "key": key,
+                "limit": limit,
+            },
+        )
+
     def lineage_export(
         self,
         *,
@@ -2492,6 +2794,31 @@ class Verbs:
                 "openlineage": openlineage,
                 "namespace": namespace,
                 "run": run,
+            },
+        )
+
+    def lineage_import(
+        self,
+        *,
+        openlineage: str,
+        namespace: str | None = None,
+    ) -> Result[LineageImportRow]:
+        """Read runs from events of OpenLineage.
+
+        Events of one run are joined, with what is known of it already; events that come again change nothing. Datasets of other namespaces keep
+        their names, and are followed by their versions. All of the file is taken, or nothing: an event that cannot be read is an error that names the line.
+
+        Args:
+            openlineage: a file of events of OpenLineage, one a line.
+            namespace: the namespace of datasets that are tables of databases here, named database.table.
+
+        """
+        return self._op(
+            "lineage import",
+            LineageImportRow,
+            {
+                "openlineage": openlineage,
+                "namespace": namespace,
             },
         )
 

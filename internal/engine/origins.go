@@ -1,0 +1,332 @@
+package engine
+
+import (
+	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/expression"
+	"github.com/dolthub/go-mysql-server/sql/plan"
+
+	"github.com/stemmadb/stemma/internal/engine/session"
+	"github.com/stemmadb/stemma/internal/engine/sqltable"
+	"github.com/stemmadb/stemma/internal/lineage"
+)
+
+// noteOrigins takes note from which columns an INSERT, REPLACE or CREATE TABLE with a SELECT makes the columns that it writes, when the
+// session works for a run.
+func noteOrigins(ctx *sql.Context, n *plan.InsertInto) error {
+	s, ok := ctx.Session.(*session.Session)
+	if !ok || s.Run().Run == "" || n.LiteralValueSource {
+		return nil
+	}
+	to, err := plan.GetInsertable(n.Destination)
+	if err != nil {
+		return nil // the engine says so itself
+	}
+	target, ok := sql.GetUnderlyingTable(to).(interface {
+		NoteOrigins(*sql.Context, map[string][]lineage.Origin) error
+	})
+	if !ok {
+		return nil
+	}
+	found := map[string][]lineage.Origin{}
+	columns := n.Destination.Schema(ctx)
+	for i, from := range newOrigins(ctx, n.Source).written(n.Source) {
+		if i < len(columns) && len(from) > 0 {
+			found[columns[i].Name] = from
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	return target.NoteOrigins(ctx, found)
+}
+
+// origins finds the columns of tables from which the columns of a plan are made. What decides which rows there are, such as conditions,
+// is no origin. What it does not know has no origins.
+type origins struct {
+	ctx   *sql.Context
+	known map[sql.ColumnId]func() []lineage.Origin
+	found map[sql.ColumnId][]lineage.Origin
+	// inside counts the subqueries around the plan that is looked at whose rows have those outside before them, so that places tell nothing.
+	inside int
+}
+
+func newOrigins(ctx *sql.Context, n sql.Node) *origins {
+	o := &origins{ctx: ctx, known: map[sql.ColumnId]func() []lineage.Origin{}, found: map[sql.ColumnId][]lineage.Origin{}}
+	o.learn(n)
+	return o
+}
+
+// learn takes in what the columns of a plan are. Those of the parts of a UNION are not seen outside of it, where the ids of the first
+// part's stand for those of all.
+func (o *origins) learn(n sql.Node) {
+	if n == nil {
+		return
+	}
+	if x, ok := n.(sql.Expressioner); ok {
+		for _, e := range x.Expressions() {
+			o.learnExpression(e)
+		}
+	}
+	switch x := n.(type) {
+	case *plan.SetOp:
+		for i, id := range o.ids(x.Left()) {
+			if id == 0 {
+				continue
+			}
+			o.known[id] = func() []lineage.Origin {
+				if all := o.outputs(x); i < len(all) {
+					return all[i]
+				}
+				return nil
+			}
+		}
+		return
+	case *plan.SubqueryAlias:
+		for i, id := range o.ids(x) {
+			o.known[id] = func() []lineage.Origin {
+				if all := o.outputs(x.Child); len(all) == len(o.ids(x)) {
+					return all[i]
+				}
+				return o.of(x.ScopeMapping[id], nil)
+			}
+		}
+	case plan.TableIdNode:
+		o.learnTable(x)
+	}
+	for _, c := range n.Children() {
+		o.learn(c)
+	}
+}
+
+func (o *origins) learnTable(n plan.TableIdNode) {
+	tn, ok := n.(sql.TableNode)
+	if !ok {
+		return
+	}
+	t, ok := sql.GetUnderlyingTable(tn.UnderlyingTable()).(interface{ Stored() (db, table string) })
+	if !ok {
+		return
+	}
+	db, name := t.Stored()
+	columns := n.Schema(o.ctx)
+	for i, id := range o.ids(n) {
+		if i < len(columns) {
+			from := lineage.Origin{DB: db, Table: name, Column: columns[i].Name, Kind: lineage.Identity}
+			o.known[id] = func() []lineage.Origin { return []lineage.Origin{from} }
+		}
+	}
+}
+
+// learnExpression takes in the expressions that have ids of their own, and the plans of subqueries.
+func (o *origins) learnExpression(e sql.Expression) {
+	if e == nil {
+		return
+	}
+	switch x := e.(type) {
+	case *expression.GetField:
+		return
+	case *plan.Subquery:
+		o.learn(x.Query)
+	case sql.IdExpression:
+		if x.Id() != 0 {
+			o.known[x.Id()] = func() []lineage.Origin { return o.of(x, nil) }
+		}
+	}
+	for _, c := range e.Children() {
+		o.learnExpression(c)
+	}
+}
+
+// column is the origins of the column with an id. One that is made of itself has none.
+func (o *origins) column(id sql.ColumnId) []lineage.Origin {
+	if from, ok := o.found[id]; ok {
+		return from
+	}
+	o.found[id] = nil
+	if find := o.known[id]; find != nil {
+		o.found[id] = find()
+	}
+	return o.found[id]
+}
+
+// written are the origins of each column that the source of an INSERT gives. The engine puts a projection on top of it, whose fields go by
+// their place; those of a query go by their ids.
+func (o *origins) written(n sql.Node) [][]lineage.Origin {
+	p, ok := n.(*plan.Project)
+	if !ok {
+		return o.outputs(n)
+	}
+	places := make([]int, len(p.Projections))
+	for i, e := range p.Projections {
+		places[i] = -1
+		if a, ok := e.(*expression.AutoIncrement); ok {
+			e = a.Child
+		}
+		switch f := e.(type) {
+		case *expression.GetField:
+			if f.TableId() != 0 || f.Table() != "" || f.Id() != sql.ColumnId(f.Index()) {
+				return o.outputs(n)
+			}
+			places[i] = f.Index()
+		case *expression.Alias:
+			return o.outputs(n)
+		}
+	}
+	below := o.outputs(p.Child)
+	out := make([][]lineage.Origin, len(places))
+	for i, at := range places {
+		if at >= 0 && at < len(below) {
+			out[i] = below[at]
+		}
+	}
+	return out
+}
+
+// outputs are the origins of each column of a plan.
+func (o *origins) outputs(n sql.Node) [][]lineage.Origin {
+	switch x := n.(type) {
+	case sql.Projector:
+		var below, out [][]lineage.Origin
+		if c := n.Children(); len(c) == 1 {
+			below = o.outputs(c[0])
+		}
+		for _, e := range x.ProjectedExprs() {
+			out = append(out, o.of(e, below))
+		}
+		return out
+	case *plan.SubqueryAlias:
+		if x.IsLateral || x.OuterScopeVisibility {
+			o.inside++
+			defer func() { o.inside-- }()
+		}
+		return o.outputs(x.Child)
+	case *plan.JoinNode:
+		out := o.outputs(x.Left())
+		if !x.Op.IsPartial() {
+			out = append(out[:len(out):len(out)], o.outputs(x.Right())...)
+		}
+		return out
+	case *plan.TableAlias:
+		if _, ok := x.Child.(sql.TableFunction); !ok {
+			return o.outputs(x.Child)
+		}
+	case *plan.SetOp:
+		// Each part by itself: its ids are those of the whole outside.
+		left, right := newOrigins(o.ctx, x.Left()), newOrigins(o.ctx, x.Right())
+		left.inside, right.inside = o.inside, o.inside
+		out, more := left.outputs(x.Left()), right.outputs(x.Right())
+		for i := range min(len(out), len(more)) {
+			out[i] = lineage.JoinOrigins(out[i], more[i])
+		}
+		return out
+	}
+	if c := n.Children(); len(c) == 1 {
+		if _, ok := n.(plan.TableIdNode); !ok {
+			return o.outputs(c[0])
+		}
+	}
+	var out [][]lineage.Origin
+	for _, id := range o.ids(n) {
+		out = append(out, o.column(id))
+	}
+	return out
+}
+
+// of is the origins of an expression. Fields whose ids tell nothing, since aliases have none, go by their place among the columns below,
+// those of the plan that feeds the expression; nil where that is not known.
+func (o *origins) of(e sql.Expression, below [][]lineage.Origin) []lineage.Origin {
+	kind := lineage.Transformation
+	switch x := e.(type) {
+	case nil:
+		return nil
+	case *expression.GetField:
+		if _, ok := o.known[x.Id()]; ok {
+			return o.column(x.Id())
+		}
+		if i := x.Index(); o.inside == 0 && i >= 0 && i < len(below) {
+			return below[i]
+		}
+		return nil
+	case *expression.Alias, *expression.AutoIncrement:
+		kind = lineage.Identity
+	case *plan.Subquery:
+		o.inside++
+		defer func() { o.inside-- }()
+		var out []lineage.Origin
+		for _, from := range o.outputs(x.Query) {
+			out = lineage.JoinOrigins(out, as(from, kind))
+		}
+		return out
+	case sql.WindowAdaptableExpression:
+		kind = lineage.Aggregation
+	}
+	var out []lineage.Origin
+	for _, c := range e.Children() {
+		out = lineage.JoinOrigins(out, as(o.of(c, below), kind))
+	}
+	return out
+}
+
+// as is origins through an expression of a kind: what was added up stays so, and what is changed is not a copy any more.
+func as(from []lineage.Origin, kind string) []lineage.Origin {
+	out := make([]lineage.Origin, len(from))
+	for i, x := range from {
+		if x.Kind == lineage.Identity || x.Kind == lineage.Transformation && kind == lineage.Aggregation {
+			x.Kind = kind
+		}
+		out[i] = x
+	}
+	return out
+}
+
+// ids are the ids of a plan's columns, 0 for one that has none.
+func (o *origins) ids(n sql.Node) []sql.ColumnId {
+	var out []sql.ColumnId
+	switch x := n.(type) {
+	case sql.Projector:
+		for _, e := range x.ProjectedExprs() {
+			id := sql.ColumnId(0)
+			if e, ok := e.(sql.IdExpression); ok {
+				id = e.Id()
+			}
+			out = append(out, id)
+		}
+	case *plan.TableAlias:
+		if _, ok := x.Child.(sql.TableFunction); ok {
+			x.Columns().ForEach(func(id sql.ColumnId) { out = append(out, id) })
+			return out
+		}
+		return o.ids(x.Child)
+	case *plan.SetOp:
+		return o.ids(x.Left())
+	case *plan.EmptyTable:
+		return make([]sql.ColumnId, len(x.Schema(o.ctx)))
+	case plan.TableIdNode:
+		columns := x.Columns()
+		if tn, ok := x.(sql.TableNode); ok {
+			// A table that gives some of its columns still has the ids of all, in the order of its definition.
+			if whole, ok := tn.UnderlyingTable().(sql.PrimaryKeyTable); ok && len(whole.PrimaryKeySchema(o.ctx).Schema) != len(x.Schema(o.ctx)) {
+				first, _ := columns.Next(1)
+				all := whole.PrimaryKeySchema(o.ctx).Schema
+				for _, c := range x.Schema(o.ctx) {
+					out = append(out, first+sql.ColumnId(all.IndexOfColName(c.Name)))
+				}
+				return out
+			}
+		}
+		columns.ForEach(func(id sql.ColumnId) { out = append(out, id) })
+	case *plan.JoinNode:
+		out = o.ids(x.Left())
+		if !x.Op.IsPartial() {
+			out = append(out, o.ids(x.Right())...)
+		}
+	default:
+		for _, c := range n.Children() {
+			out = append(out, o.ids(c)...)
+		}
+	}
+	return out
+}
+
+// A table of this database says where its columns are from.
+var _ interface{ Stored() (db, table string) } = (*sqltable.Table)(nil)

@@ -1,0 +1,163 @@
+package lineage
+
+import (
+	"context"
+	"strings"
+
+	"github.com/stemmadb/stemma/internal/chunk"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/root"
+)
+
+// Turn is a commit that gave a table, or a row of it, the content that it has later.
+type Turn struct {
+	Commit *history.Commit
+	Table  string // its name there
+	Before string // hash of the table in the first parent; "" when the commit made the table
+	After  string
+	Merged bool // the commit is a merge whose content none of its parents has
+}
+
+// LastChanges are the commits that last changed a table, seen from a commit: those from which on every commit on the way has the table
+// with one hash, be it under another name. A merge whose content none of its parents has is followed by the last changes of each
+// parent's. A change that another of them has among its descendants is none of the last. ok is false when the commit has no such table.
+func LastChanges(ctx context.Context, rd chunk.Reader, from history.CommitID, name string) (turns []Turn, ok bool, err error) {
+	w := &backward{rd: rd, compare: func(context.Context, hash.Hash, hash.Hash) (bool, bool, error) { return false, true, nil }}
+	return w.lastChanges(ctx, from, name)
+}
+
+// backward goes back through the history of a table.
+type backward struct {
+	rd chunk.Reader
+	// compare tells of tables of two hashes, which are not equal, whether what is followed is equal in both, and whether the older has it.
+	compare func(ctx context.Context, now, was hash.Hash) (equal, there bool, err error)
+}
+
+// place is a table at a commit.
+type place struct {
+	commit *history.Commit
+	name   string // in lower case
+	table  root.Entry
+}
+
+// at is the table of a name at a commit.
+func (w *backward) at(ctx context.Context, id history.CommitID, name string) (p place, ok bool, err error) {
+	p.name = name
+	if p.commit, err = history.GetCommit(ctx, w.rd, id); err != nil {
+		return p, false, err
+	}
+	p.table, ok, err = root.Open(w.rd, p.commit.Root).Get(ctx, root.KindTable, name)
+	return p, ok, err
+}
+
+// before is the table in a parent that became that of p: of its name, or one of its hash whose name the commit of p has not any more.
+func (w *backward) before(ctx context.Context, p place, parent history.CommitID) (was place, ok bool, err error) {
+	was, ok, err = w.at(ctx, parent, p.name)
+	if err != nil || ok {
+		return was, ok, err
+	}
+	all, err := root.Open(w.rd, was.commit.Root).List(ctx, root.KindTable)
+	if err != nil {
+		return was, false, err
+	}
+	for _, x := range all {
+		if x.Table != p.table.Table {
+			continue
+		}
+		if _, kept, err := root.Open(w.rd, p.commit.Root).Get(ctx, root.KindTable, x.Name); err != nil || !kept {
+			was.name, was.table = strings.ToLower(x.Name), x
+			return was, err == nil, err
+		}
+	}
+	return was, false, nil
+}
+
+func (w *backward) lastChanges(ctx context.Context, from history.CommitID, name string) (turns []Turn, ok bool, err error) {
+	first, ok, err := w.at(ctx, from, strings.ToLower(name))
+	if err != nil || !ok {
+		return nil, false, err
+	}
+	type spot struct {
+		id   history.CommitID
+		name string
+	}
+	seen := map[spot]bool{}
+	stack := []place{first}
+	for len(stack) > 0 {
+		if err := errs.With(errs.Canceled, ctx.Err()); err != nil {
+			return nil, false, err
+		}
+		p := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if k := (spot{p.commit.ID, p.name}); seen[k] {
+			continue
+		} else {
+			seen[k] = true
+		}
+		var same, others []place
+		t := Turn{Commit: p.commit, Table: p.table.Name, After: p.table.Table.Full()}
+		for i, id := range p.commit.Parents {
+			was, found, err := w.before(ctx, p, id)
+			if err != nil {
+				return nil, false, err
+			}
+			if !found {
+				continue
+			}
+			if i == 0 {
+				t.Before = was.table.Table.Full()
+			}
+			equal, there := was.table.Table == p.table.Table, true
+			if !equal {
+				if equal, there, err = w.compare(ctx, p.table.Table, was.table.Table); err != nil {
+					return nil, false, err
+				}
+			}
+			switch {
+			case equal:
+				same = append(same, was)
+			case there:
+				others = append(others, was)
+			}
+		}
+		if len(same) > 0 {
+			stack = append(stack, same...)
+			continue
+		}
+		if t.Merged = len(p.commit.Parents) > 1; t.Merged {
+			stack = append(stack, others...)
+		}
+		turns = append(turns, t)
+	}
+	turns, err = newest(ctx, w.rd, turns)
+	return turns, true, err
+}
+
+// newest is the turns without those that others come after. What came into a merge is not before the merge in this sense.
+func newest(ctx context.Context, rd chunk.Reader, turns []Turn) ([]Turn, error) {
+	if len(turns) < 2 {
+		return turns, nil
+	}
+	var out []Turn
+	for i := range turns {
+		var later []history.CommitID
+		for j := range turns {
+			if i != j && !turns[j].Merged {
+				later = append(later, turns[j].Commit.ID)
+			}
+		}
+		over := false
+		if len(later) > 0 {
+			var err error
+			if over, err = history.Reached(ctx, rd, later, turns[i].Commit); err != nil {
+				return nil, err
+			}
+		}
+		if !over {
+			out = append(out, turns[i])
+		}
+	}
+	return out, nil
+}

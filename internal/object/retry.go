@@ -1,0 +1,150 @@
+package object
+
+import (
+	"bytes"
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/stemmadb/stemma/internal/errs"
+)
+
+// RetryOptions say how patient a store is. The zero value is for servers somewhere on a network.
+type RetryOptions struct {
+	Tries   int           // at most, for one call; 0 is 6
+	Pause   time.Duration // before the second try, doubled for each further one, up to half of it less at random; 0 is 200 ms
+	Timeout time.Duration // of one try; 0 is two minutes
+}
+
+// Retry is a store that tries again what failed with class Unavailable, and whose tries end after a time.
+func Retry(s Store, opt RetryOptions) Store {
+	if opt.Tries == 0 {
+		opt.Tries = 6
+	}
+	if opt.Pause == 0 {
+		opt.Pause = 200 * time.Millisecond
+	}
+	if opt.Timeout == 0 {
+		opt.Timeout = 2 * time.Minute
+	}
+	return &retry{Store: s, opt: opt}
+}
+
+type retry struct {
+	Store
+	opt RetryOptions
+}
+
+// do runs fn until it succeeds, fails for good or has been tried often enough. try counts from 0.
+func (r *retry) do(ctx context.Context, fn func(ctx context.Context, try int) error) error {
+	pause := r.opt.Pause
+	for try := 0; ; try++ {
+		one, cancel := context.WithTimeout(ctx, r.opt.Timeout)
+		err := fn(one, try)
+		late := one.Err() != nil && ctx.Err() == nil
+		cancel()
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return errs.With(errs.Canceled, err)
+		case late:
+			err = errs.With(errs.Unavailable, err)
+		}
+		if !errs.Is(err, errs.Unavailable) || try+1 >= r.opt.Tries {
+			return err
+		}
+		t := time.NewTimer(pause/2 + rand.N(pause/2+1))
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return errs.With(errs.Canceled, err)
+		case <-t.C:
+		}
+		pause *= 2
+	}
+}
+
+// Get implements Store.
+func (r *retry) Get(ctx context.Context, name string) (data []byte, g Generation, err error) {
+	err = r.do(ctx, func(ctx context.Context, _ int) (err error) {
+		data, g, err = r.Store.Get(ctx, name)
+		return err
+	})
+	return data, g, err
+}
+
+// GetRange implements Store.
+func (r *retry) GetRange(ctx context.Context, name string, b []byte, off int64) error {
+	return r.do(ctx, func(ctx context.Context, _ int) error { return r.Store.GetRange(ctx, name, b, off) })
+}
+
+// Put implements Store. A put on a condition that fails in a way that leaves open whether it was done, and then finds that the condition
+// does not hold, has been done when the object is what was put.
+func (r *retry) Put(ctx context.Context, name string, body Body, on Condition) error {
+	return r.do(ctx, func(ctx context.Context, try int) error {
+		err := r.Store.Put(ctx, name, body, on)
+		if try == 0 || !errs.Is(err, errs.Conflict) {
+			return err
+		}
+		same, e := r.holds(ctx, name, body)
+		switch {
+		case e != nil:
+			return e
+		case same:
+			return nil
+		}
+		return err
+	})
+}
+
+// holds tells whether an object has the body's bytes.
+func (r *retry) holds(ctx context.Context, name string, body Body) (bool, error) {
+	in, err := r.Stat(ctx, name)
+	if err != nil || in.Size != body.Size() {
+		return false, err
+	}
+	const block = 1 << 20
+	if body.Size() <= block {
+		have, _, err := r.Get(ctx, name)
+		if err != nil {
+			return false, err
+		}
+		want, err := ReadBody(body)
+		return bytes.Equal(have, want), err
+	}
+	for off := int64(0); off < body.Size(); off += block {
+		a := make([]byte, min(block, body.Size()-off))
+		b := make([]byte, len(a))
+		if n, err := body.ReadAt(a, off); n < len(a) {
+			return false, err
+		}
+		if err := r.GetRange(ctx, name, b, off); err != nil || !bytes.Equal(a, b) {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// List implements Store.
+func (r *retry) List(ctx context.Context, prefix string) (out []Info, err error) {
+	err = r.do(ctx, func(ctx context.Context, _ int) (err error) {
+		out, err = r.Store.List(ctx, prefix)
+		return err
+	})
+	return out, err
+}
+
+// Stat implements Store.
+func (r *retry) Stat(ctx context.Context, name string) (in Info, err error) {
+	err = r.do(ctx, func(ctx context.Context, _ int) (err error) {
+		in, err = r.Store.Stat(ctx, name)
+		return err
+	})
+	return in, err
+}
+
+// Delete implements Store.
+func (r *retry) Delete(ctx context.Context, name string) error {
+	return r.do(ctx, func(ctx context.Context, _ int) error { return r.Store.Delete(ctx, name) })
+}

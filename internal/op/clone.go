@@ -1,0 +1,155 @@
+package op
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/pack"
+	"github.com/stemmadb/stemma/internal/remote"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/sync"
+	"github.com/stemmadb/stemma/internal/vfs"
+)
+
+// Clone is the verb that makes a database of a remote.
+type Clone struct {
+	Name   string `flag:"remote" value:"name" default:"origin" help:"what the remote is called here"`
+	Branch string `flag:"branch,b" value:"branch" help:"the branch to check out; otherwise main, or the only one, or the first"`
+	Single bool   `flag:"single-branch" help:"take the history of that branch only, and no tags"`
+	Silent bool   `flag:"silent" hidden:"true" help:"accepted for compatibility"`
+	URL    string `arg:"1" required:"true" value:"url" help:"where the remote is"`
+	Dir    string `arg:"2" value:"directory" complete:"dir" help:"the directory to be made, or an empty one; otherwise one named after the remote"`
+}
+
+func cloneSpec() Spec {
+	return Define[Clone](Spec{
+		Name: "clone", Group: GroupStart,
+		Short: "Make a database of a remote",
+		Long: `The database has the remote's branches as origin/<branch>, one of them as a branch of its own that follows it, and all tags. A clone
+that was interrupted is no database yet, and goes on where it stopped when it is repeated.`,
+		Usage:    []string{"[-b <branch>] [--single-branch] [--remote <name>] <url> [<directory>]"},
+		Examples: []Example{{"clone file:///mnt/share/prices", "into the directory prices"}, {"clone -b fix ../share/prices mine", "another branch, into the directory mine"}},
+	})
+}
+
+// Run clones.
+func (c *Clone) Run(ctx context.Context, s *Scope) (*Result, error) {
+	if !remoteName.MatchString(c.Name) {
+		return nil, errs.New(errs.Invalid, "'%s' is no name of a remote: it may consist of letters, digits and _ . - only", c.Name)
+	}
+	url, err := s.remoteURL(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	dir := c.Dir
+	if dir == "" {
+		dir = url[strings.LastIndexByte(url, '/')+1:]
+	}
+	if dir = s.path(dir); dir == "" || dir == "/" {
+		return nil, errs.New(errs.Invalid, "clone: say into which directory: clone %s <directory>", c.URL)
+	}
+	fs := s.fs()
+	if err := cloneable(fs, dir); err != nil {
+		return nil, err
+	}
+	r, err := remote.Open(ctx, url, s.remoteOptions())
+	if err != nil {
+		return nil, err
+	}
+	refs, err := r.Refs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	branch, err := c.choose(url, refs)
+	if err != nil {
+		return nil, err
+	}
+	opt := repo.DirName
+	if s.Dolt {
+		opt = repo.DoltDirName
+	}
+	err = repo.Clone(ctx, fs, dir, opt, func(ctx context.Context, st *pack.Store, made, incoming string) (*repo.Cloned, error) {
+		return c.fill(ctx, s, r, refs, branch, url, st, made, incoming)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return Say("cloning %s", url), nil
+}
+
+// cloneable reports why a directory cannot become a clone.
+func cloneable(fs vfs.FS, dir string) error {
+	names, err := fs.ReadDir(dir)
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := repo.Locate(fs, dir); err == nil {
+		return errs.New(errs.Exists, "data repository already exists: %s", dir)
+	} else if !errs.Is(err, errs.NotFound) {
+		return err
+	}
+	if i := slices.IndexFunc(names, func(n string) bool { return n != repo.CloneDirName }); i >= 0 {
+		return errs.New(errs.Exists, "clone: the directory %s is not empty: it holds %s", dir, names[i])
+	}
+	return nil
+}
+
+// choose is the branch to be checked out.
+func (c *Clone) choose(url string, refs map[string]sync.Ref) (string, error) {
+	names := branchNames(refs)
+	switch {
+	case len(names) == 0:
+		return "", errs.New(errs.NotFound, "clone failed: the remote at %s has no branches; push to it first", url)
+	case c.Branch != "" && !slices.Contains(names, c.Branch):
+		return "", errs.New(errs.NotFound, "clone failed: the remote at %s has no branch '%s'%s", url, c.Branch, meant(errs.Nearest(c.Branch, names)))
+	case c.Branch != "":
+		return c.Branch, nil
+	}
+	for _, n := range []string{repo.DefaultBranch, "master"} {
+		if slices.Contains(names, n) {
+			return n, nil
+		}
+	}
+	return names[0], nil
+}
+
+// fill fetches into the store of the clone, and writes its settings.
+func (c *Clone) fill(ctx context.Context, s *Scope, r *sync.Remote, refs map[string]sync.Ref, branch, url string, st *pack.Store, dir, incoming string) (*repo.Cloned, error) {
+	out := &repo.Cloned{Branches: []repo.Branch{{Name: branch, Head: refs[sync.Heads+branch].Commit}}, Head: branch, Time: s.Clock.Now()}
+	var got []sync.Ref
+	for name, x := range refs {
+		b, isBranch := strings.CutPrefix(name, sync.Heads)
+		switch {
+		case c.Single && b != branch:
+			continue
+		case isBranch:
+			out.Tracks = append(out.Tracks, repo.Branch{Name: c.Name + "/" + b, Head: x.Commit})
+		default:
+			out.Tags = append(out.Tags, repo.LandedTag{Name: strings.TrimPrefix(name, sync.Tags), Object: x.Tag, Commit: x.Commit})
+		}
+		got = append(got, x)
+	}
+	f := &sync.Fetch{Remote: r, Store: st, FS: s.fs(), Incoming: incoming, Progress: s.syncProgress()}
+	var err error
+	if out.Batch, err = f.Refs(ctx, got, nil); err != nil {
+		return nil, err
+	}
+	config := filepath.Join(dir, "config")
+	err = changeRemotes(config, func(m map[string]string) { m[c.Name] = url })
+	if err == nil {
+		in := *s
+		in.Settings.Local = config
+		err = changeUpstreams(&in, func(m map[string]string) { m[branch] = trackPrefix + c.Name + "/" + branch })
+	}
+	if err != nil {
+		return nil, errors.Join(err, out.Batch.Close())
+	}
+	return out, nil
+}

@@ -1,0 +1,266 @@
+package op
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/sync"
+)
+
+// Fetch is the verb that brings commits of a remote.
+type Fetch struct {
+	Prune  bool     `flag:"prune,p" help:"forget branches of the remote that are gone there"`
+	Force  bool     `flag:"force,f" hidden:"true" help:"accepted for compatibility: branches of remotes always become what they are there"`
+	Silent bool     `flag:"silent" hidden:"true" help:"accepted for compatibility"`
+	Remote string   `arg:"1" value:"remote" complete:"remote" help:"the name of a remote; otherwise the one that the branch follows, or origin"`
+	Refs   []string `arg:"rest" value:"branch" help:"only these branches"`
+}
+
+func fetchSpec() Spec {
+	return Define[Fetch](Spec{
+		Name: "fetch", Columns: []Column{Whole("status")}, Group: GroupRemote, Needs: NeedDatabase, Admin: true,
+		Short: "Bring commits from a remote",
+		Long: `The branches of the remote are called <remote>/<branch> here and can be named wherever a revision can. Branches of the database stay
+as they are: merge what was fetched, or use pull. Tags that are new come, too. A fetch that was interrupted has changed nothing, and
+goes on where it stopped when it is repeated.`,
+		Usage:    []string{"[-p] [<remote> [<branch>...]]"},
+		Examples: []Example{{"fetch", "all branches of origin"}, {"diff main origin/main", "see what is new there"}},
+	})
+}
+
+// Run fetches.
+func (c *Fetch) Run(ctx context.Context, s *Scope) (*Result, error) {
+	lines, err := c.fetch(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	r := statusResult(0)
+	r.Lines = lines
+	return r, nil
+}
+
+// fetch fetches and says what is new, as git does.
+func (c *Fetch) fetch(ctx context.Context, s *Scope) ([]string, error) {
+	if c.Remote == "" {
+		var err error
+		if c.Remote, _, err = s.remoteOf(s.branch()); err != nil {
+			return nil, err
+		}
+	}
+	r, name, err := s.openRemote(ctx, c.Remote)
+	if err != nil {
+		return nil, err
+	}
+	if name == "" {
+		return nil, errs.New(errs.Invalid, "fetch: '%s' has no name here; add it with 'remote add <name> %s' first", c.Remote, c.Remote)
+	}
+	refs, err := r.Refs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	got, land, lines, err := c.changes(ctx, s, name, refs)
+	if err != nil {
+		return nil, err
+	}
+	if len(got) > 0 {
+		err = receive(ctx, s, r, got, land)
+	} else {
+		err = s.Repo.Land(ctx, nil, land)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(lines) > 0 {
+		lines = append([]string{"From " + r.URL()}, lines...)
+	} else {
+		lines = []string{}
+	}
+	return lines, nil
+}
+
+// changes is what of the refs of a remote is to be fetched, what becomes visible then, and how that is told.
+func (c *Fetch) changes(ctx context.Context, s *Scope, name string, refs map[string]sync.Ref) (got []sync.Ref, land repo.Landing, lines []string, err error) {
+	only := map[string]bool{}
+	for _, b := range c.Refs {
+		b, _, _ = strings.Cut(strings.TrimPrefix(b, "+"), ":")
+		b = strings.TrimPrefix(b, "refs/heads/")
+		if _, ok := refs[sync.Heads+b]; !ok {
+			return nil, land, nil, errs.New(errs.NotFound, "invalid ref spec: the remote '%s' has no branch '%s'%s", name, b, meant(errs.Nearest(b, branchNames(refs))))
+		}
+		only[b] = true
+	}
+	for _, n := range slices.Sorted(maps.Keys(refs)) {
+		b, isBranch := strings.CutPrefix(n, sync.Heads)
+		if !isBranch || len(only) > 0 && !only[b] {
+			continue
+		}
+		track, to := name+"/"+b, refs[n].Commit
+		old, there := s.Repo.Track(track)
+		if there && old == to {
+			continue
+		}
+		got = append(got, refs[n])
+		land.Tracks = append(land.Tracks, repo.Branch{Name: track, Head: to})
+		line := fmt.Sprintf(" * %-21s %s -> %s", "[new branch]", b, track)
+		if there {
+			line = fmt.Sprintf("   %-21s %s -> %s", old.String()[:8]+".."+to.String()[:8], b, track)
+		}
+		lines = append(lines, line)
+	}
+	if c.Prune && len(only) == 0 {
+		for _, t := range s.Repo.Tracks() {
+			b, mine := strings.CutPrefix(t.Name, name+"/")
+			if _, there := refs[sync.Heads+b]; mine && !there {
+				land.Tracks = append(land.Tracks, repo.Branch{Name: t.Name})
+				lines = append(lines, fmt.Sprintf(" - %-21s (none) -> %s", "[deleted]", t.Name))
+			}
+		}
+	}
+	if len(only) > 0 {
+		return got, land, lines, nil
+	}
+	have, err := s.Repo.TagObjects(ctx)
+	if err != nil {
+		return nil, land, nil, err
+	}
+	for _, n := range slices.Sorted(maps.Keys(refs)) {
+		t, isTag := strings.CutPrefix(n, sync.Tags)
+		if !isTag || slices.ContainsFunc(have, func(h repo.LandedTag) bool { return h.Name == t }) {
+			continue
+		}
+		got = append(got, refs[n])
+		land.Tags = append(land.Tags, repo.LandedTag{Name: t, Object: refs[n].Tag, Commit: refs[n].Commit})
+		lines = append(lines, fmt.Sprintf(" * %-21s %s -> %s", "[new tag]", t, t))
+	}
+	return got, land, lines, nil
+}
+
+func branchNames(refs map[string]sync.Ref) []string {
+	var out []string
+	for _, n := range slices.Sorted(maps.Keys(refs)) {
+		if b, ok := strings.CutPrefix(n, sync.Heads); ok {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// receive brings what refs reach into the database, and then what is to become visible.
+func receive(ctx context.Context, s *Scope, r *sync.Remote, refs []sync.Ref, land repo.Landing) error {
+	incoming, done, err := s.Repo.Incoming()
+	if err != nil {
+		return err
+	}
+	defer done()
+	var have []history.CommitID
+	for _, b := range slices.Concat(s.Repo.Branches(), s.Repo.Tracks()) {
+		have = append(have, b.Head)
+	}
+	tags, err := s.Repo.TagObjects(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range tags {
+		have = append(have, t.Commit)
+	}
+	f := &sync.Fetch{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Incoming: incoming, Progress: s.syncProgress()}
+	batch, err := f.Refs(ctx, refs, have)
+	if err != nil {
+		return err
+	}
+	err = s.Repo.Land(ctx, batch, land)
+	if e := batch.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// Pull is the verb that fetches and merges.
+type Pull struct {
+	Rebase   bool   `flag:"rebase,r" help:"make the branch's own commits again on top of what was fetched, instead of a merge"`
+	NoFF     bool   `flag:"no-ff" help:"make a merge commit even where the branch could be moved forward"`
+	FFOnly   bool   `flag:"ff-only" help:"move the branch forward or fail"`
+	Squash   bool   `flag:"squash" help:"leave the result staged, as one change without a second parent"`
+	Commit   bool   `flag:"commit" hidden:"true" help:"accepted for compatibility"`
+	NoCommit bool   `flag:"no-commit" help:"leave the result staged, for a commit that ends the merge"`
+	NoEdit   bool   `flag:"no-edit" hidden:"true" help:"accepted for compatibility"`
+	Prune    bool   `flag:"prune,p" help:"forget branches of the remote that are gone there"`
+	Force    bool   `flag:"force,f" hidden:"true" help:"accepted for compatibility"`
+	Silent   bool   `flag:"silent" hidden:"true" help:"accepted for compatibility"`
+	Skip     bool   `flag:"skip-verification" hidden:"true" help:"accepted for compatibility"`
+	Remote   string `arg:"1" value:"remote" complete:"remote" help:"the name of a remote; otherwise the one that the branch follows, or origin"`
+	Branch   string `arg:"2" value:"branch" help:"the branch of the remote; otherwise the one that the branch follows, or the one of its name"`
+}
+
+// pullColumns are the columns of what pull answers.
+var pullColumns = []Column{Flag("fast_forward"), Flag("conflicts"), Text("message")}
+
+func pullSpec() Spec {
+	return Define[Pull](Spec{
+		Name: "pull", Columns: pullColumns, Group: GroupRemote, Needs: NeedDatabase, Signs: true, Admin: true,
+		Short:    "Fetch from a remote and merge",
+		Usage:    []string{"[--rebase | --ff-only | --no-ff | --squash] [--prune] [<remote> [<branch>]]"},
+		Examples: []Example{{"pull", "fetch, and merge the branch that this one follows"}, {"pull --rebase origin main", "put the own commits on top of main's"}},
+	})
+}
+
+// Run pulls.
+func (c *Pull) Run(ctx context.Context, s *Scope) (*Result, error) {
+	for _, x := range []struct {
+		both bool
+		a, b string
+	}{
+		{c.Rebase && c.NoFF, "rebase", "no-ff"}, {c.Rebase && c.FFOnly, "rebase", "ff-only"}, {c.Rebase && c.Squash, "rebase", "squash"},
+		{c.Rebase && c.NoCommit, "rebase", "no-commit"}, {c.FFOnly && c.NoFF, "ff-only", "no-ff"}, {c.FFOnly && c.Squash, "ff-only", "squash"}, {c.Squash && c.NoFF, "squash", "no-ff"},
+	} {
+		if x.both {
+			return nil, errFlags(x.a, x.b)
+		}
+	}
+	name, theirs, err := s.remoteOf(s.branch())
+	if err != nil {
+		return nil, err
+	}
+	if c.Remote == "" {
+		c.Remote = name
+	} else if c.Remote != name {
+		theirs = ""
+	}
+	if c.Branch != "" {
+		theirs = c.Branch
+	}
+	if theirs == "" {
+		theirs = s.branch()
+	}
+	if _, err := (&Fetch{Remote: c.Remote, Prune: c.Prune}).fetch(ctx, s); err != nil {
+		return nil, err
+	}
+	track := c.Remote + "/" + theirs
+	if _, ok := s.Repo.Track(track); !ok {
+		return nil, errs.New(errs.NotFound, "there is no branch '%s' at the remote '%s'; name another one with 'pull %s <branch>'", theirs, c.Remote, c.Remote)
+	}
+	track = trackPrefix + track
+	if c.Rebase {
+		r, err := (&Rebase{Args: []string{track}}).Run(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		message := strings.Join(r.Lines, "\n")
+		r.Columns, r.Rows = pullColumns, [][]any{{Truth(false), Truth(r.ExitCode != 0), message}}
+		return r, nil
+	}
+	m, err := remoteURLs(s.Settings.Local)
+	if err != nil {
+		return nil, err
+	}
+	return (&Merge{
+		NoFF: c.NoFF, FFOnly: c.FFOnly, Squash: c.Squash, NoCommit: c.NoCommit, Args: []string{track},
+		Message: fmt.Sprintf("Merge branch '%s' of %s into %s", theirs, m[c.Remote], s.branch()),
+	}).Run(ctx, s)
+}

@@ -1,0 +1,324 @@
+package op
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/remote"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/sync"
+)
+
+// remoteColumns are the columns of what remote answers.
+var remoteColumns = []Column{Text("name"), Text("url")}
+
+// remotesSetting is the setting of the database that holds the URLs of remotes: a JSON object, since their names have a case.
+const remotesSetting = "remote.urls"
+
+// defaultRemote is the remote that verbs mean when none is named and nothing else says which.
+const defaultRemote = "origin"
+
+// Remote is the verb that names the remotes of a database.
+type Remote struct {
+	Verbose bool     `flag:"verbose,v" help:"list URLs too"`
+	Args    []string `arg:"rest" value:"argument" help:"add <name> <url>, or remove <name>"`
+}
+
+func remoteSpec() Spec {
+	return Define[Remote](Spec{
+		Name: "remote", Columns: remoteColumns, Group: GroupRemote, Needs: NeedDatabase, Admin: true,
+		Short: "Name the places to which the database is pushed",
+		Long: `A remote is a place that databases are pushed to and cloned from. Its URL is file:///path/to/directory; a path that begins with / or
+./ means the same. The directory need not exist.`,
+		Usage: []string{"[-v]", "add <name> <url>", "remove <name>"},
+		Examples: []Example{
+			{"remote add origin file:///mnt/share/prices", "name a place"}, {"remote -v", "list the remotes"}, {"remote remove origin", "forget it again"},
+		},
+	})
+}
+
+// Reads implements Reader: a list is asked for.
+func (c *Remote) Reads() bool { return len(c.Args) == 0 }
+
+// RemoteURL is a remote of a database.
+type RemoteURL struct{ Name, URL string }
+
+// Remotes are the remotes that the settings in the file name, ordered by name.
+func Remotes(settings string) ([]RemoteURL, error) {
+	m, err := remoteURLs(settings)
+	if err != nil {
+		return nil, err
+	}
+	var out []RemoteURL
+	for _, n := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, RemoteURL{n, m[n]})
+	}
+	return out, nil
+}
+
+func remoteURLs(settings string) (map[string]string, error) {
+	m := map[string]string{}
+	all, err := readSettings(settings)
+	if err != nil || all[remotesSetting] == "" {
+		return m, err
+	}
+	if err := json.Unmarshal([]byte(all[remotesSetting]), &m); err != nil {
+		return nil, errs.New(errs.Invalid, "setting %s: want a JSON object of strings: %w", remotesSetting, err)
+	}
+	return m, nil
+}
+
+// changeRemotes changes the remotes that settings name.
+func changeRemotes(settings string, change func(map[string]string)) error {
+	if settings == "" {
+		return errs.New(errs.Unsupported, "remotes can only be kept in the settings of a database")
+	}
+	var failed error
+	err := changeSettings(settings, func(all map[string]string) {
+		m := map[string]string{}
+		if text := all[remotesSetting]; text != "" {
+			if failed = json.Unmarshal([]byte(text), &m); failed != nil {
+				return
+			}
+		}
+		change(m)
+		if len(m) == 0 {
+			delete(all, remotesSetting)
+			return
+		}
+		var b []byte
+		if b, failed = json.Marshal(m); failed == nil {
+			all[remotesSetting] = string(b)
+		}
+	})
+	if err == nil && failed != nil {
+		err = errs.New(errs.Invalid, "setting %s: %w", remotesSetting, failed)
+	}
+	return err
+}
+
+// Run does it.
+func (c *Remote) Run(ctx context.Context, s *Scope) (*Result, error) {
+	m, err := remoteURLs(s.Settings.Local)
+	if err != nil {
+		return nil, err
+	}
+	if len(c.Args) == 0 {
+		r := &Result{Columns: remoteColumns, Lines: []string{}}
+		for _, n := range slices.Sorted(maps.Keys(m)) {
+			r.Add(n, m[n])
+			if c.Verbose {
+				r.Printf("%s %s", n, m[n])
+			} else {
+				r.Printf("%s", n)
+			}
+		}
+		return r, nil
+	}
+	switch {
+	case c.Args[0] == "add" && len(c.Args) == 3:
+		return statusResult(0), c.add(s, m, c.Args[1], c.Args[2])
+	case (c.Args[0] == "remove" || c.Args[0] == "rm") && len(c.Args) == 2:
+		return statusResult(0), c.remove(ctx, s, m, c.Args[1])
+	case c.Args[0] == "add":
+		return nil, errs.New(errs.Invalid, "remote add: give a name and a URL")
+	case c.Args[0] == "remove" || c.Args[0] == "rm":
+		return nil, errs.New(errs.Invalid, "remote remove: give the name of one remote")
+	}
+	return nil, errs.New(errs.Invalid, "remote: want 'add' or 'remove', not '%s'", c.Args[0])
+}
+
+var remoteName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
+
+func (c *Remote) add(s *Scope, m map[string]string, name, url string) error {
+	if !remoteName.MatchString(name) {
+		return errs.New(errs.Invalid, "'%s' is no name of a remote: it may consist of letters, digits and _ . - only", name)
+	}
+	if m[name] != "" {
+		return errs.New(errs.Exists, "a remote named '%s' already exists: it is %s", name, m[name])
+	}
+	url, err := s.remoteURL(url)
+	if err != nil {
+		return err
+	}
+	return changeRemotes(s.Settings.Local, func(m map[string]string) { m[name] = url })
+}
+
+// remove forgets a remote, what was seen of it, and that branches follow its branches.
+func (c *Remote) remove(ctx context.Context, s *Scope, m map[string]string, name string) error {
+	if m[name] == "" {
+		return errNoRemote(name, m)
+	}
+	var land repo.Landing
+	for _, t := range s.Repo.Tracks() {
+		if strings.HasPrefix(t.Name, name+"/") {
+			land.Tracks = append(land.Tracks, repo.Branch{Name: t.Name})
+		}
+	}
+	if err := s.Repo.Land(ctx, nil, land); err != nil {
+		return err
+	}
+	up, err := upstreams(s)
+	if err != nil {
+		return err
+	}
+	for _, u := range up {
+		if strings.HasPrefix(u, trackPrefix+name+"/") {
+			err = changeUpstreams(s, func(m map[string]string) {
+				maps.DeleteFunc(m, func(_, u string) bool { return strings.HasPrefix(u, trackPrefix+name+"/") })
+			})
+			break
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return changeRemotes(s.Settings.Local, func(m map[string]string) { delete(m, name) })
+}
+
+func errNoRemote(name string, m map[string]string) error {
+	if len(m) == 0 {
+		return errs.New(errs.NotFound, "unknown remote: '%s'; add it with 'remote add %s <url>'", name, name)
+	}
+	return errs.New(errs.NotFound, "unknown remote: '%s'%s", name, meant(errs.Nearest(name, slices.Sorted(maps.Keys(m)))))
+}
+
+// trackPrefix begins the upstream of a branch that follows a branch of a remote, in settings.
+const trackPrefix = "refs/remotes/"
+
+// remoteOptions say where remotes of the scope are.
+func (s *Scope) remoteOptions() remote.Options {
+	dir := s.Dir
+	if s.Files != "" {
+		dir = s.Files
+	}
+	return remote.Options{FS: s.fs(), Dir: dir}
+}
+
+// ownerName is the short form of a URL at a hub.
+var ownerName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*/[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
+
+// hubSetting is the URL at which owner/name is found, with {owner} and {name} in it.
+const hubSetting = "remotes.hub"
+
+// remoteURL is the URL of what a user names a remote by: a URL, a path or, with the setting remotes.hub, owner/name.
+func (s *Scope) remoteURL(text string) (string, error) {
+	if ownerName.MatchString(text) {
+		hub, ok, err := s.Settings.Get(hubSetting)
+		if err != nil {
+			return "", err
+		}
+		if !ok {
+			return "", errs.New(errs.Invalid, "'%s' is no URL of a remote: to mean one at a hub by it set 'config --global --set %s https://hub.example.org/{owner}/{name}'; for a directory write ./%s", text, hubSetting, text)
+		}
+		owner, name, _ := strings.Cut(text, "/")
+		text = strings.NewReplacer("{owner}", owner, "{name}", name).Replace(hub)
+	}
+	return remote.Normalize(text, s.remoteOptions())
+}
+
+// openRemote opens a remote by its name among those of the database, or by what else remoteURL takes. name is "" then.
+func (s *Scope) openRemote(ctx context.Context, text string) (r *sync.Remote, name string, err error) {
+	m, err := remoteURLs(s.Settings.Local)
+	if err != nil {
+		return nil, "", err
+	}
+	url := m[text]
+	if name = text; url == "" {
+		name = ""
+		if remoteName.MatchString(text) {
+			return nil, "", errNoRemote(text, m)
+		}
+		if url, err = s.remoteURL(text); err != nil {
+			return nil, "", err
+		}
+	}
+	r, err = remote.Open(ctx, url, s.remoteOptions())
+	return r, name, err
+}
+
+// progress is the scope's progress as package sync wants it.
+func (s *Scope) syncProgress() sync.Progress {
+	return func(title string, total int64, unit string) (func(int64), func()) {
+		t := s.Start(title, total, unit)
+		return t.Add, t.Done
+	}
+}
+
+// remoteOf is the remote that a branch follows, or the one that is meant when it follows none, and the branch there, "" for none.
+func (s *Scope) remoteOf(branch string) (name, theirs string, err error) {
+	up, err := upstreams(s)
+	if err != nil {
+		return "", "", err
+	}
+	if rest, ok := strings.CutPrefix(up[branch], trackPrefix); ok {
+		name, theirs, _ = strings.Cut(rest, "/")
+		return name, theirs, nil
+	}
+	m, err := remoteURLs(s.Settings.Local)
+	if err != nil {
+		return "", "", err
+	}
+	if len(m) == 1 {
+		for n := range m {
+			return n, "", nil
+		}
+	}
+	return defaultRemote, "", nil
+}
+
+// LsRemote is the verb that lists the refs of a remote.
+type LsRemote struct {
+	Heads  bool   `flag:"heads" alias:"branches" help:"branches only"`
+	Tags   bool   `flag:"tags,t" help:"tags only"`
+	Remote string `arg:"1" value:"remote" complete:"remote" help:"the name of a remote or a URL; otherwise the remote that the branch follows, or origin"`
+}
+
+// lsRemoteColumns are the columns of what ls-remote answers.
+var lsRemoteColumns = []Column{Text("hash"), Text("ref")}
+
+func lsRemoteSpec() Spec {
+	return Define[LsRemote](Spec{
+		Name: "ls-remote", Columns: lsRemoteColumns, Group: GroupRemote, ReadOnly: true,
+		Short: "List the branches and tags of a remote",
+		Usage: []string{"[--heads] [--tags] [<remote>|<url>]"}, Examples: []Example{{"ls-remote file:///mnt/share/prices", "what is there, without a database here"}},
+	})
+}
+
+// Run lists.
+func (c *LsRemote) Run(ctx context.Context, s *Scope) (*Result, error) {
+	if c.Remote == "" {
+		m, err := remoteURLs(s.Settings.Local)
+		if err != nil {
+			return nil, err
+		}
+		c.Remote = defaultRemote
+		if m[defaultRemote] == "" && len(m) == 1 {
+			for n := range m {
+				c.Remote = n
+			}
+		}
+	}
+	r, _, err := s.openRemote(ctx, c.Remote)
+	if err != nil {
+		return nil, err
+	}
+	refs, err := r.Refs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &Result{Columns: lsRemoteColumns, Lines: []string{}}
+	for _, n := range slices.Sorted(maps.Keys(refs)) {
+		if (c.Heads || c.Tags) && !(c.Heads && strings.HasPrefix(n, sync.Heads) || c.Tags && strings.HasPrefix(n, sync.Tags)) {
+			continue
+		}
+		out.Add(refs[n].Commit.String(), "refs/"+n)
+		out.Printf("%s\trefs/%s", refs[n].Commit, n)
+	}
+	return out, nil
+}

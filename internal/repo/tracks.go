@@ -1,0 +1,216 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/pack"
+	"github.com/stemmadb/stemma/internal/vfs"
+)
+
+// Tracks are the branches of remotes as they were last seen, called remote/branch, ordered by name.
+func (r *Repo) Tracks() []Branch {
+	var out []Branch
+	r.published.Load().tracks.Scan(func(name string, head history.CommitID) bool {
+		out = append(out, Branch{Name: name, Head: head})
+		return true
+	})
+	return out
+}
+
+// Track is what the branch of a remote, called remote/branch, named when it was last seen; ok is false when it was not.
+func (r *Repo) Track(name string) (id history.CommitID, ok bool) {
+	return r.published.Load().tracks.Get(name)
+}
+
+// track is the commit of a branch of a remote, with or without what comes before its name in full.
+func (s *state) track(name string) (history.CommitID, bool) {
+	return s.tracks.Get(strings.TrimPrefix(strings.TrimPrefix(name, "refs/"), "remotes/"))
+}
+
+// Landing is what becomes visible together when something was fetched or pushed.
+type Landing struct {
+	Tracks []Branch    // branches of remotes, called remote/branch; those with a zero head are removed
+	Tags   []LandedTag // that are new or moved
+}
+
+// LandedTag is a tag with the hash of its chunk.
+type LandedTag struct {
+	Name   string
+	Object hash.Hash
+	Commit history.CommitID
+}
+
+func (l *Landing) change() *change {
+	ch := &change{}
+	for _, t := range l.Tracks {
+		ch.tracks = append(ch.tracks, refChange{name: t.Name, head: t.Head})
+	}
+	for _, t := range l.Tags {
+		ch.tags = append(ch.tags, tagChange{name: t.Name, object: t.Object, commit: t.Commit})
+	}
+	return ch
+}
+
+// Land makes fetched chunks, nil for none, and what names them durable in one step.
+func (r *Repo) Land(ctx context.Context, batch *pack.Batch, l Landing) error {
+	if len(l.Tracks)+len(l.Tags) == 0 {
+		return nil
+	}
+	return r.changeRefsWith(ctx, batch, func(*state) (*change, func(*state), error) {
+		return l.change(), func(s *state) {
+			for _, t := range l.Tracks {
+				s.setTrack(t.Name, t.Head)
+			}
+			for _, t := range l.Tags {
+				s.setTag(t.Name, t.Object)
+			}
+		}, nil
+	})
+}
+
+// incomingName is the directory, in that of the store, of packs that are fetched and not yet the store's. What a fetch that died has left
+// in it serves the next one.
+const incomingName = "incoming"
+
+// Incoming takes the directory of packs that are being fetched, which one at a time has; done gives it back.
+func (r *Repo) Incoming() (dir string, done func(), err error) {
+	if err := r.writable(); err != nil || r.load != nil {
+		if err == nil {
+			err = ErrOwnerOnly
+		}
+		return "", nil, err
+	}
+	r.fetching.Lock()
+	dir = filepath.Join(r.dir, incomingName)
+	if err := r.fs.MkdirAll(dir); err != nil {
+		r.fetching.Unlock()
+		return "", nil, err
+	}
+	return dir, r.fetching.Unlock, nil
+}
+
+// CloneDirName is the directory that a clone is made in, until it is whole and gets the name of a database's directory.
+const CloneDirName = ".stemma.clone"
+
+// Cloned is what a clone begins with.
+type Cloned struct {
+	Batch    *pack.Batch // the chunks
+	Landing              // what was seen of the remote
+	Branches []Branch    // to be made, at least one
+	Head     string      // the one that is checked out
+	Time     time.Time   // for the reflog
+}
+
+// Clone makes a database in the directory path, which need not exist, of what fetch gives. fetch is given the store of a database that
+// nobody sees yet, and directories for packs and for other files beside it: what a clone that died has left there serves the next one. A database that is
+// there already is an error of class Exists.
+func Clone(ctx context.Context, fs vfs.FS, path, dirName string, fetch func(ctx context.Context, st *pack.Store, dir, incoming string) (*Cloned, error)) error {
+	if dirName == "" {
+		dirName = DirName
+	}
+	if _, err := Locate(fs, path); err == nil {
+		return errs.New(errs.Exists, "data repository already exists: %s", path)
+	} else if !errs.Is(err, errs.NotFound) {
+		return err
+	}
+	dir := filepath.Join(path, CloneDirName)
+	incoming := filepath.Join(dir, incomingName)
+	if err := fs.MkdirAll(incoming); err != nil {
+		return err
+	}
+	lock, err := fs.Lock(filepath.Join(dir, "LOCK"))
+	if errs.Is(err, errs.Locked) {
+		return errs.New(errs.Locked, "another process is making a clone in %s: %w", path, err)
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := fillClone(ctx, fs, dir, incoming, fetch); err != nil {
+		return err
+	}
+	if err := removeIncoming(fs, incoming); err != nil {
+		return err
+	}
+	if err := fs.Rename(dir, filepath.Join(path, dirName)); err != nil {
+		return err
+	}
+	return fs.SyncDir(path)
+}
+
+// removeIncoming removes the directory of incoming packs and what a fetch has left in it.
+func removeIncoming(fs vfs.FS, dir string) error {
+	names, err := fs.ReadDir(dir)
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	for _, n := range names {
+		err = errors.Join(err, fs.Remove(filepath.Join(dir, n)))
+	}
+	return errors.Join(err, fs.Remove(dir))
+}
+
+// fillClone makes the store of a clone and fills it, unless that was done before.
+func fillClone(ctx context.Context, fs vfs.FS, dir, incoming string, fetch func(ctx context.Context, st *pack.Store, dir, incoming string) (*Cloned, error)) (err error) {
+	if _, err := fs.Stat(filepath.Join(dir, "FORMAT")); errs.Is(err, errs.NotFound) {
+		if err := pack.Create(ctx, fs, dir); err != nil {
+			return err
+		}
+	} else if err != nil {
+		return err
+	}
+	st, err := pack.Open(ctx, fs, dir, pack.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := st.Close(ctx); err == nil {
+			err = e
+		}
+	}()
+	if state, tail := st.Recovered(); state != nil || len(tail) > 0 {
+		return nil // it lacks its name only
+	}
+	c, err := fetch(ctx, st, dir, incoming)
+	if err != nil {
+		return err
+	}
+	defer c.Batch.Close()
+	ch := c.change()
+	for _, b := range c.Branches {
+		cm, err := history.GetCommit(ctx, c.Batch, b.Head)
+		if err != nil {
+			return err
+		}
+		ch.refs = append(ch.refs, refChange{name: b.Name, head: b.Head})
+		ch.work = append(ch.work, workChange{branch: b.Name, working: cm.Root, staged: cm.Root, all: true})
+	}
+	ch.head, ch.log = c.Head, ch.moves(c.Time)
+	lsn, err := st.Append(ctx, c.Batch, pack.Record{Type: recordChange, Payload: ch.encode()})
+	if err != nil {
+		return err
+	}
+	return st.Wait(ctx, lsn)
+}
+
+// TagObjects are all tags with the hashes of their chunks, ordered by name.
+func (r *Repo) TagObjects(ctx context.Context) ([]LandedTag, error) {
+	s := r.published.Load()
+	var out []LandedTag
+	for _, name := range s.tags.Keys() {
+		h, _ := s.tags.Get(name)
+		t, err := history.GetTag(ctx, r.store, h)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, LandedTag{Name: name, Object: h, Commit: t.Commit})
+	}
+	return out, nil
+}

@@ -1,0 +1,306 @@
+package sync
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/object"
+	"github.com/stemmadb/stemma/internal/pack"
+	"github.com/stemmadb/stemma/internal/vfs"
+)
+
+// Progress begins to show a piece of work; add counts what is done of it, and done ends it. Nil shows nothing.
+type Progress func(title string, total int64, unit string) (add func(n int64), done func())
+
+func (p Progress) start(title string, total int64, unit string) (add func(n int64), done func()) {
+	if p == nil {
+		return func(int64) {}, func() {}
+	}
+	return p(title, total, unit)
+}
+
+// How packs are fetched: sizes in bytes, a part of a hundred, and counts.
+const (
+	rangeSize    = 8 << 20  // of one request
+	rangeGap     = 64 << 10 // what is read in vain rather than asked for apart
+	smallPack    = 1 << 20  // packs up to that are read at once, and their chunks kept with others
+	wholePercent = 80       // from that part on that is lacking, a pack is taken whole
+	corruptTries = 3        // of a pack that does not arrive as it was sent
+	packsAtOnce  = 3
+	rangesAtOnce = 4 // of one pack
+)
+
+// Fetch brings the chunks of a remote's packs into a database.
+type Fetch struct {
+	Remote   *Remote
+	Store    *pack.Store
+	FS       vfs.FS // of the store
+	Incoming string // a directory beside the store's, for whole packs: what it holds of an earlier fetch is used
+	Progress Progress
+}
+
+// Refs fetches all that these refs reach: see Run.
+func (f *Fetch) Refs(ctx context.Context, refs []Ref, have []history.CommitID) (*pack.Batch, error) {
+	var targets []Target
+	for _, r := range refs {
+		targets = append(targets, r.Target)
+	}
+	packs, err := f.Remote.Packs(ctx, targets...)
+	if err != nil {
+		return nil, err
+	}
+	return f.Run(ctx, packs, targets, have)
+}
+
+// Run fetches what the store lacks of these packs, and makes sure that all that want reaches, down to have, is in the store or in the
+// batch that it returns, which the caller appends and closes. have is commits of which the store has everything.
+func (f *Fetch) Run(ctx context.Context, packs []Pack, want []Target, have []history.CommitID) (*pack.Batch, error) {
+	batch, err := f.once(ctx, packs, f.Store.Known(), want, have)
+	if errs.Is(err, errs.NotFound) {
+		// Only prefixes of hashes were compared: take all.
+		batch, err = f.once(ctx, packs, &pack.Known{}, want, have)
+		if errs.Is(err, errs.NotFound) {
+			err = errs.New(errs.Corrupt, "the packs that the remote %s lists do not hold all that its refs reach: %w", f.Remote.URL(), err)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return batch, nil
+}
+
+func (f *Fetch) once(ctx context.Context, packs []Pack, known *pack.Known, want []Target, have []history.CommitID) (*pack.Batch, error) {
+	batch := f.Store.NewBatch()
+	err := f.packs(ctx, packs, known, batch)
+	if err == nil {
+		err = f.whole(ctx, batch, want, have)
+	}
+	if err != nil {
+		return nil, errors.Join(err, batch.Close())
+	}
+	return batch, nil
+}
+
+// whole checks that everything is there (R5).
+func (f *Fetch) whole(ctx context.Context, batch *pack.Batch, want []Target, have []history.CommitID) error {
+	var commits []history.CommitID
+	for _, w := range want {
+		commits = append(commits, w.Commit)
+		if w.Tag.IsZero() {
+			continue
+		}
+		t, err := history.GetTag(ctx, batch, w.Tag)
+		if err != nil {
+			return err
+		}
+		if t.Commit != w.Commit {
+			return errs.New(errs.Corrupt, "a tag of the remote %s names commit %s, its ref says %s", f.Remote.URL(), t.Commit, w.Commit)
+		}
+	}
+	b, err := Commits(ctx, batch, commits, have)
+	if err != nil {
+		return err
+	}
+	add, done := f.Progress.start("check what was fetched", int64(len(b.Commits)), "commits")
+	defer done()
+	return Missing(ctx, batch, b, func(h hash.Hash) error {
+		ok, err := batch.Has(ctx, h)
+		if err == nil && !ok {
+			err = errs.New(errs.NotFound, "chunk %s is in none of them", h)
+		}
+		return err
+	}, func() { add(1) })
+}
+
+// packs fetches packs into the batch.
+func (f *Fetch) packs(ctx context.Context, packs []Pack, known *pack.Known, batch *pack.Batch) error {
+	wanted := map[string]bool{}
+	total := int64(0)
+	var todo []Pack
+	for _, p := range packs {
+		if f.Store.HasPack(p.Digest) {
+			continue
+		}
+		todo = append(todo, p)
+		wanted[p.Digest.Full()+pack.Ext] = true
+		total += p.Size
+	}
+	if err := f.clear(wanted); err != nil {
+		return err
+	}
+	if len(todo) == 0 {
+		return nil
+	}
+	add, done := f.Progress.start("fetch", total, "bytes")
+	defer done()
+	files := make([]string, len(todo))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(packsAtOnce)
+	for i, p := range todo {
+		g.Go(func() (err error) {
+			for try := 1; ; try++ {
+				files[i], err = f.pack(gctx, p, known, batch, add)
+				if !errs.Is(err, errs.Corrupt) || try == corruptTries {
+					break
+				}
+			}
+			if errs.Is(err, errs.NotFound) {
+				err = errs.New(errs.Corrupt, "the remote %s has lost its pack %s", f.Remote.URL(), p.Digest.Full())
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return fmt.Errorf("fetch from %s: %w", f.Remote.URL(), err)
+	}
+	if err := f.FS.SyncDir(f.Incoming); err != nil {
+		return err
+	}
+	return batch.Adopt(ctx, slices.DeleteFunc(files, func(s string) bool { return s == "" }))
+}
+
+// clear removes what earlier fetches have left that this one has no use for.
+func (f *Fetch) clear(wanted map[string]bool) error {
+	names, err := f.FS.ReadDir(f.Incoming)
+	for _, n := range names {
+		if strings.HasSuffix(n, pack.Ext) && wanted[n] || !strings.HasSuffix(n, pack.Ext) && !strings.HasSuffix(n, object.TempSuffix) {
+			continue
+		}
+		err = errors.Join(err, f.FS.Remove(filepath.Join(f.Incoming, n)))
+	}
+	return err
+}
+
+// pack fetches a pack: whole, and then file is where it is, or what is lacking of it into the batch.
+func (f *Fetch) pack(ctx context.Context, p Pack, known *pack.Known, batch *pack.Batch, add func(int64)) (file string, err error) {
+	file = filepath.Join(f.Incoming, p.Digest.Full()+pack.Ext)
+	if in, err := f.FS.Stat(file); err == nil && in.Size == p.Size {
+		add(p.Size)
+		return file, nil
+	} else if err != nil && !errs.Is(err, errs.NotFound) {
+		return "", err
+	}
+	tailSize := pack.TailSize(p.Chunks)
+	if tailSize > p.Size {
+		return "", errs.New(errs.Corrupt, "the list of the remote says that pack %s has %d chunks in %d bytes", p.Digest.Full(), p.Chunks, p.Size)
+	}
+	if p.Size <= smallPack {
+		data := make([]byte, p.Size)
+		if err := f.Remote.s.GetRange(ctx, p.object(), data, 0); err != nil {
+			return "", err
+		}
+		dir, err := pack.ReadDirectory(data[p.Size-tailSize:], p.Size, p.Digest)
+		if err != nil {
+			return "", err
+		}
+		for _, s := range byOffset(dir.Lacking(known)) {
+			if err := batch.PutRecord(ctx, data[s.Off:s.Off+s.Len]); err != nil {
+				return "", fmt.Errorf("pack %s at byte %d: %w", p.Digest.Full(), s.Off, err)
+			}
+		}
+		add(p.Size)
+		return "", nil
+	}
+	if known.Empty() {
+		return file, f.take(ctx, p, file, add)
+	}
+	tail := make([]byte, tailSize)
+	if err := f.Remote.s.GetRange(ctx, p.object(), tail, p.Size-tailSize); err != nil {
+		return "", err
+	}
+	dir, err := pack.ReadDirectory(tail, p.Size, p.Digest)
+	if err != nil {
+		return "", err
+	}
+	lacking, bytes := byOffset(dir.Lacking(known)), int64(0)
+	for _, s := range lacking {
+		bytes += s.Len
+	}
+	if bytes*100 >= p.Size*wholePercent {
+		return file, f.take(ctx, p, file, add)
+	}
+	if err := f.some(ctx, p, lacking, batch); err != nil {
+		return "", err
+	}
+	add(p.Size)
+	return "", nil
+}
+
+func byOffset(spans []pack.Span) []pack.Span {
+	slices.SortFunc(spans, func(a, b pack.Span) int { return cmp.Compare(a.Off, b.Off) })
+	return spans
+}
+
+// some fetches records of a pack, neighbours together.
+func (f *Fetch) some(ctx context.Context, p Pack, spans []pack.Span, batch *pack.Batch) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(rangesAtOnce)
+	for len(spans) > 0 {
+		n, end := 1, spans[0].Off+spans[0].Len
+		for n < len(spans) && spans[n].Off-end <= rangeGap && spans[n].Off+spans[n].Len-spans[0].Off <= rangeSize {
+			end = spans[n].Off + spans[n].Len
+			n++
+		}
+		part := spans[:n]
+		spans = spans[n:]
+		g.Go(func() error {
+			data := make([]byte, end-part[0].Off)
+			if err := f.Remote.s.GetRange(ctx, p.object(), data, part[0].Off); err != nil {
+				return err
+			}
+			for _, s := range part {
+				at := s.Off - part[0].Off
+				if err := batch.PutRecord(ctx, data[at:at+s.Len]); err != nil {
+					return fmt.Errorf("pack %s at byte %d: %w", p.Digest.Full(), s.Off, err)
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// take fetches a whole pack into a file, which has that name only when every chunk in it was verified and it is synced.
+func (f *Fetch) take(ctx context.Context, p Pack, file string, add func(int64)) (err error) {
+	tmp := file + object.TempSuffix
+	out, err := f.FS.Create(tmp)
+	if err != nil {
+		return err
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(rangesAtOnce)
+	for off := int64(0); off < p.Size; off += rangeSize {
+		g.Go(func() error {
+			data := make([]byte, min(rangeSize, p.Size-off))
+			if err := f.Remote.s.GetRange(gctx, p.object(), data, off); err != nil {
+				return err
+			}
+			if _, err := out.WriteAt(data, off); err != nil {
+				return err
+			}
+			add(int64(len(data)))
+			return nil
+		})
+	}
+	err = g.Wait()
+	if err == nil {
+		err = out.Sync()
+	}
+	if err = errors.Join(err, out.Close()); err == nil {
+		err = pack.VerifyFile(ctx, f.FS, tmp, p.Digest)
+	}
+	if err != nil {
+		return errors.Join(err, f.FS.Remove(tmp))
+	}
+	return f.FS.Rename(tmp, file)
+}

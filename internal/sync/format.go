@@ -1,0 +1,248 @@
+package sync
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/history"
+)
+
+// Names of objects.
+const (
+	markerName = "stemma-remote"
+	packsDir   = "packs/"
+	listsDir   = "lists/"
+	refsDir    = "refs/"
+	changesDir = "changes/"
+)
+
+// The beginnings of names of refs.
+const (
+	Heads = "heads/"
+	Tags  = "tags/"
+)
+
+// marker is the content of the object that makes a place a remote: which programs may use it. Its words are those of a database's FORMAT.
+const marker = "stemma remote\nversion 1\nrequired pack-1 page-2 sha256 weights-2\nread-only\noptional\n"
+
+// checkMarker reports why this program cannot use the remote with that marker.
+func checkMarker(data []byte, url string) error {
+	known := map[string]bool{"pack-1": true, "page-2": true, "sha256": true, "weights-2": true}
+	sc := bufio.NewScanner(bytes.NewReader(data))
+	if !sc.Scan() || sc.Text() != "stemma remote" {
+		return errs.New(errs.Corrupt, "%s is no remote: its object %s does not begin as it should", url, markerName)
+	}
+	for sc.Scan() {
+		word, rest, _ := strings.Cut(sc.Text(), " ")
+		switch word {
+		case "version":
+			if rest != "1" {
+				return errs.New(errs.TooNew, "the remote %s has format version %s, and this program knows 1; use a newer stemma", url, rest)
+			}
+		case "required", "read-only":
+			for _, f := range strings.Fields(rest) {
+				if !known[f] {
+					return errs.New(errs.TooNew, "the remote %s needs '%s', which this program does not know; use a newer stemma", url, f)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// escape makes a part of an object's name of a ref's name: upper case, too, since not every store tells cases apart.
+func escape(name string) string {
+	var b strings.Builder
+	start := true
+	for _, c := range []byte(name) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '-', c == '_', c == '/', c == '.' && !start:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, "%%%02x", c)
+		}
+		start = c == '/'
+	}
+	out := b.String()
+	if strings.HasSuffix(out, ".tmp") {
+		out = strings.TrimSuffix(out, ".tmp") + "%2etmp"
+	}
+	return out
+}
+
+// unescape is the inverse of escape.
+func unescape(name string) (string, error) {
+	var b strings.Builder
+	for i := 0; i < len(name); i++ {
+		if name[i] != '%' {
+			b.WriteByte(name[i])
+			continue
+		}
+		if i+3 > len(name) {
+			return "", errs.New(errs.Corrupt, "the name of the object %s%s ends within an escape", refsDir, name)
+		}
+		n, err := strconv.ParseUint(name[i+1:i+3], 16, 8)
+		if err != nil {
+			return "", errs.New(errs.Corrupt, "the name of the object %s%s has a bad escape", refsDir, name)
+		}
+		b.WriteByte(byte(n))
+		i += 2
+	}
+	return b.String(), nil
+}
+
+// Target is what a ref means. The zero Target is no ref.
+type Target struct {
+	Commit history.CommitID
+	Tag    hash.Hash // of a tag's object; zero for a branch
+	List   hash.Hash // of the list of packs
+}
+
+// IsZero tells whether the ref is not there.
+func (t Target) IsZero() bool { return t == Target{} }
+
+// value is the content of a ref's object.
+type value struct {
+	Target
+	change string // id of a change of several refs that is under way or was not tidied up; "" for none
+	next   Target // with change: what the ref is when that is committed
+	nonce  string // makes values different that are otherwise the same
+}
+
+const refWords = "stemma ref 1"
+
+func (v value) encode() []byte {
+	var b bytes.Buffer
+	fmt.Fprintln(&b, refWords)
+	target := func(prefix string, t Target) {
+		if !t.Commit.IsZero() {
+			fmt.Fprintf(&b, "%scommit %s\n", prefix, t.Commit.Full())
+		}
+		if !t.Tag.IsZero() {
+			fmt.Fprintf(&b, "%stag %s\n", prefix, t.Tag.Full())
+		}
+		if !t.List.IsZero() {
+			fmt.Fprintf(&b, "%slist %s\n", prefix, t.List.Full())
+		}
+	}
+	target("", v.Target)
+	if v.change != "" {
+		fmt.Fprintf(&b, "change %s\n", v.change)
+		target("next-", v.next)
+	}
+	fmt.Fprintf(&b, "nonce %s\n", v.nonce)
+	return b.Bytes()
+}
+
+// decodeValue reads what encode gives; name is the ref's, for messages.
+func decodeValue(data []byte, name string) (value, error) {
+	var v value
+	bad := func(why string) (value, error) {
+		return value{}, errs.New(errs.Corrupt, "read the ref %s of the remote: %s", name, why)
+	}
+	sc := bufio.NewScanner(bytes.NewReader(data))
+	if !sc.Scan() || sc.Text() != refWords {
+		if strings.HasPrefix(sc.Text(), "stemma ref ") {
+			return value{}, errs.New(errs.TooNew, "read the ref %s of the remote: it was written by a newer stemma; use one", name)
+		}
+		return bad("it does not begin as it should")
+	}
+	for sc.Scan() {
+		word, rest, _ := strings.Cut(sc.Text(), " ")
+		var to *hash.Hash
+		switch word {
+		case "commit":
+			to = &v.Commit
+		case "tag":
+			to = &v.Tag
+		case "list":
+			to = &v.List
+		case "next-commit":
+			to = &v.next.Commit
+		case "next-tag":
+			to = &v.next.Tag
+		case "next-list":
+			to = &v.next.List
+		case "change":
+			v.change = rest
+			continue
+		case "nonce":
+			v.nonce = rest
+			continue
+		default:
+			return bad("it has the unknown word '" + word + "'")
+		}
+		h, err := hash.Parse(rest)
+		if err != nil || len(rest) != hash.FullLen {
+			return bad("its " + word + " is no hash")
+		}
+		*to = h
+	}
+	if v.nonce == "" { // the last line: without it the object was cut
+		return bad("it is cut short")
+	}
+	for _, t := range []Target{v.Target, v.next} {
+		if t.Commit.IsZero() != t.List.IsZero() || t.Commit.IsZero() && !t.Tag.IsZero() {
+			return bad("it names a commit without a list of packs, or a list without a commit")
+		}
+	}
+	return v, nil
+}
+
+// Pack is a pack of a list.
+type Pack struct {
+	Digest hash.Hash
+	Size   int64 // in bytes
+	Chunks int
+}
+
+func (p Pack) object() string { return packsDir + p.Digest.Full() + ".pack" }
+
+const listWords = "stemma packs 1"
+
+// encodeList is the content of a list.
+func encodeList(packs []Pack) []byte {
+	var b bytes.Buffer
+	fmt.Fprintln(&b, listWords)
+	for _, p := range packs {
+		fmt.Fprintf(&b, "%s %d %d\n", p.Digest.Full(), p.Size, p.Chunks)
+	}
+	return b.Bytes()
+}
+
+// decodeList reads the list whose name is h.
+func decodeList(data []byte, h hash.Hash) ([]Pack, error) {
+	if hash.Sum(data) != h {
+		return nil, errs.New(errs.Corrupt, "the list of packs %s of the remote has other bytes than its name says", h.Full())
+	}
+	sc := bufio.NewScanner(bytes.NewReader(data))
+	if !sc.Scan() || sc.Text() != listWords {
+		return nil, errs.New(errs.TooNew, "the list of packs %s of the remote was written by a newer stemma; use one", h.Full())
+	}
+	var out []Pack
+	for sc.Scan() {
+		f := strings.Fields(sc.Text())
+		if len(f) != 3 {
+			return nil, errs.New(errs.Corrupt, "the list of packs %s of the remote cannot be understood", h.Full())
+		}
+		digest, err := hash.Parse(f[0])
+		size, err2 := strconv.ParseInt(f[1], 10, 64)
+		chunks, err3 := strconv.ParseInt(f[2], 10, 32)
+		if err != nil || err2 != nil || err3 != nil || len(f[0]) != hash.FullLen || size < 0 || chunks < 0 {
+			return nil, errs.New(errs.Corrupt, "the list of packs %s of the remote cannot be understood", h.Full())
+		}
+		out = append(out, Pack{Digest: digest, Size: size, Chunks: int(chunks)})
+	}
+	return out, nil
+}
+
+// The outcomes of a change of several refs.
+const (
+	outcomeDone  = "stemma change 1\ncommitted\n"
+	outcomeGiven = "stemma change 1\ngiven up\n"
+)

@@ -1,0 +1,380 @@
+package sync
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/object"
+	"github.com/stemmadb/stemma/internal/pack"
+	"github.com/stemmadb/stemma/internal/vfs"
+)
+
+// sentPack is the length in bytes at which a pack that is sent ends.
+const sentPack = 64 << 20
+
+// packsSent is how many packs are sent at a time, while the next one is made.
+const packsSent = 2
+
+// Want is a ref as it is to be.
+type Want struct {
+	Name   string // heads/… or tags/…
+	Commit history.CommitID
+	Tag    hash.Hash // of a tag's chunk; zero for a branch. With a zero Commit the ref is removed
+	// Force moves a branch that would lose commits, and a tag that is there.
+	Force bool
+	// Lease, if not nil, is what the ref must name for Force to count: what the user has seen of it, zero for no ref.
+	Lease *history.CommitID
+}
+
+// Status is what became of a ref.
+type Status uint8
+
+// The statuses.
+const (
+	UpToDate  Status = iota // it was so already
+	Created                 // it is new
+	Forwarded               // the old commit is an ancestor of the new one
+	Forced                  // it is not
+	Removed
+	NonFastForward // refused: it would lose commits that are known here
+	FetchFirst     // refused: it names a commit that is not known here
+	Stale          // refused: it is not what the lease says
+	TagExists      // refused: a tag of that name is there, and another one
+	Raced          // refused: somebody else changed it meanwhile
+	Together       // refused because another ref of an atomic push was
+	NotThere       // refused: there is nothing to remove
+)
+
+// Refused tells whether the ref is as it was though it was to be changed.
+func (s Status) Refused() bool { return s >= NonFastForward }
+
+// Outcome says what became of a ref.
+type Outcome struct {
+	Want
+	Status Status
+	Old    Target
+}
+
+// Push is what a push needs beside its refs.
+type Push struct {
+	Remote   *Remote
+	Store    *pack.Store
+	FS       vfs.FS // of the store
+	Temp     string // a directory for packs while they are sent
+	Atomic   bool   // all refs are changed or none
+	Progress Progress
+}
+
+// Run sends what the remote lacks and changes its refs. A ref that is refused is no error; refs as they are afterwards, as far as known, are
+// returned, too.
+func (p *Push) Run(ctx context.Context, wants []Want) ([]Outcome, map[string]Ref, error) {
+	refs, err := p.Remote.Refs(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	out := make([]Outcome, len(wants))
+	refused := false
+	var todo []int
+	for i, w := range wants {
+		out[i] = Outcome{Want: w, Old: refs[w.Name].Target}
+		if out[i].Status, err = p.judge(ctx, w, refs[w.Name]); err != nil {
+			return nil, nil, err
+		}
+		refused = refused || out[i].Status.Refused()
+		if out[i].Status != UpToDate && !out[i].Status.Refused() {
+			todo = append(todo, i)
+		}
+	}
+	if p.Atomic && refused {
+		for _, i := range todo {
+			out[i].Status = Together
+		}
+		return out, refs, nil
+	}
+	if len(todo) == 0 {
+		return out, refs, nil
+	}
+	list, err := p.send(ctx, refs, out, todo)
+	if err != nil {
+		return nil, nil, fmt.Errorf("push to %s: %w", p.Remote.URL(), err)
+	}
+	moves := make([]move, len(todo))
+	for k, i := range todo {
+		from, ok := refs[out[i].Name]
+		if !ok { // one that was removed is read again, for its generation
+			if from, err = p.Remote.ref(ctx, out[i].Name); err != nil {
+				return nil, nil, err
+			}
+			if !from.IsZero() {
+				from = Ref{Name: out[i].Name} // it came meanwhile
+			}
+		}
+		moves[k] = move{from: from}
+		if w := out[i].Want; !w.Commit.IsZero() {
+			moves[k].to = Target{Commit: w.Commit, Tag: w.Tag, List: list}
+		}
+	}
+	if p.Atomic {
+		err := p.Remote.updateAll(ctx, moves)
+		for k, i := range todo {
+			p.settle(refs, &out[i], moves[k], err)
+		}
+		if err != nil && !errs.Is(err, errs.Conflict) {
+			return nil, nil, fmt.Errorf("push to %s: %w", p.Remote.URL(), err)
+		}
+		return out, refs, nil
+	}
+	for k, i := range todo {
+		err := p.Remote.update(ctx, moves[k])
+		if err != nil && !errs.Is(err, errs.Conflict) {
+			return nil, nil, fmt.Errorf("push to %s: %w", p.Remote.URL(), err)
+		}
+		p.settle(refs, &out[i], moves[k], err)
+	}
+	return out, refs, nil
+}
+
+// settle notes what became of a move.
+func (p *Push) settle(refs map[string]Ref, o *Outcome, m move, err error) {
+	switch {
+	case err != nil:
+		o.Status = Raced
+	case m.to.IsZero():
+		delete(refs, o.Name)
+	default:
+		refs[o.Name] = Ref{Name: o.Name, Target: m.to}
+	}
+}
+
+// judge is what becomes of a ref if nobody else changes it.
+func (p *Push) judge(ctx context.Context, w Want, old Ref) (Status, error) {
+	switch {
+	case w.Commit.IsZero() && old.IsZero():
+		return NotThere, nil
+	case old.Commit == w.Commit && old.Tag == w.Tag:
+		return UpToDate, nil
+	case w.Lease != nil && *w.Lease != old.Commit && (w.Force || w.Commit.IsZero()):
+		return Stale, nil
+	case w.Commit.IsZero():
+		return Removed, nil
+	case old.IsZero():
+		return Created, nil
+	case !w.Tag.IsZero() && w.Force:
+		return Forced, nil
+	case !w.Tag.IsZero():
+		return TagExists, nil
+	}
+	known, err := p.Store.Has(ctx, old.Commit)
+	if err != nil {
+		return 0, err
+	}
+	if known {
+		ok, err := history.IsAncestor(ctx, p.Store, old.Commit, w.Commit)
+		if err != nil || ok {
+			return Forwarded, err
+		}
+	}
+	switch {
+	case w.Force:
+		return Forced, nil
+	case known:
+		return NonFastForward, nil
+	}
+	return FetchFirst, nil
+}
+
+// send makes sure that the remote has everything that the refs of todo are to reach, and a list that says where.
+func (p *Push) send(ctx context.Context, refs map[string]Ref, out []Outcome, todo []int) (list hash.Hash, err error) {
+	var want []history.CommitID
+	var tags []hash.Hash
+	first := map[string]bool{} // whose lists are preferred
+	for _, i := range todo {
+		first[out[i].Name] = true
+		if w := out[i].Want; !w.Commit.IsZero() {
+			want = append(want, w.Commit)
+			if !w.Tag.IsZero() {
+				tags = append(tags, w.Tag)
+			}
+		}
+	}
+	if err := p.Remote.init(ctx); err != nil || len(want) == 0 {
+		return list, err
+	}
+	var have []Ref
+	for _, n := range names(refs) {
+		ok, err := p.Store.Has(ctx, refs[n].Commit)
+		if err != nil {
+			return list, err
+		}
+		if ok {
+			have = append(have, refs[n])
+		}
+	}
+	slices.SortStableFunc(have, func(a, b Ref) int {
+		switch {
+		case first[a.Name] == first[b.Name]:
+			return 0
+		case first[a.Name]:
+			return -1
+		}
+		return 1
+	})
+	var cut []history.CommitID
+	for _, h := range have {
+		cut = append(cut, h.Commit)
+	}
+	between, err := Commits(ctx, p.Store, want, cut)
+	if err != nil {
+		return list, err
+	}
+	targets, err := p.cover(ctx, between.Edge, have)
+	if err != nil {
+		return list, err
+	}
+	packs, err := p.Remote.Packs(ctx, targets...)
+	if err != nil {
+		return list, err
+	}
+	chunks, err := p.lacking(ctx, between)
+	if err != nil {
+		return list, err
+	}
+	sent, err := p.packs(ctx, append(chunks, tags...))
+	if err != nil {
+		return list, err
+	}
+	for _, s := range sent {
+		if !slices.ContainsFunc(packs, func(o Pack) bool { return o.Digest == s.Digest }) {
+			packs = append(packs, s)
+		}
+	}
+	return p.Remote.putList(ctx, packs)
+}
+
+// cover is targets of refs that together reach the commits at which the walk ended.
+func (p *Push) cover(ctx context.Context, edge []history.CommitID, have []Ref) ([]Target, error) {
+	var out []Target
+	for _, h := range have {
+		var left []history.CommitID
+		for _, e := range edge {
+			ok, err := history.IsAncestor(ctx, p.Store, e, h.Commit)
+			if err != nil {
+				return nil, err
+			}
+			if !ok {
+				left = append(left, e)
+			}
+		}
+		if len(left) < len(edge) {
+			out = append(out, h.Target)
+		}
+		if edge = left; len(edge) == 0 {
+			return out, nil
+		}
+	}
+	return out, nil
+}
+
+// lacking is the chunks to be sent.
+func (p *Push) lacking(ctx context.Context, b Between) ([]hash.Hash, error) {
+	var out []hash.Hash
+	add, done := p.Progress.start("find what is new", int64(len(b.Commits)), "commits")
+	defer done()
+	err := Missing(ctx, p.Store, b, func(h hash.Hash) error { out = append(out, h); return nil }, func() { add(1) })
+	return out, err
+}
+
+// packs sends chunks in packs, which are the same for the same chunks: what an earlier push has sent of them is not sent again.
+func (p *Push) packs(ctx context.Context, chunks []hash.Hash) ([]Pack, error) {
+	if len(chunks) == 0 {
+		return nil, nil
+	}
+	add, done := p.Progress.start("push", int64(len(chunks)), "chunks")
+	defer done()
+	var out []Pack
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(packsSent)
+	var err error
+	for len(chunks) > 0 && err == nil && gctx.Err() == nil {
+		var built pack.Built
+		var n int
+		if built, n, err = p.build(gctx, chunks); err != nil {
+			break
+		}
+		chunks = chunks[n:]
+		x := Pack{Digest: built.Digest, Size: built.Size, Chunks: built.Chunks}
+		out = append(out, x)
+		g.Go(func() error {
+			err := p.Remote.putPack(gctx, p.FS, built, x)
+			add(int64(n))
+			return errors.Join(err, p.FS.Remove(built.Path))
+		})
+	}
+	if e := g.Wait(); e != nil {
+		return nil, e
+	}
+	return out, err
+}
+
+// build makes a pack of the first chunks, and says of how many.
+func (p *Push) build(ctx context.Context, chunks []hash.Hash) (built pack.Built, n int, err error) {
+	b, err := p.Store.NewBuilder(filepath.Join(p.Temp, "push-"+rand.Text()+pack.Ext))
+	if err != nil {
+		return built, 0, err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	for n < len(chunks) && b.Size() < sentPack {
+		if err := b.Add(ctx, chunks[n]); err != nil {
+			return built, 0, err
+		}
+		n++
+	}
+	built, err = b.Finish(ctx)
+	return built, n, err
+}
+
+// putPack sends a pack unless the remote has it.
+func (r *Remote) putPack(ctx context.Context, fs vfs.FS, built pack.Built, p Pack) (err error) {
+	there := func() (bool, error) {
+		in, err := r.s.Stat(ctx, p.object())
+		if errs.Is(err, errs.NotFound) {
+			return false, nil
+		}
+		if err == nil && in.Size != p.Size {
+			err = errs.New(errs.Corrupt, "the pack %s of the remote %s has %d bytes, not %d: delete that object and push again", p.Digest.Full(), r.URL(), in.Size, p.Size)
+		}
+		return true, err
+	}
+	if ok, err := there(); ok || err != nil {
+		return err
+	}
+	f, err := fs.Open(built.Path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	err = r.s.Put(ctx, p.object(), sized{f, p.Size}, object.IfAbsent)
+	if errs.Is(err, errs.Conflict) { // somebody else sends the same
+		_, err = there()
+	}
+	return err
+}
+
+// sized is a file as the body of an object.
+type sized struct {
+	io.ReaderAt
+	size int64
+}
+
+// Size implements object.Body.
+func (s sized) Size() int64 { return s.size }

@@ -1,0 +1,290 @@
+package sync
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/object"
+)
+
+// Remote is a place that keeps packs and refs. It is used by many goroutines.
+type Remote struct {
+	s object.Store
+}
+
+// parallel is how many requests for small objects are under way at a time.
+const parallel = 16
+
+// Open is the remote in s. A place where nothing is yet is a remote without refs; one that holds something else is an error of class
+// Invalid, a remote of a newer version one of class TooNew.
+func Open(ctx context.Context, s object.Store) (*Remote, error) {
+	r := &Remote{s: s}
+	if _, err := r.there(ctx); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// URL is where the remote is.
+func (r *Remote) URL() string { return r.s.URL() }
+
+// there tells whether the place is a remote already.
+func (r *Remote) there(ctx context.Context) (bool, error) {
+	data, _, err := r.s.Get(ctx, markerName)
+	if err == nil {
+		return true, checkMarker(data, r.URL())
+	}
+	if !errs.Is(err, errs.NotFound) {
+		return false, fmt.Errorf("read the remote %s: %w", r.URL(), err)
+	}
+	list, err := r.s.List(ctx, "")
+	if err != nil {
+		return false, fmt.Errorf("read the remote %s: %w", r.URL(), err)
+	}
+	for _, in := range list {
+		// A push that died before anything of it was seen may have left packs.
+		if !strings.HasPrefix(in.Name, packsDir) && !strings.HasPrefix(in.Name, listsDir) {
+			return false, errs.New(errs.Invalid, "%s is no remote of stemma: it holds other things, such as %s; name an empty place, or one that was pushed to", r.URL(), in.Name)
+		}
+	}
+	return false, nil
+}
+
+// init makes the place a remote.
+func (r *Remote) init(ctx context.Context) error {
+	err := r.s.Put(ctx, markerName, object.Bytes([]byte(marker)), object.IfAbsent)
+	if errs.Is(err, errs.Conflict) {
+		return nil // there, and checked when it was opened, or made this moment by one like us
+	}
+	return err
+}
+
+// Ref is a ref of a remote as it was read.
+type Ref struct {
+	Name string // heads/… or tags/…
+	Target
+	raw value
+	gen object.Generation
+}
+
+// object is the name of the ref's object.
+func refObject(name string) string { return refsDir + escape(name) }
+
+// Refs reads all refs by name.
+func (r *Remote) Refs(ctx context.Context) (map[string]Ref, error) {
+	list, err := r.s.List(ctx, refsDir)
+	if err != nil {
+		return nil, fmt.Errorf("list the refs of %s: %w", r.URL(), err)
+	}
+	refs := make([]Ref, len(list))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	for i, in := range list {
+		name, err := unescape(strings.TrimPrefix(in.Name, refsDir))
+		if err != nil {
+			return nil, err
+		}
+		g.Go(func() (err error) {
+			refs[i], err = r.ref(ctx, name)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, fmt.Errorf("read the refs of %s: %w", r.URL(), err)
+	}
+	out := map[string]Ref{}
+	for _, x := range refs {
+		if !x.IsZero() {
+			out[x.Name] = x
+		}
+	}
+	return out, nil
+}
+
+// ref reads one ref. One that is not there is one without a target.
+func (r *Remote) ref(ctx context.Context, name string) (Ref, error) {
+	data, gen, err := r.s.Get(ctx, refObject(name))
+	if errs.Is(err, errs.NotFound) {
+		return Ref{Name: name}, nil
+	}
+	if err != nil {
+		return Ref{}, err
+	}
+	v, err := decodeValue(data, name)
+	if err != nil {
+		return Ref{}, err
+	}
+	x := Ref{Name: name, Target: v.Target, raw: v, gen: gen}
+	if v.change != "" {
+		done, err := r.outcome(ctx, v.change)
+		if err != nil {
+			return Ref{}, err
+		}
+		if done {
+			x.Target = v.next
+		}
+	}
+	return x, nil
+}
+
+// outcome tells whether a change was committed; one that is undecided was not.
+func (r *Remote) outcome(ctx context.Context, id string) (done bool, err error) {
+	data, _, err := r.s.Get(ctx, changesDir+id)
+	switch {
+	case errs.Is(err, errs.NotFound):
+		return false, nil
+	case err != nil:
+		return false, err
+	case string(data) == outcomeDone:
+		return true, nil
+	case string(data) == outcomeGiven:
+		return false, nil
+	}
+	return false, errs.New(errs.Corrupt, "the outcome %s of a push to %s cannot be understood", id, r.URL())
+}
+
+// Packs reads the lists of these targets and joins them, in their order.
+func (r *Remote) Packs(ctx context.Context, targets ...Target) ([]Pack, error) {
+	seen := map[hash.Hash]bool{}
+	var lists []hash.Hash
+	for _, t := range targets {
+		if !t.List.IsZero() && !seen[t.List] {
+			seen[t.List] = true
+			lists = append(lists, t.List)
+		}
+	}
+	all := make([][]Pack, len(lists))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	for i, h := range lists {
+		g.Go(func() error {
+			data, _, err := r.s.Get(ctx, listsDir+h.Full())
+			if errs.Is(err, errs.NotFound) {
+				return errs.New(errs.Corrupt, "the remote %s has lost its list of packs %s", r.URL(), h.Full())
+			}
+			if err == nil {
+				all[i], err = decodeList(data, h)
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	var out []Pack
+	in := map[hash.Hash]bool{}
+	for _, list := range all {
+		for _, p := range list {
+			if !in[p.Digest] {
+				in[p.Digest] = true
+				out = append(out, p)
+			}
+		}
+	}
+	return out, nil
+}
+
+// putList keeps a list of packs and returns its name.
+func (r *Remote) putList(ctx context.Context, packs []Pack) (hash.Hash, error) {
+	data := encodeList(packs)
+	h := hash.Sum(data)
+	err := r.s.Put(ctx, listsDir+h.Full(), object.Bytes(data), object.IfAbsent)
+	if errs.Is(err, errs.Conflict) {
+		err = nil // the same list
+	}
+	return h, err
+}
+
+// move is a ref to be changed, from what was read to what it is to be.
+type move struct {
+	from Ref
+	to   Target
+}
+
+// errMoved is the error for a ref that is not what was read.
+func errMoved(name string) error {
+	return errs.New(errs.Conflict, "the ref %s of the remote was changed by somebody else meanwhile", name)
+}
+
+// update changes one ref (R3).
+func (r *Remote) update(ctx context.Context, m move) error {
+	if err := r.giveUp(ctx, m.from); err != nil {
+		return err
+	}
+	err := r.s.Put(ctx, refObject(m.from.Name), object.Bytes(value{Target: m.to, nonce: nonce()}.encode()), object.If(m.from.gen))
+	if errs.Is(err, errs.Conflict) {
+		return errMoved(m.from.Name)
+	}
+	return err
+}
+
+func nonce() string { return strings.ToLower(rand.Text()) }
+
+// giveUp ends an undecided change that stands in a ref. When it turns out to have been committed meanwhile, the ref is not what was read.
+func (r *Remote) giveUp(ctx context.Context, x Ref) error {
+	if x.raw.change == "" || x.Target != x.raw.Target || x.raw.next == x.raw.Target {
+		return nil
+	}
+	err := r.s.Put(ctx, changesDir+x.raw.change, object.Bytes([]byte(outcomeGiven)), object.IfAbsent)
+	if !errs.Is(err, errs.Conflict) {
+		return err
+	}
+	done, err := r.outcome(ctx, x.raw.change)
+	if err == nil && done {
+		err = errMoved(x.Name)
+	}
+	return err
+}
+
+// updateAll changes several refs at once (R4): it announces the change in each, decides, and tidies up. What it leaves when it dies is decided
+// by whoever meets it.
+func (r *Remote) updateAll(ctx context.Context, moves []move) error {
+	if len(moves) == 1 {
+		return r.update(ctx, moves[0])
+	}
+	id := nonce()
+	for _, m := range moves {
+		if err := r.giveUp(ctx, m.from); err != nil {
+			return err
+		}
+		v := value{Target: m.from.Target, change: id, next: m.to, nonce: nonce()}
+		err := r.s.Put(ctx, refObject(m.from.Name), object.Bytes(v.encode()), object.If(m.from.gen))
+		if errs.Is(err, errs.Conflict) {
+			err = errMoved(m.from.Name)
+		}
+		if err != nil {
+			// Those that were announced read as they were; the outcome spares others the question.
+			if e := r.s.Put(ctx, changesDir+id, object.Bytes([]byte(outcomeGiven)), object.IfAbsent); e != nil && !errs.Is(e, errs.Conflict) {
+				return fmt.Errorf("%w (and give up the change: %w)", err, e)
+			}
+			return err
+		}
+	}
+	err := r.s.Put(ctx, changesDir+id, object.Bytes([]byte(outcomeDone)), object.IfAbsent)
+	if errs.Is(err, errs.Conflict) {
+		return errs.New(errs.Conflict, "another push to %s gave this one up to go ahead; push again", r.URL())
+	}
+	if err != nil {
+		return err
+	}
+	// It is done; a ref that is not tidied up says the same.
+	for _, m := range moves {
+		x, err := r.ref(ctx, m.from.Name)
+		if err != nil || x.raw.change != id {
+			continue
+		}
+		_ = r.s.Put(ctx, refObject(x.Name), object.Bytes(value{Target: m.to, nonce: nonce()}.encode()), object.If(x.gen))
+	}
+	return nil
+}
+
+// names are the sorted names of refs.
+func names(refs map[string]Ref) []string { return slices.Sorted(maps.Keys(refs)) }

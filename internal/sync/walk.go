@@ -1,0 +1,185 @@
+package sync
+
+import (
+	"context"
+	"slices"
+
+	"github.com/stemmadb/stemma/internal/chunk"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/root"
+	"github.com/stemmadb/stemma/internal/schema"
+	"github.com/stemmadb/stemma/internal/table"
+	"github.com/stemmadb/stemma/internal/tree"
+)
+
+// Between is the commits that are reached from some and not from others, oldest first, and the ancestors at which that ends.
+type Between struct {
+	Commits []*history.Commit
+	Edge    []history.CommitID // parents of Commits, or wanted ones, that the others reach
+}
+
+// Commits walks from want down to have.
+func Commits(ctx context.Context, r chunk.Reader, want, have []history.CommitID) (Between, error) {
+	w, err := history.Walk(ctx, r, want, have)
+	if err != nil {
+		return Between{}, err
+	}
+	var b Between
+	in := map[history.CommitID]bool{}
+	for {
+		c, err := w.Next(ctx)
+		if err != nil {
+			return Between{}, err
+		}
+		if c == nil {
+			break
+		}
+		in[c.ID] = true
+		b.Commits = append(b.Commits, c)
+	}
+	slices.Reverse(b.Commits)
+	edge := map[history.CommitID]bool{}
+	add := func(id history.CommitID) {
+		if !in[id] && !edge[id] {
+			edge[id] = true
+			b.Edge = append(b.Edge, id)
+		}
+	}
+	for _, id := range want {
+		add(id)
+	}
+	for _, c := range b.Commits {
+		for _, p := range c.Parents {
+			add(p)
+		}
+	}
+	return b, nil
+}
+
+// walker finds the chunks that commits bring.
+type walker struct {
+	r       chunk.Reader
+	schemas schema.Cache
+	seen    map[hash.Hash]struct{}
+	visit   func(h hash.Hash) error
+}
+
+// Missing calls visit for every chunk that the commits reach and those at their edge do not, each once: commits oldest first, of each what
+// it brings, itself last. A few that the others have may come, too. step is called after each commit.
+func Missing(ctx context.Context, r chunk.Reader, b Between, visit func(h hash.Hash) error, step func()) error {
+	w := &walker{r: r, seen: map[hash.Hash]struct{}{}, visit: visit}
+	for _, c := range b.Commits {
+		if err := ctx.Err(); err != nil {
+			return errs.With(errs.Canceled, err)
+		}
+		if err := w.commit(ctx, c); err != nil {
+			return err
+		}
+		step()
+	}
+	return nil
+}
+
+// once visits a chunk unless it was visited.
+func (w *walker) once(h hash.Hash) error {
+	if _, again := w.seen[h]; again {
+		return nil
+	}
+	w.seen[h] = struct{}{}
+	return w.visit(h)
+}
+
+func (w *walker) commit(ctx context.Context, c *history.Commit) error {
+	var bases []tree.Base
+	var parents []*root.Root
+	for _, p := range c.Parents {
+		pc, err := history.GetCommit(ctx, w.r, p)
+		if err != nil {
+			return err
+		}
+		bases = append(bases, tree.Base{Format: root.Format(), Root: pc.Root})
+		parents = append(parents, root.Open(w.r, pc.Root))
+	}
+	if err := tree.Missing(ctx, w.r, root.Format(), c.Root, bases, w.once); err != nil {
+		return err
+	}
+	var before tree.Root
+	if len(bases) > 0 {
+		before = bases[0].Root
+	}
+	err := tree.Diff(ctx, w.r, root.Format(), before, c.Root, nil, nil, func(x tree.Change) error {
+		if x.B == nil {
+			return nil
+		}
+		v, err := x.B.AppendRow(ctx, nil, x.BI)
+		if err != nil {
+			return err
+		}
+		e, err := root.DecodeEntry(x.AppendKey(nil), v)
+		if err != nil || e.Kind != root.KindTable {
+			return err
+		}
+		return w.table(ctx, e, parents)
+	})
+	if err != nil {
+		return err
+	}
+	return w.once(c.ID)
+}
+
+// table visits what a table has that the tables of its name in the parents have not.
+func (w *walker) table(ctx context.Context, e root.Entry, parents []*root.Root) error {
+	if _, again := w.seen[e.Table]; again {
+		return nil
+	}
+	var olds []*table.Table
+	for _, p := range parents {
+		o, ok, err := p.Get(ctx, root.KindTable, e.Name)
+		if err != nil {
+			return err
+		}
+		if ok && o.Table == e.Table {
+			return nil // of a parent other than the first
+		}
+		if ok {
+			t, err := table.Open(ctx, w.r, &w.schemas, o.Table, nil)
+			if err != nil {
+				return err
+			}
+			olds = append(olds, t)
+		}
+	}
+	t, err := table.Open(ctx, w.r, &w.schemas, e.Table, nil)
+	if err != nil {
+		return err
+	}
+	known := slices.ContainsFunc(olds, func(o *table.Table) bool { return o.Schema.Hash == t.Schema.Hash })
+	if !known {
+		if err := w.once(t.Schema.Hash); err != nil {
+			return err
+		}
+	}
+	var bases []tree.Base
+	for _, o := range olds {
+		bases = append(bases, tree.Base{Format: o.Schema.Primary.Format, Root: o.Rows})
+	}
+	if err := tree.Missing(ctx, w.r, t.Schema.Primary.Format, t.Rows, bases, w.once); err != nil {
+		return err
+	}
+	for n, x := range t.Indexes {
+		bases = bases[:0]
+		for _, o := range olds {
+			for k := range o.Indexes {
+				if o.Schema.Indexes[k].Name == t.Schema.Indexes[n].Name {
+					bases = append(bases, tree.Base{Format: o.Schema.Index[k].Format, Root: o.Indexes[k]})
+				}
+			}
+		}
+		if err := tree.Missing(ctx, w.r, t.Schema.Index[n].Format, x, bases, w.once); err != nil {
+			return err
+		}
+	}
+	return w.once(e.Table)
+}
