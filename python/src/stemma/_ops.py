@@ -550,6 +550,7 @@ class LineageRow(Row):
     state: str
     node: str
     note: str
+    external_id: str
 
 
 @dataclass(frozen=True, slots=True)
