@@ -28,6 +28,7 @@ type lineageBook struct {
 	nextIn  map[string]int64 // next number of a run's inputs, of runs that got one since the database was opened
 	nextOut map[string]int64 // the same of its outputs
 	reads   reads            // what was read and is not written yet
+	writers writers          // who wrote what is not committed yet
 	origins originBook       // what statements tell of columns that are not committed yet
 }
 
@@ -319,6 +320,10 @@ func (r *Repo) noteOutputs(ctx context.Context, batch *pack.Batch, branch string
 	if err != nil || len(changes) == 0 {
 		return nil, err
 	}
+	elsewhere, err := r.readsElsewhere(ctx, cur.Run)
+	if err != nil {
+		return nil, err
+	}
 	r.lineage.mu.Lock()
 	defer r.lineage.mu.Unlock()
 	if cur.Run != "" {
@@ -331,6 +336,14 @@ func (r *Repo) noteOutputs(ctx context.Context, batch *pack.Batch, branch string
 		return nil, err
 	}
 	tx.batch, tx.done = batch, true // the rows go with the commit
+	for _, x := range elsewhere {
+		if x.Seq, err = r.inputSeq(ctx, x.Run); err != nil {
+			return nil, err
+		}
+		if err := lineage.PutInput(ctx, tx, &x); err != nil {
+			return nil, err
+		}
+	}
 	var told []originKey
 	put := func(x lineage.Output) error {
 		if x.Seq, err = r.outputSeq(ctx, x.Run); err != nil {
@@ -350,7 +363,8 @@ func (r *Repo) noteOutputs(ctx context.Context, batch *pack.Batch, branch string
 			}
 		}
 		if cur.Run != "" {
-			x.Run, x.Node, x.Attempt, x.Alias = cur.Run, cur.Node, cur.Attempt, cur.Alias
+			by := r.lineage.writers.find(cur, x.Table)
+			x.Run, x.Node, x.Attempt, x.Alias = cur.Run, by.Node, by.Attempt, by.Alias
 			if x.ColumnLineage, err = lineage.EncodeOrigins(r.originsOf(cur.Run, branch, x.Table)); err != nil {
 				return nil, err
 			}

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 import stemma
-from project import Project
-from test_runs import OWN, PIPELINE, PLAIN
+from project import OWN, PIPELINE, PLAIN, Project
 
 SECOND = """
     old = register_pipelines
@@ -54,6 +53,9 @@ def test_runs_inputs_and_outputs(shop: Project) -> None:
     )
     assert [w[:2] for w in wrote] == [("a", 1), ("b", 1)]
     assert {w[3] for w in wrote} == {made}
+    parts = "select o.table_name, o.node, o.dataset_alias from stemma_run_outputs o join stemma_runs r on r.run_uid = o.run_uid where r.external_id = %s order by 1"
+    assert s.query(parts, first) == [("a", "first", "a"), ("b", "second", "b")]
+    assert s.query(parts, second) == [("c", "third", "c")]
     read = s.query(
         "select i.table_name, i.node, i.dataset_alias, i.table_hash from stemma_run_inputs i join stemma_runs r on r.run_uid = i.run_uid "
         "where r.external_id = %s and i.table_name = 'b'",
@@ -86,6 +88,17 @@ def test_the_way_back(shop: Project) -> None:
     lines = [[w.strip() for w in line.split("|")[1:-1]] for line in said.splitlines() if line.startswith("| ")]
     assert lines[0] == ["level", "table", "commit", "run", "system", "state", "source", "source_commit"]
     assert ["1", "c", shop.server.head(), second, "kedro", "COMPLETE", "b"] in [x[:7] for x in lines]
-    assert ["2", "b", made, first, "kedro", "COMPLETE", "a"] in [x[:7] for x in lines]
+    # What the first run read it had made itself.
+    assert ["2", "b", made, first, "kedro", "COMPLETE", "NULL", "NULL"] in lines
     said = shop.kedro("stemma", "lineage", "c", "--ref", "HEAD~1", "-d", shop.server.database, fails=True)
-    assert "no run that is recorded has made c" in said
+    assert "table not found: c" in said
+
+
+def test_a_table_that_no_run_made(project: Project) -> None:
+    project.catalog(OWN)
+    project.pipeline(PIPELINE)
+    project.run(n=1)
+    project.server.query("delete from b limit 1")
+    project.server.query("call dolt_commit('-am', 'by hand')")
+    said = project.kedro("stemma", "lineage", "b", "-d", project.server.database, fails=True)
+    assert "no run that is recorded has made b" in said
