@@ -149,7 +149,7 @@ func TestProgram(t *testing.T) {
 		{"stemma table --help", 0, "usage: stemma table <command>", ""},
 		{"stemma table", 2, "   do            Do it to a table\n", ""},
 		{"dolt table", 1, "Valid commands for dolt table are\n                  do - Do it to a table.\n", ""},
-		{"stemma table od", 2, "", "error: od is not a command of stemma table\nthe nearest is: stemma table do\n"},
+		{"stemma table od", 2, "", "error: od is not a command of stemma table; did you mean 'stemma table do'?\n"},
 		{"stemma help table do", 0, "stemma table do - Do it to a table", ""},
 		{"stemma help table", 0, "usage: stemma table <command>", ""},
 		{"stemma remote x", 0, "by Ada", ""},

@@ -137,17 +137,14 @@ func (p *Program) unknown(word, parent string, siblings []op.Spec) error {
 		names = append(names, s.Words()[len(s.Words())-1])
 	}
 	msg := fmt.Sprintf("%s is not a command of %s", word, joined(p.name, parent))
-	switch near := errs.Nearest(word, names); {
-	case len(near) == 1:
-		msg += fmt.Sprintf("\nthe nearest is: %s", joined(p.name, parent, near[0]))
-	case len(near) > 1:
-		msg += "\nthe nearest are:"
-		for _, n := range near {
-			msg += "\n  " + joined(p.name, parent, n)
-		}
-	default:
+	near := errs.Nearest(word, names)
+	if len(near) == 0 {
 		msg += fmt.Sprintf("\nsee: %s", joined(p.name, "help", parent))
 	}
+	for i, n := range near {
+		near[i] = joined(p.name, parent, n)
+	}
+	msg += errs.DidYouMean(near)
 	return errs.New(errs.Invalid, "%s", msg)
 }
 

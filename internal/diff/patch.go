@@ -26,7 +26,8 @@ type Statement struct {
 // not always in the same order.
 //
 // Rows are deleted before the schema is changed, and changed ones among them, where their old values could stand against the new schema
-// or against one another: when it has unique indexes, other types or keys. Else rows come in key order behind the schema.
+// or against one another: when types or keys change, unique indexes come, or values in unique indexes change. Else rows come in key order
+// behind the schema.
 //
 // Foreign keys link tables, so that statements of several tables may stand against one another: with keyless they are left out, for
 // KeyStatements.
@@ -115,7 +116,15 @@ func (w *patcher) run(fromName, toName string) error {
 		}
 		return w.create(toName)
 	}
-	early := plan.strict || !p.Keyed()
+	all := plan.strict || !p.Keyed()
+	early := all || len(plan.unique) > 0
+	// again tells whether a row is removed before the others are written, and then inserted, rather than updated.
+	again := func(c Change) (bool, error) {
+		if all {
+			return true, nil
+		}
+		return w.differsIn(c, plan.unique)
+	}
 	if early {
 		for c, err := range p.Rows(w.ctx, Options{}) {
 			if err != nil {
@@ -123,6 +132,13 @@ func (w *patcher) run(fromName, toName string) error {
 			}
 			if !c.From.Valid() {
 				continue
+			}
+			if c.To.Valid() {
+				if yes, err := again(c); err != nil {
+					return err
+				} else if !yes {
+					continue
+				}
 			}
 			if err := w.remove(toName, c.From, p.fs.Schema); err != nil {
 				return err
@@ -143,8 +159,13 @@ func (w *patcher) run(fromName, toName string) error {
 			if !early {
 				err = w.removeKey(toName, c.From, p.fs.Schema, p.ts.Schema)
 			}
-		case c.From.Valid() && !early:
-			err = w.update(toName, c)
+		case c.From.Valid():
+			var yes bool
+			if yes, err = again(c); err == nil && yes {
+				err = w.insert(toName, c.To)
+			} else if err == nil {
+				err = w.update(toName, c)
+			}
 		default:
 			err = w.insert(toName, c.To)
 		}
@@ -292,6 +313,23 @@ func (w *patcher) keyIs(row Row, s, now *schema.Schema) (string, error) {
 	return strings.Join(conds, " AND "), nil
 }
 
+// differsIn tells whether a changed row has other values in one of the columns of the to side with these ids.
+func (w *patcher) differsIn(c Change, ids map[uint64]bool) (bool, error) {
+	for i := range w.p.cols {
+		col := &w.p.cols[i]
+		if col.To < 0 || !ids[w.p.ts.Schema.Columns[col.To].ID] {
+			continue
+		}
+		if col.From < 0 {
+			return true, nil
+		}
+		if differs, err := w.p.CellDiffers(w.ctx, c, col); err != nil || differs {
+			return differs, err
+		}
+	}
+	return false, nil
+}
+
 func (w *patcher) update(name string, c Change) error {
 	s := w.p.ts.Schema
 	var sets []string
@@ -371,6 +409,9 @@ func AppendLiteral(dst []byte, t value.Type, c value.Cell) []byte {
 type alteration struct {
 	statements []string
 	strict     bool // rows of the old schema may stand against a statement
+
+	// unique are the columns of unique indexes that stay as they are: a row whose values in them change may stand against another.
+	unique map[uint64]bool
 }
 
 // alter plans how a table of schema from becomes one of schema to; ok is false when it must be made anew. retyped are the ids of columns
@@ -474,7 +515,18 @@ func alter(from, to *schema.Schema, retyped map[uint64]bool, name string) (*alte
 	if from.Comment != to.Comment {
 		say("COMMENT = ", schema.QuoteText(to.Comment))
 	}
-	a.strict = a.strict || slices.ContainsFunc(to.Indexes, func(x schema.Index) bool { return x.Unique })
+	a.strict = a.strict || slices.ContainsFunc(to.Indexes[keepIndexes:], func(x schema.Index) bool { return x.Unique })
+	a.unique = map[uint64]bool{}
+	for _, x := range to.Indexes[:keepIndexes] {
+		if !x.Unique {
+			continue
+		}
+		for _, c := range x.Columns {
+			a.unique[c.Column] = true
+			i := to.ColumnByID(c.Column)
+			a.strict = a.strict || i < 0 || to.Columns[i].Generated != "" || retyped[c.Column]
+		}
+	}
 	return a, true
 }
 

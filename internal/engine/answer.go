@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/dolthub/go-mysql-server/sql"
@@ -47,5 +48,46 @@ func (e *Engine) Answer(ctx *sql.Context, query string) (sql.Schema, sql.RowIter
 	if writes {
 		return nil, nil, refused
 	}
-	return e.Query(ctx, one)
+	schema, rows, err := e.Query(ctx, one)
+	if err != nil {
+		return nil, nil, err
+	}
+	return withKey(ctx, node, schema), rows, nil
+}
+
+// withKey marks the primary key's columns in the answer of a query of one table, which the engine forgets behind a projection. An answer
+// that lacks one of them has no key.
+func withKey(ctx *sql.Context, n sql.Node, answer sql.Schema) sql.Schema {
+	var tables []sql.PrimaryKeyTable
+	name := ""
+	transform.Inspect(n, func(n sql.Node) bool {
+		if a, ok := n.(*plan.TableAlias); ok {
+			name = a.Name()
+		}
+		t, ok := n.(sql.TableNode)
+		if !ok {
+			return true
+		}
+		if name == "" {
+			name = t.Name()
+		}
+		k, _ := t.UnderlyingTable().(sql.PrimaryKeyTable)
+		tables = append(tables, k)
+		return false
+	})
+	if len(tables) != 1 || tables[0] == nil {
+		return answer
+	}
+	out := answer.Copy()
+	keys := tables[0].PrimaryKeySchema(ctx)
+	for _, at := range keys.PkOrdinals {
+		i := slices.IndexFunc(out, func(c *sql.Column) bool {
+			return strings.EqualFold(c.Source, name) && strings.EqualFold(c.Name, keys.Schema[at].Name)
+		})
+		if i < 0 {
+			return answer
+		}
+		out[i].PrimaryKey = true
+	}
+	return out
 }

@@ -182,7 +182,7 @@ func TestRevisions(t *testing.T) {
 	if err := w.repo().CreateBranch(ctx, "new", first, false); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.repo().CreateTag(ctx, "v1", history.Tag{Commit: first, Message: "m"}); err != nil {
+	if err := w.repo().CreateTag(ctx, "v1", history.Tag{Commit: first, Message: "m"}, false); err != nil {
 		t.Fatal(err)
 	}
 	c.exec("insert into t values (2)")

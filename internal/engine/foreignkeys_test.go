@@ -115,3 +115,18 @@ func TestVerificationKeepsViolations(t *testing.T) {
 		}
 	}
 }
+
+// TestForeignKeysOfCommits: SHOW CREATE TABLE shows those that a commit had, and tables of commits stay as they are.
+func TestForeignKeysOfCommits(t *testing.T) {
+	c := versioned(t)
+	c.exec("create table p (id int primary key)", "create table c (id int primary key, p int, constraint fp foreign key (p) references p (id))",
+		"insert into p values (1)", "insert into c values (1, 1)", "call dolt_commit('-Am', 'keys')", "call dolt_tag('v1')", "alter table c drop foreign key fp", "insert into c values (2, 2)")
+	const with = "c,CREATE TABLE `c` (\n  `id` int NOT NULL,\n  `p` int,\n  PRIMARY KEY (`id`),\n  KEY `fp` (`p`),\n  CONSTRAINT `fp` FOREIGN KEY (`p`) REFERENCES `p` (`id`)\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin"
+	c.want("show create table c as of 'v1'", with)
+	c.want("show create table `db/v1`.c", with)
+	c.want("select c.id, p.id from c as of 'v1' join p as of 'v1' on c.p = p.id", "1,1")
+	for _, q := range []string{"insert into `db/v1`.c values (3, 3)", "delete from `db/v1`.p", "alter table `db/v1`.c drop foreign key fp", "truncate table `db/v1`.p"} {
+		c.fails(q, "read-only")
+	}
+	c.want("select count(*) from p", "1")
+}

@@ -122,7 +122,7 @@ func TestMergeConflictsBySQL(t *testing.T) {
 func TestMergeViolationsBySQL(t *testing.T) {
 	c := forked(t, []string{"create table t (id int primary key, v varchar(20), unique key u (v))", "insert into t values (1,'a')"},
 		[]string{"insert into t values (2,'x')"}, []string{"insert into t values (3,'x'), (4, 'y')"})
-	c.exec("set @@dolt_allow_commit_conflicts = 1", "call dolt_merge('side')")
+	c.exec("set @@dolt_force_transaction_commit = 1", "call dolt_merge('side')")
 	c.want("select * from dolt_constraint_violations", "t,2")
 	c.want("select violation_type, id, v, violation_info from dolt_constraint_violations_t", `2,2,x,{"Name": "u", "Columns": ["v"]} 2,3,x,{"Name": "u", "Columns": ["v"]}`)
 	c.fails("call dolt_commit('-am', 'too early')", "constraint violations")

@@ -74,7 +74,7 @@ func (m *mergeCase) tell(t *testing.T, ours, theirs []string) string {
 	must("theirs", theirs)
 	c.exec("call dolt_checkout('main')")
 	must("ours", ours)
-	c.exec("set @@dolt_allow_commit_conflicts = 1")
+	c.exec("set @@dolt_force_transaction_commit = 1")
 	var b strings.Builder
 	if _, err := c.query("call dolt_merge('side')"); err != nil {
 		fmt.Fprintf(&b, "error: %v\n", err)

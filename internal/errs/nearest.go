@@ -67,19 +67,21 @@ func distance(a, b string) int {
 	return prev[len(b)]
 }
 
+// DidYouMean is the end of a message that offers names, in the one form that all messages have; "" without names.
+func DidYouMean(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return "; did you mean '" + strings.Join(names, "' or '") + "'?"
+}
+
 // meant is an error about a name that does not exist, with names that do.
 type meant struct {
 	err   error
 	names []string
-	said  bool // by the text of err
 }
 
-func (e *meant) Error() string {
-	if e.said {
-		return e.err.Error()
-	}
-	return e.err.Error() + "; did you mean '" + strings.Join(e.names, "' or '") + "'?"
-}
+func (e *meant) Error() string { return e.err.Error() + DidYouMean(e.names) }
 func (e *meant) Unwrap() error { return e.err }
 
 // WithMeant adds the names to err that may have been meant, to its text as well. Without names err stays as it is.
@@ -87,18 +89,10 @@ func WithMeant(err error, names []string) error {
 	if err == nil || len(names) == 0 {
 		return err
 	}
-	return &meant{err: err, names: names}
+	return &meant{err, names}
 }
 
-// WithSaid is WithMeant for an error whose text has the names already.
-func WithSaid(err error, names []string) error {
-	if err == nil || len(names) == 0 {
-		return err
-	}
-	return &meant{err: err, names: names, said: true}
-}
-
-// Meant are the names that WithMeant or WithSaid has added to err.
+// Meant are the names that WithMeant has added to err.
 func Meant(err error) []string {
 	var m *meant
 	if errors.As(err, &m) {

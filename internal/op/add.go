@@ -12,6 +12,7 @@ import (
 type Add struct {
 	All    bool     `flag:"all,A" help:"stage every changed, new and dropped table"`
 	Force  bool     `flag:"force,f" help:"stage new tables that dolt_ignore names, too"`
+	Patch  bool     `flag:"patch,p" hidden:"true" help:"not offered: rows are not staged one by one"`
 	Branch string   `flag:"branch" value:"branch" complete:"branch" help:"stage on this branch rather than the checked-out one"`
 	Tables []string `arg:"rest" value:"table" complete:"table" help:"tables to stage; . is all of them"`
 }
@@ -27,6 +28,9 @@ func addSpec() Spec {
 
 // Run stages.
 func (c *Add) Run(ctx context.Context, s *Scope) (*Result, error) {
+	if c.Patch {
+		return nil, errs.New(errs.Unsupported, "add: rows cannot be chosen with -p; stage single rows with UPDATE dolt_workspace_<table> SET staged = true WHERE …")
+	}
 	s, err := s.on(ctx, c.Branch)
 	if err != nil {
 		return nil, err

@@ -197,7 +197,7 @@ func (p *parser) unknown(flag string) error {
 func (p *parser) unknownShort(w string, i int) error {
 	name, _, _ := strings.Cut(w, "=")
 	if q := p.find(func(q *Param) bool { return slices.Contains(q.longs(), name) }); q != nil && len(name) > 1 {
-		return errs.New(errs.Invalid, "%s: unknown flag -%s; did you mean --%s?", p.verb, name, name)
+		return errs.New(errs.Invalid, "%s: unknown flag -%s%s", p.verb, name, errs.DidYouMean([]string{"--" + name}))
 	}
 	letter := w[i:]
 	for j := range letter {

@@ -135,13 +135,13 @@ func TestBindArgsErrors(t *testing.T) {
 		argv string
 		want string
 	}{
-		{sampleSpec(), "--mesage x", `sample: unknown flag --mesage; did you mean --message?`},
+		{sampleSpec(), "--mesage x", `sample: unknown flag --mesage; did you mean '--message'?`},
 		{sampleSpec(), "--zzzzzz", `sample: unknown flag --zzzzzz`},
 		{sampleSpec(), "--secre x", `sample: unknown flag --secre`},
 		{sampleSpec(), "-z", `sample: unknown flag -z`},
 		{sampleSpec(), "-azf", `sample: unknown flag -z in -azf`},
 		{sampleSpec(), "-ä", `sample: unknown flag -ä`},
-		{sampleSpec(), "-limit 3", `sample: unknown flag -limit; did you mean --limit?`},
+		{sampleSpec(), "-limit 3", `sample: unknown flag -limit; did you mean '--limit'?`},
 		{sampleSpec(), "-m", `sample: --message needs a value: --message <text>`},
 		{sampleSpec(), "--limit", `sample: --limit needs a value: --limit <n>`},
 		{sampleSpec(), "-n x", `sample: --limit "x": want a whole number`},
@@ -149,7 +149,7 @@ func TestBindArgsErrors(t *testing.T) {
 		{sampleSpec(), "--all=perhaps", `sample: --all "perhaps": want true or false`},
 		{sampleSpec(), "--every soon", `sample: --every "soon": want a duration such as 90s, 36h or 14d`},
 		{sampleSpec(), "--date now", `sample: --date "now": want a time such as 2024-01-31T12:00:00Z or 2024-01-31`},
-		{sampleSpec(), "--diff-mode rows", `sample: --diff-mode "rows": want one of row, line; did you mean row?`},
+		{sampleSpec(), "--diff-mode rows", `sample: --diff-mode "rows": want one of row, line; did you mean 'row'?`},
 		{sampleSpec(), "--decorate=x", `sample: --decorate "x": want one of short, full, no`},
 		{strictSpec(), "", `strict: <name> is missing`},
 		{strictSpec(), "a b", `strict: takes at most 1 argument, but was given 2: "a" "b"`},
@@ -253,7 +253,7 @@ func TestBindJSON(t *testing.T) {
 	}
 	for _, c := range []struct{ body, want string }{
 		{`[]`, `sample: want a JSON object of parameters`},
-		{`{"mesage":"x"}`, `sample: unknown parameter "mesage"; did you mean message?`},
+		{`{"mesage":"x"}`, `sample: unknown parameter "mesage"; did you mean 'message'?`},
 		{`{"all":1}`, `sample: parameter "all": want true or false, have 1`},
 		{`{"limit":1.5}`, `sample: parameter "limit": want a whole number, have 1.5`},
 		{`{"big":9223372036854775808}`, `sample: parameter "big": want a whole number, have 9223372036854775808`},

@@ -44,19 +44,23 @@ func branchSpec() Spec {
 
 // Reads implements Reader: a list is asked for.
 func (c *Branch) Reads() bool {
-	return c.Current || !c.Copy && !c.Move && !c.Delete && !c.DeleteF && c.To == "" && !c.Track && (c.List || c.Remotes || len(c.Args) == 0)
+	return c.Current || !c.Copy && !c.Move && !c.Delete && !c.DeleteF && c.To == "" && !c.Track && (c.List || c.Remotes || c.All || len(c.Args) == 0)
 }
 
 // Run does it.
 func (c *Branch) Run(ctx context.Context, s *Scope) (*Result, error) {
 	modes := 0
-	for _, b := range []bool{c.Copy, c.Move, c.Delete || c.DeleteF, c.List || c.Remotes && !c.Delete && !c.DeleteF, c.Current} {
+	deletes := c.Delete || c.DeleteF
+	for _, b := range []bool{c.Copy, c.Move, deletes, c.List || (c.Remotes || c.All) && !deletes, c.Current, c.Track || c.To != ""} {
 		if b {
 			modes++
 		}
 	}
-	if modes > 1 {
-		return nil, errs.New(errs.Invalid, "branch: give only one of -c, -m, -d, --list and --show-current")
+	switch {
+	case modes > 1:
+		return nil, errs.New(errs.Invalid, "branch: give only one of -c, -m, -d, --list, --show-current, -t and -u")
+	case c.Current && len(c.Args) > 0:
+		return nil, errs.New(errs.Invalid, "branch: --show-current takes no names")
 	}
 	switch {
 	case c.Current:
@@ -95,7 +99,7 @@ func (c *Branch) Run(ctx context.Context, s *Scope) (*Result, error) {
 		return c.copyOrMove(ctx, s)
 	case c.To != "" || c.Track:
 		return c.follow(ctx, s)
-	case c.List || c.Remotes || len(c.Args) == 0:
+	case c.List || c.Remotes || c.All || len(c.Args) == 0:
 		return c.list(ctx, s)
 	}
 	if len(c.Args) > 2 {

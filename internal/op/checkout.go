@@ -30,12 +30,12 @@ func checkoutSpec() Spec {
 	return Define[Checkout](Spec{
 		Name: "checkout", Columns: checkoutColumns, Group: GroupGrow, Needs: NeedDatabase,
 		Short: "Switch branches or restore tables",
-		Long: `With a branch: later commands work on it. Uncommitted changes stay with the branch on which they were made; each branch has a
+		Long: `With a branch: later commands work on it; - is the one that was checked out before. Uncommitted changes stay with the branch on which they were made; each branch has a
 working set of its own.
 
 With tables: their working state is set back to the staged one, or to that of the revision given before them.`,
-		Usage:    []string{"<branch>", "-b <new-branch> [-t <branch> | <start-point>]", "[<revision>] [--] <table>..."},
-		Examples: []Example{{"checkout -b fix", "make a branch and change to it"}, {"checkout main", "change back"}, {"checkout prices", "undo changes of a table"}},
+		Usage:    []string{"(<branch> | -)", "-b <new-branch> [-t <branch> | <start-point>]", "[<revision>] [--] <table>..."},
+		Examples: []Example{{"checkout -b fix", "make a branch and change to it"}, {"checkout -", "change back"}, {"checkout prices", "undo changes of a table"}},
 	})
 }
 
@@ -82,6 +82,13 @@ func (c *Checkout) Run(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, errs.New(errs.Invalid, "checkout: name a branch or tables")
 	}
 	if len(c.Args) == 1 && len(c.Dash) == 0 {
+		if c.Args[0] == "-" {
+			name, err := s.previous()
+			if err != nil {
+				return nil, err
+			}
+			return c.move(ctx, s, name)
+		}
 		if _, ok := s.Repo.BranchHead(c.Args[0]); ok {
 			return c.move(ctx, s, c.Args[0])
 		}

@@ -108,7 +108,7 @@ func (c *Clone) choose(url string, refs map[string]sync.Ref) (string, error) {
 	case len(names) == 0:
 		return "", errs.New(errs.NotFound, "clone failed: the remote at %s has no branches; push to it first", url)
 	case c.Branch != "" && !slices.Contains(names, c.Branch):
-		return "", errs.New(errs.NotFound, "clone failed: the remote at %s has no branch '%s'%s", url, c.Branch, meant(errs.Nearest(c.Branch, names)))
+		return "", offering(errs.NotFound, errs.Nearest(c.Branch, names), "clone failed: the remote at %s has no branch '%s'", url, c.Branch)
 	case c.Branch != "":
 		return c.Branch, nil
 	}

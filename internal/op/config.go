@@ -153,6 +153,7 @@ func (c *Config) list(s *Scope) (*Result, error) {
 		if err != nil {
 			return nil, err
 		}
+		delete(m, previousSetting)
 		for _, name := range slices.Sorted(maps.Keys(m)) {
 			r.Lines = append(r.Lines, name+" = "+m[name])
 			r.Add(name, m[name], f.scope)

@@ -129,9 +129,9 @@ func TestDataVerbs(t *testing.T) {
 	x.dataSays(3, "missing", "verify", "--lock", "gone.lock")
 	for _, c := range []struct{ yaml, want string }{
 		{"train: [clients@nowhere]", "clients@nowhere: "},
-		{"train: [client@main]", "table not found: client; did you mean clients?"},
+		{"train: [client@main]", "table not found: client; did you mean 'clients'?"},
 		{"train: [other:clients@main]", "open database other"},
-		{"train: [{table: clients, ref: main, columns: [siz]}]", "the table has no column siz; did you mean size?"},
+		{"train: [{table: clients, ref: main, columns: [siz]}]", "the table has no column siz; did you mean 'size'?"},
 	} {
 		x.file("stemma.yaml", c.yaml)
 		if _, err := x.data("lock"); !errs.Is(err, errs.NotFound) || !strings.Contains(err.Error(), c.want) {

@@ -25,13 +25,14 @@ type Diff struct {
 	Limit     int      `flag:"limit" value:"count" default:"-1" least:"0" help:"show at most this many changed rows a table"`
 	Where     string   `flag:"where" value:"condition" help:"show only rows for which this condition of SQL is true; columns are called from_<column> and to_<column>"`
 	Filter    string   `flag:"filter" enum:"added,modified,removed,renamed,dropped" help:"show only changes of this kind"`
-	Staged    bool     `flag:"staged" alias:"cached" help:"show what the next commit would take"`
+	Staged    bool     `flag:"staged,c" alias:"cached" help:"show what the next commit would take"`
 	MergeBase bool     `flag:"merge-base" help:"begin at the common ancestor"`
 	Reverse   bool     `flag:"reverse,R" help:"exchange the two sides"`
 	Include   []string `flag:"include-cols" value:"column" sep:"," help:"with --skinny: keep these columns"`
 	Format    string   `flag:"result-format,r" alias:"format" enum:"tabular,csv,json,vertical,sql" help:"draw the answer in this form; sql is the statements that make the one state the other"`
 	SQL       bool     `flag:"sql" hidden:"true" help:"the same as -r sql"`
 	Skinny    bool     `flag:"skinny" help:"leave out columns that no shown row changes"`
+	System    bool     `flag:"system" hidden:"true" help:"accepted for compatibility: system tables that are stored are compared with the others"`
 	Mode      string   `flag:"diff-mode" enum:"row,line,in-place,context" help:"draw a modified row as two rows, as one with the old and new lines or characters of its cells, or, by default, as one where a cell has several lines"`
 	Args      []string `arg:"rest" value:"revision|table" complete:"ref" help:"at most two revisions, then tables"`
 	Tables    []string `arg:"dash" value:"table" complete:"table" help:"tables"`
@@ -90,6 +91,11 @@ func (c *Diff) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if c.Reverse {
 		from, to = to, from
 	}
+	return c.between(ctx, s, from, to, tables)
+}
+
+// between compares two states; no tables are all.
+func (c *Diff) between(ctx context.Context, s *Scope, from, to side, tables []string) (*Result, error) {
 	r := from.snap.Root.Reader()
 	if to.name == working {
 		r = to.snap.Root.Reader()

@@ -23,6 +23,7 @@ type Dump struct {
 	File         string `flag:"file-name" alias:"fn" value:"file" complete:"file" help:"the file of -r sql; - is standard output"`
 	Directory    string `flag:"directory,d" value:"dir" complete:"file" help:"where -r csv and -r json put their files"`
 	SchemaOnly   bool   `flag:"schema-only" help:"leave out the rows"`
+	Batch        bool   `flag:"batch" hidden:"true" help:"statements for many rows, which is the default"`
 	NoBatch      bool   `flag:"no-batch" help:"a statement for each row"`
 	NoAutocommit bool   `flag:"no-autocommit" help:"one transaction for each table"`
 	NoCreateDB   bool   `flag:"no-create-db" help:"leave out CREATE DATABASE and USE"`

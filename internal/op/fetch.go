@@ -91,7 +91,7 @@ func (c *Fetch) changes(ctx context.Context, s *Scope, name string, refs map[str
 		b, _, _ = strings.Cut(strings.TrimPrefix(b, "+"), ":")
 		b = strings.TrimPrefix(b, "refs/heads/")
 		if _, ok := refs[sync.Heads+b]; !ok {
-			return nil, land, nil, errs.New(errs.NotFound, "invalid ref spec: the remote '%s' has no branch '%s'%s", name, b, meant(errs.Nearest(b, branchNames(refs))))
+			return nil, land, nil, offering(errs.NotFound, errs.Nearest(b, branchNames(refs)), "invalid ref spec: the remote '%s' has no branch '%s'", name, b)
 		}
 		only[b] = true
 	}

@@ -205,18 +205,7 @@ func formatDuration(d time.Duration) string { return d.String() }
 // formatTime is t in the notation of ParseTime, without loss.
 func formatTime(t time.Time) string { return t.Format(time.RFC3339Nano) }
 
-// offering is an error with the names that may have been meant, in its text and beside it.
+// offering is an error with the names that may have been meant.
 func offering(code errs.Code, near []string, format string, args ...any) error {
-	return errs.WithSaid(errs.New(code, format+"%s", append(args, meant(near))...), near)
-}
-
-// meant is the end of an error message that offers names.
-func meant(names []string) string {
-	switch len(names) {
-	case 0:
-		return ""
-	case 1:
-		return fmt.Sprintf("; did you mean %s?", names[0])
-	}
-	return fmt.Sprintf("; did you mean one of %s?", strings.Join(names, ", "))
+	return errs.WithMeant(errs.New(code, format, args...), near)
 }

@@ -13,7 +13,7 @@ var fsckColumns = []Column{Text("problem")}
 
 // Fsck is the verb that verifies a database.
 type Fsck struct {
-	Quiet bool `flag:"no-progress" hidden:"true" help:"accepted for compatibility"`
+	Quiet bool `flag:"no-progress" alias:"quiet" hidden:"true" help:"accepted for compatibility"`
 }
 
 func fsckSpec() Spec {

@@ -41,7 +41,8 @@ func ingestSpec() Spec {
 writes those that changed. A pull is one commit, with source and time in its metadata, or none when nothing changed. Until it is
 complete nothing is written. One that did not come to its end, because the connection was lost or the program was ended, is continued by the
 next one: the server is asked which of the rows that are here already are the same still, and sends the others. The commit is of one state
-of the server all the same. (Of tables without a key of their own, and of queries, all rows are sent again.)
+of the server all the same. (Of tables without a key of their own, and of queries, all rows are
+sent again; what nobody goes on with for 14 days is removed.)
 
 Of a git repository the files with rows (CSV, TSV, JSON lines, Parquet, …; also those in Git LFS) become tables, and its commits become
 commits, with their authors, times, messages and parents. Of a Dolt server all branches and their commits come. Commits that are here already
@@ -59,6 +60,9 @@ are not read again, nor are those of a run that did not come to its end.`,
 func (c *Ingest) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if s.Repo.ReadOnly() {
 		return nil, errs.New(errs.ReadOnly, "ingest: the database is open for reading only")
+	}
+	if err := pull.Sweep(s.Repo.FS(), pullsDir(s), s.Repo.Clock().Now().Add(-abandoned)); err != nil {
+		return nil, err
 	}
 	switch {
 	case (c.Query == "") != (c.As == ""):
@@ -182,12 +186,18 @@ func (c *Ingest) pull(ctx context.Context, s *Scope) (_ *Result, err error) {
 	return r, nil
 }
 
+// abandoned is the age at which what a pull has left is removed: the next one begins anew.
+const abandoned = 14 * 24 * time.Hour
+
+// pullsDir is where pulls keep what they have read until they have come to their end.
+func pullsDir(s *Scope) string { return filepath.Join(s.Repo.Dir(), "pulls") }
+
 // partial is where rows of the table are kept until the pull has come to its end; nil for a table whose pull cannot be continued.
 func (c *Ingest) partial(s *Scope, src pull.Source, t *pull.Table) (*pull.Partial, error) {
 	if !pull.Resumable(src, t) {
 		return nil, nil
 	}
-	p, err := pull.OpenPartial(s.Repo.FS(), filepath.Join(s.Repo.Dir(), "pulls"), c.Source, t)
+	p, err := pull.OpenPartial(s.Repo.FS(), pullsDir(s), c.Source, t)
 	if err != nil || p == nil || !c.Restart {
 		return p, err
 	}

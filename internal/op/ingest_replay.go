@@ -36,7 +36,7 @@ func (p *replay) line(name string, id history.CommitID) string {
 // openLog finds the commits of a replay that ended early, as far as they are there still, and makes itself ready to note more.
 func (p *replay) openLog(ctx context.Context) error {
 	r := p.s.Repo
-	dir := filepath.Join(r.Dir(), "pulls")
+	dir := pullsDir(p.s)
 	if err := r.FS().MkdirAll(dir); err != nil {
 		return err
 	}

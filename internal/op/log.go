@@ -36,6 +36,7 @@ type Log struct {
 	Graph    bool     `flag:"graph" help:"draw the lines of history"`
 	Stat     bool     `flag:"stat" help:"show numbers of changed rows and cells"`
 	Parents  bool     `flag:"parents" help:"show the parents' hashes too"`
+	Signed   bool     `flag:"show-signature" hidden:"true" help:"accepted for compatibility: commits are not signed"`
 	Decorate string   `flag:"decorate" bare:"short" enum:"short,full,auto,no" default:"auto" help:"show the refs that name each commit"`
 	All      bool     `flag:"all" help:"begin at every branch and tag"`
 	Not      []string `flag:"not" value:"revision" help:"leave out what these reach"`

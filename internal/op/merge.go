@@ -94,7 +94,7 @@ func (c *Merge) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	opt := repo.MergeOptions{
 		Branch: s.branch(), Kind: history.MergeBranch, Source: c.Args[0], Theirs: theirs, NoFF: c.NoFF, FFOnly: c.FFOnly, Squash: c.Squash,
-		NoCommit: c.NoCommit, NoJSON: c.NoJSON || s.NoMergeJSON, NoConflicts: s.RefuseConflicts, Committer: s.committer(),
+		NoCommit: c.NoCommit, NoJSON: c.NoJSON || s.NoMergeJSON, NoConflicts: s.RefuseConflicts, NoViolations: s.RefuseViolations, Committer: s.committer(),
 		Message: c.Message,
 	}
 	if opt.Message == "" {

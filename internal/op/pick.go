@@ -3,6 +3,7 @@ package op
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
@@ -19,16 +20,19 @@ type CherryPick struct {
 	AllowEmpty bool     `flag:"allow-empty" help:"commit even when nothing changes"`
 	Mainline   int      `flag:"mainline" value:"parent" least:"1" help:"the parent, from 1, against which a merge counts as a change"`
 	NoJSON     bool     `flag:"dont-merge-json" help:"take documents that both sides changed for a conflict, whatever they changed in them"`
+	Skip       bool     `flag:"skip-verification" hidden:"true" help:"accepted for compatibility"`
 	Abort      bool     `flag:"abort" help:"give up the cherry-pick in progress"`
 	Continue   bool     `flag:"continue" help:"commit the cherry-pick in progress"`
-	Args       []string `arg:"rest" value:"commit" complete:"ref" help:"the commit"`
+	Args       []string `arg:"rest" value:"commit" complete:"ref" help:"the commits; a..b is those that b reaches and a does not, oldest first"`
 }
 
 func cherryPickSpec() Spec {
 	return Define[CherryPick](Spec{
 		Name: "cherry-pick", Columns: pickColumns, Group: GroupGrow, Needs: NeedDatabase,
-		Short:    "Apply the change of an existing commit",
-		Usage:    []string{"[--no-commit] [--allow-empty] <commit>", "--abort", "--continue"},
+		Short: "Apply the changes of existing commits",
+		Long: `Of several commits each becomes one of its own. The first whose change conflicts is left in progress: what was picked before
+it stays, and what comes behind it is to be picked again afterwards.`,
+		Usage:    []string{"[--no-commit] [--allow-empty] <commit>...", "--abort", "--continue"},
 		Examples: []Example{{"cherry-pick fix", "take over the last commit of a branch"}},
 	})
 }
@@ -53,22 +57,82 @@ func (c *CherryPick) Run(ctx context.Context, s *Scope) (*Result, error) {
 			return nil, err
 		}
 		return picked(ctx, s, made)
-	case len(c.Args) != 1:
-		return nil, errs.New(errs.Invalid, "cherry-pick: give one commit")
+	case len(c.Args) == 0:
+		return nil, errs.New(errs.Invalid, "cherry-pick: give the commits to apply")
 	}
-	cm, err := commitOf(ctx, s, c.Args[0])
+	sources, commits, err := c.commits(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	m, err := s.merge(ctx, repo.MergeOptions{
-		Branch: s.branch(), Kind: history.CherryPick, Source: c.Args[0], Theirs: cm.ID, Parent: c.Mainline, NoCommit: c.NoCommit,
-		AllowEmpty: c.AllowEmpty, NoJSON: c.NoJSON || s.NoMergeJSON, NoConflicts: s.RefuseConflicts, Message: cm.Message, Meta: cm.Meta,
+	if len(commits) > 1 && c.NoCommit {
+		return nil, errs.New(errs.Unsupported, "cherry-pick: --no-commit takes one commit")
+	}
+	var last *Result
+	for i, cm := range commits {
+		m, err := c.pick(ctx, s, sources[i], cm)
+		if err != nil {
+			return nil, refused(err)
+		}
+		if last, err = pickTold(ctx, s, m); err != nil || m.Unresolved() {
+			return last, err
+		}
+	}
+	return last, nil
+}
+
+// commits are the commits that the arguments name, in the order in which they are picked, and what the user called each.
+func (c *CherryPick) commits(ctx context.Context, s *Scope) (sources []string, commits []*history.Commit, err error) {
+	for _, rev := range c.Args {
+		from, to, ok := strings.Cut(rev, "..")
+		if !ok || strings.HasPrefix(to, ".") {
+			cm, err := commitOf(ctx, s, rev)
+			if err != nil {
+				return nil, nil, err
+			}
+			sources, commits = append(sources, rev), append(commits, cm)
+			continue
+		}
+		not, err := s.Repo.Resolve(ctx, orHead(from), s.branch())
+		if err != nil {
+			return nil, nil, err
+		}
+		tip, err := s.Repo.Resolve(ctx, orHead(to), s.branch())
+		if err != nil {
+			return nil, nil, err
+		}
+		w, err := history.Walk(ctx, s.Repo.Store(), []history.CommitID{tip}, []history.CommitID{not})
+		if err != nil {
+			return nil, nil, err
+		}
+		var found []*history.Commit
+		for {
+			cm, err := w.Next(ctx)
+			if err != nil {
+				return nil, nil, err
+			}
+			if cm == nil {
+				break
+			}
+			found = append(found, cm)
+		}
+		if len(found) == 0 {
+			return nil, nil, errs.New(errs.Invalid, "cherry-pick: '%s' names no commits: '%s' reaches all that '%s' does", rev, orHead(from), orHead(to))
+		}
+		slices.Reverse(found)
+		for _, cm := range found {
+			sources, commits = append(sources, cm.ID.String()), append(commits, cm)
+		}
+	}
+	return sources, commits, nil
+}
+
+// pick makes the change of one commit again.
+func (c *CherryPick) pick(ctx context.Context, s *Scope, source string, cm *history.Commit) (*repo.Merged, error) {
+	return s.merge(ctx, repo.MergeOptions{
+		Branch: s.branch(), Kind: history.CherryPick, Source: source, Theirs: cm.ID, Parent: c.Mainline, NoCommit: c.NoCommit,
+		AllowEmpty: c.AllowEmpty, NoJSON: c.NoJSON || s.NoMergeJSON, NoConflicts: s.RefuseConflicts, NoViolations: s.RefuseViolations, Message: cm.Message, Meta: cm.Meta,
 		Author: cm.Author, Committer: s.committer(),
 	})
-	if err != nil {
-		return nil, refused(err)
-	}
-	return pickTold(ctx, s, m)
 }
 
 // Revert is the verb that makes the opposite of commits' changes.
@@ -135,7 +199,7 @@ func (c *Revert) Run(ctx context.Context, s *Scope) (*Result, error) {
 		}
 		m, err := s.merge(ctx, repo.MergeOptions{
 			Branch: s.branch(), Kind: history.Revert, Source: c.Args[i], Theirs: cm.ID, Parent: c.Mainline, NoCommit: c.NoCommit,
-			NoJSON: s.NoMergeJSON, NoConflicts: s.RefuseConflicts, Message: message, Author: author, Committer: s.committer(),
+			NoJSON: s.NoMergeJSON, NoConflicts: s.RefuseConflicts, NoViolations: s.RefuseViolations, Message: message, Author: author, Committer: s.committer(),
 		})
 		if err != nil {
 			return nil, refused(err)

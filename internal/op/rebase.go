@@ -317,19 +317,22 @@ func (r *rebaser) step(ctx context.Context, step history.RebaseStep) (*Result, e
 	}
 	m, err := r.s.Repo.Merge(ctx, repo.MergeOptions{
 		Branch: r.name, Kind: history.CherryPick, Source: step.Commit, Theirs: cm.ID, AllowEmpty: empty || r.x.KeepEmpty, Amend: commit.Amend,
-		NoJSON: r.s.NoMergeJSON, NoConflicts: r.s.RefuseConflicts, Message: commit.Message, Meta: commit.Meta, Author: commit.Author,
+		NoJSON: r.s.NoMergeJSON, NoConflicts: r.s.RefuseConflicts, NoViolations: r.s.RefuseViolations, Message: commit.Message, Meta: commit.Meta, Author: commit.Author,
 		Committer: commit.Committer, Rebase: func(conflicts bool) *history.Rebase { return r.at(step.Order, conflicts) },
 	})
 	switch {
 	case errs.Is(err, errs.NothingToDo):
 		return nil, r.advance(ctx, step.Order, false, nil)
 	case err == repo.ErrUnresolved, err == repo.ErrViolated:
+		what, variable := "conflicts", "dolt_allow_commit_conflicts"
+		if err == repo.ErrViolated {
+			what, variable = "constraint violations", "dolt_force_transaction_commit"
+		}
 		if err := abortRebase(ctx, r.s, r.name); err != nil {
 			return nil, err
 		}
-		return nil, errs.New(errs.Conflict, "data conflicts from rebase, but session settings do not allow preserving conflicts, so they cannot be resolved. "+
-			"The rebase has been aborted. Set @@autocommit to 0 or set @@dolt_allow_commit_conflicts to 1 and "+
-			"try the rebase again to resolve the conflicts.")
+		return nil, errs.New(errs.Conflict, "data %[1]s from rebase, but session settings do not allow preserving %[1]s, so they cannot be resolved. "+
+			"The rebase has been aborted. Set @@autocommit to 0 or set @@%[2]s to 1 and try the rebase again to resolve the %[1]s.", what, variable)
 	case err != nil:
 		return nil, err
 	}

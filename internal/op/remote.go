@@ -185,7 +185,7 @@ func errNoRemote(name string, m map[string]string) error {
 	if len(m) == 0 {
 		return errs.New(errs.NotFound, "unknown remote: '%s'; add it with 'remote add %s <url>'", name, name)
 	}
-	return errs.New(errs.NotFound, "unknown remote: '%s'%s", name, meant(errs.Nearest(name, slices.Sorted(maps.Keys(m)))))
+	return offering(errs.NotFound, errs.Nearest(name, slices.Sorted(maps.Keys(m))), "unknown remote: '%s'", name)
 }
 
 // trackPrefix begins the upstream of a branch that follows a branch of a remote, in settings.

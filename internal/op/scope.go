@@ -48,8 +48,9 @@ type Scope struct {
 	// Tx is the caller's transaction, for verbs that can do in it what leaves conflicts: see ErrOutside. Nil: what verbs do lasts at once.
 	Tx *repo.Tx
 
-	RefuseConflicts bool // merges that leave conflicts or violations change nothing and fail
-	NoMergeJSON     bool // documents that both sides of a merge changed are a conflict
+	RefuseConflicts  bool // merges that leave conflicts change nothing and fail
+	RefuseViolations bool // merges that leave rows which violate constraints change nothing and fail
+	NoMergeJSON      bool // documents that both sides of a merge changed are a conflict
 
 	// Evaluate runs statements of SQL in a transaction, which the verb ends. A statement that fails changes nothing and goes to failed,
 	// whose error ends it all; nil goes on. Nil: the caller has no engine.
@@ -74,6 +75,9 @@ type Scope struct {
 
 	// Switch makes the caller work on another branch. Nil checks the branch out in the directory.
 	Switch func(ctx context.Context, branch string) error
+
+	// Previous is the branch on which the caller worked before; "" when there was none. Nil: it is kept in the directory's settings.
+	Previous func() string
 }
 
 // ErrOutside is what a verb returns that was given a transaction and does not work in it: it has changed nothing, and is to be run without.
@@ -195,12 +199,40 @@ func (s *Scope) committer() history.Signature {
 	return history.Signature{Name: by.Name, Email: by.Email, Time: s.CommitterTime}
 }
 
+// previousSetting is the setting of the database that holds the branch which was checked out before. Lists of settings leave it out.
+const previousSetting = "checkout.previous"
+
 // switchTo makes the caller work on the branch.
 func (s *Scope) switchTo(ctx context.Context, branch string) error {
 	if s.Switch != nil {
 		return s.Switch(ctx, branch)
 	}
-	return s.Repo.CheckOut(ctx, branch)
+	was := s.Repo.CheckedOut()
+	if err := s.Repo.CheckOut(ctx, branch); err != nil {
+		return err
+	}
+	if was == branch || s.Settings.Local == "" {
+		return nil
+	}
+	return changeSettings(s.Settings.Local, func(m map[string]string) { m[previousSetting] = was })
+}
+
+// previous is the branch on which the caller worked before.
+func (s *Scope) previous() (string, error) {
+	name := ""
+	if s.Previous != nil {
+		name = s.Previous()
+	} else {
+		m, err := readSettings(s.Settings.Local)
+		if err != nil {
+			return "", err
+		}
+		name = m[previousSetting]
+	}
+	if name == "" {
+		return "", errs.New(errs.NotFound, "there is no previous branch: no other one has been checked out before")
+	}
+	return name, nil
 }
 
 // InputReader is a verb that may read standard input. Before such a verb is sent to another process, its input is copied to a file.

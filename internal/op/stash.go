@@ -7,6 +7,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/root"
 )
 
 // stashColumns are the columns of what stash answers.
@@ -16,8 +17,9 @@ var stashColumns = []Column{Text("name"), Text("stash_id"), Text("branch"), Text
 type Stash struct {
 	Untracked bool     `flag:"include-untracked,u" help:"new tables as well"`
 	All       bool     `flag:"all,a" help:"new tables as well, and those that dolt_ignore names"`
+	Patch     bool     `flag:"patch,p" help:"with show: the changed rows, not only how many"`
 	Message   string   `flag:"message,m" value:"text" help:"what the list of stashes says; otherwise the message of the last commit"`
-	Args      []string `arg:"rest" value:"action" help:"push (the default), list, pop, apply, drop or clear; the name of a list of stashes; which stash of it: 2 or stash@{2}"`
+	Args      []string `arg:"rest" value:"action" help:"push (the default), list, show, pop, apply, drop or clear; the name of a list of stashes; which stash of it: 2 or stash@{2}"`
 }
 
 func stashSpec() Spec {
@@ -29,16 +31,16 @@ branch that is checked out then, whichever it is, and merge them with what it ha
 against them nothing happens and the stash is kept.
 
 Lists have names, which SQL procedures give behind the action; the command line uses the list dolt-cli unless one is named.`,
-		Usage: []string{"[push] [-u | -a] [-m <message>]", "list", "(pop | apply | drop) [<stash>]", "clear"},
+		Usage: []string{"[push] [-u | -a] [-m <message>]", "list", "show [-p] [<stash>]", "(pop | apply | drop) [<stash>]", "clear"},
 		Examples: []Example{
-			{"stash", "set changes aside"}, {"stash -u -m 'half of May'", "new tables too, with a note"}, {"stash pop", "bring the newest back"},
+			{"stash", "set changes aside"}, {"stash -u -m 'half of May'", "new tables too, with a note"}, {"stash show -p", "what the newest holds"}, {"stash pop", "bring it back"},
 			{"stash drop 1", "forget the one before"},
 		},
 	})
 }
 
-// Reads implements Reader: a list is asked for.
-func (c *Stash) Reads() bool { return c.action() == "list" }
+// Reads implements Reader: a list is asked for, or what a stash holds.
+func (c *Stash) Reads() bool { return c.action() == "list" || c.action() == "show" }
 
 func (c *Stash) action() string {
 	if len(c.Args) == 0 {
@@ -58,7 +60,7 @@ func (c *Stash) where() (list string, index int, err error) {
 		n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(s, "stash@{"), "}"))
 		return n, err == nil && n >= 0
 	}
-	takesIndex := c.action() == "pop" || c.action() == "apply" || c.action() == "drop"
+	takesIndex := c.action() == "show" || c.action() == "pop" || c.action() == "apply" || c.action() == "drop"
 	switch {
 	case len(rest) > 2 || len(rest) == 2 && !takesIndex:
 		return "", 0, errs.New(errs.Invalid, "stash: too many arguments for %s", c.action())
@@ -83,6 +85,9 @@ func (c *Stash) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if action != "push" && (c.Untracked || c.All || c.Message != "") {
 		return nil, errs.New(errs.Invalid, "stash: -u, -a and -m are for push")
 	}
+	if action != "show" && c.Patch {
+		return nil, errs.New(errs.Invalid, "stash: -p is for show")
+	}
 	list, index, err := c.where()
 	if err != nil {
 		return nil, err
@@ -100,6 +105,8 @@ func (c *Stash) Run(ctx context.Context, s *Scope) (*Result, error) {
 		return statusSay("Saved working directory and index state WIP on refs/heads/%s: %s %s", x.Branch, x.Head, x.Message), nil
 	case "list":
 		return c.list(ctx, s, list)
+	case "show":
+		return c.show(ctx, s, list, index)
 	case "pop", "apply":
 		if x, err = s.Repo.ApplyStash(ctx, s.branch(), list, index, action == "pop"); err != nil {
 			return nil, err
@@ -122,7 +129,7 @@ func (c *Stash) Run(ctx context.Context, s *Scope) (*Result, error) {
 	case "clear":
 		return statusResult(0), s.Repo.ClearStashes(ctx, list)
 	}
-	return nil, offering(errs.Invalid, errs.Nearest(action, []string{"push", "list", "pop", "apply", "drop", "clear"}), "unknown stash subcommand %s", action)
+	return nil, offering(errs.Invalid, errs.Nearest(action, []string{"push", "list", "show", "pop", "apply", "drop", "clear"}), "unknown stash subcommand %s", action)
 }
 
 // statusSay is a status of 0 with a line.
@@ -148,4 +155,19 @@ func (c *Stash) list(ctx context.Context, s *Scope, name string) (*Result, error
 		r.Printf("%s: WIP on refs/heads/%s: %s %s", id, x.Branch, x.Head, x.Message)
 	}
 	return r, nil
+}
+
+// show compares a stash with the commit on which its changes were made.
+func (c *Stash) show(ctx context.Context, s *Scope, name string, index int) (*Result, error) {
+	x, err := s.Repo.StashAt(ctx, name, index)
+	if err != nil {
+		return nil, err
+	}
+	base, err := s.Repo.SnapshotAt(ctx, x.Head)
+	if err != nil {
+		return nil, err
+	}
+	d := &Diff{Stat: !c.Patch, Limit: -1}
+	stash := s.Repo.SnapshotRoot(root.Open(s.Repo.Store(), x.Root))
+	return d.between(ctx, s, side{x.Head.String(), base}, side{"stash@{" + strconv.Itoa(index) + "}", stash}, nil)
 }

@@ -200,11 +200,11 @@ func TestImportRefusals(t *testing.T) {
 		{errs.Invalid, "wide.csv line 3: 3 fields, want 2", "-c u wide.csv"},
 		{errs.DuplicateKey, "dup.csv line 3", "-a t dup.csv"},
 		{errs.Invalid, "the file is empty", "-a t empty.csv"},
-		{errs.NotFound, "table not found: tt; use -c to make it; did you mean t?", "-a tt t.csv"},
+		{errs.NotFound, "table not found: tt; use -c to make it; did you mean 't'?", "-a tt t.csv"},
 		{errs.NotFound, "read none.csv", "-a t none.csv"},
 		{errs.Invalid, "exclude each other", "-a -u t t.csv"},
 		{errs.Invalid, "--pk goes with -c", "-a --pk id t t.csv"},
-		{errs.Invalid, "--pk: t.csv has no column nam; did you mean name?", "-c --pk nam v t.csv"},
+		{errs.Invalid, "--pk: t.csv has no column nam; did you mean 'name'?", "-c --pk nam v t.csv"},
 		{errs.Invalid, `delimiter "xx"`, "-a --delim xx t t.csv"},
 		{errs.Unsupported, "x.orc: files of type orc are not understood", "-c x x.orc"},
 		{errs.NotFound, "x.parquet", "-c x x.parquet"},
@@ -322,7 +322,7 @@ func TestExport(t *testing.T) {
 	x.ok("Rows Processed: 1, Additions: 0, Modifications: 1, Had No Effect: 0\nImport completed successfully.", "table", "import", "-u", "t", "u.csv")
 	x.has("t", "id,s,f\n1,changed,0.1\n2,\"\",1e+300\n3,\"a,b\",\n")
 	x.has("t@HEAD", "id,s,f\n1,,0.1\n2,\"\",1e+300\n3,\"a,b\",\n")
-	x.fails(errs.NotFound, "table not found: tt; did you mean t?", "table", "export", "tt")
+	x.fails(errs.NotFound, "table not found: tt; did you mean 't'?", "table", "export", "tt")
 	x.fails(errs.NotFound, "nowhere", "table", "export", "t@nowhere")
 	x.fails(errs.Invalid, "it is a directory", "table", "export", "-f", "t", ".stemma")
 }

@@ -15,6 +15,7 @@ type Tag struct {
 	Message string   `flag:"message,m" value:"text" help:"why"`
 	Delete  bool     `flag:"delete,d" help:"delete tags"`
 	List    bool     `flag:"list,l" help:"list tags, those whose names match one of the patterns if any is given"`
+	Force   bool     `flag:"force,f" help:"move a tag that exists"`
 	Verbose bool     `flag:"verbose,v" help:"list commits, taggers and messages too"`
 	Author  string   `flag:"author" value:"'Name <mail>'" help:"the tagger"`
 	Args    []string `arg:"rest" value:"name" help:"a new tag and the commit it names; or tags to delete"`
@@ -24,7 +25,7 @@ func tagSpec() Spec {
 	return Define[Tag](Spec{
 		Name: "tag", Columns: tagColumns, Group: GroupGrow, Needs: NeedDatabase, Signs: true,
 		Short:    "List, create or delete tags",
-		Usage:    []string{"[-l [<pattern>...]] [-v]", "[-m <text>] <name> [<revision>]", "-d <name>..."},
+		Usage:    []string{"[-l [<pattern>...]] [-v]", "[-f] [-m <text>] <name> [<revision>]", "-d <name>..."},
 		Examples: []Example{{`tag -m "model 3 was trained on this" v3`, "name the last commit"}},
 	})
 }
@@ -36,6 +37,9 @@ func (c *Tag) Reads() bool { return !c.Delete && (c.List || len(c.Args) == 0) }
 func (c *Tag) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if c.Delete && c.List {
 		return nil, errFlags("delete", "list")
+	}
+	if c.Force && (c.Delete || c.List || len(c.Args) == 0) {
+		return nil, errs.New(errs.Invalid, "tag: --force is for making a tag: give its name")
 	}
 	if c.Delete {
 		if len(c.Args) == 0 {
@@ -77,7 +81,7 @@ func (c *Tag) Run(ctx context.Context, s *Scope) (*Result, error) {
 		}
 		who.Name, who.Email = a.Name, a.Email
 	}
-	return statusResult(0), s.Repo.CreateTag(ctx, c.Args[0], history.Tag{Commit: id, Tagger: who, Message: c.Message})
+	return statusResult(0), s.Repo.CreateTag(ctx, c.Args[0], history.Tag{Commit: id, Tagger: who, Message: c.Message}, c.Force)
 }
 
 func (c *Tag) list(ctx context.Context, s *Scope) (*Result, error) {

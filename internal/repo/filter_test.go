@@ -16,7 +16,7 @@ func TestFilter(t *testing.T) {
 	main, side := forked(t, r, update(1, "m1", 11), update(2, "m2", 22))
 	m, err := mergeSide(r, side, nil)
 	must(t, err)
-	must(t, r.CreateTag(ctx, "v1", history.Tag{Commit: side, Message: "a tag", Tagger: signature()}))
+	must(t, r.CreateTag(ctx, "v1", history.Tag{Commit: side, Message: "a tag", Tagger: signature()}, false))
 	opt := repo.FilterOptions{Branches: []string{"main", "side"}, Tags: true, Change: func(context.Context, history.CommitID, *repo.Tx) error { return nil }}
 	done, err := r.FilterHistory(ctx, opt)
 	must(t, err)

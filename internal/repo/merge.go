@@ -26,14 +26,17 @@ type MergeOptions struct {
 	Theirs history.CommitID  // the commit that is merged, picked or reverted
 	Parent int               // of CherryPick and Revert: which parent of Theirs counts, from 1; 0 is the only one
 
-	NoFF        bool // make a commit even where the branch could be moved forward
-	FFOnly      bool // move the branch forward or fail
-	Squash      bool // leave the result staged, without theirs as a parent
-	NoCommit    bool // leave the result staged; the next commit ends the merge
-	NoJSON      bool // see merge.Options
-	NoConflicts bool // with conflicts or violations, fail with an error of class Conflict and change nothing
-	AllowEmpty  bool // of CherryPick and Revert: make a commit that changes nothing
-	Amend       bool // of CherryPick: the commit replaces the head
+	NoFF       bool // make a commit even where the branch could be moved forward
+	FFOnly     bool // move the branch forward or fail
+	Squash     bool // leave the result staged, without theirs as a parent
+	NoCommit   bool // leave the result staged; the next commit ends the merge
+	NoJSON     bool // see merge.Options
+	AllowEmpty bool // of CherryPick and Revert: make a commit that changes nothing
+	Amend      bool // of CherryPick: the commit replaces the head
+
+	NoConflicts  bool // with conflicts, fail with ErrUnresolved and change nothing
+	NoViolations bool // with rows that violate constraints, fail with ErrViolated and change nothing
+
 	// Rebase, when not nil, tells what the rebase in progress is after it, conflicts or not.
 	Rebase func(conflicts bool) *history.Rebase
 
@@ -73,8 +76,8 @@ func (r *Repo) merging(ctx context.Context, branchName string) (*history.Merge, 
 	return m, b.merge, err
 }
 
-// ErrUnresolved is the error of a merge that was not kept because of its conflicts, ErrViolated of one that has none and violates constraints;
-// their class is Conflict.
+// ErrUnresolved is the error of a merge that was not kept because of its conflicts, ErrViolated of one whose rows violate constraints; their
+// class is Conflict.
 var (
 	ErrUnresolved = errs.New(errs.Conflict, "the merge has conflicts")
 	ErrViolated   = errs.New(errs.Conflict, "the merge violates constraints")
@@ -123,11 +126,11 @@ func (r *Repo) tryMerge(ctx context.Context, opt *MergeOptions) (*Merged, *state
 	if err != nil || again {
 		return nil, nil, err
 	}
-	if opt.NoConflicts && len(p.res.Tables) > 0 {
-		if !slices.ContainsFunc(p.res.Tables, func(t history.MergeTable) bool { return t.Schema != "" || !t.Conflicts.IsEmpty() }) {
-			return nil, nil, ErrViolated
-		}
+	switch {
+	case opt.NoConflicts && slices.ContainsFunc(p.res.Tables, func(t history.MergeTable) bool { return t.Schema != "" || !t.Conflicts.IsEmpty() }):
 		return nil, nil, ErrUnresolved
+	case opt.NoViolations && slices.ContainsFunc(p.res.Tables, func(t history.MergeTable) bool { return !t.Violations.IsEmpty() }):
+		return nil, nil, ErrViolated
 	}
 	if err := p.conclude(ctx); err != nil {
 		return nil, nil, err

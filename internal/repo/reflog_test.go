@@ -70,7 +70,7 @@ func TestReflog(t *testing.T) {
 	check(r.CreateBranch(ctx, "b", first, false))
 	check(r.RenameBranch(ctx, "b", "c", false))
 	head, _ := r.BranchHead("main")
-	check(r.CreateTag(ctx, "v1", history.Tag{Commit: head}))
+	check(r.CreateTag(ctx, "v1", history.Tag{Commit: head}, false))
 	check(r.ResetHard(ctx, "main", first))
 	check(r.ResetHard(ctx, "main", first)) // moves nothing
 	check(r.DeleteTag(ctx, "v1"))

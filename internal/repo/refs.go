@@ -257,8 +257,8 @@ func (r *Repo) TagNamed(ctx context.Context, name string) (t Tag, ok bool, err e
 	return Tag{Name: name, Tag: *x}, true, nil
 }
 
-// CreateTag makes a tag. One of that name is an error of class Exists.
-func (r *Repo) CreateTag(ctx context.Context, name string, t history.Tag) error {
+// CreateTag makes a tag. One of that name is an error of class Exists unless force is set, which replaces it.
+func (r *Repo) CreateTag(ctx context.Context, name string, t history.Tag, force bool) error {
 	if err := CheckRefName(name); err != nil {
 		return err
 	}
@@ -272,7 +272,7 @@ func (r *Repo) CreateTag(ctx context.Context, name string, t history.Tag) error 
 		return err
 	}
 	return r.changeRefsWith(ctx, batch, func(s *state) (*change, func(*state), error) {
-		if _, ok := s.tags.Get(name); ok {
+		if _, ok := s.tags.Get(name); ok && !force {
 			return nil, nil, errs.New(errs.Exists, "a tag named '%s' already exists", name)
 		}
 		return &change{tags: []tagChange{{name: name, object: h, commit: t.Commit}}}, func(s *state) { s.setTag(name, h) }, nil

@@ -61,6 +61,19 @@ func (s *state) stashAt(name string, index int) ([]hash.Hash, hash.Hash, error) 
 	return list, list[index], nil
 }
 
+// StashAt is the stash of a list at an index.
+func (r *Repo) StashAt(ctx context.Context, name string, index int) (*Stash, error) {
+	_, h, err := r.published.Load().stashAt(name, index)
+	if err != nil {
+		return nil, err
+	}
+	x, err := history.GetStash(ctx, r.store, h)
+	if err != nil {
+		return nil, err
+	}
+	return &Stash{Name: name, Index: index, Stash: *x}, nil
+}
+
 // PushStash sets the uncommitted changes of a branch aside: of tables that its head or its staged set has, and of more as the options
 // say. The branch has its head's state of them after it. Without changes the error is of class NothingToDo.
 func (r *Repo) PushStash(ctx context.Context, opt StashOptions) (*Stash, error) {

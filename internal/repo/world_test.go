@@ -531,7 +531,7 @@ func (p *play) next() action {
 		w.tags[tag] = b.head
 		return action{"tag " + tag, w, nil, func(ctx context.Context, r *repo.Repo) error {
 			id, _ := r.BranchHead(name)
-			return r.CreateTag(ctx, tag, history.Tag{Commit: id, Tagger: signature(), Message: "m"})
+			return r.CreateTag(ctx, tag, history.Tag{Commit: id, Tagger: signature(), Message: "m"}, false)
 		}}
 	case 13, 14:
 		return p.push(w, name)

@@ -90,7 +90,7 @@ func (OS) Stat(name string) (Info, error) {
 	if fi.IsDir() {
 		return Info{Dir: true}, nil
 	}
-	return Info{Size: fi.Size()}, nil
+	return Info{Size: fi.Size(), Modified: fi.ModTime()}, nil
 }
 
 // SyncDir implements FS. On Windows, where a directory cannot be synced, it does nothing.

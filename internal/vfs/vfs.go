@@ -22,14 +22,16 @@ import (
 	"io/fs"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/stemmadb/stemma/internal/errs"
 )
 
 // Info describes a name.
 type Info struct {
-	Size int64 // in bytes; 0 for directories
-	Dir  bool
+	Size     int64 // in bytes; 0 for directories
+	Dir      bool
+	Modified time.Time // when the content was last written; zero for directories, and where nobody knows
 }
 
 // FS is a file system. Names are paths in the form of package filepath. All methods may be called by many goroutines.

@@ -169,3 +169,25 @@ def test_every_code_has_a_page(code: str) -> None:
         [os.environ["STEMMA_BINARY"], "help", CLASSES[code].__name__], capture_output=True, text=True, check=True
     ).stdout
     assert by_class == said
+
+
+@pytest.mark.parametrize(
+    ("library", "call"), [("pandas", "read_pandas('t')"), ("polars", "read_polars('t')"), ("pandas", "sql('select 1')")]
+)
+def test_a_library_that_is_not_installed(shared: stemma.Repo, library: str, call: str) -> None:
+    """The error names what to install, before anything is read."""
+    program = f"""
+import importlib.util, sys
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == {library!r} else find(name, *rest)
+import stemma
+repo = stemma.connect(sys.argv[1])
+try:
+    repo.{call}
+except stemma.UnsupportedError as e:
+    assert e.hint.startswith("pip install 'stemma-db[{library}]'"), e.hint
+    assert repo.sql("select 1", frame="arrow").num_rows == 1
+    print("refused")
+"""
+    done = subprocess.run([sys.executable, "-c", program, shared.uri], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("refused\n", "")

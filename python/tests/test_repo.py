@@ -296,6 +296,34 @@ def test_write_over_zero_dates(repo: stemma.Repo, mode: str, order: list[int]) -
     assert rows == [*kept, *({"id": i, "d": "2020-01-01", "t": t} for i, t in [(1, text), (2, text), (3, None)])]
 
 
+def test_results_as_text(prices: pd.DataFrame, repo: stemma.Repo) -> None:
+    """What print shows of an answer is what the command shows: also rows that no line tells."""
+    changed = str(repo.diff("v1", "v2"))
+    assert "diff --stemma a/prices b/prices" in changed
+    assert changed.endswith("| > | b    | 5 |\n+---+------+---+")
+    assert str(repo.blame("prices")).count("\n| ") == 4
+    assert "+-" not in str(repo.log())
+    assert str(repo.log()).count("commit ") == 3
+    with repo.transaction("third") as tx:
+        tx.write({"code": ["x"], "n": [9]}, "prices", mode="upsert")
+        assert repr(tx) == "stemma.Transaction('third', open)"
+    assert repr(tx) == f"stemma.Transaction('third', commit {tx.commit_hash})"
+    for used in (
+        lambda: tx.write({"code": ["y"], "n": [1]}, "prices"),
+        lambda: tx.sql("select 1"),
+        lambda: tx.read_arrow("prices"),
+    ):
+        with pytest.raises(stemma.InvalidError, match="the transaction is over"):
+            used()
+    with pytest.raises(stemma.InvalidError, match="the transaction is over"), tx:
+        pass
+    with pytest.raises(stemma.InvalidError, match="the transaction is not begun"):
+        repo.transaction().read_arrow("prices")
+    with pytest.raises(KeyError), repo.transaction() as tx:
+        raise KeyError
+    assert repr(tx) == "stemma.Transaction(None, rolled back)"
+
+
 def test_notation(prices: pd.DataFrame, repo: stemma.Repo) -> None:
     """The notation of configurations names a ref, and another database, wherever a table is read; a table so called comes first."""
     name = repo.ping()["database"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -127,11 +128,15 @@ def test_fork(client: Client) -> None:
     assert _count(client) == ROWS
 
 
-def test_interrupt(client: Client, interrupted: threading.Event) -> None:
+@pytest.mark.parametrize("restarts", [False, True])
+def test_interrupt(client: Client, interrupted: threading.Event, restarts: bool) -> None:
+    """Ctrl-C ends a call at once, also when calls to the system go on after a signal, as they do once Polars is imported."""
+    signal.siginterrupt(signal.SIGINT, not restarts)
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         client.action("sleep", 20, {}, safe=True)
     interrupted.set()
+    signal.siginterrupt(signal.SIGINT, True)
     assert time.monotonic() - began < 15
     assert client.action("echo", 1, {}, safe=True) == 1
 

@@ -51,7 +51,7 @@ func TestPostgres(t *testing.T) {
 	s.says(2, "table bad row 2, column x: ", "ingest", at, "-t", "bad")
 	pg(t, at, "update bad set x = 1, d = 'infinity' where id = 2")
 	s.says(2, "row 2, column d: infinity is no moment that can be kept", "ingest", at, "-t", "bad")
-	s.says(3, "PostgreSQL has no table clientdata; did you mean client_data?", "ingest", at, "-t", "clientdata")
+	s.says(3, "PostgreSQL has no table clientdata; did you mean 'client_data'?", "ingest", at, "-t", "clientdata")
 	s.says(3, "table not found: bad", "table", "export", "bad")
 	s.clean()
 
@@ -136,7 +136,7 @@ func TestMariaDB(t *testing.T) {
 	s.says(0, "every: +0 -1 ~1 of 2 rows", "ingest", at)
 	s.query("select count(*) n from dolt_diff('HEAD~1', 'HEAD', 'every')", "n\n2\n")
 	s.says(0, "sums: +2 -0 ~0 of 2 rows", "ingest", at, "--query", "select name, sum(n) total from names group by name", "--as", "sums", "--key", "name")
-	s.says(3, "MySQL has no table evry in the database shop; did you mean every?", "ingest", at, "-t", "evry")
+	s.says(3, "MySQL has no table evry in the database shop; did you mean 'every'?", "ingest", at, "-t", "evry")
 	s.says(2, "no database is named", "ingest", "mysql://root@"+addr)
 	exec("insert into names select concat('n', seq), seq from seq_1_to_20000")
 	s.says(6, "the connection failed", "ingest", "mysql://root@"+proxy(t, addr, 100)+"/shop", "-t", "names", "--retries", "1")

@@ -231,8 +231,8 @@ func (s *Set) scope(ctx *sql.Context, sess registry.Session, db registry.Handle,
 	if sc.Files, err = filesAt(); err != nil {
 		return nil, err
 	}
-	sc.RefuseConflicts = !sess.GetIgnoreAutoCommit() && session.IsOn(ctx, "autocommit") &&
-		!session.IsOn(ctx, "dolt_allow_commit_conflicts") && !session.IsOn(ctx, "dolt_force_transaction_commit")
+	sc.RefuseViolations = !sess.GetIgnoreAutoCommit() && session.IsOn(ctx, "autocommit") && !session.IsOn(ctx, "dolt_force_transaction_commit")
+	sc.RefuseConflicts = sc.RefuseViolations && !session.IsOn(ctx, "dolt_allow_commit_conflicts")
 	sc.NoMergeJSON = session.IsOn(ctx, "dolt_dont_merge_json")
 	if s.Evaluate != nil {
 		sc.Evaluate = func(ctx context.Context, tx *repo.Tx, query string, failed func(statement string, err error) error) error {
@@ -242,5 +242,6 @@ func (s *Set) scope(ctx *sql.Context, sess registry.Session, db registry.Handle,
 	}
 	sc.InUse = func(branch string) bool { return sess.InUse(r, branch) }
 	sc.Switch = func(_ context.Context, branch string) error { return sess.SwitchBranch(ctx, db.Base(), branch) }
+	sc.Previous = func() string { return sess.PreviousBranch(db.Base()) }
 	return sc, nil
 }

@@ -62,6 +62,8 @@ type Session interface {
 	ActiveBranch(ctx *sql.Context, base string) (string, error)
 	// SwitchBranch makes the bare name of the database mean another branch of it. The session's transaction is committed first.
 	SwitchBranch(ctx *sql.Context, base, branch string) error
+	// PreviousBranch is the branch that the bare name of the database meant before SwitchBranch; "" when there was none.
+	PreviousBranch(base string) string
 	// InUse tells whether a session of another client is on the branch.
 	InUse(r *repo.Repo, branch string) bool
 	// Outside commits the session's SQL transaction, so that its changes are in the working sets, runs fn, and begins anew: what

@@ -137,11 +137,11 @@ func (s *Session) ForgetLocal(key any) { delete(s.local, key) }
 
 // nearest suggests names of the database with the refs that err says may have been meant.
 func nearest(base string, err error) string {
-	near := errs.Meant(err)
-	if len(near) == 0 {
-		return ""
+	var near []string
+	for _, n := range errs.Meant(err) {
+		near = append(near, base+"/"+n)
 	}
-	return "; did you mean '" + base + "/" + strings.Join(near, "' or '"+base+"/") + "'?"
+	return errs.DidYouMean(near)
 }
 
 // head is what the bare name of a database means in a session: a branch, or a commit when that is set.
@@ -149,6 +149,8 @@ type head struct {
 	repo   *repo.Repo // another database of the name begins anew
 	branch string
 	commit history.CommitID
+
+	previous string // branch before that
 }
 
 var (
@@ -264,7 +266,31 @@ func (s *Session) firstBranch(r *repo.Repo, canonical string) string {
 func (s *Session) setHead(r *repo.Repo, canonical, branch string, commit history.CommitID) {
 	s.headMu.Lock()
 	defer s.headMu.Unlock()
-	s.heads[strings.ToLower(canonical)] = head{repo: r, branch: branch, commit: commit}
+	key := strings.ToLower(canonical)
+	h := head{repo: r, branch: branch, commit: commit}
+	if old := s.heads[key]; old.repo == r {
+		h.previous = old.previous
+	}
+	s.heads[key] = h
+}
+
+// PreviousBranch implements registry.Session.
+func (s *Session) PreviousBranch(base string) string {
+	r, canonical, ok := s.opt.Databases.Lookup(base)
+	if !ok {
+		return ""
+	}
+	return s.head(r, canonical).previous
+}
+
+// setPrevious notes the branch that the bare name of a database meant before.
+func (s *Session) setPrevious(canonical, branch string) {
+	s.headMu.Lock()
+	defer s.headMu.Unlock()
+	key := strings.ToLower(canonical)
+	h := s.heads[key]
+	h.previous = branch
+	s.heads[key] = h
 }
 
 func branchExists(r *repo.Repo, name string) bool {
@@ -292,7 +318,11 @@ func (s *Session) SwitchBranch(ctx *sql.Context, base, branch string) error {
 		return Error(err)
 	}
 	return s.Outside(ctx, func(*sql.Context) error {
+		was := s.head(r, canonical).branch
 		s.setHead(r, canonical, branch, history.CommitID{})
+		if was != branch {
+			s.setPrevious(canonical, was)
+		}
 		cur, rev := SplitName(s.GetCurrentDatabase())
 		if _, c, ok := s.opt.Databases.Lookup(cur); ok && rev != "" && c == canonical {
 			s.SetCurrentDatabase(canonical)

@@ -61,7 +61,7 @@ func (t *Writable) CreateIndexForForeignKey(ctx *sql.Context, def sql.IndexDef) 
 }
 
 // GetDeclaredForeignKeys implements sql.ForeignKeyTable: the table's own ones, by name.
-func (t *Writable) GetDeclaredForeignKeys(ctx *sql.Context) ([]sql.ForeignKeyConstraint, error) {
+func (t *Table) GetDeclaredForeignKeys(ctx *sql.Context) ([]sql.ForeignKeyConstraint, error) {
 	s := t.def.Schema.Schema
 	if len(s.References) == 0 {
 		return nil, nil
@@ -79,7 +79,7 @@ func (t *Writable) GetDeclaredForeignKeys(ctx *sql.Context) ([]sql.ForeignKeyCon
 }
 
 // GetReferencedForeignKeys implements sql.ForeignKeyTable: those of other tables, and of this one, that refer to this one.
-func (t *Writable) GetReferencedForeignKeys(ctx *sql.Context) ([]sql.ForeignKeyConstraint, error) {
+func (t *Table) GetReferencedForeignKeys(ctx *sql.Context) ([]sql.ForeignKeyConstraint, error) {
 	if t.part == nil {
 		return nil, nil
 	}
@@ -111,7 +111,7 @@ func (t *Writable) GetReferencedForeignKeys(ctx *sql.Context) ([]sql.ForeignKeyC
 }
 
 // toSQL is the engine's form of a foreign key of the table child, whose schema is s.
-func (t *Writable) toSQL(ctx *sql.Context, child string, s *schema.Schema, f *schema.ForeignKey) (sql.ForeignKeyConstraint, error) {
+func (t *Table) toSQL(ctx *sql.Context, child string, s *schema.Schema, f *schema.ForeignKey) (sql.ForeignKeyConstraint, error) {
 	fk := sql.ForeignKeyConstraint{
 		Name: f.Name, Database: t.def.Home, Table: child, ParentDatabase: t.def.Home, ParentTable: f.Parent,
 		ParentColumns: slices.Clone(f.ParentColumns), OnUpdate: actionToSQL(f.OnUpdate), OnDelete: actionToSQL(f.OnDelete),
@@ -125,7 +125,7 @@ func (t *Writable) toSQL(ctx *sql.Context, child string, s *schema.Schema, f *sc
 }
 
 // resolved tells whether the parent of a foreign key has the columns, and an index on them.
-func (t *Writable) resolved(ctx *sql.Context, f *schema.ForeignKey) (bool, error) {
+func (t *Table) resolved(ctx *sql.Context, f *schema.ForeignKey) (bool, error) {
 	if t.part == nil {
 		return true, nil // a commit's table, of which nothing is checked
 	}
@@ -333,3 +333,29 @@ func (e *editor) GetIndexes(ctx *sql.Context) ([]sql.Index, error) { return e.t.
 
 // PreciseMatch implements sql.IndexAddressable.
 func (e *editor) PreciseMatch() bool { return e.t.PreciseMatch() }
+
+// What follows makes a table of a commit a sql.ForeignKeyTable, so that SHOW CREATE TABLE … AS OF shows its foreign keys. Changes of them are refused.
+
+var _ sql.ForeignKeyTable = (*Table)(nil)
+
+// past is the table as one that refuses every change.
+func (t *Table) past() *Writable { return &Writable{Table: t, frozen: true} }
+
+// CreateIndexForForeignKey implements sql.ForeignKeyTable.
+func (t *Table) CreateIndexForForeignKey(*sql.Context, sql.IndexDef) error { return t.past().refused() }
+
+// AddForeignKey implements sql.ForeignKeyTable.
+func (t *Table) AddForeignKey(*sql.Context, sql.ForeignKeyConstraint) error {
+	return t.past().refused()
+}
+
+// DropForeignKey implements sql.ForeignKeyTable.
+func (t *Table) DropForeignKey(*sql.Context, string, string, string) error { return t.past().refused() }
+
+// UpdateForeignKey implements sql.ForeignKeyTable.
+func (t *Table) UpdateForeignKey(*sql.Context, string, sql.ForeignKeyConstraint) error {
+	return t.past().refused()
+}
+
+// GetForeignKeyEditor implements sql.ForeignKeyTable.
+func (t *Table) GetForeignKeyEditor(*sql.Context) sql.ForeignKeyEditor { return newEditor(t.past()) }

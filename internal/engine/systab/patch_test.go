@@ -283,7 +283,7 @@ func TestPatch(t *testing.T) {
 
 func TestReflogFunction(t *testing.T) {
 	w := story(t)
-	ok(t, w.repo.CreateTag(t.Context(), "v1", history.Tag{Commit: mustResolve(w, "main^")}))
+	ok(t, w.repo.CreateTag(t.Context(), "v1", history.Tag{Commit: mustResolve(w, "main^")}, false))
 	ok(t, w.repo.ResetHard(t.Context(), "main", mustResolve(w, "main^")))
 	w.want("select ref, commit_message, ref_timestamp from dolt_reflog('main')",
 		"refs/heads/main|one|2021-02-04", "refs/heads/main|two|2021-02-03", "refs/heads/main|one|2021-02-02", "refs/heads/main|Initialize data repository|2021-02-01")
@@ -307,6 +307,9 @@ func TestQueryDiff(t *testing.T) {
 	w.want("select * from dolt_query_diff('select * from t as of ''HEAD~1''', 'select * from t')", "2|b|2|B|modified", "NULL|NULL|3|c|added")
 	w.want("select from_v, to_v, diff_type from dolt_query_diff('select v from t as of ''HEAD~1''', 'select v from t')",
 		"b|NULL|deleted", "NULL|B|added", "NULL|c|added")
+	w.want("select * from dolt_query_diff('select x.v, x.id from t as of ''HEAD~1'' x where v <> ''z'' ', 'select v, id from t where v <> ''z'' ')", "b|2|B|2|modified", "NULL|NULL|c|3|added")
+	w.want("select * from dolt_query_diff('select max(id), v from t as of ''HEAD~1'' where id = 2 group by v', 'select max(id), v from t where id = 2 group by v')",
+		"2|b|NULL|NULL|deleted", "NULL|NULL|2|B|added")
 	w.want("select * from dolt_query_diff('select 1 as x', 'select 1 as y')")
 	w.fails("select * from dolt_query_diff('delete from t', 'select 1')", "changes nothing")
 	w.fails("select * from dolt_query_diff('select 1')", "query_diff")

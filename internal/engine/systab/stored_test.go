@@ -259,7 +259,7 @@ func TestJSONDiff(t *testing.T) {
 func TestTagsByName(t *testing.T) {
 	w := newWorld(t)
 	for _, name := range []string{"v1", "v2"} {
-		ok(t, w.repo.CreateTag(t.Context(), name, history.Tag{Commit: w.id("main"), Message: "of " + name}))
+		ok(t, w.repo.CreateTag(t.Context(), name, history.Tag{Commit: w.id("main"), Message: "of " + name}, false))
 	}
 	w.want("select message from dolt_tags where tag_name = 'v2'", "of v2")
 	w.want("select count(*) from dolt_tags where tag_name = 'v3'", "0")

@@ -67,7 +67,7 @@ func TestRefs(t *testing.T) {
 	w := story(t)
 	id, err := w.repo.Resolve(t.Context(), "main^", "main")
 	ok(t, err)
-	ok(t, w.repo.CreateTag(t.Context(), "v1", history.Tag{Commit: id, Tagger: history.Signature{Name: "Tim", Email: "t@x"}, Message: "first"}))
+	ok(t, w.repo.CreateTag(t.Context(), "v1", history.Tag{Commit: id, Tagger: history.Signature{Name: "Tim", Email: "t@x"}, Message: "first"}, false))
 	w.want("select name, latest_commit_message, latest_committer, dirty from dolt_branches", "main|two|Cid|0", "side|side|Cid|0")
 	w.put("side", "t", row(i(9), s("z")))
 	w.want("select name, dirty from dolt_branches", "main|0", "side|1")

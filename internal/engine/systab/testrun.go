@@ -113,11 +113,7 @@ func chooseTests(cases []testCase, word string) ([]testCase, error) {
 	if len(out) > 0 {
 		return out, nil
 	}
-	meant := ""
-	if near := errs.Nearest(word, names); len(near) > 0 {
-		meant = "; did you mean '" + strings.Join(near, "' or '") + "'?"
-	}
-	return nil, errs.New(errs.NotFound, "dolt_test_run: %s has no test or group '%s'%s", repo.TestsTable, word, meant)
+	return nil, errs.New(errs.NotFound, "dolt_test_run: %s has no test or group '%s'%s", repo.TestsTable, word, errs.DidYouMean(errs.Nearest(word, names)))
 }
 
 // run runs the test and says why it fails; "" when it passes.

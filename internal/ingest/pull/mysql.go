@@ -180,11 +180,7 @@ func (m *mySQL) Describe(ctx context.Context, table string) (*Table, error) {
 		if err != nil {
 			return nil, err
 		}
-		hint := ""
-		if near := errs.Nearest(table, names); len(near) > 0 {
-			hint = "; did you mean " + strings.Join(near, " or ") + "?"
-		}
-		return nil, errs.New(errs.NotFound, "MySQL has no table %s in the database %s%s", table, m.name, hint)
+		return nil, errs.New(errs.NotFound, "MySQL has no table %s in the database %s%s", table, m.name, errs.DidYouMean(errs.Nearest(table, names)))
 	}
 	t.Key, err = m.strings(ctx, `select column_name from information_schema.statistics where table_schema = `+literal(m.name)+` and table_name = `+literal(table)+
 		` and index_name = 'PRIMARY' order by seq_in_index`)

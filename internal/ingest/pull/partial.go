@@ -9,6 +9,8 @@ import (
 	"io"
 	"net/url"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
@@ -205,6 +207,39 @@ func (p *Partial) files() error {
 
 // Close leaves the rows for the next pull.
 func (p *Partial) Close() error { return errors.Join(p.files(), p.lock.Close()) }
+
+// Sweep removes what pulls have left in the directory and no pull has gone on with since a time: nobody is going to. What a pull has open
+// stays.
+func Sweep(fs vfs.FS, dir string, since time.Time) error {
+	names, err := fs.ReadDir(dir)
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		path := filepath.Join(dir, name)
+		info, err := fs.Stat(path)
+		if err != nil || info.Modified.IsZero() || !info.Modified.Before(since) || strings.HasSuffix(name, ".lock") {
+			continue // or another process has removed it
+		}
+		lock, err := fs.Lock(strings.TrimSuffix(path, ".new") + ".lock")
+		if errs.Is(err, errs.Locked) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err = fs.Remove(path); errs.Is(err, errs.NotFound) {
+			err = nil
+		}
+		if err := errors.Join(err, lock.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // appendRow appends a row to a block.
 func appendRow(dst []byte, fields [][]byte) []byte {

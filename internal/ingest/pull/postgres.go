@@ -88,11 +88,7 @@ func (p *postgres) Describe(ctx context.Context, table string) (*Table, error) {
 		if err != nil {
 			return nil, err
 		}
-		hint := ""
-		if near := errs.Nearest(table, names); len(near) > 0 {
-			hint = "; did you mean " + strings.Join(near, " or ") + "?"
-		}
-		return nil, errs.New(errs.NotFound, "PostgreSQL has no table %s%s", table, hint)
+		return nil, errs.New(errs.NotFound, "PostgreSQL has no table %s%s", table, errs.DidYouMean(errs.Nearest(table, names)))
 	}
 	if err != nil {
 		return nil, postgresError(err)

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"regexp"
-	"strings"
 
 	vitess "github.com/dolthub/vitess/go/mysql"
 
 	"github.com/stemmadb/stemma/internal/engine/session"
+	"github.com/stemmadb/stemma/internal/errs"
 )
 
 // noTable is the engine's message about a table that does not exist.
@@ -26,9 +26,5 @@ func (h *handler) near(c *vitess.Conn, err error) error {
 	if !ok || m == nil {
 		return err
 	}
-	names := s.NearTables(context.Background(), m[1])
-	if len(names) == 0 {
-		return err
-	}
-	return vitess.NewSQLError(e.Num, e.State, "%s; did you mean '%s'?", e.Message, strings.Join(names, "' or '"))
+	return vitess.NewSQLError(e.Num, e.State, "%s%s", e.Message, errs.DidYouMean(s.NearTables(context.Background(), m[1])))
 }

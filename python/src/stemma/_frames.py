@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -72,9 +73,12 @@ def source(data: Any, table: str) -> Source:
     if isinstance(data, (list, tuple)) and data and all(isinstance(r, dict) for r in data):
         names = list(dict.fromkeys(k for r in data for k in r))
         return _of_table(_columns({n: [r.get(n) for r in data] for n in names}, table), table, notes)
+    file = isinstance(data, (str, os.PathLike))
     raise InvalidError(
         f"write {table}: {type(data).__name__} is not a frame",
-        hint="a frame of pandas or Polars, an Arrow table or reader, a list of dicts or a dict of lists can be written",
+        hint="table_import loads files"
+        if file
+        else "a frame of pandas or Polars, an Arrow table or reader, a list of dicts or a dict of lists can be written",
         table=table,
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from typing import TYPE_CHECKING, Any, Literal
 
 from stemma._errors import InvalidError, UnsupportedError
@@ -14,14 +16,19 @@ Frame = Literal["pandas", "polars", "arrow"]
 
 
 def check(frame: Frame) -> None:
-    """Refuses a frame that is none of those there are."""
+    """Refuses a frame that is none of those there are, or of a library that is not installed."""
     if frame not in {"pandas", "polars", "arrow"}:
         raise InvalidError(f"frame is 'pandas', 'polars' or 'arrow', not {frame!r}")
+    if frame != "arrow" and frame not in sys.modules and importlib.util.find_spec(frame) is None:
+        name = {"pandas": "pandas", "polars": "Polars"}[frame]
+        raise UnsupportedError(
+            f"{name} is not installed, and a frame of {name} was asked for",
+            hint=f"pip install 'stemma-db[{frame}]', or pip install {frame}; read_arrow and frame='arrow' do without",
+        )
 
 
 def convert(data: pa.Table, frame: Frame) -> Any:
     """Returns an Arrow table as a frame of the library named."""
-    check(frame)
     match frame:
         case "polars":
             return to_polars(data)

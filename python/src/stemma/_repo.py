@@ -75,8 +75,9 @@ class Reads:
             dtype_backend: as pandas has it; None gives numpy's types and, where there are NULLs, pandas' nullable ones.
 
         """
-        from stemma import _pandas
+        from stemma import _pandas, _read
 
+        _read.check("pandas")
         return _pandas.from_arrow(self.read_arrow(table, ref, columns=columns, where=where), dtype_backend)
 
     def read_polars(
@@ -85,6 +86,7 @@ class Reads:
         """Returns a table as a frame of Polars; arguments are those of read_pandas."""
         from stemma import _read
 
+        _read.check("polars")
         return _read.to_polars(self.read_arrow(table, ref, columns=columns, where=where))
 
     def read_arrow(
@@ -459,12 +461,24 @@ class Transaction(Reads):
         self._settings = repo._settings if branch is None else dataclasses.replace(repo._settings, branch=branch)
         self._message = message
         self._metadata = metadata
+        self._state = "not begun"
+
+    def __repr__(self) -> str:
+        state = f"commit {self.commit_hash}" if self.commit_hash else self._state
+        return f"stemma.Transaction({self._message!r}, {state})"
+
+    def _headers(self) -> dict[str, str]:
+        if self._settings.transaction is None:
+            raise InvalidError(f"the transaction is {self._state}", hint="use it inside its with statement, or its database")
+        return super()._headers()
 
     def __enter__(self) -> Self:
-        begun = self._client.action(
-            "stemma.begin", {"message": self._message, "branch": self._settings.branch}, self._headers(), safe=True
-        )
+        if self._state != "not begun":
+            raise InvalidError(f"the transaction is {self._state}", hint="begin another one")
+        asked = {"message": self._message, "branch": self._settings.branch}
+        begun = self._client.action("stemma.begin", asked, self._settings.headers(), safe=True)
         self._settings = dataclasses.replace(self._settings, transaction=begun["transaction"])
+        self._state = "open"
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -476,8 +490,9 @@ class Transaction(Reads):
             "write_id": f"py-{uuid.uuid4().hex}",
         }
         self._settings = dataclasses.replace(self._settings, transaction=None)
+        self._state = "over" if kind is None else "rolled back"
         try:
-            self.commit_hash = self._client.action("stemma.end", end, self._headers(), safe=True).get("commit")
+            self.commit_hash = self._client.action("stemma.end", end, self._settings.headers(), safe=True).get("commit")
         except StemmaError:
             # What the body failed of is what the caller wants to know; a transaction that nobody ends is rolled back.
             if kind is None:

@@ -41,6 +41,7 @@ class Result(Sequence[R], Generic[R]):
         detail: a structured answer that does not fit rows; None for most verbs.
         exit_code: what the command would exit with: 1 for "they differ", 4 for a merge that left conflicts, else 0.
         parts: further answers, such as one a table for `diff`.
+        drawn: whether the command draws the rows below the lines; otherwise the lines say all.
 
     """
 
@@ -52,6 +53,7 @@ class Result(Sequence[R], Generic[R]):
     detail: Any = None
     exit_code: int = 0
     parts: tuple[Result[Row], ...] = field(default=())
+    drawn: bool = False
 
     @overload
     def __getitem__(self, index: int) -> R: ...
@@ -92,7 +94,8 @@ class Result(Sequence[R], Generic[R]):
         return frame
 
     def __str__(self) -> str:
-        return "\n".join([*self.lines, *(str(p) for p in self.parts)])
+        rows = table_text(self.columns, self.tuples()) if self.drawn and self.rows else ()
+        return "\n".join([*self.lines, *rows, *(str(p) for p in self.parts)])
 
     def _repr_html_(self) -> str:
         out = []
@@ -102,6 +105,19 @@ class Result(Sequence[R], Generic[R]):
             out.append(f"<pre>{html.escape(chr(10).join(self.lines))}</pre>")
         out.extend(p._repr_html_() for p in self.parts)
         return "".join(out) or f"<pre>{html.escape(self.op)}: done</pre>"
+
+
+def table_text(columns: Sequence[str], rows: Sequence[Sequence[Any]], limit: int = 50) -> list[str]:
+    """Returns rows as lines of a table, at most limit of them, and says how many were left out."""
+    cells = [["NULL" if v is None else str(v).replace("\n", "\\n") for v in r] for r in rows[:limit]]
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    rule = f"+{'+'.join('-' * (w + 2) for w in widths)}+"
+
+    def line(values: Sequence[str]) -> str:
+        return f"|{'|'.join(f' {v:<{w}} ' for v, w in zip(values, widths, strict=True))}|"
+
+    more = [f"{len(rows) - limit} more rows"] if len(rows) > limit else []
+    return [rule, line(columns), rule, *map(line, cells), rule, *more]
 
 
 def table_html(columns: Sequence[str], rows: Sequence[Sequence[Any]], limit: int = 50) -> str:
@@ -116,7 +132,7 @@ def table_html(columns: Sequence[str], rows: Sequence[Sequence[Any]], limit: int
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 
-def parse(op: str, row: type[R], wire: dict[str, Any]) -> Result[R]:
+def parse(op: str, row: type[R], wire: dict[str, Any], *, part: bool = False) -> Result[R]:
     """Returns the result that a server wrote as JSON. Rows have the class given if they have its columns, else one made of theirs."""
     columns = wire.get("columns") or []
     names = tuple(str(c["name"]) for c in columns)
@@ -134,7 +150,8 @@ def parse(op: str, row: type[R], wire: dict[str, Any]) -> Result[R]:
         tuple(wire.get("hints") or ()),
         wire.get("detail"),
         int(wire.get("exit_code") or 0),
-        tuple(parse(op, Row, p) for p in wire.get("parts") or []),
+        tuple(parse(op, Row, p, part=True) for p in wire.get("parts") or []),
+        part or wire.get("lines") is None,
     )
 
 

@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from stemma import _address, _concat, _ops, _statements
+from stemma import _address, _concat, _ops, _read, _statements
 from stemma._errors import CorruptError, InvalidError, NotFoundError
 from stemma._repo import Repo, connect
 
@@ -63,6 +63,7 @@ def load(
     """
     if schema not in {"warn", "error", "ignore"}:
         raise InvalidError(f"schema is 'warn', 'error' or 'ignore', not {schema!r}")
+    _read.check(frame)
     file = Path(config)
     given: dict[str, Any] = {"config": str(file.absolute()), "config_text": _text(file), "split": split, "frozen": frozen}
     if frozen:
@@ -77,7 +78,7 @@ def load(
         items = at._op("data items", _ops.DataItemsRow, {**given, "shared_keys": not frozen})
         for hint in items.hints:
             warnings.warn(hint, SharedKeysWarning if "share keys" in hint else StaleLockWarning, stacklevel=2)
-        parts = [_concat.Part(item.item or "", _read(at, item)) for item in items]
+        parts = [_concat.Part(item.item or "", _rows_of(at, item)) for item in items]
     finally:
         if own:
             at.close()
@@ -101,7 +102,7 @@ def _text(file: Path, hint: str | None = None) -> str:
         raise InvalidError(f"{file} cannot be read: {e}") from None
 
 
-def _read(repo: Repo, item: _ops.DataItemsRow) -> pa.Table:
+def _rows_of(repo: Repo, item: _ops.DataItemsRow) -> pa.Table:
     """Returns the rows of an item."""
     if item.directory:
         with connect(item.directory) as other:
@@ -123,13 +124,11 @@ def _rows(repo: Repo, item: _ops.DataItemsRow) -> pa.Table:
 
 
 def _frame(data: pa.Table, frame: str, dtype_backend: Backend | None) -> Any:
-    from stemma import _pandas, _read
+    from stemma import _pandas
 
     match frame:
         case "arrow":
             return data
         case "polars":
             return _read.to_polars(data)
-        case "pandas":
-            return _pandas.from_arrow(data, dtype_backend)
-    raise InvalidError(f"frame is 'pandas', 'polars' or 'arrow', not {frame!r}")
+    return _pandas.from_arrow(data, dtype_backend)

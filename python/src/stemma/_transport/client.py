@@ -175,7 +175,6 @@ class Client:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if a.tls:
             s = _secure(s, a)
-        s.settimeout(None)
         return s
 
     def _forked(self) -> None:

@@ -27,6 +27,10 @@ FRAME = 1 << 14
 OWN_FRAME = 1 << 20
 """The longest payload that we take."""
 
+PATIENCE = 2e6
+"""Seconds that a socket waits: for ever. With a limit Python waits in poll, which a signal ends even where a handler, such as that of Polars,
+has recv and send go on after it."""
+
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
 END_STREAM, ACK, END_HEADERS, PADDED, PRIORITY = 1, 1, 4, 8, 32
 
@@ -79,6 +83,7 @@ class Connection:
 
     def __init__(self, sock: socket.socket | ssl.SSLSocket) -> None:
         self.sock = sock
+        sock.settimeout(PATIENCE)
         self.closing = False
         self._stream = -1
         self._buf = bytearray(OWN_FRAME + (1 << 16))
