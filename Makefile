@@ -21,7 +21,7 @@ ROWS       ?= 10000000
 CHECKS     ?= 20000
 FUZZTIME   ?= 5m
 
-.PHONY: build test tests setup unit clients python kedro metaflow generate wheels release race cross vet fmt fmt-check lint bench microbench torture qemu demo install clean help
+.PHONY: build test tests setup unit clients python kedro metaflow generate wheels release race cross vet fmt fmt-check lint bench bench-seed microbench torture qemu demo install clean help
 
 build: ## build the program
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/stemma ./cmd/stemma
@@ -92,6 +92,11 @@ lint: fmt-check vet ## vet, format and staticcheck
 # Results go to bench/results at full size. BENCH_DOLT and BENCH_DUCKDB in the environment name peers: a program, a Python that has DuckDB.
 bench: build ## measure what users ask for (BENCH=<question,...>, ROWS=<n>, BENCHFLAGS=<flags of ./bench>)
 	$(GO) run ./bench -stemma bin/stemma -rows $(ROWS) $(if $(BENCH),-run $(BENCH)) $(BENCHFLAGS)
+
+# 10 M prices, and the 72,724,852 of 2021.
+bench-seed: build ## measure the flow of 2021 at its size (BENCHFLAGS=<flags of ./bench>)
+	test/metaflow/run.sh --setup
+	$(GO) run ./bench -stemma bin/stemma -rows $(ROWS) -run flow,seed $(BENCHFLAGS)
 
 microbench: ## run the packages' own benchmarks (BENCH=<pattern>, PKG=<packages>)
 	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem $(PKG)

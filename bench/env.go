@@ -23,6 +23,7 @@ type env struct {
 	stemma, dolt     string // programs
 	duckdb           string // a Python
 	python           string // a Python that has the package's requirements; "" for none
+	flows            string // a Python that has Metaflow; "" for none
 	variants, shapes string
 
 	prices   *data.Prices

@@ -39,7 +39,12 @@ var questions = []struct {
 	{"branches", "What do ten thousand branches cost?", benchBranches},
 	{"tables", "What do ten thousand tables cost?", benchTables},
 	{"shapes", "What do tables of other shapes cost?", benchShapes},
+	{"flow", "How long does a flow of Metaflow take that reads, joins, sums up and writes, and how much of it is stemma's?", benchFlow},
+	{"seed", "And as large as the one that was announced in 2021, which took twelve minutes?", benchSeed},
 }
+
+// asked are the benchmarks that run only by their names: the data of these take long to make.
+var asked = map[string]bool{"flow": true, "seed": true}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -51,19 +56,23 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	names := make([]string, len(questions))
-	for i, q := range questions {
-		names[i] = q.name
+	var names, usual []string
+	for _, q := range questions {
+		names = append(names, q.name)
+		if !asked[q.name] {
+			usual = append(usual, q.name)
+		}
 	}
 	e := &env{out: os.Stdout}
-	only := flag.String("run", strings.Join(names, ","), "the benchmarks to run")
+	only := flag.String("run", strings.Join(usual, ","), "the benchmarks to run")
 	flag.IntVar(&e.rows, "rows", fullRows, "rows of the price list; other data sets are as much smaller")
 	flag.IntVar(&e.count, "count", 5, "repetitions; the median counts")
 	flag.StringVar(&e.dir, "data", filepath.Join(os.TempDir(), "bench-data"), "directory of files and databases")
 	flag.StringVar(&e.stemma, "stemma", "", "the program; built when not given")
 	flag.StringVar(&e.dolt, "dolt", os.Getenv("BENCH_DOLT"), "Dolt's program, to compare with")
 	flag.StringVar(&e.duckdb, "duckdb", os.Getenv("BENCH_DUCKDB"), "a Python that has DuckDB, to compare with")
-	flag.StringVar(&e.python, "python", pythonOf(os.Getenv("BENCH_PYTHON")), "a Python that has what the package's tests require")
+	flag.StringVar(&e.python, "python", venvPython(os.Getenv("BENCH_PYTHON"), "python"), "a Python that has what the package's tests require")
+	flag.StringVar(&e.flows, "flows", venvPython(os.Getenv("BENCH_FLOWS"), "metaflow"), "a Python that has what the tests with Metaflow require")
 	flag.IntVar(&e.peerCount, "peer-count", 1, "repetitions of peers")
 	flag.StringVar(&e.variants, "variants", "", "shapes: also try these settings: target, long or both")
 	flag.StringVar(&e.shapes, "shapes", "", "shapes: only those of these names")

@@ -120,13 +120,12 @@ func pythonCommand(ctx context.Context, e *env, as *exec.Cmd, args []string) *ex
 	return cmd
 }
 
-// pythonOf is the Python given, or the one that the package's tests use when it is there.
-func pythonOf(given string) string {
-	const tests = ".venv/python/bin/python"
+// venvPython is the Python given, or that of a virtual environment of the tests when it is there.
+func venvPython(given, name string) string {
 	if given != "" {
 		return given
 	}
-	if path, err := filepath.Abs(tests); err == nil {
+	if path, err := filepath.Abs(filepath.Join(".venv", name, "bin", "python")); err == nil {
 		if _, err := os.Stat(path); err == nil {
 			return path
 		}

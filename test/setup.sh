@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what tests need from the system: MySQL's command-line client, and the servers of PostgreSQL and MariaDB. It does so where there
 # is apt and the right to use it; elsewhere it installs nothing, and the tests of what is missing skip, or fail with CI=true. It also makes
-# the virtual environments in which examples/kalido and what is about Kedro and Metaflow run.
+# the virtual environments in which the tests with Python, and examples/kalido, run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 want=()
@@ -15,12 +15,6 @@ if [ ${#want[@]} -gt 0 ] && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ];
   apt-get update -qq
   apt-get install -y -qq --no-install-recommends "${want[@]}" >/dev/null
 fi
-example=.venv/kalido
-if python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && ! cmp -s examples/kalido/requirements.txt $example/ready; then
-  echo "setting up $example (once)"
-  python3 -m venv --clear $example
-  $example/bin/pip install --quiet --disable-pip-version-check -r examples/kalido/requirements.txt
-  cp examples/kalido/requirements.txt $example/ready
-fi
-test/kedro/run.sh --setup
-test/metaflow/run.sh --setup
+. test/venv.sh
+(environment kalido)
+for tests in test/kedro test/metaflow test/clients python; do "$tests/run.sh" --setup; done

@@ -5,21 +5,10 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 work=${1:-$(mktemp -d)}
-python=${PYTHON:-}
-if [ -z "$python" ]; then
-  venv=$here/../../.venv/kalido
-  if ! [ -e "$venv/ready" ] || ! cmp -s "$here/requirements.txt" "$venv/ready"; then
-    echo "setting up $venv (once)"
-    python3 -m venv --clear "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
-    cp "$here/requirements.txt" "$venv/ready"
-  fi
-  python=$venv/bin/python
-fi
+. "$here/../head.sh"
+find_python kalido
 # The package stemma is the one of the Python, or that of this source tree.
 "$python" -c 'import stemma' 2>/dev/null || export PYTHONPATH=$here/../../python/src${PYTHONPATH:+:$PYTHONPATH}
-step() { printf '\n== %s\n' "$*"; }
-run() { printf '$ %s\n' "$*"; "$@"; }
 
 mkdir -p "$work/crm"
 cd "$work/crm"

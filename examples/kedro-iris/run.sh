@@ -5,24 +5,9 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 work=${1:-$(mktemp -d)}
-python=${PYTHON:-}
-if [ -z "$python" ]; then
-  "$here/../../test/kedro/run.sh" --setup
-  python=$here/../../.venv/kedro/bin/python
-fi
+. "$here/../head.sh"
+find_python kedro
 export PATH="$(dirname "$python"):$PATH" DO_NOT_TRACK=1 PYTHONWARNINGS=ignore STEMMA_BINARY="$(command -v stemma)"
-step() { printf '\n== %s\n' "$*"; }
-run() {
-  printf '$'
-  for word in "$@"; do
-    case $word in
-    *[!a-zA-Z0-9_./:=,^@%+-]*) printf ' "%s"' "$word" ;;
-    *) printf ' %s' "$word" ;;
-    esac
-  done
-  printf '\n'
-  "$@"
-}
 
 project=$work/kedro-dolt-demo
 mkdir -p "$project"

@@ -45,8 +45,8 @@ def codes(count: int) -> list[str]:
     return out
 
 
-def prices(count: int, npi: list[str], rng: np.random.Generator) -> pa.Table:
-    """Returns prices of procedures, a row for each combination of hospital, code and payer that was drawn."""
+def prices(count: int, npi: list[str], rng: np.random.Generator) -> tuple[pa.Table, np.ndarray]:
+    """Returns prices of procedures, a row for each combination of hospital, code and payer that was drawn, and the place of each one's hospital."""
     kinds = codes(max(400, min(count // 20, 1_200_000)))
     wanted = int(count * 1.3) + 10
     hospital = rng.integers(0, len(npi), wanted)
@@ -57,16 +57,14 @@ def prices(count: int, npi: list[str], rng: np.random.Generator) -> pa.Table:
     code, payer = np.divmod(rest, len(PAYERS))
     price = np.round(np.exp(rng.normal(6, 2, len(drawn))), 2)
     take = lambda values, at: pa.DictionaryArray.from_arrays(pa.array(at.astype(np.int32)), pa.array(values)).cast(pa.string())  # noqa: E731
-    return pa.table({"npi_number": take(npi, hospital), "code": take(kinds, code), "payer": take(PAYERS, payer), "price": price})
+    return pa.table({"npi_number": take(npi, hospital), "code": take(kinds, code), "payer": take(PAYERS, payer), "price": price}), hospital
 
 
 def make(repo: stemma.Repo, count: int, number: int) -> None:
     """Fills a database in commits, each of which adds hospitals and their prices."""
     rng = np.random.default_rng(7)
     all_hospitals = hospitals(number, rng)
-    all_prices = prices(count, all_hospitals.column("npi_number").to_pylist(), rng)
-    place = {n: i for i, n in enumerate(all_hospitals.column("npi_number").to_pylist())}
-    of = np.fromiter((place[n] for n in all_prices.column("npi_number").to_pylist()), np.int64, all_prices.num_rows)
+    all_prices, of = prices(count, all_hospitals.column("npi_number").to_pylist(), rng)
     for i in range(STEPS):
         low, high = number * i // STEPS, number * (i + 1) // STEPS
         here = all_hospitals.slice(low, high - low)

@@ -5,25 +5,10 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 work=${1:-$(mktemp -d)}
-python=${PYTHON:-}
-if [ -z "$python" ]; then
-  "$here/../../test/metaflow/run.sh" --setup
-  python=$here/../../.venv/metaflow/bin/python
-fi
+. "$here/../head.sh"
+find_python metaflow
 export PATH="$(dirname "$python"):$PATH" PYTHONWARNINGS=ignore METAFLOW_USER="${METAFLOW_USER:-oscarbatori}" STEMMA_PROGRESS=0
 export METAFLOW_DATASTORE_SYSROOT_LOCAL=$work METAFLOW_HOME=$work/.metaflowconfig STEMMA_BINARY="$(command -v stemma)"
-step() { printf '\n== %s\n' "$*"; }
-run() {
-  printf '$'
-  for word in "$@"; do
-    case $word in
-    *[!a-zA-Z0-9_./:=,^@%+-]*) printf ' "%s"' "$word" ;;
-    *) printf ' %s' "${word##*/bin/}" ;;
-    esac
-  done
-  printf '\n'
-  "$@"
-}
 # Lines of Python are printed as typed into the interpreter, and run.
 snippet() {
   printf '%s\n\n' "$1"

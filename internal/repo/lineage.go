@@ -28,6 +28,7 @@ type lineageBook struct {
 	nextIn  map[string]int64 // next number of a run's inputs, of runs that got one since the database was opened
 	nextOut map[string]int64 // the same of its outputs
 	reads   reads            // what was read and is not written yet
+	writers writers          // who wrote what is not committed yet
 	origins originBook       // what statements tell of columns that are not committed yet
 }
 
@@ -350,7 +351,8 @@ func (r *Repo) noteOutputs(ctx context.Context, batch *pack.Batch, branch string
 			}
 		}
 		if cur.Run != "" {
-			x.Run, x.Node, x.Attempt, x.Alias = cur.Run, cur.Node, cur.Attempt, cur.Alias
+			by := r.lineage.writers.find(cur, x.Table)
+			x.Run, x.Node, x.Attempt, x.Alias = cur.Run, by.Node, by.Attempt, by.Alias
 			if x.ColumnLineage, err = lineage.EncodeOrigins(r.originsOf(cur.Run, branch, x.Table)); err != nil {
 				return nil, err
 			}

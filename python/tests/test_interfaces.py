@@ -49,7 +49,7 @@ def test_adbc(con: dbapi.Connection, prices: stemma.Repo) -> None:
     assert prices.read_pandas("fresh").id.tolist() == [1, 2]
     assert con.adbc_get_info()["vendor_name"].lower() == "stemma"
     assert con.adbc_get_table_schema("prices").names == ["code", "n", "x"]
-    with con.cursor() as cur, pytest.raises(dbapi.Error, match="prises"):
+    with con.cursor() as cur, pytest.raises(dbapi.Error, match="table not found: prises; did you mean 'prices'"):
         cur.execute("select * from prises")
 
 

@@ -107,6 +107,7 @@ def test_the_wrong_port(ports: tuple[int, int]) -> None:
 def test_others_over_tcp(shop: stemma.Repo, ports: tuple[int, int]) -> None:
     shop.write(FRAME, "u", mode="replace", primary_key="id", message="u")
     shop.tag("then")
+    shop.branch("a/b")
     shop.sql("update u set x = 'now' where id = 0")
     uri = f"stemma://root@127.0.0.1:{ports[1]}/shop"
     with dbapi.connect(uri) as con:
@@ -116,6 +117,8 @@ def test_others_over_tcp(shop: stemma.Repo, ports: tuple[int, int]) -> None:
     assert pl.read_database_uri("select count(*) c from u", uri, engine="adbc")["c"].to_list() == [5000]
     for url, want in (
         (f"stemma://root@127.0.0.1:{ports[0]}/shop", "now"),
+        (f"stemma://root@127.0.0.1:{ports[0]}/shop@then", "0"),
+        (f"stemma://root@127.0.0.1:{ports[0]}/shop@a/b", "0"),
         (f"mysql+pymysql://root:@127.0.0.1:{ports[0]}/shop@then", "0"),
     ):
         engine = sa.create_engine(url, connect_args={"ssl_disabled": True})
@@ -208,3 +211,9 @@ def test_a_training_configuration_of_databases_of_the_server(
         stemma.load(config, frozen=False, repo=shop)
     with pytest.raises(stemma.DeniedError, match="the only directory whose files may be named here"):
         shop.table_import("stolen", "/etc/passwd", create_table=True, file_type="csv")
+
+
+def test_the_port_of_another_protocol(ports: tuple[int, int]) -> None:
+    with pytest.raises(stemma.UnavailableError, match="is it the port of Arrow Flight, and not that of MySQL's protocol") as e:
+        stemma.connect(f"stemma://root@127.0.0.1:{ports[0]}/shop")
+    assert e.value.code == "unavailable"

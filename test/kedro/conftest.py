@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from project import Project, Server, binary, served
+from project import OWN, PIPELINE, PLAIN, Project, Server, binary, served
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -49,6 +49,14 @@ def project(tmp_path: Path, own: Server) -> Iterator[Project]:
     before = list(sys.path)
     yield Project(tmp_path / "shop", own)
     sys.path[:] = before
+
+
+@pytest.fixture(params=[PLAIN, OWN], ids=["plain", "own"])
+def shop(project: Project, request: pytest.FixtureRequest) -> Project:
+    """A project with a pipeline of two nodes, on the datasets of kedro-datasets and on ours."""
+    project.catalog(request.param)
+    project.pipeline(PIPELINE)
+    return project
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

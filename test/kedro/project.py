@@ -103,6 +103,38 @@ from stemma.kedro import StemmaHooks
 HOOKS = (StemmaHooks(database="{database}"),)
 """
 
+PLAIN = """
+a: {type: pandas.SQLTableDataset, table_name: a, credentials: sql, save_args: {if_exists: replace}}
+b: {type: pandas.SQLTableDataset, table_name: b, credentials: sql, save_args: {if_exists: replace}}
+"""
+
+OWN = """
+a: {type: stemma.kedro.TableDataset, table: a, credentials: stemma, primary_key: [id]}
+b: {type: stemma.kedro.TableDataset, table: b, credentials: stemma, primary_key: id}
+"""
+
+PIPELINE = """
+import time
+
+
+def first(n):
+    return pd.DataFrame({"id": [1, 2, 3], "v": [n, n + 1, n + 2]})
+
+
+def second(a, n):
+    assert a["v"].tolist() == [n, n + 1, n + 2], a
+    return a.assign(v=a["v"] * 10)
+
+
+def fail(b):
+    raise RuntimeError("no luck")
+
+
+def register_pipelines():
+    good = pipeline([node(first, "params:n", "a", name="first"), node(second, ["a", "params:n"], "b", name="second")])
+    return {"__default__": good, "bad": good + pipeline([node(fail, "b", None, name="fail")])}
+"""
+
 
 class Project:
     """A project of Kedro whose pipelines and catalog a test writes."""
@@ -147,25 +179,35 @@ class Project:
         from kedro.framework.session import KedroSession
         from kedro.framework.startup import bootstrap_project
 
-        # What an earlier run imported may have been written anew.
-        for name in [m for m in sys.modules if m.partition(".")[0] == self.package]:
-            del sys.modules[name]
+        self._forget()
         bootstrap_project(self.directory)
         with KedroSession.create(self.directory, runtime_params=params, save_on_close=False) as session:
             session.run(runner=runner, pipeline_names=pipelines)
             return session.session_id
 
-    def kedro(self, *args: str, fails: bool = False, wait: bool = True, env: dict[str, str] | None = None) -> Any:
-        """Runs the command kedro in a process of its own and returns what it printed."""
-        process = subprocess.Popen(
+    def kedro(self, *args: str, fails: bool = False) -> str:
+        """Runs the command kedro in this process, which saves importing Kedro anew, and returns what it printed."""
+        from click.testing import CliRunner
+        from kedro.framework.cli.cli import KedroCLI
+
+        self._forget()
+        with contextlib.chdir(self.directory):
+            done = CliRunner(env={"COLUMNS": "300"}).invoke(KedroCLI(project_path=self.directory), args)
+        assert (done.exit_code != 0) == fails, done.output
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.output
+        return done.output
+
+    def start(self, *args: str) -> subprocess.Popen[str]:
+        """Starts the command kedro in a process of its own."""
+        return subprocess.Popen(
             [str(Path(sys.executable).parent / "kedro"), *args],
-            cwd=self.directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {"COLUMNS": "300"} | (env or {}),
+            cwd=self.directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {"COLUMNS": "300"},
         )
-        if not wait:
-            return process
-        out, _ = process.communicate(timeout=120)
-        assert (process.returncode != 0) == fails, out
-        return out
+
+    def _forget(self) -> None:
+        """What an earlier run imported may have been written anew."""
+        for name in [m for m in sys.modules if m.partition(".")[0] == self.package]:
+            del sys.modules[name]
 
 
 @contextlib.contextmanager

@@ -7,8 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from project import Project, Server
-from test_runs import PIPELINE, PLAIN
+from project import PIPELINE, PLAIN, Project, Server
 
 # As the announcement prints them.
 PRINTED = """

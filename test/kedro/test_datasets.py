@@ -15,9 +15,8 @@ import pytest
 from kedro.io import DataCatalog, DatasetError, Version
 
 import stemma
-from project import Project, Server
+from project import OWN, PIPELINE, PLAIN, Project, Server
 from stemma.kedro import QueryDataset, TableDataset
-from test_runs import OWN, PIPELINE, PLAIN
 
 FRAME = pd.DataFrame({"id": [1, 2, 3], "v": [1.5, 2.5, None], "t": ["x", None, "z"]})
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 import stemma
-from project import Project
-from test_runs import OWN, PIPELINE, PLAIN
+from project import OWN, PIPELINE, PLAIN, Project
 
 SECOND = """
     old = register_pipelines
@@ -54,6 +53,9 @@ def test_runs_inputs_and_outputs(shop: Project) -> None:
     )
     assert [w[:2] for w in wrote] == [("a", 1), ("b", 1)]
     assert {w[3] for w in wrote} == {made}
+    parts = "select o.table_name, o.node, o.dataset_alias from stemma_run_outputs o join stemma_runs r on r.run_uid = o.run_uid where r.external_id = %s order by 1"
+    assert s.query(parts, first) == [("a", "first", "a"), ("b", "second", "b")]
+    assert s.query(parts, second) == [("c", "third", "c")]
     read = s.query(
         "select i.table_name, i.node, i.dataset_alias, i.table_hash from stemma_run_inputs i join stemma_runs r on r.run_uid = i.run_uid "
         "where r.external_id = %s and i.table_name = 'b'",

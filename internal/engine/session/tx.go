@@ -120,8 +120,15 @@ func (t *Tx) commit(ctx *sql.Context) ([]changed, error) {
 		of[r] = append(of[r], p.tx)
 	}
 	for _, r := range repos {
+		var tables []string
+		for _, tx := range of[r] {
+			tables = append(tables, tx.Changed()...)
+		}
 		if err := repo.CommitTogether(ctx, of[r]...); err != nil {
 			return nil, err
+		}
+		if s, ok := ctx.Session.(*Session); ok {
+			r.NoteWriter(s.run, tables)
 		}
 	}
 	return out, nil

@@ -113,6 +113,7 @@ func first(md metadata.MD, key string) string {
 // form that clients read.
 func (s *service) unary(trusted bool) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (out any, err error) {
+		defer s.calls.begin()()
 		defer s.finish(info.FullMethod, func(md metadata.MD) { _ = grpc.SetTrailer(ctx, md) }, &err)
 		c, err := s.authenticate(ctx, trusted)
 		if err != nil {
@@ -124,6 +125,7 @@ func (s *service) unary(trusted bool) grpc.UnaryServerInterceptor {
 
 func (s *service) stream(trusted bool) grpc.StreamServerInterceptor {
 	return func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
+		defer s.calls.begin()()
 		defer s.finish(info.FullMethod, ss.SetTrailer, &err)
 		c, err := s.authenticate(ss.Context(), trusted)
 		if err != nil {

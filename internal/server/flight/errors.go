@@ -166,11 +166,23 @@ func answer(err error) (error, metadata.MD) {
 	if jerr != nil {
 		return status.Error(grpcCodes[code], d.Message), nil
 	}
-	st := status.New(grpcCodes[code], d.Message)
+	st := status.New(grpcCodes[code], d.sentence())
 	if with, err := st.WithDetails(wrapperspb.Bytes(text)); err == nil {
 		st = with
 	}
 	return st.Err(), metadata.Pairs(trailerError, string(text))
+}
+
+// sentence is the message with what clients of stemma add to it, for those that only know gRPC.
+func (d *detail) sentence() string {
+	text := d.Message
+	if len(d.Meant) > 0 && !strings.Contains(text, "did you mean") {
+		text += "; did you mean '" + strings.Join(d.Meant, "' or '") + "'?"
+	}
+	if d.Hint != nil {
+		text += " (" + *d.Hint + ")"
+	}
+	return text
 }
 
 // finish ends a call: a panic is an error, and errors get their form.

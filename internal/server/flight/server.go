@@ -137,13 +137,15 @@ func (s *Server) Serve(conn net.Conn) error { return s.inner.hand(conn) }
 // ended are rolled back.
 func (s *Server) Shut(ctx context.Context) {
 	s.inner.Close()
+	over, cancel := s.service.calls.over(ctx)
+	defer cancel()
 	var all sync.WaitGroup
 	for _, g := range []*grpc.Server{s.trusted, s.open} {
 		if g == nil {
 			continue
 		}
 		all.Go(func() {
-			stop := context.AfterFunc(ctx, g.Stop)
+			stop := context.AfterFunc(over, g.Stop)
 			defer stop()
 			g.GracefulStop()
 		})

@@ -33,6 +33,7 @@ type service struct {
 	running             running
 	reads               reads
 	shares              shares
+	calls               calls
 }
 
 func newService(opt *Options, pool *page.Pool) *service {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from stemma._errors import ConflictError, DeniedError, ExistsError, NotFoundError, StemmaError, UnavailableError
@@ -71,6 +72,7 @@ _CLASSES: dict[int, type[StemmaError]] = {
     1045: DeniedError,
     1049: NotFoundError,
     1142: DeniedError,
+    1146: NotFoundError,
     1213: ConflictError,
     2003: UnavailableError,
     2006: UnavailableError,
@@ -90,7 +92,8 @@ class OfUrl:
         self._database = (self.url.database or "").partition("/")[0] if self.url.host else str(self.url.database)
         self._arguments = arguments or {}
         self.run: str | None = None
-        self._connections: dict[tuple[str | None, str | None], Any] = {}
+        self._engine: Any = None  # a server's
+        self._open: dict[str | None, _Open] = {}
 
     def rows(self, statement: str, *params: Any, branch: str | None = None) -> list[tuple[Any, ...]]:
         """See Database.rows."""
@@ -114,18 +117,40 @@ class OfUrl:
             raise kind(f"{self.name}: {text}" if kind is UnavailableError else text, database=self._database) from e
 
     def _connection(self, branch: str | None) -> Any:
-        key = branch, self.run
-        if key not in self._connections:
-            import sqlalchemy as sa
+        """Returns a connection that is on the branch and says which run it works for.
 
-            url = self.url if branch is None else at(self.url.set(database=self._database), branch)
-            engine = sa.create_engine(url, poolclass=sa.pool.NullPool, isolation_level="AUTOCOMMIT", **self._arguments)
-            self._connections[key] = engine.connect()
-            if self.run is not None:
-                self._connections[key].exec_driver_sql("set @@stemma_run = %s", (self.run,))
-        return self._connections[key]
+        A server's is one for all branches: to make another takes longer than the statements of a run. A directory's is of its branch.
+        """
+        import sqlalchemy as sa
+
+        key = None if self.url.host else branch
+        if key not in self._open:
+            engine = self._engine
+            if engine is None:
+                url = self.url if key is None else at(self.url, key)
+                engine = sa.create_engine(url, poolclass=sa.pool.NullPool, isolation_level="AUTOCOMMIT", **self._arguments)
+                self._engine = engine if self.url.host else None
+            self._open[key] = _Open(engine.connect(), key)
+        made = self._open[key]
+        if made.branch != branch:
+            database = self.url.database if branch is None else f"{self._database}/{branch}"
+            made.connection.exec_driver_sql("use `" + str(database).replace("`", "``").replace("%", "%%") + "`", ())
+            made.branch = branch
+        if made.run != self.run:
+            made.connection.exec_driver_sql("set @@stemma_run = %s", (self.run or "",))
+            made.run = self.run
+        return made.connection
 
     def close(self) -> None:
         """Closes the connections."""
-        while self._connections:
-            self._connections.popitem()[1].close()
+        while self._open:
+            self._open.popitem()[1].connection.close()
+
+
+@dataclass
+class _Open:
+    """A connection, the branch that it is on, and the run that it has named."""
+
+    connection: Any
+    branch: str | None
+    run: str | None = None

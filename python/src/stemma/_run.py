@@ -74,7 +74,7 @@ class Run:
 
         """
         rows = self.database.rows
-        ((start,),) = rows("select active_branch()")
+        ((start, head),) = rows("select active_branch(), hashof('HEAD')")
         if start is None and target is None and writes:
             raise NotFoundError(f"{self.database.name} is at a commit, not on a branch", hint="name one: --params branch=…")
         self.target = target or start or "HEAD"
@@ -82,7 +82,7 @@ class Run:
             if not writes:
                 raise NotFoundError(f"there is no branch {target!r}, and the run writes nothing to make one for", ref=target)
             self._make(target, start or "HEAD")
-        self.base = str(rows("select hashof(?)", self.target)[0][0])
+        self.base = str(head) if target is None else self._head(self.target)
         if writes:
             branch = branch_name(self.run_id)
             try:
@@ -114,9 +114,11 @@ class Run:
 
     def _record(self, about: Mapping[str, Any]) -> None:
         rows = self.database.rows
-        if not _runs.recorded(rows):
+        try:
+            other = _runs.find(rows, self.system, self.run_id)
+        except NotFoundError:
             return
-        if (other := _runs.find(rows, self.system, self.run_id)) is not None:
+        if other is not None:
             raise ExistsError(
                 f"two runs with the id {self.run_id}: the database has one, which is {other[1]}", hint=f"see run {other[0]}"
             )
@@ -155,7 +157,7 @@ class Run:
             if head == self.base:
                 self._drop_branch()
             else:
-                self.commit = self._land(replaced)
+                self.commit = self._land(head, replaced)
         except BaseException as e:
             self._end("FAIL", error=str(e), quiet=True)
             raise
@@ -166,21 +168,25 @@ class Run:
     def _head(self, branch: str) -> str:
         return str(self.database.rows("select hashof(?)", branch)[0][0])
 
-    def _land(self, replaced: Collection[str]) -> str:
-        """Brings the run's commit into the target. Returns where the target is then."""
+    def _land(self, head: str, replaced: Collection[str]) -> str:
+        """Brings the run's commit, the head of its branch, into the target. Returns where the target is then."""
         rows, branch = self.database.rows, str(self.branch)
         deadline = time.monotonic() + LANDING
-        whole = self._whole(replaced)
+        whole: dict[str, str] | None = None
         while True:
             tip = self._head(self.target)
             try:
-                if whole:
-                    mine = self._head(branch)
-                    if rows("select dolt_merge_base(?, ?)", self.target, branch)[0][0] != tip:
-                        self._take(tip, mine, whole)
-                        mine = self._head(branch)
+                if tip == self.base:
                     rows("call dolt_merge(?, '--ff-only')", branch, branch=self.target)
-                    return mine
+                    return head
+                if whole is None:
+                    whole = self._whole(replaced)
+                if whole:
+                    if rows("select dolt_merge_base(?, ?)", self.target, branch)[0][0] != tip:
+                        self._take(tip, self._head(branch), whole)
+                    head = self._head(branch)
+                    rows("call dolt_merge(?, '--ff-only')", branch, branch=self.target)
+                    return head
                 # A merge that finds conflicts leaves the target as it is.
                 given = (branch, "-m", f"Merge {branch} into {self.target}", *self._author)
                 return str(rows(f"call dolt_merge({', '.join('?' * len(given))})", *given, branch=self.target)[0][0])

@@ -6,27 +6,21 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stemma._errors import StemmaError
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     Rows = Callable[..., list[tuple[Any, ...]]]
 
-__all__ = ["Edge", "begin", "end", "find", "lineage", "recorded"]
-
-
-def recorded(rows: Rows) -> bool:
-    """Tells whether the database records runs."""
-    try:
-        rows("select run_uid from stemma_runs limit 0")
-    except StemmaError:
-        return False
-    return True
+__all__ = ["Edge", "begin", "end", "find", "lineage"]
 
 
 def find(rows: Rows, system: str, external_id: str) -> tuple[str, str] | None:
-    """Returns uid and state of the run that a system calls so; None when there is none."""
+    """Returns uid and state of the run that a system calls so; None when there is none.
+
+    Raises:
+        NotFoundError: the database does not record runs.
+
+    """
     found = rows("select run_uid, state from stemma_runs where `system` = ? and external_id = ?", system, external_id)
     return (str(found[0][0]), str(found[0][1])) if found else None
 

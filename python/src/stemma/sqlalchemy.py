@@ -5,17 +5,16 @@
     sqlalchemy.create_engine("stemma:///path/to/database")               # the owner of a directory, started when there is none
     sqlalchemy.create_engine("stemma:///path/to/database?branch=b")      # … on a branch; ?ref= reads as of a ref
 
-The port is that of MySQL's protocol. `mysql+pymysql://` works as well; this one also takes a directory and a password-less default.
+The port is that of MySQL's protocol. `mysql+pymysql://` works as well, at a ref with `user:password@` or, without one, `user:@`;
+this one also takes a directory and a password-less default.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
-
-if TYPE_CHECKING:
-    from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL
 
 __all__ = ["StemmaDialect"]
 
@@ -29,6 +28,7 @@ class StemmaDialect(MySQLDialect_pymysql):  # type: ignore[misc]
 
     def create_connect_args(self, url: URL, _translate_args: dict[str, Any] | None = None) -> tuple[list[Any], dict[str, Any]]:
         """Returns what PyMySQL connects with. Without a host the URL names a directory."""
+        url = _reread(url)
         if url.host:
             arguments: tuple[list[Any], dict[str, Any]] = super().create_connect_args(url, _translate_args)
             arguments[1].setdefault("user", "root")
@@ -53,6 +53,16 @@ class StemmaDialect(MySQLDialect_pymysql):  # type: ignore[misc]
         connection.connect(sock)
         _use(connection, f"@{ref}" if ref else f"/{branch}" if branch else "")
         return connection
+
+
+def _reread(url: URL) -> URL:
+    """Returns a URL without a password whose last @ was taken for the one before the host: user@host:port/database@ref."""
+    user, at, host = (url.username or "").rpartition("@")
+    port, slash, database = (url.password or "").partition("/")
+    if not (at and slash and port.isdigit()):
+        return url
+    ref = f"{url.host}/{url.database}" if url.database else url.host
+    return URL.create(url.drivername, user, None, host, int(port), f"{database}@{ref}", url.query)
 
 
 def _use(connection: Any, revision: str) -> None:

@@ -8,6 +8,7 @@ are calls at once.
 from __future__ import annotations
 
 import select
+import socket
 import struct
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,7 +17,6 @@ from hpack import Decoder
 from stemma._errors import UnavailableError
 
 if TYPE_CHECKING:
-    import socket
     import ssl
     from collections.abc import Iterable, Sequence
 
@@ -96,6 +96,7 @@ class Connection:
         self._stream_window = 0
         self._taken = 0
         self._ended = True
+        self._heard = False  # whether the server speaks HTTP/2
         self._pending: list[tuple[int, bytes]] = []
         settings = struct.pack(">HIHIHI", 2, 0, 4, WINDOW, 5, OWN_FRAME)
         self._send([PREFACE, frame(SETTINGS, 0, 0, settings), frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", WINDOW - 65535))])
@@ -217,7 +218,7 @@ class Connection:
             while left:
                 got = self._receive(target[done : done + left])
                 if not got:
-                    raise LostError("the server hung up")
+                    raise self._lost("the server hung up")
                 done += got
                 left -= got
             self._took(n)
@@ -246,7 +247,7 @@ class Connection:
         except OSError as e:
             # What the server said before it hung up may be the reason.
             if not self._drain():
-                raise LostError(f"the connection to the server broke: {e.strerror or e}") from e
+                raise self._lost(f"the connection to the server broke: {e.strerror or e}") from e
 
     def _drain(self) -> bool:
         """Takes in what the server said before it hung up; tells whether that ended the call."""
@@ -287,14 +288,22 @@ class Connection:
         try:
             return self.sock.recv_into(target)
         except OSError as e:
-            raise LostError(f"the connection to the server broke: {e.strerror or e}") from e
+            raise self._lost(f"the connection to the server broke: {e.strerror or e}") from e
 
     def _have(self, n: int) -> bool:
         """Tells whether n bytes are in the buffer, having waited for them; LostError when the server hung up."""
         while self._hi - self._lo < n:
             if not self._fill():
-                raise LostError("the server hung up")
+                raise self._lost("the server hung up")
         return True
+
+    def _lost(self, message: str) -> LostError:
+        """Returns the error of a connection that broke. A server that never spoke HTTP/2 may be one of another protocol."""
+        if self._heard or self.sock.family == getattr(socket, "AF_UNIX", None):
+            return LostError(message)
+        return LostError(
+            message, hint="is it the port of Arrow Flight, and not that of MySQL's protocol? With TLS the scheme is grpc+tls"
+        )
 
     def _whole(self) -> bool:
         """Tells whether a whole frame is in the buffer."""
@@ -315,7 +324,7 @@ class Connection:
         """Takes in one frame, having waited for it; False when the call is ended by it."""
         while not self._whole():
             if not self._fill():
-                raise LostError("the server hung up")
+                raise self._lost("the server hung up")
         self._control(*self._take())
         return not self._ended
 
@@ -346,10 +355,11 @@ class Connection:
             while not flags & END_HEADERS:
                 while not self._whole():
                     if not self._fill():
-                        raise LostError("the server hung up")
+                        raise self._lost("the server hung up")
                 _, more, _, rest = self._take()
                 payload += rest
                 flags |= more & END_HEADERS
+        self._heard = self._heard or kind == SETTINGS
         match kind:
             case 0 | 1 if stream == self._stream and not self._ended:
                 self._pending.append((kind, payload))
