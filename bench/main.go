@@ -36,6 +36,7 @@ var questions = []struct {
 	{"merge", "How long does it take to merge branches of a large table?", benchMerge},
 	{"past", "Who changed this row, when, and what was it before?", benchPast},
 	{"log", "How soon does a long history answer?", benchLog},
+	{"lineage", "Which run made this table, and from what, after a hundred thousand runs?", benchLineage},
 	{"branches", "What do ten thousand branches cost?", benchBranches},
 	{"tables", "What do ten thousand tables cost?", benchTables},
 	{"shapes", "What do tables of other shapes cost?", benchShapes},

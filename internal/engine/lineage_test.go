@@ -9,6 +9,7 @@ import (
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/lineage"
 	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/vfs"
 )
 
 const (
@@ -215,4 +216,32 @@ func TestRunOrigins(t *testing.T) {
 			w.commitFor(runA, "main", "away")
 		})
 	}
+}
+
+// TestRunOverDatabases reads in one database and commits in another, which then has what the run read as well.
+func TestRunOverDatabases(t *testing.T) {
+	w := &world{t: t, fs: vfs.NewMem()}
+	if err := w.fs.MkdirAll(dataDir); err != nil {
+		t.Fatal(err)
+	}
+	eng, err := New(context.Background(), Options{FS: w.fs, Dir: dataDir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.eng = eng
+	c := w.client()
+	c.exec("create database raw", "create database clean", "use raw", "set @@dolt_transaction_commit = 1", "set @@stemma_run = '"+runA+"'",
+		"create table prices (id int primary key, v int)", "insert into prices values (1, 10), (2, 20)")
+	c.exec("set @@stemma_run = ''", "create table clean.sums (id int primary key, v int)", "set @@stemma_run = '"+runB+"'",
+		"insert into clean.sums select id, v from prices")
+	c.exec("use clean")
+	c.want("select i.db, i.table_name, o.db, o.table_name, o.column_lineage->>'$.v[0][3]' from stemma_run_inputs i join stemma_run_outputs o on i.run_uid = o.run_uid",
+		"raw,prices,clean,sums,raw")
+	// Once is enough.
+	c.exec("insert into sums values (9, 9)")
+	c.want("select count(*) from stemma_run_outputs", "2")
+	c.want("select count(*) from stemma_run_inputs", "1")
+	c.exec("use raw")
+	c.want("select count(*) from stemma_run_outputs where run_uid = '"+runB+"'", "0")
+	c.want("select count(*) from stemma_run_inputs where run_uid = '"+runB+"'", "1")
 }

@@ -102,7 +102,7 @@ func (c *RunOf) Run(ctx context.Context, s *Scope) (*Result, error) {
 // LineageColumns are the columns of what lineage answers: a line for each dataset and each run.
 var LineageColumns = []Column{
 	Text("direction"), Whole("level"), Text("kind"), Text("db"), Text("table_name"), Text("table_hash"), Text("commit_hash"), Text("run_uid"),
-	Text("how"), Text("system"), Text("job"), Text("state"), Text("node"), Text("note"),
+	Text("how"), Text("system"), Text("job"), Text("state"), Text("node"), Text("note"), Text("external_id"),
 }
 
 // Lineage is the verb that shows what a table was made from, and what was made from it.
@@ -189,10 +189,14 @@ func lineageRows(r *Result, direction string, d *lineage.Dataset) {
 			if name == "" {
 				name, kind = d.Query, "query"
 			}
-			r.Add(direction, int64(level), kind, d.DB, name, d.Hash, d.Commit, "", "", "", "", "", "", "")
+			r.Add(direction, int64(level), kind, d.DB, name, d.Hash, d.Commit, "", "", "", "", "", "", "", "")
 			return
 		}
-		r.Add(direction, int64(level), "run", "", s.Table, s.After, s.Commit, s.Run, s.How, s.System, s.Job, s.State, s.Node, s.Note)
+		external := ""
+		if s.Info != nil {
+			external = s.Info.ExternalID
+		}
+		r.Add(direction, int64(level), "run", "", s.Table, s.After, s.Commit, s.Run, s.How, s.System, s.Job, s.State, s.Node, s.Note, external)
 	})
 }
 

@@ -320,6 +320,10 @@ func (r *Repo) noteOutputs(ctx context.Context, batch *pack.Batch, branch string
 	if err != nil || len(changes) == 0 {
 		return nil, err
 	}
+	elsewhere, err := r.readsElsewhere(ctx, cur.Run)
+	if err != nil {
+		return nil, err
+	}
 	r.lineage.mu.Lock()
 	defer r.lineage.mu.Unlock()
 	if cur.Run != "" {
@@ -332,6 +336,14 @@ func (r *Repo) noteOutputs(ctx context.Context, batch *pack.Batch, branch string
 		return nil, err
 	}
 	tx.batch, tx.done = batch, true // the rows go with the commit
+	for _, x := range elsewhere {
+		if x.Seq, err = r.inputSeq(ctx, x.Run); err != nil {
+			return nil, err
+		}
+		if err := lineage.PutInput(ctx, tx, &x); err != nil {
+			return nil, err
+		}
+	}
 	var told []originKey
 	put := func(x lineage.Output) error {
 		if x.Seq, err = r.outputSeq(ctx, x.Run); err != nil {

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/dolthub/go-mysql-server/sql"
@@ -13,13 +14,19 @@ import (
 func (s *Session) Run() lineage.Current { return s.run }
 
 // SetRun makes the session work for a run.
-func (s *Session) SetRun(by lineage.Current) { s.run = by }
+func (s *Session) SetRun(by lineage.Current) {
+	if s.run.Run != by.Run {
+		s.readIn = nil
+	}
+	s.run = by
+}
 
 // setRun heeds the variables of runs.
 func (s *Session) setRun(ctx *sql.Context, name string, value any) error {
 	text, _ := value.(string) // NULL is none
 	switch strings.ToLower(name) {
 	case varRun:
+		s.readIn = nil
 		s.run.Run, s.run.Name = lineage.Named(text)
 		if r := s.home(ctx); r != nil && text != "" && !r.ReadOnly() {
 			return Error(r.EnsureRun(ctx, s.run))
@@ -62,6 +69,9 @@ func (s *Session) NoteRead(ctx *sql.Context, from *repo.Repo, x repo.Read) {
 		home = from
 	}
 	home.NoteReadOf(s.run, from, x)
+	if !slices.Contains(s.readIn, home) {
+		s.readIn = append(s.readIn, home)
+	}
 }
 
 // ForRun is a context of a statement in which commits are those of the session's run.
@@ -69,5 +79,5 @@ func (s *Session) ForRun(ctx *sql.Context) *sql.Context {
 	if s.run.Run == "" {
 		return ctx
 	}
-	return ctx.WithContext(lineage.With(ctx.Context, s.run))
+	return ctx.WithContext(repo.WithReadsIn(lineage.With(ctx.Context, s.run), s.readIn))
 }

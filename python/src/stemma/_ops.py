@@ -550,6 +550,7 @@ class LineageRow(Row):
     state: str
     node: str
     note: str
+    external_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -827,13 +828,15 @@ class Verbs:
         *args: str,
         hard: bool = False,
         soft: bool = False,
+        mixed: bool = False,
     ) -> Result[Row]:
         """Unstage tables, or set the branch to another commit.
 
         Args:
-            args: a commit; or tables to unstage, . for all.
+            args: a commit; tables to unstage, . for all; or a commit and tables to stage as they are there.
             hard: set branch, staged and working set to the commit; changes are lost.
             soft: move the branch only.
+            mixed: move the branch and unstage everything; this is the default.
 
         """
         return self._op(
@@ -843,6 +846,7 @@ class Verbs:
                 "args": args,
                 "hard": hard,
                 "soft": soft,
+                "mixed": mixed,
             },
         )
 
@@ -851,6 +855,7 @@ class Verbs:
         *args: str,
         include_untracked: bool = False,
         all: bool = False,
+        patch: bool = False,
         message: str | None = None,
     ) -> Result[StashRow]:
         """Set uncommitted changes aside and bring them back.
@@ -862,9 +867,10 @@ class Verbs:
         Lists have names, which SQL procedures give behind the action; the command line uses the list dolt-cli unless one is named.
 
         Args:
-            args: push (the default), list, pop, apply, drop or clear; the name of a list of stashes; which stash of it: 2 or stash@{2}.
+            args: push (the default), list, show, pop, apply, drop or clear; the name of a list of stashes; which stash of it: 2 or stash@{2}.
             include_untracked: new tables as well.
             all: new tables as well, and those that dolt_ignore names.
+            patch: with show: the changed rows, not only how many.
             message: what the list of stashes says; otherwise the message of the last commit.
 
         """
@@ -875,6 +881,7 @@ class Verbs:
                 "args": args,
                 "include_untracked": include_untracked,
                 "all": all,
+                "patch": patch,
                 "message": message,
             },
         )
@@ -1258,7 +1265,7 @@ class Verbs:
     ) -> Result[CheckoutRow]:
         """Switch branches or restore tables.
 
-        With a branch: later commands work on it. Uncommitted changes stay with the branch on which they were made; each branch has a
+        With a branch: later commands work on it; - is the one that was checked out before. Uncommitted changes stay with the branch on which they were made; each branch has a
         working set of its own.
 
         With tables: their working state is set back to the staged one, or to that of the revision given before them.
@@ -1347,10 +1354,13 @@ class Verbs:
         abort: bool = False,
         continue_: bool = False,
     ) -> Result[CherryPickRow]:
-        """Apply the change of an existing commit.
+        """Apply the changes of existing commits.
+
+        Of several commits each becomes one of its own. The first whose change conflicts is left in progress: what was picked before
+        it stays, and what comes behind it is to be picked again afterwards.
 
         Args:
-            args: the commit.
+            args: the commits; a..b is those that b reaches and a does not, oldest first.
             no_commit: leave the result staged.
             allow_empty: commit even when nothing changes.
             mainline: the parent, from 1, against which a merge counts as a change.
@@ -1609,6 +1619,7 @@ class Verbs:
         message: str | None = None,
         delete: bool = False,
         list: bool = False,
+        force: bool = False,
         verbose: bool = False,
         author: str | None = None,
     ) -> Result[TagRow]:
@@ -1619,6 +1630,7 @@ class Verbs:
             message: why.
             delete: delete tags.
             list: list tags, those whose names match one of the patterns if any is given.
+            force: move a tag that exists.
             verbose: list commits, taggers and messages too.
             author: the tagger.
 
@@ -1631,6 +1643,7 @@ class Verbs:
                 "message": message,
                 "delete": delete,
                 "list": list,
+                "force": force,
                 "verbose": verbose,
                 "author": author,
             },
@@ -2227,7 +2240,8 @@ class Verbs:
         writes those that changed. A pull is one commit, with source and time in its metadata, or none when nothing changed. Until it is
         complete nothing is written. One that did not come to its end, because the connection was lost or the program was ended, is continued by the
         next one: the server is asked which of the rows that are here already are the same still, and sends the others. The commit is of one state
-        of the server all the same. (Of tables without a key of their own, and of queries, all rows are sent again.)
+        of the server all the same. (Of tables without a key of their own, and of queries, all rows are
+        sent again; what nobody goes on with for 14 days is removed.)
 
         Of a git repository the files with rows (CSV, TSV, JSON lines, Parquet, …; also those in Git LFS) become tables, and its commits become
         commits, with their authors, times, messages and parents. Of a Dolt server all branches and their commits come. Commits that are here already

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -73,22 +73,20 @@ def lineage(rows: Rows, table: str, ref: str, *, depth: int) -> list[Edge]:
 
     """
     out: list[Edge] = []
-    waiting, seen = [(1, table, ref)], {(table, ref)}
-    while waiting:
-        level, name, at = waiting.pop(0)
-        made = rows(_LAST, at, name)
-        if not made:
-            continue
-        uid, system, external, state, commit = (str(v) for v in made[0])
-        read = rows(_READ, uid)
-        out += [Edge(level, name, commit, external, system, state, *r) for r in read] or [
-            Edge(level, name, commit, external, system, state)
-        ]
-        for source, at_commit in read:
-            if source is not None and at_commit is not None and level < depth and (source, at_commit) not in seen:
-                seen.add((source, at_commit))
-                waiting.append((level + 1, source, at_commit))
-    return out
+    runs: dict[int, tuple[Edge, list[Edge]]] = {}  # the last run of each level, and its edges
+    order: list[tuple[Edge, list[Edge]]] = []
+    for level, kind, name, commit, uid, external, system, state in rows(_UP, table, ref, depth):
+        at = (int(level) + 1) // 2
+        if kind == "run":
+            if uid is not None:
+                made = Edge(at, str(name), str(commit)[:32], str(external or uid), str(system or ""), str(state or ""))
+                runs[at] = (made, [])
+                order.append(runs[at])
+        elif at in runs and int(level) > 0 and kind == "table":
+            runs[at][1].append(replace(runs[at][0], source=str(name), source_commit=commit and str(commit)[:32]))
+    for made, edges in order:
+        out += edges or [made]
+    return sorted(out, key=lambda e: e.level)
 
 
 @dataclass(frozen=True)
@@ -113,9 +111,5 @@ class Edge:
     source_commit: str | None = None
 
 
-_LAST = """
-select r.run_uid, r.`system`, coalesce(r.external_id, r.run_uid), r.state, l.commit_hash
-from dolt_log(?) l join stemma_run_outputs o on left(o.commit_hash, 32) = l.commit_hash join stemma_runs r on r.run_uid = o.run_uid
-where o.table_name = ? order by l.date desc limit 1"""
-
-_READ = "select distinct table_name, left(commit_hash, 32) from stemma_run_inputs where run_uid = ? and table_name is not null order by 1, 2"
+_UP = """
+select level, kind, table_name, commit_hash, run_uid, external_id, `system`, state from stemma_lineage(?, ?, 'up', ?)"""
