@@ -21,7 +21,7 @@ ROWS       ?= 10000000
 CHECKS     ?= 20000
 FUZZTIME   ?= 5m
 
-.PHONY: build test tests setup unit clients python kedro metaflow generate wheels release race cross vet fmt fmt-check lint bench bench-seed microbench torture qemu demo install clean help
+.PHONY: build test tests setup unit clients python kedro metaflow generate docs wheels release race cross vet fmt fmt-check lint bench bench-seed microbench torture qemu demo install clean help
 
 build: ## build the program
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/stemma ./cmd/stemma
@@ -57,6 +57,9 @@ metaflow: build ## run the tests of stemma.metaflow with Metaflow itself
 
 generate: ## write what is generated: the Python methods of the verbs
 	$(GO) run ./internal/op/pygen python/src/stemma/_ops.py
+
+docs: ## make the reference of the Python package: dist/reference/index.html
+	python/reference.sh
 
 wheels: ## build the wheels of the Python package into python/dist: the client, and the program for every platform
 	python/wheels.sh $(PLATFORMS)

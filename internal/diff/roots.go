@@ -21,7 +21,7 @@ const (
 	TableAdded Kind = iota + 1
 	TableDropped
 	TableModified
-	TableRenamed // the same content under another name
+	TableRenamed // the same table under another name, perhaps with other content: see Tables
 )
 
 // String is the word that system tables show.
@@ -61,7 +61,7 @@ func (d *Delta) Is(name string) bool {
 }
 
 // Tables gives the tables that differ, ordered by lower-case name. Of tables that were dropped and added with one content, the first
-// in order are taken as renamed. r serves the chunks of both roots. It reads what differs of the roots' trees and, of each table that
+// in order are taken as renamed; then those with the same columns by id, the same key and the first or last row of the dropped one. r serves the chunks of both roots. It reads what differs of the roots' trees and, of each table that
 // differs, one chunk a side.
 func Tables(ctx context.Context, r chunk.Reader, from, to tree.Root) ([]Delta, error) {
 	all, err := Entries(ctx, r, from, to)
@@ -101,6 +101,9 @@ func Entries(ctx context.Context, r chunk.Reader, from, to tree.Root) ([]Delta, 
 		return nil, err
 	}
 	out = pairRenamed(out)
+	if out, err = pairAlike(ctx, r, out); err != nil {
+		return nil, err
+	}
 	for i := range out {
 		if err := out[i].judge(ctx, r); err != nil {
 			return nil, err
@@ -169,7 +172,7 @@ func (d *Delta) judge(ctx context.Context, r chunk.Reader) error {
 			return err
 		}
 	}
-	if d.To.Kind != 0 && d.Kind != TableRenamed {
+	if d.To.Kind != 0 {
 		if to, err = decodeTable(ctx, r, d.To.Table); err != nil {
 			return err
 		}
@@ -180,7 +183,7 @@ func (d *Delta) judge(ctx context.Context, r chunk.Reader) error {
 	case TableDropped:
 		d.Data, d.Schema = !from.Trees[0].IsEmpty(), true
 	case TableRenamed:
-		d.Schema = true
+		d.Data, d.Schema = from.Trees[0].Hash != to.Trees[0].Hash, true
 	default:
 		d.Data = from.Trees[0].Hash != to.Trees[0].Hash
 		d.Schema = from.Schema != to.Schema || d.From.Name != d.To.Name || !bytes.Equal(d.From.Comments, d.To.Comments)

@@ -4,8 +4,8 @@
 // What merges, and what stands against each other:
 //
 //  1. A change that only one side made is taken; one that both made alike is one change. So merge(a, a, b) and merge(a, b, a) are b.
-//  2. Tables are paired by name. A table that is gone beside a new one with the same columns by id, the same key and one of its first
-//     or last rows is renamed. A table changed on one side and dropped on the other is a conflict of schemas.
+//  2. Tables are paired by name. A table that is gone beside a new one with the same columns by id, the same key and its first or last
+//     row is renamed (diff.Tables). A table changed on one side and dropped on the other is a conflict of schemas.
 //  3. Columns are paired by id, those that both sides added by name and type as well. Each property of a column merges by itself.
 //     A column dropped on one side, of which the other changed the definition or values of rows that were there, is a conflict of
 //     schemas; so are another primary key beside changed rows, and a type that values of the other side do not fit into. A table

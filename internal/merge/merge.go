@@ -93,12 +93,6 @@ func (m *merger) lines(ctx context.Context) ([]line, error) {
 	if err != nil {
 		return nil, err
 	}
-	if their, err = m.renames(ctx, their); err != nil {
-		return nil, err
-	}
-	if our, err = m.renames(ctx, our); err != nil {
-		return nil, err
-	}
 	type key struct {
 		kind root.Kind
 		name string
@@ -126,88 +120,6 @@ func (m *merger) lines(ctx context.Context) ([]line, error) {
 		out = append(out, l)
 	}
 	return out, nil
-}
-
-// renames makes one delta of a table that is gone and one that came when they are the same table.
-func (m *merger) renames(ctx context.Context, in []diff.Delta) ([]diff.Delta, error) {
-	paired := map[int]bool{}
-	for i := range in {
-		if in[i].Kind != diff.TableDropped || in[i].From.Kind != root.KindTable {
-			continue
-		}
-		for j := range in {
-			if in[j].Kind != diff.TableAdded || in[j].To.Kind != root.KindTable {
-				continue
-			}
-			same, err := m.sameTable(ctx, in[i].From, in[j].To)
-			if err != nil {
-				return nil, err
-			}
-			if same {
-				in[j].Kind, in[j].From = diff.TableRenamed, in[i].From
-				paired[i] = true
-				break
-			}
-		}
-	}
-	out := in[:0:0]
-	for i := range in {
-		if !paired[i] {
-			out = append(out, in[i])
-		}
-	}
-	return out, nil
-}
-
-// sameTable tells whether b is a later state of the table a: it has the same columns and key, and a's first or last row.
-func (m *merger) sameTable(ctx context.Context, a, b root.Entry) (bool, error) {
-	ta, err := table.Open(ctx, m.st, &m.schemas, a.Table, a.Comments)
-	if err != nil {
-		return false, err
-	}
-	tb, err := table.Open(ctx, m.st, &m.schemas, b.Table, b.Comments)
-	if err != nil || len(ta.Schema.Columns) != len(tb.Schema.Columns) || !diff.Readable(ta.Schema, tb.Schema) {
-		return false, err
-	}
-	for i := range ta.Schema.Columns {
-		if tb.Schema.ColumnByID(ta.Schema.Columns[i].ID) < 0 {
-			return false, nil
-		}
-	}
-	f := tb.Schema.Primary.Format
-	from, to := tree.New(m.st, f, ta.Rows), tree.New(m.st, f, tb.Rows)
-	for _, last := range []bool{false, true} {
-		c := from.Cursor()
-		move := c.First
-		if last {
-			move = c.Last
-		}
-		if err := move(ctx); err != nil {
-			return false, err
-		}
-		if !c.Valid() {
-			return false, nil
-		}
-		row, err := c.Row(ctx, nil)
-		if err != nil {
-			return false, err
-		}
-		leaf, i, found, err := to.Get(ctx, c.Key(nil))
-		if err != nil {
-			return false, err
-		}
-		if !found {
-			continue
-		}
-		other, err := leaf.AppendRow(ctx, nil, i)
-		if err != nil {
-			return false, err
-		}
-		if bytes.Equal(row, other) {
-			return true, nil
-		}
-	}
-	return false, nil
 }
 
 // merge merges the lines into ours.

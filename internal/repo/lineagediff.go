@@ -75,7 +75,7 @@ var errManyRows = errors.New("too many rows differ to be counted")
 
 // countRows counts the rows by which the sides of d differ, where that takes little.
 func (r *Repo) countRows(ctx context.Context, rd chunk.Reader, d diff.Delta, x *lineage.Output) error {
-	if d.Kind == diff.TableRenamed {
+	if d.Kind == diff.TableRenamed && d.From.Table == d.To.Table {
 		var none int64
 		x.Added, x.Deleted, x.Modified = &none, &none, &none
 		return nil

@@ -147,3 +147,22 @@ def test_the_rows_behind_a_row(lines: tuple[stemma.Repo, list[dict[str, Any]], s
     assert repo.run_of(b).rows[0].how == "history"
     with pytest.raises(stemma.NotFoundError, match="row not found"):
         repo.lineage_why(b, key=["code=z"])
+
+
+def test_reads_of_frames_are_a_runs(shared: stemma.Repo, table: str) -> None:
+    run = str(uuid.uuid4())
+    shared.sql(f"create table {table} (id int primary key, v int, w int)")
+    shared.sql(f"insert into {table} values (1, 2, 3)")
+    made = shared.sql(f"call dolt_commit('-Am', '{table}')").iloc[0, 0]
+    on = shared.at(run=run, run_node="train", run_alias="frame")
+    on.read_pandas(table, columns=["id", "v"])
+    on.read_pandas(table, "HEAD")
+    on.read_pandas(table, "HEAD")  # once is enough
+    found = shared.sql(
+        "select ref_asked, commit_hash, columns, node, dataset_alias, row_count from stemma_run_inputs "
+        f"where run_uid = '{run}' and table_name = '{table}' order by seq"
+    ).to_dict("records")
+    assert [(r["commit_hash"][:32], r["node"], r["dataset_alias"], r["row_count"]) for r in found] == [
+        (made, "train", "frame", 1)
+    ] * 2
+    assert [bool(r["columns"] and "w" not in json.dumps(r["columns"])) for r in found] == [True, False]

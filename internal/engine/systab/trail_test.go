@@ -30,7 +30,7 @@ func TestRenamedTable(t *testing.T) {
 
 	// Renamed again in the working set only, and then as a whole other table of the old name.
 	w.run("rename table b to c", "insert into c values (3, 30)")
-	w.want("select to_id, to_v, diff_type, to_commit = 'WORKING' from dolt_diff_c limit 2", "1|11|added|true", "2|20|added|true")
+	w.want("select to_id, to_v, diff_type, to_commit = 'WORKING' from dolt_diff_c limit 2", "3|30|added|true", "2|20|added|false")
 	w.run("delete from c where id = 3")
 	w.want("select to_id, to_v, from_v, diff_type from dolt_diff_c", all...)
 	w.want("select count(*) from dolt_history_c", "5")
@@ -45,4 +45,26 @@ func TestRenamedTable(t *testing.T) {
 	w.run("insert into a values (5, 50)")
 	w.commit("side", "on the side")
 	w.want("select id from dolt_history_a where v = 50", "5")
+}
+
+// TestRenamedAndEdited: a commit that renames a table and changes its rows does not end its history; a table made anew beside one that went
+// is another.
+func TestRenamedAndEdited(t *testing.T) {
+	w := newWorld(t)
+	w.run("create table a (id int primary key, v int)", "insert into a values (1, 10), (2, 20), (3, 30)")
+	w.commit("main", "one")
+	w.run("rename table a to b", "update b set v = 11 where id = 1", "insert into b values (4, 40)", "alter table b rename column v to w")
+	w.commit("main", "renamed")
+	w.want("select from_table_name, to_table_name, diff_type, data_change, schema_change from dolt_diff_summary('HEAD~1', 'HEAD')", "a|b|renamed|1|1")
+	w.want("select from_id, from_v, to_id, to_w, diff_type from dolt_diff('HEAD~1', 'HEAD', 'b')", "1|10|1|11|modified", "NULL|NULL|4|40|added")
+	w.want("select statement from dolt_patch('HEAD~1', 'HEAD')", "RENAME TABLE `a` TO `b`;", "ALTER TABLE `b` RENAME COLUMN `v` TO `w`;",
+		"UPDATE `b` SET `w`=11 WHERE `id`=1;", "INSERT INTO `b` (`id`,`w`) VALUES (4,40);")
+	w.want("select id, w from dolt_history_b where commit_hash = hashof('HEAD~1')", "1|10", "2|20", "3|30")
+	w.want("select to_id, from_w, to_w, diff_type from dolt_diff_b where to_commit = hashof('HEAD')", "1|10|11|modified", "4|NULL|40|added")
+	w.want("select id, message from dolt_blame_b", "1|renamed", "2|one", "3|one", "4|renamed")
+
+	w.run("drop table b", "create table c (id int primary key, w int)", "insert into c values (1, 100), (3, 300)")
+	w.commit("main", "another")
+	w.want("select from_table_name, to_table_name, diff_type from dolt_diff_summary('HEAD~1', 'HEAD')", "b||dropped", "|c|added")
+	w.want("select id, w from dolt_history_c", "1|100", "3|300")
 }
