@@ -49,12 +49,12 @@ var types = map[string]Format{
 	"xlsx": {Type: XLSX},
 }
 
-// IsFileName tells whether a word is a file's name rather than a table's: whether its extension is that of a type.
-func IsFileName(s string) bool {
-	if strings.ContainsAny(s, `/\`) {
-		return true
-	}
-	ext, _, _ := extensions(s)
+// IsFileName tells whether a word is a file's name rather than a table's: whether it has an extension, known or not.
+func IsFileName(s string) bool { return strings.ContainsAny(s, `/\`) || len(filepath.Ext(s)) > 1 }
+
+// HasType tells whether the extension of a file's name is that of a type.
+func HasType(name string) bool {
+	ext, _, _ := extensions(name)
 	_, ok := types[ext]
 	return ok
 }

@@ -117,7 +117,7 @@ func (g *gitRepo) files(ctx context.Context, commit string) ([]gitFile, error) {
 		if !ok || len(f) != 3 || f[1] != "blob" || f[0] == "120000" {
 			continue
 		}
-		if ingest.IsFileName(path.Base(name)) && !strings.HasSuffix(name, ".txt") && !strings.HasSuffix(name, ".json") {
+		if ingest.HasType(name) && !strings.HasSuffix(name, ".txt") && !strings.HasSuffix(name, ".json") {
 			files = append(files, gitFile{name, f[2]})
 		}
 	}
