@@ -161,10 +161,6 @@ func (c *Clone) fill(ctx context.Context, s *Scope, f *sync.Fetch, refs map[stri
 		return nil, err
 	}
 	config := filepath.Join(dir, "config")
-	// Nobody else is in the directory: a lock in it is of a clone that died.
-	if err := f.FS.Remove(config + ".lock"); err != nil && !errs.Is(err, errs.NotFound) {
-		return nil, errors.Join(err, out.Batch.Close())
-	}
 	err = changeRemotes(config, func(m map[string]string) { m[c.Name] = url })
 	if err == nil {
 		in := *s

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/vfs"
 )
 
 // Settings finds the two configuration files: the user's and the database's. A file is a JSON object of strings; names are words
@@ -134,6 +136,9 @@ func readSettings(path string) (map[string]string, error) {
 	if err := json.Unmarshal(b, &m); err != nil {
 		return nil, errs.New(errs.Invalid, "read settings %s: want a JSON object of strings: %w", path, err)
 	}
+	if m == nil { // null
+		m = map[string]string{}
+	}
 	for _, k := range slices.Collect(maps.Keys(m)) {
 		if n := normalName(k); n != k {
 			if _, both := m[n]; !both {
@@ -151,57 +156,68 @@ const (
 	settingsPause = 20 * time.Millisecond
 )
 
-// changeSettings rewrites a file in one step: a reader sees all of the change or nothing. The new file is made as path.lock, so
-// that writers exclude each other.
-func changeSettings(path string, change func(map[string]string)) error {
+// changeSettings rewrites a file in one step: a reader sees all of the change or nothing. Writers exclude each other by a lock on
+// path.lock, which is free when the process that had it is dead.
+func changeSettings(path string, change func(map[string]string)) (err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return settingsError("write", path, err)
 	}
-	f, err := lockSettings(path)
+	lock, err := lockSettings(path)
 	if err != nil {
 		return err
 	}
-	err = writeSettings(f, path, change)
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	m, err := readSettings(path)
 	if err != nil {
-		return settingsError("write", path, errors.Join(err, os.Remove(f.Name())))
+		return err
+	}
+	change(m)
+	if err := writeSettings(path, m); err != nil {
+		return settingsError("write", path, err)
 	}
 	return nil
 }
 
-// lockSettings creates the new file beside path, waiting a while for a process that has done so before.
-func lockSettings(path string) (*os.File, error) {
-	lock := path + ".lock"
+// lockSettings takes the lock of the writers of path, waiting a while for another process that has it.
+func lockSettings(path string) (io.Closer, error) {
 	for waited := time.Duration(0); ; waited += settingsPause {
-		f, err := os.OpenFile(lock, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-		if err == nil {
-			return f, nil
-		}
-		if !errors.Is(err, fs.ErrExist) {
-			return nil, settingsError("write", path, err)
+		lock, err := vfs.OS{}.Lock(path + ".lock")
+		if !errs.Is(err, errs.Locked) {
+			if err != nil {
+				return nil, settingsError("write", path, err)
+			}
+			return lock, nil
 		}
 		if waited >= settingsWait {
-			return nil, errs.New(errs.Locked, "write settings %s: another process is writing them; if none is, delete %s", path, lock)
+			return nil, errs.New(errs.Locked, "write settings %s: another process is writing them; try again when it is done: %w", path, err)
 		}
 		time.Sleep(settingsPause)
 	}
 }
 
-// writeSettings fills f with the changed settings of path, makes them durable and closes f, whatever happens.
-func writeSettings(f *os.File, path string, change func(map[string]string)) error {
-	m, err := readSettings(path)
-	if err == nil {
-		change(m)
-		var b []byte
-		if b, err = json.MarshalIndent(m, "", "  "); err == nil { // a map's keys come out sorted
-			if _, err = f.Write(append(b, '\n')); err == nil {
-				err = f.Sync()
-			}
-		}
+// writeSettings puts a file with the settings in the place of path, durably, or leaves path as it was.
+func writeSettings(path string, m map[string]string) error {
+	b, err := json.MarshalIndent(m, "", "  ") // a map's keys come out sorted
+	if err != nil {
+		return err
 	}
-	return errors.Join(err, f.Close())
+	made := path + ".new"
+	f, err := os.OpenFile(made, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(b, '\n'))
+	if err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(made, path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(made))
+	}
+	return vfs.OS{}.SyncDir(filepath.Dir(path))
 }
 
 // settingsError gives an error of the operating system its class and object; one that has a class stays.

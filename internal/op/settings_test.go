@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/vfs"
 )
 
 func places(t *testing.T) Settings {
@@ -68,8 +69,8 @@ func TestConfig(t *testing.T) {
 	if b, err := (Settings{}).DefaultBranch(); b != "main" || err != nil {
 		t.Errorf("default branch without settings %q, %v", b, err)
 	}
-	if _, err := os.Stat(s.Local + ".lock"); !os.IsNotExist(err) {
-		t.Errorf("the lock file stays: %v", err)
+	if _, err := os.Stat(s.Global + ".new"); !os.IsNotExist(err) {
+		t.Errorf("the file that was made stays: %v", err)
 	}
 }
 
@@ -118,13 +119,23 @@ func TestSettingsLock(t *testing.T) {
 	if err := os.MkdirAll(filepath.Dir(s.Global), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(s.Global+".lock", nil, 0o644); err != nil {
+	// As a process leaves them that is killed while it writes.
+	for _, end := range []string{".lock", ".new"} {
+		if err := os.WriteFile(s.Global+end, []byte("1\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lock, err := vfs.OS{}.Lock(s.Global + ".lock")
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := changeSettings(s.Global, func(map[string]string) {}); !errs.Is(err, errs.Locked) || !strings.Contains(err.Error(), s.Global+".lock") {
-		t.Errorf("a lock that stays: %v", err)
+	if err := changeSettings(s.Global, func(map[string]string) {}); !errs.Is(err, errs.Locked) || !strings.Contains(err.Error(), s.Global) {
+		t.Errorf("a lock that another has: %v", err)
 	}
-	if err := os.Remove(s.Global + ".lock"); err != nil {
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.Global, []byte("null"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	const writers = 20
