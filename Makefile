@@ -21,16 +21,21 @@ ROWS       ?= 10000000
 CHECKS     ?= 20000
 FUZZTIME   ?= 5m
 
-.PHONY: build test tests setup unit clients python kedro metaflow generate docs wheels release race cross vet fmt fmt-check lint bench bench-seed microbench torture qemu demo install clean help
+.PHONY: build test vet-build tests setup unit clients python kedro metaflow generate docs wheels release race cross vet fmt fmt-check lint bench bench-seed microbench torture qemu demo install clean help
 
 build: ## build the program
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/stemma ./cmd/stemma
 	@mkdir -p bin/compat
 	@ln -sf ../stemma bin/compat/dolt
 
-# The builds for other platforms go on beside the tests, at low priority, for these wait for servers and processes most of the time.
-test: setup fmt-check vet build ## all that a change must pass
+# Environments are made beside the first builds, and the builds for other platforms, at low priority, go on beside the tests: packages
+# install on one processor, and tests wait for servers and processes most of the time.
+test: fmt-check ## all that a change must pass
+	@$(MAKE) --no-print-directory -j2 setup vet-build
 	@$(MAKE) --no-print-directory -j2 cross tests
+
+vet-build: # the one after the other: side by side they would compile everything twice
+	@set -e; for t in vet build; do $(MAKE) --no-print-directory $$t; done
 
 tests: # one after the other, also under -j
 	@set -e; for t in unit clients python kedro metaflow; do $(MAKE) --no-print-directory VET=off $$t; done

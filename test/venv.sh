@@ -25,7 +25,7 @@ environment() {
   if [ -e "$venv/ready" ] && [ "$wanted" = "$(cat "$venv/ready")" ]; then return; fi
   echo "setting up .venv/$name (once)"
   python3 -m venv --clear "$venv"
-  quiet=(--quiet --disable-pip-version-check)
+  quiet=(--quiet --disable-pip-version-check --no-compile) # modules are compiled when they are imported, and most never are
   for source in $(sources "$name"); do
     if [ -d "$source" ]; then
       STEMMA_PURE=1 "$venv/bin/pip" install "${quiet[@]}" --no-deps --no-build-isolation -e "$source"
