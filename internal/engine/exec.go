@@ -46,7 +46,9 @@ func (e *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 		if t, ok := x.Table().(interface{ Note(*sql.Context) error }); ok {
 			return nil, t.Note(ctx)
 		}
-	case *plan.Sort, *plan.TopN, *plan.InsertInto, *plan.Update, *plan.UpdateSource, *plan.Set, *plan.CreateCheck, *plan.AddColumn:
+	case *plan.HashLookup:
+		return nil, hashesLong(ctx, x)
+	case *plan.Sort, *plan.TopN, *plan.InsertInto, *plan.Update, *plan.UpdateSource, *plan.Set, *plan.CreateCheck, *plan.AddColumn, *plan.JSONTable:
 		out, err := readingLong(ctx, n)
 		if err != nil {
 			return nil, err

@@ -16,14 +16,17 @@ import (
 // reading. Most of the SQL engine's functions and operators take them for strings and bytes all the same. (Where the engine evaluates
 // generated columns, sqltable gives no such values.)
 
-// readingLong is a node whose functions and operators get the values themselves; nil when they do already.
+// readingLong is a node whose functions and operators get the values themselves, and which does so itself if it looks at the values of
+// its expressions; nil when they do already.
 func readingLong(ctx *sql.Context, n sql.Node) (sql.Node, error) {
 	x, ok := n.(sql.Expressioner)
 	if !ok {
 		return nil, nil
 	}
+	own := nodeLooksAtLong(n)
 	found := false
 	for _, e := range x.Expressions() {
+		found = found || own && maybeLong(ctx, e)
 		transform.InspectExpr(ctx, e, func(ctx *sql.Context, e sql.Expression) bool {
 			found = found || looksAtLong(ctx, e)
 			return found
@@ -32,8 +35,53 @@ func readingLong(ctx *sql.Context, n sql.Node) (sql.Node, error) {
 	if !found {
 		return nil, nil
 	}
-	out, _, err := transform.OneNodeExpressions(ctx, n, giveLong)
-	return out, err
+	var exprs []sql.Expression
+	for _, e := range x.Expressions() {
+		e, _, err := transform.Expr(ctx, e, giveLong)
+		if err != nil {
+			return nil, err
+		}
+		if own {
+			e = valueOf(ctx, e)
+		}
+		exprs = append(exprs, e)
+	}
+	return x.WithExpressions(ctx, exprs...)
+}
+
+// nodeLooksAtLong tells whether a node looks at what its expressions give, other than to compare or keep it: conditions, what JSON_TABLE reads.
+func nodeLooksAtLong(n sql.Node) bool {
+	switch n.(type) {
+	case *plan.Filter, *plan.Having, *plan.JoinNode, *plan.JSONTable:
+		return true
+	}
+	return false
+}
+
+// hashesLong has a lookup hash the values themselves. It changes the lookup, which is built for every row of the other side and keeps its
+// table of hashes: a copy would have none.
+func hashesLong(ctx *sql.Context, n *plan.HashLookup) error {
+	n.Mutex.Lock()
+	defer n.Mutex.Unlock()
+	if n.Lookup != nil {
+		return nil
+	}
+	for _, key := range []*sql.Expression{&n.RightEntryKey, &n.LeftProbeKey} {
+		e, _, err := transform.Expr(ctx, *key, giveLong)
+		if err != nil {
+			return err
+		}
+		*key = valueOf(ctx, e)
+	}
+	return nil
+}
+
+// valueOf is e with the value itself.
+func valueOf(ctx *sql.Context, e sql.Expression) sql.Expression {
+	if !maybeLong(ctx, e) {
+		return e
+	}
+	return &readLong{expression.UnaryExpressionStub{Child: e}}
 }
 
 // giveLong is e with children that give the values themselves where e needs them.
@@ -43,8 +91,8 @@ func giveLong(ctx *sql.Context, e sql.Expression) (sql.Expression, transform.Tre
 	}
 	var children []sql.Expression
 	for i, c := range e.Children() {
-		if maybeLong(ctx, c) && !kept(e, i) {
-			c = &readLong{expression.UnaryExpressionStub{Child: c}}
+		if !kept(e, i) {
+			c = valueOf(ctx, c)
 		}
 		children = append(children, c)
 	}

@@ -112,3 +112,67 @@ func TestLongValuesEverywhere(t *testing.T) {
 	c.exec("create table m as select id, ord(t) o, t from l", "replace into m select id, crc32(t), t from l where id = 2")
 	c.want("select id, o, char_length(t) from m", "1,50089,20002 2,98,1 2,1908338681,1")
 }
+
+// TestJoinsOfLongValues finds the rows whose values out of line are equal but lie at different places, by each way to join.
+func TestJoinsOfLongValues(t *testing.T) {
+	c := newWorld(t).client()
+	for _, kind := range []string{"longblob", "longtext"} {
+		c.exec("create table a (id int primary key, v "+kind+")", "create table b (id int primary key, v "+kind+")", "create database other",
+			"create table other.b (id int primary key, v "+kind+")")
+		for i := range 4 {
+			v := fmt.Sprintf("repeat('%d', 20000)", i)
+			c.exec(fmt.Sprintf("insert into a values (%d, %s)", i, v), fmt.Sprintf("insert into b values (%d, %s)", i+10, v), fmt.Sprintf("insert into other.b values (%d, %s)", i+10, v))
+		}
+		for _, b := range []string{"b", "other.b"} {
+			for _, hint := range []string{"hash_join(a,x)", "inner_join(a,x)", "merge_join(a,x)", ""} {
+				c.want("select /*+ "+hint+" */ a.id, x.id from a join "+b+" x on a.v = x.v order by 1", "0,10 1,11 2,12 3,13")
+				c.want("select /*+ "+hint+" */ count(*) from a join "+b+" x on a.v = x.v where md5(a.v) <> ''", "4")
+				c.want("select /*+ "+hint+" */ count(*) from a join "+b+" x on a.v = x.v and a.id + 10 = x.id", "4")
+			}
+			c.want("select count(*) from a left join "+b+" x on a.v = x.v where x.id is null", "0")
+			c.want("select count(*) from a where v in (select v from "+b+")", "4")
+			c.want("select count(*) from a where v not in (select v from "+b+" x where x.id > 11)", "2")
+			c.want("select count(*) from a, "+b+" x where lower(a.v) = lower(x.v)", "4")
+			c.want("select (select count(*) from a join "+b+" x on a.v = x.v where a.id >= l.id) from a l order by l.id", "4 3 2 1")
+		}
+		c.want("select count(*) from a natural join (select v from b union all select v from other.b) x", "8")
+		c.want("select count(distinct v), count(*) from (select v from a union all select v from b) x", "4,8")
+		c.want("select count(*) from (select v from a intersect select v from b) x", "4")
+		c.want("select count(*) from (select v from a except select v from b) x", "0")
+		c.want("select count(*) over (partition by v) from (select v from a union all select v from other.b) x limit 1", "2")
+		c.exec("drop table a", "drop table b", "drop database other")
+	}
+}
+
+// TestLongConditions takes a value out of line for a condition as it is.
+func TestLongConditions(t *testing.T) {
+	c := newWorld(t).client()
+	c.exec("create table l (id int primary key, t longtext, b longblob)", "insert into l values (1, concat('1', repeat('y', 20000)), concat('1', repeat('y', 20000)))",
+		"insert into l values (2, repeat('x', 20000), repeat('x', 20000))", "insert into l values (3, '1', '1')", "insert into l values (4, null, null)")
+	for _, v := range []string{"t", "b"} {
+		c.want("select id from l where "+v, "1 3")
+		c.want("select id from l where not "+v, "2")
+		c.want("select id from (select id, max("+v+") m from l group by id having m) x", "1 3")
+		c.want("select count(*) from (select id, "+v+" from l having "+v+") x", "2")
+		c.want("select count(*) from l x join l y on x."+v, "8")
+		c.want("select count(*) from l x left join l y on y."+v, "8")
+		c.want("select id from l where exists (select 1 from l m where m.id = l.id and m."+v+")", "1 3")
+		c.want("select if("+v+", 1, 0), "+v+" and 1, case when "+v+" then 1 end from l where id = 1", "1,true,1")
+		c.exec("start transaction", "update l set id = id + 10 where "+v)
+		c.want("select id from l", "2 4 11 13")
+		c.exec("delete from l where " + v)
+		c.want("select id from l", "2 4")
+		c.exec("rollback")
+	}
+}
+
+// TestJSONTableOfLongText reads documents out of line.
+func TestJSONTableOfLongText(t *testing.T) {
+	c := newWorld(t).client()
+	c.exec("create table l (id int primary key, doc longtext)", "insert into l values (1, concat('[', repeat('1, ', 20000), '2]'))", "insert into l values (2, '[5]')",
+		"insert into l values (3, concat('[7, \"', repeat('x', 20000), '\"]'))")
+	table := "json_table(l.doc, '$[*]' columns (v varchar(10) path '$')) j"
+	c.want("select l.id, count(*) from l, "+table+" group by l.id order by l.id", "1,20001 2,1 3,2")
+	c.want("select sum(j.v) from l join "+table+" where l.id = 1", "20002")
+	c.want("select j.v from l, json_table(coalesce(l.doc, '[]'), '$[*]' columns (v varchar(10) path '$')) j where l.id = 2", "5")
+}
