@@ -113,12 +113,21 @@ func exactCells(arr arrow.Array, t value.Type) (CellFunc, error) {
 	return f, nil
 }
 
-// dictionaryCells reads the values of a dictionary once.
+// dictionaryCells reads the values of a dictionary once, or those of the rows when there are fewer rows.
 func dictionaryCells(a *array.Dictionary, read func(values arrow.Array) (CellFunc, error)) (CellFunc, error) {
 	dict := a.Dictionary()
 	of, err := ThroughArrow(dict, read)
 	if err != nil {
 		return nil, err
+	}
+	if dict.Len() > a.Len() {
+		return func(i int) (value.Cell, error) {
+			k := a.GetValueIndex(i)
+			if dict.IsNull(k) {
+				return value.Null, nil
+			}
+			return of(k)
+		}, nil
 	}
 	cells := make([]value.Cell, dict.Len())
 	fail := make([]error, dict.Len())
@@ -386,7 +395,15 @@ func decimalText(n *big.Int, scale int32) string {
 	return r.FloatString(int(max(scale, 0)))
 }
 
-const dayMicro = 86400 * 1e6
+const dayMicro = 86_400_000_000
+
+// daysMicro turns a number of days into microseconds.
+func daysMicro(v int64) (int64, error) {
+	if v > math.MaxInt64/dayMicro || v < math.MinInt64/dayMicro {
+		return 0, bad("%d days are out of range", v)
+	}
+	return v * dayMicro, nil
+}
 
 // micro turns a number of units into microseconds.
 func micro(v int64, u arrow.TimeUnit) (int64, error) {
@@ -439,7 +456,13 @@ func momentCells(arr arrow.Array, t value.Type) CellFunc {
 	}
 	switch a := arr.(type) {
 	case *array.Date32:
-		return func(i int) (value.Cell, error) { return cell(int64(a.Value(i)) * dayMicro) }
+		return func(i int) (value.Cell, error) {
+			us, err := daysMicro(int64(a.Value(i)))
+			if err != nil {
+				return value.Null, err
+			}
+			return cell(us)
+		}
 	case *array.Date64:
 		return func(i int) (value.Cell, error) {
 			us, err := micro(int64(a.Value(i)), arrow.Millisecond)
