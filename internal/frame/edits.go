@@ -187,11 +187,13 @@ func (e *edits) flush(ctx context.Context) error {
 		return err
 	}
 	if len(rows) > 0 {
-		if bad, column, err := table.CompleteRows(ctx, e.l.schema, e.complete, rows); err != nil {
-			if bad < 0 {
-				return err
-			}
-			return e.l.rowError(column, rows[bad], at[bad], err)
+		refused, err := table.CompleteRows(ctx, e.l.schema, e.complete, rows)
+		if err != nil {
+			return err
+		}
+		if len(refused) > 0 {
+			r := &refused[0]
+			return e.l.rowError(r.Column, rows[r.Row], at[r.Row], r.Err)
 		}
 	}
 	n = 0

@@ -9,6 +9,7 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/schema"
+	"github.com/stemmadb/stemma/internal/table"
 	"github.com/stemmadb/stemma/internal/value"
 )
 
@@ -173,10 +174,8 @@ func (m *tableMerger) prepare(ctx context.Context) error {
 	return nil
 }
 
-// Completer gives a function that sets the generated columns of rows, by the cells of the rows' layout, and refuses a row that violates a
-// CHECK with an error of class Constraint; bad is the place of the row that an error is about. It is nil when rows of the schema need no
-// such thing, and when x is. The function is for one goroutine.
-func Completer(ctx context.Context, x Expressions, rd chunk.Reader, name string, s *schema.Compiled) (func(ctx context.Context, rows ...[]value.Cell) (bad int, err error), error) {
+// Completer makes a Complete of the rows of a table, by x. It is nil when rows of the schema need no such thing, and when x is.
+func Completer(ctx context.Context, x Expressions, rd chunk.Reader, name string, s *schema.Compiled) (table.Complete, error) {
 	if x == nil {
 		return nil, nil
 	}
@@ -193,31 +192,58 @@ func Completer(ctx context.Context, x Expressions, rd chunk.Reader, name string,
 			return nil, err
 		}
 	}
-	return func(ctx context.Context, rows ...[]value.Cell) (int, error) {
+	return func(ctx context.Context, rows [][]value.Cell) ([]table.Refused, error) {
+		failed := make([]error, len(rows))
+		good := rows
 		if generate != nil {
-			if err := generate(ctx, rows); err != nil {
-				if len(rows) == 1 || errs.Is(err, errs.Canceled) {
-					return 0, err
-				}
-				for i := range rows { // to find the one
-					if err := generate(ctx, rows[i:i+1]); err != nil {
-						return i, err
-					}
-				}
+			var err error
+			if good, err = generateEach(ctx, generate, rows, failed); err != nil {
+				return nil, err
 			}
 		}
-		if check == nil {
-			return 0, nil
-		}
-		violated, err := check(ctx, rows)
-		if err != nil {
-			return 0, err
-		}
-		for i, list := range violated {
-			if len(list) > 0 {
-				return i, errs.New(errs.Constraint, "Check constraint %q violated", s.Checks[list[0]].Name)
+		var violated [][]int
+		if check != nil && len(good) > 0 {
+			var err error
+			if violated, err = check(ctx, good); err != nil {
+				return nil, err
 			}
 		}
-		return 0, nil
+		var refused []table.Refused
+		n := 0 // of good
+		for i, err := range failed {
+			if err == nil {
+				if violated != nil && len(violated[n]) > 0 {
+					err = errs.New(errs.Constraint, "Check constraint %q violated", s.Checks[violated[n][0]].Name)
+				}
+				n++
+			}
+			if err != nil {
+				refused = append(refused, table.Refused{Row: i, Err: err})
+			}
+		}
+		return refused, nil
 	}, nil
+}
+
+// generateEach has generate set the cells of all rows for which it can, and returns those; failed gets the errors of the others, at their
+// places.
+func generateEach(ctx context.Context, generate RowGenerator, rows [][]value.Cell, failed []error) (good [][]value.Cell, err error) {
+	err = generate(ctx, rows)
+	switch {
+	case err == nil:
+		return rows, nil
+	case errs.Is(err, errs.Canceled):
+		return nil, err
+	case len(rows) == 1:
+		failed[0] = err
+		return nil, nil
+	}
+	for i := range rows {
+		if err := generate(ctx, rows[i:i+1]); errs.Is(err, errs.Canceled) {
+			return nil, err
+		} else if failed[i] = err; err == nil {
+			good = append(good, rows[i])
+		}
+	}
+	return good, nil
 }

@@ -227,7 +227,7 @@ func (t *Tx) takeTheirs(ctx context.Context, x *history.MergeTable) error {
 				return err
 			}
 			if complete != nil {
-				if _, err := complete(ctx, next); err != nil {
+				if err := table.CompleteRow(ctx, complete, next); err != nil {
 					return err
 				}
 			}
@@ -245,7 +245,7 @@ func (t *Tx) takeTheirs(ctx context.Context, x *history.MergeTable) error {
 }
 
 // Completer is merge.Completer for rows of a table that are written past the SQL engine.
-func (t *Tx) Completer(ctx context.Context, name string) (func(ctx context.Context, rows ...[]value.Cell) (bad int, err error), error) {
+func (t *Tx) Completer(ctx context.Context, name string) (table.Complete, error) {
 	v, written, ok, err := t.Table(ctx, name)
 	if err != nil {
 		return nil, err

@@ -8,10 +8,16 @@ import (
 	"github.com/stemmadb/stemma/internal/value"
 )
 
-// Complete sets the generated columns of rows, which have the cells of the rows' layout, and holds the rows against CHECK constraints. An
-// error says which of them it is about; it is of class Constraint for a row that violates one, Invalid for a value that cannot be made.
-// A Complete is for one goroutine.
-type Complete = func(ctx context.Context, rows ...[]value.Cell) (bad int, err error)
+// Complete sets the generated columns of rows, which have the cells of the rows' layout, and holds the rows against CHECK constraints.
+// It returns the rows that cannot be, in their order; an error is about none of them. A Complete is for one goroutine.
+type Complete = func(ctx context.Context, rows [][]value.Cell) ([]Refused, error)
+
+// Refused is a row that cannot be.
+type Refused struct {
+	Row    int    // its place among the rows
+	Column string // that Err is about; "" when it is about none
+	Err    error  // of class Constraint for a row that violates one, Invalid for a value that cannot be made
+}
 
 // NeedsComplete tells whether rows of a schema need a Complete.
 func NeedsComplete(s *schema.Compiled) bool {
@@ -28,31 +34,48 @@ func NeedsComplete(s *schema.Compiled) bool {
 	return false
 }
 
-// CompleteRows is complete, and refuses NULL in a generated column that is NOT NULL. column names the one that an error is about, if it
-// is about one. An error that is not about a row has bad = -1.
-func CompleteRows(ctx context.Context, s *schema.Compiled, complete Complete, rows [][]value.Cell) (bad int, column string, err error) {
-	if bad, err := complete(ctx, rows...); err != nil {
-		if bad < 0 || bad >= len(rows) || errs.Is(err, errs.Canceled) {
-			bad = -1
-		}
-		return bad, "", err
+// CompleteRow is complete for one row. The error is what it is refused for.
+func CompleteRow(ctx context.Context, complete Complete, row []value.Cell) error {
+	refused, err := complete(ctx, [][]value.Cell{row})
+	if err == nil && len(refused) > 0 {
+		err = refused[0].Err
+	}
+	return err
+}
+
+// CompleteRows is complete, and refuses NULL in a generated column that is NOT NULL.
+func CompleteRows(ctx context.Context, s *schema.Compiled, complete Complete, rows [][]value.Cell) ([]Refused, error) {
+	refused, err := complete(ctx, rows)
+	if err != nil {
+		return nil, err
 	}
 	shift := 0
 	if s.Keyless() {
 		shift = 1
 	}
+	var columns []int
 	for c := range s.Columns {
-		col := &s.Columns[c]
-		if col.Generated == "" || col.Nullable || !col.Stored {
+		if col := &s.Columns[c]; col.Generated != "" && !col.Nullable && col.Stored {
+			columns = append(columns, c)
+		}
+	}
+	if len(columns) == 0 {
+		return refused, nil
+	}
+	var all []Refused
+	for i, cells := range rows {
+		if len(refused) > 0 && refused[0].Row == i {
+			all, refused = append(all, refused[0]), refused[1:]
 			continue
 		}
-		for i, cells := range rows {
+		for _, c := range columns {
 			if cells[shift+c].IsNull() {
-				return i, col.Name, errs.New(errs.Constraint, "NULL in a column that is NOT NULL")
+				all = append(all, Refused{i, s.Columns[c].Name, errs.New(errs.Constraint, "NULL in a column that is NOT NULL")})
+				break
 			}
 		}
 	}
-	return 0, "", nil
+	return all, nil
 }
 
 // completeRows is the number of rows that are completed together.
@@ -96,32 +119,23 @@ func (c *Completing[T]) Add(ctx context.Context, cells []value.Cell, from T) err
 func (c *Completing[T]) Flush(ctx context.Context) error {
 	n := c.n
 	c.n = 0
-	return c.part(ctx, 0, n)
-}
-
-// part completes the held rows [lo,hi).
-func (c *Completing[T]) part(ctx context.Context, lo, hi int) error {
-	for lo < hi {
-		bad, column, failed := CompleteRows(ctx, c.s, c.complete, c.rows[lo:hi])
-		if failed != nil && bad < 0 {
-			return failed
+	if n == 0 {
+		return nil
+	}
+	refused, err := CompleteRows(ctx, c.s, c.complete, c.rows[:n])
+	if err != nil {
+		return err
+	}
+	for i, cells := range c.rows[:n] {
+		if len(refused) > 0 && refused[0].Row == i {
+			err = c.refuse(cells, c.from[i], refused[0].Column, refused[0].Err)
+			refused = refused[1:]
+		} else {
+			err = c.take(ctx, cells, c.from[i])
 		}
-		if failed == nil {
-			for i := lo; i < hi; i++ {
-				if err := c.take(ctx, c.rows[i], c.from[i]); err != nil {
-					return err
-				}
-			}
-			return nil
-		}
-		if err := c.part(ctx, lo, lo+bad); err != nil {
+		if err != nil {
 			return err
 		}
-		lo += bad
-		if err := c.refuse(c.rows[lo], c.from[lo], column, failed); err != nil {
-			return err
-		}
-		lo++
 	}
 	return nil
 }

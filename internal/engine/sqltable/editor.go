@@ -2,7 +2,6 @@ package sqltable
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -27,7 +26,7 @@ type editor struct {
 	keyless *keyless      // of a table without primary key
 	err     error         // of StatementBegin, which cannot return it
 
-	complete func(ctx context.Context, rows ...[]value.Cell) (bad int, err error) // of rows of def.unchecked; nil until the first
+	complete table.Complete // of rows of def.unchecked; nil until the first
 }
 
 var _ sql.TableEditor = (*editor)(nil)
@@ -148,7 +147,7 @@ func (e *editor) check(ctx *sql.Context) error {
 			return session.Error(err)
 		}
 	}
-	_, err := e.complete(ctx, e.new)
+	err := table.CompleteRow(ctx, e.complete, e.new)
 	return session.Error(err)
 }
 

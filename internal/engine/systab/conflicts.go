@@ -286,7 +286,7 @@ func (u *ourUpdater) Update(ctx *sql.Context, old, new sql.Row) error {
 		return err
 	}
 	if complete != nil {
-		if _, err := complete(ctx, next); err != nil {
+		if err := table.CompleteRow(ctx, complete, next); err != nil {
 			return err
 		}
 	}
