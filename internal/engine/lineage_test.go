@@ -2,9 +2,11 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/lineage"
@@ -244,4 +246,42 @@ func TestRunOverDatabases(t *testing.T) {
 	c.exec("use raw")
 	c.want("select count(*) from stemma_run_outputs where run_uid = '"+runB+"'", "0")
 	c.want("select count(*) from stemma_run_inputs where run_uid = '"+runB+"'", "1")
+}
+
+// TestRunOriginsOfNestedUnions finds the origins through derived tables of unions of such, whose parts are looked at once.
+func TestRunOriginsOfNestedUnions(t *testing.T) {
+	w := newWorld(t)
+	c := w.client()
+	c.exec("create table a (x int, y int, z int, v int)", "create table b (x int, y int, z int, v int)", "insert into a values (1, 2, 3, 4)", "create table o (x int, y int, z int, v int)")
+	w.commitFor(runA, "main", "tables")
+	from := "select x, y, z, v from a"
+	for i := range 14 {
+		from = fmt.Sprintf("select x, y, z + 1 z, v from (%s union all select y, x, z, v from b) d%d", from, i)
+	}
+	d := w.client()
+	d.exec("set @@stemma_run = '" + runB + "'")
+	begin := time.Now()
+	d.exec("insert into o " + from)
+	if took := time.Since(begin); took > 10*time.Second {
+		t.Errorf("the statement took %v", took)
+	}
+	w.commitFor(runB, "main", "written")
+	outs, err := w.repo().Lineage().OutputsOf(t.Context(), runB)
+	if err != nil || len(outs) != 1 {
+		t.Fatalf("outputs %v, %v", outs, err)
+	}
+	by, err := outs[0].Origins()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for column, want := range map[string]string{"x": "a.x I, b.y I", "y": "a.y I, b.x I", "z": "a.z T, b.z T", "v": "a.v I, b.v I"} {
+		var got []string
+		for _, o := range by[column] {
+			got = append(got, o.Table+"."+o.Column+" "+o.Kind[:1])
+		}
+		slices.Sort(got)
+		if g := strings.Join(got, ", "); g != want {
+			t.Errorf("%s: %s, want %s", column, g, want)
+		}
+	}
 }

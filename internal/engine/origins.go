@@ -1,6 +1,9 @@
 package engine
 
 import (
+	"reflect"
+	"slices"
+
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
 	"github.com/dolthub/go-mysql-server/sql/plan"
@@ -46,12 +49,23 @@ type origins struct {
 	ctx   *sql.Context
 	known map[sql.ColumnId]func() []lineage.Origin
 	found map[sql.ColumnId][]lineage.Origin
+	// open are the columns whose origins are being found, and cuts counts how often one of them was asked for.
+	open map[sql.ColumnId]bool
+	cuts int
+	made map[madeOutputs][][]lineage.Origin
 	// inside counts the subqueries around the plan that is looked at whose rows have those outside before them, so that places tell nothing.
 	inside int
 }
 
+// madeOutputs are the outputs of a plan that are known already. inside tells whether it is in a subquery.
+type madeOutputs struct {
+	plan   sql.Node
+	inside bool
+}
+
 func newOrigins(ctx *sql.Context, n sql.Node) *origins {
-	o := &origins{ctx: ctx, known: map[sql.ColumnId]func() []lineage.Origin{}, found: map[sql.ColumnId][]lineage.Origin{}}
+	o := &origins{ctx: ctx, known: map[sql.ColumnId]func() []lineage.Origin{}, found: map[sql.ColumnId][]lineage.Origin{},
+		open: map[sql.ColumnId]bool{}, made: map[madeOutputs][][]lineage.Origin{}}
 	o.learn(n)
 	return o
 }
@@ -139,12 +153,17 @@ func (o *origins) learnExpression(e sql.Expression) {
 
 // column is the origins of the column with an id. One that is made of itself has none.
 func (o *origins) column(id sql.ColumnId) []lineage.Origin {
+	if o.open[id] {
+		o.cuts++
+		return nil
+	}
 	if from, ok := o.found[id]; ok {
 		return from
 	}
-	o.found[id] = nil
 	if find := o.known[id]; find != nil {
+		o.open[id] = true
 		o.found[id] = find()
+		delete(o.open, id)
 	}
 	return o.found[id]
 }
@@ -182,8 +201,24 @@ func (o *origins) written(n sql.Node) [][]lineage.Origin {
 	return out
 }
 
-// outputs are the origins of each column of a plan.
+// outputs are the origins of each column of a plan. They are found once, for the columns above each ask for them.
 func (o *origins) outputs(n sql.Node) [][]lineage.Origin {
+	key := madeOutputs{n, o.inside > 0}
+	if reflect.TypeOf(n).Kind() != reflect.Pointer { // it may not be comparable
+		return o.makeOutputs(n)
+	}
+	if out, ok := o.made[key]; ok {
+		return out
+	}
+	cuts := o.cuts
+	out := o.makeOutputs(n)
+	if o.cuts == cuts { // else a column in the middle of being found is missing
+		o.made[key] = out
+	}
+	return out
+}
+
+func (o *origins) makeOutputs(n sql.Node) [][]lineage.Origin {
 	switch x := n.(type) {
 	case sql.Projector:
 		var below, out [][]lineage.Origin
@@ -214,7 +249,7 @@ func (o *origins) outputs(n sql.Node) [][]lineage.Origin {
 		// Each part by itself: its ids are those of the whole outside.
 		left, right := newOrigins(o.ctx, x.Left()), newOrigins(o.ctx, x.Right())
 		left.inside, right.inside = o.inside, o.inside
-		out, more := left.outputs(x.Left()), right.outputs(x.Right())
+		out, more := slices.Clone(left.outputs(x.Left())), right.outputs(x.Right())
 		for i := range min(len(out), len(more)) {
 			out[i] = lineage.JoinOrigins(out[i], more[i])
 		}
