@@ -142,7 +142,8 @@ func (c *Checkout) guess(ctx context.Context, s *Scope, name string) (*Result, e
 
 func (c *Checkout) move(ctx context.Context, s *Scope, name string) (*Result, error) {
 	already := name == s.branch()
-	if err := s.switchTo(ctx, name); err != nil {
+	hints, err := s.switchTo(ctx, name)
+	if err != nil {
 		return nil, err
 	}
 	word := "Switched to branch '%s'"
@@ -151,6 +152,7 @@ func (c *Checkout) move(ctx context.Context, s *Scope, name string) (*Result, er
 	}
 	r := Say(word, name)
 	r.Columns, r.Rows = checkoutColumns, [][]any{{int64(0), r.Lines[0]}}
+	r.Hints = hints
 	return r, nil
 }
 

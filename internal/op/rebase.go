@@ -71,12 +71,13 @@ func (c *Rebase) Run(ctx context.Context, s *Scope) (*Result, error) {
 				return c.abort(ctx, s, name)
 			}
 		}
+		var hints []string
 		if name != s.branch() { // where what stops the rebase is to be settled
-			if err := s.switchTo(ctx, name); err != nil {
+			if hints, err = s.switchTo(ctx, name); err != nil {
 				return nil, err
 			}
 		}
-		return (&rebaser{s: s, name: name}).run(ctx)
+		return (&rebaser{s: s, name: name, hints: hints}).run(ctx)
 	case c.Plan != "":
 		return nil, errs.New(errs.Invalid, "rebase: --plan goes with --continue")
 	case len(c.Args) == 0:
@@ -96,24 +97,28 @@ func (c *Rebase) Run(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, err
 	}
 	name := repo.RebaseBranch(branch)
-	if err := s.switchTo(ctx, name); err != nil {
+	hints, err := s.switchTo(ctx, name)
+	if err != nil {
 		return nil, err
 	}
 	if c.Interactive {
 		r := rebaseResult("interactive rebase started on branch " + name +
 			"; adjust the rebase plan in the dolt_rebase table, then continue rebasing by calling dolt_rebase('--continue')")
-		r.Hints = []string{"other sessions find the plan with checkout " + name + "; they can go on, or give up, from " + branch + " as well: rebase --continue, rebase --abort"}
+		r.Hints = append(hints, "other sessions find the plan with checkout "+name+"; they can go on, or give up, from "+branch+" as well: rebase --continue, rebase --abort")
 		return r, nil
 	}
-	return (&rebaser{s: s, name: name}).run(ctx)
+	return (&rebaser{s: s, name: name, hints: hints}).run(ctx)
 }
 
 // abort gives up the rebase on the branch name.
 func (c *Rebase) abort(ctx context.Context, s *Scope, name string) (*Result, error) {
-	if err := abortRebase(ctx, s, name); err != nil {
+	hints, err := abortRebase(ctx, s, name)
+	if err != nil {
 		return nil, err
 	}
-	return rebaseResult("Interactive rebase aborted"), nil
+	r := rebaseResult("Interactive rebase aborted")
+	r.Hints = hints
+	return r, nil
 }
 
 // rebasedOn is the branch that has the rebase in progress: the scope's own, or the one on which that is being rebased.
@@ -139,20 +144,21 @@ func rebasingElsewhere(ctx context.Context, s *Scope) (*history.Rebase, error) {
 	return s.Repo.Rebasing(ctx, other)
 }
 
-// abortRebase gives up the rebase whose commits are made on the branch name.
-func abortRebase(ctx context.Context, s *Scope, name string) error {
+// abortRebase gives up the rebase whose commits are made on the branch name. hints are those of switchTo.
+func abortRebase(ctx context.Context, s *Scope, name string) (hints []string, err error) {
 	x, err := s.Repo.EndRebase(ctx, name, false)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	return s.switchTo(ctx, x.Branch)
 }
 
 // rebaser goes on with a rebase.
 type rebaser struct {
-	s    *Scope
-	name string // of the branch on which the commits are made
-	x    *history.Rebase
+	s     *Scope
+	name  string   // of the branch on which the commits are made
+	hints []string // for the result
+	x     *history.Rebase
 }
 
 // run does the steps that are left, until one stops it.
@@ -178,8 +184,12 @@ func (r *rebaser) run(ctx context.Context) (*Result, error) {
 			continue
 		}
 		stopped, err := r.step(ctx, step)
-		if err != nil || stopped != nil {
-			return stopped, err
+		if err != nil {
+			return nil, err
+		}
+		if stopped != nil {
+			stopped.Hints = append(r.hints, stopped.Hints...)
+			return stopped, nil
 		}
 		task.Add(1)
 	}
@@ -187,10 +197,13 @@ func (r *rebaser) run(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.s.switchTo(ctx, x.Branch); err != nil {
+	hints, err := r.s.switchTo(ctx, x.Branch)
+	if err != nil {
 		return nil, err
 	}
-	return rebaseResult("Successfully rebased and updated refs/heads/" + x.Branch), nil
+	done := rebaseResult("Successfully rebased and updated refs/heads/" + x.Branch)
+	done.Hints = append(r.hints, hints...)
+	return done, nil
 }
 
 // check finds what is wrong with the plan.
@@ -328,7 +341,7 @@ func (r *rebaser) step(ctx context.Context, step history.RebaseStep) (*Result, e
 		if err == repo.ErrViolated {
 			what, variable = "constraint violations", "dolt_force_transaction_commit"
 		}
-		if err := abortRebase(ctx, r.s, r.name); err != nil {
+		if _, err := abortRebase(ctx, r.s, r.name); err != nil {
 			return nil, err
 		}
 		return nil, errs.New(errs.Conflict, "data %[1]s from rebase, but session settings do not allow preserving %[1]s, so they cannot be resolved. "+

@@ -2,6 +2,7 @@ package op
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"iter"
 	"path/filepath"
@@ -205,19 +206,22 @@ func (s *Scope) committer() history.Signature {
 // previousSetting is the setting of the database that holds the branch which was checked out before. Lists of settings leave it out.
 const previousSetting = "checkout.previous"
 
-// switchTo makes the caller work on the branch.
-func (s *Scope) switchTo(ctx context.Context, branch string) error {
+// switchTo makes the caller work on the branch. hints are for the result of the verb: what did not work beside the switch.
+func (s *Scope) switchTo(ctx context.Context, branch string) (hints []string, err error) {
 	if s.Switch != nil {
-		return s.Switch(ctx, branch)
+		return nil, s.Switch(ctx, branch)
 	}
 	was := s.Repo.CheckedOut()
 	if err := s.Repo.CheckOut(ctx, branch); err != nil {
-		return err
+		return nil, err
 	}
 	if was == branch || s.Settings.Local == "" {
-		return nil
+		return nil, nil
 	}
-	return changeSettings(s.Settings.Local, func(m map[string]string) { m[previousSetting] = was })
+	if err := changeSettings(s.Settings.Local, func(m map[string]string) { m[previousSetting] = was }); err != nil {
+		hints = append(hints, fmt.Sprintf("'checkout -' will not lead back to branch '%s', which could not be noted: %v", was, err))
+	}
+	return hints, nil
 }
 
 // previous is the branch on which the caller worked before.
