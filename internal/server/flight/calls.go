@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// calls knows how many calls are under way.
+// calls knows how many calls are under way, and messages of their answers which gRPC has not sent: a call that streams ends before its last
+// messages have found room on the way to a slow client.
 type calls struct {
 	mu    sync.Mutex
 	n     int
@@ -14,7 +15,7 @@ type calls struct {
 	none  func() // called when n falls to zero; nil when nobody waits for that
 }
 
-// begin counts a call until what it returns is called.
+// begin counts a call or a message until what it returns is called.
 func (c *calls) begin() (end func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -29,7 +30,7 @@ func (c *calls) begin() (end func()) {
 	}
 }
 
-// linger is how long connections stay open after the last call has ended: its answer may still be on its way through buffers.
+// linger is how long connections stay open after the last call has ended: the end of its answer may still be on its way through buffers.
 const linger = 100 * time.Millisecond
 
 // over returns a context that is done when ctx is, or when no call has been under way for a while. Only one may be waited for.

@@ -15,16 +15,48 @@ import (
 
 // wireCodec is gRPC's codec for protobuf, but that the batches of a read go out of the memory in which they were gathered: Arrow's own
 // writer copies a batch into one buffer, which protobuf's encoder copies into another.
-type wireCodec struct{ encoding.CodecV2 }
+//
+// Messages of some length count among the calls until gRPC has sent them.
+type wireCodec struct {
+	encoding.CodecV2
+	calls *calls // nil: nobody counts
+}
 
-func newWireCodec() wireCodec { return wireCodec{encoding.GetCodecV2(proto.Name)} }
+func newWireCodec(c *calls) wireCodec { return wireCodec{encoding.GetCodecV2(proto.Name), c} }
 
 // Marshal implements encoding.CodecV2.
 func (c wireCodec) Marshal(v any) (mem.BufferSlice, error) {
 	if m, ok := v.(*wireData); ok {
-		return m.marshal(), nil
+		return m.marshal(c.calls), nil
 	}
-	return c.CodecV2.Marshal(v)
+	out, err := c.CodecV2.Marshal(v)
+	if err != nil || c.calls == nil {
+		return out, err
+	}
+	for i, b := range out {
+		if data := b.ReadOnlyData(); !mem.IsBelowBufferPoolingThreshold(cap(data)) {
+			out[i] = mem.NewBuffer(&data, &counted{Buffer: b, end: c.calls.begin()})
+		}
+	}
+	return out, nil
+}
+
+// counted is a buffer that counts among the calls: it is the pool to which its bytes go back.
+type counted struct {
+	mem.Buffer
+	end func()
+}
+
+// Get implements mem.BufferPool.
+func (c *counted) Get(n int) *[]byte {
+	b := make([]byte, n)
+	return &b
+}
+
+// Put implements mem.BufferPool.
+func (c *counted) Put(*[]byte) {
+	c.Free()
+	c.end()
 }
 
 // wireData is a FlightData that is sent.
@@ -58,48 +90,58 @@ const (
 // wireCopied is the length in bytes up to which a piece is copied, for gRPC goes through pieces one by one.
 const wireCopied = 2 << 10
 
-// marshal is the message as protobuf has it. Its long pieces are those of the batch, which is held until gRPC has sent them.
-func (m *wireData) marshal() mem.BufferSlice {
+// marshal is the message as protobuf has it. Its long pieces are those of the batch, which is held until gRPC has sent them. c may
+// be nil.
+func (m *wireData) marshal(c *calls) mem.BufferSlice {
 	own := make([]byte, 0, len(m.header)+len(m.note)+32)
 	own = append(binary.AppendUvarint(append(own, tagHeader), uint64(len(m.header))), m.header...)
 	if len(m.note) > 0 {
 		own = append(binary.AppendUvarint(append(own, tagNote), uint64(len(m.note))), m.note...)
 	}
+	h := &hold{batch: m.batch, calls: c}
 	var out mem.BufferSlice
 	if m.body.size > 0 {
 		own = binary.AppendUvarint(binary.AppendUvarint(own, tagBody), uint64(m.body.size))
-		h := &hold{batch: m.batch}
 		for _, p := range m.body.list {
 			if len(p) <= wireCopied {
 				own = append(own, p...)
 				continue
 			}
-			h.take()
-			out = append(out, mem.SliceBuffer(own), mem.NewBuffer(&p, h))
+			out = append(out, h.piece(own), h.piece(p))
 			own = nil
 		}
-		h.ready()
 	}
 	if len(own) > 0 {
-		out = append(out, mem.SliceBuffer(own))
+		out = append(out, h.piece(own))
 	}
+	h.ready()
 	return out
 }
 
-// hold keeps a batch for as long as gRPC holds pieces of it: it is the pool to which they go back.
+// hold keeps a batch for as long as gRPC holds pieces of its message, and counts the message among the calls: it is the pool to which the
+// pieces go back.
 type hold struct {
 	batch arrow.RecordBatch
+	calls *calls
+	end   func()       // of calls
 	n     atomic.Int64 // pieces that are out, and one until all are
 }
 
-// take counts a piece.
-func (h *hold) take() {
+// piece is bytes of the message. gRPC does not give short ones back.
+func (h *hold) piece(b []byte) mem.Buffer {
+	if mem.IsBelowBufferPoolingThreshold(cap(b)) {
+		return mem.SliceBuffer(b)
+	}
 	if h.n.Load() == 0 {
 		if h.n.Store(1); h.batch != nil {
 			h.batch.Retain()
 		}
+		if h.calls != nil {
+			h.end = h.calls.begin()
+		}
 	}
 	h.n.Add(1)
+	return mem.NewBuffer(&b, h)
 }
 
 // ready says that no piece follows.
@@ -117,8 +159,14 @@ func (h *hold) Get(n int) *[]byte {
 
 // Put implements mem.BufferPool.
 func (h *hold) Put(*[]byte) {
-	if h.n.Add(-1) == 0 && h.batch != nil {
+	if h.n.Add(-1) > 0 {
+		return
+	}
+	if h.batch != nil {
 		h.batch.Release()
+	}
+	if h.end != nil {
+		h.end()
 	}
 }
 

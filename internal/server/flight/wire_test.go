@@ -45,7 +45,7 @@ func TestWireData(t *testing.T) {
 			m.body.Write(p)
 			body = append(body, p...)
 		}
-		out, err := newWireCodec().Marshal(m)
+		out, err := newWireCodec(nil).Marshal(m)
 		check(t, err)
 		batch.Release()
 		got := out.Materialize()
@@ -61,7 +61,7 @@ func TestWireData(t *testing.T) {
 	}
 	// All else is protobuf's.
 	text := &flight.Ticket{Ticket: []byte("t")}
-	got, err := newWireCodec().Marshal(text)
+	got, err := newWireCodec(nil).Marshal(text)
 	check(t, err)
 	want, err := encoding.GetCodecV2(grpcproto.Name).Marshal(text)
 	check(t, err)
@@ -203,7 +203,7 @@ type discard struct {
 
 // SendMsg implements grpc.ServerStream.
 func (discard) SendMsg(m any) error {
-	b, err := newWireCodec().Marshal(m)
+	b, err := newWireCodec(nil).Marshal(m)
 	b.Free()
 	return err
 }
