@@ -15,8 +15,8 @@ import (
 func CheckRefName(name string) error {
 	bad := func(why string) error {
 		shown := "'" + name + "'"
-		if q := strconv.Quote(name); q != `"`+name+`"` { // what it has may not be fit for a terminal
-			shown = q
+		if strings.ContainsFunc(name, func(c rune) bool { return !unicode.IsPrint(c) }) || !utf8.ValidString(name) { // not fit for a terminal
+			shown = strconv.Quote(name)
 		}
 		return errs.New(errs.Invalid, "%s is not a valid branch or tag name: %s", shown, why)
 	}

@@ -2,6 +2,7 @@ package remote_test
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/sync"
+	"github.com/stemmadb/stemma/internal/value"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
 
@@ -318,8 +320,24 @@ func (n nameless) Remove(name string) error {
 // TestLanded: what was fetched leaves nothing in the directory in which it came.
 func TestLanded(t *testing.T) {
 	m, _ := started(t)
+	tx, err := m.Begin(ctx, "main")
+	must(t, err)
+	must(t, tx.CreateTable(ctx, "long", notes()))
+	e, err := tx.Editor(ctx, "long")
+	must(t, err)
+	rng := rand.New(rand.NewPCG(4, 4))
+	for i := range int64(800) { // more than comes without a file
+		var note []byte
+		for range 300 {
+			note = fmt.Appendf(note, "%x", rng.Uint64())
+		}
+		must(t, e.Insert(ctx, []value.Cell{value.IntCell(i), value.BytesCell(note)}))
+	}
+	must(t, tx.Commit(ctx))
+	_, err = m.Commit(ctx, repo.CommitOptions{Branch: "main", Message: "long", Author: signature("ada"), AddNew: true})
+	must(t, err)
 	r := mustOpen(t, &mem.Store{})
-	_, err := m.push(r, false, false, "main")
+	_, err = m.push(r, false, false, "main")
 	must(t, err)
 	other := newMachine(t, "bob")
 	dir, done, err := other.Incoming()
