@@ -283,6 +283,7 @@ func (c *Pull) Run(ctx context.Context, s *Scope) (*Result, error) {
 			return nil, err
 		}
 		message := strings.Join(r.Lines, "\n")
+		r.Hints = append(f.hints, r.Hints...)
 		r.Columns, r.Rows = pullColumns, [][]any{{Truth(false), Truth(r.ExitCode != 0), message}}
 		return r, nil
 	}
@@ -290,8 +291,12 @@ func (c *Pull) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return (&Merge{
+	res, err := (&Merge{
 		NoFF: c.NoFF, FFOnly: c.FFOnly, Squash: c.Squash, NoCommit: c.NoCommit, Args: []string{track},
 		Message: fmt.Sprintf("Merge branch '%s' of %s into %s", theirs, m[c.Remote], s.branch()),
 	}).Run(ctx, s)
+	if err == nil {
+		res.Hints = append(f.hints, res.Hints...)
+	}
+	return res, err
 }

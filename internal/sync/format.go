@@ -43,12 +43,12 @@ func checkMarker(data []byte, url string) error {
 		switch word {
 		case "version":
 			if rest != "1" {
-				return errs.New(errs.TooNew, "the remote %s has format version %s, and this program knows 1; use a newer stemma", url, rest)
+				return errs.New(errs.TooNew, "the remote %s has format version %q, and this program knows 1; use a newer stemma", url, rest)
 			}
 		case "required", "read-only":
 			for _, f := range strings.Fields(rest) {
 				if !known[f] {
-					return errs.New(errs.TooNew, "the remote %s needs '%s', which this program does not know; use a newer stemma", url, f)
+					return errs.New(errs.TooNew, "the remote %s needs %q, which this program does not know; use a newer stemma", url, f)
 				}
 			}
 		}

@@ -55,7 +55,7 @@ func (r *Remote) there(ctx context.Context) (bool, error) {
 	for _, in := range list {
 		// A push that died before anything of it was seen may have left packs.
 		if !strings.HasPrefix(in.Name, packsDir) && !strings.HasPrefix(in.Name, listsDir) {
-			return false, errs.New(errs.Invalid, "%s is no remote of stemma: it holds other things, such as %s; name an empty place, or one that was pushed to", r.URL(), in.Name)
+			return false, errs.New(errs.Invalid, "%s is no remote of stemma: it holds other things, such as %q; name an empty place, or one that was pushed to", r.URL(), in.Name)
 		}
 	}
 	return false, nil
