@@ -172,7 +172,7 @@ func TestFileDurableForOthers(t *testing.T) {
 	} {
 		for seed := range uint64(20) {
 			fs := vfs.NewMem()
-			if err := file.Open(dying{fs, []string{"/r/packs"}}, "/r").Put(t.Context(), "packs/x", object.Bytes([]byte("x")), object.IfAbsent); err == nil {
+			if err := file.Open(dying{fs, []string{filepath.FromSlash("/r/packs")}}, "/r").Put(t.Context(), "packs/x", object.Bytes([]byte("x")), object.IfAbsent); err == nil {
 				t.Fatal("the writer lives")
 			}
 			if err := tell(file.Open(fs, "/r")); err != nil && !errs.Is(err, errs.Conflict) {
@@ -209,6 +209,6 @@ type noting struct {
 
 // SyncDir implements vfs.FS.
 func (n noting) SyncDir(name string) error {
-	n.dirs[name] = true
+	n.dirs[filepath.ToSlash(name)] = true
 	return n.FS.SyncDir(name)
 }
