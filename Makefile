@@ -43,10 +43,11 @@ tests: # one after the other, also under -j
 setup: ## install what tests need from Debian's packages and PyPI, where that can be
 	test/setup.sh
 
-# The Python with what examples/kalido needs is the one that setup makes, unless STEMMA_TEST_PYTHON names another.
+# The tests of whole programs begin first, for they take longest and wait a lot. The Python with what examples/kalido needs is the one that
+# setup makes, unless STEMMA_TEST_PYTHON names another.
 unit: ## run the tests (PKG=./internal/tree/... for some)
 	@if [ -z "$$STEMMA_TEST_PYTHON" ] && [ -x .venv/kalido/bin/python ]; then export STEMMA_TEST_PYTHON=$(CURDIR)/.venv/kalido/bin/python; fi; \
-	echo "$(GO) test $(PKG)"; $(GO) test $(if $(VET),-vet=$(VET)) $(PKG)
+	echo "$(GO) test $(PKG)"; $(GO) test -p 3 $(if $(VET),-vet=$(VET)) $(if $(filter ./...,$(PKG)),./test/...) $(PKG)
 
 clients: build setup ## run the tests with MySQL clients against a server
 	test/clients/run.sh

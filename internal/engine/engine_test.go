@@ -60,10 +60,13 @@ func (w *world) reopen(opt repo.Options) {
 	w.open(opt)
 }
 
-func (w *world) repo() *repo.Repo {
-	r, _, ok := w.eng.Provider().Lookup("db")
+func (w *world) repo() *repo.Repo { return w.repoOf("db") }
+
+func (w *world) repoOf(name string) *repo.Repo {
+	w.t.Helper()
+	r, _, ok := w.eng.Provider().Lookup(name)
 	if !ok {
-		w.t.Fatal("no database db")
+		w.t.Fatalf("no database %s", name)
 	}
 	return r
 }

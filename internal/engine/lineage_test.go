@@ -17,6 +17,7 @@ import (
 const (
 	runA = "0190d6f3-7c1e-7b5a-9a53-0d1c2f3a4b5c"
 	runB = "0190d6f3-7c1e-7b5a-9a53-0d1c2f3a4b5d"
+	runC = "0190d6f3-7c1e-7b5a-9a53-0d1c2f3a4b5e"
 )
 
 // commitFor makes a version for a run.
@@ -246,6 +247,93 @@ func TestRunOverDatabases(t *testing.T) {
 	c.exec("use raw")
 	c.want("select count(*) from stemma_run_outputs where run_uid = '"+runB+"'", "0")
 	c.want("select count(*) from stemma_run_inputs where run_uid = '"+runB+"'", "1")
+	// A copy under the same name has the same hash, and is another table.
+	c.exec("set @@stemma_run = '"+runC+"'", "create table clean.prices like raw.prices", "insert into clean.prices select * from raw.prices", "use clean")
+	edges, err := w.repoOf("clean").Lineage().EdgesOf(t.Context(), runC)
+	if err != nil || len(edges) != 2 {
+		t.Errorf("edges %+v, %v", edges, err)
+	}
+	for _, e := range edges {
+		if e.Input == nil || e.Input.DB != "raw" || e.Output == nil {
+			t.Errorf("edge from %+v to %+v", e.Input, e.Output)
+		}
+	}
+	outs, err := w.repoOf("clean").Lineage().OutputsOf(t.Context(), runC)
+	if err != nil || len(outs) != 2 { // the table, and its rows
+		t.Fatalf("outputs %v, %v", outs, err)
+	}
+	d := &lineage.Dataset{DB: "clean", Table: "prices", Hash: outs[1].After, Commit: outs[1].Commit}
+	tr := &lineage.Tracer{Book: w.repoOf("clean").Lineage(), Read: w.repoOf("clean").Store(), DB: "clean"}
+	if err := tr.Up(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	if len(d.Runs) != 1 || len(d.Runs[0].Datasets) != 1 || d.Runs[0].Datasets[0].DB != "raw" || d.Runs[0].Datasets[0].Again {
+		t.Errorf("the copy comes of %+v", d.Runs)
+	}
+}
+
+// TestWrittenForRun tells what a commit says of how its tables were written: all that is in it, and nothing else.
+func TestWrittenForRun(t *testing.T) {
+	for _, x := range []struct {
+		name string
+		do   []string
+		want string // of the last output of o: its node and what column a comes from
+	}{
+		{"a commit", []string{"insert into o select id from t"}, "clean t"},
+		{"a reset", []string{"insert into o select id from t", "call dolt_reset('--hard')", "insert into o values (7)"}, "clean -"},
+		{"a table that is put back", []string{"insert into o select id from t", "call dolt_checkout('o')", "insert into o values (7)"}, "clean -"},
+		{"a table that is made anew", []string{"insert into o select id from t", "drop table o", "create table o (a int)", "insert into o values (7)"}, "clean -"},
+		{"a table that is emptied", []string{"insert into o select id from t", "truncate table o", "insert into o values (7)"}, "clean -"},
+		{"a stash", []string{"insert into o select id from t", "call dolt_stash('push', 's')", "insert into o values (7)"}, "clean -"},
+		{"a change of the schema", []string{"insert into o select id from t", "alter table o add column b int"}, "clean t"},
+		{"a table that is renamed and back", []string{"insert into o select id from t", "rename table o to p", "insert into p values (7)", "rename table p to o"}, "clean t"},
+		{"another part", []string{"insert into o select id from t", "set @@stemma_run_node = 'last'", "insert into o values (7)"}, "last t"},
+		{"a part that has ended", []string{"insert into o select id from t", "call dolt_commit('-am', 'first')", "set @@stemma_run_node = ''", "insert into o values (7)"}, " -"},
+		{"a part that ends before the commit", []string{"insert into o select id from t", "set @@stemma_run_node = ''"}, "clean t"},
+		{"a commit of nobody", []string{"insert into o select id from t", "set @@stemma_run = ''", "call dolt_commit('-am', 'first')", "set @@stemma_run = 'r'",
+			"set @@stemma_run_node = ''", "insert into o values (7)"}, " -"},
+		{"an amended commit", []string{"insert into o select id from t", "call dolt_commit('-am', 'first')", "set @@stemma_run_node = ''", "insert into o values (7)",
+			"call dolt_commit('--amend', '-am', 'last')"}, " t"},
+		{"another branch", []string{"insert into o select id from t", "call dolt_commit('-am', 'first')", "call dolt_branch('b')", "insert into o values (8)",
+			"set @@stemma_run_node = ''", "use `db/b`", "insert into o values (7)"}, " -"},
+		{"a branch of the name of one that is gone", []string{"call dolt_branch('b')", "use `db/b`", "insert into o select id from t", "use `db/main`",
+			"call dolt_branch('-D', 'b')", "call dolt_branch('b')", "set @@stemma_run_node = ''", "use `db/b`", "insert into o values (7)"}, " -"},
+		{"a transaction that is undone in part", []string{"start transaction", "savepoint s", "insert into o select id from t", "rollback to s", "insert into o values (7)", "commit"}, "clean -"},
+		{"a statement that fails", []string{"start transaction", "insert into o values (1)", "insert into o select id + json_extract('{', '$') from t", "commit"}, "clean -"},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			c := versioned(t)
+			c.exec("create table t (id int primary key)", "insert into t values (1)", "create table o (a int)", "call dolt_commit('-Am', 'tables')")
+			c.exec("set @@stemma_run = 'r'", "set @@stemma_run_node = 'clean'")
+			for _, q := range x.do {
+				if _, err := c.query(q); err != nil != strings.Contains(q, "json_extract") {
+					t.Fatalf("%s: %v", q, err)
+				}
+			}
+			if _, err := c.query("call dolt_commit('-am', 'last')"); err != nil && !strings.Contains(err.Error(), "nothing to commit") {
+				t.Fatal(err)
+			}
+			uid, _ := lineage.Named("r")
+			outs, err := c.w.repo().Lineage().OutputsOf(t.Context(), uid)
+			if err != nil || len(outs) == 0 {
+				t.Fatalf("outputs %v, %v", outs, err)
+			}
+			o := outs[len(outs)-1]
+			by, err := o.Origins()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := o.Node + " "
+			if from := by["a"]; len(from) == 1 {
+				got += from[0].Table
+			} else {
+				got += strings.Repeat("?", len(from)) + "-"
+			}
+			if got != x.want {
+				t.Errorf("got %q, want %q", got, x.want)
+			}
+		})
+	}
 }
 
 // TestRunOriginsOfNestedUnions finds the origins through derived tables of unions of such, whose parts are looked at once.

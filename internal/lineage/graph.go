@@ -2,6 +2,7 @@ package lineage
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/chunk"
@@ -39,7 +40,7 @@ type Tracer struct {
 	Read  chunk.Reader
 	DB    string // name of the database, whose commits Read serves
 	Depth int    // levels of runs; 0 for all
-	seen  map[[2]string]bool
+	seen  map[[3]string]bool
 }
 
 // step is a run with what is known of it.
@@ -61,9 +62,13 @@ func (t *Tracer) step(ctx context.Context, p Producer) (*Step, error) {
 // visit tells whether a dataset comes the first time. One without a hash is always new.
 func (t *Tracer) visit(d *Dataset) bool {
 	if t.seen == nil {
-		t.seen = map[[2]string]bool{}
+		t.seen = map[[3]string]bool{}
 	}
-	k := [2]string{strings.ToLower(d.Table), d.Hash}
+	db := d.DB
+	if db == "" {
+		db = t.DB
+	}
+	k := [3]string{strings.ToLower(db), strings.ToLower(d.Table), d.Hash}
 	if d.Again = d.Hash != "" && t.seen[k]; d.Again {
 		return false
 	}
@@ -155,9 +160,11 @@ func (b *Book) producersByHash(ctx context.Context, d *Dataset) ([]Producer, err
 	if err != nil {
 		return nil, err
 	}
+	here := slices.ContainsFunc(outs, func(o Output) bool { return isOf(&o, d.DB, d.Table) })
 	var out []Producer
 	for _, o := range outs {
-		if strings.EqualFold(o.Table, d.Table) {
+		// What was written under the name in another database counts where nothing else is known: a database may have had another name.
+		if strings.EqualFold(o.Table, d.Table) && (!here || isOf(&o, d.DB, d.Table)) {
 			out = append(out, Producer{
 				Run: o.Run, How: ByHash, Commit: o.Commit, Table: o.Table, Before: o.Before, After: o.After, Node: o.Node,
 				Note: "found by the table's hash alone",
@@ -170,10 +177,15 @@ func (b *Book) producersByHash(ctx context.Context, d *Dataset) ([]Producer, err
 	return out, nil
 }
 
+// isOf tells whether an output is of a table of a database, "" for one that is not known.
+func isOf(o *Output, db, table string) bool {
+	return strings.EqualFold(o.Table, table) && (o.DB == "" || db == "" || strings.EqualFold(o.DB, db))
+}
+
 // isOwn tells whether a run read what it had written itself.
 func isOwn(own []Output, in *Input) bool {
 	for i := range own {
-		if in.Hash != "" && own[i].After == in.Hash && strings.EqualFold(own[i].Table, in.Table) {
+		if in.Hash != "" && own[i].After == in.Hash && isOf(&own[i], in.DB, in.Table) {
 			return true
 		}
 	}
@@ -227,7 +239,7 @@ func (t *Tracer) down(ctx context.Context, d *Dataset, level int) error {
 		steps[in.Run] = s
 		d.Runs = append(d.Runs, s)
 		for _, o := range own {
-			if in.Node != "" && o.Node != "" && in.Node != o.Node || o.After == "" {
+			if in.Node != "" && o.Node != "" && in.Node != o.Node || o.Dropped() {
 				continue
 			}
 			x := &Dataset{DB: o.DB, Table: o.Table, Hash: o.After, Commit: o.Commit, Alias: o.Alias}

@@ -81,7 +81,7 @@ type Output struct {
 	DB            string
 	Table         string
 	Before        string // hash of the table in the commit's first parent; "" when it is new
-	After         string // "" when it was dropped
+	After         string // "" when it was dropped, or the version is not known: see Dropped
 	Commit        string
 	Via           string // the commit of which Commit is a copy (cherry-pick, rebase, amend); "" where the run made Commit itself
 	Added         *int64 // rows; nil where counting them would have taken longer than making the commit
@@ -93,6 +93,10 @@ type Output struct {
 	Alias         string
 	ColumnLineage string // JSON object {"column": [["table", "column", "kind", "database"], …]}: see Origin; "" where no statement told
 }
+
+// Dropped tells that the table was taken away. One of which just the version is not known has no hash before either, and its schema is not
+// said to have changed.
+func (o *Output) Dropped() bool { return o.After == "" && (o.Before != "" || o.SchemaChanged) }
 
 // hashLen is the length of a hash in full.
 const hashLen = 52

@@ -349,15 +349,20 @@ func (im *importer) outputs(ctx context.Context, uid string, e *olEvent) error {
 		if x.ColumnLineage, err = im.columns(d, x.DB); err != nil {
 			return err
 		}
-		at := slices.IndexFunc(known, func(k Output) bool {
-			return k.DB == x.DB && k.Table == x.Table && (k.After == x.After || x.After == "" || k.After == "" && k.Commit == "")
-		})
-		if at >= 0 {
+		if l := d.Facets.Lifecycle; l != nil && strings.EqualFold(l.Change, dropChange) {
+			x.SchemaChanged = true
+			if x.After != "" && x.Before == "" {
+				x.Before = x.After // the version that was dropped
+			}
+			x.After = ""
+		}
+		if at := knownOutput(known, &x); at >= 0 {
 			k := &known[at]
-			if x.After == "" || k.After == x.After && (x.ColumnLineage == "" || k.ColumnLineage != "") {
+			same := k.After == x.After && k.Dropped() == x.Dropped()
+			if x.After == "" && !x.Dropped() || same && (x.ColumnLineage == "" || k.ColumnLineage != "") {
 				continue
 			}
-			if x.Seq = k.Seq; k.After == x.After { // an earlier event, or the server, told all but the columns
+			if x.Seq = k.Seq; same { // an earlier event, or the server, told all but the columns
 				columns := x.ColumnLineage
 				x = *k
 				x.ColumnLineage = columns
@@ -375,6 +380,20 @@ func (im *importer) outputs(ctx context.Context, uid string, e *olEvent) error {
 		}
 	}
 	return nil
+}
+
+// knownOutput is the place among the outputs of a run of the one that an event tells of, -1 for none: the table at the same version, or
+// dropped likewise; any of the table where the event does not tell; else one of which an earlier event did not tell.
+func knownOutput(known []Output, x *Output) int {
+	told := func(o *Output) bool { return o.After != "" || o.Dropped() }
+	at := slices.IndexFunc(known, func(k Output) bool {
+		return k.DB == x.DB && k.Table == x.Table &&
+			(!told(x) || k.After == x.After && told(&k) && (!x.Dropped() || k.Commit == x.Commit || k.Commit == "" || x.Commit == ""))
+	})
+	if at < 0 {
+		at = slices.IndexFunc(known, func(k Output) bool { return k.DB == x.DB && k.Table == x.Table && !told(&k) && k.Commit == "" })
+	}
+	return at
 }
 
 // columns are the origins that an output's facet tells, in the form of Output.ColumnLineage.

@@ -12,6 +12,8 @@ const (
 	openLineageFacets = "https://openlineage.io/spec/facets/"
 	// openLineageCommit describes the facet of ours with a dataset's commit, and the version before it.
 	openLineageCommit = "https://github.com/stemmadb/stemma/blob/main/docs/lineage.md"
+	// dropChange is the lifecycleStateChange of a dataset that was dropped.
+	dropChange = "DROP"
 	// OpenLineageProducer names what makes the events.
 	OpenLineageProducer = "https://github.com/stemmadb/stemma"
 )
@@ -158,8 +160,8 @@ func openLineageEvent(r *Run, ins []Input, outs []Output, opt OpenLineageOptions
 	for i := range outs {
 		o := &outs[i]
 		more := olFacet{}
-		if o.After == "" {
-			more["lifecycleStateChange"] = facet("1-0-1/LifecycleStateChangeDatasetFacet.json#/$defs/LifecycleStateChangeDatasetFacet", olFacet{"lifecycleStateChange": "DROP"})
+		if o.Dropped() {
+			more["lifecycleStateChange"] = facet("1-0-1/LifecycleStateChangeDatasetFacet.json#/$defs/LifecycleStateChangeDatasetFacet", olFacet{"lifecycleStateChange": dropChange})
 		}
 		if fields := columnFields(o, opt); len(fields) > 0 {
 			more["columnLineage"] = facet("1-2-0/ColumnLineageDatasetFacet.json#/$defs/ColumnLineageDatasetFacet", olFacet{"fields": fields})

@@ -1,6 +1,7 @@
 package lineage
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"strings"
@@ -131,14 +132,28 @@ func FindRows(ctx context.Context, of *Sought, in *table.View, pairs []Pair, fn 
 		}
 		c := of.Cells[w]
 		if wt, rt := of.Schema.Columns[w].Type, in.Schema().Columns[r].Type; !c.IsNull() && !wt.Equal(rt) {
-			var err error
-			if c, err = value.Parse(rt, value.AppendText(nil, wt, c)); err != nil {
+			var ok bool
+			if c, ok = inColumn(rt, wt, c); !ok {
 				return nil
 			}
 		}
 		want = append(want, wanted{r, c})
 	}
 	return findRows(ctx, in, want, fn)
+}
+
+// inColumn is a value as a column of another type holds it; false when it holds none that is equal, which it would be rounded or cut to.
+func inColumn(to, from value.Type, c value.Cell) (value.Cell, bool) {
+	there, err := value.Parse(to, value.AppendText(nil, from, c))
+	if err != nil {
+		return there, false
+	}
+	back, err := value.Parse(from, value.AppendText(nil, to, there))
+	if err != nil {
+		return there, false
+	}
+	part := value.KeyPart{Type: from}
+	return there, bytes.Equal(value.AppendKeyPart(nil, &part, back), value.AppendKeyPart(nil, &part, c))
 }
 
 // FindRow calls fn for the rows that have the values of columns which a user gives as text, nil for NULL.

@@ -3,7 +3,7 @@
 //
 // What every implementation keeps:
 //
-//	O1  An object is there whole or not at all, and durable when Put returns.
+//	O1  An object is there whole or not at all, and durable when Put returns, with whatever outcome; seen by others it may be before.
 //	O2  A put on a condition is atomic: of several with one condition exactly one succeeds.
 //	O3  Who reads or lists after a Put has returned sees it.
 package object
@@ -74,16 +74,18 @@ func (b bytesBody) ReadAt(p []byte, off int64) (int, error) {
 // Size implements Body.
 func (b bytesBody) Size() int64 { return int64(len(b)) }
 
-// Store is a store of objects. Names are CheckName's. All methods may be called by many goroutines. Errors are of class NotFound when
-// an object is not there, Conflict when a condition does not hold, Denied when the credentials do not allow it, NoSpace, Canceled,
-// and Unavailable when another try may help.
+// Store is a store of objects. Names are CheckName's; another one is an error of class Invalid. All methods may be called by many
+// goroutines. Errors are of class NotFound when an object is not there, Conflict when a condition does not hold, Denied when the
+// credentials do not allow it, NoSpace, Canceled, and Unavailable when another try may help.
 type Store interface {
 	// Get reads a whole object and its generation. It is for small objects.
 	Get(ctx context.Context, name string) ([]byte, Generation, error)
 	// GetRange fills b with the bytes of an object from off on. An object that ends before is an error of class Corrupt.
 	GetRange(ctx context.Context, name string, b []byte, off int64) error
-	// Put makes an object hold the body.
+	// Put makes an object hold the body. When the condition does not hold, what is there is durable, as after Settle.
 	Put(ctx context.Context, name string, body Body, on Condition) error
+	// Settle makes durable what the object holds, whoever has put it and died before Put returned: what is seen need not be durable.
+	Settle(ctx context.Context, name string) error
 	// List is the objects whose names begin with prefix, sorted by name.
 	List(ctx context.Context, prefix string) ([]Info, error)
 	// Stat describes an object.
@@ -107,14 +109,16 @@ func CheckName(name string) error {
 			return errs.New(errs.Invalid, "'%s' is no name of an object: it may consist of a-z, 0-9 and . _ - %% / only", name)
 		}
 	}
-	if strings.HasSuffix(name, TempSuffix) {
-		return errs.New(errs.Invalid, "'%s' is no name of an object: it ends with %s", name, TempSuffix)
-	}
 	return nil
 }
 
-// TempSuffix ends the names that implementations give to objects while they are written.
-const TempSuffix = ".tmp"
+// CheckPrefix reports why no name of an object can begin with prefix.
+func CheckPrefix(prefix string) error {
+	if prefix == "" {
+		return nil
+	}
+	return CheckName(strings.TrimSuffix(prefix, "/"))
+}
 
 // ErrNotFound is the error for an object that is not there.
 func ErrNotFound(name string) error { return errs.New(errs.NotFound, "object %s is not there", name) }

@@ -2,7 +2,12 @@ package object_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -99,10 +104,10 @@ func TestRetryGivesUp(t *testing.T) {
 // TestFileTemporaries: what a writer that died has left is no object.
 func TestFileTemporaries(t *testing.T) {
 	fs := vfs.NewMem()
-	if err := fs.MkdirAll("/r/packs"); err != nil {
+	if err := fs.MkdirAll("/r/.tmp"); err != nil {
 		t.Fatal(err)
 	}
-	if err := vfs.WriteFile(fs, "/r/packs/x.abc.tmp", []byte("half")); err != nil {
+	if err := vfs.WriteFile(fs, "/r/.tmp/ABC", []byte("half")); err != nil {
 		t.Fatal(err)
 	}
 	s := file.Open(fs, "/r")
@@ -112,4 +117,98 @@ func TestFileTemporaries(t *testing.T) {
 	if got, err := s.List(t.Context(), ""); err != nil || fmt.Sprint(got) != "[{packs/x 5}]" {
 		t.Errorf("%v, %v", got, err)
 	}
+}
+
+// TestFileSweep: what a writer that died long ago has left is removed by the next one, and what another one is writing is not.
+func TestFileSweep(t *testing.T) {
+	dir := t.TempDir()
+	temp := filepath.Join(dir, ".tmp")
+	if err := os.Mkdir(temp, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, age := range map[string]time.Duration{"OLD": 30 * 24 * time.Hour, "NEW": time.Hour} {
+		path := filepath.Join(temp, name)
+		if err := os.WriteFile(path, []byte("half"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		at := time.Now().Add(-age)
+		if err := os.Chtimes(path, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := file.Open(vfs.OS{}, dir).Put(t.Context(), "x", object.Bytes([]byte("x")), object.IfAbsent); err != nil {
+		t.Fatal(err)
+	}
+	left, err := os.ReadDir(temp)
+	if err != nil || len(left) != 1 || left[0].Name() != "NEW" {
+		t.Errorf("left are %v, %v; want NEW alone", left, err)
+	}
+}
+
+// dying is the file system of a process that dies when it syncs a directory with one of these names.
+type dying struct {
+	vfs.FS
+	dirs []string
+}
+
+// SyncDir implements vfs.FS.
+func (d dying) SyncDir(name string) error {
+	if slices.Contains(d.dirs, name) {
+		return errors.New("died")
+	}
+	return d.FS.SyncDir(name)
+}
+
+// TestFileDurableForOthers: what a writer has renamed and not made durable when it died is durable when another one is told that it is there.
+func TestFileDurableForOthers(t *testing.T) {
+	for what, tell := range map[string]func(s object.Store) error{
+		"IfAbsent": func(s object.Store) error {
+			return s.Put(t.Context(), "packs/x", object.Bytes([]byte("x")), object.IfAbsent)
+		},
+		"If": func(s object.Store) error {
+			return s.Put(t.Context(), "packs/x", object.Bytes([]byte("y")), object.If("what it never was"))
+		},
+		"Settle": func(s object.Store) error { return s.Settle(t.Context(), "packs/x") },
+	} {
+		for seed := range uint64(20) {
+			fs := vfs.NewMem()
+			if err := file.Open(dying{fs, []string{filepath.FromSlash("/r/packs")}}, "/r").Put(t.Context(), "packs/x", object.Bytes([]byte("x")), object.IfAbsent); err == nil {
+				t.Fatal("the writer lives")
+			}
+			if err := tell(file.Open(fs, "/r")); err != nil && !errs.Is(err, errs.Conflict) {
+				t.Fatalf("%s: %v", what, err)
+			}
+			after := file.Open(fs.CrashClone(rand.New(rand.NewPCG(seed, 1))), "/r")
+			if data, _, err := after.Get(t.Context(), "packs/x"); err != nil || string(data) != "x" {
+				t.Fatalf("%s, seed %d: after a power cut %q, %v", what, seed, data, err)
+			}
+		}
+	}
+}
+
+// TestFileSyncsParents: a put makes directories durable that another writer made and died.
+func TestFileSyncsParents(t *testing.T) {
+	synced := map[string]bool{}
+	fs := vfs.NewMem()
+	if err := fs.MkdirAll("/r/a/b"); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Open(noting{fs, synced}, "/r").Put(t.Context(), "a/b/x", object.Bytes(nil), object.Always); err != nil {
+		t.Fatal(err)
+	}
+	if !synced["/r/a/b"] || !synced["/r/a"] || !synced["/r"] {
+		t.Errorf("synced are %v only", synced)
+	}
+}
+
+// noting notes which directories are synced.
+type noting struct {
+	vfs.FS
+	dirs map[string]bool
+}
+
+// SyncDir implements vfs.FS.
+func (n noting) SyncDir(name string) error {
+	n.dirs[filepath.ToSlash(name)] = true
+	return n.FS.SyncDir(name)
 }

@@ -135,6 +135,11 @@ func (r *retry) List(ctx context.Context, prefix string) (out []Info, err error)
 	return out, err
 }
 
+// Settle implements Store.
+func (r *retry) Settle(ctx context.Context, name string) error {
+	return r.do(ctx, func(ctx context.Context, _ int) error { return r.Store.Settle(ctx, name) })
+}
+
 // Stat implements Store.
 func (r *retry) Stat(ctx context.Context, name string) (in Info, err error) {
 	err = r.do(ctx, func(ctx context.Context, _ int) (err error) {

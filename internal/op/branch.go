@@ -120,9 +120,10 @@ func (c *Branch) untrack(ctx context.Context, s *Scope) (*Result, error) {
 		if _, ok := s.Repo.Track(name); !ok {
 			return nil, errs.New(errs.NotFound, "remote branch not found: '%s'", n)
 		}
-		land.Tracks = append(land.Tracks, repo.Branch{Name: name})
+		land.Tracks = append(land.Tracks, repo.LandedTrack{Name: name, Anyway: true})
 	}
-	return statusResult(0), s.Repo.Land(ctx, nil, land)
+	_, err := s.Repo.Land(ctx, nil, land)
+	return statusResult(0), err
 }
 
 // follow sets the upstream of a branch, which is made when it is not there.

@@ -3,6 +3,7 @@ package op
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,6 +24,8 @@ type Clone struct {
 	Silent bool   `flag:"silent" hidden:"true" help:"accepted for compatibility"`
 	URL    string `arg:"1" required:"true" value:"url" help:"where the remote is"`
 	Dir    string `arg:"2" value:"directory" complete:"dir" help:"the directory to be made, or an empty one; otherwise one named after the remote"`
+
+	hints []string // of what the remote has beside refs
 }
 
 // MadeDatabases is where a server makes databases.
@@ -60,12 +63,16 @@ func (c *Clone) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	if s.Making != nil {
 		err := s.Making.MakeDatabase(ctx, dir, func(fs vfs.FS, dir string) error { return c.into(ctx, s, url, fs, dir) })
-		return statusResult(0), err
+		res := statusResult(0)
+		res.Hints = c.hints
+		return res, err
 	}
 	if err := c.into(ctx, s, url, s.fs(), s.path(dir)); err != nil {
 		return nil, err
 	}
-	return Say("cloning %s", url), nil
+	res := Say("cloning %s", url)
+	res.Hints = c.hints
+	return res, nil
 }
 
 // into clones into a directory.
@@ -77,6 +84,8 @@ func (c *Clone) into(ctx context.Context, s *Scope, url string, fs vfs.FS, dir s
 	if err != nil {
 		return err
 	}
+	hints := warnings(r)
+	defer func() { c.hints = *hints }()
 	refs, err := r.Refs(ctx)
 	if err != nil {
 		return err
@@ -90,15 +99,21 @@ func (c *Clone) into(ctx context.Context, s *Scope, url string, fs vfs.FS, dir s
 		opt = repo.DoltDirName
 	}
 	f := &sync.Fetch{Remote: r, FS: fs, Progress: s.syncProgress()}
-	err = repo.Clone(ctx, fs, dir, opt, func(ctx context.Context, st *pack.Store, made, incoming string) (*repo.Cloned, error) {
+	err = repo.Clone(ctx, fs, dir, opt, c.source(url, branch), func(ctx context.Context, st *pack.Store, made, incoming string) (*repo.Cloned, error) {
 		f.Store, f.Incoming = st, incoming
 		return c.fill(ctx, s, f, refs, branch, url, made)
 	})
 	if err != nil {
 		return err
 	}
+	f.Incoming = "" // it went with the directory in which the clone was made
 	f.Held = sync.HeldIn(fs, filepath.Join(dir, opt))
 	return f.Landed()
+}
+
+// source says what the clone is to be like: one that was interrupted goes on only where that is the same.
+func (c *Clone) source(url, branch string) string {
+	return fmt.Sprintf("url %q\nremote %q\nbranch %q\nsingle-branch %t\n", url, c.Name, branch, c.Single)
 }
 
 // cloneable reports why a directory cannot become a clone.
@@ -150,7 +165,7 @@ func (c *Clone) fill(ctx context.Context, s *Scope, f *sync.Fetch, refs map[stri
 		case c.Single && b != branch:
 			continue
 		case isBranch:
-			out.Tracks = append(out.Tracks, repo.Branch{Name: c.Name + "/" + b, Head: x.Commit})
+			out.Tracks = append(out.Tracks, repo.LandedTrack{Name: c.Name + "/" + b, Head: x.Commit})
 		default:
 			out.Tags = append(out.Tags, repo.LandedTag{Name: strings.TrimPrefix(name, sync.Tags), Object: x.Tag, Commit: x.Commit})
 		}

@@ -36,17 +36,28 @@ goes on where it stopped when it is repeated.`,
 
 // Run fetches.
 func (c *Fetch) Run(ctx context.Context, s *Scope) (*Result, error) {
-	lines, err := c.fetch(ctx, s)
+	f, err := c.fetch(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	r := statusResult(0)
-	r.Lines = lines
+	r.Lines, r.Hints = f.lines, f.hints
 	return r, nil
 }
 
-// fetch fetches and says what is new, as git does.
-func (c *Fetch) fetch(ctx context.Context, s *Scope) ([]string, error) {
+// fetched is what became of a fetch.
+type fetched struct {
+	refs         map[string]sync.Ref // that the remote has
+	lines, hints []string            // what is new, as git says it
+}
+
+// news is a change that a fetch is to make, and how it is told.
+type news struct {
+	ref, line string // ref as in a Landing, with tags/ before a tag
+}
+
+// fetch fetches.
+func (c *Fetch) fetch(ctx context.Context, s *Scope) (*fetched, error) {
 	if c.Remote == "" {
 		var err error
 		if c.Remote, _, err = s.remoteOf(s.branch()); err != nil {
@@ -60,32 +71,50 @@ func (c *Fetch) fetch(ctx context.Context, s *Scope) ([]string, error) {
 	if name == "" {
 		return nil, errs.New(errs.Invalid, "fetch: '%s' has no name here; add it with 'remote add <name> %s' first", c.Remote, c.Remote)
 	}
+	hints := warnings(r)
+	// What is known here is read first: what others make known meanwhile is newer.
+	known := map[string]history.CommitID{}
+	for _, t := range s.Repo.Tracks() {
+		known[t.Name] = t.Head
+	}
 	refs, err := r.Refs(ctx)
 	if err != nil {
 		return nil, err
 	}
-	got, land, lines, err := c.changes(ctx, s, name, refs)
+	got, land, told, err := c.changes(ctx, s, name, known, refs)
 	if err != nil {
 		return nil, err
 	}
 	if len(got) > 0 {
-		err = receive(ctx, s, r, got, land)
+		land, err = receive(ctx, s, r, got, land)
 	} else {
-		err = s.Repo.Land(ctx, nil, land)
+		land, err = s.Repo.Land(ctx, nil, land)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if len(lines) > 0 {
-		lines = append([]string{"From " + r.URL()}, lines...)
-	} else {
-		lines = []string{}
+	landed := map[string]bool{}
+	for _, t := range land.Tracks {
+		landed[t.Name] = true
 	}
-	return lines, nil
+	for _, t := range land.Tags {
+		landed[sync.Tags+t.Name] = true
+	}
+	out := &fetched{refs: refs, lines: []string{}, hints: *hints}
+	for _, n := range told {
+		if landed[n.ref] {
+			out.lines = append(out.lines, n.line)
+		}
+	}
+	if len(out.lines) > 0 {
+		out.lines = append([]string{"From " + r.URL()}, out.lines...)
+	}
+	return out, nil
 }
 
-// changes is what of the refs of a remote is to be fetched, what becomes visible then, and how that is told.
-func (c *Fetch) changes(ctx context.Context, s *Scope, name string, refs map[string]sync.Ref) (got []sync.Ref, land repo.Landing, lines []string, err error) {
+// changes is what of the refs of a remote is to be fetched, what becomes visible then, and how that is told. known are the branches of
+// remotes as they were seen last.
+func (c *Fetch) changes(ctx context.Context, s *Scope, name string, known map[string]history.CommitID, refs map[string]sync.Ref) (got []sync.Ref, land repo.Landing, told []news, err error) {
 	only := map[string]bool{}
 	for _, b := range c.Refs {
 		b, _, _ = strings.Cut(strings.TrimPrefix(b, "+"), ":")
@@ -101,29 +130,27 @@ func (c *Fetch) changes(ctx context.Context, s *Scope, name string, refs map[str
 			continue
 		}
 		track, to := name+"/"+b, refs[n].Commit
-		old, there := s.Repo.Track(track)
+		old, there := known[track]
 		if there && old == to {
 			continue
 		}
 		got = append(got, refs[n])
-		land.Tracks = append(land.Tracks, repo.Branch{Name: track, Head: to})
+		land.Tracks = append(land.Tracks, repo.LandedTrack{Name: track, Head: to, Old: old})
 		line := fmt.Sprintf(" * %-21s %s -> %s", "[new branch]", b, track)
 		if there {
 			line = fmt.Sprintf("   %-21s %s -> %s", old.String()[:8]+".."+to.String()[:8], b, track)
 		}
-		lines = append(lines, line)
-	}
-	if c.Prune && len(only) == 0 {
-		for _, t := range s.Repo.Tracks() {
-			b, mine := strings.CutPrefix(t.Name, name+"/")
-			if _, there := refs[sync.Heads+b]; mine && !there {
-				land.Tracks = append(land.Tracks, repo.Branch{Name: t.Name})
-				lines = append(lines, fmt.Sprintf(" - %-21s (none) -> %s", "[deleted]", t.Name))
-			}
-		}
+		told = append(told, news{track, line})
 	}
 	if len(only) > 0 {
-		return got, land, lines, nil
+		return got, land, told, nil
+	}
+	for _, track := range slices.Sorted(maps.Keys(known)) {
+		b, mine := strings.CutPrefix(track, name+"/")
+		if _, there := refs[sync.Heads+b]; c.Prune && mine && !there {
+			land.Tracks = append(land.Tracks, repo.LandedTrack{Name: track, Old: known[track]})
+			told = append(told, news{track, fmt.Sprintf(" - %-21s (none) -> %s", "[deleted]", track)})
+		}
 	}
 	have, err := s.Repo.TagObjects(ctx)
 	if err != nil {
@@ -136,9 +163,9 @@ func (c *Fetch) changes(ctx context.Context, s *Scope, name string, refs map[str
 		}
 		got = append(got, refs[n])
 		land.Tags = append(land.Tags, repo.LandedTag{Name: t, Object: refs[n].Tag, Commit: refs[n].Commit})
-		lines = append(lines, fmt.Sprintf(" * %-21s %s -> %s", "[new tag]", t, t))
+		told = append(told, news{sync.Tags + t, fmt.Sprintf(" * %-21s %s -> %s", "[new tag]", t, t)})
 	}
-	return got, land, lines, nil
+	return got, land, told, nil
 }
 
 func branchNames(refs map[string]sync.Ref) []string {
@@ -151,11 +178,11 @@ func branchNames(refs map[string]sync.Ref) []string {
 	return out
 }
 
-// receive brings what refs reach into the database, and then what is to become visible.
-func receive(ctx context.Context, s *Scope, r *sync.Remote, refs []sync.Ref, land repo.Landing) error {
+// receive brings what refs reach into the database, and then what is to become visible. It returns what has.
+func receive(ctx context.Context, s *Scope, r *sync.Remote, refs []sync.Ref, land repo.Landing) (landed repo.Landing, err error) {
 	incoming, done, err := s.Repo.Incoming()
 	if err != nil {
-		return err
+		return landed, err
 	}
 	defer done()
 	var have []history.CommitID
@@ -164,7 +191,7 @@ func receive(ctx context.Context, s *Scope, r *sync.Remote, refs []sync.Ref, lan
 	}
 	tags, err := s.Repo.TagObjects(ctx)
 	if err != nil {
-		return err
+		return landed, err
 	}
 	for _, t := range tags {
 		have = append(have, t.Commit)
@@ -172,16 +199,16 @@ func receive(ctx context.Context, s *Scope, r *sync.Remote, refs []sync.Ref, lan
 	f := &sync.Fetch{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Incoming: incoming, Held: sync.HeldIn(s.Repo.FS(), s.Repo.Dir()), Progress: s.syncProgress()}
 	batch, err := f.Refs(ctx, refs, have)
 	if err != nil {
-		return err
+		return landed, err
 	}
-	err = s.Repo.Land(ctx, batch, land)
+	landed, err = s.Repo.Land(ctx, batch, land)
 	if e := batch.Close(); err == nil {
 		err = e
 	}
 	if err == nil {
 		err = f.Landed()
 	}
-	return err
+	return landed, err
 }
 
 // Pull is the verb that fetches and merges.
@@ -241,11 +268,12 @@ func (c *Pull) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if theirs == "" {
 		theirs = s.branch()
 	}
-	if _, err := (&Fetch{Remote: c.Remote, Prune: c.Prune}).fetch(ctx, s); err != nil {
+	f, err := (&Fetch{Remote: c.Remote, Prune: c.Prune}).fetch(ctx, s)
+	if err != nil {
 		return nil, err
 	}
 	track := c.Remote + "/" + theirs
-	if _, ok := s.Repo.Track(track); !ok {
+	if _, ok := f.refs[sync.Heads+theirs]; !ok {
 		return nil, errs.New(errs.NotFound, "there is no branch '%s' at the remote '%s'; name another one with 'pull %s <branch>'", theirs, c.Remote, c.Remote)
 	}
 	track = trackPrefix + track
@@ -255,6 +283,7 @@ func (c *Pull) Run(ctx context.Context, s *Scope) (*Result, error) {
 			return nil, err
 		}
 		message := strings.Join(r.Lines, "\n")
+		r.Hints = append(f.hints, r.Hints...)
 		r.Columns, r.Rows = pullColumns, [][]any{{Truth(false), Truth(r.ExitCode != 0), message}}
 		return r, nil
 	}
@@ -262,8 +291,12 @@ func (c *Pull) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return (&Merge{
+	res, err := (&Merge{
 		NoFF: c.NoFF, FFOnly: c.FFOnly, Squash: c.Squash, NoCommit: c.NoCommit, Args: []string{track},
 		Message: fmt.Sprintf("Merge branch '%s' of %s into %s", theirs, m[c.Remote], s.branch()),
 	}).Run(ctx, s)
+	if err == nil {
+		res.Hints = append(f.hints, res.Hints...)
+	}
+	return res, err
 }

@@ -20,6 +20,8 @@ var RunOfColumns = []Column{
 type RunOf struct {
 	Table string `arg:"1" required:"true" value:"table" complete:"table" help:"the table, or table@revision"`
 	Ref   string `arg:"2" value:"revision" complete:"ref" default:"HEAD" help:"where the table is looked at"`
+	// At is the revision where Table is the table's name alone, which may have an @.
+	At string
 }
 
 func runOfSpec() Spec {
@@ -40,10 +42,14 @@ type tableAt struct {
 	rows            int64
 }
 
-// tableAt finds a table by "table@revision", or by a table and a revision; "" is HEAD.
-func (s *Scope) tableAt(ctx context.Context, target, ref string) (*tableAt, error) {
-	name, at, ok := strings.Cut(target, "@")
-	if ok && at != "" {
+// tableAt finds a table by its name and the revision at. Where that is "", target is a table, or "table@revision", and ref the revision where
+// it names none; "" is HEAD.
+func (s *Scope) tableAt(ctx context.Context, target, at, ref string) (*tableAt, error) {
+	name := target
+	if at == "" {
+		name, at, _ = strings.Cut(target, "@")
+	}
+	if at != "" {
 		ref = at
 	}
 	if ref == "" {
@@ -69,7 +75,7 @@ func (s *Scope) tableAt(ctx context.Context, target, ref string) (*tableAt, erro
 
 // Run finds.
 func (c *RunOf) Run(ctx context.Context, s *Scope) (*Result, error) {
-	t, err := s.tableAt(ctx, c.Table, c.Ref)
+	t, err := s.tableAt(ctx, c.Table, c.At, c.Ref)
 	if err != nil {
 		return nil, err
 	}
@@ -112,6 +118,8 @@ type Lineage struct {
 	Down   bool   `flag:"down" help:"what was made from it"`
 	Depth  int    `flag:"depth" help:"so many runs far; 0 for all"`
 	Format string `flag:"format" default:"tree" enum:"tree,json,dot,openlineage" help:"how it is written"`
+	// At is the revision where Table is the table's name alone, which may have an @.
+	At string
 }
 
 func lineageSpec() Spec {
@@ -139,7 +147,7 @@ func (c *Lineage) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err := s.Repo.FlushReads(ctx); err != nil {
 		return nil, err
 	}
-	t, err := s.tableAt(ctx, c.Table, "")
+	t, err := s.tableAt(ctx, c.Table, c.At, "")
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +177,7 @@ func (c *Lineage) Run(ctx context.Context, s *Scope) (*Result, error) {
 	case "json":
 		r.Lines = []string{string(r.Detail)}
 	case "dot":
-		r.Lines = dotLines(d)
+		r.Lines = dotLines(d, s.Repo.Name())
 	case "openlineage":
 		r.Lines, err = s.openLineage(ctx, runsOf(d))
 	default:
@@ -250,8 +258,8 @@ func treeLines(r *Result, d *lineage.Dataset, verb, side string) {
 	})
 }
 
-// dotLines are the graph in the language of graphviz: tables are boxes, runs ellipses.
-func dotLines(d lineageDetail) []string {
+// dotLines are the graph in the language of graphviz, seen from a database: tables are boxes, runs ellipses.
+func dotLines(d lineageDetail, db string) []string {
 	out := []string{"digraph lineage {", "  rankdir=LR;"}
 	said := map[string]bool{}
 	say := func(format string, args ...any) {
@@ -264,6 +272,9 @@ func dotLines(d lineageDetail) []string {
 		key := d.Table + "@" + d.Hash
 		if d.Hash == "" {
 			key = d.Table + d.Query + "@" + d.Commit
+		}
+		if d.DB != "" && !strings.EqualFold(d.DB, db) {
+			key = d.DB + "." + key
 		}
 		say("  %q [shape=box, label=%q];", key, datasetLabel(d))
 		return key
@@ -340,6 +351,8 @@ var LineageImpactColumns = []Column{
 type LineageImpact struct {
 	Target string `arg:"1" required:"true" value:"table@revision" help:"a table, or a revision for all that was read at it"`
 	Commit bool   `flag:"commit" help:"the argument is a revision"`
+	// At is the revision where Target is a table's name alone, which may have an @.
+	At string
 }
 
 func lineageImpactSpec() Spec {
@@ -375,14 +388,14 @@ func (c *LineageImpact) Run(ctx context.Context, s *Scope) (*Result, error) {
 			if err != nil {
 				return nil, err
 			}
-			from = append(from, &lineage.Dataset{Table: n, Hash: v.Table.Hash().Full(), Commit: id.Full()})
+			from = append(from, &lineage.Dataset{DB: s.Repo.Name(), Table: n, Hash: v.Table.Hash().Full(), Commit: id.Full()})
 		}
 	} else {
-		t, err := s.tableAt(ctx, c.Target, "")
+		t, err := s.tableAt(ctx, c.Target, c.At, "")
 		if err != nil {
 			return nil, err
 		}
-		from = append(from, &lineage.Dataset{Table: t.name, Hash: t.hash, Commit: t.commit.Full()})
+		from = append(from, &lineage.Dataset{DB: s.Repo.Name(), Table: t.name, Hash: t.hash, Commit: t.commit.Full()})
 	}
 	tr := &lineage.Tracer{Book: book, Read: s.Repo.Store(), DB: s.Repo.Name()}
 	r := &Result{Columns: LineageImpactColumns, Lines: []string{}}
@@ -408,7 +421,9 @@ func (c *LineageImpact) Run(ctx context.Context, s *Scope) (*Result, error) {
 				add("run", name, "", "", st.Run, (level+1)/2)
 			case x != d:
 				add("table", x.Table, x.Hash, "", "", level/2)
-				add("commit", "", "", x.Commit, "", level/2)
+				if x.Commit != "" {
+					add("commit", "", "", x.Commit, "", level/2)
+				}
 			}
 		})
 	}

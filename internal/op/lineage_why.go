@@ -27,6 +27,8 @@ type LineageWhy struct {
 	Table string   `arg:"1" required:"true" value:"table@revision" complete:"table" help:"the table; without a revision at HEAD"`
 	Key   []string `flag:"key" required:"true" value:"column=value" help:"the row: its primary key, a column each, or one JSON object of them"`
 	Limit int      `flag:"limit,n" default:"100" least:"0" help:"at most so many rows of each input; 0 for all"`
+	// At is the revision where Table is the table's name alone, which may have an @.
+	At string
 }
 
 func lineageWhySpec() Spec {
@@ -53,7 +55,7 @@ func (c *LineageWhy) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err := s.Repo.FlushReads(ctx); err != nil {
 		return nil, err
 	}
-	t, err := s.tableAt(ctx, c.Table, "")
+	t, err := s.tableAt(ctx, c.Table, c.At, "")
 	if err != nil {
 		return nil, err
 	}

@@ -1,11 +1,15 @@
 package op
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/sync"
 )
@@ -25,6 +29,8 @@ type Push struct {
 	Silent   bool     `flag:"silent" hidden:"true" help:"accepted for compatibility"`
 	Remote   string   `arg:"1" value:"remote" complete:"remote" help:"the name of a remote or a URL; otherwise the remote that the branch follows, or origin"`
 	Refs     []string `arg:"rest" value:"refspec" complete:"branch" help:"a branch or a tag, <here>:<there> for another name there, :<there> to remove it; + before it forces it"`
+
+	unseen bool // something was to be forced at a place of which nothing is known here
 }
 
 func pushSpec() Spec {
@@ -35,7 +41,8 @@ func pushSpec() Spec {
 merge, and push again. A push that was interrupted has changed no branch, and goes on where it stopped when it is repeated.
 
 --force moves a branch that would lose commits only if the remote's is the one that was last fetched or pushed: what others have pushed since is
-not lost unseen. Under the name dolt it moves the branch whatever is there.`,
+not lost unseen. At a URL that no remote here has nothing was seen, and --no-lease is needed too. Under the name dolt it moves the branch
+whatever is there.`,
 		Usage:    []string{"[-u] [-f] [--all] [--tags] [--atomic] [<remote> [<refspec>...]]", "-d <remote> <ref>..."},
 		Examples: []Example{{"push -u origin main", "send a branch, and follow the remote's from now on"}, {"push", "send it again"}, {"push origin :fix", "remove a branch there"}},
 	})
@@ -44,7 +51,8 @@ not lost unseen. Under the name dolt it moves the branch whatever is there.`,
 // pushed is a ref to be pushed, and how messages call it.
 type pushed struct {
 	sync.Want
-	here, there string // without heads/ and tags/
+	here, there string           // without heads/ and tags/
+	seen        history.CommitID // what the branch of the remote was when it was last seen
 }
 
 // Run pushes.
@@ -70,23 +78,38 @@ func (c *Push) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	hints := warnings(r)
+	if name == "" {
+		if name, err = s.remoteAt(r.URL()); err != nil {
+			return nil, err
+		}
+	}
 	wants := make([]sync.Want, len(list))
 	for i := range list {
-		if w := &list[i].Want; name != "" && w.Force && !c.NoLease && !s.Dolt && strings.HasPrefix(w.Name, sync.Heads) {
-			seen, _ := s.Repo.Track(name + "/" + list[i].there)
-			w.Lease = &seen
+		w := &list[i].Want
+		isBranch := strings.HasPrefix(w.Name, sync.Heads)
+		if name != "" && isBranch {
+			list[i].seen, _ = s.Repo.Track(name + "/" + list[i].there)
 		}
-		wants[i] = list[i].Want
+		switch {
+		case !w.Force || !isBranch || c.NoLease || s.Dolt:
+		case name != "":
+			w.Lease = &list[i].seen
+		default: // nobody has seen what is there
+			w.Force, c.unseen = false, true
+		}
+		wants[i] = *w
 	}
 	p := &sync.Push{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Temp: s.Repo.TempDir(), Atomic: c.Atomic, Held: sync.HeldIn(s.Repo.FS(), s.Repo.Dir()), Progress: s.syncProgress()}
 	out, refs, err := p.Run(ctx, wants)
-	if err != nil {
+	if len(out) == 0 && err != nil {
 		return nil, err
 	}
-	if err := c.note(ctx, s, name, list, out, refs); err != nil {
-		return nil, err
+	// Who gives up has moved what was moved before.
+	if e := c.note(context.WithoutCancel(ctx), s, name, list, out, refs); e != nil {
+		return nil, errors.Join(err, e)
 	}
-	return c.tell(s, r, name, list, out)
+	return c.tell(s, r, name, list, out, *hints, err)
 }
 
 // wants are the refs that the parameters ask for.
@@ -110,7 +133,7 @@ func (c *Push) wants(ctx context.Context, s *Scope, branch, theirs string) ([]pu
 	}
 	if c.All {
 		for _, b := range s.Repo.Branches() {
-			out = append(out, pushed{sync.Want{Name: sync.Heads + b.Name, Commit: b.Head, Force: c.Force}, b.Name, b.Name})
+			out = append(out, pushed{Want: sync.Want{Name: sync.Heads + b.Name, Commit: b.Head, Force: c.Force}, here: b.Name, there: b.Name})
 		}
 	}
 	if len(c.Refs) == 0 && !c.All && (!c.Tags || theirs != "") {
@@ -118,7 +141,7 @@ func (c *Push) wants(ctx context.Context, s *Scope, branch, theirs string) ([]pu
 			theirs = branch
 		}
 		head, _ := s.Repo.BranchHead(branch)
-		out = append(out, pushed{sync.Want{Name: sync.Heads + theirs, Commit: head, Force: c.Force}, branch, theirs})
+		out = append(out, pushed{Want: sync.Want{Name: sync.Heads + theirs, Commit: head, Force: c.Force}, here: branch, there: theirs})
 	}
 	if c.Tags {
 		tags, err := s.Repo.TagObjects(ctx)
@@ -126,7 +149,7 @@ func (c *Push) wants(ctx context.Context, s *Scope, branch, theirs string) ([]pu
 			return nil, err
 		}
 		for _, t := range tags {
-			out = append(out, pushed{sync.Want{Name: sync.Tags + t.Name, Commit: t.Commit, Tag: t.Object, Force: c.Force}, t.Name, t.Name})
+			out = append(out, pushed{Want: sync.Want{Name: sync.Tags + t.Name, Commit: t.Commit, Tag: t.Object, Force: c.Force}, here: t.Name, there: t.Name})
 		}
 	}
 	seen := map[string]bool{}
@@ -141,64 +164,71 @@ func (c *Push) wants(ctx context.Context, s *Scope, branch, theirs string) ([]pu
 
 // spec reads a refspec.
 func (c *Push) spec(ctx context.Context, s *Scope, text string) (pushed, error) {
-	force := c.Force
 	rest, plus := strings.CutPrefix(text, "+")
 	here, there, two := strings.Cut(rest, ":")
 	if two && there == "" || rest == "" || strings.Contains(there, ":") {
 		return pushed{}, errs.New(errs.Invalid, "invalid refspec '%s': write <branch>, <here>:<there> or :<there>", text)
 	}
-	force = force || plus
-	kind := sync.Heads
-	base := func(name string) string {
-		if n, ok := strings.CutPrefix(name, "refs/tags/"); ok {
-			kind = sync.Tags
-			return n
-		}
-		return strings.TrimPrefix(name, "refs/heads/")
-	}
 	tags, err := s.Repo.TagObjects(ctx)
 	if err != nil {
 		return pushed{}, err
 	}
-	if here == "" {
-		there = base(there)
-		if _, isBranch := s.Repo.Track(c.Remote + "/" + there); !isBranch && kind == sync.Heads {
-			for _, t := range tags {
-				if t.Name == there {
-					kind = sync.Tags
-				}
-			}
-		}
-		return pushed{sync.Want{Name: kind + there, Force: force}, "", there}, nil
-	}
 	if !two {
 		there = here
 	}
-	if head, ok := s.Repo.BranchHead(strings.TrimPrefix(here, "refs/heads/")); ok {
-		there = base(there)
-		if err := repo.CheckRefName(there); err != nil {
-			return pushed{}, err
-		}
-		return pushed{sync.Want{Name: kind + there, Commit: head, Force: force}, base(here), there}, nil
-	}
-	for _, t := range tags {
-		if t.Name == strings.TrimPrefix(here, "refs/tags/") {
-			there = base(there)
-			return pushed{sync.Want{Name: sync.Tags + there, Commit: t.Commit, Tag: t.Object, Force: force}, t.Name, there}, nil
-		}
-	}
-	head, err := s.Repo.Resolve(ctx, here, s.branch())
+	kind, there, err := refKind(there)
 	if err != nil {
-		return pushed{}, errs.New(errs.CodeOf(err), "refspec not found: '%s': %w", text, err)
+		return pushed{}, err
 	}
-	if !two && !strings.EqualFold(here, "HEAD") {
-		return pushed{}, errs.New(errs.Invalid, "'%s' is a commit: write %s:<branch> to say which branch of the remote is to name it", here, here)
+	out := pushed{Want: sync.Want{Force: c.Force || plus}, there: there}
+	if here == "" {
+		_, isBranch := s.Repo.Track(c.Remote + "/" + there)
+		if kind == "" && !isBranch && slices.ContainsFunc(tags, func(t repo.LandedTag) bool { return t.Name == there }) {
+			kind = sync.Tags
+		}
+		out.Name = cmp.Or(kind, sync.Heads) + there
+		return out, nil
 	}
-	if !two {
-		there = s.branch()
+	var isTag bool
+	branch := strings.TrimPrefix(here, "refs/heads/")
+	if head, ok := s.Repo.BranchHead(branch); ok {
+		out.here, out.Commit = branch, head
+	} else if i := slices.IndexFunc(tags, func(t repo.LandedTag) bool { return t.Name == strings.TrimPrefix(here, "refs/tags/") }); i >= 0 {
+		isTag = true
+		out.here, out.Commit = tags[i].Name, tags[i].Commit
+		if kind = cmp.Or(kind, sync.Tags); kind == sync.Tags { // a branch gets its commit
+			out.Tag = tags[i].Object
+		}
+	} else {
+		if out.Commit, err = s.Repo.Resolve(ctx, here, s.branch()); err != nil {
+			return pushed{}, errs.New(errs.CodeOf(err), "refspec not found: '%s': %w", text, err)
+		}
+		if !two && !strings.EqualFold(here, "HEAD") {
+			return pushed{}, errs.New(errs.Invalid, "'%s' is a commit: write %s:<branch> to say which branch of the remote is to name it", here, here)
+		}
+		if out.here = here; !two {
+			out.there = s.branch()
+		}
 	}
-	there = base(there)
-	return pushed{sync.Want{Name: kind + there, Commit: head, Force: force}, here, there}, repo.CheckRefName(there)
+	if kind == sync.Tags && !isTag {
+		return pushed{}, errs.New(errs.Invalid, "'%s' is no tag: make one with 'tag %s %s' and push that", here, there, here)
+	}
+	out.Name = cmp.Or(kind, sync.Heads) + out.there
+	return out, sync.CheckRef(out.Name)
+}
+
+// refKind splits the name of a ref of a remote; kind is "" where it is not said.
+func refKind(name string) (kind, short string, err error) {
+	rest, full := strings.CutPrefix(name, "refs/")
+	if !full {
+		return "", name, nil
+	}
+	for _, kind := range []string{sync.Heads, sync.Tags} {
+		if short, ok := strings.CutPrefix(rest, kind); ok {
+			return kind, short, nil
+		}
+	}
+	return "", "", errs.New(errs.Invalid, "a remote has no '%s': its refs are refs/heads/<branch> and refs/tags/<tag>", name)
 }
 
 // note keeps what is known of the remote now, and what branches follow.
@@ -211,12 +241,11 @@ func (c *Push) note(ctx context.Context, s *Scope, name string, list []pushed, o
 		if o.Status.Refused() || !strings.HasPrefix(o.Name, sync.Heads) {
 			continue
 		}
-		track := repo.Branch{Name: name + "/" + list[i].there, Head: refs[o.Name].Commit}
-		if now, ok := s.Repo.Track(track.Name); now != track.Head || ok == track.Head.IsZero() {
-			land.Tracks = append(land.Tracks, track)
+		if now := refs[o.Name].Commit; now != list[i].seen {
+			land.Tracks = append(land.Tracks, repo.LandedTrack{Name: name + "/" + list[i].there, Head: now, Old: list[i].seen})
 		}
 	}
-	if err := s.Repo.Land(ctx, nil, land); err != nil || !c.Upstream {
+	if _, err := s.Repo.Land(ctx, nil, land); err != nil || !c.Upstream {
 		return err
 	}
 	for i, o := range out {
@@ -233,11 +262,11 @@ func (c *Push) note(ctx context.Context, s *Scope, name string, list []pushed, o
 // refusals are git's words for what is refused.
 var refusals = map[sync.Status]string{
 	sync.NonFastForward: "non-fast-forward", sync.FetchFirst: "fetch first", sync.Stale: "stale info", sync.TagExists: "already exists", sync.Raced: "changed meanwhile",
-	sync.Together: "atomic push failed", sync.NotThere: "remote ref does not exist",
+	sync.Together: "atomic push failed", sync.NotThere: "remote ref does not exist", sync.Broken: "remote failure",
 }
 
-// tell describes a push as git does.
-func (c *Push) tell(s *Scope, r *sync.Remote, name string, list []pushed, out []sync.Outcome) (*Result, error) {
+// tell describes a push as git does, which failed in the middle if failed is not nil.
+func (c *Push) tell(s *Scope, r *sync.Remote, name string, list []pushed, out []sync.Outcome, hints []string, failed error) (*Result, error) {
 	var lines []string
 	refused := map[sync.Status]bool{}
 	changed := false
@@ -270,9 +299,12 @@ func (c *Push) tell(s *Scope, r *sync.Remote, name string, list []pushed, out []
 	} else {
 		lines = []string{"Everything up-to-date"}
 	}
+	if failed != nil {
+		return nil, errs.New(errs.CodeOf(failed), "%w\n%s", failed, strings.Join(lines, "\n"))
+	}
 	if len(refused) > 0 {
 		lines = append([]string{fmt.Sprintf("failed to push some refs to '%s'", r.URL())}, lines...)
-		lines = append(lines, advice(s, refused)...)
+		lines = append(lines, c.advice(s, refused)...)
 		return nil, errs.New(errs.Conflict, "%s", strings.Join(lines, "\n"))
 	}
 	if c.Upstream && name != "" {
@@ -282,14 +314,18 @@ func (c *Push) tell(s *Scope, r *sync.Remote, name string, list []pushed, out []
 			}
 		}
 	}
-	res := &Result{Columns: pushColumns, Lines: lines}
+	res := &Result{Columns: pushColumns, Lines: lines, Hints: hints}
 	res.Add(int64(0), strings.Join(lines, "\n"))
 	return res, nil
 }
 
 // advice says what to do about refusals.
-func advice(s *Scope, refused map[sync.Status]bool) []string {
+func (c *Push) advice(s *Scope, refused map[sync.Status]bool) []string {
 	switch {
+	case c.unseen && (refused[sync.NonFastForward] || refused[sync.FetchFirst]):
+		return []string{
+			"hint: No remote here has that URL, so nobody has seen what would be lost: name the place with", "hint: '" + s.Program() + " remote add' and fetch, or overwrite the branch with --force --no-lease.",
+		}
 	case refused[sync.NonFastForward]:
 		return []string{
 			"hint: Updates were rejected because the tip of your current branch is behind", "hint: its remote counterpart. Integrate the remote changes (e.g.",

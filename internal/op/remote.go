@@ -157,10 +157,10 @@ func (c *Remote) remove(ctx context.Context, s *Scope, m map[string]string, name
 	var land repo.Landing
 	for _, t := range s.Repo.Tracks() {
 		if strings.HasPrefix(t.Name, name+"/") {
-			land.Tracks = append(land.Tracks, repo.Branch{Name: t.Name})
+			land.Tracks = append(land.Tracks, repo.LandedTrack{Name: t.Name, Anyway: true})
 		}
 	}
-	if err := s.Repo.Land(ctx, nil, land); err != nil {
+	if _, err := s.Repo.Land(ctx, nil, land); err != nil {
 		return err
 	}
 	up, err := upstreams(s)
@@ -242,6 +242,31 @@ func (s *Scope) openRemote(ctx context.Context, text string) (r *sync.Remote, na
 	return r, name, err
 }
 
+// remoteAt is the first remote of the database that has that URL, "" for none.
+func (s *Scope) remoteAt(url string) (string, error) {
+	m, err := remoteURLs(s.Settings.Local)
+	if err != nil {
+		return "", err
+	}
+	for _, n := range slices.Sorted(maps.Keys(m)) {
+		if m[n] == url {
+			return n, nil
+		}
+	}
+	return "", nil
+}
+
+// warnings collects what a remote passes over, for Hints. They quote what they name.
+func warnings(r *sync.Remote) *[]string {
+	var out []string
+	r.Warn = func(text string) {
+		if text = "warning: " + text; !slices.Contains(out, text) {
+			out = append(out, text)
+		}
+	}
+	return &out
+}
+
 // progress is the scope's progress as package sync wants it.
 func (s *Scope) syncProgress() sync.Progress {
 	return func(title string, total int64, unit string) (func(int64), func()) {
@@ -308,11 +333,12 @@ func (c *LsRemote) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	hints := warnings(r)
 	refs, err := r.Refs(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := &Result{Columns: lsRemoteColumns, Lines: []string{}}
+	out := &Result{Columns: lsRemoteColumns, Lines: []string{}, Hints: *hints}
 	for _, n := range slices.Sorted(maps.Keys(refs)) {
 		if (c.Heads || c.Tags) && !(c.Heads && strings.HasPrefix(n, sync.Heads) || c.Tags && strings.HasPrefix(n, sync.Tags)) {
 			continue

@@ -188,8 +188,10 @@ func inputText(x *lineage.Input) string {
 func outputText(x *lineage.Output) string {
 	s := x.Table
 	switch {
-	case x.After == "":
+	case x.Dropped():
 		s += " (dropped)"
+	case x.After == "":
+		s += " (version not known)"
 	default:
 		s += " table " + shortHash(x.After)
 	}

@@ -133,7 +133,7 @@ func (m *machine) fetch(r *sync.Remote) error {
 	var got []sync.Ref
 	for n, x := range refs {
 		got = append(got, x)
-		land.Tracks = append(land.Tracks, repo.Branch{Name: "origin/" + strings.TrimPrefix(n, sync.Heads), Head: x.Commit})
+		land.Tracks = append(land.Tracks, repo.LandedTrack{Name: "origin/" + strings.TrimPrefix(n, sync.Heads), Head: x.Commit, Anyway: true})
 	}
 	dir, done, err := m.Incoming()
 	if err != nil {
@@ -150,7 +150,7 @@ func (m *machine) fetch(r *sync.Remote) error {
 		return err
 	}
 	defer batch.Close()
-	if err := m.Land(ctx, batch, land); err != nil {
+	if _, err := m.Land(ctx, batch, land); err != nil {
 		return err
 	}
 	return f.Landed()
@@ -158,7 +158,7 @@ func (m *machine) fetch(r *sync.Remote) error {
 
 // clone makes a database of those branches of a remote.
 func clone(r *sync.Remote, fs *vfs.Mem, refs map[string]sync.Ref) error {
-	return repo.Clone(ctx, fs, "/db", "", func(ctx context.Context, st *pack.Store, _, incoming string) (*repo.Cloned, error) {
+	return repo.Clone(ctx, fs, "/db", "", "test", func(ctx context.Context, st *pack.Store, _, incoming string) (*repo.Cloned, error) {
 		var out repo.Cloned
 		var got []sync.Ref
 		for n, x := range refs {
@@ -476,9 +476,9 @@ func TestRequests(t *testing.T) {
 		m.work(t, "main", rng)
 	}
 	push := func(r *sync.Remote) error { _, err := m.push(r, false, false, "main"); return err }
-	count("the first push", 10, push)
+	count("the first push", 11, push)
 	fs := vfs.NewMem()
-	count("a clone", 6, func(r *sync.Remote) error {
+	count("a clone", 7, func(r *sync.Remote) error {
 		refs, err := r.Refs(ctx)
 		if err != nil {
 			return err
@@ -487,14 +487,14 @@ func TestRequests(t *testing.T) {
 	})
 	c := open(t, fs, "clone")
 	m.work(t, "main", rng)
-	count("a push of one commit", 10, push)
-	count("a push of nothing", 4, push)
-	count("a fetch of one commit", 6, c.fetch)
-	count("a fetch of nothing", 4, c.fetch)
+	count("a push of one commit", 11, push)
+	count("a push of nothing", 6, push)
+	count("a fetch of one commit", 8, c.fetch)
+	count("a fetch of nothing", 6, c.fetch)
 	for range 20 {
 		m.work(t, "main", rng)
-		count("a push of one commit", 10, push)
-		count("a fetch of one commit behind many", 5, c.fetch)
+		count("a push of one commit", 11, push)
+		count("a fetch of one commit behind many", 7, c.fetch)
 	}
 	// What is remembered of packs may be wrong.
 	must(t, m.FS().Remove(filepath.Join(m.Dir(), "held")))

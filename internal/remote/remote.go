@@ -20,6 +20,9 @@ type Options struct {
 	Dir string // where relative paths begin
 }
 
+// credentials is a user's name, with or without a password, before what names a host.
+var credentials = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*://)?[^/@?#]+@`)
+
 var scheme = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://`)
 
 // Normalize makes a URL of what a user names a remote by: a URL as it stands, or a path, which is a directory.
@@ -27,6 +30,8 @@ func Normalize(text string, opt Options) (string, error) {
 	switch {
 	case text == "":
 		return "", errs.New(errs.Invalid, "the URL of a remote is empty")
+	case !strings.HasPrefix(text, "file://") && !strings.HasPrefix(text, ".") && credentials.MatchString(text):
+		return "", errs.New(errs.Invalid, "the URL of a remote holds the name or password of a user, which settings, histories and messages would show: leave out what is before the @")
 	case strings.HasPrefix(text, "file://"):
 		path := strings.TrimPrefix(text, "file://")
 		if path == "" {

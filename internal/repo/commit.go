@@ -135,7 +135,7 @@ func (r *Repo) tryCommit(ctx context.Context, opt CommitOptions) (c *history.Com
 	if opt.Amend {
 		amended = w.Head
 	}
-	noted, err := r.noteOutputs(ctx, batch, opt.Branch, c, amended)
+	noted, err := r.noteOutputs(ctx, batch, w.at, w.Working.Tree(), c, amended)
 	if err != nil {
 		return nil, false, err
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/lineage"
 	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/schema"
@@ -13,7 +14,7 @@ import (
 )
 
 // Commit makes the changes part of the branch's working set, durably. An error of class Conflict means that another transaction
-// changed the same in the meantime; the transaction is over then as well.
+// changed the same in the meantime; the transaction is over then as well. The run of the context has written what it changes.
 func (t *Tx) Commit(ctx context.Context) error { return CommitTogether(ctx, t) }
 
 // CommitTogether commits transactions on different branches of one database as one: after it, and after a crash whenever it comes,
@@ -39,6 +40,7 @@ func CommitTogether(ctx context.Context, txs ...*Tx) error {
 			}
 		}
 		for _, t := range dirty {
+			t.by = lineage.Of(ctx)
 			if err := t.foldLarge(ctx); err != nil {
 				return err
 			}
@@ -64,9 +66,6 @@ func CommitTogether(ctx context.Context, txs ...*Tx) error {
 	}
 	if err != nil || s == nil {
 		return err
-	}
-	for _, t := range dirty {
-		t.r.keepOrigins(t.branch, t.made)
 	}
 	return txs[0].r.publish(ctx, s)
 }
@@ -102,8 +101,7 @@ const (
 type plan struct {
 	t    *Tx
 	on   *branch
-	rows []*rowPlan  // by table's name
-	told []originKey // of a plan of lineageRef: what its rows tell of columns
+	rows []*rowPlan // by table's name
 }
 
 // rowPlan is the changes of a table's rows.
@@ -363,6 +361,7 @@ func (r *Repo) commitPlans(ctx context.Context, plans []*plan, batch *pack.Batch
 				n.tables.set(l, wt)
 			}
 			s.put(n)
+			r.lineage.written.take(p.t, n, s.lsn)
 			r.wrote(p.t.branch)
 		}
 	})

@@ -30,6 +30,7 @@ type Working struct {
 	Branch          string
 	Head            history.CommitID
 	Working, Staged *root.Root
+	at              *branch // with its edits not folded
 }
 
 // Fold brings all edits of the branch's working tables that are published now into their trees. Edits that others make meanwhile
@@ -46,7 +47,7 @@ func (r *Repo) fold(ctx context.Context, name string) (*Working, error) {
 	if !ok {
 		return nil, r.errNoRef(name)
 	}
-	w := &Working{Branch: name, Head: b.head, Working: root.Open(r.store, b.working), Staged: root.Open(r.store, b.staged)}
+	w := &Working{at: b, Branch: name, Head: b.head, Working: root.Open(r.store, b.working), Staged: root.Open(r.store, b.staged)}
 	if !b.overlays() {
 		return w, nil
 	}

@@ -28,8 +28,7 @@ type lineageBook struct {
 	nextIn  map[string]int64 // next number of a run's inputs, of runs that got one since the database was opened
 	nextOut map[string]int64 // the same of its outputs
 	reads   reads            // what was read and is not written yet
-	writers writers          // who wrote what is not committed yet
-	origins originBook       // what statements tell of columns that are not committed yet
+	written written          // how what is not committed yet was written
 }
 
 // knownRuns bounds what is remembered of runs.
@@ -299,9 +298,40 @@ func takeSeq(next *map[string]int64, uid string, first func() (int64, error)) (i
 	return n, nil
 }
 
-// noteOutputs is the plan of the rows that tell which run made a commit on a branch: the run of the context and, when the commit is made after
-// another (from is not zero), the runs that made that one. It is nil when there is none. Their chunks are in the batch.
-func (r *Repo) noteOutputs(ctx context.Context, batch *pack.Batch, branch string, c *history.Commit, from history.CommitID) (*plan, error) {
+// commitNotes is what a commit takes along of lineage.
+type commitNotes struct {
+	rows *plan        // of lineageRef; nil for none
+	told []toldWrites // what need not be remembered any more
+}
+
+// noteOutputs is what a commit of the branch as b has it, with the working root, takes along of lineage.
+func (r *Repo) noteOutputs(ctx context.Context, batch *pack.Batch, b *branch, working tree.Root, c *history.Commit, from history.CommitID) (n commitNotes, err error) {
+	if n.rows, err = r.outputRows(ctx, batch, b, c, from); err != nil {
+		return n, err
+	}
+	same := map[string]bool{} // whether the commit has a table as the working set has it
+	for _, x := range r.lineage.written.upTo(b) {
+		if _, known := same[x.table]; !known {
+			now, err := tableHash(ctx, batch, working, x.table)
+			if err != nil {
+				return n, err
+			}
+			then, err := tableHash(ctx, batch, c.Root, x.table)
+			if err != nil {
+				return n, err
+			}
+			same[x.table] = now == then
+		}
+		if same[x.table] {
+			n.told = append(n.told, x)
+		}
+	}
+	return n, nil
+}
+
+// outputRows is the plan of the rows that tell which run made a commit of the branch as b has it: the run of the context and, when the commit
+// is made after another (from is not zero), the runs that made that one. It is nil when there is none. Their chunks are in the batch.
+func (r *Repo) outputRows(ctx context.Context, batch *pack.Batch, b *branch, c *history.Commit, from history.CommitID) (*plan, error) {
 	cur := lineage.Of(ctx)
 	var carried []lineage.Output
 	if !from.IsZero() && r.published.Load().lineage != nil {
@@ -344,7 +374,6 @@ func (r *Repo) noteOutputs(ctx context.Context, batch *pack.Batch, branch string
 			return nil, err
 		}
 	}
-	var told []originKey
 	put := func(x lineage.Output) error {
 		if x.Seq, err = r.outputSeq(ctx, x.Run); err != nil {
 			return err
@@ -363,27 +392,41 @@ func (r *Repo) noteOutputs(ctx context.Context, batch *pack.Batch, branch string
 			}
 		}
 		if cur.Run != "" {
-			by := r.lineage.writers.find(cur, x.Table)
+			by, origins, ok := r.lineage.written.of(cur.Run, b, x.Table)
+			if cur.Node != "" || cur.Alias != "" || !ok {
+				by = cur // who commits says which part it is
+			}
+			for _, old := range carried {
+				if !strings.EqualFold(old.Table, x.Table) || old.Run != cur.Run {
+					continue
+				}
+				if !ok && cur.Node == "" && cur.Alias == "" { // nothing of the table is new
+					by = lineage.Current{Node: old.Node, Attempt: old.Attempt, Alias: old.Alias}
+				}
+				was, err := old.Origins()
+				if err != nil {
+					return nil, err
+				}
+				origins = lineage.MergeOrigins(was, origins)
+			}
 			x.Run, x.Node, x.Attempt, x.Alias = cur.Run, by.Node, by.Attempt, by.Alias
-			if x.ColumnLineage, err = lineage.EncodeOrigins(r.originsOf(cur.Run, branch, x.Table)); err != nil {
+			if x.ColumnLineage, err = lineage.EncodeOrigins(origins); err != nil {
 				return nil, err
 			}
 			if err := put(x); err != nil {
 				return nil, err
 			}
-			told = append(told, originKey{cur.Run, branch, strings.ToLower(x.Table)})
 		}
 	}
-	p := tx.plan()
-	p.told = told
-	return p, nil
+	return tx.plan(), nil
 }
 
-// joinLineage puts the rows of a plan of lineageRef into a change of something else; the result puts them into the state. The caller
-// holds the commit lock.
-func (r *Repo) joinLineage(ctx context.Context, batch *pack.Batch, ch *change, p *plan) (func(*state), error) {
+// joinLineage puts what a commit takes along of lineage into its change; the result puts it into the state. The caller holds the commit
+// lock.
+func (r *Repo) joinLineage(ctx context.Context, batch *pack.Batch, ch *change, n commitNotes) (func(*state), error) {
+	p := n.rows
 	if p == nil {
-		return func(*state) {}, nil
+		return func(*state) { r.lineage.written.forget(n.told) }, nil
 	}
 	cur, err := p.present(r.tip.Load())
 	if err != nil {
@@ -406,7 +449,7 @@ func (r *Repo) joinLineage(ctx context.Context, batch *pack.Batch, ch *change, p
 	}
 	ch.rows = append(ch.rows, changedRows([]*plan{p})...)
 	return func(s *state) {
-		r.dropOrigins(p.told)
+		r.lineage.written.forget(n.told)
 		next.lsn = s.lsn
 		for _, x := range p.rows {
 			wt := next.tables.get(x.table)

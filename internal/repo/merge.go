@@ -155,7 +155,7 @@ type mergePlan struct {
 	working, staged tree.Root
 	whole           []string // tables of the working set that change
 	next            branch   // head and merge only
-	noted           *plan    // of the lineage of the commit; nil for none
+	noted           commitNotes
 }
 
 // compute merges the roots. done means that there is nothing to do.
@@ -373,7 +373,9 @@ func (p *mergePlan) commit(ctx context.Context) (*history.Commit, error) {
 	if opt.Kind == history.CherryPick {
 		from = opt.Theirs
 	}
-	p.noted, err = p.r.noteOutputs(ctx, p.batch, p.opt.Branch, c, from)
+	p.noted, err = p.r.noteOutputs(ctx, p.batch, p.b, p.working, c, from)
+	// The working root lacks what is edited above it.
+	p.noted.told = slices.DeleteFunc(p.noted.told, func(x toldWrites) bool { return p.b.tables.get(x.table).over.Len() > 0 })
 	return c, err
 }
 

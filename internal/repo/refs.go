@@ -55,7 +55,7 @@ func (r *Repo) CheckOut(ctx context.Context, name string) error {
 // CreateBranch makes a branch at the commit with a clean working set. One of that name is an error of class Exists unless force
 // is set, which moves it and drops its working set.
 func (r *Repo) CreateBranch(ctx context.Context, name string, at history.CommitID, force bool) error {
-	if err := CheckRefName(name); err != nil {
+	if err := history.CheckRefName(name); err != nil {
 		return err
 	}
 	c, err := history.GetCommit(ctx, r.store, at)
@@ -90,7 +90,7 @@ func (r *Repo) RenameBranch(ctx context.Context, from, to string, force bool) er
 
 // copyBranch copies or moves a branch in one record.
 func (r *Repo) copyBranch(ctx context.Context, from, to string, force, move bool) error {
-	if err := CheckRefName(to); err != nil {
+	if err := history.CheckRefName(to); err != nil {
 		return err
 	}
 	// What is folded need not be in the record. Edits that come meanwhile are.
@@ -259,7 +259,7 @@ func (r *Repo) TagNamed(ctx context.Context, name string) (t Tag, ok bool, err e
 
 // CreateTag makes a tag. One of that name is an error of class Exists unless force is set, which replaces it.
 func (r *Repo) CreateTag(ctx context.Context, name string, t history.Tag, force bool) error {
-	if err := CheckRefName(name); err != nil {
+	if err := history.CheckRefName(name); err != nil {
 		return err
 	}
 	if t.Tagger.Time.IsZero() {

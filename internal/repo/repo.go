@@ -7,13 +7,11 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/stemmadb/stemma/internal/clock"
 	"github.com/stemmadb/stemma/internal/errs"
-	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/merge"
 	"github.com/stemmadb/stemma/internal/pack"
@@ -26,6 +24,9 @@ import (
 
 // DirName is the directory that holds the database inside the directory that users see.
 const DirName = ".stemma"
+
+// lockName is the file in it whose lock says who may write.
+const lockName = "LOCK"
 
 // DoltDirName is the name of that directory when the database was made by the program under the name dolt.
 const DoltDirName = ".dolt"
@@ -114,7 +115,7 @@ func Init(ctx context.Context, fs vfs.FS, path string, opt InitOptions) error {
 	if opt.Branch == "" {
 		opt.Branch = DefaultBranch
 	}
-	if err := CheckRefName(opt.Branch); err != nil {
+	if err := history.CheckRefName(opt.Branch); err != nil {
 		return err
 	}
 	dir, err := Locate(fs, path)
@@ -131,7 +132,7 @@ func Init(ctx context.Context, fs vfs.FS, path string, opt InitOptions) error {
 			return err
 		}
 	}
-	lock, err := fs.Lock(filepath.Join(dir, "LOCK"))
+	lock, err := fs.Lock(filepath.Join(dir, lockName))
 	if there && errs.Is(err, errs.Locked) {
 		return errInitExists(path)
 	}
@@ -196,7 +197,7 @@ func Open(ctx context.Context, fs vfs.FS, path string, opt Options) (*Repo, erro
 	r.active.since = opt.Clock.Now()
 	r.zones = table.OpenZones(fs, filepath.Join(dir, zonesName), opt.ReadOnly)
 	if !opt.ReadOnly {
-		if r.lock, err = fs.Lock(filepath.Join(dir, "LOCK")); err != nil {
+		if r.lock, err = fs.Lock(filepath.Join(dir, lockName)); err != nil {
 			return nil, err
 		}
 	}
@@ -354,39 +355,4 @@ func (r *Repo) entry(ctx context.Context, in tree.Root, lower string) (foundEntr
 	}
 	r.entries.m[k] = f
 	return f, nil
-}
-
-// CheckRefName reports why name cannot be the name of a branch or a tag. The rules are git's, and a name must not look like a
-// hash or a revision expression.
-func CheckRefName(name string) error {
-	bad := func(why string) error {
-		return errs.New(errs.Invalid, "'%s' is not a valid branch or tag name: %s", name, why)
-	}
-	switch {
-	case name == "":
-		return errs.New(errs.Invalid, "a branch or tag name must not be empty")
-	case strings.EqualFold(name, "HEAD") || strings.EqualFold(name, "WORKING") || strings.EqualFold(name, "STAGED") || name == "@":
-		return bad("it is reserved")
-	case len(name) == hash.ShortLen && hash.IsPrefix(name) || len(name) == hash.FullLen && hash.IsPrefix(name):
-		return bad("it looks like a hash")
-	case strings.HasPrefix(name, "-"):
-		return bad("it begins with '-'")
-	case strings.HasPrefix(name, "/"), strings.HasSuffix(name, "/"), strings.Contains(name, "//"):
-		return bad("it has an empty part")
-	case strings.Contains(name, ".."), strings.Contains(name, "@{"):
-		return bad("it contains '..' or '@{'")
-	case strings.HasSuffix(name, "."), strings.HasSuffix(name, ".lock"):
-		return bad("it ends with '.' or '.lock'")
-	}
-	for _, part := range strings.Split(name, "/") {
-		if strings.HasPrefix(part, ".") {
-			return bad("a part begins with '.'")
-		}
-	}
-	for _, c := range name {
-		if c < 0x20 || c == 0x7f || strings.ContainsRune(" ~^:?*[\\", c) {
-			return bad("it contains a blank, a control character or one of ~ ^ : ? * [ \\")
-		}
-	}
-	return nil
 }

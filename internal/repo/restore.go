@@ -47,6 +47,7 @@ func (r *Repo) tryRestore(ctx context.Context, branchName string, from *root.Roo
 		return err
 	}
 	for _, n := range names {
+		t.NoteAnew(n)
 		one, err := t.foldLinked(ctx, n)
 		if err != nil {
 			return err

@@ -2,7 +2,6 @@ package repo
 
 import (
 	"context"
-	"errors"
 	"path/filepath"
 	"strings"
 	"time"
@@ -36,8 +35,19 @@ func (s *state) track(name string) (history.CommitID, bool) {
 
 // Landing is what becomes visible together when something was fetched or pushed.
 type Landing struct {
-	Tracks []Branch    // branches of remotes, called remote/branch; those with a zero head are removed
-	Tags   []LandedTag // that are new or moved
+	Tracks []LandedTrack
+	Tags   []LandedTag // new ones: a tag that is there stays as it is
+}
+
+// LandedTrack moves, makes or, with a zero head, removes the branch of a remote that is called remote/branch.
+type LandedTrack struct {
+	Name string
+	Head history.CommitID
+	// Old is what the branch was, zero for nothing, when the remote was read: where it is something else by now somebody has read
+	// the remote later, and it stays as it is.
+	Old history.CommitID
+	// Anyway is for changes that have nothing to do with what is at the remote: whatever the branch was.
+	Anyway bool
 }
 
 // LandedTag is a tag with the hash of its chunk.
@@ -58,21 +68,39 @@ func (l *Landing) change() *change {
 	return ch
 }
 
-// Land makes fetched chunks, nil for none, and what names them durable in one step.
-func (r *Repo) Land(ctx context.Context, batch *pack.Batch, l Landing) error {
-	if len(l.Tracks)+len(l.Tags) == 0 {
-		return nil
+// on is the part of a landing that has a meaning on that state.
+func (l *Landing) on(s *state) Landing {
+	var out Landing
+	for _, t := range l.Tracks {
+		if now, _ := s.tracks.Get(t.Name); t.Anyway || now == t.Old {
+			out.Tracks = append(out.Tracks, t)
+		}
 	}
-	return r.changeRefsWith(ctx, batch, func(*state) (*change, func(*state), error) {
-		return l.change(), func(s *state) {
-			for _, t := range l.Tracks {
+	for _, t := range l.Tags {
+		if _, there := s.tags.Get(t.Name); !there {
+			out.Tags = append(out.Tags, t)
+		}
+	}
+	return out
+}
+
+// Land makes fetched chunks, nil for none, and what names them durable in one step. It returns what became visible.
+func (r *Repo) Land(ctx context.Context, batch *pack.Batch, l Landing) (landed Landing, err error) {
+	if len(l.Tracks)+len(l.Tags) == 0 {
+		return landed, nil
+	}
+	err = r.changeRefsWith(ctx, batch, func(s *state) (*change, func(*state), error) {
+		landed = l.on(s)
+		return landed.change(), func(s *state) {
+			for _, t := range landed.Tracks {
 				s.setTrack(t.Name, t.Head)
 			}
-			for _, t := range l.Tags {
+			for _, t := range landed.Tags {
 				s.setTag(t.Name, t.Object)
 			}
 		}, nil
 	})
+	return landed, err
 }
 
 // incomingName is the directory, in that of the store, of packs that are fetched and not yet the store's. What a fetch that died has left
@@ -99,6 +127,9 @@ func (r *Repo) Incoming() (dir string, done func(), err error) {
 // CloneDirName is the directory that a clone is made in, until it is whole and gets the name of a database's directory.
 const CloneDirName = ".stemma.clone"
 
+// sourceName is the file in that directory that says what is cloned.
+const sourceName = "source"
+
 // Cloned is what a clone begins with.
 type Cloned struct {
 	Batch    *pack.Batch // the chunks
@@ -109,9 +140,10 @@ type Cloned struct {
 }
 
 // Clone makes a database in the directory path, which need not exist, of what fetch gives. fetch is given the store of a database that
-// nobody sees yet, and directories for packs and for other files beside it: what a clone that died has left there serves the next one. A database that is
-// there already is an error of class Exists.
-func Clone(ctx context.Context, fs vfs.FS, path, dirName string, fetch func(ctx context.Context, st *pack.Store, dir, incoming string) (*Cloned, error)) error {
+// nobody sees yet, and directories for packs and for other files beside it: what a clone of the same source that died has left there serves
+// the next one, and that of another source is discarded. source is a text that says what the clone is to be like. A database that is there
+// already is an error of class Exists.
+func Clone(ctx context.Context, fs vfs.FS, path, dirName, source string, fetch func(ctx context.Context, st *pack.Store, dir, incoming string) (*Cloned, error)) error {
 	if dirName == "" {
 		dirName = DirName
 	}
@@ -121,11 +153,10 @@ func Clone(ctx context.Context, fs vfs.FS, path, dirName string, fetch func(ctx 
 		return err
 	}
 	dir := filepath.Join(path, CloneDirName)
-	incoming := filepath.Join(dir, incomingName)
-	if err := fs.MkdirAll(incoming); err != nil {
+	if err := fs.MkdirAll(dir); err != nil {
 		return err
 	}
-	lock, err := fs.Lock(filepath.Join(dir, "LOCK"))
+	lock, err := fs.Lock(filepath.Join(dir, lockName))
 	if errs.Is(err, errs.Locked) {
 		return errs.New(errs.Locked, "another process is making a clone in %s: %w", path, err)
 	}
@@ -133,10 +164,20 @@ func Clone(ctx context.Context, fs vfs.FS, path, dirName string, fetch func(ctx 
 		return err
 	}
 	defer lock.Close()
+	if err := beginClone(fs, dir, source); err != nil {
+		return err
+	}
+	incoming := filepath.Join(dir, incomingName)
+	if err := fs.MkdirAll(incoming); err != nil {
+		return err
+	}
 	if err := fillClone(ctx, fs, dir, incoming, fetch); err != nil {
 		return err
 	}
-	if err := removeIncoming(fs, incoming); err != nil {
+	if err := vfs.RemoveAll(fs, incoming); err != nil {
+		return err
+	}
+	if err := fs.Remove(filepath.Join(dir, sourceName)); err != nil {
 		return err
 	}
 	if err := fs.Rename(dir, filepath.Join(path, dirName)); err != nil {
@@ -145,16 +186,31 @@ func Clone(ctx context.Context, fs vfs.FS, path, dirName string, fetch func(ctx 
 	return fs.SyncDir(path)
 }
 
-// removeIncoming removes the directory of incoming packs and what a fetch has left in it.
-func removeIncoming(fs vfs.FS, dir string) error {
-	names, err := fs.ReadDir(dir)
-	if errs.Is(err, errs.NotFound) {
+// beginClone removes what a clone of something else has left in the directory, and notes what is cloned.
+func beginClone(fs vfs.FS, dir, source string) error {
+	file := filepath.Join(dir, sourceName)
+	old, err := vfs.ReadFile(fs, file)
+	if err == nil && string(old) == source {
 		return nil
 	}
-	for _, n := range names {
-		err = errors.Join(err, fs.Remove(filepath.Join(dir, n)))
+	if err != nil && !errs.Is(err, errs.NotFound) {
+		return err
 	}
-	return errors.Join(err, fs.Remove(dir))
+	names, err := fs.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if n != lockName {
+			if err := vfs.RemoveAll(fs, filepath.Join(dir, n)); err != nil {
+				return err
+			}
+		}
+	}
+	if err := fs.SyncDir(dir); err != nil { // what is left counts as the new source's from the next line on
+		return err
+	}
+	return vfs.WriteFile(fs, file, []byte(source))
 }
 
 // fillClone makes the store of a clone and fills it, unless that was done before.

@@ -10,6 +10,7 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/lineage"
 	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/schema"
@@ -37,7 +38,8 @@ type Tx struct {
 	staged *tree.Root          // that it leaves; nil: as it was
 	rebase *hash.Hash          // of the history.Rebase that it leaves; nil: as it was
 	notes  []Write
-	made   []notedOrigins
+	made   []tableNote     // in their order
+	by     lineage.Current // for whom it is committed
 	done   bool
 	aside  bool // it is on no branch's state: see BeginAside
 }
@@ -268,6 +270,14 @@ func (t *Tx) CreateTable(ctx context.Context, name string, s *schema.Schema) err
 
 // DropTable takes the table away.
 func (t *Tx) DropTable(ctx context.Context, name string) error {
+	if err := t.drop(ctx, name); err != nil {
+		return err
+	}
+	t.NoteAnew(name)
+	return nil
+}
+
+func (t *Tx) drop(ctx context.Context, name string) error {
 	_, written, ok, err := t.Table(ctx, name)
 	if err != nil {
 		return err
@@ -311,8 +321,11 @@ func (t *Tx) RenameTable(ctx context.Context, from, to string) error {
 			return err
 		}
 	}
-	if err := t.DropTable(ctx, from); err != nil {
+	if err := t.drop(ctx, from); err != nil {
 		return err
+	}
+	if from, to := strings.ToLower(from), strings.ToLower(to); from != to {
+		t.made = append(t.made, tableNote{table: to, from: from})
 	}
 	return t.PutTable(ctx, to, tab)
 }
@@ -384,7 +397,7 @@ type Savepoint struct {
 	staged  *tree.Root
 	rebase  *hash.Hash
 	notes   []Write
-	made    []notedOrigins
+	made    []tableNote
 }
 
 // markedEditor is a table with an editor at a moment.
@@ -395,7 +408,7 @@ type markedEditor struct {
 
 // Savepoint remembers the present changes.
 func (t *Tx) Savepoint() *Savepoint {
-	sp := &Savepoint{root: t.root, whole: maps.Clone(t.whole), merge: t.merge, staged: t.staged, rebase: t.rebase, notes: t.notes, made: t.made, editors: map[string]markedEditor{}}
+	sp := &Savepoint{root: t.root, whole: maps.Clone(t.whole), merge: t.merge, staged: t.staged, rebase: t.rebase, notes: t.notes, made: slices.Clip(t.made), editors: map[string]markedEditor{}}
 	for n, x := range t.tables {
 		if x.editor != nil {
 			sp.editors[n] = markedEditor{*x, x.editor.Mark()}

@@ -6,6 +6,6 @@
 //	R1  A list names packs that together hold every chunk that the refs with this list reach.
 //	R2  Packs are put before the list that names them, and that before the ref that names it.
 //	R3  A ref changes on the condition that it is what the one who changes it has read.
-//	R4  Several refs that are changed at once have all their new values or all their old ones, whatever dies when.
+//	R4  Several refs that are changed at once have all their new values or all their old ones, whatever dies when and whoever reads meanwhile.
 //	R5  What is fetched is in the database, durably, before a ref of the database names it, and everything that the ref reaches is there.
 package sync

@@ -14,7 +14,6 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
-	"github.com/stemmadb/stemma/internal/object"
 	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
@@ -40,20 +39,28 @@ const (
 	rangesAtOnce = 4 // of one pack
 )
 
+// tempSuffix ends the name of a pack that is not whole yet.
+const tempSuffix = ".tmp"
+
 // Fetch brings the chunks of a remote's packs into a database.
 type Fetch struct {
 	Remote   *Remote
 	Store    *pack.Store
 	FS       vfs.FS // of the store
-	Incoming string // a directory beside the store's, for whole packs: what it holds of an earlier fetch is used
+	Incoming string // a directory beside the store's, for whole packs: what it holds of an earlier fetch is used. "" once it is gone
 	Held     Held   // what the store has of other packs; zero for nothing known
 	Progress Progress
 
 	seen []Pack
 }
 
-// Landed remembers what was fetched, when that is in the store durably.
-func (f *Fetch) Landed() error { return f.Held.Add(f.seen) }
+// Landed remembers what was fetched, when that is in the store durably, and removes the packs in which it came.
+func (f *Fetch) Landed() error {
+	if err := f.Held.Add(f.seen); err != nil || f.Incoming == "" {
+		return err
+	}
+	return f.clear(nil)
+}
 
 // Refs fetches all that these refs reach: see Run.
 func (f *Fetch) Refs(ctx context.Context, refs []Ref, have []history.CommitID) (*pack.Batch, error) {
@@ -189,7 +196,7 @@ func (f *Fetch) packs(ctx context.Context, packs []Pack, known *pack.Known, batc
 func (f *Fetch) clear(wanted map[string]bool) error {
 	names, err := f.FS.ReadDir(f.Incoming)
 	for _, n := range names {
-		if strings.HasSuffix(n, pack.Ext) && wanted[n] || !strings.HasSuffix(n, pack.Ext) && !strings.HasSuffix(n, object.TempSuffix) {
+		if strings.HasSuffix(n, pack.Ext) && wanted[n] || !strings.HasSuffix(n, pack.Ext) && !strings.HasSuffix(n, tempSuffix) {
 			continue
 		}
 		err = errors.Join(err, f.FS.Remove(filepath.Join(f.Incoming, n)))
@@ -288,7 +295,7 @@ func (f *Fetch) some(ctx context.Context, p Pack, spans []pack.Span, batch *pack
 
 // take fetches a whole pack into a file, which has that name only when every chunk in it was verified and it is synced.
 func (f *Fetch) take(ctx context.Context, p Pack, file string, add func(int64)) (err error) {
-	tmp := file + object.TempSuffix
+	tmp := file + tempSuffix
 	out, err := f.FS.Create(tmp)
 	if err != nil {
 		return err

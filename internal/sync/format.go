@@ -3,6 +3,7 @@ package sync
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -42,12 +43,12 @@ func checkMarker(data []byte, url string) error {
 		switch word {
 		case "version":
 			if rest != "1" {
-				return errs.New(errs.TooNew, "the remote %s has format version %s, and this program knows 1; use a newer stemma", url, rest)
+				return errs.New(errs.TooNew, "the remote %s has format version %q, and this program knows 1; use a newer stemma", url, rest)
 			}
 		case "required", "read-only":
 			for _, f := range strings.Fields(rest) {
 				if !known[f] {
-					return errs.New(errs.TooNew, "the remote %s needs '%s', which this program does not know; use a newer stemma", url, f)
+					return errs.New(errs.TooNew, "the remote %s needs %q, which this program does not know; use a newer stemma", url, f)
 				}
 			}
 		}
@@ -55,28 +56,81 @@ func checkMarker(data []byte, url string) error {
 	return nil
 }
 
-// escape makes a part of an object's name of a ref's name: upper case, too, since not every store tells cases apart.
+// refPiece is the length at which the part of an object's name that stands for a ref is cut: file systems bound the names of files.
+const refPiece = 200
+
+// cut is where such a part was cut. No escape looks like it, so what comes before is never an object itself.
+const cut = "%/"
+
+// escape makes the last part of an object's name of the name of a branch or tag. The slash is escaped since a removed ref is an object
+// still, in whose place no directory can be; upper case, since not every store tells cases apart.
 func escape(name string) string {
 	var b strings.Builder
-	start := true
+	n := 0 // of the piece
 	for _, c := range []byte(name) {
+		if n >= refPiece {
+			b.WriteString(cut)
+			n = 0
+		}
 		switch {
-		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '-', c == '_', c == '/', c == '.' && !start:
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '-', c == '_', c == '.' && n > 0:
 			b.WriteByte(c)
+			n++
 		default:
 			fmt.Fprintf(&b, "%%%02x", c)
+			n += 3
 		}
-		start = c == '/'
 	}
-	out := b.String()
-	if strings.HasSuffix(out, ".tmp") {
-		out = strings.TrimSuffix(out, ".tmp") + "%2etmp"
+	return b.String()
+}
+
+// refObject is the name of the object of a ref, heads/… or tags/….
+func refObject(name string) string {
+	for _, kind := range []string{Heads, Tags} {
+		if rest, ok := strings.CutPrefix(name, kind); ok {
+			return refsDir + kind + escape(rest)
+		}
 	}
-	return out
+	return refsDir + escape(name)
+}
+
+// refNamed is the ref whose object has that name. An object that no ref can have is an error of class Invalid, whose text quotes the name.
+func refNamed(object string) (name string, err error) {
+	bad := func(err error) (string, error) {
+		return "", errs.New(errs.Invalid, "the remote has an object %q, which is no ref: %w", object, err)
+	}
+	for _, kind := range []string{Heads, Tags} {
+		rest, ok := strings.CutPrefix(object, refsDir+kind)
+		if !ok {
+			continue
+		}
+		if rest, err = unescape(rest); err != nil {
+			return bad(err)
+		}
+		if name = kind + rest; refObject(name) != object {
+			return bad(errors.New("it is not written as names are"))
+		}
+		if err := CheckRef(name); err != nil {
+			return bad(err)
+		}
+		return name, nil
+	}
+	return bad(errors.New("it is neither a branch nor a tag"))
+}
+
+// CheckRef reports why name, heads/… or tags/…, cannot be a ref of a remote.
+func CheckRef(name string) error {
+	for _, kind := range []string{Heads, Tags} {
+		if rest, ok := strings.CutPrefix(name, kind); ok {
+			return history.CheckRefName(rest)
+		}
+	}
+	return errs.New(errs.Invalid, "%q is neither a branch nor a tag", name)
 }
 
 // unescape is the inverse of escape.
 func unescape(name string) (string, error) {
+	name = strings.ReplaceAll(name, cut, "")
 	var b strings.Builder
 	for i := 0; i < len(name); i++ {
 		if name[i] != '%' {
@@ -84,11 +138,11 @@ func unescape(name string) (string, error) {
 			continue
 		}
 		if i+3 > len(name) {
-			return "", errs.New(errs.Corrupt, "the name of the object %s%s ends within an escape", refsDir, name)
+			return "", errs.New(errs.Corrupt, "it ends within an escape")
 		}
 		n, err := strconv.ParseUint(name[i+1:i+3], 16, 8)
 		if err != nil {
-			return "", errs.New(errs.Corrupt, "the name of the object %s%s has a bad escape", refsDir, name)
+			return "", errs.New(errs.Corrupt, "it has a bad escape")
 		}
 		b.WriteByte(byte(n))
 		i += 2
@@ -139,7 +193,12 @@ func (v value) encode() []byte {
 	return b.Bytes()
 }
 
-// decodeValue reads what encode gives; name is the ref's, for messages.
+// isID tells whether text can be the id of a change, which is a part of an object's name.
+func isID(text string) bool {
+	return text != "" && len(text) <= 64 && !strings.ContainsFunc(text, func(c rune) bool { return !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9') })
+}
+
+// decodeValue reads what encode gives; name is the ref's.
 func decodeValue(data []byte, name string) (value, error) {
 	var v value
 	bad := func(why string) (value, error) {
@@ -169,13 +228,16 @@ func decodeValue(data []byte, name string) (value, error) {
 		case "next-list":
 			to = &v.next.List
 		case "change":
+			if !isID(rest) {
+				return bad("its change has an id that is none")
+			}
 			v.change = rest
 			continue
 		case "nonce":
 			v.nonce = rest
 			continue
 		default:
-			return bad("it has the unknown word '" + word + "'")
+			return bad(fmt.Sprintf("it has the unknown word %q", word))
 		}
 		h, err := hash.Parse(rest)
 		if err != nil || len(rest) != hash.FullLen {
@@ -189,6 +251,9 @@ func decodeValue(data []byte, name string) (value, error) {
 	for _, t := range []Target{v.Target, v.next} {
 		if t.Commit.IsZero() != t.List.IsZero() || t.Commit.IsZero() && !t.Tag.IsZero() {
 			return bad("it names a commit without a list of packs, or a list without a commit")
+		}
+		if !t.IsZero() && t.Tag.IsZero() == strings.HasPrefix(name, Tags) {
+			return bad("it is a tag without an object, or a branch with one")
 		}
 	}
 	return v, nil

@@ -8,6 +8,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -19,8 +20,8 @@ import (
 	"github.com/stemmadb/stemma/internal/vfs"
 )
 
-// sentPack is the length in bytes at which a pack that is sent ends.
-const sentPack = 64 << 20
+// sentPack is the length in bytes at which a pack that is sent ends. Tests have shorter ones.
+var sentPack int64 = 64 << 20
 
 // packsSent is how many packs are sent at a time, while the next one is made.
 const packsSent = 2
@@ -53,6 +54,7 @@ const (
 	Raced          // refused: somebody else changed it meanwhile
 	Together       // refused because another ref of an atomic push was
 	NotThere       // refused: there is nothing to remove
+	Broken         // the push failed before it was known whether it was changed
 )
 
 // Refused tells whether the ref is as it was though it was to be changed.
@@ -77,8 +79,13 @@ type Push struct {
 }
 
 // Run sends what the remote lacks and changes its refs. A ref that is refused is no error; refs as they are afterwards, as far as known, are
-// returned, too.
+// returned, too. With an error there are outcomes when refs may have been changed.
 func (p *Push) Run(ctx context.Context, wants []Want) ([]Outcome, map[string]Ref, error) {
+	for _, w := range wants {
+		if err := w.check(); err != nil {
+			return nil, nil, err
+		}
+	}
 	refs, err := p.Remote.Refs(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -90,6 +97,11 @@ func (p *Push) Run(ctx context.Context, wants []Want) ([]Outcome, map[string]Ref
 		out[i] = Outcome{Want: w, Old: refs[w.Name].Target}
 		if out[i].Status, err = p.judge(ctx, w, refs[w.Name]); err != nil {
 			return nil, nil, err
+		}
+		if out[i].Status == UpToDate { // who put it may have died before it was durable
+			if err := p.Remote.s.Settle(ctx, refObject(w.Name)); err != nil {
+				return nil, nil, fmt.Errorf("push to %s: %w", p.Remote.URL(), err)
+			}
 		}
 		refused = refused || out[i].Status.Refused()
 		if out[i].Status != UpToDate && !out[i].Status.Refused() {
@@ -131,25 +143,46 @@ func (p *Push) Run(ctx context.Context, wants []Want) ([]Outcome, map[string]Ref
 			p.settle(refs, &out[i], moves[k], err)
 		}
 		if err != nil && !errs.Is(err, errs.Conflict) {
-			return nil, nil, fmt.Errorf("push to %s: %w", p.Remote.URL(), err)
+			return out, refs, fmt.Errorf("push to %s: %w", p.Remote.URL(), err)
 		}
 		return out, refs, nil
 	}
 	for k, i := range todo {
-		err := p.Remote.update(ctx, moves[k])
-		if err != nil && !errs.Is(err, errs.Conflict) {
-			return nil, nil, fmt.Errorf("push to %s: %w", p.Remote.URL(), err)
+		if err == nil {
+			if err = p.Remote.update(ctx, moves[k]); errs.Is(err, errs.Conflict) {
+				out[i].Status, err = Raced, nil
+				continue
+			}
 		}
 		p.settle(refs, &out[i], moves[k], err)
 	}
-	return out, refs, nil
+	if err != nil {
+		err = fmt.Errorf("push to %s: %w", p.Remote.URL(), err)
+	}
+	return out, refs, err
+}
+
+// check reports why a remote cannot have such a ref.
+func (w Want) check() error {
+	if err := CheckRef(w.Name); err != nil {
+		return err
+	}
+	if w.Commit.IsZero() {
+		return nil
+	}
+	if isTag := strings.HasPrefix(w.Name, Tags); isTag == w.Tag.IsZero() {
+		return errs.New(errs.Invalid, "refs/%s: a tag of a remote is a tag here, and a branch of it is a commit", w.Name)
+	}
+	return nil
 }
 
 // settle notes what became of a move.
 func (p *Push) settle(refs map[string]Ref, o *Outcome, m move, err error) {
 	switch {
-	case err != nil:
+	case errs.Is(err, errs.Conflict):
 		o.Status = Raced
+	case err != nil:
+		o.Status = Broken
 	case m.to.IsZero():
 		delete(refs, o.Name)
 	default:
@@ -159,6 +192,7 @@ func (p *Push) settle(refs map[string]Ref, o *Outcome, m move, err error) {
 
 // judge is what becomes of a ref if nobody else changes it.
 func (p *Push) judge(ctx context.Context, w Want, old Ref) (Status, error) {
+	isTag := strings.HasPrefix(w.Name, Tags)
 	switch {
 	case w.Commit.IsZero() && old.IsZero():
 		return NotThere, nil
@@ -170,9 +204,9 @@ func (p *Push) judge(ctx context.Context, w Want, old Ref) (Status, error) {
 		return Removed, nil
 	case old.IsZero():
 		return Created, nil
-	case !w.Tag.IsZero() && w.Force:
+	case isTag && w.Force:
 		return Forced, nil
-	case !w.Tag.IsZero():
+	case isTag:
 		return TagExists, nil
 	}
 	known, err := p.Store.Has(ctx, old.Commit)
@@ -269,6 +303,9 @@ func (p *Push) send(ctx context.Context, refs map[string]Ref, out []Outcome, tod
 func (p *Push) cover(ctx context.Context, edge []history.CommitID, have []Ref) ([]Target, error) {
 	var out []Target
 	for _, h := range have {
+		if len(edge) == 0 {
+			break
+		}
 		var left []history.CommitID
 		for _, e := range edge {
 			ok, err := history.IsAncestor(ctx, p.Store, e, h.Commit)
@@ -282,9 +319,10 @@ func (p *Push) cover(ctx context.Context, edge []history.CommitID, have []Ref) (
 		if len(left) < len(edge) {
 			out = append(out, h.Target)
 		}
-		if edge = left; len(edge) == 0 {
-			return out, nil
-		}
+		edge = left
+	}
+	if len(edge) > 0 {
+		return nil, errs.New(errs.Internal, "no ref of the remote reaches the commit %s, at which what is new ended", edge[0])
 	}
 	return out, nil
 }
@@ -327,6 +365,9 @@ func (p *Push) packs(ctx context.Context, chunks []hash.Hash) ([]Pack, error) {
 	if e := g.Wait(); e != nil {
 		return nil, e
 	}
+	if err == nil && len(chunks) > 0 {
+		err = errs.With(errs.Canceled, ctx.Err())
+	}
 	return out, err
 }
 
@@ -347,7 +388,7 @@ func (p *Push) build(ctx context.Context, chunks []hash.Hash) (built pack.Built,
 	return built, n, err
 }
 
-// putPack sends a pack unless the remote has it.
+// putPack sends a pack unless the remote has it. Afterwards it is durable there.
 func (r *Remote) putPack(ctx context.Context, fs vfs.FS, built pack.Built, p Pack) (err error) {
 	there := func() (bool, error) {
 		in, err := r.s.Stat(ctx, p.object())
@@ -356,6 +397,9 @@ func (r *Remote) putPack(ctx context.Context, fs vfs.FS, built pack.Built, p Pac
 		}
 		if err == nil && in.Size != p.Size {
 			err = errs.New(errs.Corrupt, "the pack %s of the remote %s has %d bytes, not %d: delete that object and push again", p.Digest.Full(), r.URL(), in.Size, p.Size)
+		}
+		if err == nil {
+			err = r.s.Settle(ctx, p.object()) // who put it may have died before it was durable
 		}
 		return true, err
 	}

@@ -17,6 +17,9 @@ import (
 
 // Remote is a place that keeps packs and refs. It is used by many goroutines.
 type Remote struct {
+	// Warn, if not nil, is told of what is passed over.
+	Warn func(text string)
+
 	s object.Store
 }
 
@@ -52,7 +55,7 @@ func (r *Remote) there(ctx context.Context) (bool, error) {
 	for _, in := range list {
 		// A push that died before anything of it was seen may have left packs.
 		if !strings.HasPrefix(in.Name, packsDir) && !strings.HasPrefix(in.Name, listsDir) {
-			return false, errs.New(errs.Invalid, "%s is no remote of stemma: it holds other things, such as %s; name an empty place, or one that was pushed to", r.URL(), in.Name)
+			return false, errs.New(errs.Invalid, "%s is no remote of stemma: it holds other things, such as %q; name an empty place, or one that was pushed to", r.URL(), in.Name)
 		}
 	}
 	return false, nil
@@ -75,30 +78,70 @@ type Ref struct {
 	gen object.Generation
 }
 
-// object is the name of the ref's object.
-func refObject(name string) string { return refsDir + escape(name) }
+// refPasses is how often refs are read again because a push of several was decided meanwhile.
+const refPasses = 10
 
-// Refs reads all refs by name.
+// Refs reads all refs by name, as they were at one moment as far as pushes of several refs go (R4). Objects that are no refs are passed over
+// with a warning.
 func (r *Remote) Refs(ctx context.Context) (map[string]Ref, error) {
-	list, err := r.s.List(ctx, refsDir)
-	if err != nil {
-		return nil, fmt.Errorf("list the refs of %s: %w", r.URL(), err)
+	// A push of several refs is decided by an object that is put once: when none came, all refs are as of before or of after each such push.
+	decided, err := r.decided(ctx)
+	for pass := 0; err == nil; pass++ {
+		var names []string
+		var refs map[string]Ref
+		if names, err = r.list(ctx); err != nil {
+			break
+		}
+		if refs, err = r.read(ctx, names); err != nil {
+			break
+		}
+		before := decided
+		if decided, err = r.decided(ctx); err == nil && slices.Equal(before, decided) {
+			return refs, nil
+		}
+		if err == nil && pass >= refPasses {
+			err = errs.New(errs.Unavailable, "others push several refs at once all the time; try again")
+		}
 	}
-	refs := make([]Ref, len(list))
+	return nil, fmt.Errorf("read the refs of %s: %w", r.URL(), err)
+}
+
+// decided lists the outcomes of pushes of several refs.
+func (r *Remote) decided(ctx context.Context) ([]object.Info, error) {
+	list, err := r.s.List(ctx, changesDir)
+	object.SortInfos(list)
+	return list, err
+}
+
+// list is the names of the refs that there are.
+func (r *Remote) list(ctx context.Context) ([]string, error) {
+	list, err := r.s.List(ctx, refsDir)
+	var out []string
+	for _, in := range list {
+		name, err := refNamed(in.Name)
+		switch {
+		case err == nil:
+			out = append(out, name)
+		case r.Warn != nil:
+			r.Warn(err.Error())
+		}
+	}
+	return out, err
+}
+
+// read reads refs. Removed ones are not in the result.
+func (r *Remote) read(ctx context.Context, names []string) (map[string]Ref, error) {
+	refs := make([]Ref, len(names))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
-	for i, in := range list {
-		name, err := unescape(strings.TrimPrefix(in.Name, refsDir))
-		if err != nil {
-			return nil, err
-		}
+	for i, name := range names {
 		g.Go(func() (err error) {
 			refs[i], err = r.ref(ctx, name)
 			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return nil, fmt.Errorf("read the refs of %s: %w", r.URL(), err)
+		return nil, err
 	}
 	out := map[string]Ref{}
 	for _, x := range refs {

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,9 @@ def shared(environment: None, tmp_path_factory: pytest.TempPathFactory) -> stemm
 
 
 @pytest.fixture
-def interrupted() -> threading.Event:
+def interrupted() -> Iterator[threading.Event]:
     """Interrupts the test as Ctrl-C does after half a second, and again until the event is set: a signal may come just before a wait."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background of a script ignores it
     over = threading.Event()
     main = threading.get_ident()
 
@@ -52,6 +54,7 @@ def interrupted() -> threading.Event:
     yield over
     over.set()
     thread.join()
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

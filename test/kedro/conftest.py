@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from project import OWN, PIPELINE, PLAIN, Project, Server, binary, served
 @pytest.fixture(scope="session", autouse=True)
 def environment(tmp_path_factory: pytest.TempPathFactory) -> None:
     """An environment in which the program and Kedro find no settings but their own defaults, and nobody is told of the tests."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background of a script ignores it, and so do its children
     for name in [n for n in os.environ if n.startswith(("STEMMA_", "DOLT_", "XDG_", "KEDRO_")) and n != "STEMMA_BINARY"]:
         del os.environ[name]
     os.environ.update(

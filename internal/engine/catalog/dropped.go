@@ -8,6 +8,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/vfs"
 )
 
 // DroppedDir is the directory among the databases to which those go that are dropped.
@@ -127,7 +128,7 @@ func (p *Provider) PurgeDropped(context.Context) error {
 		return err
 	}
 	for _, n := range names {
-		if err := removeAll(p.opt.FS, filepath.Join(p.opt.Dir, DroppedDir, n)); err != nil {
+		if err := vfs.RemoveAll(p.opt.FS, filepath.Join(p.opt.Dir, DroppedDir, n)); err != nil {
 			return err
 		}
 	}

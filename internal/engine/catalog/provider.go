@@ -439,32 +439,6 @@ func (p *Provider) DropDatabase(ctx *sql.Context, name string) error {
 	return session.Error(p.setAside(e))
 }
 
-// removeAll removes a name and all below it.
-func removeAll(fs vfs.FS, name string) error {
-	info, err := fs.Stat(name)
-	if err != nil {
-		if errs.Is(err, errs.NotFound) {
-			return nil
-		}
-		return err
-	}
-	if info.Dir {
-		names, err := fs.ReadDir(name)
-		if err != nil {
-			return err
-		}
-		for _, n := range names {
-			if err := removeAll(fs, filepath.Join(name, n)); err != nil {
-				return err
-			}
-		}
-	}
-	if err := fs.Remove(name); !errs.Is(err, errs.NotFound) {
-		return err
-	}
-	return nil
-}
-
 // Function implements sql.FunctionProvider.
 func (p *Provider) Function(_ *sql.Context, _, name string) (sql.Function, bool) {
 	f, ok := p.funcs[strings.ToLower(name)]

@@ -6,6 +6,7 @@ import (
 
 	"github.com/dolthub/go-mysql-server/sql"
 
+	"github.com/stemmadb/stemma/internal/lineage"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/table"
 )
@@ -19,7 +20,8 @@ type Part struct {
 	pinned    bool            // the transaction is the session owner's: see Session.Pin
 	temporary bool            // of temporary tables: changes of their schemas are not committed by themselves
 	// views are the tables that the present statement writes, by lower-case name, as they were when it began.
-	views map[string]*table.View
+	views  map[string]*table.View
+	noting func(begun string) // takes note of the statement that is about to edit a table; nil for none
 }
 
 // Tx is the part's transaction. Changes must go through the methods of Part.
@@ -89,6 +91,16 @@ func (p *Part) Change(fn func(tx *repo.Tx) error) error {
 	return Error(err)
 }
 
+// NoteOrigins takes note from which columns a statement of a run that is about to edit a table makes its columns. It is undone with the
+// statement.
+func (p *Part) NoteOrigins(by lineage.Current, name string, origins map[string][]lineage.Origin) {
+	p.noting = func(begun string) {
+		if p.noting = nil; begun == strings.ToLower(name) {
+			p.tx.NoteOrigins(by, name, origins)
+		}
+	}
+}
+
 // BeginStatement marks the start of a statement that edits the rows of a table. Of several editors in a statement each begins and
 // ends.
 func (p *Part) BeginStatement(ctx context.Context, name string) error {
@@ -102,6 +114,9 @@ func (p *Part) BeginStatement(ctx context.Context, name string) error {
 		t.stmt.saved[p] = p.tx.Savepoint()
 	}
 	l := strings.ToLower(name)
+	if p.noting != nil {
+		p.noting(l)
+	}
 	if p.views[l] != nil {
 		return nil
 	}

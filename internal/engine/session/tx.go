@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"github.com/dolthub/go-mysql-server/sql"
 
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/lineage"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/value"
 )
@@ -120,15 +122,12 @@ func (t *Tx) commit(ctx *sql.Context) ([]changed, error) {
 		of[r] = append(of[r], p.tx)
 	}
 	for _, r := range repos {
-		var tables []string
-		for _, tx := range of[r] {
-			tables = append(tables, tx.Changed()...)
+		by := context.Context(ctx)
+		if s, ok := ctx.Session.(*Session); ok && s.run.Run != "" {
+			by = lineage.With(by, s.run)
 		}
-		if err := repo.CommitTogether(ctx, of[r]...); err != nil {
+		if err := repo.CommitTogether(by, of[r]...); err != nil {
 			return nil, err
-		}
-		if s, ok := ctx.Session.(*Session); ok {
-			r.NoteWriter(s.run, tables)
 		}
 	}
 	return out, nil

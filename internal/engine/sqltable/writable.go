@@ -119,6 +119,7 @@ func (t *Writable) Truncate(ctx *sql.Context) (int, error) {
 			return sql.ErrTableNotFound.New(t.def.Name)
 		}
 		n = v.Count()
+		tx.NoteAnew(written)
 		return tx.PutTable(ctx, written, table.Empty(v.Table.Schema))
 	})
 	return int(n), err

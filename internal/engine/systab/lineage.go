@@ -16,8 +16,8 @@ import (
 )
 
 // verbFunction is a table function whose rows are those of a verb that only reads; text that is empty is NULL. bind makes the verb of the
-// arguments; it is given the table@commit that the first two of them mean: a table, and a revision, which is HEAD when it is left out.
-func verbFunction(name string, cols []op.Column, most int, bind func(at string, args []string) (op.Op, error)) sql.TableFunction {
+// arguments; it is given what the first two of them mean: a table, and the commit of a revision, which is HEAD when it is left out.
+func verbFunction(name string, cols []op.Column, most int, bind func(table, at string, args []string) (op.Op, error)) sql.TableFunction {
 	return newFunction(name, func() []*sql.Column { return verbColumns(cols) }, func(ctx *sql.Context, db registry.Handle, args []string) (*call, error) {
 		if len(args) == 0 || most > 0 && len(args) > most {
 			return nil, sql.ErrInvalidArgumentNumber.New(name, "a table, a revision and what the function takes besides", len(args))
@@ -33,7 +33,7 @@ func verbFunction(name string, cols []op.Column, most int, bind func(at string, 
 		if id.IsZero() {
 			return nil, errs.New(errs.Invalid, "%s: %s is not a commit", name, rev)
 		}
-		verb, err := bind(args[0]+"@"+id.Full(), args[min(2, len(args)):])
+		verb, err := bind(args[0], id.Full(), args[min(2, len(args)):])
 		if err != nil {
 			return nil, err
 		}
@@ -79,15 +79,17 @@ func verbColumns(cols []op.Column) []*sql.Column {
 
 // runOfFunction is stemma_run_of(table[, revision]): the runs that last changed the table, as `run of` has them.
 func runOfFunction() sql.TableFunction {
-	return verbFunction("stemma_run_of", op.RunOfColumns, 2, func(at string, _ []string) (op.Op, error) { return &op.RunOf{Table: at}, nil })
+	return verbFunction("stemma_run_of", op.RunOfColumns, 2, func(table, at string, _ []string) (op.Op, error) {
+		return &op.RunOf{Table: table, At: at}, nil
+	})
 }
 
 // lineageFunction is stemma_lineage(table[, revision[, 'up' | 'down' | 'both'[, depth]]]): the tree of `lineage`, a row for each table
 // and each run of it. Without a direction it goes up, without a depth it goes all the way.
 func lineageFunction() sql.TableFunction {
 	const name = "stemma_lineage"
-	return verbFunction(name, op.LineageColumns, 4, func(at string, args []string) (op.Op, error) {
-		verb := &op.Lineage{Table: at, Up: true, Format: "json"}
+	return verbFunction(name, op.LineageColumns, 4, func(table, at string, args []string) (op.Op, error) {
+		verb := &op.Lineage{Table: table, At: at, Up: true, Format: "json"}
 		if len(args) > 0 {
 			switch strings.ToLower(args[0]) {
 			case "up":
@@ -112,11 +114,11 @@ func lineageFunction() sql.TableFunction {
 
 // impactFunction is stemma_lineage_impact(table[, revision]), and stemma_lineage_impact('--commit', revision) for all tables of a commit.
 func impactFunction() sql.TableFunction {
-	return verbFunction("stemma_lineage_impact", op.LineageImpactColumns, 2, func(at string, _ []string) (op.Op, error) {
-		if commit, ok := strings.CutPrefix(at, "--commit@"); ok {
-			return &op.LineageImpact{Target: commit, Commit: true}, nil
+	return verbFunction("stemma_lineage_impact", op.LineageImpactColumns, 2, func(table, at string, _ []string) (op.Op, error) {
+		if table == "--commit" {
+			return &op.LineageImpact{Target: at, Commit: true}, nil
 		}
-		return &op.LineageImpact{Target: at}, nil
+		return &op.LineageImpact{Target: table, At: at}, nil
 	})
 }
 
@@ -124,11 +126,11 @@ func impactFunction() sql.TableFunction {
 // of columns.
 func whyFunction() sql.TableFunction {
 	const name = "stemma_lineage_why"
-	return verbFunction(name, op.LineageWhyColumns, 0, func(at string, args []string) (op.Op, error) {
+	return verbFunction(name, op.LineageWhyColumns, 0, func(table, at string, args []string) (op.Op, error) {
 		if len(args) == 0 {
 			return nil, sql.ErrInvalidArgumentNumber.New(name, "a table, a revision and the key of a row", 2)
 		}
-		return &op.LineageWhy{Table: at, Key: args}, nil
+		return &op.LineageWhy{Table: table, At: at, Key: args}, nil
 	})
 }
 

@@ -1,5 +1,5 @@
-// Package file is an object store in a directory: file:// remotes. Objects are files below it, written under another name, synced
-// and renamed.
+// Package file is an object store in a directory: file:// remotes. Objects are files below it, written in a directory for what is not
+// whole yet, synced and renamed.
 package file
 
 import (
@@ -9,8 +9,10 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/stemmadb/stemma/internal/clock"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/object"
@@ -20,8 +22,9 @@ import (
 // Store is an object.Store in a directory. The generation of an object is the hash of its bytes, so an object that is put on a
 // condition must never again have bytes that it had before.
 type Store struct {
-	fs  vfs.FS
-	dir string
+	fs    vfs.FS
+	dir   string
+	swept sync.Once
 }
 
 // Open is the store in dir, an absolute path, which need not exist.
@@ -29,6 +32,12 @@ func Open(fs vfs.FS, dir string) *Store { return &Store{fs: fs, dir: dir} }
 
 // lockName is the file whose lock is held while a put on a condition decides and renames. No object has its name.
 const lockName = ".lock"
+
+// tempName is the directory of what is being put. No object is in it.
+const tempName = ".tmp"
+
+// leftAfter is the age at which what is in that directory was left by a put that died.
+const leftAfter = 48 * time.Hour
 
 // lockPatience is how long a put waits for that lock, which others hold for the time of a few renames.
 const lockPatience = 30 * time.Second
@@ -52,7 +61,7 @@ func (s *Store) Get(ctx context.Context, name string) ([]byte, object.Generation
 	if err := ctx.Err(); err != nil {
 		return nil, "", errs.With(errs.Canceled, err)
 	}
-	if _, err := s.Stat(ctx, name); err != nil { // of a directory, too
+	if _, err := s.Stat(ctx, name); err != nil { // of a directory and of what is no name, too
 		return nil, "", err
 	}
 	data, err := vfs.ReadFile(s.fs, s.path(name))
@@ -68,6 +77,9 @@ func generation(data []byte) object.Generation { return object.Generation(hash.S
 func (s *Store) GetRange(ctx context.Context, name string, b []byte, off int64) (err error) {
 	if err := ctx.Err(); err != nil {
 		return errs.With(errs.Canceled, err)
+	}
+	if err := object.CheckName(name); err != nil {
+		return err
 	}
 	f, err := s.fs.Open(s.path(name))
 	if err != nil {
@@ -89,11 +101,26 @@ func (s *Store) Put(ctx context.Context, name string, body object.Body, on objec
 	if err := object.CheckName(name); err != nil {
 		return err
 	}
-	path := s.path(name)
-	if err := s.fs.MkdirAll(filepath.Dir(path)); err != nil {
+	if err := ctx.Err(); err != nil {
+		return errs.With(errs.Canceled, err)
+	}
+	path, temp := s.path(name), filepath.Join(s.dir, tempName)
+	for _, dir := range []string{filepath.Dir(path), temp} {
+		if err := s.fs.MkdirAll(dir); err != nil {
+			return err
+		}
+	}
+	s.swept.Do(func() { err = s.sweep(temp) })
+	if err != nil {
 		return err
 	}
-	tmp := path + "." + strings.ToLower(rand.Text()) + object.TempSuffix
+	want, conditional := on.Wants()
+	if conditional && want == "" { // nothing is written in vain where that is seen before
+		if have, err := s.now(ctx, name, true); err != nil || have != "" {
+			return s.refuse(name, err)
+		}
+	}
+	tmp := filepath.Join(temp, rand.Text())
 	if err := s.write(ctx, tmp, body); err != nil {
 		return errors.Join(err, s.remove(tmp))
 	}
@@ -102,24 +129,71 @@ func (s *Store) Put(ctx context.Context, name string, body object.Body, on objec
 			err = errors.Join(err, s.remove(tmp))
 		}
 	}()
-	if want, conditional := on.Wants(); conditional {
+	if conditional {
 		lock, err := s.lock(ctx)
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, lock.Close()) }()
 		have, err := s.now(ctx, name, want == "")
-		if err != nil {
-			return err
-		}
-		if !on.Holds(have) {
-			return object.ErrCondition(name)
+		if err != nil || !on.Holds(have) {
+			return s.refuse(name, err)
 		}
 	}
 	if err := s.fs.Rename(tmp, path); err != nil {
 		return err
 	}
-	return s.fs.SyncDir(filepath.Dir(path))
+	return s.sync(name)
+}
+
+// refuse is the error of a put that found another object, or failed to look.
+func (s *Store) refuse(name string, err error) error {
+	if err == nil {
+		err = s.sync(name)
+	}
+	if err != nil {
+		return err
+	}
+	return object.ErrCondition(name)
+}
+
+// sync makes the name of an object durable, with those of the directories that it is in: who made one may have died before it was.
+func (s *Store) sync(name string) error {
+	for dir := filepath.Dir(s.path(name)); ; dir = filepath.Dir(dir) {
+		if err := s.fs.SyncDir(dir); err != nil {
+			return err
+		}
+		if len(dir) <= len(s.dir) {
+			return nil
+		}
+	}
+}
+
+// Settle implements object.Store.
+func (s *Store) Settle(ctx context.Context, name string) error {
+	if _, err := s.Stat(ctx, name); err != nil {
+		return err
+	}
+	return s.sync(name)
+}
+
+// sweep removes what puts that died have left.
+func (s *Store) sweep(temp string) error {
+	names, err := s.fs.ReadDir(temp)
+	for _, n := range names {
+		path := filepath.Join(temp, n)
+		in, e := s.fs.Stat(path)
+		if errs.Is(e, errs.NotFound) {
+			continue
+		}
+		if e == nil && !in.Dir && !in.Modified.IsZero() && clock.Since(in.Modified) > leftAfter {
+			if e = s.remove(path); errs.Is(e, errs.Denied) {
+				e = nil // another user's
+			}
+		}
+		err = errors.Join(err, e)
+	}
+	return err
 }
 
 // now is the generation of an object; when only its presence matters its bytes are not read.
@@ -197,6 +271,9 @@ func (s *Store) remove(path string) error {
 
 // List implements object.Store.
 func (s *Store) List(ctx context.Context, prefix string) ([]object.Info, error) {
+	if err := object.CheckPrefix(prefix); err != nil {
+		return nil, err
+	}
 	// What lies in other directories than the prefix's is not looked at.
 	dir := ""
 	if i := strings.LastIndexByte(prefix, '/'); i >= 0 {
@@ -222,7 +299,7 @@ func (s *Store) list(ctx context.Context, dir, prefix string, out *[]object.Info
 		return err
 	}
 	for _, n := range names {
-		if strings.HasPrefix(n, ".") || strings.HasSuffix(n, object.TempSuffix) {
+		if strings.HasPrefix(n, ".") {
 			continue
 		}
 		name := n
@@ -250,6 +327,9 @@ func (s *Store) Stat(ctx context.Context, name string) (object.Info, error) {
 	if err := ctx.Err(); err != nil {
 		return object.Info{}, errs.With(errs.Canceled, err)
 	}
+	if err := object.CheckName(name); err != nil {
+		return object.Info{}, err
+	}
 	in, err := s.fs.Stat(s.path(name))
 	if err == nil && in.Dir {
 		err = object.ErrNotFound(name)
@@ -261,6 +341,9 @@ func (s *Store) Stat(ctx context.Context, name string) (object.Info, error) {
 func (s *Store) Delete(ctx context.Context, name string) error {
 	if err := ctx.Err(); err != nil {
 		return errs.With(errs.Canceled, err)
+	}
+	if err := object.CheckName(name); err != nil {
+		return err
 	}
 	err := s.fs.Remove(s.path(name))
 	if errs.Is(err, errs.NotFound) {

@@ -33,6 +33,9 @@ func (s *Store) find(ctx context.Context, name string) (entry, error) {
 	if err := ctx.Err(); err != nil {
 		return entry{}, errs.With(errs.Canceled, err)
 	}
+	if err := object.CheckName(name); err != nil {
+		return entry{}, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e, ok := s.all[name]
@@ -91,6 +94,9 @@ func (s *Store) List(ctx context.Context, prefix string) ([]object.Info, error) 
 	if err := ctx.Err(); err != nil {
 		return nil, errs.With(errs.Canceled, err)
 	}
+	if err := object.CheckPrefix(prefix); err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []object.Info
@@ -103,6 +109,12 @@ func (s *Store) List(ctx context.Context, prefix string) ([]object.Info, error) 
 	return out, nil
 }
 
+// Settle implements object.Store.
+func (s *Store) Settle(ctx context.Context, name string) error {
+	_, err := s.find(ctx, name)
+	return err
+}
+
 // Stat implements object.Store.
 func (s *Store) Stat(ctx context.Context, name string) (object.Info, error) {
 	e, err := s.find(ctx, name)
@@ -113,6 +125,9 @@ func (s *Store) Stat(ctx context.Context, name string) (object.Info, error) {
 func (s *Store) Delete(ctx context.Context, name string) error {
 	if err := ctx.Err(); err != nil {
 		return errs.With(errs.Canceled, err)
+	}
+	if err := object.CheckName(name); err != nil {
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -121,6 +121,19 @@ func (f *Faulty) List(ctx context.Context, prefix string) ([]object.Info, error)
 	return out, err
 }
 
+// Settle implements object.Store.
+func (f *Faulty) Settle(ctx context.Context, name string) error {
+	before, after := f.fault()
+	if before != nil {
+		return before
+	}
+	err := f.Store.Settle(ctx, name)
+	if err == nil {
+		err = after
+	}
+	return err
+}
+
 // Stat implements object.Store.
 func (f *Faulty) Stat(ctx context.Context, name string) (object.Info, error) {
 	before, after := f.fault()

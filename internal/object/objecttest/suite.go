@@ -59,6 +59,10 @@ func reads(t *testing.T, s object.Store) {
 	code(t, s.GetRange(t.Context(), "a/b", make([]byte, 1), 0), errs.NotFound)
 	put(t, s, "a/b", "0123456789", object.Always)
 	want(t, s, "a/b", "0123456789")
+	code(t, s.Settle(t.Context(), "a"), errs.NotFound)
+	if err := s.Settle(t.Context(), "a/b"); err != nil {
+		t.Errorf("settle: %v", err)
+	}
 	in, err := s.Stat(t.Context(), "a/b")
 	if err != nil || in != (object.Info{Name: "a/b", Size: 10}) {
 		t.Errorf("stat: %+v, %v", in, err)
@@ -155,11 +159,28 @@ func lists(t *testing.T, s object.Store) {
 }
 
 func names(t *testing.T, s object.Store) {
-	for _, n := range []string{"", "/a", "a/", "a//b", ".", "a/..", ".lock", "a/.b", "A", "a b", "ä", "a\\b", "a.tmp"} {
-		code(t, s.Put(t.Context(), n, object.Bytes(nil), object.Always), errs.Invalid)
+	for _, n := range []string{"", "/a", "a/", "a//b", ".", "a/..", ".lock", "a/.b", "A", "a b", "ä", "a\\b", "../a", "a\n"} {
+		ctx := t.Context()
+		code(t, s.Put(ctx, n, object.Bytes(nil), object.Always), errs.Invalid)
+		_, _, err := s.Get(ctx, n)
+		code(t, err, errs.Invalid)
+		code(t, s.GetRange(ctx, n, make([]byte, 1), 0), errs.Invalid)
+		_, err = s.Stat(ctx, n)
+		code(t, err, errs.Invalid)
+		code(t, s.Settle(ctx, n), errs.Invalid)
+		code(t, s.Delete(ctx, n), errs.Invalid)
+		if n != "" && n != "a/" {
+			_, err = s.List(ctx, n)
+			code(t, err, errs.Invalid)
+		}
 	}
-	put(t, s, "a%2f-_.9/b", "x", object.IfAbsent)
-	want(t, s, "a%2f-_.9/b", "x")
+	for _, n := range []string{"a%2f-_.9/b", "a.tmp", "dir.tmp/b", "dir.tmp/c.tmp"} {
+		put(t, s, n, "x", object.IfAbsent)
+		want(t, s, n, "x")
+	}
+	if got, err := s.List(t.Context(), ""); err != nil || len(got) != 4 {
+		t.Errorf("list: %v, %v; want what was put", got, err)
+	}
 }
 
 func large(t *testing.T, s object.Store) {
@@ -195,6 +216,7 @@ func canceled(t *testing.T, s object.Store) {
 	code(t, err, errs.Canceled)
 	_, err = s.Stat(ctx, "a")
 	code(t, err, errs.Canceled)
+	code(t, s.Settle(ctx, "a"), errs.Canceled)
 	if _, _, err := s.Get(t.Context(), "b"); !errs.Is(err, errs.NotFound) {
 		t.Errorf("a canceled put has left something: %v", err)
 	}

@@ -1759,7 +1759,8 @@ class Verbs:
         merge, and push again. A push that was interrupted has changed no branch, and goes on where it stopped when it is repeated.
 
         --force moves a branch that would lose commits only if the remote's is the one that was last fetched or pushed: what others have pushed since is
-        not lost unseen. Under the name dolt it moves the branch whatever is there.
+        not lost unseen. At a URL that no remote here has nothing was seen, and --no-lease is needed too. Under the name dolt it moves the branch
+        whatever is there.
 
         Args:
             remote: the name of a remote or a URL; otherwise the remote that the branch follows, or origin.
