@@ -78,7 +78,7 @@ release: ## build a release into dist and test it: archives, wheels, install.sh,
 race: ## run the tests with the race detector, which needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race $(PKG)
 
-# Without optimisation and what debuggers need, which takes half of the time and finds nothing more.
+# Without optimisation and what debuggers need: they take time and find nothing more.
 cross: build ## build for every platform
 	@set -e; for p in $(filter-out $(shell $(GO) env GOOS)/$(shell $(GO) env GOARCH),$(PLATFORMS)); do \
 		echo "build for $$p"; \

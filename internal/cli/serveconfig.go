@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 
@@ -59,11 +61,20 @@ func (c *serverConfig) read(path string) error {
 	}
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	d.KnownFields(true)
-	if err := d.Decode(c); err != nil && !errors.Is(err, io.EOF) {
+	err = d.Decode(c)
+	if t := (*yaml.TypeError)(nil); errors.As(err, &t) {
+		for i, text := range t.Errors { // they name types of Go
+			t.Errors[i] = unknownField.ReplaceAllString(text, "there is no setting '$1' here")
+		}
+		return errs.New(errs.Invalid, "read settings from %s: %s", path, strings.Join(t.Errors, "; "))
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
 		return errs.New(errs.Invalid, "read settings from %s: %w", path, err)
 	}
 	return nil
 }
+
+var unknownField = regexp.MustCompile(`field (\S+) not found in type .*`)
 
 // String is the line with which a server starts, Dolt's.
 func (c serverConfig) String() string {
