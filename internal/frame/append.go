@@ -17,11 +17,10 @@ const (
 
 // rowList is the first rows of a frame, and perhaps a channel with the others.
 type rowList struct {
-	rows  encoded
-	first uint64
-	more  <-chan *unit // nil: there are none
-	back  chan<- struct{}
-	err   func() error
+	rows encoded
+	more <-chan *unit // nil: there are none
+	back chan<- struct{}
+	err  func() error
 }
 
 func (r *rowList) add(u *unit) {

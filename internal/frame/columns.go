@@ -1,7 +1,6 @@
 package frame
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -191,14 +190,6 @@ func sameKey(s *schema.Schema, key []string) error {
 		return bad("the table's primary key is (%s), not (%s)", strings.Join(have, ", "), strings.Join(key, ", "))
 	}
 	return nil
-}
-
-func quoteNames(names []string) string {
-	out := make([]string, len(names))
-	for i, n := range names {
-		out[i] = fmt.Sprintf("%q", n)
-	}
-	return strings.Join(out, ", ")
 }
 
 func bad(format string, args ...any) error { return errs.New(errs.Invalid, format, args...) }

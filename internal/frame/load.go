@@ -375,7 +375,6 @@ type worker struct {
 	l       *load
 	enc     *table.Encoder
 	cells   []value.Cell
-	key     []byte
 	row     []byte
 	ordinal int64 // of the first row of the frame, for keyless tables
 

@@ -159,10 +159,6 @@ func (m *mySQL) Describe(ctx context.Context, table string) (*Table, error) {
 	if m.asOf != "" {
 		return t, m.describeAsOf(ctx, t)
 	}
-	type keyed struct {
-		n    int
-		name string
-	}
 	err := m.rows(ctx, `select column_name, column_type, is_nullable, coalesce(collation_name, '') from information_schema.columns
 		where table_schema = `+literal(m.name)+` and table_name = `+literal(table)+` order by ordinal_position`, func(f [][]byte) error {
 		typ, err := value.ParseType(string(f[1]), collationOf(string(f[3])))

@@ -151,10 +151,10 @@ func deepest(err error) error {
 const trailerError = "stemma-error-bin"
 
 // answer makes the status of an error, and its trailer.
-func answer(err error) (error, metadata.MD) {
+func answer(err error) (metadata.MD, error) {
 	if _, ok := status.FromError(err); ok && !errors.As(err, new(*problem)) {
 		if s := status.Convert(err); s.Code() != codes.Unknown {
-			return err, nil
+			return nil, err
 		}
 	}
 	d := describe(err)
@@ -164,13 +164,13 @@ func answer(err error) (error, metadata.MD) {
 	}
 	text, jerr := json.Marshal(d)
 	if jerr != nil {
-		return status.Error(grpcCodes[code], d.Message), nil
+		return nil, status.Error(grpcCodes[code], d.Message)
 	}
 	st := status.New(grpcCodes[code], d.sentence())
 	if with, err := st.WithDetails(wrapperspb.Bytes(text)); err == nil {
 		st = with
 	}
-	return st.Err(), metadata.Pairs(trailerError, string(text))
+	return metadata.Pairs(trailerError, string(text)), st.Err()
 }
 
 // sentence is the message with what clients of stemma add to it, for those that only know gRPC.
@@ -194,7 +194,7 @@ func (s *service) finish(method string, trailer func(metadata.MD), err *error) {
 	if *err == nil || *err == io.EOF {
 		return
 	}
-	st, md := answer(*err)
+	md, st := answer(*err)
 	if md != nil {
 		trailer(md)
 	}

@@ -34,7 +34,6 @@ type transaction struct {
 	message string        // of the commit that it ends with; "" for none
 	meta    string        // of that commit
 	busy    chan struct{} // holds a token while no call runs in it
-	cancel  context.CancelFunc
 	ended   bool
 	idle    *time.Timer
 	at      time.Time // when it was begun
