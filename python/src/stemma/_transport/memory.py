@@ -65,15 +65,7 @@ class Memory:
             call.send([flight.field(1, ticket)], last=True)
             add: Callable[[int], None] = _nobody
             while (message := call.message()) is not None:
-                header, note, body = b"", b"", memoryview(b"")
-                for number, value in flight.fields(message):
-                    match number, value:
-                        case 2, memoryview():
-                            header = bytes(value)
-                        case 3, memoryview():
-                            note = bytes(value)
-                        case 1000, memoryview():
-                            body = value
+                header, note, body = _data(message)
                 now = told
                 if header:
                     padded = header + flight.PAD[: -len(header) % 8]
@@ -100,10 +92,7 @@ class Memory:
             raise
         try:
             if layout is not None and schema is not None:
-                columns = layout["columns"]
-                spaces = self._map([c["size"] for c in columns], writable=writable)
-                arrays = [_column(f.type, layout["rows"], c, m) for f, c, m in zip(schema, columns, spaces, strict=True)]
-                return pa.Table.from_arrays(arrays, schema=schema)
+                return self._columns(schema, layout, writable=writable)
             whole = self._map([end], writable=False)[0].buffer(0, end) if end else pa.py_buffer(b"")
         except OSError:  # no descriptors or no address space are left
             return None
@@ -111,6 +100,15 @@ class Memory:
         table = pa.ipc.open_stream(Pieces(pieces)).read_all()
         add(table.num_rows - told)
         return table
+
+    def _columns(self, schema: pa.Schema, layout: dict[str, Any], *, writable: bool) -> pa.Table:
+        """Returns the columns that the owner has laid out."""
+        import pyarrow as pa
+
+        columns = layout["columns"]
+        spaces = self._map([c["size"] for c in columns], writable=writable)
+        arrays = [_column(f.type, layout["rows"], c, m) for f, c, m in zip(schema, columns, spaces, strict=True)]
+        return pa.Table.from_arrays(arrays, schema=schema)
 
     def _map(self, sizes: list[int], *, writable: bool) -> list[Mapping]:
         """Returns the files that the owner gives, of these sizes in bytes, mapped."""
@@ -128,6 +126,20 @@ class Memory:
         finally:
             for file in files:
                 os.close(file)
+
+
+def _data(message: memoryview) -> tuple[bytes, bytes, memoryview]:
+    """Returns header, note and body of a message of DoGet."""
+    header, note, body = b"", b"", memoryview(b"")
+    for number, value in flight.fields(message):
+        match number, value:
+            case 2, memoryview():
+                header = bytes(value)
+            case 3, memoryview():
+                note = bytes(value)
+            case 1000, memoryview():
+                body = value
+    return header, note, body
 
 
 def _nobody(_: int) -> None:
