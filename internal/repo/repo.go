@@ -18,6 +18,7 @@ import (
 	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/schema"
+	remotesync "github.com/stemmadb/stemma/internal/sync"
 	"github.com/stemmadb/stemma/internal/table"
 	"github.com/stemmadb/stemma/internal/tree"
 	"github.com/stemmadb/stemma/internal/vfs"
@@ -100,7 +101,8 @@ type Repo struct {
 	active  activities
 	lineage lineageBook
 
-	fetching sync.Mutex // held while something is fetched
+	fetching sync.Mutex                         // held while something is fetched
+	partial  atomic.Pointer[remotesync.Partial] // nil for a whole database
 }
 
 // InitOptions steer how a database is made.
@@ -204,6 +206,9 @@ func Open(ctx context.Context, fs vfs.FS, path string, opt Options) (*Repo, erro
 		}
 	}
 	r.store, err = pack.Open(ctx, fs, dir, pack.Options{ReadOnly: opt.ReadOnly, CacheBytes: opt.CacheBytes})
+	if err == nil {
+		err = r.openPart()
+	}
 	if err == nil {
 		err = r.recover(ctx)
 	}

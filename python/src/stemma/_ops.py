@@ -57,7 +57,7 @@ READ_ONLY = frozenset(
 # a value.
 FLAGS = {
     "init": "name=/--name email=/--email date=/--date initial_branch=/--initial-branch/-b",
-    "clone": "remote=/--remote branch=/--branch/-b single_branch/--single-branch",
+    "clone": "remote=/--remote branch=/--branch/-b single_branch/--single-branch depth=/--depth rev=/--rev/--revision tables=/--tables lazy/--lazy cache=/--cache",
     "status": "ignored/--ignored",
     "add": "all/--all/-A force/--force/-f branch=/--branch",
     "commit": "message=/--message/-m all/--all/-a ALL/--ALL/-A amend/--amend allow_empty/--allow-empty skip_empty/--skip-empty date=/--date author=/--author meta=/--meta branch=/--branch",
@@ -89,7 +89,7 @@ FLAGS = {
     "filter-branch": "query=/--query/-q branches/--branches/-b all/--all/-a apply_to_uncommitted/--apply-to-uncommitted continue_/--continue/-c verbose/--verbose/-v",
     "tag": "message=/--message/-m delete/--delete/-d list/--list/-l force/--force/-f verbose/--verbose/-v author=/--author",
     "remote": "verbose/--verbose/-v",
-    "fetch": "prune/--prune/-p",
+    "fetch": "prune/--prune/-p complete/--complete unshallow/--unshallow",
     "pull": "rebase/--rebase/-r no_ff/--no-ff ff_only/--ff-only squash/--squash no_commit/--no-commit prune/--prune/-p",
     "push": "set_upstream/--set-upstream/-u force/--force/-f no_lease/--no-lease all/--all tags/--tags atomic/--atomic delete/--delete/-d",
     "ls-remote": "heads/--heads/--branches tags/--tags/-t",
@@ -730,11 +730,19 @@ class Verbs:
         remote: str | None = None,
         branch: str | None = None,
         single_branch: bool = False,
+        depth: int | None = None,
+        rev: str | None = None,
+        tables: str | None = None,
+        lazy: bool = False,
+        cache: int | None = None,
     ) -> Result[Row]:
         """Make a database of a remote.
 
         The database has the remote's branches as origin/<branch>, one of them as a branch of its own that follows it, and all tags. A clone
         that was interrupted is no database yet, and goes on where it stopped when it is repeated.
+
+        With --depth, --tables or --lazy the database is a part of the remote's. It knows what it lacks: what needs more than is there says so, and
+        'fetch --complete' brings the rest.
 
         Args:
             url: where the remote is.
@@ -742,6 +750,11 @@ class Verbs:
             remote: what the remote is called here.
             branch: the branch to check out; otherwise main, or the only one, or the first.
             single_branch: take the history of that branch only, and no tags.
+            depth: take the newest n commits only, of that branch; the others can be fetched later.
+            rev: take the history of this commit or tag, as the branch that is named or the remote's default.
+            tables: take these tables only; the others can be fetched later.
+            lazy: take commits only; rows come from the remote when they are read, and the last of them are kept.
+            cache: with --lazy: how much of what was read is kept.
 
         """
         return self._op(
@@ -753,6 +766,11 @@ class Verbs:
                 "remote": remote,
                 "branch": branch,
                 "single_branch": single_branch,
+                "depth": depth,
+                "rev": rev,
+                "tables": tables,
+                "lazy": lazy,
+                "cache": cache,
             },
         )
 
@@ -1732,8 +1750,8 @@ class Verbs:
     ) -> Result[RemoteRow]:
         """Name the places to which the database is pushed.
 
-        A remote is a place that databases are pushed to and cloned from. Its URL is file:///path/to/directory; a path that begins with / or
-        ./ means the same. The directory need not exist.
+        A remote is a place that databases are pushed to and cloned from. Its URL is file:///path/to/directory, which need not exist; a path
+        that begins with / or ./ means the same. Buckets are s3://bucket/path and gs://bucket/path, with the credentials that the clouds' own tools use.
 
         Args:
             args: add <name> <url>, or remove <name>.
@@ -1754,6 +1772,8 @@ class Verbs:
         remote: str | None = None,
         *refs: str,
         prune: bool = False,
+        complete: bool = False,
+        unshallow: bool = False,
     ) -> Result[FetchRow]:
         """Bring commits from a remote.
 
@@ -1765,6 +1785,8 @@ class Verbs:
             remote: the name of a remote; otherwise the one that the branch follows, or origin.
             refs: only these branches.
             prune: forget branches of the remote that are gone there.
+            complete: bring all that a database lacks which was cloned with --depth, --tables or --lazy.
+            unshallow: bring the older history that a database lacks which was cloned with --depth.
 
         """
         return self._op(
@@ -1774,6 +1796,8 @@ class Verbs:
                 "remote": remote,
                 "refs": refs,
                 "prune": prune,
+                "complete": complete,
+                "unshallow": unshallow,
             },
         )
 
