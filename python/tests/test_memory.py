@@ -9,6 +9,7 @@ import resource
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -250,3 +251,26 @@ def test_without_memory(shared: stemma.Repo, filled: str, monkeypatch: pytest.Mo
     monkeypatch.setenv("STEMMA_SHARED_MEMORY", "0")
     assert memory.open_(os.fspath(shared.uri)) is None
     assert shared.read_arrow(filled).num_rows == 70_000
+
+
+def test_libraries_are_imported_beside_the_read(shared: stemma.Repo, filled: str, tmp_path: Path) -> None:
+    read = f"""
+import sys, stemma
+repo = stemma.connect({os.fspath(shared.uri)!r})
+assert "pandas" not in sys.modules and "polars" not in sys.modules
+assert len(repo.read_pandas({filled!r})) == 70_000
+assert len(repo.read_polars({filled!r}, columns=["k", "s"])) == 70_000
+"""
+    subprocess.run([sys.executable, "-c", read], check=True)
+    # What fails in the import is told as where it is needed.
+    (tmp_path / "pandas.py").write_text("raise ImportError('this pandas is broken')")
+    done = subprocess.run(
+        [sys.executable, "-c", read],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.fspath(tmp_path)},
+    )
+    assert done.returncode
+    assert done.stderr.rstrip().endswith("ImportError: this pandas is broken")
+    assert "Thread" not in done.stderr
