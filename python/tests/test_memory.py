@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -173,13 +174,43 @@ def test_edits_that_are_in_no_commit(shared: stemma.Repo, filled: str) -> None:
     assert got.equals(want)
 
 
+def owner_of(repo: stemma.Repo) -> int:
+    """The process that owns a database."""
+    with _owner.connect(os.fspath(repo.uri)) as s:
+        return int(struct.unpack("3i", s.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
+
+
+def test_an_owner_without_descriptors(shared: stemma.Repo, filled: str, used: list[memory.Memory]) -> None:
+    owner = owner_of(shared)
+    soft, hard = resource.prlimit(owner, resource.RLIMIT_NOFILE)
+    most = max(int(n) for n in os.listdir(f"/proc/{owner}/fd"))
+    resource.prlimit(owner, resource.RLIMIT_NOFILE, (most + 3, hard))
+    try:
+        assert shared.read_arrow(filled, columns=["k", "n", "x", "s", "b", "d"]).num_rows == 70_000
+    finally:
+        resource.prlimit(owner, resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(used) == 1
+    assert shared.read_arrow(filled, columns=["k"]).num_rows == 70_000
+    for _ in range(1000):  # the owner closes its files behind the answer
+        if not [n for n in os.listdir(f"/proc/{owner}/fd") if "memfd:" in link(f"/proc/{owner}/fd/{n}")]:
+            return
+        time.sleep(0.01)
+    pytest.fail("the owner keeps files of memory open")
+
+
+def link(path: str) -> str:
+    """What a link means; nothing when it is gone meanwhile."""
+    try:
+        return os.readlink(path)
+    except FileNotFoundError:
+        return ""
+
+
 def test_an_owner_that_dies(repo: stemma.Repo, table: str) -> None:
     rows = 500_000
     repo.write(pa.table({"k": pa.array(range(rows), pa.int64()), "s": [str(i) for i in range(rows)]}), table, mode="create")
     for wait in (0.0, 0.002, 0.005, 0.01, 0.02):
-        with _owner.connect(os.fspath(repo.uri)) as s:
-            owner, _, _ = struct.unpack("3i", s.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        killer = threading.Timer(wait, os.kill, (owner, signal.SIGKILL))
+        killer = threading.Timer(wait, os.kill, (owner_of(repo), signal.SIGKILL))
         killer.start()
         got = repo.read_arrow(table)
         killer.join()
