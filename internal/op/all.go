@@ -44,6 +44,7 @@ func All() []Spec {
 		undropSpec(),
 		purgeDroppedDatabasesSpec(),
 		backupSpec(),
+		restoreSpec(),
 		tableImportSpec(),
 		tableExportSpec(),
 		tableCpSpec(),
