@@ -71,27 +71,19 @@ func Plain(s *schema.Compiled, columns []string) bool {
 // FieldOf is a column as Arrow has it, with the keys stemma.type and those of extension types in its metadata.
 func FieldOf(name string, t value.Type, nullable, integers bool) page.RowColumn {
 	c := page.RowColumn{Name: name, Type: t, Nullable: nullable, Integer: integers}
-	text := t.String()
-	if t.Kind == value.KindInt8 && t.Precision == 1 {
-		text = "tinyint(1)"
-	}
-	keys, values := []string{MetaType}, []string{text}
+	c.Metadata = page.TypeMetadata(t)
 	if t.Kind == value.KindJSON {
-		keys, values = append(keys, extensionName, extensionData), append(values, jsonExtension, "")
+		c.Metadata = arrow.NewMetadata(append(c.Metadata.Keys(), page.MetaExtension, extensionData), append(c.Metadata.Values(), page.JSONExtension, ""))
 	}
-	c.Metadata = arrow.NewMetadata(keys, values)
 	return c
 }
 
-// Keys of the metadata of fields and schemas.
+// Keys of the metadata of schemas and, extensionData, of fields.
 const (
-	MetaType       = "stemma.type"        // of a field: its type in MySQL's notation
 	MetaPrimaryKey = "stemma.primary_key" // of a schema: the key's columns, a JSON array
 	MetaRows       = "stemma.rows"        // of a schema: how many the table has
 
-	extensionName = "ARROW:extension:name"
 	extensionData = "ARROW:extension:metadata"
-	jsonExtension = "arrow.json"
 )
 
 // KeyNames are the columns of the primary key, in its order.

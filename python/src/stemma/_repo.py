@@ -404,7 +404,8 @@ class Repo(Reads, _ops.Verbs):
         call = functools.partial(self._client.action, "stemma.op", body, self._headers())
         before = self._head(given) if op == "commit" else None
         try:
-            return _results.parse(op, row, call(safe=op in _ops.READ_ONLY))
+            done = _results.parse(op, row, call(safe=op in _ops.READ_ONLY))
+            return dataclasses.replace(done, hints=_in_python(op, done.hints)) if done.hints else done
         except LostError as e:
             if e.unbegun:
                 raise
@@ -420,6 +421,12 @@ class Repo(Reads, _ops.Verbs):
                 hint="it may have been done or not: see log() and status()",
                 database=self._settings.database,
             ) from e
+        except StemmaError as e:
+            (e.message,) = _in_python(op, [e.message])
+            if e.hint:
+                (e.hint,) = _in_python(op, [e.hint])
+            e.args = (e.message,)
+            raise
 
     def _head(self, args: Mapping[str, Any]) -> Resolved | None:
         """Returns the head of the branch that a commit goes to; None where there is none."""
@@ -564,6 +571,15 @@ def _check_ref(ref: Any) -> None:
         raise InvalidError(f"a ref is text, not {ref!r}", hint="YAML reads some hashes as numbers: put them in quotes")
     if ref is not None and not ref.strip():
         raise InvalidError("the ref is empty", hint="give a branch, tag, commit or time; None is the working set")
+
+
+def _in_python(op: str, texts: Sequence[str]) -> tuple[str, ...]:
+    """Returns what the program says of a verb in the words of Python."""
+    if not any("-" in t or "'" in t or "stemma " in t for t in texts):
+        return tuple(texts)
+    from stemma._words import in_python
+
+    return tuple(in_python(op, t) for t in texts)
 
 
 def _argument(v: Any) -> Any:
