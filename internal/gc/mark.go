@@ -28,6 +28,9 @@ type Marker struct {
 	marks   Marks
 	schemas schema.Cache
 	step    func(chunks int) // may be nil
+
+	// Partial says that what is reached need not be there: it is passed over.
+	Partial bool
 }
 
 // New is a marker of the chunks of r. step is told of chunks that were marked.
@@ -35,9 +38,18 @@ func New(r chunk.Reader, marks Marks, step func(chunks int)) *Marker {
 	return &Marker{r: r, marks: marks, step: step}
 }
 
+// absent passes over that something is not there in a store that is a part of a database.
+func (m *Marker) absent(err error) error {
+	if m.Partial && errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	return err
+}
+
 // mark marks one chunk.
 func (m *Marker) mark(h hash.Hash) (bool, error) {
 	first, err := m.marks.Mark(h)
+	err = m.absent(err)
 	if first && m.step != nil {
 		m.step(1)
 	}
@@ -124,8 +136,8 @@ func (m *Marker) Table(ctx context.Context, h hash.Hash) error {
 		return err
 	}
 	t, err := table.Open(ctx, m.r, &m.schemas, h, nil)
-	if err != nil {
-		return err
+	if err != nil { // of the schema, since the table is there
+		return m.absent(err)
 	}
 	if _, err := m.mark(t.Schema.Hash); err != nil {
 		return err
