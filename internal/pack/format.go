@@ -147,11 +147,8 @@ func Create(ctx context.Context, fsys vfs.FS, dir string) error {
 	return nil
 }
 
-// Partial tells whether chunks that are reached may be missing.
-func (s *Store) Partial() (bool, error) {
-	f, err := checkFormat(s.fsys, s.dir, s.readOnly)
-	return slices.Contains(f.required, partialFeature), err
-}
+// PartialFile is the file beside FORMAT that says what a store with the feature "partial" lacks. Its content is package sync's.
+const PartialFile = "partial"
 
 // SetPartial notes in FORMAT, durably, whether chunks that are reached may be missing in the store in dir. Who makes a store partial does so
 // before it lacks any, and who completes one after it lacks none.

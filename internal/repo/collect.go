@@ -136,18 +136,13 @@ func (k *collector) begin(ctx context.Context) error {
 	k.tip.log = newReflog(kept)
 	r.tip.Store(k.tip)
 	r.published.CompareAndSwap(tip, k.tip)
-	partial, err := r.store.Partial()
-	if err != nil {
-		k.c.Close()
-		return err
-	}
 	k.m = gc.New(r.store.Local(), k.c, func(n int) {
 		k.out.Marked += n
 		if k.opt.Marked != nil {
 			k.opt.Marked(n)
 		}
 	})
-	k.m.Partial = partial
+	k.m.Partial = r.Partial() != nil
 	return nil
 }
 
