@@ -27,7 +27,7 @@ a line that says what is wrong and where. The exit status is 1 when there is one
 }
 
 // Run verifies.
-func (c *Fsck) Run(ctx context.Context, s *Scope) (*Result, error) {
+func (c *Fsck) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
 	r := &Result{Columns: fsckColumns, Lines: []string{}}
 	found := func(text string) {
 		r.Add(text)
@@ -42,16 +42,16 @@ func (c *Fsck) Run(ctx context.Context, s *Scope) (*Result, error) {
 		}
 		found(fmt.Sprintf("%s: %v", where, p.Err))
 	}
-	err := st.VerifyPacks(ctx, file)
+	err = st.VerifyPacks(ctx, file)
 	if err == nil {
 		err = st.VerifyJournal(ctx, file)
 	}
-	task.Done()
+	task.Done(err)
 	if err != nil {
 		return nil, err
 	}
 	task = s.Start("verify history", 0, "commits")
-	defer task.Done()
+	defer func() { task.Done(err) }()
 	check := fsck.New(st, func(p fsck.Problem) { found(p.String()) }, func(n int) { task.Add(int64(n)) })
 	starts, err := s.Repo.Starts(ctx)
 	if err != nil {
