@@ -40,9 +40,6 @@ type Program struct {
 	// for every verb, after the flags have been read. Nil opens the database of the directory, or has its owner carry out the verb.
 	Open func(ctx context.Context, spec op.Spec, scope *op.Scope) (closeFn func() error, err error)
 
-	// Names are the names of a kind (a Param's Complete: "branch", "table", …) that the shell may offer. Nil and errors offer none.
-	Names func(ctx context.Context, kind string, scope *op.Scope) ([]string, error)
-
 	name    string // "stemma" or "dolt"
 	dir     string // where the verb works
 	globals globals

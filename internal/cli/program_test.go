@@ -257,19 +257,6 @@ func TestCancelAnswer(t *testing.T) {
 	}
 }
 
-func TestCompleteNames(t *testing.T) {
-	p := &Program{Names: func(_ context.Context, kind string, _ *op.Scope) ([]string, error) {
-		return []string{kind + "-a", "main"}, nil
-	}}
-	if got := runProgram(t, p, "stemma", "__complete", "do", "b"); !strings.HasPrefix(got.out, "branch-a\n:4\n") {
-		t.Errorf("%+v", got)
-	}
-	p = &Program{Names: func(context.Context, string, *op.Scope) ([]string, error) { return nil, errors.New("broken") }}
-	if got := runProgram(t, p, "stemma", "__complete", "do", "b"); !strings.HasPrefix(got.out, ":1\n") {
-		t.Errorf("%+v", got)
-	}
-}
-
 // beginBar begins work of which half is done when its bar is drawn.
 func beginBar(t *testing.T, p *progress, b *bytes.Buffer) *task {
 	t.Helper()
