@@ -94,6 +94,7 @@ FLAGS = {
     "push": "set_upstream/--set-upstream/-u force/--force/-f no_lease/--no-lease all/--all tags/--tags atomic/--atomic delete/--delete/-d",
     "ls-remote": "heads/--heads/--branches tags/--tags/-t",
     "fsck": "",
+    "gc": "full/--full shallow/--shallow/-s expire=/--expire",
     "undrop": "",
     "purge-dropped-databases": "",
     "backup": "",
@@ -336,6 +337,21 @@ class FsckRow(Row):
     """A row of what `fsck` answers."""
 
     problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class GcRow(Row):
+    """A row of what `gc` answers."""
+
+    status: int
+    bytes_before: int
+    bytes_after: int
+    chunks_in_use: int
+    chunks_removed: int
+    packs_removed: int
+    packs_written: int
+    garbage_left: int
+    moves_forgotten: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -1931,6 +1947,40 @@ class Verbs:
             {},
         )
 
+    def gc(
+        self,
+        *,
+        full: bool = False,
+        shallow: bool = False,
+        expire: str | None = None,
+    ) -> Result[GcRow]:
+        """Remove what nothing reaches any more.
+
+        What branches, tags, branches of remotes, working and staged sets, merges and rebases in progress, stashes, the reflog and lineage
+        reach stays, and so does what is being read or written. All else is removed from the files of the database. Others may read and write
+        meanwhile. When it is interrupted nothing is lost and nothing is left over.
+
+        The reflog keeps what a branch or tag named in the last 90 days; --expire shortens that, for this time.
+
+        A process that keeps the database open collects garbage by itself when as much has been written as was left the last time: see gc.auto and
+        gc.growth in 'config'.
+
+        Args:
+            full: rewrite every file that has any garbage, not only those that are a tenth garbage.
+            shallow: rewrite no packs, only remove those that are garbage as a whole.
+            expire: forget what refs named before, when that is so long ago: 14d, 36h, now.
+
+        """
+        return self._op(
+            "gc",
+            GcRow,
+            {
+                "full": full,
+                "shallow": shallow,
+                "expire": expire,
+            },
+        )
+
     def undrop(
         self,
         *args: str,
@@ -2959,6 +3009,9 @@ class Verbs:
           user.name           author of commits
           user.email          mail address of that author
           init.defaultbranch  first branch of a new database (main)
+          gc.auto             off: garbage is never collected by itself (on)
+          gc.growth           by how many per cent a database that is kept open, by a server or a Python program, has grown when garbage is
+                              collected by itself (100)
           core.editor         command of the editor for messages of commits and plans of rebases; STEMMA_EDITOR goes before it, and on a terminal
                               VISUAL and EDITOR come behind
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from stemma._pandas import Backend
     from stemma._read import Frame
+    from stemma._transport import memory
 
 PROTOCOL = 1
 """The version of what client and server say to each other."""
@@ -79,7 +80,9 @@ class Reads:
         from stemma import _pandas, _read
 
         _read.check("pandas")
-        return _pandas.from_arrow(self.read_arrow(table, ref, columns=columns, where=where), dtype_backend)
+        text: memory.Text | None = None if dtype_backend == "pyarrow" else "large_utf8"
+        data = self._read(table, ref, columns, where, text, writable=True)
+        return _pandas.from_arrow(data, dtype_backend)
 
     def read_polars(
         self, table: str, ref: str | None = None, *, columns: Sequence[str] | None = None, where: str | None = None
@@ -88,12 +91,25 @@ class Reads:
         from stemma import _read
 
         _read.check("polars")
-        return _read.to_polars(self.read_arrow(table, ref, columns=columns, where=where))
+        return _read.to_polars(self._read(table, ref, columns, where, "utf8_view"))
 
     def read_arrow(
         self, table: str, ref: str | None = None, *, columns: Sequence[str] | None = None, where: str | None = None
     ) -> pa.Table:
         """Returns a table as an Arrow table; arguments are those of read_pandas."""
+        return self._read(table, ref, columns, where)
+
+    def _read(
+        self,
+        table: str,
+        ref: str | None,
+        columns: Sequence[str] | None,
+        where: str | None,
+        text: memory.Text | None = None,
+        *,
+        writable: bool = False,
+    ) -> pa.Table:
+        """Returns a table as an Arrow table; text and writable are those of Client.table."""
         with progress(f"read {table}", -1) as p:
 
             def begin(schema: pa.Schema) -> Callable[[int], None]:
@@ -101,7 +117,11 @@ class Reads:
                 return p.add
 
             return self._noted(
-                table, ref, lambda on, t, r: on._client.table(on._ticket(t, r, columns, where), on._headers(), begin=begin)
+                table,
+                ref,
+                lambda on, t, r: on._client.table(
+                    on._ticket(t, r, columns, where), on._headers(), begin=begin, text=text, writable=writable
+                ),
             )
 
     def scan(
