@@ -46,6 +46,7 @@ func All() []Spec {
 		undropSpec(),
 		purgeDroppedDatabasesSpec(),
 		backupSpec(),
+		restoreSpec(),
 		tableImportSpec(),
 		tableExportSpec(),
 		tableCpSpec(),
