@@ -30,7 +30,7 @@ and tags reach beside that, of kind "kept" what only stashes, branches of remote
 func (c *DU) Run(ctx context.Context, s *Scope) (*Result, error) {
 	task := s.Start("count what is in use", 0, "chunks")
 	u, err := s.Repo.Usage(ctx, s.branch(), func(n int) { task.Add(int64(n)) })
-	task.Done()
+	task.Done(err)
 	if err != nil {
 		return nil, err
 	}
