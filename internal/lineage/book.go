@@ -3,6 +3,7 @@ package lineage
 import (
 	"context"
 	"slices"
+	"sync"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/schema"
@@ -24,10 +25,21 @@ type Sink interface {
 }
 
 // Book reads the system tables at one moment.
-type Book struct{ in Source }
+type Book struct {
+	in      Source
+	thinned func() (*Thinned, error)
+}
 
 // Open is the book of a source.
-func Open(in Source) *Book { return &Book{in} }
+func Open(in Source) *Book {
+	return &Book{in: in, thinned: func() (*Thinned, error) { return nil, nil }}
+}
+
+// Thinning makes the book know what became of thinned commits. read is called when that is needed for the first time, and once at most.
+func (b *Book) Thinning(read func() (*Thinned, error)) *Book {
+	b.thinned = sync.OnceValues(read)
+	return b
+}
 
 // look calls fn for the records whose columns, those of the named index or ("" for it) of the key, begin with these values. In reverse
 // they come last first. fn ends it by returning false.

@@ -43,6 +43,7 @@ func All() []Spec {
 		fsckSpec(),
 		gcSpec(),
 		duSpec(),
+		retentionSpec(),
 		undropSpec(),
 		purgeDroppedDatabasesSpec(),
 		backupSpec(),
