@@ -28,6 +28,9 @@ type sqlVerb struct {
 	Execute  string `flag:"execute,x" value:"name" help:"run the saved query of that name and exit"`
 	List     bool   `flag:"list-saved,l" help:"list the saved queries and exit"`
 	Use      string `flag:"use-db,d" value:"name" help:"begin with this database, or db/branch"`
+	Hex      bool   `flag:"binary-as-hex" help:"show binary strings as 0x…, as on a terminal"`
+	Raw      bool   `flag:"skip-binary-as-hex" help:"show binary strings as they are, on a terminal too"`
+	NoGC     bool   `flag:"disable-auto-gc" hidden:"true" help:"accepted for compatibility"`
 	Many     string `flag:"multi-db-dir" hidden:"true" value:"dir" help:"the same as --data-dir"`
 
 	program *Program
@@ -94,7 +97,7 @@ func (v *sqlVerb) Run(ctx context.Context, scope *op.Scope) (result *op.Result, 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.end(ctx)) }()
-	r := &sqlRunner{sqlSession: s, out: v.program.Out, format: format, now: scope.Clock}
+	r := &sqlRunner{sqlSession: s, out: v.program.Out, format: format, now: scope.Clock, hex: v.Hex, raw: v.Raw}
 	if in, err = v.saved(ctx, s, in); err != nil {
 		return nil, err
 	}
@@ -143,6 +146,8 @@ type sqlRunner struct {
 	*sqlSession
 	out     io.Writer
 	format  Format
+	hex     bool // show binary strings as 0x…, whatever the output is
+	raw     bool // show them as they are, on a terminal too
 	verbose bool // tell of every statement that it is done, and how long it took
 	now     clock.Clock
 }
@@ -214,7 +219,7 @@ func (r *sqlRunner) run(ctx context.Context, st statement) error {
 	if st.vertical {
 		format = Vertical
 	}
-	a.hex = r.verbose
+	a.hex = r.hex || r.verbose && !r.raw
 	n, err := Render(r.out, format, a.columns, a.all())
 	if e := a.close(); err == nil {
 		err = e

@@ -1016,10 +1016,19 @@ class Verbs:
         summary: bool = False,
         name_only: bool = False,
         limit: int | None = None,
+        where: str | None = None,
+        filter: Literal["added", "modified", "removed", "renamed", "dropped"] | None = None,
+        result_format: Literal["tabular", "csv", "json", "vertical", "sql"] | None = None,
+        diff_mode: Literal["row", "line", "in-place", "context"] | None = None,
         skinny: bool = False,
+        include_cols: Sequence[str] | str = (),
+        parents: bool = False,
+        decorate: Literal["short", "full", "auto", "no"] | None = None,
         no_pretty: bool = False,
     ) -> Result[Row]:
         """Show commits with what they changed.
+
+        A commit of several parents is compared with the first one.
 
         Args:
             args: the commits; the last one otherwise.
@@ -1029,7 +1038,14 @@ class Verbs:
             summary: show which tables changed, and how.
             name_only: show the names of changed tables.
             limit: show at most this many changed rows a table.
+            where: show only rows for which this condition of SQL is true; columns are called from_<column> and to_<column>.
+            filter: show only changes of this kind.
+            result_format: draw what the commit changed in this form; sql is the statements that make the change.
+            diff_mode: how a modified row is drawn: see diff.
             skinny: leave out columns that no shown row changes.
+            include_cols: with --skinny: keep these columns.
+            parents: show the parents' hashes too.
+            decorate: show the refs that name each commit.
             no_pretty: show what is stored of each commit, and not what it changed.
 
         """
@@ -1044,7 +1060,14 @@ class Verbs:
                 "summary": summary,
                 "name_only": name_only,
                 "limit": limit,
+                "where": where,
+                "filter": filter,
+                "result_format": result_format,
+                "diff_mode": diff_mode,
                 "skinny": skinny,
+                "include_cols": include_cols,
+                "parents": parents,
+                "decorate": decorate,
                 "no_pretty": no_pretty,
             },
         )
@@ -1817,6 +1840,8 @@ class Verbs:
 
     def fsck(
         self,
+        *,
+        revive_journal_with_data_loss: bool = False,
     ) -> Result[FsckRow]:
         """Verify the integrity of the database.
 
@@ -1824,11 +1849,19 @@ class Verbs:
         staged set all that they reach, with the order, counts and shape of every tree and the agreement of indexes with rows. Each problem is
         a line that says what is wrong and where. The exit status is 1 when there is one.
 
+        A journal with a damaged record in its middle belongs to a database that cannot be opened, since what was written behind the record was
+        acknowledged. A backup is the way to have it all again. Without one --revive-journal-with-data-loss goes back to the state before that record.
+
+        Args:
+            revive_journal_with_data_loss: if the database cannot be opened, as records of its journal are damaged: go back to the state before the first of them, and keep the files as they were beside.
+
         """
         return self._op(
             "fsck",
             FsckRow,
-            {},
+            {
+                "revive_journal_with_data_loss": revive_journal_with_data_loss,
+            },
         )
 
     def undrop(
@@ -1895,6 +1928,7 @@ class Verbs:
         replace_table: bool = False,
         force: bool = False,
         pk: Sequence[str] | str = (),
+        schema: str | None = None,
         all_text: bool = False,
         no_header: bool = False,
         columns: Sequence[str] | str = (),
@@ -1932,6 +1966,7 @@ class Verbs:
             replace_table: replace all rows of a table, and keep its schema.
             force: with -c: replace a table that exists, its schema too.
             pk: with -c: the columns of the primary key; with -u and -r it stays as it is.
+            schema: with -c: make the table by the CREATE TABLE statement in this file.
             all_text: with -c: make every column text.
             no_header: the first line is data.
             columns: names of the fields of a file without header; else the fields to load.
@@ -1958,6 +1993,7 @@ class Verbs:
                 "replace_table": replace_table,
                 "force": force,
                 "pk": pk,
+                "schema": schema,
                 "all_text": all_text,
                 "no_header": no_header,
                 "columns": columns,
@@ -2892,11 +2928,13 @@ class Verbs:
         self,
         *,
         verbose: bool = False,
+        feature: bool = False,
     ) -> Result[VersionRow]:
         """Show the version of this program.
 
         Args:
             verbose: tell the storage format, the Go release and the platform as well.
+            feature: tell the version of the storage format as well.
 
         """
         return self._op(
@@ -2904,5 +2942,6 @@ class Verbs:
             VersionRow,
             {
                 "verbose": verbose,
+                "feature": feature,
             },
         )
