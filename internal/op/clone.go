@@ -162,6 +162,8 @@ func (c *Clone) fill(ctx context.Context, s *Scope, f *sync.Fetch, refs map[stri
 	for name, x := range refs {
 		b, isBranch := strings.CutPrefix(name, sync.Heads)
 		switch {
+		case name == sync.Lineage:
+			out.Lineage = x.Commit
 		case c.Single && b != branch:
 			continue
 		case isBranch:

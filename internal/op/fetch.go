@@ -9,6 +9,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/sync"
 )
@@ -91,6 +92,9 @@ func (c *Fetch) fetch(ctx context.Context, s *Scope) (*fetched, error) {
 		land, err = s.Repo.Land(ctx, nil, land)
 	}
 	if err != nil {
+		return nil, err
+	}
+	if _, err := joinLineage(ctx, s, r, refs[sync.Lineage]); err != nil {
 		return nil, err
 	}
 	landed := map[string]bool{}
@@ -180,11 +184,6 @@ func branchNames(refs map[string]sync.Ref) []string {
 
 // receive brings what refs reach into the database, and then what is to become visible. It returns what has.
 func receive(ctx context.Context, s *Scope, r *sync.Remote, refs []sync.Ref, land repo.Landing) (landed repo.Landing, err error) {
-	incoming, done, err := s.Repo.Incoming()
-	if err != nil {
-		return landed, err
-	}
-	defer done()
 	var have []history.CommitID
 	for _, b := range slices.Concat(s.Repo.Branches(), s.Repo.Tracks()) {
 		have = append(have, b.Head)
@@ -196,19 +195,49 @@ func receive(ctx context.Context, s *Scope, r *sync.Remote, refs []sync.Ref, lan
 	for _, t := range tags {
 		have = append(have, t.Commit)
 	}
+	err = bring(ctx, s, r, refs, have, func(batch *pack.Batch) (err error) {
+		landed, err = s.Repo.Land(ctx, batch, land)
+		return err
+	})
+	return landed, err
+}
+
+// bring fetches what refs reach and have does not, and lets keep put it into the database with what names it.
+func bring(ctx context.Context, s *Scope, r *sync.Remote, refs []sync.Ref, have []history.CommitID, keep func(*pack.Batch) error) error {
+	incoming, done, err := s.Repo.Incoming()
+	if err != nil {
+		return err
+	}
+	defer done()
 	f := &sync.Fetch{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Incoming: incoming, Held: sync.HeldIn(s.Repo.FS(), s.Repo.Dir()), Progress: s.syncProgress()}
 	batch, err := f.Refs(ctx, refs, have)
 	if err != nil {
-		return landed, err
+		return err
 	}
-	landed, err = s.Repo.Land(ctx, batch, land)
+	err = keep(batch)
 	if e := batch.Close(); err == nil {
 		err = e
 	}
 	if err == nil {
 		err = f.Landed()
 	}
-	return landed, err
+	return err
+}
+
+// joinLineage takes over what a remote knows of runs, and gives the commit that has all that is known here then: see repo.JoinLineage.
+func joinLineage(ctx context.Context, s *Scope, r *sync.Remote, theirs sync.Ref) (id history.CommitID, err error) {
+	has, err := s.Repo.LineageHas(ctx, theirs.Commit)
+	if err != nil {
+		return id, err
+	}
+	if has {
+		return s.Repo.JoinLineage(ctx, nil, theirs.Commit)
+	}
+	err = bring(ctx, s, r, []sync.Ref{theirs}, nil, func(batch *pack.Batch) error {
+		id, err = s.Repo.JoinLineage(ctx, batch, theirs.Commit)
+		return err
+	})
+	return id, err
 }
 
 // Pull is the verb that fetches and merges.

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/clock"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
@@ -302,7 +303,7 @@ func (r *Repo) openTable(ctx context.Context, e root.Entry) (*table.Table, error
 	}
 	t, err := table.Open(ctx, r.store, &r.schemas, e.Table, e.Comments)
 	if err != nil {
-		return nil, err
+		return nil, chunk.NameAbsent(err, "the table "+e.Name)
 	}
 	r.tables.mu.Lock()
 	defer r.tables.mu.Unlock()

@@ -72,7 +72,7 @@ func (r *Remote) init(ctx context.Context) error {
 
 // Ref is a ref of a remote as it was read.
 type Ref struct {
-	Name string // heads/… or tags/…
+	Name string // heads/…, tags/… or Lineage
 	Target
 	raw value
 	gen object.Generation
