@@ -430,7 +430,7 @@ func (p *Push) packs(ctx context.Context, chunks []hash.Hash) ([]Pack, error) {
 	for len(chunks) > 0 && err == nil && gctx.Err() == nil {
 		var built pack.Built
 		var n int
-		if built, n, err = p.build(gctx, chunks); err != nil {
+		if built, n, err = build(gctx, p.Store, filepath.Join(p.Temp, "push-"+rand.Text()+pack.Ext), chunks); err != nil {
 			break
 		}
 		chunks = chunks[n:]
@@ -451,9 +451,9 @@ func (p *Push) packs(ctx context.Context, chunks []hash.Hash) ([]Pack, error) {
 	return out, err
 }
 
-// build makes a pack of the first chunks, and says of how many.
-func (p *Push) build(ctx context.Context, chunks []hash.Hash) (built pack.Built, n int, err error) {
-	b, err := p.Store.NewBuilder(filepath.Join(p.Temp, "push-"+rand.Text()+pack.Ext))
+// build makes a pack, in a new file, of the first chunks of a store's, and says of how many.
+func build(ctx context.Context, store *pack.Store, path string, chunks []hash.Hash) (built pack.Built, n int, err error) {
+	b, err := store.NewBuilder(path)
 	if err != nil {
 		return built, 0, err
 	}
@@ -483,8 +483,10 @@ func (r *Remote) putPack(ctx context.Context, fs vfs.FS, built pack.Built, p Pac
 		}
 		return true, err
 	}
-	if ok, err := there(); ok || err != nil {
-		return err
+	if p.Size > smallPack { // rather send a short one in vain than ask for each
+		if ok, err := there(); ok || err != nil {
+			return err
+		}
 	}
 	f, err := fs.Open(built.Path)
 	if err != nil {
