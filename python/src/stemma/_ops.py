@@ -55,6 +55,13 @@ READ_ONLY = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class ReadTablesRow(Row):
+    """A row of what `read-tables` answers."""
+
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
 class StatusRow(Row):
     """A row of what `status` answers."""
 
@@ -677,6 +684,36 @@ class Verbs:
                 "remote": remote,
                 "branch": branch,
                 "single_branch": single_branch,
+            },
+        )
+
+    def read_tables(
+        self,
+        url: str,
+        commit: str,
+        *tables: str,
+        dir: str | None = None,
+    ) -> Result[ReadTablesRow]:
+        """Make a database of tables of a remote.
+
+        The tables are in the working set of the new database, not committed, as they are in a commit of the remote. The database has no history
+        of them and does not follow the remote: see clone.
+
+        Args:
+            url: where the remote is.
+            commit: a branch, a tag or a commit of the remote.
+            tables: the tables; all of them otherwise.
+            dir: the directory to be made, or an empty one; otherwise one named after the remote.
+
+        """
+        return self._op(
+            "read-tables",
+            ReadTablesRow,
+            {
+                "url": url,
+                "commit": commit,
+                "tables": tables,
+                "dir": dir,
             },
         )
 
