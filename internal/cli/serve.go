@@ -42,6 +42,7 @@ type serverVerb struct {
 	RequireTLS   bool   `flag:"require-secure-transport" help:"refuse connections over the network without TLS"`
 	ConfigDir    string `flag:"cfg-dir" alias:"doltcfg-dir" value:"dir" complete:"file" help:"keep what is of no database in this directory: privileges.db"`
 	Privileges   string `flag:"privilege-file" value:"file" complete:"file" help:"keep users and grants in this file"`
+	NoRoot       bool   `flag:"skip-root-user-initialization" help:"do not let root in while no user has been made: make users with the command sql"`
 	FlightPort   int    `flag:"flight-port" value:"port" help:"let Arrow clients in as well, on this port (usual: 8815)"`
 
 	// What Dolt's server has and this one has not: see refused.
@@ -175,6 +176,7 @@ func (v *serverVerb) serve(ctx context.Context, scope *op.Scope) (err error) {
 	if err != nil {
 		return err
 	}
+	opt.NoRoot = v.NoRoot
 	arrow, err := c.flightOptions()
 	if err != nil {
 		return err

@@ -47,6 +47,7 @@ type Options struct {
 
 	FS         vfs.FS // where Privileges is
 	Privileges string // file of users and grants; "" keeps them in memory
+	NoRoot     bool   // while there are no users, nobody comes in over the network; else root does from this machine
 	Files      string // directory that LOAD DATA INFILE and INTO OUTFILE are bound to; "" is every place
 
 	ReadOnly       bool                         // refuse statements that change anything
@@ -99,7 +100,7 @@ func New(ctx context.Context, opt Options) (*Server, error) {
 	if opt.ReadOnly {
 		e.ReadOnly.Store(true)
 	}
-	users := &privileges{fs: opt.FS, path: opt.Privileges}
+	users := &privileges{fs: opt.FS, path: opt.Privileges, none: opt.NoRoot}
 	if err := users.load(sql.NewContext(ctx), e.Analyzer.Catalog.MySQLDb); err != nil {
 		return nil, err
 	}
