@@ -46,10 +46,10 @@ type Store struct {
 	cache     *chunk.Cache
 	j         *journal // nil when read-only
 	tmp       atomic.Int64
-	bufs      sync.Pool  // *[]byte, payloads being built
-	reads     sync.Pool  // *readMemory
-	elsewhere Elsewhere  // nil for a whole store
-	naming    sync.Mutex // held while packs have names in the store and may still be removed; before mu
+	bufs      sync.Pool                 // *[]byte, payloads being built
+	reads     sync.Pool                 // *readMemory
+	elsewhere atomic.Pointer[Elsewhere] // nil for a whole store
+	naming    sync.Mutex                // held while packs have names in the store and may still be removed; before mu
 
 	mu     sync.RWMutex
 	segs   []*segment
@@ -259,7 +259,8 @@ func (s *Store) isClosed() bool {
 
 // Has tells whether a chunk is in the store.
 func (s *Store) Has(_ context.Context, h hash.Hash) (bool, error) {
-	if _, ok := s.cache.Peek(h); ok {
+	// What is elsewhere is in the cache, too, but not in the store.
+	if _, ok := s.cache.Peek(h); ok && s.elsewhere.Load() == nil {
 		return true, nil
 	}
 	for {

@@ -18,6 +18,7 @@ import (
 	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/schema"
+	remotesync "github.com/stemmadb/stemma/internal/sync"
 	"github.com/stemmadb/stemma/internal/table"
 	"github.com/stemmadb/stemma/internal/tree"
 	"github.com/stemmadb/stemma/internal/vfs"
@@ -84,6 +85,7 @@ type Repo struct {
 	published atomic.Pointer[state]
 	pubMu     sync.Mutex // orders Close and the beginning of work in the background
 
+	gate     sync.RWMutex // transactions go through it; held by a commit that they have overtaken too often. Taken before foldMu
 	foldMu   sync.Mutex   // one fold at a time
 	lookedAt atomic.Int64 // bytes of journal when overlays were last measured
 	work     sync.WaitGroup
@@ -99,7 +101,8 @@ type Repo struct {
 	active  activities
 	lineage lineageBook
 
-	fetching sync.Mutex // held while something is fetched
+	fetching sync.Mutex                         // held while something is fetched
+	partial  atomic.Pointer[remotesync.Partial] // nil for a whole database
 }
 
 // InitOptions steer how a database is made.
@@ -203,6 +206,9 @@ func Open(ctx context.Context, fs vfs.FS, path string, opt Options) (*Repo, erro
 		}
 	}
 	r.store, err = pack.Open(ctx, fs, dir, pack.Options{ReadOnly: opt.ReadOnly, CacheBytes: opt.CacheBytes})
+	if err == nil {
+		err = r.openPart()
+	}
 	if err == nil {
 		err = r.recover(ctx)
 	}
