@@ -58,6 +58,7 @@ READ_ONLY = frozenset(
 FLAGS = {
     "init": "name=/--name email=/--email date=/--date initial_branch=/--initial-branch/-b",
     "clone": "remote=/--remote branch=/--branch/-b single_branch/--single-branch depth=/--depth rev=/--rev/--revision tables=/--tables lazy/--lazy cache=/--cache",
+    "read-tables": "dir=/--dir/-d",
     "status": "ignored/--ignored",
     "add": "all/--all/-A force/--force/-f branch=/--branch",
     "commit": "message=/--message/-m all/--all/-a ALL/--ALL/-A amend/--amend allow_empty/--allow-empty skip_empty/--skip-empty date=/--date author=/--author meta=/--meta branch=/--branch",
@@ -67,7 +68,7 @@ FLAGS = {
     "stash": "include_untracked/--include-untracked/-u all/--all/-a patch/--patch/-p message=/--message/-m",
     "log": "number=/--number/-n oneline/--oneline merges/--merges min_parents=/--min-parents graph/--graph stat/--stat parents/--parents decorate=/--decorate all/--all not_=/--not",
     "diff": "data/--data/-d schema/--schema/-s stat/--stat summary/--summary name_only/--name-only limit=/--limit where=/--where filter=/--filter staged/--staged/--cached/-c merge_base/--merge-base reverse/--reverse/-R include_cols=/--include-cols result_format=/--result-format/--format/-r skinny/--skinny diff_mode=/--diff-mode",
-    "show": "data/--data/-d schema/--schema/-s stat/--stat summary/--summary name_only/--name-only limit=/--limit skinny/--skinny no_pretty/--no-pretty",
+    "show": "data/--data/-d schema/--schema/-s stat/--stat summary/--summary name_only/--name-only limit=/--limit where=/--where filter=/--filter result_format=/--result-format/--format/-r diff_mode=/--diff-mode skinny/--skinny include_cols=/--include-cols parents/--parents decorate=/--decorate no_pretty/--no-pretty",
     "blame": "",
     "reflog": "all/--all",
     "count-commits": "from_=/--from/-f to=/--to/-t",
@@ -93,11 +94,11 @@ FLAGS = {
     "pull": "rebase/--rebase/-r no_ff/--no-ff ff_only/--ff-only squash/--squash no_commit/--no-commit prune/--prune/-p",
     "push": "set_upstream/--set-upstream/-u force/--force/-f no_lease/--no-lease all/--all tags/--tags atomic/--atomic delete/--delete/-d",
     "ls-remote": "heads/--heads/--branches tags/--tags/-t",
-    "fsck": "",
+    "fsck": "revive_journal_with_data_loss/--revive-journal-with-data-loss",
     "undrop": "",
     "purge-dropped-databases": "",
     "backup": "",
-    "table import": "create_table/--create-table/-c update_table/--update-table/-u append_table/--append-table/-a replace_table/--replace-table/-r force/--force/-f pk=/--pk all_text/--all-text no_header/--no-header columns=/--columns delim=/--delim file_type=/--file-type sheet=/--sheet null=/--null map=/--map/-m continue_/--continue rejects=/--rejects quiet/--quiet disable_fk_checks/--disable-fk-checks",
+    "table import": "create_table/--create-table/-c update_table/--update-table/-u append_table/--append-table/-a replace_table/--replace-table/-r force/--force/-f pk=/--pk schema=/--schema/-s all_text/--all-text no_header/--no-header columns=/--columns delim=/--delim file_type=/--file-type sheet=/--sheet null=/--null map=/--map/-m continue_/--continue rejects=/--rejects quiet/--quiet disable_fk_checks/--disable-fk-checks",
     "table export": "force/--force/-f file_type=/--file-type delim=/--delim no_header/--no-header map=/--map/-m",
     "table cp": "force/--force/-f",
     "table mv": "force/--force/-f",
@@ -126,7 +127,7 @@ FLAGS = {
     "lineage export": "openlineage=/--openlineage namespace=/--namespace run=/--run",
     "lineage import": "openlineage=/--openlineage namespace=/--namespace",
     "config": "global_/--global local/--local set/--set get/--get unset/--unset list/--list/-l",
-    "version": "verbose/--verbose/-v",
+    "version": "verbose/--verbose/-v feature/--feature/-f",
 }
 
 
