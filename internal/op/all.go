@@ -43,6 +43,7 @@ func All() []Spec {
 		lsRemoteSpec(),
 		fsckSpec(),
 		gcSpec(),
+		duSpec(),
 		undropSpec(),
 		purgeDroppedDatabasesSpec(),
 		backupSpec(),

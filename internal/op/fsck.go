@@ -36,7 +36,7 @@ acknowledged. A backup is the way to have it all again. Without one --revive-jou
 }
 
 // Run verifies.
-func (c *Fsck) Run(ctx context.Context, s *Scope) (*Result, error) {
+func (c *Fsck) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
 	if c.Revive {
 		return revive(ctx, s)
 	}
@@ -54,16 +54,16 @@ func (c *Fsck) Run(ctx context.Context, s *Scope) (*Result, error) {
 		}
 		found(fmt.Sprintf("%s: %v", where, p.Err))
 	}
-	err := st.VerifyPacks(ctx, file)
+	err = st.VerifyPacks(ctx, file)
 	if err == nil {
 		err = st.VerifyJournal(ctx, file)
 	}
-	task.Done()
+	task.Done(err)
 	if err != nil {
 		return nil, err
 	}
 	task = s.Start("verify history", 0, "commits")
-	defer task.Done()
+	defer func() { task.Done(err) }()
 	part, absent := s.Repo.Partial(), 0
 	var rd chunk.Reader = st
 	if part != nil && part.Lazy { // what is here is verified, and nothing is fetched for it

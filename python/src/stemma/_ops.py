@@ -30,6 +30,7 @@ READ_ONLY = frozenset(
         "merge-base",
         "ls-remote",
         "fsck",
+        "du",
         "table export",
         "schema show",
         "schema export",
@@ -95,6 +96,7 @@ FLAGS = {
     "ls-remote": "heads/--heads/--branches tags/--tags/-t",
     "fsck": "revive_journal_with_data_loss/--revive-journal-with-data-loss",
     "gc": "full/--full shallow/--shallow/-s expire=/--expire",
+    "du": "",
     "undrop": "",
     "purge-dropped-databases": "",
     "backup": "verbose/--verbose/-v at=/--at",
@@ -360,6 +362,17 @@ class GcRow(Row):
     packs_written: int
     garbage_left: int
     moves_forgotten: int
+
+
+@dataclass(frozen=True, slots=True)
+class DuRow(Row):
+    """A row of what `du` answers."""
+
+    kind: str
+    name: str
+    bytes: int
+    own_bytes: int
+    shared_percent: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -2050,6 +2063,23 @@ class Verbs:
                 "shallow": shallow,
                 "expire": expire,
             },
+        )
+
+    def du(
+        self,
+    ) -> Result[DuRow]:
+        """Say what takes how much space.
+
+        Counts the bytes of packs and journal that tables of the working set, branches, older commits and what else is kept take, and those of
+        garbage. Tables and branches share what is equal in them: such bytes count for each, and the last column says how many per cent of its bytes
+        a table shares with other tables, a branch with other branches. Of kind "current" is what working sets reach, of kind "history" what branches
+        and tags reach beside that, of kind "kept" what only stashes, branches of remotes, the reflog and lineage keep.
+
+        """
+        return self._op(
+            "du",
+            DuRow,
+            {},
         )
 
     def undrop(
