@@ -117,7 +117,7 @@ func inBucket(url string) (bucket, path string, err error) {
 // foreign refuses directories that are something else.
 func foreign(fs vfs.FS, path string) error {
 	for _, c := range []struct{ name, what string }{
-		{"manifest", "%s is a remote of Dolt's own format; clone it with Dolt, dump its tables there with 'dolt dump -r csv' and bring them in with 'stemma table import'"},
+		{"manifest", "%s is a remote of Dolt's own format; clone it with Dolt, serve the clone with 'dolt sql-server' and bring in its history with 'stemma ingest dolt://root@localhost:3306/<database>'"},
 		{filepath.Join(".stemma", "FORMAT"), "%s is a database, not a remote: push from there to an empty directory, and name that"},
 		{filepath.Join(".dolt", "FORMAT"), "%s is a database, not a remote: push from there to an empty directory, and name that"},
 	} {
