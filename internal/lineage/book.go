@@ -2,6 +2,7 @@ package lineage
 
 import (
 	"context"
+	"slices"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/schema"
@@ -194,8 +195,11 @@ func (b *Book) EdgesOf(ctx context.Context, uid string) ([]Edge, error) {
 		}
 	}
 	for i := range ins {
-		if !used[i] {
-			edges = append(edges, Edge{Input: &ins[i]})
+		// What another node made something of led to something.
+		if in := &ins[i]; !used[i] && !slices.ContainsFunc(edges, func(e Edge) bool {
+			return e.Input != nil && e.Output != nil && in.Hash != "" && e.Input.Hash == in.Hash && e.Input.DB == in.DB && e.Input.Table == in.Table
+		}) {
+			edges = append(edges, Edge{Input: in})
 		}
 	}
 	return edges, nil

@@ -70,12 +70,15 @@ func (c *Dump) Run(ctx context.Context, s *Scope) (*Result, error) {
 		}
 	}
 	total := int64(0)
+	head, _ := s.Repo.BranchHead(s.branch())
 	for _, n := range names {
-		v, _, _, err := snap.Table(ctx, n)
+		v, written, _, err := snap.Table(ctx, n)
 		if err != nil {
 			return nil, err
 		}
-		total += int64(v.Count())
+		if total += int64(v.Count()); !c.SchemaOnly {
+			s.Repo.NoteRead(ctx, repo.Read{Table: written, View: v, Commit: head, Working: true})
+		}
 	}
 	if c.SchemaOnly {
 		total = 0
