@@ -104,7 +104,7 @@ func (e *env) runFlow(cmd *exec.Cmd, dir string) (string, float64, error) {
 	}
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "PYTHONPATH="+src, "STEMMA_BINARY="+program, "STEMMA_PROGRESS=0", "STEMMA_AUTHOR_NAME=bench",
-		"STEMMA_AUTHOR_EMAIL=bench@localhost", "METAFLOW_USER=bench", "METAFLOW_DATASTORE_SYSROOT_LOCAL="+dir, "METAFLOW_HOME="+filepath.Join(dir, "home"))
+		"STEMMA_AUTHOR_EMAIL=bench@localhost", "METAFLOW_USER=bench", "METAFLOW_DATASTORE_SYSROOT_LOCAL="+dir, "METAFLOW_HOME="+filepath.Join(dir, "home"), "PYTHONDONTWRITEBYTECODE=")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	u, err := measure(cmd)

@@ -109,11 +109,12 @@ func benchPython(ctx context.Context, e *env) error {
 	return unowned(ctx, marker)
 }
 
-// pythonCommand is the script's run with arguments, in the environment of a command.
+// pythonCommand is the script's run with arguments, in the environment of a command. Modules are compiled once, as they are wherever nobody forbids it.
 func pythonCommand(ctx context.Context, e *env, as *exec.Cmd, args []string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, e.python, append([]string{"-c", pythonScript}, args...)...)
 	cmd.Dir = as.Dir
-	cmd.Env = append(as.Env, "STEMMA_BINARY="+e.own().program, "STEMMA_PROGRESS=0", "STEMMA_AUTHOR_NAME=bench", "STEMMA_AUTHOR_EMAIL=bench@localhost")
+	cmd.Env = append(as.Env, "STEMMA_BINARY="+e.own().program, "STEMMA_PROGRESS=0", "STEMMA_AUTHOR_NAME=bench", "STEMMA_AUTHOR_EMAIL=bench@localhost",
+		"PYTHONDONTWRITEBYTECODE=")
 	if src, err := filepath.Abs(filepath.Join("python", "src")); err == nil {
 		cmd.Env = append(cmd.Env, "PYTHONPATH="+src)
 	}

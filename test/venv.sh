@@ -1,5 +1,8 @@
 # Sourced, in the directory of the project, by what runs something in a virtual environment of its own.
 
+# Modules are compiled when they are first imported, and kept: the tests start hundreds of processes, and pandas takes a second to compile.
+unset PYTHONDONTWRITEBYTECODE
+
 # sources lists what an environment is made of: a file names packages to install, one whose name ends in -alone.txt such as to install without
 # what they say they need; a directory is a package of this project.
 sources() {

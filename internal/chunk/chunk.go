@@ -4,6 +4,7 @@ package chunk
 
 import (
 	"context"
+	"errors"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
@@ -114,6 +115,42 @@ type Store interface {
 // ErrMissing is the error for an absent chunk.
 func ErrMissing(h hash.Hash) error {
 	return errs.New(errs.NotFound, "read chunk %s: not in the store", h)
+}
+
+// Absent is the error, of class NotFound, for a chunk that a part of a database does not have though the whole has it.
+type Absent struct {
+	Thing string // what it is for those who asked for it: "commit …", "table …"; "" for a chunk
+	Hash  hash.Hash
+	Why   string // what follows "is not here: "
+}
+
+// Error implements error.
+func (a *Absent) Error() string {
+	thing := a.Thing
+	if thing == "" {
+		thing = "chunk " + a.Hash.String()
+	}
+	return thing + " is not here: " + a.Why
+}
+
+// ErrAbsent is an Absent error with its class.
+func ErrAbsent(h hash.Hash, why string) error {
+	return errs.With(errs.NotFound, &Absent{Hash: h, Why: why})
+}
+
+// IsAbsent tells whether err is that of a chunk which a part of a database does not have.
+func IsAbsent(err error) bool {
+	var a *Absent
+	return errors.As(err, &a)
+}
+
+// NameAbsent is err and, when it is that of an absent chunk which has no other name yet, says what the chunk is.
+func NameAbsent(err error, thing string) error {
+	var a *Absent
+	if !errors.As(err, &a) || a.Thing != "" {
+		return err
+	}
+	return errs.With(errs.NotFound, &Absent{Thing: thing, Hash: a.Hash, Why: a.Why})
 }
 
 // CheckKind verifies the first two bytes of a chunk and returns the body behind them. A version above max is of class TooNew.

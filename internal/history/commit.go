@@ -65,7 +65,7 @@ func (c *Commit) Put(ctx context.Context, w chunk.Writer) (CommitID, error) {
 func GetCommit(ctx context.Context, r chunk.Reader, id CommitID) (*Commit, error) {
 	data, err := r.Get(ctx, id)
 	if err != nil {
-		return nil, err
+		return nil, chunk.NameAbsent(err, "commit "+id.String())
 	}
 	c, err := DecodeCommit(data)
 	if err != nil {

@@ -17,7 +17,8 @@ type Walker struct {
 	hide map[CommitID]bool // ancestors of these are not given
 }
 
-// Walk begins at the commits from and leaves out those of not and their ancestors.
+// Walk begins at the commits from and leaves out those of not and their ancestors. In a part of a database the ways end where commits are
+// absent.
 func Walk(ctx context.Context, r chunk.Reader, from, not []CommitID) (*Walker, error) {
 	w := &Walker{r: r, seen: map[CommitID]bool{}, hide: map[CommitID]bool{}}
 	for _, id := range not {
@@ -58,7 +59,7 @@ func (w *Walker) Next(ctx context.Context) (*Commit, error) {
 		c := heap.Pop(&w.heap).(*Commit)
 		hidden := w.hide[c.ID]
 		for _, p := range c.Parents {
-			if err := w.push(ctx, p, hidden); err != nil {
+			if err := w.push(ctx, p, hidden); err != nil && !chunk.IsAbsent(err) {
 				return nil, err
 			}
 		}
@@ -104,7 +105,8 @@ func (h *commitHeap) Pop() any {
 	return x
 }
 
-// MergeBase is a best common ancestor of two commits: the first of them in the order of Walker; the zero id when they have none.
+// MergeBase is a best common ancestor of two commits: the first of them in the order of Walker; the zero id when they have none,
+// or none that is here where the database is a part.
 func MergeBase(ctx context.Context, r chunk.Reader, a, b CommitID) (CommitID, error) {
 	const left, right = 1, 2
 	marks := map[CommitID]byte{a: left}
@@ -137,7 +139,7 @@ func MergeBase(ctx context.Context, r chunk.Reader, a, b CommitID) (CommitID, er
 		}
 		for _, p := range c.Parents {
 			marks[p] |= m
-			if err := push(p); err != nil {
+			if err := push(p); err != nil && !chunk.IsAbsent(err) {
 				return CommitID{}, err
 			}
 		}

@@ -79,7 +79,7 @@ type call struct {
 
 var calls = []call{
 	{"time", []string{"Now", "Since", "Until"}, within("internal/clock"), "the time comes from internal/clock, so that tests and hashes can fix it"},
-	{"os", []string{"Getenv", "LookupEnv", "Environ"}, within("internal/cli", "internal/server", "cmd", "bench", "test"), "the environment is read at the edges"},
+	{"os", []string{"Getenv", "LookupEnv", "Environ"}, within("internal/cli", "internal/server", "internal/object", "cmd", "bench", "test"), "the environment is read at the edges, and where credentials are found as a cloud's own tools find them"},
 	{"math/rand", nil, within("bench", "test"), "use math/rand/v2"},
 }
 

@@ -32,6 +32,9 @@ const (
 	Abort    State = "ABORT"
 )
 
+// Anonymous is the system of a run that a session named before anything else was known of it.
+const Anonymous = "sql"
+
 // Run is a run of a pipeline, a flow, a script or a session of SQL.
 type Run struct {
 	UID          string // a UUID in lower case

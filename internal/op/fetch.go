@@ -9,6 +9,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/sync"
 )
@@ -16,6 +17,8 @@ import (
 // Fetch is the verb that brings commits of a remote.
 type Fetch struct {
 	Prune  bool     `flag:"prune,p" help:"forget branches of the remote that are gone there"`
+	Whole  bool     `flag:"complete" help:"bring all that a database lacks which was cloned with --depth, --tables or --lazy"`
+	Old    bool     `flag:"unshallow" help:"bring the older history that a database lacks which was cloned with --depth"`
 	Force  bool     `flag:"force,f" hidden:"true" help:"accepted for compatibility: branches of remotes always become what they are there"`
 	Silent bool     `flag:"silent" hidden:"true" help:"accepted for compatibility"`
 	Remote string   `arg:"1" value:"remote" complete:"remote" help:"the name of a remote; otherwise the one that the branch follows, or origin"`
@@ -29,8 +32,8 @@ func fetchSpec() Spec {
 		Long: `The branches of the remote are called <remote>/<branch> here and can be named wherever a revision can. Branches of the database stay
 as they are: merge what was fetched, or use pull. Tags that are new come, too. A fetch that was interrupted has changed nothing, and
 goes on where it stopped when it is repeated.`,
-		Usage:    []string{"[-p] [<remote> [<branch>...]]"},
-		Examples: []Example{{"fetch", "all branches of origin"}, {"diff main origin/main", "see what is new there"}},
+		Usage:    []string{"[-p] [<remote> [<branch>...]]", "--complete | --unshallow [<remote>]"},
+		Examples: []Example{{"fetch", "all branches of origin"}, {"fetch --complete", "what a part of a database lacks"}, {"diff main origin/main", "see what is new there"}},
 	})
 }
 
@@ -93,12 +96,20 @@ func (c *Fetch) fetch(ctx context.Context, s *Scope) (*fetched, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, err := joinLineage(ctx, s, r, refs[sync.Lineage]); err != nil {
+		return nil, err
+	}
 	landed := map[string]bool{}
 	for _, t := range land.Tracks {
 		landed[t.Name] = true
 	}
 	for _, t := range land.Tags {
 		landed[sync.Tags+t.Name] = true
+	}
+	if c.Whole || c.Old {
+		if err := c.complete(ctx, s, r, refs); err != nil {
+			return nil, err
+		}
 	}
 	out := &fetched{refs: refs, lines: []string{}, hints: *hints}
 	for _, n := range told {
@@ -161,6 +172,14 @@ func (c *Fetch) changes(ctx context.Context, s *Scope, name string, known map[st
 		if !isTag || slices.ContainsFunc(have, func(h repo.LandedTag) bool { return h.Name == t }) {
 			continue
 		}
+		if p := s.Repo.Partial(); p != nil && len(p.Shallow) > 0 {
+			// Of a database without its older history, tags are those of commits that it has.
+			if ok, err := s.Repo.Store().Has(ctx, refs[n].Commit); err != nil {
+				return nil, land, nil, err
+			} else if !ok {
+				continue
+			}
+		}
 		got = append(got, refs[n])
 		land.Tags = append(land.Tags, repo.LandedTag{Name: t, Object: refs[n].Tag, Commit: refs[n].Commit})
 		told = append(told, news{sync.Tags + t, fmt.Sprintf(" * %-21s %s -> %s", "[new tag]", t, t)})
@@ -180,11 +199,6 @@ func branchNames(refs map[string]sync.Ref) []string {
 
 // receive brings what refs reach into the database, and then what is to become visible. It returns what has.
 func receive(ctx context.Context, s *Scope, r *sync.Remote, refs []sync.Ref, land repo.Landing) (landed repo.Landing, err error) {
-	incoming, done, err := s.Repo.Incoming()
-	if err != nil {
-		return landed, err
-	}
-	defer done()
 	var have []history.CommitID
 	for _, b := range slices.Concat(s.Repo.Branches(), s.Repo.Tracks()) {
 		have = append(have, b.Head)
@@ -196,19 +210,54 @@ func receive(ctx context.Context, s *Scope, r *sync.Remote, refs []sync.Ref, lan
 	for _, t := range tags {
 		have = append(have, t.Commit)
 	}
-	f := &sync.Fetch{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Incoming: incoming, Held: sync.HeldIn(s.Repo.FS(), s.Repo.Dir()), Progress: s.syncProgress()}
-	batch, err := f.Refs(ctx, refs, have)
+	err = bring(ctx, s, r, refs, have, func(batch *pack.Batch) (err error) {
+		landed, err = s.Repo.Land(ctx, batch, land)
+		return err
+	})
+	return landed, err
+}
+
+// bring fetches what refs reach and have does not, and lets keep put it into the database with what names it.
+func bring(ctx context.Context, s *Scope, r *sync.Remote, refs []sync.Ref, have []history.CommitID, keep func(*pack.Batch) error) error {
+	incoming, done, err := s.Repo.Incoming()
 	if err != nil {
-		return landed, err
+		return err
 	}
-	landed, err = s.Repo.Land(ctx, batch, land)
+	defer done()
+	f := &sync.Fetch{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Incoming: incoming, Held: sync.HeldIn(s.Repo.FS(), s.Repo.Dir()), Progress: s.syncProgress()}
+	var batch *pack.Batch
+	if s.Repo.Partial() != nil {
+		batch, err = bringPart(ctx, s, f, refs)
+	} else {
+		batch, err = f.Refs(ctx, refs, have)
+	}
+	if err != nil {
+		return err
+	}
+	err = keep(batch)
 	if e := batch.Close(); err == nil {
 		err = e
 	}
 	if err == nil {
 		err = f.Landed()
 	}
-	return landed, err
+	return err
+}
+
+// joinLineage takes over what a remote knows of runs, and gives the commit that has all that is known here then: see repo.JoinLineage.
+func joinLineage(ctx context.Context, s *Scope, r *sync.Remote, theirs sync.Ref) (id history.CommitID, err error) {
+	has, err := s.Repo.LineageHas(ctx, theirs.Commit)
+	if err != nil {
+		return id, err
+	}
+	if has {
+		return s.Repo.JoinLineage(ctx, nil, theirs.Commit)
+	}
+	err = bring(ctx, s, r, []sync.Ref{theirs}, nil, func(batch *pack.Batch) error {
+		id, err = s.Repo.JoinLineage(ctx, batch, theirs.Commit)
+		return err
+	})
+	return id, err
 }
 
 // Pull is the verb that fetches and merges.

@@ -101,6 +101,7 @@ func (c *Push) Run(ctx context.Context, s *Scope) (*Result, error) {
 		wants[i] = *w
 	}
 	p := &sync.Push{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Temp: s.Repo.TempDir(), Atomic: c.Atomic, Held: sync.HeldIn(s.Repo.FS(), s.Repo.Dir()), Progress: s.syncProgress()}
+	p.Lineage = func(ctx context.Context, now sync.Ref) (history.CommitID, error) { return joinLineage(ctx, s, r, now) }
 	out, refs, err := p.Run(ctx, wants)
 	if len(out) == 0 && err != nil {
 		return nil, err

@@ -69,6 +69,16 @@ func (s *Store) Backup(ctx context.Context, dst vfs.FS, dir string, progress fun
 			return err
 		}
 	}
+	// Of a part the copy says what it lacks. It was written before the store lacked it, and may say more than that.
+	part, err := vfs.ReadFile(s.fsys, filepath.Join(s.dir, PartialFile))
+	if err == nil {
+		err = vfs.WriteFile(dst, filepath.Join(dir, PartialFile), part)
+	} else if errs.Is(err, errs.NotFound) {
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
 	return vfs.WriteFile(dst, filepath.Join(dir, formatFile), format)
 }
 

@@ -25,6 +25,9 @@ const (
 	pageFeature    = "page-2"     // pages of version 2
 	weightsFeature = "weights-2"  // leaves are cut by weights in which an out-of-line cell counts for 192 bytes
 	listsFeature   = "pack-lists" // the journal lists the packs, so that others are known to be left over
+
+	// What most directories lack.
+	partialFeature = "partial" // chunks that are reached may be elsewhere, as the file "partial" says
 )
 
 // format is the content of the file FORMAT: which programs may open the directory.
@@ -95,6 +98,7 @@ func (f format) admits(readOnly bool) error {
 		return errs.New(errs.TooNew, "the database has format version %d and this program knows %d; use a newer stemma", f.version, formatVersion)
 	}
 	known := current()
+	known.required = append(known.required, partialFeature)
 	for _, flag := range f.required {
 		if !slices.Contains(known.required, flag) {
 			return errs.New(errs.TooNew, "the database requires the feature %q, which this program does not know; use a newer stemma", flag)
@@ -141,6 +145,25 @@ func Create(ctx context.Context, fsys vfs.FS, dir string) error {
 		return fmt.Errorf("create store %s: %w", dir, err)
 	}
 	return nil
+}
+
+// PartialFile is the file beside FORMAT that says what a store with the feature "partial" lacks. Its content is package sync's.
+const PartialFile = "partial"
+
+// SetPartial notes in FORMAT, durably, whether chunks that are reached may be missing in the store in dir. Who makes a store partial does so
+// before it lacks any, and who completes one after it lacks none.
+func SetPartial(fsys vfs.FS, dir string, on bool) error {
+	f, err := checkFormat(fsys, dir, false)
+	if err != nil || slices.Contains(f.required, partialFeature) == on {
+		return err
+	}
+	if on {
+		f.required = append(f.required, partialFeature)
+		slices.Sort(f.required)
+	} else {
+		f.required = slices.DeleteFunc(f.required, func(x string) bool { return x == partialFeature })
+	}
+	return vfs.WriteFile(fsys, filepath.Join(dir, formatFile), f.encode())
 }
 
 // checkVacant tells whether the directory of a store without FORMAT holds no more than an interrupted Create leaves.

@@ -26,16 +26,7 @@ func (s *Store) FindPrefix(_ context.Context, text string) ([]hash.Hash, error) 
 }
 
 func (s *Store) findPrefixOnce(text string) ([]hash.Hash, error) {
-	// The first 12 characters are 60 bits of the 64 that an index holds.
-	lo, hi := uint64(0), uint64(0)
-	n := min(len(text), 12)
-	for i := range n {
-		lo = lo<<5 | uint64(strings.IndexByte("0123456789abcdefghijklmnopqrstuv", text[i]))
-	}
-	hi = lo
-	free := uint(64 - 5*n)
-	lo, hi = lo<<free, hi<<free|(1<<free-1)
-
+	lo, hi := PrefixRange(text)
 	seen := map[hash.Hash]bool{}
 	take := func(h hash.Hash) {
 		if strings.HasPrefix(h.Full(), text) {

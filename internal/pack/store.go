@@ -46,9 +46,10 @@ type Store struct {
 	cache     *chunk.Cache
 	j         *journal // nil when read-only
 	tmp       atomic.Int64
-	bufs      sync.Pool  // *[]byte, payloads being built
-	reads     sync.Pool  // *readMemory
-	naming    sync.Mutex // held while packs have names in the store and may still be removed; before mu
+	bufs      sync.Pool                 // *[]byte, payloads being built
+	reads     sync.Pool                 // *readMemory
+	elsewhere atomic.Pointer[Elsewhere] // nil for a whole store
+	naming    sync.Mutex                // held while packs have names in the store and may still be removed; before mu
 
 	mu     sync.RWMutex
 	segs   []*segment
@@ -155,13 +156,16 @@ func (s *Store) View(ctx context.Context, h hash.Hash, open func(data []byte) (v
 }
 
 // AppendChunk implements chunk.Appender.
-func (s *Store) AppendChunk(_ context.Context, dst []byte, h hash.Hash) ([]byte, error) {
+func (s *Store) AppendChunk(ctx context.Context, dst []byte, h hash.Hash) ([]byte, error) {
 	if data, ok := s.cache.Peek(h); ok {
 		return append(dst, data...), nil
 	}
 	m := s.reads.Get().(*readMemory)
 	defer s.reads.Put(m)
 	e, _, err := s.find(h, m)
+	if err != nil {
+		e, err = s.bring(ctx, h, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -183,8 +187,11 @@ func (p passingStore) Get(ctx context.Context, h hash.Hash) ([]byte, error) {
 type storeReader struct{ s *Store }
 
 // Get reads a chunk from journal or packs.
-func (r storeReader) Get(_ context.Context, h hash.Hash) ([]byte, error) {
+func (r storeReader) Get(ctx context.Context, h hash.Hash) ([]byte, error) {
 	e, _, err := r.s.find(h, nil)
+	if err != nil {
+		e, err = r.s.bring(ctx, h, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -252,7 +259,8 @@ func (s *Store) isClosed() bool {
 
 // Has tells whether a chunk is in the store.
 func (s *Store) Has(_ context.Context, h hash.Hash) (bool, error) {
-	if _, ok := s.cache.Peek(h); ok {
+	// What is elsewhere is in the cache, too, but not in the store.
+	if _, ok := s.cache.Peek(h); ok && s.elsewhere.Load() == nil {
 		return true, nil
 	}
 	for {

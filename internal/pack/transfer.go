@@ -45,6 +45,9 @@ func (b *Builder) Add(ctx context.Context, h hash.Hash) error {
 	}
 	e, _, err := b.s.find(h, &b.m)
 	if err != nil {
+		e, err = b.s.bring(ctx, h, err)
+	}
+	if err != nil {
 		return err
 	}
 	return b.w.add(e)

@@ -349,3 +349,25 @@ func TestLanded(t *testing.T) {
 		t.Errorf("left are %q, %v", names, err)
 	}
 }
+
+// careless is a store that puts whatever the condition is.
+type careless struct{ object.Store }
+
+// Put implements object.Store.
+func (s careless) Put(ctx context.Context, name string, body object.Body, _ object.Condition) error {
+	return s.Store.Put(ctx, name, body, object.Always)
+}
+
+// TestCarelessStore refuses a store on which two pushes could overwrite each other, and leaves nothing there.
+func TestCarelessStore(t *testing.T) {
+	m := newMachine(t, "ada")
+	m.work(t, "main", rand.New(rand.NewPCG(1, 1)))
+	base := &mem.Store{}
+	_, err := m.push(mustOpen(t, careless{base}), false, false, "main")
+	if !errs.Is(err, errs.Unsupported) || !strings.Contains(err.Error(), "conditions that do not hold") {
+		t.Errorf("%s: %v", errs.CodeOf(err), err)
+	}
+	if list, err := base.List(ctx, ""); err != nil || len(list) > 0 {
+		t.Errorf("left: %v, %v", list, err)
+	}
+}

@@ -3,6 +3,7 @@ package remote
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -10,6 +11,8 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/object"
 	"github.com/stemmadb/stemma/internal/object/file"
+	"github.com/stemmadb/stemma/internal/object/gs"
+	"github.com/stemmadb/stemma/internal/object/s3"
 	"github.com/stemmadb/stemma/internal/sync"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
@@ -39,7 +42,8 @@ func Normalize(text string, opt Options) (string, error) {
 		}
 		text = path
 	case scheme.MatchString(text):
-		return strings.TrimRight(text, "/"), nil
+		kind, rest, _ := strings.Cut(text, "://")
+		return kind + "://" + strings.TrimRight(rest, "/"), nil
 	case !strings.HasPrefix(text, "/") && !strings.HasPrefix(text, "./") && !strings.HasPrefix(text, "../") && text != "." && text != "..":
 		return "", errs.New(errs.Invalid, "'%s' is no URL of a remote: write file:///path, or a path that begins with / or ./", text)
 	}
@@ -56,7 +60,7 @@ func Open(ctx context.Context, url string, opt Options) (*sync.Remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := store(url, opt)
+	s, err := store(ctx, url, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -64,16 +68,50 @@ func Open(ctx context.Context, url string, opt Options) (*sync.Remote, error) {
 }
 
 // store is the object store at a normal URL.
-func store(url string, opt Options) (object.Store, error) {
-	if path, ok := strings.CutPrefix(url, "file://"); ok {
-		path = filepath.FromSlash(path)
+func store(ctx context.Context, url string, opt Options) (object.Store, error) {
+	kind, rest, _ := strings.Cut(url, "://")
+	switch kind {
+	case "file":
+		path := filepath.FromSlash(rest)
 		if err := foreign(opt.FS, path); err != nil {
 			return nil, err
 		}
 		return file.Open(opt.FS, path), nil
+	case "s3", "gs":
+		bucket, path, err := inBucket(url)
+		if err != nil {
+			return nil, err
+		}
+		var s object.Store
+		if kind == "s3" {
+			s, err = s3.Open(ctx, bucket, path)
+		} else {
+			s, err = gs.Open(ctx, bucket, path)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("open the remote %s: %w", url, err)
+		}
+		return object.Retry(s, object.RetryOptions{}), nil
 	}
-	name, _, _ := strings.Cut(url, "://")
-	return nil, errs.New(errs.Unsupported, "remotes of the kind %s:// are not known to this program; file:// is", name)
+	return nil, errs.New(errs.Unsupported, "remotes of the kind %s:// are not known to this program; file://, gs:// and s3:// are", kind)
+}
+
+// inBucket splits the URL of a remote in a bucket. Its path consists of what names of objects do.
+func inBucket(url string) (bucket, path string, err error) {
+	_, rest, _ := strings.Cut(url, "://")
+	bucket, path, _ = strings.Cut(rest, "/")
+	if bucket == "" {
+		return "", "", errs.New(errs.Invalid, "%s names no bucket; write %s://bucket/path", url, url[:strings.Index(url, ":")])
+	}
+	if strings.ContainsAny(rest, "?#") {
+		return "", "", errs.New(errs.Invalid, "%s: a remote in a bucket is %s://bucket/path, without ? and #", url, url[:strings.Index(url, ":")])
+	}
+	for part := range strings.SplitSeq(path, "/") {
+		if part == "." || part == ".." || part == "" && path != "" {
+			return "", "", errs.New(errs.Invalid, "%s: its path has a part that is '%s'", url, part)
+		}
+	}
+	return bucket, path, nil
 }
 
 // foreign refuses directories that are something else.

@@ -138,7 +138,7 @@ func (r *Repo) StartRun(ctx context.Context, run lineage.Run) (lineage.Run, erro
 		return run, err
 	}
 	if there {
-		if old.System != anonymousSystem && (old.System != run.System || old.ExternalID != run.ExternalID) {
+		if old.System != lineage.Anonymous && (old.System != run.System || old.ExternalID != run.ExternalID) {
 			return run, errs.New(errs.Exists, "start run %s: there is another run of this id: %s", run.UID, old.Title())
 		}
 		if old.Job != "" && run.Job != "" && old.Job != run.Job {
@@ -151,9 +151,6 @@ func (r *Repo) StartRun(ctx context.Context, run lineage.Run) (lineage.Run, erro
 	run.State = lineage.Running
 	return run, r.writeRuns(ctx, func(w lineage.Sink) error { return lineage.PutRun(ctx, w, &run) })
 }
-
-// anonymousSystem is the system of a run that a session named before anything else was known of it.
-const anonymousSystem = "sql"
 
 // EnsureRun records a run of which only the id is known, unless it is there.
 func (r *Repo) EnsureRun(ctx context.Context, by lineage.Current) error {
@@ -173,7 +170,7 @@ func (r *Repo) ensureRun(ctx context.Context, by lineage.Current) error {
 		return err
 	}
 	if !ok {
-		run := &lineage.Run{UID: uid, System: anonymousSystem, ExternalID: by.Name, State: lineage.Running, Started: r.opt.Clock.Now().UTC()}
+		run := &lineage.Run{UID: uid, System: lineage.Anonymous, ExternalID: by.Name, State: lineage.Running, Started: r.opt.Clock.Now().UTC()}
 		if err := r.writeRuns(ctx, func(w lineage.Sink) error { return lineage.PutRun(ctx, w, run) }); err != nil {
 			return err
 		}
@@ -276,15 +273,16 @@ func (r *Repo) writeRuns(ctx context.Context, fn func(w lineage.Sink) error) err
 
 // inputSeq takes the next number of a run's inputs. The caller holds the lineage's lock.
 func (r *Repo) inputSeq(ctx context.Context, uid string) (int64, error) {
-	return takeSeq(&r.lineage.nextIn, uid, func() (int64, error) { return r.Lineage().NextInput(ctx, uid) })
+	return takeSeq(&r.lineage.nextIn, uid, 0, func() (int64, error) { return r.Lineage().NextInput(ctx, uid) })
 }
 
 // outputSeq takes the next number of a run's outputs. The caller holds the lineage's lock.
 func (r *Repo) outputSeq(ctx context.Context, uid string) (int64, error) {
-	return takeSeq(&r.lineage.nextOut, uid, func() (int64, error) { return r.Lineage().NextOutput(ctx, uid) })
+	return takeSeq(&r.lineage.nextOut, uid, 0, func() (int64, error) { return r.Lineage().NextOutput(ctx, uid) })
 }
 
-func takeSeq(next *map[string]int64, uid string, first func() (int64, error)) (int64, error) {
+// takeSeq takes a free number of a run, not below least.
+func takeSeq(next *map[string]int64, uid string, least int64, first func() (int64, error)) (int64, error) {
 	n, ok := (*next)[uid]
 	if !ok {
 		var err error
@@ -292,6 +290,7 @@ func takeSeq(next *map[string]int64, uid string, first func() (int64, error)) (i
 			return 0, err
 		}
 	}
+	n = max(n, least)
 	if *next == nil {
 		*next = map[string]int64{}
 	}

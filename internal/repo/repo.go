@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/clock"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
@@ -17,6 +18,7 @@ import (
 	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/schema"
+	remotesync "github.com/stemmadb/stemma/internal/sync"
 	"github.com/stemmadb/stemma/internal/table"
 	"github.com/stemmadb/stemma/internal/tree"
 	"github.com/stemmadb/stemma/internal/vfs"
@@ -98,7 +100,8 @@ type Repo struct {
 	active  activities
 	lineage lineageBook
 
-	fetching sync.Mutex // held while something is fetched
+	fetching sync.Mutex                         // held while something is fetched
+	partial  atomic.Pointer[remotesync.Partial] // nil for a whole database
 }
 
 // InitOptions steer how a database is made.
@@ -203,6 +206,9 @@ func Open(ctx context.Context, fs vfs.FS, path string, opt Options) (*Repo, erro
 	}
 	r.store, err = pack.Open(ctx, fs, dir, pack.Options{ReadOnly: opt.ReadOnly, CacheBytes: opt.CacheBytes})
 	if err == nil {
+		err = r.openPart()
+	}
+	if err == nil {
 		err = r.recover(ctx)
 	}
 	if err != nil {
@@ -306,7 +312,7 @@ func (r *Repo) openTable(ctx context.Context, e root.Entry) (*table.Table, error
 	}
 	t, err := table.Open(ctx, r.store, &r.schemas, e.Table, e.Comments)
 	if err != nil {
-		return nil, err
+		return nil, chunk.NameAbsent(err, "the table "+e.Name)
 	}
 	r.tables.mu.Lock()
 	defer r.tables.mu.Unlock()

@@ -3,6 +3,7 @@ package repo
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -132,11 +133,12 @@ const sourceName = "source"
 
 // Cloned is what a clone begins with.
 type Cloned struct {
-	Batch    *pack.Batch // the chunks
-	Landing              // what was seen of the remote
-	Branches []Branch    // to be made, at least one
-	Head     string      // the one that is checked out
-	Time     time.Time   // for the reflog
+	Batch    *pack.Batch      // the chunks
+	Landing                   // what was seen of the remote
+	Branches []Branch         // to be made, at least one
+	Lineage  history.CommitID // what is known of runs; zero for nothing
+	Head     string           // the one that is checked out
+	Time     time.Time        // for the reflog
 }
 
 // Clone makes a database in the directory path, which need not exist, of what fetch gives. fetch is given the store of a database that
@@ -240,7 +242,11 @@ func fillClone(ctx context.Context, fs vfs.FS, dir, incoming string, fetch func(
 	}
 	defer c.Batch.Close()
 	ch := c.change()
-	for _, b := range c.Branches {
+	branches := c.Branches
+	if !c.Lineage.IsZero() {
+		branches = append(slices.Clone(branches), Branch{Name: lineageRef, Head: c.Lineage})
+	}
+	for _, b := range branches {
 		cm, err := history.GetCommit(ctx, c.Batch, b.Head)
 		if err != nil {
 			return err

@@ -28,6 +28,9 @@ const (
 	Tags  = "tags/"
 )
 
+// Lineage is the ref that holds what is known of runs, in commits of their tables. Each database that has it joins it with its own.
+const Lineage = "lineage"
+
 // marker is the content of the object that makes a place a remote: which programs may use it. Its words are those of a database's FORMAT.
 const marker = "stemma remote\nversion 1\nrequired pack-1 page-2 sha256 weights-2\nread-only\noptional\n"
 
@@ -84,7 +87,7 @@ func escape(name string) string {
 	return b.String()
 }
 
-// refObject is the name of the object of a ref, heads/… or tags/….
+// refObject is the name of the object of a ref.
 func refObject(name string) string {
 	for _, kind := range []string{Heads, Tags} {
 		if rest, ok := strings.CutPrefix(name, kind); ok {
@@ -98,6 +101,9 @@ func refObject(name string) string {
 func refNamed(object string) (name string, err error) {
 	bad := func(err error) (string, error) {
 		return "", errs.New(errs.Invalid, "the remote has an object %q, which is no ref: %w", object, err)
+	}
+	if object == refsDir+Lineage {
+		return Lineage, nil
 	}
 	for _, kind := range []string{Heads, Tags} {
 		rest, ok := strings.CutPrefix(object, refsDir+kind)
@@ -118,8 +124,11 @@ func refNamed(object string) (name string, err error) {
 	return bad(errors.New("it is neither a branch nor a tag"))
 }
 
-// CheckRef reports why name, heads/… or tags/…, cannot be a ref of a remote.
+// CheckRef reports why name, heads/…, tags/… or Lineage, cannot be a ref of a remote.
 func CheckRef(name string) error {
+	if name == Lineage {
+		return nil
+	}
 	for _, kind := range []string{Heads, Tags} {
 		if rest, ok := strings.CutPrefix(name, kind); ok {
 			return history.CheckRefName(rest)

@@ -76,7 +76,13 @@ type Push struct {
 	Atomic   bool   // all refs are changed or none
 	Held     Held   // where the packs that are sent are remembered
 	Progress Progress
+	// Lineage is asked what the remote's Lineage is to name, given what it names; the zero commit leaves it. Nil sends none. It is asked when
+	// something else is sent or is there already, and again when somebody else was faster.
+	Lineage func(ctx context.Context, now Ref) (history.CommitID, error)
 }
+
+// lineageTries is how often a lineage is joined anew because others have changed the remote's meanwhile.
+const lineageTries = 10
 
 // Run sends what the remote lacks and changes its refs. A ref that is refused is no error; refs as they are afterwards, as far as known, are
 // returned, too. With an error there are outcomes when refs may have been changed.
@@ -91,7 +97,7 @@ func (p *Push) Run(ctx context.Context, wants []Want) ([]Outcome, map[string]Ref
 		return nil, nil, err
 	}
 	out := make([]Outcome, len(wants))
-	refused := false
+	refused, sends := false, false
 	var todo []int
 	for i, w := range wants {
 		out[i] = Outcome{Want: w, Old: refs[w.Name].Target}
@@ -107,6 +113,7 @@ func (p *Push) Run(ctx context.Context, wants []Want) ([]Outcome, map[string]Ref
 		if out[i].Status != UpToDate && !out[i].Status.Refused() {
 			todo = append(todo, i)
 		}
+		sends = sends || !out[i].Status.Refused() && !w.Commit.IsZero()
 	}
 	if p.Atomic && refused {
 		for _, i := range todo {
@@ -114,19 +121,81 @@ func (p *Push) Run(ctx context.Context, wants []Want) ([]Outcome, map[string]Ref
 		}
 		return out, refs, nil
 	}
-	if len(todo) == 0 {
-		return out, refs, nil
+	if sends && p.Lineage != nil {
+		o, err := p.lineage(ctx, refs[Lineage])
+		if err != nil {
+			return nil, nil, err
+		}
+		if out = append(out, o); o.Status != UpToDate {
+			todo = append(todo, len(wants))
+		}
 	}
+	if len(todo) == 0 {
+		return out[:len(wants)], refs, nil
+	}
+	moves, err := p.prepare(ctx, refs, out, todo)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = p.move(ctx, refs, out, todo, moves)
+	if err == nil && len(out) > len(wants) && out[len(wants)].Status.Refused() {
+		err = p.again(ctx)
+	}
+	return out[:len(wants)], refs, err
+}
+
+// lineage is what is to become of the remote's Lineage, which is UpToDate or goes forward.
+func (p *Push) lineage(ctx context.Context, now Ref) (Outcome, error) {
+	id, err := p.Lineage(ctx, now)
+	if err != nil {
+		return Outcome{}, fmt.Errorf("push the lineage to %s: %w", p.Remote.URL(), err)
+	}
+	o := Outcome{Want: Want{Name: Lineage, Commit: id}, Old: now.Target, Status: Forwarded}
+	if id.IsZero() || id == now.Commit {
+		o.Status = UpToDate
+	}
+	return o, nil
+}
+
+// again pushes the lineage alone until nobody else has been faster.
+func (p *Push) again(ctx context.Context) error {
+	for range lineageTries {
+		now, err := p.Remote.ref(ctx, Lineage)
+		if err != nil {
+			return err
+		}
+		o, err := p.lineage(ctx, now)
+		if err != nil || o.Status == UpToDate {
+			return err
+		}
+		refs := map[string]Ref{}
+		if !now.IsZero() {
+			refs[Lineage] = now
+		}
+		out, todo := []Outcome{o}, []int{0}
+		moves, err := p.prepare(ctx, refs, out, todo)
+		if err == nil {
+			err = p.move(ctx, refs, out, todo, moves)
+		}
+		if err != nil || !out[0].Status.Refused() {
+			return err
+		}
+	}
+	return errs.New(errs.Unavailable, "push to %s: others push runs all the time; push again", p.Remote.URL())
+}
+
+// prepare sends what the refs of todo are to reach, and says how they change then.
+func (p *Push) prepare(ctx context.Context, refs map[string]Ref, out []Outcome, todo []int) ([]move, error) {
 	list, err := p.send(ctx, refs, out, todo)
 	if err != nil {
-		return nil, nil, fmt.Errorf("push to %s: %w", p.Remote.URL(), err)
+		return nil, fmt.Errorf("push to %s: %w", p.Remote.URL(), err)
 	}
 	moves := make([]move, len(todo))
 	for k, i := range todo {
 		from, ok := refs[out[i].Name]
 		if !ok { // one that was removed is read again, for its generation
 			if from, err = p.Remote.ref(ctx, out[i].Name); err != nil {
-				return nil, nil, err
+				return nil, err
 			}
 			if !from.IsZero() {
 				from = Ref{Name: out[i].Name} // it came meanwhile
@@ -137,15 +206,26 @@ func (p *Push) Run(ctx context.Context, wants []Want) ([]Outcome, map[string]Ref
 			moves[k].to = Target{Commit: w.Commit, Tag: w.Tag, List: list}
 		}
 	}
-	if p.Atomic {
-		err := p.Remote.updateAll(ctx, moves)
-		for k, i := range todo {
+	return moves, nil
+}
+
+// move changes the refs of todo.
+func (p *Push) move(ctx context.Context, refs map[string]Ref, out []Outcome, todo []int, moves []move) (err error) {
+	if p.Atomic { // but for the lineage, which comes last and is joined again where others were faster
+		together := len(todo)
+		if out[todo[together-1]].Name == Lineage {
+			together--
+		}
+		if together > 0 {
+			err = p.Remote.updateAll(ctx, moves[:together])
+		}
+		for k, i := range todo[:together] {
 			p.settle(refs, &out[i], moves[k], err)
 		}
 		if err != nil && !errs.Is(err, errs.Conflict) {
-			return out, refs, fmt.Errorf("push to %s: %w", p.Remote.URL(), err)
+			return fmt.Errorf("push to %s: %w", p.Remote.URL(), err)
 		}
-		return out, refs, nil
+		todo, moves, err = todo[together:], moves[together:], nil
 	}
 	for k, i := range todo {
 		if err == nil {
@@ -159,7 +239,7 @@ func (p *Push) Run(ctx context.Context, wants []Want) ([]Outcome, map[string]Ref
 	if err != nil {
 		err = fmt.Errorf("push to %s: %w", p.Remote.URL(), err)
 	}
-	return out, refs, err
+	return err
 }
 
 // check reports why a remote cannot have such a ref.
@@ -322,6 +402,9 @@ func (p *Push) cover(ctx context.Context, edge []history.CommitID, have []Ref) (
 		edge = left
 	}
 	if len(edge) > 0 {
+		if _, err := history.GetCommit(ctx, p.Store, edge[0]); err != nil { // the database is a part, and the remote needs more
+			return nil, err
+		}
 		return nil, errs.New(errs.Internal, "no ref of the remote reaches the commit %s, at which what is new ended", edge[0])
 	}
 	return out, nil
@@ -350,7 +433,7 @@ func (p *Push) packs(ctx context.Context, chunks []hash.Hash) ([]Pack, error) {
 	for len(chunks) > 0 && err == nil && gctx.Err() == nil {
 		var built pack.Built
 		var n int
-		if built, n, err = p.build(gctx, chunks); err != nil {
+		if built, n, err = build(gctx, p.Store, filepath.Join(p.Temp, "push-"+rand.Text()+pack.Ext), chunks); err != nil {
 			break
 		}
 		chunks = chunks[n:]
@@ -371,9 +454,9 @@ func (p *Push) packs(ctx context.Context, chunks []hash.Hash) ([]Pack, error) {
 	return out, err
 }
 
-// build makes a pack of the first chunks, and says of how many.
-func (p *Push) build(ctx context.Context, chunks []hash.Hash) (built pack.Built, n int, err error) {
-	b, err := p.Store.NewBuilder(filepath.Join(p.Temp, "push-"+rand.Text()+pack.Ext))
+// build makes a pack, in a new file, of the first chunks of a store's, and says of how many.
+func build(ctx context.Context, store *pack.Store, path string, chunks []hash.Hash) (built pack.Built, n int, err error) {
+	b, err := store.NewBuilder(path)
 	if err != nil {
 		return built, 0, err
 	}
@@ -403,8 +486,10 @@ func (r *Remote) putPack(ctx context.Context, fs vfs.FS, built pack.Built, p Pac
 		}
 		return true, err
 	}
-	if ok, err := there(); ok || err != nil {
-		return err
+	if p.Size > smallPack { // rather send a short one in vain than ask for each
+		if ok, err := there(); ok || err != nil {
+			return err
+		}
 	}
 	f, err := fs.Open(built.Path)
 	if err != nil {

@@ -20,7 +20,8 @@ type Remote struct {
 	// Warn, if not nil, is told of what is passed over.
 	Warn func(text string)
 
-	s object.Store
+	s     object.Store
+	known bool // it was a remote when it was opened
 }
 
 // parallel is how many requests for small objects are under way at a time.
@@ -30,7 +31,8 @@ const parallel = 16
 // Invalid, a remote of a newer version one of class TooNew.
 func Open(ctx context.Context, s object.Store) (*Remote, error) {
 	r := &Remote{s: s}
-	if _, err := r.there(ctx); err != nil {
+	var err error
+	if r.known, err = r.there(ctx); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -61,18 +63,42 @@ func (r *Remote) there(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// init makes the place a remote.
+// init makes the place a remote. A store that puts on conditions that do not hold is an error of class Unsupported: on it a push would
+// overwrite another.
 func (r *Remote) init(ctx context.Context) error {
-	err := r.s.Put(ctx, markerName, object.Bytes([]byte(marker)), object.IfAbsent)
-	if errs.Is(err, errs.Conflict) {
-		return nil // there, and checked when it was opened, or made this moment by one like us
+	if r.known {
+		return nil
 	}
-	return err
+	body := object.Bytes([]byte(marker))
+	err := r.s.Put(ctx, markerName, body, object.IfAbsent)
+	if errs.Is(err, errs.Conflict) { // made this moment by one like us
+		r.known = true
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	// What is put now differs, so that it is not taken for the first, done again.
+	body = object.Bytes([]byte(marker + "optional\n"))
+	for _, on := range []object.Condition{object.IfAbsent, object.If("1234567890123456")} {
+		err := r.s.Put(ctx, markerName, body, on)
+		if err == nil {
+			if err = r.s.Delete(ctx, markerName); err == nil {
+				err = errs.New(errs.Unsupported, "%s replaces objects on conditions that do not hold (If-None-Match, If-Match), so that of two who push one would overwrite the other: use another server, or a newer version of it", r.URL())
+			}
+			return err
+		}
+		if !errs.Is(err, errs.Conflict) {
+			return err
+		}
+	}
+	r.known = true
+	return nil
 }
 
 // Ref is a ref of a remote as it was read.
 type Ref struct {
-	Name string // heads/… or tags/…
+	Name string // heads/…, tags/… or Lineage
 	Target
 	raw value
 	gen object.Generation

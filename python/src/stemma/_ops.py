@@ -654,11 +654,19 @@ class Verbs:
         remote: str | None = None,
         branch: str | None = None,
         single_branch: bool = False,
+        depth: int | None = None,
+        rev: str | None = None,
+        tables: str | None = None,
+        lazy: bool = False,
+        cache: int | None = None,
     ) -> Result[Row]:
         """Make a database of a remote.
 
         The database has the remote's branches as origin/<branch>, one of them as a branch of its own that follows it, and all tags. A clone
         that was interrupted is no database yet, and goes on where it stopped when it is repeated.
+
+        With --depth, --tables or --lazy the database is a part of the remote's. It knows what it lacks: what needs more than is there says so, and
+        'fetch --complete' brings the rest.
 
         Args:
             url: where the remote is.
@@ -666,6 +674,11 @@ class Verbs:
             remote: what the remote is called here.
             branch: the branch to check out; otherwise main, or the only one, or the first.
             single_branch: take the history of that branch only, and no tags.
+            depth: take the newest n commits only, of that branch; the others can be fetched later.
+            rev: take the history of this commit or tag, as the branch that is named or the remote's default.
+            tables: take these tables only; the others can be fetched later.
+            lazy: take commits only; rows come from the remote when they are read, and the last of them are kept.
+            cache: with --lazy: how much of what was read is kept.
 
         """
         return self._op(
@@ -677,6 +690,11 @@ class Verbs:
                 "remote": remote,
                 "branch": branch,
                 "single_branch": single_branch,
+                "depth": depth,
+                "rev": rev,
+                "tables": tables,
+                "lazy": lazy,
+                "cache": cache,
             },
         )
 
@@ -1656,8 +1674,8 @@ class Verbs:
     ) -> Result[RemoteRow]:
         """Name the places to which the database is pushed.
 
-        A remote is a place that databases are pushed to and cloned from. Its URL is file:///path/to/directory; a path that begins with / or
-        ./ means the same. The directory need not exist.
+        A remote is a place that databases are pushed to and cloned from. Its URL is file:///path/to/directory, which need not exist; a path
+        that begins with / or ./ means the same. Buckets are s3://bucket/path and gs://bucket/path, with the credentials that the clouds' own tools use.
 
         Args:
             args: add <name> <url>, or remove <name>.
@@ -1678,6 +1696,8 @@ class Verbs:
         remote: str | None = None,
         *refs: str,
         prune: bool = False,
+        complete: bool = False,
+        unshallow: bool = False,
     ) -> Result[FetchRow]:
         """Bring commits from a remote.
 
@@ -1689,6 +1709,8 @@ class Verbs:
             remote: the name of a remote; otherwise the one that the branch follows, or origin.
             refs: only these branches.
             prune: forget branches of the remote that are gone there.
+            complete: bring all that a database lacks which was cloned with --depth, --tables or --lazy.
+            unshallow: bring the older history that a database lacks which was cloned with --depth.
 
         """
         return self._op(
@@ -1698,6 +1720,8 @@ class Verbs:
                 "remote": remote,
                 "refs": refs,
                 "prune": prune,
+                "complete": complete,
+                "unshallow": unshallow,
             },
         )
 

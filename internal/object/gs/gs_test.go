@@ -1,0 +1,163 @@
+package gs_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/object"
+	"github.com/stemmadb/stemma/internal/object/gs"
+	"github.com/stemmadb/stemma/internal/object/gs/gstest"
+	"github.com/stemmadb/stemma/internal/object/objecttest"
+)
+
+func open(t *testing.T, bucket, path string) *gs.Store {
+	t.Helper()
+	s, err := gs.Open(t.Context(), bucket, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestSuite(t *testing.T) {
+	gstest.Start(t, "data")
+	n := 0
+	objecttest.Suite(t, func(t *testing.T) object.Store {
+		n++
+		return open(t, "data", fmt.Sprintf("some/where/%d", n))
+	})
+}
+
+// A store without a path has the whole bucket.
+func TestWholeBucket(t *testing.T) {
+	gstest.Start(t, "data")
+	s := open(t, "data", "")
+	if err := s.Put(t.Context(), "a/b", object.Bytes([]byte("x")), object.IfAbsent); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.List(t.Context(), ""); err != nil || len(got) != 1 || got[0].Name != "a/b" {
+		t.Errorf("%v %v", got, err)
+	}
+	if u := s.URL(); u != "gs://data" {
+		t.Error(u)
+	}
+	if u := open(t, "data", "/p/q/").URL(); u != "gs://data/p/q" {
+		t.Error(u)
+	}
+}
+
+func answer(status int, message string) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		fmt.Fprintf(w, `{"error": {"code": %d, "message": %q}}`, status, message)
+		return true
+	}
+}
+
+func TestErrors(t *testing.T) {
+	srv := gstest.Start(t, "data")
+	s := open(t, "data", "p")
+	for _, c := range []struct {
+		status    int
+		message   string
+		class     errs.Code
+		mentioned string
+	}{
+		{403, "ada does not have storage.objects.get access", errs.Denied, "objects.get of gs://data/p/a was denied to nobody (an emulator gets no credentials): ada does not"},
+		{401, "Invalid Credentials", errs.Denied, "Invalid Credentials"},
+		{429, "The object exceeded the rate limit for object mutation operations", errs.Unavailable, "rate limit"},
+		{503, "Backend error", errs.Unavailable, "Backend error"},
+		{404, "The specified bucket does not exist.", errs.Invalid, "there is no bucket 'data' at " + srv.URL},
+		{404, "No such object: data/p/a", errs.NotFound, "not there"},
+		{412, "At least one of the pre-conditions you specified did not hold.", errs.Conflict, "changed by somebody else"},
+	} {
+		srv.Before = answer(c.status, c.message)
+		_, _, err := s.Get(t.Context(), "a")
+		if !errs.Is(err, c.class) || !strings.Contains(err.Error(), c.mentioned) {
+			t.Errorf("%d: %s: %v; want %s with %q", c.status, errs.CodeOf(err), err, c.class, c.mentioned)
+		}
+	}
+}
+
+// A bucket that is not there is told from an object that is not.
+func TestNoBucket(t *testing.T) {
+	gstest.Start(t, "data")
+	s := open(t, "other", "p")
+	_, err := s.List(t.Context(), "")
+	if !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "there is no bucket 'other'") {
+		t.Errorf("list: %v", err)
+	}
+}
+
+// What arrives damaged is told by its checksum, in both directions.
+func TestDamage(t *testing.T) {
+	srv := gstest.Start(t, "data")
+	s := open(t, "data", "p")
+	put := func() error { return s.Put(t.Context(), "a", object.Bytes([]byte("text")), object.Always) }
+	if err := put(); err != nil {
+		t.Fatal(err)
+	}
+	srv.Before = func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("X-Goog-Hash", "crc32c=AAAAAA==")
+		w.Header().Set("X-Goog-Generation", "1")
+		_, _ = w.Write([]byte("text"))
+		return true
+	}
+	if _, _, err := s.Get(t.Context(), "a"); !errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), "damaged") {
+		t.Errorf("%v", err)
+	}
+	srv.Before = func(_ http.ResponseWriter, r *http.Request) bool {
+		r.Body = http.NoBody
+		return false
+	}
+	if err := put(); err == nil {
+		t.Error("a put without its body succeeds")
+	}
+}
+
+// Answers that break off, and a server that is not there, are worth another try.
+func TestBrokenAnswers(t *testing.T) {
+	srv := gstest.Start(t, "data")
+	s := open(t, "data", "p")
+	if err := s.Put(t.Context(), "a", object.Bytes(make([]byte, 1<<20)), object.IfAbsent); err != nil {
+		t.Fatal(err)
+	}
+	srv.Before = func(w http.ResponseWriter, r *http.Request) bool {
+		w.Header().Set("Content-Length", "1000")
+		w.Header().Set("Content-Range", "bytes 0-999/1048576")
+		w.WriteHeader(http.StatusPartialContent)
+		_, _ = w.Write(make([]byte, 10))
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	if err := s.GetRange(t.Context(), "a", make([]byte, 1000), 0); !errs.Is(err, errs.Unavailable) {
+		t.Errorf("an answer that breaks off: %s: %v", errs.CodeOf(err), err)
+	}
+	fails := 2
+	srv.Before = func(w http.ResponseWriter, r *http.Request) bool {
+		fails--
+		return fails >= 0 && answer(503, "later")(w, r)
+	}
+	patient := object.Retry(s, object.RetryOptions{Pause: time.Microsecond})
+	if err := patient.GetRange(t.Context(), "a", make([]byte, 1000), 0); err != nil {
+		t.Errorf("after two refusals: %v", err)
+	}
+	t.Setenv("STORAGE_EMULATOR_HOST", "127.0.0.1:1")
+	if _, err := open(t, "data", "p").Stat(t.Context(), "a"); !errs.Is(err, errs.Unavailable) {
+		t.Errorf("nobody listens: %s: %v", errs.CodeOf(err), err)
+	}
+}
+
+// Credentials that cannot be read are told at once.
+func TestBadCredentials(t *testing.T) {
+	t.Setenv("STORAGE_EMULATOR_HOST", "")
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nonexistent/key.json")
+	if _, err := gs.Open(t.Context(), "data", ""); !errs.Is(err, errs.Denied) || !strings.Contains(err.Error(), "/nonexistent/key.json") {
+		t.Errorf("%v", err)
+	}
+}

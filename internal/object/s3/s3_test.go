@@ -1,0 +1,171 @@
+package s3_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/object"
+	"github.com/stemmadb/stemma/internal/object/objecttest"
+	"github.com/stemmadb/stemma/internal/object/s3"
+	"github.com/stemmadb/stemma/internal/object/s3/s3test"
+)
+
+func open(t *testing.T, bucket, path string) *s3.Store {
+	t.Helper()
+	s, err := s3.Open(t.Context(), bucket, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestSuite(t *testing.T) {
+	s3test.Start(t, "data")
+	n := 0
+	objecttest.Suite(t, func(t *testing.T) object.Store {
+		n++
+		return open(t, "data", fmt.Sprintf("some/where/%d", n))
+	})
+}
+
+// A store without a path has the whole bucket.
+func TestWholeBucket(t *testing.T) {
+	s3test.Start(t, "data")
+	s := open(t, "data", "")
+	if err := s.Put(t.Context(), "a/b", object.Bytes([]byte("x")), object.IfAbsent); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.List(t.Context(), ""); err != nil || len(got) != 1 || got[0].Name != "a/b" {
+		t.Errorf("%v %v", got, err)
+	}
+	if u := s.URL(); u != "s3://data" {
+		t.Error(u)
+	}
+	if u := open(t, "data", "/p/q/").URL(); u != "s3://data/p/q" {
+		t.Error(u)
+	}
+}
+
+// Bodies are covered by the signature, so that the server compares them with their hash, and buckets are named in the path.
+func TestRequests(t *testing.T) {
+	srv := s3test.Start(t, "data")
+	var hash string
+	srv.Before = func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPut {
+			hash = r.Header.Get("X-Amz-Content-Sha256")
+		}
+		return false
+	}
+	if err := open(t, "data", "p").Put(t.Context(), "a", object.Bytes([]byte("abc")), object.IfAbsent); err != nil {
+		t.Fatal(err)
+	}
+	if hash != "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" {
+		t.Errorf("the body's hash is %q", hash)
+	}
+	if got, sent := srv.Requests(); len(got) != 1 || !strings.HasPrefix(got[0], "PUT /data/p/a") || sent != 3 {
+		t.Errorf("%q, %d bytes", got, sent)
+	}
+}
+
+func answer(status int, code, message string) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("Content-Type", "application/xml")
+		w.WriteHeader(status)
+		fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>%s</Message></Error>`, code, message)
+		return true
+	}
+}
+
+func TestErrors(t *testing.T) {
+	srv := s3test.Start(t, "data")
+	s := open(t, "data", "p")
+	for _, c := range []struct {
+		status    int
+		code      string
+		class     errs.Code
+		mentioned string
+	}{
+		{403, "AccessDenied", errs.Denied, "GetObject of s3://data/p/a was denied to access key AKIATEST (EnvConfigCredentials)"},
+		{403, "SignatureDoesNotMatch", errs.Denied, "AKIATEST"},
+		{400, "ExpiredToken", errs.Denied, "AKIATEST"},
+		{403, "RequestTimeTooSkewed", errs.Denied, "clock"},
+		{503, "SlowDown", errs.Unavailable, "SlowDown"},
+		{500, "InternalError", errs.Unavailable, "InternalError"},
+		{409, "ConditionalRequestConflict", errs.Unavailable, "Conflict"},
+		{404, "NoSuchBucket", errs.Invalid, "there is no bucket 'data' at " + srv.URL},
+		{404, "NoSuchKey", errs.NotFound, "not there"},
+		{301, "PermanentRedirect", errs.Invalid, "AWS_REGION"},
+		{507, "XMinioStorageFull", errs.NoSpace, "XMinioStorageFull"},
+	} {
+		srv.Before = answer(c.status, c.code, "as told")
+		_, _, err := s.Get(t.Context(), "a")
+		if !errs.Is(err, c.class) || !strings.Contains(err.Error(), c.mentioned) {
+			t.Errorf("%s: %s: %v; want %s with %q", c.code, errs.CodeOf(err), err, c.class, c.mentioned)
+		}
+	}
+}
+
+// A bucket that is not there is told from an object that is not.
+func TestNoBucket(t *testing.T) {
+	s3test.Start(t, "data")
+	s := open(t, "other", "p")
+	_, err := s.List(t.Context(), "")
+	if !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "there is no bucket 'other'") {
+		t.Errorf("list: %v", err)
+	}
+	err = s.Put(t.Context(), "a", object.Bytes(nil), object.IfAbsent)
+	if !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "there is no bucket 'other'") {
+		t.Errorf("put: %v", err)
+	}
+}
+
+func TestNoCredentials(t *testing.T) {
+	s3test.Start(t, "data")
+	t.Setenv("AWS_ACCESS_KEY_ID", "")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+	_, err := s3.Open(t.Context(), "data", "")
+	if !errs.Is(err, errs.Denied) || !strings.Contains(err.Error(), "AWS_ACCESS_KEY_ID") {
+		t.Errorf("%v", err)
+	}
+	t.Setenv("AWS_NO_SIGN_REQUEST", "yes")
+	if err := open(t, "data", "").Put(t.Context(), "a", object.Bytes(nil), object.IfAbsent); err != nil {
+		t.Errorf("anonymously: %v", err)
+	}
+}
+
+// Answers that break off, and a server that is not there, are worth another try.
+func TestBrokenAnswers(t *testing.T) {
+	srv := s3test.Start(t, "data")
+	s := open(t, "data", "p")
+	if err := s.Put(t.Context(), "a", object.Bytes(make([]byte, 1<<20)), object.IfAbsent); err != nil {
+		t.Fatal(err)
+	}
+	srv.Before = func(w http.ResponseWriter, r *http.Request) bool {
+		w.Header().Set("Content-Length", "1000")
+		w.Header().Set("Content-Range", "bytes 0-999/1048576")
+		w.WriteHeader(http.StatusPartialContent)
+		_, _ = w.Write(make([]byte, 10))
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	if err := s.GetRange(t.Context(), "a", make([]byte, 1000), 0); !errs.Is(err, errs.Unavailable) {
+		t.Errorf("an answer that breaks off: %s: %v", errs.CodeOf(err), err)
+	}
+	fails := 2
+	srv.Before = func(w http.ResponseWriter, r *http.Request) bool {
+		fails--
+		return fails >= 0 && answer(503, "SlowDown", "slower")(w, r)
+	}
+	patient := object.Retry(s, object.RetryOptions{Pause: time.Microsecond})
+	if err := patient.GetRange(t.Context(), "a", make([]byte, 1000), 0); err != nil {
+		t.Errorf("after two refusals: %v", err)
+	}
+	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+	if _, err := open(t, "data", "p").Stat(t.Context(), "a"); !errs.Is(err, errs.Unavailable) {
+		t.Errorf("nobody listens: %s: %v", errs.CodeOf(err), err)
+	}
+}

@@ -1,0 +1,131 @@
+package object
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stemmadb/stemma/internal/errs"
+)
+
+// How long a server may take for parts of a request that must not depend on the size of what is sent.
+const (
+	dialPatience   = 15 * time.Second
+	headerPatience = time.Minute
+	idleConns      = 64 // to one server: more than sync has requests under way
+	idlePatience   = 90 * time.Second
+	wireBuffer     = 64 << 10 // bytes
+)
+
+// Client is an HTTP client for a store, without redirects, which could lead credentials elsewhere. Its transport is as Tune makes it.
+func Client() *http.Client {
+	t := &http.Transport{}
+	Tune(t)
+	return &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, Transport: t}
+}
+
+// Tune makes a transport fit for a store: one connection for each request under way (so that ranges of a pack do not wait for each other),
+// bodies as they are stored, patience that does not depend on their length, and the environment's proxies.
+func Tune(t *http.Transport) {
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
+	t.Proxy = http.ProxyFromEnvironment
+	t.DialContext = (&net.Dialer{Timeout: dialPatience, KeepAlive: 30 * time.Second}).DialContext
+	t.TLSHandshakeTimeout = dialPatience
+	t.ResponseHeaderTimeout = headerPatience
+	t.ExpectContinueTimeout = time.Second
+	t.MaxIdleConns, t.MaxIdleConnsPerHost = idleConns, idleConns
+	t.IdleConnTimeout = idlePatience
+	t.DisableCompression = true
+	t.ReadBufferSize, t.WriteBufferSize = wireBuffer, wireBuffer
+}
+
+// StatusClass is the class of an error that a server of objects answers with an HTTP status.
+func StatusClass(status int) errs.Code {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
+		return errs.Denied
+	case http.StatusNotFound, http.StatusGone:
+		return errs.NotFound
+	case http.StatusPreconditionFailed:
+		return errs.Conflict
+	case http.StatusInsufficientStorage:
+		return errs.NoSpace
+	case http.StatusNotImplemented, http.StatusMethodNotAllowed:
+		return errs.Unsupported
+	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly, http.StatusTooManyRequests:
+		return errs.Unavailable
+	}
+	if status >= 500 {
+		return errs.Unavailable
+	}
+	return errs.Invalid
+}
+
+// WireError gives an error of a request that was not answered, or not to the end, its class: what another try may mend is Unavailable.
+func WireError(ctx context.Context, err error) error {
+	var dns *net.DNSError
+	var authority x509.UnknownAuthorityError
+	var host x509.HostnameError
+	var certificate x509.CertificateInvalidError
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return errs.With(errs.Canceled, err)
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return errs.New(errs.Invalid, "there is no host %s: %w", dns.Name, err)
+	case errors.As(err, &authority), errors.As(err, &host), errors.As(err, &certificate),
+		strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		return errs.With(errs.Invalid, err)
+	}
+	return errs.With(errs.Unavailable, err)
+}
+
+// Range is the value of the header that asks for n bytes, at least one, from off on.
+func Range(off int64, n int) string {
+	return "bytes=" + strconv.FormatInt(off, 10) + "-" + strconv.FormatInt(off+int64(n)-1, 10)
+}
+
+// ReadRange fills b from the body of an answer to a request with the header Range: the bytes of an object from off on. contentRange is the
+// answer's header of that name, "" when there is none.
+func ReadRange(ctx context.Context, name string, b []byte, off int64, body io.Reader, contentRange string) error {
+	if contentRange == "" && off > 0 {
+		return errs.New(errs.Unsupported, "read object %s: the server gives no ranges of objects", name)
+	}
+	if contentRange != "" && !strings.HasPrefix(contentRange, "bytes "+strconv.FormatInt(off, 10)+"-") {
+		return errs.New(errs.Unavailable, "read object %s: asked for bytes from %d on, the server answered with %q", name, off, contentRange)
+	}
+	n, err := io.ReadFull(body, b)
+	if n == len(b) {
+		return nil
+	}
+	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return WireError(ctx, err)
+	}
+	// It is the end of the object, or of a connection that broke: the length of the whole tells.
+	if _, total, ok := strings.Cut(contentRange, "/"); ok {
+		if size, e := strconv.ParseInt(total, 10, 64); e == nil && size >= off+int64(len(b)) {
+			return errs.New(errs.Unavailable, "read object %s: the answer broke off after %d of %d bytes", name, n, len(b))
+		}
+	}
+	return ErrShort(name, off+int64(n), off+int64(len(b)))
+}
+
+// PastEnd is the error for a range that begins behind the end of an object, which the header Content-Range of the answer says.
+func PastEnd(name, contentRange string, want int64) error {
+	have, err := strconv.ParseInt(strings.TrimPrefix(contentRange, "bytes */"), 10, 64)
+	if err != nil {
+		return errs.New(errs.Corrupt, "object %s has fewer than the %d bytes that were to be read", name, want)
+	}
+	return ErrShort(name, have, want)
+}
+
+// BodyReader reads a body from its beginning.
+func BodyReader(b Body) *io.SectionReader { return io.NewSectionReader(b, 0, b.Size()) }

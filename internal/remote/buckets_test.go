@@ -1,0 +1,104 @@
+package remote_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/object/gs/gstest"
+	"github.com/stemmadb/stemma/internal/object/objecttest"
+	"github.com/stemmadb/stemma/internal/object/s3/s3test"
+	"github.com/stemmadb/stemma/internal/remote"
+	"github.com/stemmadb/stemma/internal/sync"
+	"github.com/stemmadb/stemma/internal/vfs"
+)
+
+// buckets are the kinds of remotes in buckets, with a server of each.
+var buckets = map[string]func(t testing.TB, bucket string) *objecttest.Server{"s3": s3test.Start, "gs": gstest.Start}
+
+func openURL(t tb, url string) *sync.Remote {
+	t.Helper()
+	r, err := remote.Open(ctx, url, remote.Options{FS: vfs.NewMem(), Dir: "/"})
+	must(t, err)
+	return r
+}
+
+// TestBuckets pushes to a remote in a bucket, clones it, and fetches what comes later.
+func TestBuckets(t *testing.T) {
+	for kind, start := range buckets {
+		t.Run(kind, func(t *testing.T) {
+			srv := start(t, "data")
+			url := kind + "://data/team/prices"
+			rng := rand.New(rand.NewPCG(1, 2))
+			m := newMachine(t, "ada")
+			for range 5 {
+				m.work(t, "main", rng)
+			}
+			push := func() {
+				t.Helper()
+				out, err := m.push(openURL(t, url), false, false, "main")
+				must(t, err)
+				if out[0].Status.Refused() {
+					t.Fatalf("refused: %d", out[0].Status)
+				}
+			}
+			push()
+			fs := vfs.NewMem()
+			r := openURL(t, url)
+			refs, err := r.Refs(ctx)
+			must(t, err)
+			must(t, clone(r, fs, refs))
+			c := open(t, fs, "clone")
+			m.work(t, "main", rng)
+			srv.Reset()
+			push()
+			if list, _ := srv.Requests(); len(list) > 10 {
+				t.Errorf("a push of one commit takes %d requests:\n%s", len(list), strings.Join(list, "\n"))
+			}
+			must(t, c.fetch(openURL(t, url)))
+			c.sound(t)
+			want, _ := m.BranchHead("main")
+			if got, _ := c.Track("origin/main"); got != want {
+				t.Errorf("the clone has seen %s, want %s", got, want)
+			}
+		})
+	}
+}
+
+// TestBucketErrors opens what is no remote.
+func TestBucketErrors(t *testing.T) {
+	for kind, start := range buckets {
+		t.Run(kind, func(t *testing.T) {
+			srv := start(t, "data")
+			for _, c := range []struct{ url, mentioned string }{
+				{"%s://", "names no bucket"}, {"%s:///path", "names no bucket"}, {"%s://data/a?b=c", "without ? and #"}, {"%s://data/a/../b", "'..'"},
+				{"%s://data/a//b", "''"}, {"%s://ada:secret@data/a", "leave out what is before the @"}, {"%s://other/a", "there is no bucket 'other'"},
+			} {
+				_, err := remote.Open(ctx, fmt.Sprintf(c.url, kind), remote.Options{FS: vfs.NewMem(), Dir: "/"})
+				if !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), c.mentioned) {
+					t.Errorf("%s: %s: %v; want %q", c.url, errs.CodeOf(err), err, c.mentioned)
+				}
+			}
+			// Something else is in the bucket.
+			var put *http.Request
+			if kind == "s3" {
+				put, _ = http.NewRequest(http.MethodPut, srv.URL+"/data/photos/Cat 1.jpg", strings.NewReader("x"))
+			} else {
+				put, _ = http.NewRequest(http.MethodPost, srv.URL+"/upload/storage/v1/b/data/o?uploadType=media&name=photos/Cat%201.jpg", strings.NewReader("x"))
+			}
+			answer, err := http.DefaultClient.Do(put)
+			if err != nil || answer.StatusCode != http.StatusOK {
+				t.Fatalf("%v %v", answer, err)
+			}
+			must(t, answer.Body.Close())
+			if _, err := remote.Open(ctx, kind+"://data", remote.Options{FS: vfs.NewMem(), Dir: "/"}); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), `"photos/Cat 1.jpg"`) {
+				t.Errorf("%v", err)
+			}
+			// A place beside it is empty.
+			openURL(t, kind+"://data/photo")
+		})
+	}
+}
