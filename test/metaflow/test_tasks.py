@@ -106,7 +106,7 @@ def test_what_is_read_apart_from_where_it_is_written(raw: str, database: str) ->
 
 
 def test_an_audit_has_what_only_the_database_knows(raw: str) -> None:
-    """A task that failed after its commit has stored nothing."""
+    """A task that was killed after its commit has stored nothing."""
     from stemma.metaflow import DoltDT
 
     flow(FLOWS / "apart.py", "--raw", raw, "--made", raw, "--fails", "True", fails=True)

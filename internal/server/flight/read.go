@@ -179,17 +179,17 @@ func (s *service) openRead(ctx context.Context, c *call, r *readRequest) (_ sour
 	if err != nil {
 		return nil, f.problem(err)
 	}
-	f.note(c, r.Columns, "")
+	f.note(c, "", r.Columns, "")
 	return &scanSource{Scan: scan, f: f, release: h.release}, nil
 }
 
-// note takes note that the table is read for a run, if there is one.
-func (f *found) note(c *call, columns []string, query string) {
+// note takes note that the table is read for a run, if there is one. ref is what the call as a whole reads at.
+func (f *found) note(c *call, ref string, columns []string, query string) {
 	by := c.run()
 	if by.Run == "" {
 		return
 	}
-	x := repo.Read{Table: f.name, View: f.view, Ref: cmp.Or(f.ref, c.ref("")), Commit: f.Commit, Columns: columns, Query: query}
+	x := repo.Read{Table: f.name, View: f.view, Ref: cmp.Or(f.ref, ref), Commit: f.Commit, Columns: columns, Query: query}
 	if f.Commit.IsZero() {
 		x.Working = true
 		x.Commit, _ = f.Repo.BranchHead(f.Branch) // zero where there is none

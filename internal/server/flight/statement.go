@@ -157,7 +157,8 @@ func (s *service) openQuery(ctx context.Context, c *call, q *queryRequest) (sour
 	}
 	if len(params) == 0 {
 		if scan, f := s.plain(ctx, c, h, q.SQL); scan != nil {
-			return &scanSource{Scan: scan, f: f, release: h.release}, nil
+			f.note(c, c.ref(q.Ref), f.columns, q.SQL)
+			return &scanSource{Scan: scan, f: &f.found, release: h.release}, nil
 		}
 	}
 	src, err := s.run(ctx, c, h, q.SQL, params, nil)
@@ -448,7 +449,7 @@ func (s *service) plainOrRun(ctx context.Context, c *call, query string, params 
 	}
 	if len(params) == 0 {
 		if scan, f := s.plain(ctx, c, h, query); scan != nil {
-			f.note(c, f.columns, query)
+			f.note(c, c.ref(""), f.columns, query)
 			return &scanSource{Scan: scan, f: &f.found, release: h.release}, nil
 		}
 	}

@@ -15,7 +15,7 @@ from stemma._errors import NotFoundError, StemmaError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Audit", "DoltAction", "DoltConfig", "copy_name"]
+__all__ = ["COPY", "Audit", "DoltAction", "DoltConfig", "copy_name", "select_all"]
 
 
 @dataclass
@@ -194,6 +194,11 @@ def _revive(run: str) -> Audit:
     return audit
 
 
+def select_all(table: str) -> str:
+    """Returns the query that an audit has for a table."""
+    return "SELECT * FROM `" + table.replace("`", "``") + "`"  # noqa: S608 - the name is quoted
+
+
 def _recorded(run: str, kept: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Returns what the databases that a run's tasks name have recorded of the run, as far as the tasks have not kept it.
 
@@ -203,6 +208,7 @@ def _recorded(run: str, kept: list[Mapping[str, Any]]) -> list[Mapping[str, Any]
     from stemma.metaflow._task import run_uid
 
     known = {(a["pathspec"], a["key"], a["kind"]) for part in kept for a in part["actions"].values()}
+    read = {(a["key"], a["commit"]) for part in kept for a in part["actions"].values() if a["kind"] == "read"}
     configs = {c["database"]: c for part in kept for c in part["configs"].values()}
     out: list[Mapping[str, Any]] = []
     for config in configs.values():
@@ -212,8 +218,8 @@ def _recorded(run: str, kept: list[Mapping[str, Any]]) -> list[Mapping[str, Any]
             for r in found:
                 key = r["dataset_alias"] or r["table_name"]
                 name = (r["external_id"], key, r["kind"])
-                if name in known:
-                    continue
+                if name in known or (r["kind"] == "read" and (key, r["commit_hash"]) in read):
+                    continue  # a task has kept it, perhaps one before, from whose results this one went on
                 several = name in actions and actions[name]["table_name"] != r["table_name"]
                 actions[name] = DoltAction(
                     key=key,
@@ -222,7 +228,7 @@ def _recorded(run: str, kept: list[Mapping[str, Any]]) -> list[Mapping[str, Any]
                     table_name=None if several or (r["query"] and r["kind"] == "read") else r["table_name"],
                     commit=r["commit_hash"],
                     kind=r["kind"],
-                    query=r["query"] or "SELECT * FROM `" + r["table_name"].replace("`", "``") + "`",
+                    query=r["query"] or select_all(r["table_name"]),
                     timestamp=r["started_at"].replace(tzinfo=datetime.UTC).timestamp(),
                 ).dict()
         out += [{"actions": {a["key"]: a}, "configs": {config["id"]: config}} for a in actions.values()]
@@ -232,7 +238,8 @@ def _recorded(run: str, kept: list[Mapping[str, Any]]) -> list[Mapping[str, Any]
 _TASKS = """
 select 'read' as kind, r.external_id, r.started_at, i.table_name, i.dataset_alias, i.commit_hash, i.query_text as query
 from stemma_run_inputs i join stemma_runs r on r.run_uid = i.run_uid
-where r.parent_uid = ? and i.commit_hash is not null and i.table_name is not null and replace(i.db, '-', '_') = replace(substring_index(database(), '/', 1), '-', '_')
+where r.parent_uid = ? and i.commit_hash is not null and i.table_name is not null
+  and replace(i.db, '-', '_') = replace(substring_index(database(), '/', 1), '-', '_')
 union all
 select 'write', r.external_id, r.started_at, o.table_name, o.dataset_alias, o.commit_hash, null
 from stemma_run_outputs o join stemma_runs r on r.run_uid = o.run_uid

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from stemma._database import OfRepo
 from stemma._errors import InvalidError, NotFoundError, ReadOnlyError, StemmaError
-from stemma.metaflow._audit import COPY, Audit, DoltAction, DoltConfig, copy_name
+from stemma.metaflow._audit import COPY, Audit, DoltAction, DoltConfig, copy_name, select_all
 from stemma.metaflow._branch import TaskBranch
 from stemma.metaflow._databases import open_config, remote_of, reopen
 from stemma.metaflow._task import Task, current_task, flow_of, is_flow, run_uid
@@ -93,7 +93,7 @@ class DoltDT:
             old = self._old(table_name)
             return self._replay(dataclasses.replace(old, key=as_key or table_name), old.query if old.table_name is None else None)
         config = self._here("read")
-        action = self._action(as_key or table_name, config, table_name=table_name, query=_select(table_name))
+        action = self._action(as_key or table_name, config, table_name=table_name, query=select_all(table_name))
         return self._take(action, config, self._repo_of(config), None)
 
     def sql(self, q: str, as_key: str) -> pd.DataFrame:
@@ -174,7 +174,7 @@ class DoltDT:
             if not self._inside:
                 self._discard()
             raise
-        self._keep(self._action(key, config, kind="write", table_name=table_name, query=_select(table_name)), config, df)
+        self._keep(self._action(key, config, kind="write", table_name=table_name, query=select_all(table_name)), config, df)
         if not self._inside:
             self._land()
             self._store()
@@ -281,15 +281,17 @@ class DoltDT:
         """Returns where it is recorded what this task has read in other databases, and what tasks before it have whose artifacts it has."""
         task, here = self._task, self._plain
         assert task is not None  # noqa: S101
-        found = {uri: (repo, run_uid(task.pathspec)) for uri, repo in _in_task.get((task.pathspec, task.attempt), {}).items() if uri != here.uri}
-        out = list(found.values())
+        used = _in_task.get((task.pathspec, task.attempt), {})
+        out = [(repo, run_uid(task.pathspec)) for uri, repo in used.items() if uri != here.uri]
         for part in _kept_before(self._flow, copy_name(task.step, task.task)):
             reads = {(a["config_id"], a["pathspec"]) for a in part["actions"].values() if a["kind"] == "read" and a["pathspec"]}
             for config, pathspec in sorted(reads):
                 try:
-                    out.append((reopen(DoltConfig(**part["configs"][config]), (self._config,) if self._config else ()), run_uid(pathspec)))
+                    repo = reopen(DoltConfig(**part["configs"][config]), (self._config,) if self._config else ())
                 except StemmaError as e:
                     log.warning("What %s read is not recorded with what %s wrote: %s", pathspec, task.pathspec, e)
+                else:
+                    out.append((repo, run_uid(pathspec)))
         return [(OfRepo(repo).rows, uid) for repo, uid in dict.fromkeys(out)]
 
     def _discard(self) -> None:
@@ -425,11 +427,6 @@ def _kept_before(flow: Any, own: str) -> list[Mapping[str, Any]]:
     """Returns what the tasks before this one, whose artifacts it has, have kept of what they read and wrote."""
     names = set(vars(flow)) | set(getattr(flow, "_datastore", None) or ())
     return [getattr(flow, n) for n in sorted(names) if n.startswith(COPY) and n != own]
-
-
-def _select(table: str) -> str:
-    """Returns the query that an audit has for a table."""
-    return "SELECT * FROM `" + table.replace("`", "``") + "`"  # noqa: S608 - the name is quoted
 
 
 def _audit_of(run: Any) -> Mapping[str, Any]:
