@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"path/filepath"
@@ -423,9 +422,9 @@ func (x *handler) Flight(conn net.Conn) error {
 }
 
 // Memory implements owner.Handler.
-func (x *handler) Memory(name string, w io.WriterAt) (func(), error) {
+func (x *handler) Memory(name string, m *owner.Memory) (func(), error) {
 	if _, err := x.h.start(context.Background()); err != nil {
 		return nil, err
 	}
-	return x.h.flight.Share(name, w), nil
+	return x.h.flight.Share(name, m), nil
 }

@@ -121,6 +121,10 @@ type rowPlan struct {
 // nobody has changed in between what these changes touch.
 func enqueue(ctx context.Context, txs []*Tx) (*state, error) {
 	r := txs[0].r
+	if txs[0].branch != lineageRef { // which those write who hold the gate
+		r.gate.RLock()
+		defer r.gate.RUnlock()
+	}
 	batch := txs[0].batch
 	plans := make([]*plan, len(txs))
 	whole := false

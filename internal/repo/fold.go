@@ -52,7 +52,7 @@ func (r *Repo) fold(ctx context.Context, name string) (*Working, error) {
 		return w, nil
 	}
 	batch := r.store.NewBatch()
-	folded, sealed, err := r.seal(ctx, batch, b)
+	folded, sealed, err := r.seal(ctx, batch, b, nil)
 	if err != nil {
 		batch.Close()
 		return nil, err
@@ -70,8 +70,9 @@ func (r *Repo) fold(ctx context.Context, name string) (*Working, error) {
 	return w, r.publish(ctx, s)
 }
 
-// seal builds the trees of the branch's working tables with their edits and gives the root with them. It holds no lock.
-func (r *Repo) seal(ctx context.Context, batch *pack.Batch, b *branch) (*root.Root, map[string]*table.Table, error) {
+// seal builds the trees of the branch's working tables with their edits and gives the root with them. Of the tables in fresh the chunks may be
+// in the batch only. It holds no lock.
+func (r *Repo) seal(ctx context.Context, batch *pack.Batch, b *branch, fresh map[string]bool) (*root.Root, map[string]*table.Table, error) {
 	work := root.Open(batch, b.working)
 	sealed := map[string]*table.Table{}
 	var changes []root.Change
@@ -87,7 +88,12 @@ func (r *Repo) seal(ctx context.Context, batch *pack.Batch, b *branch) (*root.Ro
 		if !ok {
 			return nil, nil, errs.New(errs.Corrupt, "fold table %s: it is not in the working set", l)
 		}
-		t, err := r.openTable(ctx, e)
+		var t *table.Table
+		if fresh[l] {
+			t, err = table.Open(ctx, batch, &r.schemas, e.Table, e.Comments)
+		} else {
+			t, err = r.openTable(ctx, e)
+		}
 		if err != nil {
 			return nil, nil, err
 		}

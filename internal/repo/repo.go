@@ -85,6 +85,7 @@ type Repo struct {
 	published atomic.Pointer[state]
 	pubMu     sync.Mutex // orders Close and the beginning of work in the background
 
+	gate     sync.RWMutex // transactions go through it; held by a commit that they have overtaken too often. Taken before foldMu
 	foldMu   sync.Mutex   // one fold at a time
 	lookedAt atomic.Int64 // bytes of journal when overlays were last measured
 	work     sync.WaitGroup
