@@ -441,7 +441,9 @@ func (r *Repo) append(ctx context.Context, b *pack.Batch, ch *change, apply func
 	if len(ch.refs)+len(ch.tags) > 0 {
 		ch.log = ch.moves(r.opt.Clock.Now())
 	}
+	gone := r.tip.Load().departures(ch)
 	return r.appendPayload(ctx, b, ch.encode(), func(s *state) {
+		r.holds.leave(gone...)
 		s.log = s.log.with(ch.log...)
 		apply(s)
 	})

@@ -204,6 +204,18 @@ func (r *Repo) BackgroundError() error {
 func (r *Repo) Checkpoint(ctx context.Context) error {
 	r.foldMu.Lock()
 	defer r.foldMu.Unlock()
+	if err := r.foldAll(ctx); err != nil {
+		return err
+	}
+	// So that nobody waits for it with the commit lock in hand.
+	if err := r.store.Folded(ctx); err != nil {
+		return err
+	}
+	return r.checkpoint(ctx)
+}
+
+// foldAll folds the edits of all branches. The caller holds foldMu.
+func (r *Repo) foldAll(ctx context.Context) error {
 	names := r.published.Load().branches.Keys()
 	if r.published.Load().lineage != nil {
 		names = append(names, lineageRef)
@@ -216,13 +228,27 @@ func (r *Repo) Checkpoint(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.checkpoint(ctx)
+	return nil
 }
 
 // checkpoint writes the newest state into a new journal segment. The caller holds foldMu.
 func (r *Repo) checkpoint(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	ch, err := r.checkpointState(ctx)
+	if err != nil {
+		return err
+	}
+	if err := r.store.Checkpoint(ctx, ch.encode()); err != nil {
+		return err
+	}
+	// All of the tip is durable now. The next fold must begin with no less, since it counts all edits in the checkpoint as folded.
+	r.show(r.tip.Load())
+	return nil
+}
+
+// checkpointState is the newest state as a change from nothing. The caller holds the commit lock.
+func (r *Repo) checkpointState(ctx context.Context) (*change, error) {
 	ch := &change{head: r.tip.Load().head, auto: r.auto.save()}
 	var err error
 	r.tip.Load().each(func(b *branch) bool {
@@ -235,7 +261,7 @@ func (r *Repo) checkpoint(ctx context.Context) error {
 		return err == nil
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.tip.Load().tags.Scan(func(name string, h hash.Hash) bool {
 		ch.tags = append(ch.tags, tagChange{name: name, object: h})
@@ -252,12 +278,7 @@ func (r *Repo) checkpoint(ctx context.Context) error {
 		ch.tracks = append(ch.tracks, refChange{name: name, head: head})
 		return true
 	})
-	if err := r.store.Checkpoint(ctx, ch.encode()); err != nil {
-		return err
-	}
-	// All of the tip is durable now. The next fold must begin with no less, since it counts all edits in the checkpoint as folded.
-	r.show(r.tip.Load())
-	return nil
+	return ch, nil
 }
 
 // overlayRows is the unfolded edits of a branch's working tables, as edits of the branch called name.

@@ -368,6 +368,7 @@ func (r *Repo) outputRows(ctx context.Context, batch *pack.Batch, b *branch, c *
 		return nil, err
 	}
 	tx.batch, tx.done = batch, true // the rows go with the commit
+	defer tx.hold.Release()
 	for _, x := range elsewhere {
 		if x.Seq, err = r.inputSeq(ctx, x.Run); err != nil {
 			return nil, err

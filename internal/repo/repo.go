@@ -61,6 +61,8 @@ type Options struct {
 	ReadOnly   bool        // without the owner's lock; nothing can be changed
 	CacheBytes int64       // for chunks; 0 is the store's default
 	Clock      clock.Clock // nil is the system's
+	// CollectLeast is by how many bytes at least the files must have grown for garbage to be collected by itself; 0 is 256 MiB.
+	CollectLeast int64
 	// Expressions evaluates CHECK constraints and generated columns of rows that merges change; see merge.Options.
 	Expressions merge.Expressions
 }
@@ -103,6 +105,13 @@ type Repo struct {
 
 	fetching sync.Mutex                         // held while something is fetched
 	partial  atomic.Pointer[remotesync.Partial] // nil for a whole database
+
+	holds          holds
+	collecting     sync.Mutex   // held while garbage is collected
+	collectedBytes atomic.Int64 // that were there after the last collection; 0 when that is not known
+	growth         atomic.Int64 // see AutoCollect
+	selfCollect    atomic.Bool  // a collection that began by itself runs
+	stopCollect    func()       // ends it; nil when there was none; under pubMu
 }
 
 // InitOptions steer how a database is made.
@@ -189,6 +198,9 @@ func Open(ctx context.Context, fs vfs.FS, path string, opt Options) (*Repo, erro
 	if opt.Clock == nil {
 		opt.Clock = clock.System{}
 	}
+	if opt.CollectLeast == 0 {
+		opt.CollectLeast = leastGrowth
+	}
 	dir, err := Locate(fs, path)
 	if err != nil {
 		return nil, err
@@ -237,6 +249,9 @@ const closeTail = 4 << 20
 func (r *Repo) Close(ctx context.Context) error {
 	r.pubMu.Lock()
 	again := r.closed.Swap(true)
+	if r.stopCollect != nil {
+		r.stopCollect()
+	}
 	r.pubMu.Unlock()
 	if again {
 		return nil

@@ -30,7 +30,6 @@ READ_ONLY = frozenset(
         "merge-base",
         "ls-remote",
         "fsck",
-        "backup",
         "table export",
         "schema show",
         "schema export",
@@ -94,6 +93,7 @@ FLAGS = {
     "push": "set_upstream/--set-upstream/-u force/--force/-f no_lease/--no-lease all/--all tags/--tags atomic/--atomic delete/--delete/-d",
     "ls-remote": "heads/--heads/--branches tags/--tags/-t",
     "fsck": "",
+    "gc": "full/--full shallow/--shallow/-s expire=/--expire",
     "undrop": "",
     "purge-dropped-databases": "",
     "backup": "",
@@ -336,6 +336,21 @@ class FsckRow(Row):
     """A row of what `fsck` answers."""
 
     problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class GcRow(Row):
+    """A row of what `gc` answers."""
+
+    status: int
+    bytes_before: int
+    bytes_after: int
+    chunks_in_use: int
+    chunks_removed: int
+    packs_removed: int
+    packs_written: int
+    garbage_left: int
+    moves_forgotten: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -1931,6 +1946,40 @@ class Verbs:
             {},
         )
 
+    def gc(
+        self,
+        *,
+        full: bool = False,
+        shallow: bool = False,
+        expire: str | None = None,
+    ) -> Result[GcRow]:
+        """Remove what nothing reaches any more.
+
+        What branches, tags, branches of remotes, working and staged sets, merges and rebases in progress, stashes, the reflog and lineage
+        reach stays, and so does what is being read or written. All else is removed from the files of the database. Others may read and write
+        meanwhile. When it is interrupted nothing is lost and nothing is left over.
+
+        The reflog keeps what a branch or tag named in the last 90 days; --expire shortens that, for this time.
+
+        A process that keeps the database open collects garbage by itself when as much has been written as was left the last time: see gc.auto and
+        gc.growth in 'config'.
+
+        Args:
+            full: rewrite every file that has any garbage, not only those that are a tenth garbage.
+            shallow: rewrite no packs, only remove those that are garbage as a whole.
+            expire: forget what refs named before, when that is so long ago: 14d, 36h, now.
+
+        """
+        return self._op(
+            "gc",
+            GcRow,
+            {
+                "full": full,
+                "shallow": shallow,
+                "expire": expire,
+            },
+        )
+
     def undrop(
         self,
         *args: str,
@@ -1965,15 +2014,24 @@ class Verbs:
 
     def backup(
         self,
-        path: str,
+        path: str | None = None,
+        *args: str,
+        verbose: bool = False,
+        at: str | None = None,
     ) -> Result[BackupRow]:
-        """Copy the database to another directory.
+        """Copy the database to another place.
 
-        The copy holds everything that was durable when the backup began: history, working sets and all. Others may write meanwhile.
-        It is a database like any other; a copy that was interrupted is not one and may be deleted.
+        With a path alone the copy is a database like any other, and holds everything that was durable when the backup began: history, working
+        sets and all. Others may write meanwhile. A copy that was interrupted is not a database and may be deleted.
+
+        A backup with a name is at the URL of a remote, and holds all branches, tags, working sets and runs, as they were at one moment. To sync it again
+        sends what is new only. What is no longer here is not there either afterwards. Stashes and merges in progress are not in it.
 
         Args:
-            path: a directory that is made, or is empty.
+            path: a directory that is made, or is empty; or add, remove, sync, sync-url, restore, verify.
+            args: the name of a backup, a URL, a directory.
+            verbose: list URLs too.
+            at: with restore: as it was at that time, or at that commit or tag.
 
         """
         return self._op(
@@ -1981,6 +2039,36 @@ class Verbs:
             BackupRow,
             {
                 "path": path,
+                "args": args,
+                "verbose": verbose,
+                "at": at,
+            },
+        )
+
+    def backup_restore(
+        self,
+        url: str,
+        dir: str,
+        *,
+        at: str | None = None,
+    ) -> Result[Row]:
+        """Make a database of a backup.
+
+        The database has the branches, tags, working sets and runs of the backup. With --at every branch is as it was at that time, or only that commit is there.
+
+        Args:
+            url: where the backup is.
+            dir: the directory to be made, or an empty one.
+            at: as it was at that time, or at that commit or tag.
+
+        """
+        return self._op(
+            "backup restore",
+            Row,
+            {
+                "url": url,
+                "dir": dir,
+                "at": at,
             },
         )
 
@@ -2959,6 +3047,9 @@ class Verbs:
           user.name           author of commits
           user.email          mail address of that author
           init.defaultbranch  first branch of a new database (main)
+          gc.auto             off: garbage is never collected by itself (on)
+          gc.growth           by how many per cent a database that is kept open, by a server or a Python program, has grown when garbage is
+                              collected by itself (100)
           core.editor         command of the editor for messages of commits and plans of rebases; STEMMA_EDITOR goes before it, and on a terminal
                               VISUAL and EDITOR come behind
 
