@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"path/filepath"
@@ -126,6 +125,7 @@ func (h *holding) serve(r *repo.Repo) {
 	if h.closed || h.socks[r] != nil {
 		return
 	}
+	r.AutoCollect(h.p.growth(r))
 	s, err := owner.Serve(r.Dir(), &handler{h: h, repo: r})
 	if err != nil {
 		return
@@ -134,6 +134,20 @@ func (h *holding) serve(r *repo.Repo) {
 		h.socks = map[*repo.Repo]*owner.Server{}
 	}
 	h.socks[r] = s
+}
+
+// growth is by how many hundredths a database is to have grown for garbage to be collected by itself; 0 is never. A setting that cannot be
+// understood is as none.
+func (p *Program) growth(r *repo.Repo) int {
+	global, err := p.globalSettings()
+	if err != nil {
+		global = ""
+	}
+	n, err := op.Settings{Global: global, Local: filepath.Join(r.Dir(), "config")}.Growth()
+	if err != nil {
+		return repo.DefaultGrowth
+	}
+	return n
 }
 
 // unserve ends the service of a database that is dropped. It does not wait for those who use it, one of whom may be dropping it.
@@ -449,9 +463,9 @@ func (x *handler) Flight(conn net.Conn) error {
 }
 
 // Memory implements owner.Handler.
-func (x *handler) Memory(name string, w io.WriterAt) (func(), error) {
+func (x *handler) Memory(name string, m *owner.Memory) (func(), error) {
 	if _, err := x.h.start(context.Background()); err != nil {
 		return nil, err
 	}
-	return x.h.flight.Share(name, w), nil
+	return x.h.flight.Share(name, m), nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/stemmadb/stemma/internal/clock"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/op"
+	"github.com/stemmadb/stemma/internal/remote"
 )
 
 // Program is one invocation of the command line.
@@ -97,6 +98,7 @@ func Main(p *Program) int {
 		return exitStatus(err, false)
 	}
 	p.Args, p.In, p.Out, p.Err, p.Env, p.Dir, p.Clock = os.Args, os.Stdin, os.Stdout, os.Stderr, os.Getenv, dir, clock.System{}
+	remote.Register()
 	return p.Run(ctx)
 }
 

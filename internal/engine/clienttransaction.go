@@ -6,6 +6,7 @@ import (
 
 	"github.com/dolthub/go-mysql-server/sql"
 
+	"github.com/stemmadb/stemma/internal/engine/session"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/repo"
 )
@@ -21,9 +22,13 @@ func (c *Client) settle(ctx *sql.Context) {
 	}
 }
 
+// Version is a version commit that a transaction is committed with, by one record.
+type Version = session.Version
+
 // Transaction runs fn in the session's transaction on the branch that a database's name means: what it changes is seen by the session's
-// statements, and committed with them, or at once when no transaction has been begun. An error takes back what fn did.
-func (c *Client) Transaction(ctx context.Context, database string, fn func(tx *repo.Tx) error) error {
+// statements, and committed with them, or at once when no transaction has been begun: then with the version commit v, which is nil for none.
+// An error takes back what fn did.
+func (c *Client) Transaction(ctx context.Context, database string, v *Version, fn func(tx *repo.Tx) error) error {
 	sctx, end, err := c.begin(ctx, "")
 	if err != nil {
 		return err
@@ -59,9 +64,22 @@ func (c *Client) Transaction(ctx context.Context, database string, fn func(tx *r
 	if c.inTransaction() {
 		return nil
 	}
-	t := c.s.GetTransaction()
-	err = c.s.CommitTransaction(sctx, t)
+	err = c.s.CommitWith(sctx, c.s.GetTransaction(), v)
 	sctx.SetTransaction(nil)
+	return err
+}
+
+// CommitWith ends the session's transaction as COMMIT does, with a version commit of what it has changed on a branch, the only one that it has
+// changed.
+func (c *Client) CommitWith(ctx context.Context, v *Version) error {
+	sctx, end, err := c.begin(ctx, "")
+	if err != nil {
+		return err
+	}
+	defer end()
+	err = c.s.CommitWith(sctx, c.s.GetTransaction(), v)
+	sctx.SetTransaction(nil)
+	sctx.SetIgnoreAutoCommit(false)
 	return err
 }
 

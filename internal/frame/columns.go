@@ -14,102 +14,31 @@ import (
 // longestKeyText is the length of text columns that a frame's key gets unless it says otherwise.
 const longestKeyText = 255
 
-// ColumnOf is the type of a column that is made for a field. Its metadata, MySQL's notation under MetaType, decides when it has any;
-// typeOf reads it. key tells that the column is in the primary key.
-func ColumnOf(f arrow.Field, key bool, typeOf func(text string) (value.Type, error)) (value.Type, error) {
-	if text, ok := f.Metadata.GetValue(MetaType); ok && typeOf != nil {
-		t, err := typeOf(text)
-		if err != nil {
-			return t, bad("column %q: its type %q: %w", f.Name, text, err)
-		}
+// ColumnOf is the type of a column that is made for a field. Its metadata decides when it names one. key tells that the column is in the primary
+// key.
+func ColumnOf(f arrow.Field, key bool) (value.Type, error) {
+	if t, ok, err := page.NotedType(f.Metadata); err != nil {
+		return t, bad("column %q: %w", f.Name, err)
+	} else if ok {
 		return t, nil
 	}
-	extension, _ := f.Metadata.GetValue(extensionName)
-	dt := f.Type
-	if x, ok := dt.(arrow.ExtensionType); ok {
-		extension, dt = x.ExtensionName(), x.StorageType()
+	t, open, err := page.TypeOf(f)
+	if err != nil {
+		return t, errs.New(errs.CodeOf(err), "column %q: %w", f.Name, err)
 	}
-	switch extension {
-	case jsonExtension:
-		return value.Type{Kind: value.KindJSON}, nil
-	case page.UUIDExtension:
-		return value.Type{Kind: value.KindChar, Length: 36, Collation: value.CollationUtf8mb40900Bin}, nil
+	if open && key {
+		t.Length = longestKeyText
+		if t.Kind == value.KindBlob {
+			t.Kind = value.KindVarbinary
+		} else {
+			t.Kind = value.KindVarchar
+		}
 	}
-	return typeFor(f.Name, dt, key)
-}
-
-// typeFor is the type for values of an Arrow type.
-func typeFor(name string, dt arrow.DataType, key bool) (value.Type, error) {
-	kinds := map[arrow.Type]value.Kind{
-		arrow.INT8: value.KindInt8, arrow.INT16: value.KindInt16, arrow.INT32: value.KindInt32, arrow.INT64: value.KindInt64,
-		arrow.UINT8: value.KindUint8, arrow.UINT16: value.KindUint16, arrow.UINT32: value.KindUint32, arrow.UINT64: value.KindUint64,
-		arrow.FLOAT16: value.KindFloat32, arrow.FLOAT32: value.KindFloat32, arrow.FLOAT64: value.KindFloat64,
-		arrow.DATE32: value.KindDate, arrow.DATE64: value.KindDate,
-		arrow.LIST: value.KindJSON, arrow.LARGE_LIST: value.KindJSON, arrow.LIST_VIEW: value.KindJSON, arrow.STRUCT: value.KindJSON, arrow.MAP: value.KindJSON,
-	}
-	if k, ok := kinds[dt.ID()]; ok {
-		return value.Type{Kind: k}, nil
-	}
-	switch dt := dt.(type) {
-	case *arrow.BooleanType:
-		return value.Type{Kind: value.KindInt8, Precision: 1}, nil
-	case *arrow.TimestampType:
-		t := value.Type{Kind: value.KindDatetime, Precision: fraction(dt.Unit)}
-		if dt.TimeZone != "" {
-			t.Kind = value.KindTimestamp
-		}
-		return t, nil
-	case *arrow.Time32Type:
-		return value.Type{Kind: value.KindTime, Precision: fraction(dt.Unit)}, nil
-	case *arrow.Time64Type:
-		return value.Type{Kind: value.KindTime, Precision: fraction(dt.Unit)}, nil
-	case *arrow.DurationType:
-		return value.Type{Kind: value.KindTime, Precision: fraction(dt.Unit)}, nil
-	case arrow.DecimalType:
-		p, s := dt.GetPrecision(), dt.GetScale()
-		if s < 0 {
-			p, s = p-s, 0
-		}
-		if p > 65 || s > 30 {
-			return value.Type{}, errs.New(errs.Unsupported, "column %q: decimals of %d digits, %d of them behind the point; the most are 65 and 30", name, p, s)
-		}
-		return value.Type{Kind: value.KindDecimal, Precision: uint8(p), Scale: uint8(s)}, nil
-	case *arrow.StringType, *arrow.LargeStringType, *arrow.StringViewType, *arrow.NullType:
-		if key {
-			return value.Type{Kind: value.KindVarchar, Length: longestKeyText, Collation: value.CollationUtf8mb40900Bin}, nil
-		}
-		return value.Type{Kind: value.KindText, Length: value.LongLength, Collation: value.CollationUtf8mb40900Bin}, nil
-	case *arrow.BinaryType, *arrow.LargeBinaryType, *arrow.BinaryViewType:
-		if key {
-			return value.Type{Kind: value.KindVarbinary, Length: longestKeyText}, nil
-		}
-		return value.Type{Kind: value.KindBlob, Length: value.LongLength}, nil
-	case *arrow.FixedSizeBinaryType:
-		return value.Type{Kind: value.KindBinary, Length: uint32(dt.ByteWidth)}, nil
-	case *arrow.DictionaryType:
-		return typeFor(name, dt.ValueType, key)
-	case *arrow.FixedSizeListType:
-		if dt.Elem().ID() == arrow.FLOAT32 && dt.Len() > 0 {
-			return value.Type{Kind: value.KindVector, Length: uint32(dt.Len())}, nil
-		}
-		return value.Type{Kind: value.KindJSON}, nil
-	}
-	return value.Type{}, errs.New(errs.Unsupported, "column %q: there is no column type for %s", name, dt)
-}
-
-// fraction is how many digits of a second a unit has, six at most.
-func fraction(u arrow.TimeUnit) uint8 {
-	switch u {
-	case arrow.Second:
-		return 0
-	case arrow.Millisecond:
-		return 3
-	}
-	return 6
+	return t, nil
 }
 
 // SchemaOf is the schema of a table that is made for a frame, with the primary key key, none when it is empty.
-func SchemaOf(s *arrow.Schema, key []string, typeOf func(text string) (value.Type, error)) (*schema.Schema, error) {
+func SchemaOf(s *arrow.Schema, key []string) (*schema.Schema, error) {
 	out := &schema.Schema{Collation: value.CollationUtf8mb40900Bin}
 	if s.NumFields() == 0 {
 		return nil, bad("the frame has no columns")
@@ -129,7 +58,7 @@ func SchemaOf(s *arrow.Schema, key []string, typeOf func(text string) (value.Typ
 		if f.Name == "" {
 			return nil, bad("a column of the frame has no name")
 		}
-		t, err := ColumnOf(f, inKey(f.Name), typeOf)
+		t, err := ColumnOf(f, inKey(f.Name))
 		if err != nil {
 			return nil, err
 		}

@@ -62,9 +62,8 @@ type LoadOptions struct {
 	TempDir    string
 	Memory     int // bytes for buffers of sorts; 0 is 64 MiB
 	Now        time.Time
-	TypeOf     func(text string) (value.Type, error) // reads a type in MySQL's notation
-	Workers    int                                   // 0: as many as processors
-	Few        int                                   // as many rows are written as edits, more as a table made anew; 0 is 50,000
+	Workers    int // 0: as many as processors
+	Few        int // as many rows are written as edits, more as a table made anew; 0 is 50,000
 }
 
 // Result says what a Load did.
@@ -170,7 +169,7 @@ func (l *load) prepare(ctx context.Context) error {
 	}
 	if l.opt.Mode == Create || l.opt.Mode == Replace {
 		l.res.Created = !exists
-		s, err := SchemaOf(l.src.Schema(), key, l.opt.TypeOf)
+		s, err := SchemaOf(l.src.Schema(), key)
 		if err != nil {
 			return err
 		}

@@ -35,6 +35,8 @@ type ScanOptions struct {
 
 // Scan reads a view into record batches. It belongs to one goroutine.
 type Scan struct {
+	view    *table.View
+	opt     ScanOptions
 	scan    *table.Scan
 	b       *page.Batcher
 	rows    int
@@ -71,27 +73,19 @@ func Plain(s *schema.Compiled, columns []string) bool {
 // FieldOf is a column as Arrow has it, with the keys stemma.type and those of extension types in its metadata.
 func FieldOf(name string, t value.Type, nullable, integers bool) page.RowColumn {
 	c := page.RowColumn{Name: name, Type: t, Nullable: nullable, Integer: integers}
-	text := t.String()
-	if t.Kind == value.KindInt8 && t.Precision == 1 {
-		text = "tinyint(1)"
-	}
-	keys, values := []string{MetaType}, []string{text}
+	c.Metadata = page.TypeMetadata(t)
 	if t.Kind == value.KindJSON {
-		keys, values = append(keys, extensionName, extensionData), append(values, jsonExtension, "")
+		c.Metadata = arrow.NewMetadata(append(c.Metadata.Keys(), page.MetaExtension, extensionData), append(c.Metadata.Values(), page.JSONExtension, ""))
 	}
-	c.Metadata = arrow.NewMetadata(keys, values)
 	return c
 }
 
-// Keys of the metadata of fields and schemas.
+// Keys of the metadata of schemas and, extensionData, of fields.
 const (
-	MetaType       = "stemma.type"        // of a field: its type in MySQL's notation
 	MetaPrimaryKey = "stemma.primary_key" // of a schema: the key's columns, a JSON array
 	MetaRows       = "stemma.rows"        // of a schema: how many the table has
 
-	extensionName = "ARROW:extension:name"
 	extensionData = "ARROW:extension:metadata"
-	jsonExtension = "arrow.json"
 )
 
 // KeyNames are the columns of the primary key, in its order.
@@ -187,7 +181,7 @@ func NewScan(ctx context.Context, v *table.View, opt ScanOptions) (*Scan, error)
 		shift = 1
 	}
 	l := v.Layout(table.RowsTree)
-	sc := &Scan{rows: opt.BatchRows, left: v.Count(), phys: l.Phys, cells: make([]value.Cell, len(l.Phys)), picked: make([]value.Cell, len(cols))}
+	sc := &Scan{view: v, opt: opt, rows: opt.BatchRows, left: v.Count(), phys: l.Phys, cells: make([]value.Cell, len(l.Phys)), picked: make([]value.Cell, len(cols))}
 	batch := make([]page.BatchColumn, len(cols))
 	for i, c := range cols {
 		col := &s.Columns[c]
@@ -211,32 +205,32 @@ func NewScan(ctx context.Context, v *table.View, opt ScanOptions) (*Scan, error)
 	}
 	md := arrow.MetadataFrom(meta)
 	sc.b.SetMetadata(md)
-	return sc, sc.begin(ctx, v, opt.Range)
+	sc.begin(opt.Range)
+	return sc, nil
 }
 
-// begin goes to the first row of the range.
-func (s *Scan) begin(ctx context.Context, v *table.View, r *Range) error {
+// begin goes to the first row of the range, nil being all.
+func (s *Scan) begin(r *Range) {
 	so := table.ScanOptions{Rows: table.RowsTree}
+	total := s.view.Count()
+	s.first, s.left, s.skip, s.pending = 0, total, 0, table.Block{}
 	if r != nil {
-		total := v.Count()
 		from, to := min(r.From, total), min(r.To, total)
 		s.left = max(to, from) - from
 		s.first = from
 		if from > 0 && s.left > 0 {
-			if v.Overlay().Len() == 0 {
-				cur := v.Tree(table.RowsTree).Cursor()
-				if err := cur.SeekOrdinal(ctx, from); err != nil {
-					return err
-				}
-				so.Lo = cur.Key(nil)
-			} else {
+			if s.edited() {
 				s.skip = from
+			} else {
+				so.From = from
 			}
 		}
 	}
-	s.scan = v.Scan(so)
-	return nil
+	s.scan = s.view.Scan(so)
 }
+
+// edited tells whether rows of the view are in its overlay, so that a row is not found by its place.
+func (s *Scan) edited() bool { return s.view.Overlay().Len() > 0 }
 
 // Schema is the schema of the batches.
 func (s *Scan) Schema() *arrow.Schema { return s.b.Schema() }

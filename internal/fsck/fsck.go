@@ -60,7 +60,19 @@ type Checker struct {
 	entries tree.Checked
 	counts  Counts
 	twins   bool // see Start.Merging
+	part    Part
 }
+
+// Part is what a database that is a part of another has.
+type Part interface {
+	// Cut tells whether the parents of a commit are missing.
+	Cut(id history.CommitID) bool
+	// HasTable tells whether a table of that name is there.
+	HasTable(name string) bool
+}
+
+// OnlyPart makes the checker pass over what the part says is missing. It comes before Check.
+func (c *Checker) OnlyPart(p Part) { c.part = p }
 
 // New makes a checker of the chunks in r. step is called after every commit; nil for not at all.
 func New(r chunk.Reader, report func(Problem), step func(commits int)) *Checker {
@@ -129,6 +141,9 @@ func (c *Checker) Check(ctx context.Context, start Start) error {
 		}
 		c.counts.Commits++
 		height, known := uint64(0), true
+		if c.part != nil && c.part.Cut(id) {
+			cm.Parents, known = nil, false
+		}
 		for _, p := range cm.Parents {
 			todo = append(todo, p)
 			pc, err := history.GetCommit(ctx, c.r, p)
@@ -184,7 +199,7 @@ func (c *Checker) root(ctx context.Context, where string, t tree.Root) error {
 		return nil
 	}
 	for _, e := range es {
-		if e.Kind != root.KindTable {
+		if e.Kind != root.KindTable || c.part != nil && !c.part.HasTable(e.Name) {
 			continue
 		}
 		if err := c.table(ctx, where+": table "+e.Name, e); err != nil {

@@ -53,7 +53,7 @@ func textOf(values arrow.Array) (func(i int) ([]byte, error), error) {
 	if ts, ok := values.DataType().(*arrow.TimestampType); ok && ts.TimeZone != "" {
 		values = withType(values, &arrow.TimestampType{Unit: ts.Unit}) // in UTC
 	}
-	t, _, err := typeOf(values.DataType())
+	t, _, err := page.TypeOf(arrow.Field{Type: values.DataType()})
 	if err != nil {
 		return nil, err
 	}

@@ -114,7 +114,7 @@ func batchColumns(v *table.View, f Format) (columns []page.BatchColumn, fields [
 			typ = arrow.PrimitiveTypes.Int64 // microseconds: Parquet has no durations
 		}
 		columns = append(columns, col)
-		fields = append(fields, arrow.Field{Name: col.Name, Type: typ, Nullable: c.Nullable, Metadata: TypeMetadata(c.Type)})
+		fields = append(fields, arrow.Field{Name: col.Name, Type: typ, Nullable: c.Nullable, Metadata: page.TypeMetadata(c.Type)})
 	}
 	return columns, fields
 }

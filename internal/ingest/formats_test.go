@@ -259,7 +259,7 @@ func TestForeignArrow(t *testing.T) {
 		got = append(got, ty.String())
 		cols = append(cols, column(sc.Field(i).Name, ty, sc.Field(i).Nullable))
 	}
-	if want := "[bigint tinyint json json datetime(6) double varchar(255)]"; fmt.Sprint(got) != want {
+	if want := "[bigint tinyint json json timestamp(6) double varchar(255)]"; fmt.Sprint(got) != want {
 		t.Errorf("types %v, want %v", got, want)
 	}
 	base, st := empty(t, 1, cols...), chunk.NewMem()

@@ -41,6 +41,7 @@ func All() []Spec {
 		pushSpec(),
 		lsRemoteSpec(),
 		fsckSpec(),
+		gcSpec(),
 		undropSpec(),
 		purgeDroppedDatabasesSpec(),
 		backupSpec(),

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/remote"
 	"github.com/stemmadb/stemma/internal/repo"
@@ -21,6 +22,11 @@ type Clone struct {
 	Name   string `flag:"remote" value:"name" default:"origin" help:"what the remote is called here"`
 	Branch string `flag:"branch,b" value:"branch" help:"the branch to check out; otherwise main, or the only one, or the first"`
 	Single bool   `flag:"single-branch" help:"take the history of that branch only, and no tags"`
+	Depth  int64  `flag:"depth" value:"n" help:"take the newest n commits only, of that branch; the others can be fetched later"`
+	Rev    string `flag:"rev" alias:"revision" value:"revision" help:"take the history of this commit or tag, as the branch that is named or the remote's default"`
+	Tables string `flag:"tables" value:"a,b" help:"take these tables only; the others can be fetched later"`
+	Lazy   bool   `flag:"lazy" help:"take commits only; rows come from the remote when they are read, and the last of them are kept"`
+	Most   int64  `flag:"cache" value:"MiB" default:"1024" help:"with --lazy: how much of what was read is kept"`
 	Silent bool   `flag:"silent" hidden:"true" help:"accepted for compatibility"`
 	URL    string `arg:"1" required:"true" value:"url" help:"where the remote is"`
 	Dir    string `arg:"2" value:"directory" complete:"dir" help:"the directory to be made, or an empty one; otherwise one named after the remote"`
@@ -39,9 +45,15 @@ func cloneSpec() Spec {
 		Name: "clone", Group: GroupStart, Admin: true,
 		Short: "Make a database of a remote",
 		Long: `The database has the remote's branches as origin/<branch>, one of them as a branch of its own that follows it, and all tags. A clone
-that was interrupted is no database yet, and goes on where it stopped when it is repeated.`,
-		Usage:    []string{"[-b <branch>] [--single-branch] [--remote <name>] <url> [<directory>]"},
-		Examples: []Example{{"clone file:///mnt/share/prices", "into the directory prices"}, {"clone -b fix ../share/prices mine", "another branch, into the directory mine"}},
+that was interrupted is no database yet, and goes on where it stopped when it is repeated.
+
+With --depth, --tables or --lazy the database is a part of the remote's. It knows what it lacks: what needs more than is there says so, and
+'fetch --complete' brings the rest.`,
+		Usage: []string{"[-b <branch>] [--single-branch] [--depth <n>] [--rev <revision>] [--tables <a,b>] [--lazy] [--remote <name>] <url> [<directory>]"},
+		Examples: []Example{
+			{"clone file:///mnt/share/prices", "into the directory prices"}, {"clone -b fix ../share/prices mine", "another branch, into the directory mine"},
+			{"clone --depth 1 --tables prices ../share/prices", "one table as it is now; 'fetch --complete' brings the rest"},
+		},
 	})
 }
 
@@ -77,6 +89,9 @@ func (c *Clone) Run(ctx context.Context, s *Scope) (*Result, error) {
 
 // into clones into a directory.
 func (c *Clone) into(ctx context.Context, s *Scope, url string, fs vfs.FS, dir string) error {
+	if err := c.check(); err != nil {
+		return err
+	}
 	if err := cloneable(fs, dir); err != nil {
 		return err
 	}
@@ -113,7 +128,11 @@ func (c *Clone) into(ctx context.Context, s *Scope, url string, fs vfs.FS, dir s
 
 // source says what the clone is to be like: one that was interrupted goes on only where that is the same.
 func (c *Clone) source(url, branch string) string {
-	return fmt.Sprintf("url %q\nremote %q\nbranch %q\nsingle-branch %t\n", url, c.Name, branch, c.Single)
+	text := fmt.Sprintf("url %q\nremote %q\nbranch %q\nsingle-branch %t\n", url, c.Name, branch, c.Single)
+	if c.part() || c.Rev != "" {
+		text += fmt.Sprintf("depth %d\nrevision %q\ntables %q\nlazy %t\n", c.Depth, c.Rev, c.tables(), c.Lazy)
+	}
+	return text
 }
 
 // cloneable reports why a directory cannot become a clone.
@@ -142,6 +161,8 @@ func (c *Clone) choose(url string, refs map[string]sync.Ref) (string, error) {
 	switch {
 	case len(names) == 0:
 		return "", errs.New(errs.NotFound, "clone failed: the remote at %s has no branches; push to it first", url)
+	case c.Branch != "" && c.Rev != "":
+		return c.Branch, history.CheckRefName(c.Branch)
 	case c.Branch != "" && !slices.Contains(names, c.Branch):
 		return "", offering(errs.NotFound, errs.Nearest(c.Branch, names), "clone failed: the remote at %s has no branch '%s'", url, c.Branch)
 	case c.Branch != "":
@@ -158,13 +179,14 @@ func (c *Clone) choose(url string, refs map[string]sync.Ref) (string, error) {
 // fill fetches into the store of the clone, and writes its settings.
 func (c *Clone) fill(ctx context.Context, s *Scope, f *sync.Fetch, refs map[string]sync.Ref, branch, url, dir string) (*repo.Cloned, error) {
 	out := &repo.Cloned{Branches: []repo.Branch{{Name: branch, Head: refs[sync.Heads+branch].Commit}}, Head: branch, Time: s.Clock.Now()}
+	single := c.Single || c.Depth > 0 || c.Rev != ""
 	var got []sync.Ref
 	for name, x := range refs {
 		b, isBranch := strings.CutPrefix(name, sync.Heads)
 		switch {
 		case name == sync.Lineage:
 			out.Lineage = x.Commit
-		case c.Single && b != branch:
+		case single && b != branch || c.Rev != "":
 			continue
 		case isBranch:
 			out.Tracks = append(out.Tracks, repo.LandedTrack{Name: c.Name + "/" + b, Head: x.Commit})
@@ -174,12 +196,17 @@ func (c *Clone) fill(ctx context.Context, s *Scope, f *sync.Fetch, refs map[stri
 		got = append(got, x)
 	}
 	var err error
-	if out.Batch, err = f.Refs(ctx, got, nil); err != nil {
+	if c.part() || c.Rev != "" {
+		err = c.fillPart(ctx, s, f, refs, got, out, url, dir)
+	} else {
+		out.Batch, err = f.Refs(ctx, got, nil)
+	}
+	if err != nil {
 		return nil, err
 	}
 	config := filepath.Join(dir, "config")
 	err = changeRemotes(config, func(m map[string]string) { m[c.Name] = url })
-	if err == nil {
+	if err == nil && c.Rev == "" {
 		in := *s
 		in.Settings.Local = config
 		err = changeUpstreams(&in, func(m map[string]string) { m[branch] = trackPrefix + c.Name + "/" + branch })

@@ -35,6 +35,9 @@ Names that stemma knows:
   user.name           author of commits
   user.email          mail address of that author
   init.defaultbranch  first branch of a new database (main)
+  gc.auto             off: garbage is never collected by itself (on)
+  gc.growth           by how many per cent a database that is kept open, by a server or a Python program, has grown when garbage is
+                      collected by itself (100)
   core.editor         command of the editor for messages of commits and plans of rebases; STEMMA_EDITOR goes before it, and on a terminal
                       VISUAL and EDITOR come behind
 

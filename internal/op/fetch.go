@@ -17,6 +17,8 @@ import (
 // Fetch is the verb that brings commits of a remote.
 type Fetch struct {
 	Prune  bool     `flag:"prune,p" help:"forget branches of the remote that are gone there"`
+	Whole  bool     `flag:"complete" help:"bring all that a database lacks which was cloned with --depth, --tables or --lazy"`
+	Old    bool     `flag:"unshallow" help:"bring the older history that a database lacks which was cloned with --depth"`
 	Force  bool     `flag:"force,f" hidden:"true" help:"accepted for compatibility: branches of remotes always become what they are there"`
 	Silent bool     `flag:"silent" hidden:"true" help:"accepted for compatibility"`
 	Remote string   `arg:"1" value:"remote" complete:"remote" help:"the name of a remote; otherwise the one that the branch follows, or origin"`
@@ -30,8 +32,8 @@ func fetchSpec() Spec {
 		Long: `The branches of the remote are called <remote>/<branch> here and can be named wherever a revision can. Branches of the database stay
 as they are: merge what was fetched, or use pull. Tags that are new come, too. A fetch that was interrupted has changed nothing, and
 goes on where it stopped when it is repeated.`,
-		Usage:    []string{"[-p] [<remote> [<branch>...]]"},
-		Examples: []Example{{"fetch", "all branches of origin"}, {"diff main origin/main", "see what is new there"}},
+		Usage:    []string{"[-p] [<remote> [<branch>...]]", "--complete | --unshallow [<remote>]"},
+		Examples: []Example{{"fetch", "all branches of origin"}, {"fetch --complete", "what a part of a database lacks"}, {"diff main origin/main", "see what is new there"}},
 	})
 }
 
@@ -104,6 +106,11 @@ func (c *Fetch) fetch(ctx context.Context, s *Scope) (*fetched, error) {
 	for _, t := range land.Tags {
 		landed[sync.Tags+t.Name] = true
 	}
+	if c.Whole || c.Old {
+		if err := c.complete(ctx, s, r, refs); err != nil {
+			return nil, err
+		}
+	}
 	out := &fetched{refs: refs, lines: []string{}, hints: *hints}
 	for _, n := range told {
 		if landed[n.ref] {
@@ -165,6 +172,14 @@ func (c *Fetch) changes(ctx context.Context, s *Scope, name string, known map[st
 		if !isTag || slices.ContainsFunc(have, func(h repo.LandedTag) bool { return h.Name == t }) {
 			continue
 		}
+		if p := s.Repo.Partial(); p != nil && len(p.Shallow) > 0 {
+			// Of a database without its older history, tags are those of commits that it has.
+			if ok, err := s.Repo.Store().Has(ctx, refs[n].Commit); err != nil {
+				return nil, land, nil, err
+			} else if !ok {
+				continue
+			}
+		}
 		got = append(got, refs[n])
 		land.Tags = append(land.Tags, repo.LandedTag{Name: t, Object: refs[n].Tag, Commit: refs[n].Commit})
 		told = append(told, news{sync.Tags + t, fmt.Sprintf(" * %-21s %s -> %s", "[new tag]", t, t)})
@@ -210,7 +225,12 @@ func bring(ctx context.Context, s *Scope, r *sync.Remote, refs []sync.Ref, have 
 	}
 	defer done()
 	f := &sync.Fetch{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Incoming: incoming, Held: sync.HeldIn(s.Repo.FS(), s.Repo.Dir()), Progress: s.syncProgress()}
-	batch, err := f.Refs(ctx, refs, have)
+	var batch *pack.Batch
+	if s.Repo.Partial() != nil {
+		batch, err = bringPart(ctx, s, f, refs)
+	} else {
+		batch, err = f.Refs(ctx, refs, have)
+	}
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/fsck"
 	"github.com/stemmadb/stemma/internal/pack"
 )
@@ -52,7 +53,21 @@ func (c *Fsck) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	task = s.Start("verify history", 0, "commits")
 	defer task.Done()
-	check := fsck.New(st, func(p fsck.Problem) { found(p.String()) }, func(n int) { task.Add(int64(n)) })
+	part, absent := s.Repo.Partial(), 0
+	var rd chunk.Reader = st
+	if part != nil && part.Lazy { // what is here is verified, and nothing is fetched for it
+		rd = st.Local()
+	}
+	check := fsck.New(rd, func(p fsck.Problem) {
+		if part != nil && part.Lazy && chunk.IsAbsent(p.Err) {
+			absent++
+			return
+		}
+		found(p.String())
+	}, func(n int) { task.Add(int64(n)) })
+	if part != nil {
+		check.OnlyPart(part)
+	}
 	starts, err := s.Repo.Starts(ctx)
 	if err != nil {
 		return nil, err
@@ -64,6 +79,12 @@ func (c *Fsck) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	n := check.Counts()
 	summary := fmt.Sprintf("%s, %s, %s verified", plural(uint64(n.Commits), "commit"), plural(uint64(n.Tables), "table"), plural(n.Rows, "row"))
+	if part != nil {
+		summary += "; the database is a part of " + part.URL
+	}
+	if absent > 0 {
+		summary += ", where the rest was left"
+	}
 	if len(r.Rows) == 0 {
 		r.Lines = append(r.Lines, summary+": no problems found")
 		return r, nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -169,6 +170,16 @@ func (c *Ingest) pull(ctx context.Context, s *Scope) (_ *Result, err error) {
 			partials = append(partials, partial)
 		}
 		p, err := c.table(ctx, s, tx, t, reading(src, t, partial))
+		if errs.Is(err, errs.Unavailable) {
+			next := "what has come of it is kept, and the next pull goes on with it"
+			if partial == nil {
+				next = "the next pull reads all its rows again: they have no primary key of the source's own"
+				if c.Query != "" {
+					next = "the next pull reads all its rows again: they are those of a query"
+				}
+			}
+			return nil, errs.New(errs.Unavailable, "%w; table %s: %s", err, t.Name, next)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -224,7 +235,7 @@ func sameTable(a, b *schema.Schema) bool {
 	}
 	for i := range a.Columns {
 		x, y := &a.Columns[i], &b.Columns[i]
-		if x.Name != y.Name || !x.Type.Equal(y.Type) || x.Nullable != y.Nullable {
+		if x.Name != y.Name || !x.Type.Equal(y.Type) || x.Nullable != y.Nullable || x.Generated != y.Generated {
 			return false
 		}
 	}
@@ -261,9 +272,13 @@ func (c *Ingest) table(ctx context.Context, s *Scope, tx *repo.Tx, t *pull.Table
 	if err != nil {
 		return nil, err
 	}
+	keepOwn(sch, old)
 	if base == nil || !sameTable(old, sch) {
 		p.created, p.schema = base == nil, base != nil
 		if base, err = emptyWith(sch, old); err != nil {
+			return nil, err
+		}
+		if err := tx.PutTable(ctx, p.table, base); err != nil { // by whose schema rows are completed
 			return nil, err
 		}
 	}
@@ -280,6 +295,26 @@ func (c *Ingest) table(ctx context.Context, s *Scope, tx *repo.Tx, t *pull.Table
 		return p, nil
 	}
 	return p, tx.PutTable(ctx, p.table, tab)
+}
+
+// keepOwn gives the schema of a table as its source has it what was made of it here: generated columns, CHECK constraints, and defaults of the
+// columns that are there still. old is the schema of the table here, nil for none.
+func keepOwn(s, old *schema.Schema) {
+	if old == nil {
+		return
+	}
+	for i := range s.Columns {
+		if k := old.ColumnByID(s.Columns[i].ID); k >= 0 {
+			c, o := &s.Columns[i], &old.Columns[k]
+			c.HasDefault, c.Default, c.OnUpdate = o.HasDefault, o.Default, o.OnUpdate
+		}
+	}
+	for i := range old.Columns {
+		if c := old.Columns[i]; c.Generated != "" && s.ColumnIndex(c.Name) < 0 {
+			s.Columns = append(s.Columns, c)
+		}
+	}
+	s.Checks = slices.Clone(old.Checks)
 }
 
 // emptyWith is a table without rows, with the indexes of the old schema, which may be nil, whose columns are there still.
@@ -324,12 +359,16 @@ func committed(ctx context.Context, s *Scope, tx *repo.Tx, name string) error {
 
 // syncTable makes base hold the rows of a described table, which read reads.
 func syncTable(ctx context.Context, s *Scope, tx *repo.Tx, base *table.Table, t *pull.Table, read func(ctx context.Context, fn func(fields [][]byte) error) error, task Task) (*table.Table, ingest.SyncStats, error) {
-	opt := ingest.LoadOptions{LoadOptions: table.LoadOptions{FS: s.Repo.FS(), TempDir: s.Repo.TempDir()}, Now: s.Repo.Clock().Now(), Bytes: task.Add}
+	opt := ingest.LoadOptions{
+		LoadOptions: table.LoadOptions{FS: s.Repo.FS(), TempDir: s.Repo.TempDir()}, Now: s.Repo.Clock().Now(), Bytes: task.Add,
+		Auto:      func(ctx context.Context, given uint64) (uint64, error) { return tx.NextAuto(ctx, t.Name, given) },
+		Completer: func(ctx context.Context) (table.Complete, error) { return tx.Completer(ctx, t.Name) },
+	}
 	if err := s.Repo.FS().MkdirAll(s.Repo.TempDir()); err != nil {
 		return nil, ingest.SyncStats{}, err
 	}
-	for i, col := range t.Columns {
-		opt.Names, opt.Columns = append(opt.Names, col.Name), append(opt.Columns, i)
+	for _, col := range t.Columns {
+		opt.Names, opt.Columns = append(opt.Names, col.Name), append(opt.Columns, base.Schema.ColumnIndex(col.Name))
 	}
 	// Rows are read by a goroutine of the source, one block after the other.
 	ctx, cancel := context.WithCancel(ctx)
@@ -426,16 +465,13 @@ func (c *Ingest) commit(ctx context.Context, s *Scope, tx *repo.Tx, done []*pull
 	if message == "" {
 		message = fmt.Sprintf("Pull %s from %s: +%d -%d ~%d rows", some(names), source, all.Added, all.Removed, all.Modified)
 	}
-	if err := tx.Commit(ctx); err != nil {
-		return nil, err
-	}
-	branch := s.branch()
-	if err := s.Repo.Stage(ctx, branch, names); err != nil {
-		return nil, err
-	}
-	made, err := s.Repo.Commit(ctx, repo.CommitOptions{Branch: branch, Message: message, Meta: string(meta), Author: s.signature()})
+	made, err := tx.CommitAs(ctx, repo.CommitOptions{Message: message, Meta: string(meta), Author: s.signature()}, nil)
 	if err != nil {
 		return nil, err
+	}
+	if made == nil { // a table that was dropped and not committed is there again
+		r.Lines = append(r.Lines, "HEAD is the same already: there is no commit.")
+		return r, nil
 	}
 	r.Printf("commit %s", made.ID)
 	return r, nil

@@ -11,6 +11,10 @@ import (
 
 // Run runs a verb in a scope. The message of an error about a table that does not exist offers the names that are near.
 func Run(ctx context.Context, verb Op, s *Scope) (*Result, error) {
+	if s.Repo != nil {
+		hold := s.Repo.Hold()
+		defer hold.Release()
+	}
 	r, err := verb.Run(ctx, s)
 	if err != nil {
 		err = nearTable(ctx, s, err)

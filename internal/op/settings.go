@@ -11,10 +11,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
 
@@ -30,6 +32,8 @@ const (
 	UserName          = "user.name"
 	UserEmail         = "user.email"
 	InitDefaultBranch = "init.defaultbranch"
+	GCAuto            = "gc.auto"
+	GCGrowth          = "gc.growth"
 )
 
 // Get is the value of a setting: the database's, else the user's. ok is false when neither has it.
@@ -56,6 +60,30 @@ func (s Settings) DefaultBranch() (string, error) {
 		return "main", nil
 	}
 	return b, nil
+}
+
+// Growth is the part, in hundredths, by which a database is to have grown since garbage was collected, for that to be done by itself; 0 is
+// never.
+func (s Settings) Growth() (int, error) {
+	v, ok, err := s.Get(GCAuto)
+	if err != nil {
+		return 0, err
+	}
+	switch strings.ToLower(v) {
+	case "off", "false", "0", "no":
+		return 0, nil
+	case "", "on", "true", "1", "yes":
+	default:
+		return 0, errs.New(errs.Invalid, "setting %s: %q is neither on nor off", GCAuto, v)
+	}
+	if v, ok, err = s.Get(GCGrowth); err != nil || !ok {
+		return repo.DefaultGrowth, err
+	}
+	n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(v), "%"))
+	if err != nil || n < 1 || n > 10_000 {
+		return 0, errs.New(errs.Invalid, "setting %s: want a whole number of per cent from 1 to 10000, not %q", GCGrowth, v)
+	}
+	return n, nil
 }
 
 // Fallback is where an identity comes from when no setting gives it.

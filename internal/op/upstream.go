@@ -195,7 +195,11 @@ func (s *Scope) on(ctx context.Context, branch string) (*Scope, error) {
 		return s, nil
 	}
 	if _, ok := s.Repo.BranchHead(branch); !ok {
-		_, err := s.Repo.Begin(ctx, branch) // for its error, which names what is near
+		tx, err := s.Repo.Begin(ctx, branch) // for its error, which names what is near
+		if err == nil {                      // made meanwhile
+			tx.Rollback()
+			return s.on(ctx, branch)
+		}
 		return nil, err
 	}
 	c := *s

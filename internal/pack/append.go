@@ -59,9 +59,10 @@ func (s *Store) Append(ctx context.Context, b *Batch, recs ...Record) (lsn uint6
 	if cap(payload) <= maxPayload {
 		*buf = payload
 	}
+	var pieces []hash.Hash
 	if len(payload) > maxPayload {
 		var more []*file
-		if payload, more, err = s.outside(ctx, payload[1:]); err != nil {
+		if payload, more, pieces, err = s.outside(ctx, payload[1:]); err != nil {
 			return 0, fmt.Errorf("append records: %w", errors.Join(err, s.drop(packs)))
 		}
 		packs = append(packs, more...)
@@ -75,7 +76,9 @@ func (s *Store) Append(ctx context.Context, b *Batch, recs ...Record) (lsn uint6
 	if err != nil {
 		return 0, err
 	}
+	s.note(lsn, pieces)
 	if b != nil {
+		s.rely(b)
 		b.list, b.bytes = b.list[:0], 0
 		clear(b.at)
 	}
@@ -123,25 +126,41 @@ func (s *Store) index(seg *segment, off int64, payload []byte, chunks []encoded)
 	}
 }
 
-// outside puts a body that is too long for a frame into packs that are not published yet, and is the payload that refers to it.
-func (s *Store) outside(ctx context.Context, body []byte) (payload []byte, packs []*file, err error) {
+// outside puts a body that is too long for a frame into packs that are not published yet, and is the payload that refers to it, with the
+// chunks that the packs hold.
+func (s *Store) outside(ctx context.Context, body []byte) (payload []byte, packs []*file, pieces []hash.Hash, err error) {
 	b := s.NewBatch()
-	defer func() { err = errors.Join(err, b.Close()) }()
+	defer func() {
+		s.rely(b)
+		err = errors.Join(err, b.Close())
+	}()
 	ref := bodyRef{total: uint64(len(body))}
 	for len(body) > 0 {
 		n := min(len(body), bodyPiece)
 		h, err := b.Put(ctx, newPiece(body[:n]))
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		ref.pieces = append(ref.pieces, h)
 		body = body[n:]
 	}
 	if payload = appendRef(nil, ref); len(payload) > maxPayload {
-		return nil, nil, errs.New(errs.Unsupported, "a frame with %d bytes of records is too long", ref.total)
+		return nil, nil, nil, errs.New(errs.Unsupported, "a frame with %d bytes of records is too long", ref.total)
 	}
 	packs, err = b.toFiles(ctx)
-	return payload, packs, err
+	return payload, packs, ref.pieces, err
+}
+
+// rely tells the collection, if there is one, of the chunks that a batch has not kept because the store had them: something may name
+// them from here on.
+func (s *Store) rely(b *Batch) {
+	b.hitMu.Lock()
+	hits := b.hits
+	b.hits = nil
+	b.hitMu.Unlock()
+	if c := s.collection.Load(); c != nil {
+		c.touch(hits)
+	}
 }
 
 // newPiece is the chunk that holds a piece of a body: kind blob, version 1, the bytes.

@@ -41,7 +41,7 @@ func (s *Store) Backup(ctx context.Context, dst vfs.FS, dir string, progress fun
 			return err
 		}
 	}
-	files, err := s.pin()
+	files, err := s.pin(ctx)
 	defer func() {
 		for _, c := range files {
 			err = errors.Join(err, c.from.Close())
@@ -69,6 +69,16 @@ func (s *Store) Backup(ctx context.Context, dst vfs.FS, dir string, progress fun
 			return err
 		}
 	}
+	// Of a part the copy says what it lacks. It was written before the store lacked it, and may say more than that.
+	part, err := vfs.ReadFile(s.fsys, filepath.Join(s.dir, PartialFile))
+	if err == nil {
+		err = vfs.WriteFile(dst, filepath.Join(dir, PartialFile), part)
+	} else if errs.Is(err, errs.NotFound) {
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
 	return vfs.WriteFile(dst, filepath.Join(dir, formatFile), format)
 }
 
@@ -76,9 +86,18 @@ func (s *Store) Backup(ctx context.Context, dst vfs.FS, dir string, progress fun
 //
 // Packs and segments change under mu only, a pack before any frame that relies on it. So the packs and the frames below durable, both
 // taken under mu, fit together.
-func (s *Store) pin() (files []copying, err error) {
+func (s *Store) pin(ctx context.Context) (files []copying, err error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	for s.j != nil && s.swapped >= s.j.durable.Load() { // then what is durable goes with files that are about to be removed
+		lsn := s.swapped
+		s.mu.RUnlock()
+		err := s.j.wait(ctx, lsn)
+		s.mu.RLock()
+		if err != nil {
+			return nil, err
+		}
+	}
 	end := s.end
 	if s.j != nil {
 		end = s.j.durable.Load()

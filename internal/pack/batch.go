@@ -33,14 +33,25 @@ type Batch struct {
 	w     *writer
 	full  []*file // finished, unpublished
 	err   error   // of a spill: the batch can only be closed
+
+	hitMu  sync.Mutex
+	hits   []uint64    // prefixes of chunks that were put and not kept, because the store has them
+	relied []hash.Hash // the same of a batch made by NewBatchIn, in full
 }
 
 // NewBatch is an empty batch. That of a read-only store spills to files only if it is made by NewBatchIn.
 func (s *Store) NewBatch() *Batch {
 	b := &Batch{s: s}
-	if !s.readOnly {
-		b.dir = s.packsPath
+	if s.readOnly { // its files stay, whatever the owner removes
+		return b
 	}
+	b.dir = s.packsPath
+	s.batchMu.Lock()
+	defer s.batchMu.Unlock()
+	if s.batches == nil {
+		s.batches = map[*Batch]struct{}{}
+	}
+	s.batches[b] = struct{}{}
 	return b
 }
 
@@ -58,7 +69,7 @@ func (b *Batch) Put(ctx context.Context, data []byte) (hash.Hash, error) {
 		return hash.Hash{}, errs.New(errs.Invalid, "put chunk: %d bytes are above the limit of %d", len(data), chunk.MaxSize)
 	}
 	h := hash.Sum(data)
-	if ok, err := b.Has(ctx, h); ok || err != nil {
+	if ok, err := b.Rely(ctx, h); ok || err != nil {
 		return h, err
 	}
 	// Compression runs outside the lock, in the goroutine of the one who puts.
@@ -229,19 +240,55 @@ func (b *Batch) own(h hash.Hash) (e encoded, ok bool, err error) {
 
 // Has tells whether a chunk is in the batch or its store.
 func (b *Batch) Has(ctx context.Context, h hash.Hash) (bool, error) {
-	b.mu.RLock()
-	_, ok := b.at[h]
-	ok = ok || b.spilled(h)
-	full := b.full
-	var err error
-	for i := 0; i < len(full) && !ok && err == nil; i++ {
-		ok, err = full[i].has(h)
-	}
-	b.mu.RUnlock()
-	if ok || err != nil {
+	if ok, err := b.holds(h); ok || err != nil {
 		return ok, err
 	}
 	return b.s.Has(ctx, h)
+}
+
+// holds tells whether a chunk is in the batch itself.
+func (b *Batch) holds(h hash.Hash) (ok bool, err error) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if _, ok = b.at[h]; ok || b.spilled(h) {
+		return true, nil
+	}
+	for i := 0; i < len(b.full) && !ok && err == nil; i++ {
+		ok, err = b.full[i].has(h)
+	}
+	return ok, err
+}
+
+// Rely is Has for one who is going to name the chunk: a chunk that the store has stays there as long as the batch is open and, when it is
+// appended, as long as something names it.
+func (b *Batch) Rely(ctx context.Context, h hash.Hash) (bool, error) {
+	b.s.barrier.RLock()
+	defer b.s.barrier.RUnlock()
+	ok, err := b.holds(h)
+	if ok || err != nil {
+		return ok, err
+	}
+	if ok, err = b.s.Has(ctx, h); !ok || err != nil {
+		return ok, err
+	}
+	b.hitMu.Lock()
+	defer b.hitMu.Unlock()
+	if b.s.readOnly {
+		if b.dir != "" {
+			b.relied = append(b.relied, h)
+		}
+	} else {
+		b.hits = append(b.hits, prefixOf(h))
+	}
+	return true, nil
+}
+
+// Relied are the chunks that were put into a batch made by NewBatchIn and not kept, because the store had them when it was opened. Whoever
+// adopts the batch's packs needs them.
+func (b *Batch) Relied() []hash.Hash {
+	b.hitMu.Lock()
+	defer b.hitMu.Unlock()
+	return b.relied
 }
 
 // Len is the number of stored bytes of the chunks that the batch holds, in memory and in files.
@@ -304,6 +351,12 @@ func (b *Batch) Absorb(ctx context.Context, o *Batch) error {
 	}
 	o.list, o.bytes = nil, 0
 	clear(o.at)
+	o.hitMu.Lock()
+	hits := o.hits
+	o.hitMu.Unlock()
+	b.hitMu.Lock()
+	defer b.hitMu.Unlock()
+	b.hits = append(b.hits, hits...) // and o's, until it is closed
 	return nil
 }
 
@@ -406,6 +459,9 @@ var errClosedBatch = errs.New(errs.Invalid, "use a batch: it is closed")
 
 // Close drops what was not appended and removes the batch's files.
 func (b *Batch) Close() error {
+	b.s.batchMu.Lock()
+	delete(b.s.batches, b)
+	b.s.batchMu.Unlock()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var err error

@@ -24,19 +24,39 @@ const (
 // the chunks of the older segments are folded into a pack in the background and those segments are removed; Close
 // waits for that and reports its errors, and the next Checkpoint does again what failed. No Append may run meanwhile.
 func (s *Store) Checkpoint(ctx context.Context, state []byte) error {
+	seg, err := s.checkpoint(ctx, state)
+	if err != nil {
+		return err
+	}
+	s.foldMu.Lock()
+	defer s.foldMu.Unlock()
+	if s.collection.Load() != nil { // which has the older segments in hand
+		s.owed = seg
+		return nil
+	}
+	s.fold.start(func() error { return s.foldBefore(context.WithoutCancel(ctx), seg) })
+	return nil
+}
+
+// Folded waits until what Checkpoint has begun in the background is done, so that the next one need not wait for it.
+func (s *Store) Folded(ctx context.Context) error { return s.fold.idle(ctx) }
+
+// checkpoint begins the segment and gives it.
+func (s *Store) checkpoint(ctx context.Context, state []byte) (*segment, error) {
 	if s.j == nil {
-		return errReadOnly("checkpoint")
+		return nil, errReadOnly("checkpoint")
 	}
 	// A fold that runs holds the segments that the next one would take. Its error is reported by Close, or mended by the next.
 	if err := s.fold.idle(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	payload := append([]byte{bodyInline}, state...)
 	var packs []*file
+	var pieces []hash.Hash
 	if len(payload) > maxPayload {
 		var err error
-		if payload, packs, err = s.outside(ctx, state); err != nil {
-			return fmt.Errorf("checkpoint: %w", err)
+		if payload, packs, pieces, err = s.outside(ctx, state); err != nil {
+			return nil, fmt.Errorf("checkpoint: %w", err)
 		}
 	}
 	var seg *segment
@@ -47,13 +67,13 @@ func (s *Store) Checkpoint(ctx context.Context, state []byte) error {
 		return 0, err
 	})
 	if err != nil {
-		return fmt.Errorf("checkpoint: %w", err)
+		return nil, fmt.Errorf("checkpoint: %w", err)
 	}
 	s.mu.Lock()
 	s.state, s.tail = nil, nil
 	s.mu.Unlock()
-	s.fold.start(func() error { return s.foldBefore(context.WithoutCancel(ctx), seg) })
-	return nil
+	s.note(seg.base, pieces)
+	return seg, nil
 }
 
 // folder runs at most one fold in the background.
@@ -63,14 +83,18 @@ type folder struct {
 	err  error         // of the last fold, once done
 }
 
-// start runs fn; the folder is idle.
+// start runs fn, after the fold that runs.
 func (f *folder) start(fn func() error) {
 	done := make(chan struct{})
 	f.mu.Lock()
-	f.done, f.err = done, nil
+	before := f.done
+	f.done = done
 	f.mu.Unlock()
 	go func() {
 		defer close(done)
+		if before != nil {
+			<-before
+		}
 		err := fn()
 		f.mu.Lock()
 		f.err = err
@@ -149,6 +173,7 @@ func (s *Store) foldBefore(ctx context.Context, seg *segment) error {
 	}
 	s.segs = slices.DeleteFunc(slices.Clone(s.segs), func(x *segment) bool { return slices.Contains(old, x) })
 	s.packs = slices.DeleteFunc(slices.Clone(s.packs), func(p *file) bool { return slices.Contains(small, p) })
+	s.bodies = slices.DeleteFunc(slices.Clone(s.bodies), func(b bodyAt) bool { return b.lsn < seg.base })
 	s.mu.Unlock()
 
 	err := errors.Join(closeAll(old), closePacks(small))
@@ -206,10 +231,15 @@ func (s *Store) chunksIn(segs []*segment) []movedChunk {
 			out = append(out, movedChunk{h, loc})
 		}
 	}
-	slices.SortFunc(out, func(a, b movedChunk) int {
+	sortMoved(out)
+	return out
+}
+
+// sortMoved puts chunks into the order in which they are in the journal.
+func sortMoved(list []movedChunk) {
+	slices.SortFunc(list, func(a, b movedChunk) int {
 		return cmp.Or(cmp.Compare(a.loc.seg.num, b.loc.seg.num), cmp.Compare(a.loc.off, b.loc.off))
 	})
-	return out
 }
 
 // smallPacks is the packs to be folded too, if there are enough of them, and the other packs.

@@ -39,4 +39,6 @@
 //	P9  The hash, not the CRC, is a chunk's identity; it is verified when a chunk is folded and by Verify.
 //	P10 Every pack that the journal relies on is listed: by the frame that relies on it first, or holds a piece of that frame's body, or by
 //	    a list of all in a frame behind. So packs that are not listed are what a crash has left, and the next owner removes them.
+//	P11 A batch relies on chunks of the store that it was given and did not keep. A collection keeps them until the batch is closed, and to
+//	    the end of those collections that run when it is appended.
 package pack

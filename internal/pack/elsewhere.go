@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 )
@@ -15,15 +16,27 @@ type Elsewhere interface {
 	Record(ctx context.Context, h hash.Hash) ([]byte, error)
 }
 
-// SetElsewhere says where chunks are that the store lacks; nil for nowhere. It comes before all reading.
-func (s *Store) SetElsewhere(e Elsewhere) { s.elsewhere = e }
+// SetElsewhere says where chunks are that the store lacks; nil for nowhere.
+func (s *Store) SetElsewhere(e Elsewhere) {
+	if e == nil {
+		s.elsewhere.Store(nil)
+		return
+	}
+	s.elsewhere.Store(&e)
+}
 
 // bring is the stored form of a chunk that the store lacks, with the error lacking.
 func (s *Store) bring(ctx context.Context, h hash.Hash, lacking error) (encoded, error) {
-	if s.elsewhere == nil || !errs.Is(lacking, errs.NotFound) {
+	e := s.elsewhere.Load()
+	if e == nil || !errs.Is(lacking, errs.NotFound) {
 		return encoded{}, lacking
 	}
-	rec, err := s.elsewhere.Record(ctx, h)
+	return s.record(ctx, *e, h)
+}
+
+// record is the stored form of a chunk that is elsewhere.
+func (s *Store) record(ctx context.Context, from Elsewhere, h hash.Hash) (encoded, error) {
+	rec, err := from.Record(ctx, h)
 	if err != nil {
 		return encoded{}, err
 	}
@@ -37,7 +50,7 @@ func (s *Store) bring(ctx context.Context, h hash.Hash, lacking error) (encoded,
 	return e, err
 }
 
-// Local is the store without what is elsewhere: the error for a chunk that it lacks is that of store without an Elsewhere.
+// Local is the store without what is elsewhere, which is absent.
 func (s *Store) Local() *LocalReader { return &LocalReader{s} }
 
 // LocalReader reads the chunks that a store has itself.
@@ -47,6 +60,9 @@ type LocalReader struct{ s *Store }
 func (l *LocalReader) Get(_ context.Context, h hash.Hash) ([]byte, error) {
 	e, _, err := l.s.find(h, nil)
 	if err != nil {
+		if l.s.elsewhere.Load() != nil && errs.Is(err, errs.NotFound) {
+			err = chunk.ErrAbsent(h, "it is elsewhere")
+		}
 		return nil, err
 	}
 	return l.s.codecs.decode(e)

@@ -147,6 +147,9 @@ func Create(ctx context.Context, fsys vfs.FS, dir string) error {
 	return nil
 }
 
+// PartialFile is the file beside FORMAT that says what a store with the feature "partial" lacks. Its content is package sync's.
+const PartialFile = "partial"
+
 // SetPartial notes in FORMAT, durably, whether chunks that are reached may be missing in the store in dir. Who makes a store partial does so
 // before it lacks any, and who completes one after it lacks none.
 func SetPartial(fsys vfs.FS, dir string, on bool) error {

@@ -29,6 +29,7 @@ type loaded struct {
 	dead   []string   // paths of segments that a later one replaces
 	packs  []*file
 	chunks map[hash.Hash]location
+	bodies []bodyAt
 	state  []byte
 	tail   []Record
 	listing
@@ -220,7 +221,7 @@ func (l *loaded) frame(s *segment, f frame, off int64, c *codecs) error {
 	case frameEnd:
 		return nil
 	case frameBatch:
-		cur, err := l.body(f.payload, c)
+		cur, err := l.body(f.lsn, f.payload, c)
 		if err != nil {
 			return err
 		}
@@ -251,7 +252,7 @@ func (l *loaded) frame(s *segment, f frame, off int64, c *codecs) error {
 		}
 		return nil
 	case frameCheckpoint:
-		cur, err := l.body(f.payload, c)
+		cur, err := l.body(f.lsn, f.payload, c)
 		if err != nil {
 			return err
 		}
@@ -268,8 +269,8 @@ func (p placed) location(s *segment, off int64) location {
 	return location{seg: s, off: off + int64(p.off), length: uint32(len(p.data)), raw: p.raw, crc: sum32(p.data), codec: p.codec}
 }
 
-// body is a cursor at the beginning of a payload's body, wherever that is kept.
-func (l *loaded) body(payload []byte, c *codecs) (*cursor, error) {
+// body is a cursor at the beginning of the body of the payload of the frame at lsn, wherever that is kept.
+func (l *loaded) body(lsn uint64, payload []byte, c *codecs) (*cursor, error) {
 	cur := &cursor{b: payload}
 	switch form := cur.byte(); {
 	case cur.bad:
@@ -294,6 +295,7 @@ func (l *loaded) body(payload []byte, c *codecs) (*cursor, error) {
 	if uint64(len(out)) != ref.total {
 		return nil, errs.New(errs.Corrupt, "its body has %d bytes, want %d", len(out), ref.total)
 	}
+	l.bodies = append(l.bodies, bodyAt{lsn, ref.pieces})
 	return &cursor{b: out}, nil
 }
 

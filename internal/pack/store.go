@@ -46,10 +46,10 @@ type Store struct {
 	cache     *chunk.Cache
 	j         *journal // nil when read-only
 	tmp       atomic.Int64
-	bufs      sync.Pool  // *[]byte, payloads being built
-	reads     sync.Pool  // *readMemory
-	elsewhere Elsewhere  // nil for a whole store
-	naming    sync.Mutex // held while packs have names in the store and may still be removed; before mu
+	bufs      sync.Pool                 // *[]byte, payloads being built
+	reads     sync.Pool                 // *readMemory
+	elsewhere atomic.Pointer[Elsewhere] // nil for a whole store
+	naming    sync.Mutex                // held while packs have names in the store and may still be removed; before mu
 
 	mu     sync.RWMutex
 	segs   []*segment
@@ -58,9 +58,38 @@ type Store struct {
 	state  []byte
 	tail   []Record
 	end    uint64 // LSN behind the last frame when the journal was read
+	bodies []bodyAt
+	// swapped is the LSN of the last frame of a collection, before whose durability packs and journal on the disk are still the old ones.
+	swapped uint64
 
-	fold   folder
-	folded []string // files to be removed, oldest segment first; used by the running fold only
+	fold       folder
+	folded     []string   // files to be removed, oldest segment first; used by the running fold or collection only
+	foldMu     sync.Mutex // orders the beginning of folds and the end of collections
+	owed       *segment   // before which to fold once the collection is over
+	collection atomic.Pointer[Collection]
+	grew       atomic.Bool // packs have come since Grew was asked
+
+	// barrier is held for reading by batches that look whether the store has a chunk, and take note that they rely on it; for writing
+	// while a collection decides.
+	barrier sync.RWMutex
+	batchMu sync.Mutex
+	batches map[*Batch]struct{} // open ones
+}
+
+// bodyAt is the chunks that hold the body of a frame.
+type bodyAt struct {
+	lsn    uint64
+	pieces []hash.Hash
+}
+
+// note remembers the chunks that hold the body of the frame at lsn.
+func (s *Store) note(lsn uint64, pieces []hash.Hash) {
+	if len(pieces) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bodies = append(s.bodies[:len(s.bodies):len(s.bodies)], bodyAt{lsn, pieces})
 }
 
 // Open opens the store in dir and recovers it. It takes no lock: whoever opens for writing holds the directory's lock. Class
@@ -113,7 +142,7 @@ func open(ctx context.Context, fsys vfs.FS, dir string, opt Options) (s *Store, 
 
 // take makes what was loaded the store's.
 func (s *Store) take(l *loaded) {
-	s.segs, s.packs, s.chunks, s.state, s.tail, s.end = l.segs, l.packs, l.chunks, l.state, l.tail, l.end
+	s.segs, s.packs, s.chunks, s.state, s.tail, s.end, s.bodies = l.segs, l.packs, l.chunks, l.state, l.tail, l.end, l.bodies
 }
 
 // began takes note of a new segment.
@@ -259,9 +288,7 @@ func (s *Store) isClosed() bool {
 
 // Has tells whether a chunk is in the store.
 func (s *Store) Has(_ context.Context, h hash.Hash) (bool, error) {
-	if _, ok := s.cache.Peek(h); ok {
-		return true, nil
-	}
+	// Not the cache: it may know chunks that have been collected, and such as are elsewhere.
 	for {
 		ok, err := s.hasOnce(h)
 		if !errors.Is(err, fs.ErrClosed) || s.isClosed() {
@@ -328,7 +355,10 @@ func (s *Store) name(packs []*file) (named []*file, err error) {
 	for i, p := range packs {
 		path := filepath.Join(dir, p.name+packExt)
 		if s.hasPack(p.name) {
-			// The very same chunks are there already.
+			// The very same chunks are there already, and must stay.
+			if c := s.collection.Load(); c != nil {
+				c.bring(p.name)
+			}
 			if err := errors.Join(p.close(), s.fsys.Remove(p.path)); err != nil {
 				return nil, fmt.Errorf("drop pack %s: %w", p.path, errors.Join(err, s.drop(append(named, packs[i+1:]...))))
 			}
@@ -353,10 +383,14 @@ func (s *Store) show(named []*file) {
 	if len(named) == 0 {
 		return
 	}
+	s.grew.Store(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.packs = append(s.packs[:len(s.packs):len(s.packs)], named...)
 }
+
+// Grew tells whether packs have come since it was asked last.
+func (s *Store) Grew() bool { return s.grew.Load() && s.grew.Swap(false) }
 
 // drop closes and removes packs that nobody has seen.
 func (s *Store) drop(packs []*file) error {

@@ -165,7 +165,7 @@ func (b *Batch) PutRecord(ctx context.Context, rec []byte) error {
 	if err := b.s.codecs.check(e); err != nil {
 		return err
 	}
-	if ok, err := b.Has(ctx, e.hash); ok || err != nil {
+	if ok, err := b.Rely(ctx, e.hash); ok || err != nil {
 		return err
 	}
 	e.data = append([]byte(nil), e.data...)

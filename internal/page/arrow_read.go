@@ -15,9 +15,6 @@ import (
 	"github.com/stemmadb/stemma/internal/value"
 )
 
-// UUIDExtension is the name of Arrow's type of UUIDs.
-const UUIDExtension = "arrow.uuid"
-
 // CellFunc is the cell of row i, which is not NULL in the array. It may share memory with the array. Errors are of class Invalid.
 type CellFunc func(i int) (value.Cell, error)
 

@@ -25,12 +25,15 @@ var ErrOwnerOnly = errs.New(errs.Unsupported, "only the process that owns the da
 // Handover is a transaction of a process that does not own the database, for the owner to commit: the packs with its chunks, and the
 // tables that it makes. It is JSON on the owner's socket. Tables are named by the hash of their chunk, in full; "" is no table.
 type Handover struct {
-	ID     string        `json:"id"` // of the transaction, of the process's choice, by which the owner knows what it has committed already
-	Branch string        `json:"branch"`
-	Dir    string        `json:"dir"`   // name of the directory, in the database's TempDir, that holds the packs
-	Packs  []string      `json:"packs"` // names of files in Dir, synced
-	Put    []TableAtHash `json:"put"`   // the tables as they are to be
-	Seen   []TableAtHash `json:"seen"`  // the tables that the work is based on, those in Put among them, all rows folded
+	ID     string   `json:"id"` // of the transaction, of the process's choice, by which the owner knows what it has committed already
+	Branch string   `json:"branch"`
+	Dir    string   `json:"dir"`   // name of the directory, in the database's TempDir, that holds the packs
+	Packs  []string `json:"packs"` // names of files in Dir, synced
+	// Relied names a file in Dir of the hashes, 32 bytes each, of chunks that were not put into the packs because the database had them; ""
+	// for none.
+	Relied string        `json:"relied,omitempty"`
+	Put    []TableAtHash `json:"put"`  // the tables as they are to be
+	Seen   []TableAtHash `json:"seen"` // the tables that the work is based on, those in Put among them, all rows folded
 }
 
 // TableAtHash is a table by its content.
@@ -224,6 +227,16 @@ func (t *Tx) giveAway(ctx context.Context) error {
 	for _, p := range paths {
 		h.Packs = append(h.Packs, filepath.Base(p))
 	}
+	if relied := t.Store().Relied(); len(relied) > 0 {
+		h.Relied = reliedName
+		buf := make([]byte, 0, len(relied)*hash.Size)
+		for _, x := range relied {
+			buf = append(buf, x[:]...)
+		}
+		if err := vfs.WriteFile(t.r.fs, filepath.Join(t.r.load.dir, reliedName), buf); err != nil {
+			return err
+		}
+	}
 	return t.r.handOver(ctx, h)
 }
 
@@ -280,6 +293,9 @@ func (r *Repo) adopt(ctx context.Context, h *Handover) error {
 			return errs.New(errs.Conflict, "commit transaction: another transaction changed table %s; start the transaction again", s.Name)
 		}
 	}
+	if err := r.rely(ctx, tx, h); err != nil {
+		return err
+	}
 	if err := tx.Store().Adopt(ctx, paths); err != nil {
 		return err
 	}
@@ -306,10 +322,34 @@ func (r *Repo) adopt(ctx context.Context, h *Handover) error {
 	return tx.Commit(ctx)
 }
 
+// reliedName is the file of Handover.Relied.
+const reliedName = "relied"
+
+// rely makes sure that the chunks that the packs lack are still there, and stay: garbage may have been collected since.
+func (r *Repo) rely(ctx context.Context, tx *Tx, h *Handover) error {
+	if h.Relied == "" {
+		return nil
+	}
+	data, err := vfs.ReadFile(r.fs, filepath.Join(r.TempDir(), h.Dir, h.Relied))
+	if err != nil {
+		return err
+	}
+	for ; len(data) >= hash.Size; data = data[hash.Size:] {
+		ok, err := tx.Store().Rely(ctx, hash.Hash(data[:hash.Size]))
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return errs.New(errs.Conflict, "commit transaction: what it has in common with tables that were given up has been collected as garbage meanwhile; start the transaction again")
+		}
+	}
+	return nil
+}
+
 // paths are the files of the packs, which must be where the process that made them may have them.
 func (h *Handover) paths(temp string) ([]string, error) {
 	plain := func(name string) bool { return name == filepath.Base(name) && filepath.IsLocal(name) }
-	if !plain(h.Dir) || !strings.HasPrefix(h.Dir, loadPrefix) || h.ID == "" {
+	if !plain(h.Dir) || !strings.HasPrefix(h.Dir, loadPrefix) || h.ID == "" || h.Relied != "" && !plain(h.Relied) {
 		return nil, errs.New(errs.Invalid, "adopt packs: %q is no directory for them", h.Dir)
 	}
 	var out []string

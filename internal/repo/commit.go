@@ -29,6 +29,7 @@ type CommitOptions struct {
 	Committer  history.Signature // zero: as Author. Its zero Time is the clock's
 	All        bool              // stage changed and dropped tables first, not new ones
 	AddNew     bool              // stage every table first, but no new ones that dolt_ignore names
+	Tables     []string          // stage these first
 	Amend      bool              // replace the head commit; an empty Message keeps its message
 	AllowEmpty bool
 	OwnAuthor  bool // Author counts more than the one that a merge in progress names
@@ -51,91 +52,21 @@ func (r *Repo) tryCommit(ctx context.Context, opt CommitOptions) (c *history.Com
 	if err != nil {
 		return nil, false, err
 	}
-	head, err := history.GetCommit(ctx, r.store, w.Head)
-	if err != nil {
-		return nil, false, err
-	}
 	m, mergeHash, err := r.merging(ctx, opt.Branch)
 	if err != nil {
 		return nil, false, err
 	}
-	if m != nil {
-		if err := r.checkSettled(ctx, m, w); err != nil {
-			return nil, false, err
-		}
-		if opt.Amend && m.Merges() {
-			return nil, false, errs.New(errs.Invalid, "cannot amend a commit in the middle of a %s: commit or abort it first", m.Kind)
-		}
-	}
 	batch := r.store.NewBatch()
 	defer batch.Close()
-	staged := w.Staged
-	switch {
-	case opt.AddNew:
-		if staged, err = r.stageAll(ctx, batch, w); err != nil {
-			return nil, false, err
-		}
-	case opt.All:
-		if staged, err = r.stageKnown(ctx, batch, root.Open(r.store, head.Root), w); err != nil {
-			return nil, false, err
-		}
-	}
-	parents := []history.CommitID{w.Head}
-	height := head.Height + 1
-	author, committer := opt.Author, opt.Committer
-	if committer.Name == "" && committer.Email == "" {
-		committer.Name, committer.Email = author.Name, author.Email
-	}
-	message, meta := opt.Message, opt.Meta
-	if m != nil {
-		if m.Author.Name != "" && !opt.OwnAuthor {
-			author = m.Author
-		}
-		if message == "" {
-			message = m.Message
-		}
-		if m.Kind == history.MergeBranch {
-			theirs, err := history.GetCommit(ctx, r.store, m.Theirs)
-			if err != nil {
-				return nil, false, err
-			}
-			parents, height = append(parents, m.Theirs), max(height, theirs.Height+1)
-		}
-	}
-	against := head.Root
-	if opt.Amend {
-		parents, height = head.Parents, head.Height
-		if message == "" {
-			message = head.Message
-		}
-		if meta == "" {
-			meta = head.Meta
-		}
-		if author.Name == "" {
-			author = head.Author
-		}
-	}
-	if staged.Tree() == against && !opt.AllowEmpty && !opt.Amend && (m == nil || m.Kind != history.MergeBranch) {
-		return nil, false, errs.New(errs.NothingToDo, "nothing to commit")
-	}
-	if message == "" {
-		return nil, false, errs.New(errs.Invalid, "%s: give one with -m", NeedsMessage)
-	}
-	if committer.Time, err = r.commitTime(ctx, committer.Time, parents); err != nil {
-		return nil, false, err
-	}
-	if author.Time.IsZero() {
-		author.Time = committer.Time
-	}
-	c = &history.Commit{Root: staged.Tree(), Parents: parents, Height: height, Author: author, Committer: committer, Message: message, Meta: meta}
-	if _, err := c.Put(ctx, batch); err != nil {
+	c, staged, err := r.build(ctx, batch, w, m, &opt)
+	if err != nil {
 		return nil, false, err
 	}
 	var amended history.CommitID
 	if opt.Amend {
 		amended = w.Head
 	}
-	noted, err := r.noteOutputs(ctx, batch, w.at, w.Working.Tree(), c, amended)
+	noted, err := r.noteOutputs(ctx, batch, w.at, w.Working.Tree(), c, amended, nil)
 	if err != nil {
 		return nil, false, err
 	}
@@ -170,6 +101,90 @@ func (r *Repo) tryCommit(ctx context.Context, opt CommitOptions) (c *history.Com
 		return nil, err == nil, err
 	}
 	return c, false, r.publish(ctx, s)
+}
+
+// build makes the commit that opt asks for of a folded branch, with the merge m in progress there, nil for none. Its chunk goes into the batch, of
+// which the roots of w may be as well. It gives the staged set that the commit leaves, also with an error of class NothingToDo.
+func (r *Repo) build(ctx context.Context, batch *pack.Batch, w *Working, m *history.Merge, opt *CommitOptions) (*history.Commit, *root.Root, error) {
+	head, err := history.GetCommit(ctx, r.store, w.Head)
+	if err != nil {
+		return nil, nil, err
+	}
+	if m != nil {
+		if err := r.checkSettled(ctx, m, w); err != nil {
+			return nil, nil, err
+		}
+		if opt.Amend && m.Merges() {
+			return nil, nil, errs.New(errs.Invalid, "cannot amend a commit in the middle of a %s: commit or abort it first", m.Kind)
+		}
+	}
+	staged := w.Staged
+	switch {
+	case opt.AddNew:
+		if staged, err = r.stageAll(ctx, batch, w); err != nil {
+			return nil, nil, err
+		}
+	case opt.All:
+		if staged, err = r.stageKnown(ctx, batch, root.Open(r.store, head.Root), w); err != nil {
+			return nil, nil, err
+		}
+	case len(opt.Tables) > 0:
+		if staged, err = r.copyTables(ctx, batch, w.Working, w.Staged, opt.Tables); err != nil {
+			return nil, nil, err
+		}
+	}
+	parents := []history.CommitID{w.Head}
+	height := head.Height + 1
+	author, committer := opt.Author, opt.Committer
+	if committer.Name == "" && committer.Email == "" {
+		committer.Name, committer.Email = author.Name, author.Email
+	}
+	message, meta := opt.Message, opt.Meta
+	if m != nil {
+		if m.Author.Name != "" && !opt.OwnAuthor {
+			author = m.Author
+		}
+		if message == "" {
+			message = m.Message
+		}
+		if m.Kind == history.MergeBranch {
+			theirs, err := history.GetCommit(ctx, r.store, m.Theirs)
+			if err != nil {
+				return nil, nil, err
+			}
+			parents, height = append(parents, m.Theirs), max(height, theirs.Height+1)
+		}
+	}
+	against := head.Root
+	if opt.Amend {
+		parents, height = head.Parents, head.Height
+		if message == "" {
+			message = head.Message
+		}
+		if meta == "" {
+			meta = head.Meta
+		}
+		if author.Name == "" {
+			author = head.Author
+		}
+	}
+	if staged.Tree() == against && !opt.AllowEmpty && !opt.Amend && (m == nil || m.Kind != history.MergeBranch) {
+		return nil, staged, errs.New(errs.NothingToDo, "nothing to commit")
+	}
+	if message == "" {
+		return nil, nil, errs.New(errs.Invalid, "%s: give one with -m", NeedsMessage)
+	}
+	if committer.Time, err = r.commitTime(ctx, committer.Time, parents); err != nil {
+		return nil, nil, err
+	}
+	if author.Time.IsZero() {
+		author.Time = committer.Time
+	}
+	c := &history.Commit{Root: staged.Tree(), Parents: parents, Height: height, Author: author, Committer: committer, Message: message, Meta: meta}
+	if _, err := c.Put(ctx, batch); err != nil {
+		return nil, nil, err
+	}
+	return c, staged, nil
 }
 
 // commitTime is the committer's time: the given one or the clock's, but later than every parent's.

@@ -121,6 +121,10 @@ type rowPlan struct {
 // nobody has changed in between what these changes touch.
 func enqueue(ctx context.Context, txs []*Tx) (*state, error) {
 	r := txs[0].r
+	if txs[0].branch != lineageRef { // which those write who hold the gate
+		r.gate.RLock()
+		defer r.gate.RUnlock()
+	}
 	batch := txs[0].batch
 	plans := make([]*plan, len(txs))
 	whole := false
@@ -437,7 +441,9 @@ func (r *Repo) append(ctx context.Context, b *pack.Batch, ch *change, apply func
 	if len(ch.refs)+len(ch.tags) > 0 {
 		ch.log = ch.moves(r.opt.Clock.Now())
 	}
+	gone := r.tip.Load().departures(ch)
 	return r.appendPayload(ctx, b, ch.encode(), func(s *state) {
+		r.holds.leave(gone...)
 		s.log = s.log.with(ch.log...)
 		apply(s)
 	})

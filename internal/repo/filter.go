@@ -22,10 +22,12 @@ func (r *Repo) BeginAside(branchName string, on tree.Root) (*Tx, error) {
 		return nil, r.errNoRef(branchName)
 	}
 	base := &branch{name: branchName, head: b.head, working: on, staged: on, tables: workTables{}}
-	return &Tx{
+	t := &Tx{
 		r: r, branch: branchName, base: base, state: s, aside: true,
 		root: root.Open(r.store, on), tables: map[string]*txTable{},
-	}, nil
+	}
+	r.holds.add(&t.hold, s)
+	return t, nil
 }
 
 // Sealed is the root with all changes of the transaction in trees, whose chunks are in its Store.
@@ -61,6 +63,8 @@ type Filtered struct {
 // messages and metadata. The first commit of all stays. Branches and tags move together, at the end; when one of them moved meanwhile
 // the error is of class Conflict, and nothing has changed.
 func (r *Repo) FilterHistory(ctx context.Context, opt FilterOptions) (*Filtered, error) {
+	hold := r.Hold()
+	defer hold.Release()
 	f := &filter{r: r, opt: &opt, now: map[history.CommitID]history.CommitID{}, heights: map[history.CommitID]uint64{}, roots: map[tree.Root]tree.Root{}}
 	if err := f.begin(ctx); err != nil {
 		return nil, err
@@ -210,7 +214,7 @@ func (f *filter) commit(ctx context.Context, c *history.Commit) error {
 		return err
 	}
 	if id != c.ID {
-		if _, err := f.r.store.Append(ctx, batch); err != nil {
+		if err := f.r.appendUnnamed(ctx, batch, departure{commit: id}); err != nil {
 			return err
 		}
 		f.out.Changed++
@@ -267,8 +271,7 @@ func (f *filter) change(ctx context.Context, id history.CommitID, on tree.Root) 
 	if err != nil || to == on {
 		return to, err
 	}
-	_, err = f.r.store.Append(ctx, tx.Store())
-	return to, err
+	return to, f.r.appendUnnamed(ctx, tx.Store(), departure{root: to})
 }
 
 // append moves the branches and tags in one record.

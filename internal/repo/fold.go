@@ -52,7 +52,7 @@ func (r *Repo) fold(ctx context.Context, name string) (*Working, error) {
 		return w, nil
 	}
 	batch := r.store.NewBatch()
-	folded, sealed, err := r.seal(ctx, batch, b)
+	folded, sealed, err := r.seal(ctx, batch, b, nil)
 	if err != nil {
 		batch.Close()
 		return nil, err
@@ -70,8 +70,9 @@ func (r *Repo) fold(ctx context.Context, name string) (*Working, error) {
 	return w, r.publish(ctx, s)
 }
 
-// seal builds the trees of the branch's working tables with their edits and gives the root with them. It holds no lock.
-func (r *Repo) seal(ctx context.Context, batch *pack.Batch, b *branch) (*root.Root, map[string]*table.Table, error) {
+// seal builds the trees of the branch's working tables with their edits and gives the root with them. Of the tables in fresh the chunks may be
+// in the batch only. It holds no lock.
+func (r *Repo) seal(ctx context.Context, batch *pack.Batch, b *branch, fresh map[string]bool) (*root.Root, map[string]*table.Table, error) {
 	work := root.Open(batch, b.working)
 	sealed := map[string]*table.Table{}
 	var changes []root.Change
@@ -87,7 +88,12 @@ func (r *Repo) seal(ctx context.Context, batch *pack.Batch, b *branch) (*root.Ro
 		if !ok {
 			return nil, nil, errs.New(errs.Corrupt, "fold table %s: it is not in the working set", l)
 		}
-		t, err := r.openTable(ctx, e)
+		var t *table.Table
+		if fresh[l] {
+			t, err = table.Open(ctx, batch, &r.schemas, e.Table, e.Comments)
+		} else {
+			t, err = r.openTable(ctx, e)
+		}
 		if err != nil {
 			return nil, nil, err
 		}
@@ -198,6 +204,18 @@ func (r *Repo) BackgroundError() error {
 func (r *Repo) Checkpoint(ctx context.Context) error {
 	r.foldMu.Lock()
 	defer r.foldMu.Unlock()
+	if err := r.foldAll(ctx); err != nil {
+		return err
+	}
+	// So that nobody waits for it with the commit lock in hand.
+	if err := r.store.Folded(ctx); err != nil {
+		return err
+	}
+	return r.checkpoint(ctx)
+}
+
+// foldAll folds the edits of all branches. The caller holds foldMu.
+func (r *Repo) foldAll(ctx context.Context) error {
 	names := r.published.Load().branches.Keys()
 	if r.published.Load().lineage != nil {
 		names = append(names, lineageRef)
@@ -210,13 +228,27 @@ func (r *Repo) Checkpoint(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.checkpoint(ctx)
+	return nil
 }
 
 // checkpoint writes the newest state into a new journal segment. The caller holds foldMu.
 func (r *Repo) checkpoint(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	ch, err := r.checkpointState(ctx)
+	if err != nil {
+		return err
+	}
+	if err := r.store.Checkpoint(ctx, ch.encode()); err != nil {
+		return err
+	}
+	// All of the tip is durable now. The next fold must begin with no less, since it counts all edits in the checkpoint as folded.
+	r.show(r.tip.Load())
+	return nil
+}
+
+// checkpointState is the newest state as a change from nothing. The caller holds the commit lock.
+func (r *Repo) checkpointState(ctx context.Context) (*change, error) {
 	ch := &change{head: r.tip.Load().head, auto: r.auto.save()}
 	var err error
 	r.tip.Load().each(func(b *branch) bool {
@@ -229,7 +261,7 @@ func (r *Repo) checkpoint(ctx context.Context) error {
 		return err == nil
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.tip.Load().tags.Scan(func(name string, h hash.Hash) bool {
 		ch.tags = append(ch.tags, tagChange{name: name, object: h})
@@ -246,12 +278,7 @@ func (r *Repo) checkpoint(ctx context.Context) error {
 		ch.tracks = append(ch.tracks, refChange{name: name, head: head})
 		return true
 	})
-	if err := r.store.Checkpoint(ctx, ch.encode()); err != nil {
-		return err
-	}
-	// All of the tip is durable now. The next fold must begin with no less, since it counts all edits in the checkpoint as folded.
-	r.show(r.tip.Load())
-	return nil
+	return ch, nil
 }
 
 // overlayRows is the unfolded edits of a branch's working tables, as edits of the branch called name.

@@ -303,9 +303,10 @@ type commitNotes struct {
 	told []toldWrites // what need not be remembered any more
 }
 
-// noteOutputs is what a commit of the branch as b has it, with the working root, takes along of lineage.
-func (r *Repo) noteOutputs(ctx context.Context, batch *pack.Batch, b *branch, working tree.Root, c *history.Commit, from history.CommitID) (n commitNotes, err error) {
-	if n.rows, err = r.outputRows(ctx, batch, b, c, from); err != nil {
+// noteOutputs is what a commit of the branch as b has it, with the working root, takes along of lineage. from is the commit that it is made
+// after, zero for none; t the transaction that becomes part of the branch with it, nil for none.
+func (r *Repo) noteOutputs(ctx context.Context, batch *pack.Batch, b *branch, working tree.Root, c *history.Commit, from history.CommitID, t *Tx) (n commitNotes, err error) {
+	if n.rows, err = r.outputRows(ctx, batch, b, c, from, t); err != nil {
 		return n, err
 	}
 	same := map[string]bool{} // whether the commit has a table as the working set has it
@@ -329,8 +330,9 @@ func (r *Repo) noteOutputs(ctx context.Context, batch *pack.Batch, b *branch, wo
 }
 
 // outputRows is the plan of the rows that tell which run made a commit of the branch as b has it: the run of the context and, when the commit
-// is made after another (from is not zero), the runs that made that one. It is nil when there is none. Their chunks are in the batch.
-func (r *Repo) outputRows(ctx context.Context, batch *pack.Batch, b *branch, c *history.Commit, from history.CommitID) (*plan, error) {
+// is made after another (from is not zero), the runs that made that one. It is nil when there is none. Their chunks are in the batch. t is that
+// of noteOutputs.
+func (r *Repo) outputRows(ctx context.Context, batch *pack.Batch, b *branch, c *history.Commit, from history.CommitID, t *Tx) (*plan, error) {
 	cur := lineage.Of(ctx)
 	var carried []lineage.Output
 	if !from.IsZero() && r.published.Load().lineage != nil {
@@ -365,6 +367,7 @@ func (r *Repo) outputRows(ctx context.Context, batch *pack.Batch, b *branch, c *
 		return nil, err
 	}
 	tx.batch, tx.done = batch, true // the rows go with the commit
+	defer tx.hold.Release()
 	for _, x := range elsewhere {
 		if x.Seq, err = r.inputSeq(ctx, x.Run); err != nil {
 			return nil, err
@@ -391,7 +394,7 @@ func (r *Repo) outputRows(ctx context.Context, batch *pack.Batch, b *branch, c *
 			}
 		}
 		if cur.Run != "" {
-			by, origins, ok := r.lineage.written.of(cur.Run, b, x.Table)
+			by, origins, ok := r.lineage.written.ofWith(cur.Run, b, x.Table, t)
 			if cur.Node != "" || cur.Alias != "" || !ok {
 				by = cur // who commits says which part it is
 			}

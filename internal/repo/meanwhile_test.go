@@ -150,7 +150,7 @@ func (b *bed) foldWhile(branch string, what func()) {
 	was, _ := b.r.published.Load().branches.Get(branch)
 	batch := b.r.store.NewBatch()
 	defer batch.Close()
-	_, sealed, err := b.r.seal(b.ctx, batch, was)
+	_, sealed, err := b.r.seal(b.ctx, batch, was, nil)
 	b.must(err)
 	what()
 	s, err := b.r.swap(b.ctx, batch, was, sealed)

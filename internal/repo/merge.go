@@ -373,7 +373,7 @@ func (p *mergePlan) commit(ctx context.Context) (*history.Commit, error) {
 	if opt.Kind == history.CherryPick {
 		from = opt.Theirs
 	}
-	p.noted, err = p.r.noteOutputs(ctx, p.batch, p.b, p.working, c, from)
+	p.noted, err = p.r.noteOutputs(ctx, p.batch, p.b, p.working, c, from, nil)
 	// The working root lacks what is edited above it.
 	p.noted.told = slices.DeleteFunc(p.noted.told, func(x toldWrites) bool { return p.b.tables.get(x.table).over.Len() > 0 })
 	return c, err

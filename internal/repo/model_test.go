@@ -156,7 +156,7 @@ func TestAgainstModel(t *testing.T) {
 		})
 	}
 	t.Logf("%v", did)
-	for _, word := range []string{"commit", "merge", "revert", "reset", "pop"} {
+	for _, word := range []string{"commit", "merge", "revert", "reset", "pop", "collect", "removed"} {
 		if did[word] < 3 && !t.Failed() {
 			t.Errorf("%d times %s: the test does not test", did[word], word)
 		}

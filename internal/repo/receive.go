@@ -18,6 +18,9 @@ const servedName = "served"
 // Serve shows the database as a remote, to which others push and from which they fetch while it is used; url is what messages call it.
 // inUse tells whether somebody works on a branch, nil that nobody does: such a branch is not removed by a push.
 func (r *Repo) Serve(url string, inUse func(branch string) bool) (*sync.Live, error) {
+	if r.Partial() != nil {
+		return nil, errs.New(errs.Unsupported, "%s is a part of a database, which others cannot fetch from: name the remote that has all of it, or complete it with 'fetch --complete'", url)
+	}
 	if inUse == nil {
 		inUse = func(string) bool { return false }
 	}
@@ -48,6 +51,9 @@ func (d *served) Refs(ctx context.Context) (map[string]sync.Target, error) {
 	}
 	return out, nil
 }
+
+// Hold implements sync.Served.
+func (d *served) Hold() (release func()) { return d.r.Hold().Release }
 
 // Gather implements sync.Served.
 func (d *served) Gather(ctx context.Context) error {

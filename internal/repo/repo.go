@@ -18,6 +18,7 @@ import (
 	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/schema"
+	remotesync "github.com/stemmadb/stemma/internal/sync"
 	"github.com/stemmadb/stemma/internal/table"
 	"github.com/stemmadb/stemma/internal/tree"
 	"github.com/stemmadb/stemma/internal/vfs"
@@ -60,6 +61,8 @@ type Options struct {
 	ReadOnly   bool        // without the owner's lock; nothing can be changed
 	CacheBytes int64       // for chunks; 0 is the store's default
 	Clock      clock.Clock // nil is the system's
+	// CollectLeast is by how many bytes at least the files must have grown for garbage to be collected by itself; 0 is 256 MiB.
+	CollectLeast int64
 	// Expressions evaluates CHECK constraints and generated columns of rows that merges change; see merge.Options.
 	Expressions merge.Expressions
 }
@@ -84,6 +87,7 @@ type Repo struct {
 	published atomic.Pointer[state]
 	pubMu     sync.Mutex // orders Close and the beginning of work in the background
 
+	gate     sync.RWMutex // transactions go through it; held by a commit that they have overtaken too often. Taken before foldMu
 	foldMu   sync.Mutex   // one fold at a time
 	lookedAt atomic.Int64 // bytes of journal when overlays were last measured
 	work     sync.WaitGroup
@@ -99,7 +103,15 @@ type Repo struct {
 	active  activities
 	lineage lineageBook
 
-	fetching sync.Mutex // held while something is fetched
+	fetching sync.Mutex                         // held while something is fetched
+	partial  atomic.Pointer[remotesync.Partial] // nil for a whole database
+
+	holds          holds
+	collecting     sync.Mutex   // held while garbage is collected
+	collectedBytes atomic.Int64 // that were there after the last collection; 0 when that is not known
+	growth         atomic.Int64 // see AutoCollect
+	selfCollect    atomic.Bool  // a collection that began by itself runs
+	stopCollect    func()       // ends it; nil when there was none; under pubMu
 }
 
 // InitOptions steer how a database is made.
@@ -186,6 +198,9 @@ func Open(ctx context.Context, fs vfs.FS, path string, opt Options) (*Repo, erro
 	if opt.Clock == nil {
 		opt.Clock = clock.System{}
 	}
+	if opt.CollectLeast == 0 {
+		opt.CollectLeast = leastGrowth
+	}
 	dir, err := Locate(fs, path)
 	if err != nil {
 		return nil, err
@@ -203,6 +218,9 @@ func Open(ctx context.Context, fs vfs.FS, path string, opt Options) (*Repo, erro
 		}
 	}
 	r.store, err = pack.Open(ctx, fs, dir, pack.Options{ReadOnly: opt.ReadOnly, CacheBytes: opt.CacheBytes})
+	if err == nil {
+		err = r.openPart()
+	}
 	if err == nil {
 		err = r.recover(ctx)
 	}
@@ -228,6 +246,9 @@ const closeTail = 4 << 20
 func (r *Repo) Close(ctx context.Context) error {
 	r.pubMu.Lock()
 	again := r.closed.Swap(true)
+	if r.stopCollect != nil {
+		r.stopCollect()
+	}
 	r.pubMu.Unlock()
 	if again {
 		return nil

@@ -146,6 +146,7 @@ func (r *Repo) commitByPrefix(ctx context.Context, prefix string) (found history
 			}
 			return found, false, err
 		}
+		r.holds.leave(departure{commit: h}) // it may be named by nothing else
 		return h, true, nil
 	}
 	all, err := r.commitsBeginning(ctx, prefix)
@@ -155,6 +156,7 @@ func (r *Repo) commitByPrefix(ctx context.Context, prefix string) (found history
 	case len(all) > 1:
 		return found, false, errs.New(errs.Invalid, "'%s' is ambiguous: it begins the hashes of the commits %s; give more characters", prefix, listed(all))
 	}
+	r.holds.leave(departure{commit: all[0]}) // it may be named by nothing else
 	return all[0], true, nil
 }
 

@@ -42,6 +42,7 @@ type Tx struct {
 	by     lineage.Current // for whom it is committed
 	done   bool
 	aside  bool // it is on no branch's state: see BeginAside
+	hold   Hold
 }
 
 // txTable is a table as a transaction has it.
@@ -63,10 +64,12 @@ func (r *Repo) Begin(ctx context.Context, branchName string) (*Tx, error) {
 
 // beginOn starts a transaction on a branch of the state.
 func (r *Repo) beginOn(s *state, b *branch) *Tx {
-	return &Tx{
+	t := &Tx{
 		r: r, branch: b.name, base: b, state: s,
 		root: root.Open(r.store, b.working), tables: map[string]*txTable{},
 	}
+	r.holds.add(&t.hold, s)
+	return t
 }
 
 // Branch is the transaction's branch.
@@ -437,6 +440,7 @@ func (t *Tx) Rollback() {
 	if t.batch != nil {
 		t.batch.Close()
 	}
+	t.hold.Release()
 }
 
 // publish waits until the state is durable and shows it to new transactions. It waits even when the caller gives up: what is in the
@@ -447,6 +451,7 @@ func (r *Repo) publish(ctx context.Context, s *state) error {
 	}
 	if r.show(s) {
 		r.maintain(s)
+		r.collectWhenDue()
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
@@ -376,7 +377,19 @@ func (p *play) next() action {
 	w := p.w.clone()
 	name := p.someBranch()
 	b := w.branches[name]
-	switch p.rng.IntN(21) {
+	switch p.rng.IntN(23) {
+	case 20, 21:
+		opt := repo.CollectOptions{Full: p.rng.IntN(2) == 0, Drop: p.rng.IntN(4) == 0}
+		if p.rng.IntN(4) > 0 {
+			opt.Expire = testClock.Now().Add(time.Hour)
+		}
+		return action{fmt.Sprintf("collect %+v", opt), w, nil, func(ctx context.Context, r *repo.Repo) error {
+			done, err := r.Collect(ctx, opt)
+			if err == nil && p.did != nil && done.ChunksRemoved > 0 {
+				p.did["removed"]++
+			}
+			return err
+		}}
 	case 0, 1:
 		return action{"fold " + name, w, nil, func(ctx context.Context, r *repo.Repo) error {
 			_, err := r.Fold(ctx, name)

@@ -46,10 +46,10 @@ func (w writes) find(id string) (result string, ok bool) {
 // Written is the result of the write with an id, when there is a note of it.
 func (r *Repo) Written(id string) (result string, ok bool) { return r.published.Load().writes.find(id) }
 
-// Note keeps a note of a write with the transaction's changes: both last, or neither.
+// Note keeps a note of a write with the transaction's changes, over one of the same id: both last, or neither.
 func (t *Tx) Note(w Write) {
 	t.Store() // the note needs a record of its own when nothing else changes
-	t.notes = append(slices.Clone(t.notes), w)
+	t.notes = append(slices.DeleteFunc(slices.Clone(t.notes), func(x Write) bool { return x.ID == w.ID }), w)
 }
 
 // Noted is the result of the write with an id in this transaction.

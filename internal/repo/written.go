@@ -202,6 +202,49 @@ func (w *written) of(run string, b *branch, table string) (by lineage.Current, o
 	return by, origins, ok
 }
 
+// ofWith is of with what a transaction tells besides that is not in the branch yet; nil is no transaction.
+func (w *written) ofWith(run string, b *branch, table string, t *Tx) (by lineage.Current, origins map[string][]lineage.Origin, ok bool) {
+	name := strings.ToLower(table)
+	if t == nil {
+		return w.of(run, b, name)
+	}
+	was, noted := name, false // the table's name in b
+	for _, m := range slices.Backward(t.made) {
+		if m.from != "" && m.table == was {
+			was = m.from
+		}
+	}
+	by, origins, ok = w.of(run, b, was)
+	for _, m := range t.made {
+		switch {
+		case m.table == was && m.from == "" && m.anew:
+			by, origins, ok = lineage.Current{}, nil, false
+		case m.table == was && m.from == "" && m.by.Run == run:
+			by, origins, ok, noted = m.by, lineage.MergeOrigins(origins, m.origins), true, true
+		case m.from == was && m.from != "":
+			was = m.table
+		}
+	}
+	if !noted && t.by.Run == run && slices.Contains(t.Changed(), name) {
+		by, ok = t.by, true
+	}
+	return by, origins, ok
+}
+
+// told names what a commit tells of the tables that a transaction has changed, whose record has the LSN.
+func (t *Tx) told(lsn uint64) (out []toldWrites) {
+	for _, l := range t.Changed() {
+		runs := map[string]bool{t.by.Run: true}
+		for _, m := range t.made {
+			runs[m.by.Run] = true
+		}
+		for run := range runs {
+			out = append(out, toldWrites{place{t.branch, l}, run, lsn})
+		}
+	}
+	return out
+}
+
 // upTo names all that is known of the branch as b has it.
 func (w *written) upTo(b *branch) (out []toldWrites) {
 	w.mu.Lock()

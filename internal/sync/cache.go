@@ -87,7 +87,10 @@ func (c *Cache) load() error {
 		c.insert(p)
 	}
 	c.loaded = true
-	return nil
+	if c.ReadOnly {
+		return nil
+	}
+	return c.shrink(0)
 }
 
 func (c *Cache) insert(p *piece) {

@@ -47,6 +47,20 @@ func (h Held) read() ([]hash.Hash, error) {
 	return out, err
 }
 
+// Forget forgets all, durably, before chunks of the store go.
+func (h Held) Forget() error {
+	heldMu.Lock()
+	defer heldMu.Unlock()
+	err := h.FS.Remove(h.Path)
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return h.FS.SyncDir(filepath.Dir(h.Path))
+}
+
 // Add remembers packs. All their chunks are in the store, durably.
 func (h Held) Add(packs []Pack) error {
 	if h.Path == "" || len(packs) == 0 {

@@ -23,6 +23,8 @@ import (
 type Served interface {
 	// Refs are the branches and tags, by their names heads/…, tags/… and Lineage, without lists.
 	Refs(ctx context.Context) (map[string]Target, error)
+	// Hold keeps what the refs reach, now and later, from being collected as garbage until it is released.
+	Hold() (release func())
 	// Gather makes what is known of runs part of Lineage, before refs are listed.
 	Gather(ctx context.Context) error
 	// Receive makes the batch's chunks and all moves durable, or nothing. A ref that is not what its move says is an error of class Conflict.
@@ -186,6 +188,7 @@ func (l *Live) ref(ctx context.Context, key string) ([]byte, object.Generation, 
 	if err != nil {
 		return nil, "", object.ErrNotFound(key)
 	}
+	defer l.db.Hold()()
 	l.deciding.RLock()
 	refs, err := l.db.Refs(ctx)
 	l.deciding.RUnlock()
@@ -369,6 +372,7 @@ func (l *Live) putRef(ctx context.Context, key string, data []byte, on object.Co
 	}
 	l.pushing.Lock()
 	defer l.pushing.Unlock()
+	defer l.db.Hold()()
 	sum := hash.Sum(data)
 	l.mu.Lock()
 	again := l.last[name] == sum
@@ -431,6 +435,7 @@ func (l *Live) decide(ctx context.Context, name string, data []byte) (err error)
 	}
 	l.pushing.Lock()
 	defer l.pushing.Unlock()
+	defer l.db.Hold()()
 	if _, err := l.uploads.Stat(ctx, name); !errs.Is(err, errs.NotFound) {
 		if err == nil {
 			err = object.ErrCondition(name)

@@ -402,6 +402,9 @@ func (p *Push) cover(ctx context.Context, edge []history.CommitID, have []Ref) (
 		edge = left
 	}
 	if len(edge) > 0 {
+		if _, err := history.GetCommit(ctx, p.Store, edge[0]); err != nil { // the database is a part, and the remote needs more
+			return nil, err
+		}
 		return nil, errs.New(errs.Internal, "no ref of the remote reaches the commit %s, at which what is new ended", edge[0])
 	}
 	return out, nil

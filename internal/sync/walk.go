@@ -64,12 +64,18 @@ type walker struct {
 	schemas schema.Cache
 	seen    map[hash.Hash]struct{}
 	visit   func(h hash.Hash) error
+	has     func(id history.CommitID) (bool, error) // whether a parent is there; nil: all are
+	part    *Partial                                // tables that it has not are left out; nil for none
 }
 
 // Missing calls visit for every chunk that the commits reach and those at their edge do not, each once: commits oldest first, of each what
 // it brings, itself last. A few that the others have may come, too. step is called after each commit.
 func Missing(ctx context.Context, r chunk.Reader, b Between, visit func(h hash.Hash) error, step func()) error {
-	w := &walker{r: r, seen: map[hash.Hash]struct{}{}, visit: visit}
+	return (&walker{r: r, seen: map[hash.Hash]struct{}{}, visit: visit}).commits(ctx, b, step)
+}
+
+// commits finds the chunks of Missing.
+func (w *walker) commits(ctx context.Context, b Between, step func()) error {
 	for _, c := range b.Commits {
 		if err := ctx.Err(); err != nil {
 			return errs.With(errs.Canceled, err)
@@ -95,6 +101,13 @@ func (w *walker) commit(ctx context.Context, c *history.Commit) error {
 	var bases []tree.Base
 	var parents []*root.Root
 	for _, p := range c.Parents {
+		if w.has != nil {
+			if ok, err := w.has(p); err != nil {
+				return err
+			} else if !ok {
+				continue
+			}
+		}
 		pc, err := history.GetCommit(ctx, w.r, p)
 		if err != nil {
 			return err
@@ -118,7 +131,7 @@ func (w *walker) commit(ctx context.Context, c *history.Commit) error {
 			return err
 		}
 		e, err := root.DecodeEntry(x.AppendKey(nil), v)
-		if err != nil || e.Kind != root.KindTable {
+		if err != nil || e.Kind != root.KindTable || !w.part.HasTable(e.Name) {
 			return err
 		}
 		return w.table(ctx, e, parents)

@@ -153,6 +153,7 @@ func asPage(l tree.Leaf) (*page.Page, error) {
 type ScanOptions struct {
 	Rows    Rows
 	Lo, Hi  []byte // keys in [Lo, Hi); nil is open
+	From    uint64 // begin at the row of this number; for scans forward without Lo of views whose overlay is empty
 	Reverse bool
 	// Zones may spare a scan of all rows the leaves of the rows' tree that hold no row for which all of them are true. Other rows
 	// that fail them are given still. Scans with bounds and of indexes pay them no heed, nor do views without zones.
@@ -274,6 +275,8 @@ func (s *Scan) start(ctx context.Context) error {
 				err = s.cur.Last(ctx)
 			}
 		}
+	case s.opt.From > 0:
+		err = s.cur.SeekOrdinal(ctx, s.opt.From)
 	case s.opt.Lo == nil:
 		err = s.cur.First(ctx)
 	default:

@@ -63,7 +63,7 @@ func (c *Cursor) edge(ctx context.Context, pick func(*node) int, i int) error {
 // load opens the leaf that the path leads to, at row i, or at its last row when i is -1.
 func (c *Cursor) load(ctx context.Context, i int) error {
 	h, count := c.path.target()
-	leaf, err := loadLeaf(ctx, c.t.r, c.t.f, h)
+	leaf, err := OpenLeaf(ctx, c.t.r, c.t.f, h)
 	if err != nil {
 		return err
 	}

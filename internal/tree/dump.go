@@ -22,7 +22,7 @@ func Dump(ctx context.Context, w io.Writer, r chunk.Reader, f Format, root Root)
 func dump(ctx context.Context, w io.Writer, r chunk.Reader, f Format, h hash.Hash, level uint8, depth int) error {
 	indent := strings.Repeat("  ", depth)
 	if level == 0 {
-		leaf, err := loadLeaf(ctx, r, f, h)
+		leaf, err := OpenLeaf(ctx, r, f, h)
 		if err != nil {
 			return err
 		}

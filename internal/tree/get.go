@@ -72,13 +72,13 @@ func touch(data []byte) (sum byte) {
 	return sum
 }
 
-// loadLeaf fetches and opens the leaf named h.
-func loadLeaf(ctx context.Context, r chunk.Reader, f Format, h hash.Hash) (Leaf, error) {
+// OpenLeaf fetches and opens the leaf named h.
+func OpenLeaf(ctx context.Context, r chunk.Reader, f Format, h hash.Hash) (Leaf, error) {
 	leaf, _, err := loadLeafData(ctx, r, f, h)
 	return leaf, err
 }
 
-// loadLeafData is loadLeaf that also gives the chunk.
+// loadLeafData is OpenLeaf that also gives the chunk.
 func loadLeafData(ctx context.Context, r chunk.Reader, f Format, h hash.Hash) (Leaf, []byte, error) {
 	data, err := r.Get(ctx, h)
 	if err != nil {

@@ -136,7 +136,7 @@ func (m *missing) refs(ctx context.Context) error {
 			seen[h] = struct{}{}
 			return true, visit(h)
 		}
-		leaf, err := loadLeaf(ctx, m.r, f, c.hash)
+		leaf, err := OpenLeaf(ctx, m.r, f, c.hash)
 		if err != nil {
 			return err
 		}

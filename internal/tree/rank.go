@@ -16,7 +16,7 @@ func (t Tree) Rank(ctx context.Context, key []byte) (uint64, error) {
 	if err := p.seek(ctx, key); err != nil {
 		return 0, err
 	}
-	leaf, err := loadLeaf(ctx, t.r, t.f, p.chunk().hash)
+	leaf, err := OpenLeaf(ctx, t.r, t.f, p.chunk().hash)
 	if err != nil {
 		return 0, err
 	}
@@ -32,7 +32,7 @@ func (t Tree) Split(ctx context.Context, n int) ([][]byte, error) {
 		return nil, nil
 	}
 	if t.root.Level == 0 {
-		leaf, err := loadLeaf(ctx, t.r, t.f, t.root.Hash)
+		leaf, err := OpenLeaf(ctx, t.r, t.f, t.root.Hash)
 		if err != nil {
 			return nil, err
 		}

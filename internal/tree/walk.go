@@ -38,7 +38,7 @@ func walk(ctx context.Context, r chunk.Reader, f Format, h hash.Hash, level uint
 		if flags&FlagRefs == 0 {
 			return nil
 		}
-		leaf, err := loadLeaf(ctx, r, f, h)
+		leaf, err := OpenLeaf(ctx, r, f, h)
 		if err != nil {
 			return err
 		}

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
+import resource
+import signal
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 import stemma
+from stemma import _owner
 from stemma._transport import memory
+from stemma._transport.http2 import LostError
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="this system has no files of memory")
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="this system has no files of memory")
 
 
 @pytest.fixture
 def filled(shared: stemma.Repo, table: str) -> str:
-    """A table of more than one batch, with dictionaries, JSON, NULLs and a truth value."""
+    """A table of several parts, with dictionaries, JSON, NULLs and a truth value."""
     shared.sql(
-        f"create table {table} (k int primary key, e enum('a','b','c'), j json, n bigint, b boolean, d decimal(20,3))",
+        f"create table {table} (k int primary key, e enum('a','b','c'), j json, n bigint, b boolean, d decimal(20,3), x double, s varchar(40))",
         frame="arrow",
     )
     rows = 70_000
@@ -30,6 +43,8 @@ def filled(shared: stemma.Repo, table: str) -> str:
             "n": [i * 10**12 if i % 5 else None for i in range(rows)],
             "b": [i % 2 == 0 for i in range(rows)],
             "d": pa.array(range(rows), pa.decimal128(20, 3)),
+            "x": [i / 4 for i in range(rows)],
+            "s": [f"text {i} that is no short one" for i in range(rows)],
         }
     )
     shared.write(frame, table, mode="append")
@@ -65,25 +80,147 @@ def test_nothing_to_read(shared: stemma.Repo, filled: str, used: list[memory.Mem
     assert shared.read_arrow(filled, columns=[]).num_rows == 70_000
     empty = shared.read_arrow(filled, where="k < 0")
     assert empty.num_rows == 0
-    assert empty.schema.names == ["k", "e", "j", "n", "b", "d"]
+    assert empty.schema.names == ["k", "e", "j", "n", "b", "d", "x", "s"]
     assert len(used) == 2
 
 
+def mapped() -> int:
+    """How many files of memory this process has mapped."""
+    return sum("memfd:stemma" in line for line in Path("/proc/self/maps").read_text().splitlines())
+
+
 def test_frames_outlive_what_they_came_from(shared: stemma.Repo, filled: str) -> None:
-    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    before = len(os.listdir("/proc/self/fd"))
     frames = [shared.read_polars(filled, columns=["k", "n"]) for _ in range(20)]
     assert all(f["n"].max() == 69_999 * 10**12 and f["k"].n_unique() == 70_000 for f in frames)
-    if before:
-        # A mapping keeps a descriptor at most; the read itself keeps none.
-        assert len(os.listdir("/proc/self/fd")) <= before + 20 + 2
+    assert len(os.listdir("/proc/self/fd")) <= before + 2, "a frame keeps a descriptor"
     with multiprocessing.get_context("fork").Pool(1) as pool:
         assert pool.map(_sum_of, [(shared, filled)]) == [sum(range(70_000))]
 
 
-def test_frames_leave_descriptors_for_others(shared: stemma.Repo, filled: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "MOST", 3)
-    assert memory.open_(os.fspath(shared.uri)) is None
-    assert shared.read_arrow(filled).num_rows == 70_000
+def test_memory_ends_with_its_column(shared: stemma.Repo, filled: str) -> None:
+    gc.collect()
+    before = mapped()
+    frame = shared.read_pandas(filled, columns=["k", "s", "x"])
+    assert mapped() == before + 3
+    kept = frame["x"]
+    del frame
+    gc.collect()
+    assert mapped() == before + 1
+    assert kept.sum() == sum(i / 4 for i in range(70_000))
+    del kept
+    gc.collect()
+    assert mapped() == before
+    table = shared.read_arrow(filled, columns=["k", "s"])
+    text = table["s"].chunk(0).slice(69_998)
+    del table
+    gc.collect()
+    assert mapped() == before + 1
+    assert text.to_pylist() == ["text 69998 that is no short one", "text 69999 that is no short one"]
+
+
+def test_numbers_and_text_are_not_copied(shared: stemma.Repo, filled: str) -> None:
+    before = mapped()
+    frame = shared.read_pandas(filled, columns=["x", "s", "k"])
+    assert list(map(str, frame.dtypes)) == ["float64", "str", "int32"]
+    assert mapped() == before + 3
+    polars = shared.read_polars(filled, columns=["x", "s", "k"])
+    assert mapped() == before + 6
+    assert polars.n_chunks() == 1
+    assert polars["s"].to_list() == frame["s"].to_list()
+    assert frame["s"].iloc[1] == "text 1 that is no short one"
+
+
+def test_without_descriptors(shared: stemma.Repo, filled: str) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = max(int(n) for n in os.listdir("/proc/self/fd"))
+    shared.read_arrow(filled, columns=["k"])  # what is to be opened is open
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 5, hard))
+    try:
+        assert shared.read_arrow(filled, columns=["k", "n", "x", "s", "b", "d"]).num_rows == 70_000
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_process_that_forks_keeps_its_frame(shared: stemma.Repo, filled: str) -> None:
+    frame = shared.read_pandas(filled, columns=["x"])
+    child = os.fork()
+    if not child:
+        frame.loc[0, "x"] = -1.0
+        os._exit(0 if frame["x"].iloc[0] == -1.0 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert frame["x"].iloc[0] == 0.0
+    frame.loc[1, "x"] = 7.0
+    assert frame["x"].iloc[:3].tolist() == [0.0, 7.0, 0.5]
+
+
+def test_many_readers(shared: stemma.Repo, filled: str) -> None:
+    want = shared.scan(filled).read_all()
+    with ThreadPoolExecutor(8) as pool:
+        for got in pool.map(lambda _: shared.read_arrow(filled), range(24)):
+            assert got.equals(want)
+
+
+def test_edits_that_are_in_no_commit(shared: stemma.Repo, filled: str) -> None:
+    shared.sql(f"update {filled} set s = 'edited', n = null where k in (7, 69999)", frame="arrow")
+    shared.sql(f"delete from {filled} where k = 100", frame="arrow")
+    got, want = (
+        shared.read_arrow(filled, columns=["k", "n", "s", "b"]),
+        shared.scan(filled, columns=["k", "n", "s", "b"]).read_all(),
+    )
+    assert got.num_rows == 69_999
+    assert got.equals(want)
+
+
+def test_an_owner_that_dies(repo: stemma.Repo, table: str) -> None:
+    rows = 500_000
+    repo.write(pa.table({"k": pa.array(range(rows), pa.int64()), "s": [str(i) for i in range(rows)]}), table, mode="create")
+    for wait in (0.0, 0.002, 0.005, 0.01, 0.02):
+        with _owner.connect(os.fspath(repo.uri)) as s:
+            owner, _, _ = struct.unpack("3i", s.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        killer = threading.Timer(wait, os.kill, (owner, signal.SIGKILL))
+        killer.start()
+        got = repo.read_arrow(table)
+        killer.join()
+        assert got["k"].to_pylist() == list(range(rows))
+        assert got["s"][rows - 1].as_py() == str(rows - 1)
+
+
+@contextmanager
+def given(*files: int) -> Iterator[memory.Memory]:
+    """Memory of which an owner gives these files."""
+    here, there = socket.socketpair()
+    with here:
+        with there:
+            if files:
+                socket.send_fds(there, [b"\0"], files)
+        yield memory.Memory(here, "given")
+
+
+def test_memory_that_is_not_what_it_should_be() -> None:
+    with given() as m, pytest.raises(LostError, match="ended"):
+        m._map([4096], writable=False)
+    file = os.memfd_create("short")
+    try:
+        os.truncate(file, 4096)
+        with given(file) as m, pytest.raises(LostError, match="shorter"):
+            m._map([8192], writable=False)
+        with given(file) as m, pytest.raises(OSError, match="lost"):
+            m._map([4096, 4096], writable=False)
+        with given(file) as m:
+            assert m._map([4096], writable=False)[0].size == 4096
+    finally:
+        os.close(file)
+
+
+def test_an_older_owner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for answer in (b"", b"send\n"[:3]):  # it hangs up
+        here, there = socket.socketpair()
+        there.sendall(answer)
+        there.close()
+        monkeypatch.setattr(_owner, "connect", lambda _, s=here: s)
+        assert memory.open_(os.fspath(tmp_path)) is None
+        assert here.fileno() == -1
 
 
 def _sum_of(what: tuple[stemma.Repo, str]) -> int:
@@ -113,11 +250,3 @@ def test_without_memory(shared: stemma.Repo, filled: str, monkeypatch: pytest.Mo
     monkeypatch.setenv("STEMMA_SHARED_MEMORY", "0")
     assert memory.open_(os.fspath(shared.uri)) is None
     assert shared.read_arrow(filled).num_rows == 70_000
-    monkeypatch.delenv("STEMMA_SHARED_MEMORY")
-    monkeypatch.setattr(memory.socket, "send_fds", _refused)
-    assert memory.open_(os.fspath(shared.uri)) is None
-    assert shared.read_arrow(filled).num_rows == 70_000
-
-
-def _refused(*_: object) -> int:
-    raise PermissionError("descriptors are forbidden here")

@@ -217,6 +217,45 @@ def test_the_owner_is_killed_during_writes(repo: stemma.Repo) -> None:
     assert answered, f"{lost} of 40 writes were lost, all others too"
 
 
+@linux
+def test_the_owner_is_killed_during_transactions(repo: stemma.Repo) -> None:
+    """A transaction is there with its commit or not at all, and is what the answer said it was."""
+    repo.write(FRAME, "t", primary_key="id", message="t")
+    repo.write({"id": [0]}, "u", primary_key="id", message="u")
+    directory = Path(repo.uri)
+    stop = threading.Event()
+
+    def killer() -> None:
+        while not stop.wait(0.25):
+            for pid in owners(directory):
+                os.kill(pid, signal.SIGKILL)
+
+    thread = threading.Thread(target=killer)
+    thread.start()
+    commits: dict[int, str | None] = {}
+    try:
+        for n in range(2000, 2030):
+            try:
+                with repo.transaction(f"row {n}") as tx:
+                    tx.write({"id": [n], "x": ["y"]}, "t", mode="append")
+                    tx.sql(f"insert into u values ({n})")
+                commits[n] = tx.commit_hash
+            except (stemma.UnavailableError, stemma.NotFoundError):
+                pass  # what was not ended went with the owner
+    finally:
+        stop.set()
+        thread.join()
+    assert commits
+    assert repo.status().rows == ()
+    history = {c.message: c.commit_hash for c in repo.log()}
+    for n, commit in commits.items():
+        assert commit is not None
+        assert commit.startswith(history[f"row {n}"])
+    for table in ("t", "u"):
+        there = set(repo.read_pandas(table, where="id >= 2000").id)
+        assert {f"row {n}" for n in there} == {m for m in history if m.startswith("row ")}
+
+
 def test_a_long_path(tmp_path: Path) -> None:
     directory = tmp_path / ("x" * 60) / ("y" * 60)
     with stemma.connect(directory, create=True) as repo:

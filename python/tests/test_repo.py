@@ -356,3 +356,24 @@ def test_notation(prices: pd.DataFrame, repo: stemma.Repo) -> None:
         repo.write(prices, "prices@v1")
     repo.sql("create table `prices@v1` (id int primary key)")
     assert repo.read_arrow("prices@v1").num_rows == 0
+
+
+def test_messages_are_in_the_words_of_python(repo: stemma.Repo, prices: pd.DataFrame, tmp_path: Path) -> None:
+    repo.write({"id": [1]}, "fresh", primary_key="id")
+    with pytest.raises(stemma.NothingToDoError, match=r"use add\('<table>'\) or commit with ALL=True$"):
+        repo.commit("m")
+    with pytest.raises(stemma.InvalidError, match="give one with message=…"):
+        repo.commit(all=True, allow_empty=True)
+    with pytest.raises(stemma.InvalidError, match="commit: allow_empty=True and skip_empty=True exclude each other"):
+        repo.commit("m", allow_empty=True, skip_empty=True)
+    with pytest.raises(stemma.InvalidError, match=r"make a branch there with checkout\('v1', new='<name>'\),"):
+        repo.checkout("v1")
+    file = tmp_path / "prices.csv"
+    file.write_text("code,n\na,1\n")
+    with pytest.raises(stemma.ExistsError, match="use update_table=True to update it") as e:
+        repo.table_import("prices", str(file), create_table=True, pk="code")
+    assert " -" not in str(e.value)
+    assert e.value.args == (e.value.message,)
+    # In SQL the flags are those that are written there.
+    with pytest.raises(stemma.StemmaError, match="commit with -A"):
+        repo.sql("call dolt_commit('-m', 'x')")

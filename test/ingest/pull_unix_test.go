@@ -43,6 +43,22 @@ func TestPostgres(t *testing.T) {
 	s.says(0, "with another schema", "ingest", at, "-t", "client_data")
 	s.query("select country, count(*) n from client_data group by country", "country,n\nDE,20000\n")
 
+	// What was made of the table here stays, and holds for what comes.
+	s.ok("sql", "-q", "alter table client_data add column loud varchar(50) generated always as (upper(name)) stored")
+	s.ok("sql", "-q", "alter table client_data add constraint named check (name <> '')")
+	s.ok("sql", "-q", "alter table client_data alter column country set default 'FR'")
+	s.ok("commit", "-am", "a column of our own")
+	s.says(0, "Already up to date.", "ingest", at, "-t", "client_data")
+	pg(t, at, "update client_data set name = 'loud one' where id = 2; alter table client_data add column town text")
+	s.says(0, "with another schema", "ingest", at, "-t", "client_data")
+	s.query("select name, loud, town from client_data where id in (2, 3) order by id", "name,loud,town\nloud one,LOUD ONE,\nclient 3,CLIENT 3,\n")
+	s.query("select column_default d from information_schema.columns where table_name = 'client_data' and column_name = 'country'", "d\nFR\n")
+	pg(t, at, "update client_data set name = '' where id = 3")
+	s.says(4, `Check constraint "named" violated`, "ingest", at, "-t", "client_data")
+	s.clean()
+	pg(t, at, "update client_data set name = 'client 3' where id = 3; alter table client_data drop column town")
+	s.ok("ingest", at, "-t", "client_data")
+
 	// The rows of a query.
 	s.says(0, "best: +3 -0 ~0 of 3 rows", "ingest", at, "--query", "select id, name from client_data where id <= 3", "--as", "best", "--key", "id")
 
@@ -66,8 +82,10 @@ func TestPostgres(t *testing.T) {
 	dropped := proxy(t, u.Host, 100)
 	u.Host = dropped
 	s.says(6, "PostgreSQL: the connection failed", "ingest", u.String(), "-t", "client_data", "--retries", "1")
-	s.query("select name from client_data where id = 2", "name\nclient 2\n")
+	s.query("select name from client_data where id = 4", "name\nclient 4\n")
 	s.clean()
+	u.Host = proxy(t, mustHost(at), 100)
+	s.says(6, "table best: the next pull reads all its rows again: they are those of a query", "ingest", u.String(), "--query", "select id, name from client_data", "--as", "best", "--key", "id", "--retries", "0")
 	u.Host = proxy(t, mustHost(at), 1)
 	s.says(0, "client_data: +0 -0 ~20000 of 20000 rows", "ingest", u.String(), "-t", "client_data")
 	s.clean()

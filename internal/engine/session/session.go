@@ -315,7 +315,11 @@ func (s *Session) SwitchBranch(ctx *sql.Context, base, branch string) error {
 		return sql.ErrDatabaseNotFound.New(base)
 	}
 	if !branchExists(r, branch) {
-		_, err := r.Begin(ctx, branch) // for its error, which names what is near
+		tx, err := r.Begin(ctx, branch) // for its error, which names what is near
+		if err == nil {                 // made meanwhile
+			tx.Rollback()
+			return s.SwitchBranch(ctx, base, branch)
+		}
 		return Error(err)
 	}
 	return s.Outside(ctx, func(*sql.Context) error {

@@ -11,6 +11,7 @@ import (
 	"github.com/dolthub/go-mysql-server/sql"
 
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/lineage"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/value"
@@ -100,11 +101,20 @@ type changed struct {
 	branch string
 }
 
+// Version is a version commit that a transaction is committed with, by one record: see repo.Tx.CommitAs.
+type Version struct {
+	Options repo.CommitOptions
+	Keep    func(tx *repo.Tx, c *history.Commit) error // nil, or called with the commit, which is nil when there is nothing to commit
+	Made    *history.Commit                            // the commit, after it
+}
+
 // commit makes the changes of all parts last: those of branches of one database together or not at all, one database after the other.
-// It gives the branches that they are of, without those of temporary tables.
-func (t *Tx) commit(ctx *sql.Context) ([]changed, error) {
+// It gives the branches that they are of, without those of temporary tables. With a version, which is nil for none, they must be of one
+// branch.
+func (t *Tx) commit(ctx *sql.Context, v *Version) ([]changed, error) {
 	defer t.end()
 	var out []changed
+	var versioned *repo.Tx
 	var repos []*repo.Repo
 	of := map[*repo.Repo][]*repo.Tx{}
 	for _, p := range t.parts {
@@ -112,8 +122,16 @@ func (t *Tx) commit(ctx *sql.Context) ([]changed, error) {
 			p.first = nil // there is nothing to go back to
 			continue
 		}
-		if !p.temporary && p.tx.Dirty() {
+		dirty := !p.temporary && p.tx.Dirty()
+		if dirty {
 			out = append(out, changed{p.tx.Repo(), p.tx.Branch()})
+		}
+		if v != nil && (dirty || !p.temporary && len(v.Options.Tables) > 0) {
+			if versioned != nil {
+				return nil, errs.New(errs.Internal, "commit transaction: a commit is of one branch, and it has changed several")
+			}
+			versioned = p.tx
+			continue
 		}
 		r := p.tx.Repo()
 		if of[r] == nil {
@@ -121,11 +139,22 @@ func (t *Tx) commit(ctx *sql.Context) ([]changed, error) {
 		}
 		of[r] = append(of[r], p.tx)
 	}
-	for _, r := range repos {
-		by := context.Context(ctx)
-		if s, ok := ctx.Session.(*Session); ok && s.run.Run != "" {
-			by = lineage.With(by, s.run)
+	by := context.Context(ctx)
+	if s, ok := ctx.Session.(*Session); ok && s.run.Run != "" {
+		by = lineage.With(by, s.run)
+	}
+	if versioned != nil {
+		var err error
+		if v.Made, err = versioned.CommitAs(by, v.Options, func(c *history.Commit) error {
+			if v.Keep == nil {
+				return nil
+			}
+			return v.Keep(versioned, c)
+		}); err != nil {
+			return nil, err
 		}
+	}
+	for _, r := range repos {
 		if err := repo.CommitTogether(by, of[r]...); err != nil {
 			return nil, err
 		}
@@ -232,15 +261,20 @@ func (s *Session) StartTransaction(_ *sql.Context, c sql.TransactionCharacterist
 // CommitTransaction implements sql.TransactionSession. When it fails the transaction is over as well: the engine would keep it.
 // Where the session asks for it (varTransactionCommit), the changed branches get a commit.
 func (s *Session) CommitTransaction(ctx *sql.Context, t sql.Transaction) error {
-	branches, err := s.commit(ctx, t)
+	return s.CommitWith(ctx, t, nil)
+}
+
+// CommitWith is CommitTransaction with a version commit by the same record, nil for none; the transaction has changed one branch at most.
+func (s *Session) CommitWith(ctx *sql.Context, t sql.Transaction, v *Version) error {
+	branches, err := s.commit(ctx, t, v)
 	if err != nil {
 		return err
 	}
 	return s.record(ctx, branches)
 }
 
-// commit makes the changes of a transaction last and gives the branches that they are of.
-func (s *Session) commit(ctx *sql.Context, t sql.Transaction) ([]changed, error) {
+// commit makes the changes of a transaction last, with a version commit that is nil for none, and gives the branches that they are of.
+func (s *Session) commit(ctx *sql.Context, t sql.Transaction, v *Version) ([]changed, error) {
 	tx, ok := t.(*Tx)
 	if !ok || tx.done {
 		return nil, nil
@@ -248,7 +282,7 @@ func (s *Session) commit(ctx *sql.Context, t sql.Transaction) ([]changed, error)
 	err := tx.resolved(ctx, "transaction rolled back")
 	var branches []changed
 	if err == nil {
-		branches, err = tx.commit(ctx)
+		branches, err = tx.commit(ctx, v)
 	}
 	if err != nil {
 		tx.end()
@@ -335,7 +369,7 @@ func (s *Session) Outside(ctx *sql.Context, fn func(ctx *sql.Context) error) err
 			}
 		}
 		var err error
-		if branches, err = s.commit(ctx, t); err != nil {
+		if branches, err = s.commit(ctx, t, nil); err != nil {
 			return err
 		}
 		ctx.SetTransaction(nil)

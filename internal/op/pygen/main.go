@@ -26,7 +26,7 @@ func main() {
 
 // module is the text of the Python module for the verbs.
 func module(specs []op.Spec) string {
-	var rows, reads, methods strings.Builder
+	var rows, reads, flags, methods strings.Builder
 	for _, s := range specs {
 		if s.New == nil || s.Hidden {
 			continue
@@ -37,6 +37,7 @@ func module(specs []op.Spec) string {
 		if s.Columns != nil {
 			writeRow(&rows, s)
 		}
+		fmt.Fprintf(&flags, "    %q: %q,\n", s.Name, flagWords(s))
 		writeMethod(&methods, s)
 	}
 	return `"""The verbs as methods of a database. Generated from their declarations in Go: go run ./internal/op/pygen."""
@@ -60,6 +61,11 @@ READ_ONLY = frozenset(
 ` + reads.String() + `    }
 )
 
+# The flags of the verbs as the command line has them: after each / those that mean the keyword before it, which is followed by = where it takes
+# a value.
+FLAGS = {
+` + flags.String() + `}
+
 ` + rows.String() + `
 class Verbs:
     """The verbs of stemma. Each method has the name and the parameters of the command; docs of both are the same."""
@@ -67,6 +73,30 @@ class Verbs:
     def _op(self, op: str, row: type[R], args: Mapping[str, Any]) -> Result[R]:
         raise NotImplementedError
 ` + methods.String()
+}
+
+// flagWords are the flags of a verb in the form of FLAGS.
+func flagWords(s op.Spec) string {
+	var out []string
+	for _, p := range s.Params {
+		if p.Hidden || p.DoltOnly || p.Flag == "" && p.Short == "" {
+			continue
+		}
+		w := identifier(p.Name)
+		if p.Kind != op.Bool {
+			w += "="
+		}
+		for _, f := range append([]string{p.Flag}, p.Aliases...) {
+			if f != "" {
+				w += "/--" + f
+			}
+		}
+		if p.Short != "" {
+			w += "/-" + p.Short
+		}
+		out = append(out, w)
+	}
+	return strings.Join(out, " ")
 }
 
 // writeRow adds the class of a verb's rows.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/stemmadb/stemma/internal/engine"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/frame"
 	"github.com/stemmadb/stemma/internal/history"
@@ -560,11 +561,7 @@ func (s *service) commit(ctx context.Context, c *call, by lineage.Current, r *re
 	if err := r.Stage(ctx, branch, tables); err != nil && !errs.Is(err, errs.NothingToDo) {
 		return "", err
 	}
-	author := c.author()
-	if author.Name == "" {
-		author = engineAuthor(c)
-	}
-	made, err := r.Commit(ctx, repo.CommitOptions{Branch: branch, Message: message, Meta: meta, Author: author})
+	made, err := r.Commit(ctx, repo.CommitOptions{Branch: branch, Message: message, Meta: meta, Author: c.signature()})
 	if errs.Is(err, errs.NothingToDo) {
 		return "", nil
 	}
@@ -574,8 +571,26 @@ func (s *service) commit(ctx context.Context, c *call, by lineage.Current, r *re
 	return made.ID.Full(), nil
 }
 
-// engineAuthor is the author of a call that names none.
-func engineAuthor(c *call) history.Signature {
+// version is the version commit that a transaction of a call is committed with; keep is called with its hash, which is nil when nothing is to be
+// committed.
+func (s *service) version(c *call, message, meta string, keep func(tx *repo.Tx, commit *string) error) *engine.Version {
+	return &engine.Version{
+		Options: repo.CommitOptions{Message: message, Meta: meta, Author: c.signature()},
+		Keep: func(tx *repo.Tx, made *history.Commit) error {
+			if made == nil {
+				return keep(tx, nil)
+			}
+			full := made.ID.Full()
+			return keep(tx, &full)
+		},
+	}
+}
+
+// signature is the author of what a call commits: whom it names, else who it is.
+func (c *call) signature() history.Signature {
+	if a := c.author(); a.Name != "" {
+		return a
+	}
 	if c.caller.trusted {
 		if scope, err := c.s.opt.Scope(""); err == nil && scope.Author.Name != "" {
 			return history.Signature{Name: scope.Author.Name, Email: scope.Author.Email}

@@ -105,7 +105,7 @@ func (s *service) doGet(ticket *flight.Ticket, stream flight.FlightService_DoGet
 		return err
 	}
 	md, _ := metadata.FromIncomingContext(stream.Context())
-	memory, err := s.memory(callerOf(stream.Context()), md)
+	memory, text, err := s.memory(callerOf(stream.Context()), md)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,15 @@ func (s *service) doGet(ticket *flight.Ticket, stream flight.FlightService_DoGet
 	if err != nil {
 		return err
 	}
-	return s.send(stream, src, memory)
+	if memory == nil {
+		return s.send(stream, src, nil)
+	}
+	if scan, ok := src.(*scanSource); ok && laysOut(scan.Schema()) {
+		return s.sendColumns(stream, scan, memory, text)
+	}
+	m := &sharedMemory{memory: memory}
+	defer m.close()
+	return s.send(stream, src, m)
 }
 
 // source gives the batches of an answer. Next's batches are the caller's to release; nil is the end.

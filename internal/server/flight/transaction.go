@@ -193,8 +193,8 @@ func (q *sqlServer) EndTransaction(ctx context.Context, r flightsql.ActionEndTra
 	return err
 }
 
-// endTransaction commits a transaction, or rolls it back. With a message what it has changed becomes a version commit. The answer to one
-// with a write id is kept, and given again when the transaction has ended already.
+// endTransaction commits a transaction, or rolls it back. With a message what it has changed becomes a version commit, by the same record; on
+// several branches by one each after it. The answer to one with a write id is kept, and given again when the transaction has ended already.
 func (s *service) endTransaction(ctx context.Context, c *call, r *endRequest, meta string) (*endResult, error) {
 	out := &endResult{}
 	commit := r.Commit == nil || *r.Commit
@@ -214,18 +214,32 @@ func (s *service) endTransaction(ctx context.Context, c *call, r *endRequest, me
 	if err != nil {
 		return nil, err
 	}
+	message := cmp.Or(r.Message, t.message)
+	by := c.run()
+	if by.Run == "" {
+		by = t.client.Run()
+	}
+	if message != "" && len(changed) == 1 {
+		t.client.SetRun(by)
+		err := t.client.CommitWith(ctx, s.version(c, message, cmp.Or(meta, t.meta), func(tx *repo.Tx, commit *string) error {
+			out.Commit = commit
+			if r.WriteID == "" {
+				return nil
+			}
+			return noteEnd(tx.Note, r.WriteID, out)
+		}))
+		if err != nil {
+			return nil, &problem{err: err, query: "COMMIT", database: changed[0].Repo.Name(), duplicate: t.client.Duplicate()}
+		}
+		return out, nil
+	}
 	if r.WriteID != "" {
-		if err := t.client.Transaction(ctx, "", func(tx *repo.Tx) error { return noteEnd(tx.Note, r.WriteID, out) }); err != nil {
+		if err := t.client.Transaction(ctx, "", nil, func(tx *repo.Tx) error { return noteEnd(tx.Note, r.WriteID, out) }); err != nil {
 			return nil, err
 		}
 	}
 	if _, err := t.client.Exec(ctx, "COMMIT", nil); err != nil {
 		return nil, &problem{err: err, query: "COMMIT", duplicate: t.client.Duplicate()}
-	}
-	message := cmp.Or(r.Message, t.message)
-	by := c.run()
-	if by.Run == "" {
-		by = t.client.Run()
 	}
 	if message == "" {
 		return out, nil

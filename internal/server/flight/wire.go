@@ -2,7 +2,7 @@ package flight
 
 import (
 	"encoding/binary"
-	"io"
+	"os"
 	"sync/atomic"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -225,11 +225,33 @@ func (p place) note(rows int64) []byte {
 	return b
 }
 
-// sharedMemory is memory that a client shares, into which bodies are written one behind the other.
+// sharedMemory is a file of memory that the client is given, into which bodies are written one behind the other.
 type sharedMemory struct {
-	w   io.WriterAt
-	end int64
-	buf []byte // for short pieces
+	memory Memory
+	file   *os.File // nil before the first body
+	end    int64
+	buf    []byte // for short pieces
+}
+
+// close closes the file.
+func (m *sharedMemory) close() {
+	if m.file != nil {
+		m.file.Close()
+	}
+}
+
+// begin makes the file, if there is none, and gives it to the client.
+func (m *sharedMemory) begin() (err error) {
+	if m.file != nil {
+		return nil
+	}
+	if m.file, err = m.memory.Make(); err == nil {
+		err = m.memory.Give([]*os.File{m.file})
+	}
+	if err != nil {
+		return sharedFailed(err)
+	}
+	return nil
 }
 
 // bodyAlign is what the place of a body is a multiple of: Arrow's alignment.
@@ -239,6 +261,9 @@ const bodyAlign = 64
 func (m *sharedMemory) write(body *pieces) (place, error) {
 	at := (m.end + bodyAlign - 1) &^ (bodyAlign - 1)
 	p := place{at: at, size: int64(body.size)}
+	if err := m.begin(); err != nil {
+		return p, err
+	}
 	for _, b := range body.list {
 		// Short pieces are gathered, so that a batch of many narrow columns is not as many system calls.
 		if len(m.buf) > 0 && len(m.buf)+len(b) > cap(m.buf) || len(b) > sharedGathered {
@@ -253,7 +278,7 @@ func (m *sharedMemory) write(body *pieces) (place, error) {
 			m.buf = append(m.buf, b...)
 			continue
 		}
-		n, err := m.w.WriteAt(b, at)
+		n, err := m.file.WriteAt(b, at)
 		if at += int64(n); err != nil {
 			return p, sharedFailed(err)
 		}
@@ -269,7 +294,7 @@ func (m *sharedMemory) write(body *pieces) (place, error) {
 const sharedGathered = 16 << 10
 
 func (m *sharedMemory) flush(at *int64) error {
-	n, err := m.w.WriteAt(m.buf, *at)
+	n, err := m.file.WriteAt(m.buf, *at)
 	*at += int64(n)
 	m.buf = m.buf[:0]
 	if err != nil {

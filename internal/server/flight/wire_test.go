@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
-	"io"
 	"os"
-	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -76,20 +74,46 @@ func (v *served) fillShared() {
 	v.exec(sqlClient(v.dial()), "create table several (k int primary key, e enum('a','b'), s varchar(20))", "insert into several with recursive n as (select 0 as k union all select k + 1 from n where k < 999) select k, if(k % 2, 'a', 'b'), concat('text ', k) from n")
 }
 
-// A read with memory gives the same batches as one without, by way of a file.
+// testMemory is memory whose files are those of a directory, or a device that is full.
+type testMemory struct {
+	t     testing.TB
+	full  bool
+	given []*os.File
+}
+
+// Make implements Memory.
+func (m *testMemory) Make() (*os.File, error) {
+	if m.full {
+		return os.OpenFile("/dev/full", os.O_RDWR, 0)
+	}
+	return os.CreateTemp(m.t.TempDir(), "memory")
+}
+
+// Give implements Memory: the client opens the files anew, as it has descriptors of its own.
+func (m *testMemory) Give(files []*os.File) error {
+	for _, f := range files {
+		own, err := os.Open(f.Name())
+		if err != nil {
+			return err
+		}
+		m.t.Cleanup(func() { own.Close() })
+		m.given = append(m.given, own)
+	}
+	return nil
+}
+
+// A read with memory whose columns are not laid out one by one gives the same batches as one without, by way of a file.
 func TestSharedMemory(t *testing.T) {
 	v := serve(t)
 	v.fillShared()
 	c := flight.NewFlightServiceClient(v.dial())
-	file, err := os.Create(filepath.Join(t.TempDir(), "memory"))
-	check(t, err)
-	defer file.Close()
-	defer v.Share("a name", file)()
+	m := &testMemory{t: t}
+	defer v.Share("a name", m)()
 	ticket := &flight.Ticket{Ticket: []byte(`{"read":{"table":"several","batch_rows":300}}`)}
 	ctx := metadata.AppendToOutgoingContext(context.Background(), headerMemory, "a name")
 	stream, err := c.DoGet(ctx, ticket)
 	check(t, err)
-	r, err := flight.NewRecordReader(&resolved{t: t, stream: stream, file: file})
+	r, err := flight.NewRecordReader(&resolved{t: t, stream: stream, memory: m})
 	check(t, err)
 	defer r.Release()
 	plain, err := c.DoGet(context.Background(), ticket)
@@ -105,8 +129,8 @@ func TestSharedMemory(t *testing.T) {
 		rows += int(r.RecordBatch().NumRows())
 	}
 	check(t, r.Err())
-	if rows != 1000 || p.Next() {
-		t.Errorf("%d rows", rows)
+	if rows != 1000 || p.Next() || len(m.given) != 1 {
+		t.Errorf("%d rows in %d files", rows, len(m.given))
 	}
 	// The name serves once.
 	again, err := c.DoGet(ctx, ticket)
@@ -120,7 +144,7 @@ func TestSharedMemory(t *testing.T) {
 type resolved struct {
 	t      *testing.T
 	stream flight.FlightService_DoGetClient
-	file   io.ReaderAt
+	memory *testMemory
 	rows   uint64
 }
 
@@ -139,36 +163,36 @@ func (r *resolved) Recv() (*flight.FlightData, error) {
 	}
 	r.rows = rows
 	d.DataBody, d.AppMetadata = make([]byte, size), nil
-	if _, err := r.file.ReadAt(d.DataBody, int64(at)); err != nil {
+	if _, err := r.memory.given[0].ReadAt(d.DataBody, int64(at)); err != nil {
 		r.t.Error(err)
 	}
 	return d, nil
 }
 
-// full is memory in which there is no room.
-type full struct{}
-
-func (full) WriteAt([]byte, int64) (int, error) { return 0, errors.New("no room") }
-
 func TestSharedMemoryFails(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip("this system has no device that is full")
+	}
 	v := serve(t)
 	v.fillShared()
-	defer v.Share("full", full{})()
 	ctx := metadata.AppendToOutgoingContext(context.Background(), headerMemory, "full")
-	ticket := &flight.Ticket{Ticket: []byte(`{"read":{"table":"several"}}`)}
-	stream, err := flight.NewFlightServiceClient(v.dial()).DoGet(ctx, ticket)
-	check(t, err)
-	for err == nil {
-		_, err = stream.Recv()
-	}
-	if status.Code(err) != codes.Unavailable {
-		t.Errorf("memory that cannot be written: %v", err)
+	for _, read := range []string{`{"table":"several"}`, `{"table":"several","columns":["k"]}`} {
+		m := &testMemory{t: t, full: true}
+		defer v.Share("full", m)()
+		stream, err := flight.NewFlightServiceClient(v.dial()).DoGet(ctx, &flight.Ticket{Ticket: []byte(`{"read":` + read + `}`)})
+		check(t, err)
+		for err == nil {
+			_, err = stream.Recv()
+		}
+		if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "no space left") {
+			t.Errorf("memory that cannot be written: %v", err)
+		}
 	}
 	// Whoever comes over the network has no memory in common with the server.
 	tcp, err := grpc.NewClient(v.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	check(t, err)
 	defer tcp.Close()
-	stream, err = flight.NewFlightServiceClient(tcp).DoGet(ctx, ticket)
+	stream, err := flight.NewFlightServiceClient(tcp).DoGet(ctx, &flight.Ticket{Ticket: []byte(`{"read":{"table":"several"}}`)})
 	check(t, err)
 	if _, err := stream.Recv(); status.Code(err) != codes.PermissionDenied {
 		t.Errorf("over TCP: %v", err)

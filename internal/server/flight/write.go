@@ -15,7 +15,6 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/frame"
 	"github.com/stemmadb/stemma/internal/repo"
-	"github.com/stemmadb/stemma/internal/value"
 )
 
 // writeRequest is the command of a write.
@@ -142,17 +141,23 @@ func (s *service) write(ctx context.Context, c *call, r *writeRequest, src frame
 			if err := drain(ctx, src); err != nil {
 				return fail(err)
 			}
-			out, err := s.already(ctx, c, at, r, done, meta)
+			out, err := noted(r, done)
 			if err != nil {
 				return fail(err)
 			}
 			return out, nil
 		}
 	}
-	again := false
-	if err := h.Transaction(ctx, "", func(tx *repo.Tx) error {
+	var version *engine.Version
+	if r.Message != "" && c.header(headerTransaction) == "" {
+		version = s.version(c, r.Message, meta, func(tx *repo.Tx, commit *string) error {
+			out.Commit = commit
+			return note(tx, r, out)
+		})
+		version.Options.Tables = []string{r.Table}
+	}
+	if err := h.Transaction(ctx, "", version, func(tx *repo.Tx) error {
 		if text, ok := tx.Noted(r.WriteID); ok && r.WriteID != "" {
-			again = true
 			if err := drain(ctx, src); err != nil {
 				return err
 			}
@@ -168,7 +173,7 @@ func (s *service) write(ctx context.Context, c *call, r *writeRequest, src frame
 			}
 		}
 		done, err := frame.Load(ctx, tx, r.Table, src, frame.LoadOptions{
-			Mode: r.Mode, PrimaryKey: r.PrimaryKey, FS: at.Repo.FS(), TempDir: at.Repo.TempDir(), Now: at.Repo.Clock().Now(), TypeOf: parseType,
+			Mode: r.Mode, PrimaryKey: r.PrimaryKey, FS: at.Repo.FS(), TempDir: at.Repo.TempDir(), Now: at.Repo.Clock().Now(),
 		})
 		if err != nil {
 			return err
@@ -183,7 +188,7 @@ func (s *service) write(ctx context.Context, c *call, r *writeRequest, src frame
 		return note(tx, r, out)
 	}); errors.Is(err, repo.ErrWritten) {
 		text, _ := at.Repo.Written(r.WriteID)
-		out, err := s.already(ctx, c, at, r, text, meta)
+		out, err := noted(r, text)
 		if err != nil {
 			return fail(err)
 		}
@@ -192,12 +197,6 @@ func (s *service) write(ctx context.Context, c *call, r *writeRequest, src frame
 		if errs.Is(err, errs.NotFound) && !errors.As(err, new(*frame.ColumnError)) {
 			return nil, s.missing(ctx, h.Client, at, about)
 		}
-		return fail(err)
-	}
-	if again || r.Message == "" || c.header(headerTransaction) != "" {
-		return out, nil
-	}
-	if err := s.commitWrite(ctx, c, at, r, out, meta); err != nil {
 		return fail(err)
 	}
 	return out, nil
@@ -237,32 +236,6 @@ func noted(r *writeRequest, text string) (*writeResult, error) {
 	}
 	n.Result.Already = true
 	return n.Result, nil
-}
-
-// already answers a request of a write that was committed before. Its version commit is made if that did not come to be.
-func (s *service) already(ctx context.Context, c *call, at *engine.Resolved, r *writeRequest, text, meta string) (*writeResult, error) {
-	out, err := noted(r, text)
-	if err != nil || r.Message == "" || out.Commit != nil || c.header(headerTransaction) != "" {
-		return out, err
-	}
-	return out, s.commitWrite(ctx, c, at, r, out, meta)
-}
-
-// commitWrite makes the version commit of a write and notes it.
-func (s *service) commitWrite(ctx context.Context, c *call, at *engine.Resolved, r *writeRequest, out *writeResult, meta string) error {
-	id, err := s.commit(ctx, c, c.run(), at.Repo, at.Branch, []string{r.Table}, r.Message, meta)
-	if err != nil || id == "" {
-		return err
-	}
-	out.Commit = &id
-	if r.WriteID == "" {
-		return nil
-	}
-	text, err := json.Marshal(writeNote{r.Table, r.Mode, out})
-	if err != nil {
-		return errs.With(errs.Internal, err)
-	}
-	return at.Repo.NoteWrite(context.WithoutCancel(ctx), repo.Write{ID: r.WriteID, Result: string(text)})
 }
 
 // drain reads a frame that is not needed, as its sender wants to send it.
@@ -347,9 +320,4 @@ func ingestMode(o *flightsql.TableDefinitionOptions) (frame.Mode, error) {
 		return frame.Create, nil
 	}
 	return "", invalid("ingest: the options neither make a table nor add to one")
-}
-
-// parseType reads the type that the metadata of a field tells.
-func parseType(text string) (value.Type, error) {
-	return value.ParseType(text, value.CollationUtf8mb40900Bin)
 }

@@ -3,27 +3,28 @@ package owner
 import (
 	"crypto/rand"
 	"fmt"
-	"io"
 	"net"
 )
 
-// serveMemory takes a file of memory that the client has made, for what it reads to be written into instead of being sent: the two are on
-// one machine. The client begins with the line "memory"; the owner answers "send"; the client sends a byte with the file's descriptor; the
-// owner answers with a line that names it, for the header stemma-memory of one call of DoGet. The connection stays open as long as
-// the client wants the name. Where descriptors cannot be sent the owner hangs up, and the client reads without.
+// Memory makes files of memory and gives them to a client, which is on the owner's machine: what it reads is written there instead of being
+// sent.
 //
-// The memory is the client's in every respect: it lives as long as the client holds it, and the owner never maps it.
+// The client begins with the line "columns"; the owner answers with a line that names the memory, for the header stemma-memory of one call
+// of DoGet. That call gives files: they come over this connection as descriptors, with a byte for each message of them. The connection
+// stays open as long as the client wants the name. Where descriptors cannot be sent the owner hangs up, and the client reads without.
+//
+// The owner writes the files and never maps them, so that their memory does not count for it, and closes them; the client maps them. Memory
+// ends with its last mapping, whoever dies.
+type Memory struct{ conn *net.UnixConn }
+
+// serveMemory lets the client of a connection have memory.
 func (s *Server) serveMemory(conn net.Conn) {
-	if _, err := io.WriteString(conn, "send\n"); err != nil {
+	u, ok := conn.(*net.UnixConn)
+	if !ok || !hasMemory {
 		return
 	}
-	f, err := receiveFile(conn)
-	if err != nil {
-		return
-	}
-	defer f.Close()
 	name := rand.Text()
-	forget, err := s.handler.Memory(name, f)
+	forget, err := s.handler.Memory(name, &Memory{u})
 	if err != nil {
 		return
 	}

@@ -1,14 +1,19 @@
-//go:build !unix
+//go:build !linux
 
 package owner
 
 import (
-	"net"
 	"os"
 
 	"github.com/stemmadb/stemma/internal/errs"
 )
 
-func receiveFile(net.Conn) (*os.File, error) {
-	return nil, errs.New(errs.Unsupported, "receive a file: this system has no descriptors that are sent")
-}
+const hasMemory = false
+
+func noMemory() error { return errs.New(errs.Unsupported, "this system has no files of memory") }
+
+// Make makes a file of memory, which only Linux has.
+func (*Memory) Make() (*os.File, error) { return nil, noMemory() }
+
+// Give sends files to the client.
+func (*Memory) Give([]*os.File) error { return noMemory() }

@@ -1,7 +1,7 @@
 // Package owner lets the processes of one machine share a database directory. The process that owns the directory for writing
 // answers on a private unix socket inside it; the others send it their operations and SQL connections instead of failing.
 //
-// A connection begins with a line from the client: "op", "adopt", "sql", "memory" or HTTP/2's.
+// A connection begins with a line from the client: "op", "adopt", "sql", "columns" or HTTP/2's.
 //
 //	op    the client sends one Request as a line of JSON and reads Events, a line of JSON each, until one has a Result or an Error;
 //	      closing the connection cancels the operation
@@ -9,7 +9,7 @@
 //	      that the client has written
 //	sql   MySQL's protocol follows, spoken by the engine of the owner
 //	PRI * HTTP/2.0   HTTP/2 follows, that of Arrow Flight
-//	memory   see memory.go
+//	columns  files of memory for what is read follow, see Memory
 //
 // An owner that has said "started" for a request has begun to carry it out; before, the request can be sent again without harm.
 package owner
@@ -98,8 +98,8 @@ type Handler interface {
 	SQL(conn net.Conn) error
 	// Flight speaks Arrow Flight on the connection, as SQL does its protocol.
 	Flight(conn net.Conn) error
-	// Memory takes memory of a client's, under a name by which a read of Arrow Flight means it. Forget is called in the end.
-	Memory(name string, w io.WriterAt) (forget func(), err error)
+	// Memory takes a client's memory, under a name by which a read of Arrow Flight means it. Forget is called in the end.
+	Memory(name string, m *Memory) (forget func(), err error)
 }
 
 // http2Line is the first line of an HTTP/2 connection.
@@ -210,7 +210,7 @@ func (s *Server) serve(conn net.Conn) {
 		s.hand(&handedConn{Conn: conn, in: in, done: make(chan struct{})}, s.handler.SQL)
 	case http2Line:
 		s.hand(&handedConn{Conn: conn, in: in, first: http2Line, done: make(chan struct{})}, s.handler.Flight)
-	case "memory\n":
+	case "columns\n":
 		defer conn.Close()
 		s.serveMemory(conn)
 	case "op\n":

@@ -23,9 +23,12 @@ import (
 type fake struct {
 	begun   chan string
 	release chan struct{}
+	memory  chan string
 }
 
-func newFake() *fake { return &fake{begun: make(chan string, 100), release: make(chan struct{})} }
+func newFake() *fake {
+	return &fake{begun: make(chan string, 100), release: make(chan struct{}), memory: make(chan string)}
+}
 
 func (f *fake) Do(ctx context.Context, req *Request, p op.Progress) (*op.Result, error) {
 	f.begun <- req.Op
@@ -87,11 +90,26 @@ func (f *fake) Flight(conn net.Conn) error {
 	return nil
 }
 
-// Memory writes the name into the memory, at 3.
-func (f *fake) Memory(name string, w io.WriterAt) (func(), error) {
-	if _, err := w.WriteAt([]byte(name), 3); err != nil {
-		return nil, err
-	}
+// Memory gives two files with the name in them, once the test has learnt it.
+func (f *fake) Memory(name string, m *Memory) (func(), error) {
+	go func() {
+		name := <-f.memory
+		var files []*os.File
+		for _, text := range []string{"first ", "second "} {
+			file, err := m.Make()
+			if err != nil {
+				panic(err)
+			}
+			defer file.Close()
+			if _, err := file.WriteString(text + name); err != nil {
+				panic(err)
+			}
+			files = append(files, file)
+		}
+		if err := m.Give(files); err != nil {
+			panic(err)
+		}
+	}()
 	return func() { f.begun <- "forget " + name }, nil
 }
 

@@ -53,6 +53,83 @@ READ_ONLY = frozenset(
     }
 )
 
+# The flags of the verbs as the command line has them: after each / those that mean the keyword before it, which is followed by = where it takes
+# a value.
+FLAGS = {
+    "init": "name=/--name email=/--email date=/--date initial_branch=/--initial-branch/-b",
+    "clone": "remote=/--remote branch=/--branch/-b single_branch/--single-branch depth=/--depth rev=/--rev/--revision tables=/--tables lazy/--lazy cache=/--cache",
+    "status": "ignored/--ignored",
+    "add": "all/--all/-A force/--force/-f branch=/--branch",
+    "commit": "message=/--message/-m all/--all/-a ALL/--ALL/-A amend/--amend allow_empty/--allow-empty skip_empty/--skip-empty date=/--date author=/--author meta=/--meta branch=/--branch",
+    "rm": "cached/--cached force/--force/-f",
+    "clean": "dry_run/--dry-run/-n ignored/-x",
+    "reset": "hard/--hard soft/--soft mixed/--mixed",
+    "stash": "include_untracked/--include-untracked/-u all/--all/-a patch/--patch/-p message=/--message/-m",
+    "log": "number=/--number/-n oneline/--oneline merges/--merges min_parents=/--min-parents graph/--graph stat/--stat parents/--parents decorate=/--decorate all/--all not_=/--not",
+    "diff": "data/--data/-d schema/--schema/-s stat/--stat summary/--summary name_only/--name-only limit=/--limit where=/--where filter=/--filter staged/--staged/--cached/-c merge_base/--merge-base reverse/--reverse/-R include_cols=/--include-cols result_format=/--result-format/--format/-r skinny/--skinny diff_mode=/--diff-mode",
+    "show": "data/--data/-d schema/--schema/-s stat/--stat summary/--summary name_only/--name-only limit=/--limit skinny/--skinny no_pretty/--no-pretty",
+    "blame": "",
+    "reflog": "all/--all",
+    "count-commits": "from_=/--from/-f to=/--to/-t",
+    "ls": "verbose/--verbose/-v system/--system/-s all/--all/-a",
+    "docs print": "",
+    "docs upload": "",
+    "docs diff": "",
+    "branch": "copy/--copy/-c move/--move/-m delete/--delete/-d delete_f/-D force/--force/-f list/--list/-l all/--all/-a remotes/--remotes/-r verbose/--verbose/-v show_current/--show-current track/--track/-t set_upstream_to=/--set-upstream-to/-u",
+    "checkout": "new=/-b reset=/-B track=/--track/-t",
+    "merge": "no_ff/--no-ff ff_only/--ff-only squash/--squash commit/--commit no_commit/--no-commit message=/--message/-m author=/--author date=/--date dont_merge_json/--dont-merge-json abort/--abort continue_/--continue",
+    "cherry-pick": "no_commit/--no-commit/-n allow_empty/--allow-empty mainline=/--mainline dont_merge_json/--dont-merge-json abort/--abort continue_/--continue",
+    "revert": "no_commit/--no-commit/-n author=/--author message=/--message/-m mainline=/--mainline abort/--abort continue_/--continue",
+    "conflicts cat": "",
+    "conflicts resolve": "ours/--ours theirs/--theirs",
+    "constraints verify": "all/--all/-a output_only/--output-only/-o",
+    "merge-base": "",
+    "rebase": "interactive/--interactive/-i empty=/--empty abort/--abort continue_/--continue plan=/--plan",
+    "squash-history": "message=/--message/-m first=/--first/-f meta=/--meta",
+    "filter-branch": "query=/--query/-q branches/--branches/-b all/--all/-a apply_to_uncommitted/--apply-to-uncommitted continue_/--continue/-c verbose/--verbose/-v",
+    "tag": "message=/--message/-m delete/--delete/-d list/--list/-l force/--force/-f verbose/--verbose/-v author=/--author",
+    "remote": "verbose/--verbose/-v",
+    "fetch": "prune/--prune/-p complete/--complete unshallow/--unshallow",
+    "pull": "rebase/--rebase/-r no_ff/--no-ff ff_only/--ff-only squash/--squash no_commit/--no-commit prune/--prune/-p",
+    "push": "set_upstream/--set-upstream/-u force/--force/-f no_lease/--no-lease all/--all tags/--tags atomic/--atomic delete/--delete/-d",
+    "ls-remote": "heads/--heads/--branches tags/--tags/-t",
+    "fsck": "",
+    "gc": "full/--full shallow/--shallow/-s expire=/--expire",
+    "undrop": "",
+    "purge-dropped-databases": "",
+    "backup": "",
+    "table import": "create_table/--create-table/-c update_table/--update-table/-u append_table/--append-table/-a replace_table/--replace-table/-r force/--force/-f pk=/--pk all_text/--all-text no_header/--no-header columns=/--columns delim=/--delim file_type=/--file-type sheet=/--sheet null=/--null map=/--map/-m continue_/--continue rejects=/--rejects quiet/--quiet disable_fk_checks/--disable-fk-checks",
+    "table export": "force/--force/-f file_type=/--file-type delim=/--delim no_header/--no-header map=/--map/-m",
+    "table cp": "force/--force/-f",
+    "table mv": "force/--force/-f",
+    "table rm": "",
+    "schema show": "",
+    "schema import": "create/--create/-c update/--update/-u replace/--replace/-r dry_run/--dry-run pks=/--pks keep_types/--keep-types map=/--map/-m delim=/--delim file_type=/--file-type",
+    "schema export": "force/--force/-f",
+    "dump": "result_format=/--result-format/-r force/--force/-f file_name=/--file-name/--fn directory=/--directory/-d schema_only/--schema-only no_batch/--no-batch no_autocommit/--no-autocommit no_create_db/--no-create-db",
+    "ingest": "table=/--table/-t query=/--query/-q as_=/--as key=/--key message=/--message/-m retries=/--retries restart/--restart",
+    "data lock": "config=/--config lock=/--lock upgrade=/--upgrade/-U upgrade_all/--upgrade-all check/--check",
+    "data items": "config=/--config lock=/--lock split=/--split frozen/--frozen shared_keys/--shared-keys",
+    "data verify": "config=/--config lock=/--lock",
+    "data status": "config=/--config lock=/--lock",
+    "data retrain": "config=/--config lock=/--lock json/--json against=/--against",
+    "data export": "config=/--config lock=/--lock split=/--split output=/--output/-o directory=/--directory/-d force/--force/-f",
+    "data diff": "config=/--config",
+    "run start": "system=/--system external_id=/--external-id parent=/--parent job=/--job params=/--params git_sha=/--git-sha git_dirty/--git-dirty branch=/--branch base=/--base user=/--user host=/--host message=/--message/-m",
+    "run end": "state=/--state error=/--error result_commit=/--result-commit",
+    "run list": "system=/--system state=/--state job=/--job parent=/--parent dead/--dead older=/--older limit=/--limit/-n",
+    "run show": "",
+    "run record": "inputs=/--inputs outputs=/--outputs",
+    "run of": "",
+    "lineage": "up/--up down/--down depth=/--depth format=/--format",
+    "lineage impact": "commit/--commit",
+    "lineage why": "key=/--key limit=/--limit/-n",
+    "lineage export": "openlineage=/--openlineage namespace=/--namespace run=/--run",
+    "lineage import": "openlineage=/--openlineage namespace=/--namespace",
+    "config": "global_/--global local/--local set/--set get/--get unset/--unset list/--list/-l",
+    "version": "verbose/--verbose/-v",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class StatusRow(Row):
@@ -260,6 +337,21 @@ class FsckRow(Row):
     """A row of what `fsck` answers."""
 
     problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class GcRow(Row):
+    """A row of what `gc` answers."""
+
+    status: int
+    bytes_before: int
+    bytes_after: int
+    chunks_in_use: int
+    chunks_removed: int
+    packs_removed: int
+    packs_written: int
+    garbage_left: int
+    moves_forgotten: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -654,11 +746,19 @@ class Verbs:
         remote: str | None = None,
         branch: str | None = None,
         single_branch: bool = False,
+        depth: int | None = None,
+        rev: str | None = None,
+        tables: str | None = None,
+        lazy: bool = False,
+        cache: int | None = None,
     ) -> Result[Row]:
         """Make a database of a remote.
 
         The database has the remote's branches as origin/<branch>, one of them as a branch of its own that follows it, and all tags. A clone
         that was interrupted is no database yet, and goes on where it stopped when it is repeated.
+
+        With --depth, --tables or --lazy the database is a part of the remote's. It knows what it lacks: what needs more than is there says so, and
+        'fetch --complete' brings the rest.
 
         Args:
             url: where the remote is.
@@ -666,6 +766,11 @@ class Verbs:
             remote: what the remote is called here.
             branch: the branch to check out; otherwise main, or the only one, or the first.
             single_branch: take the history of that branch only, and no tags.
+            depth: take the newest n commits only, of that branch; the others can be fetched later.
+            rev: take the history of this commit or tag, as the branch that is named or the remote's default.
+            tables: take these tables only; the others can be fetched later.
+            lazy: take commits only; rows come from the remote when they are read, and the last of them are kept.
+            cache: with --lazy: how much of what was read is kept.
 
         """
         return self._op(
@@ -677,6 +782,11 @@ class Verbs:
                 "remote": remote,
                 "branch": branch,
                 "single_branch": single_branch,
+                "depth": depth,
+                "rev": rev,
+                "tables": tables,
+                "lazy": lazy,
+                "cache": cache,
             },
         )
 
@@ -1679,6 +1789,8 @@ class Verbs:
         remote: str | None = None,
         *refs: str,
         prune: bool = False,
+        complete: bool = False,
+        unshallow: bool = False,
     ) -> Result[FetchRow]:
         """Bring commits from a remote.
 
@@ -1690,6 +1802,8 @@ class Verbs:
             remote: the name of a remote; otherwise the one that the branch follows, or origin.
             refs: only these branches.
             prune: forget branches of the remote that are gone there.
+            complete: bring all that a database lacks which was cloned with --depth, --tables or --lazy.
+            unshallow: bring the older history that a database lacks which was cloned with --depth.
 
         """
         return self._op(
@@ -1699,6 +1813,8 @@ class Verbs:
                 "remote": remote,
                 "refs": refs,
                 "prune": prune,
+                "complete": complete,
+                "unshallow": unshallow,
             },
         )
 
@@ -1830,6 +1946,40 @@ class Verbs:
             "fsck",
             FsckRow,
             {},
+        )
+
+    def gc(
+        self,
+        *,
+        full: bool = False,
+        shallow: bool = False,
+        expire: str | None = None,
+    ) -> Result[GcRow]:
+        """Remove what nothing reaches any more.
+
+        What branches, tags, branches of remotes, working and staged sets, merges and rebases in progress, stashes, the reflog and lineage
+        reach stays, and so does what is being read or written. All else is removed from the files of the database. Others may read and write
+        meanwhile. When it is interrupted nothing is lost and nothing is left over.
+
+        The reflog keeps what a branch or tag named in the last 90 days; --expire shortens that, for this time.
+
+        A process that keeps the database open collects garbage by itself when as much has been written as was left the last time: see gc.auto and
+        gc.growth in 'config'.
+
+        Args:
+            full: rewrite every file that has any garbage, not only those that are a tenth garbage.
+            shallow: rewrite no packs, only remove those that are garbage as a whole.
+            expire: forget what refs named before, when that is so long ago: 14d, 36h, now.
+
+        """
+        return self._op(
+            "gc",
+            GcRow,
+            {
+                "full": full,
+                "shallow": shallow,
+                "expire": expire,
+            },
         )
 
     def undrop(
@@ -2860,6 +3010,9 @@ class Verbs:
           user.name           author of commits
           user.email          mail address of that author
           init.defaultbranch  first branch of a new database (main)
+          gc.auto             off: garbage is never collected by itself (on)
+          gc.growth           by how many per cent a database that is kept open, by a server or a Python program, has grown when garbage is
+                              collected by itself (100)
           core.editor         command of the editor for messages of commits and plans of rebases; STEMMA_EDITOR goes before it, and on a terminal
                               VISUAL and EDITOR come behind
 

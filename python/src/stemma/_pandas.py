@@ -125,6 +125,7 @@ def from_arrow(data: pa.Table, dtype_backend: Backend | None = None) -> pd.DataF
         raise InvalidError(f"dtype_backend is 'numpy_nullable', 'pyarrow' or None, not {dtype_backend!r}")
     names = data.column_names
     special: dict[int, Any] = {}
+    places: set[int] = set()
     for i, f in enumerate(data.schema):
         if not data.num_rows and (values := enum_values((f.metadata or {}).get(b"stemma.type", b"").decode())) is not None:
             special[i] = pd.Categorical(pd.Series([], dtype="str"), categories=pd.Index(values, dtype="str"))
@@ -134,6 +135,8 @@ def from_arrow(data: pa.Table, dtype_backend: Backend | None = None) -> pd.DataF
             special[i] = _nullable(f.type, pd).__from_arrow__(data.column(i))
         elif pa.types.is_fixed_size_list(f.type):
             special[i] = _vectors(data.column(i), pd)
+        elif dtype_backend is None and (values := _numbers(data.column(i), places)) is not None:
+            special[i] = values
     rest = data.select([i for i in range(len(names)) if i not in special])
     rest = rest.rename_columns([str(i) for i in range(len(names)) if i not in special]).replace_schema_metadata(None)
     rows = data.num_rows
@@ -149,10 +152,38 @@ def from_arrow(data: pa.Table, dtype_backend: Backend | None = None) -> pd.DataF
         options["types_mapper"] = lambda t: _mapped(t, pd)
     frame = rest.to_pandas(**options) if rest.num_columns else pd.DataFrame(index=pd.RangeIndex(rows))
     del rest
-    for i in sorted(special):
-        frame.insert(i, str(i), special[i])
+    if special:
+        columns = {i: special[i] if i in special else frame[str(i)] for i in range(len(names))}
+        frame = pd.DataFrame(columns, index=frame.index, copy=False)
     frame.columns = pd.Index(names, dtype="str") if names else pd.Index([], dtype="str")
     return frame
+
+
+def _numbers(column: pa.ChunkedArray, places: set[int]) -> Any:
+    """Returns a column of numbers or times as an array of NumPy in the same memory; None when it cannot be.
+
+    It can where the memory may be written into, as that of a frame must. Places are those of the columns before.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    t = column.type
+    if column.num_chunks != 1 or column.null_count or not len(column):
+        return None
+    if pa.types.is_integer(t) or pa.types.is_floating(t):
+        dtype = np.dtype(t.to_pandas_dtype())
+    elif pa.types.is_timestamp(t) and t.tz is None:
+        dtype = np.dtype(f"datetime64[{t.unit}]")
+    elif pa.types.is_duration(t):
+        dtype = np.dtype(f"timedelta64[{t.unit}]")
+    else:
+        return None
+    array = column.chunk(0)
+    memory = array.buffers()[1]
+    if not memory.is_mutable or memory.address in places:
+        return None
+    places.add(memory.address)
+    return np.frombuffer(memory, dtype, len(array), array.offset * dtype.itemsize)
 
 
 def _whole(column: pa.ChunkedArray) -> Any:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from stemma._pandas import Backend
     from stemma._read import Frame
+    from stemma._transport import memory
 
 PROTOCOL = 1
 """The version of what client and server say to each other."""
@@ -78,7 +79,9 @@ class Reads:
         from stemma import _pandas, _read
 
         _read.check("pandas")
-        return _pandas.from_arrow(self.read_arrow(table, ref, columns=columns, where=where), dtype_backend)
+        text: memory.Text | None = None if dtype_backend == "pyarrow" else "large_utf8"
+        data = self._read(table, ref, columns, where, text, writable=True)
+        return _pandas.from_arrow(data, dtype_backend)
 
     def read_polars(
         self, table: str, ref: str | None = None, *, columns: Sequence[str] | None = None, where: str | None = None
@@ -87,12 +90,25 @@ class Reads:
         from stemma import _read
 
         _read.check("polars")
-        return _read.to_polars(self.read_arrow(table, ref, columns=columns, where=where))
+        return _read.to_polars(self._read(table, ref, columns, where, "utf8_view"))
 
     def read_arrow(
         self, table: str, ref: str | None = None, *, columns: Sequence[str] | None = None, where: str | None = None
     ) -> pa.Table:
         """Returns a table as an Arrow table; arguments are those of read_pandas."""
+        return self._read(table, ref, columns, where)
+
+    def _read(
+        self,
+        table: str,
+        ref: str | None,
+        columns: Sequence[str] | None,
+        where: str | None,
+        text: memory.Text | None = None,
+        *,
+        writable: bool = False,
+    ) -> pa.Table:
+        """Returns a table as an Arrow table; text and writable are those of Client.table."""
         with progress(f"read {table}", -1) as p:
 
             def begin(schema: pa.Schema) -> Callable[[int], None]:
@@ -100,7 +116,11 @@ class Reads:
                 return p.add
 
             return self._noted(
-                table, ref, lambda on, t, r: on._client.table(on._ticket(t, r, columns, where), on._headers(), begin=begin)
+                table,
+                ref,
+                lambda on, t, r: on._client.table(
+                    on._ticket(t, r, columns, where), on._headers(), begin=begin, text=text, writable=writable
+                ),
             )
 
     def scan(
@@ -404,7 +424,8 @@ class Repo(Reads, _ops.Verbs):
         call = functools.partial(self._client.action, "stemma.op", body, self._headers())
         before = self._head(given) if op == "commit" else None
         try:
-            return _results.parse(op, row, call(safe=op in _ops.READ_ONLY))
+            done = _results.parse(op, row, call(safe=op in _ops.READ_ONLY))
+            return dataclasses.replace(done, hints=_in_python(op, done.hints)) if done.hints else done
         except LostError as e:
             if e.unbegun:
                 raise
@@ -420,6 +441,12 @@ class Repo(Reads, _ops.Verbs):
                 hint="it may have been done or not: see log() and status()",
                 database=self._settings.database,
             ) from e
+        except StemmaError as e:
+            (e.message,) = _in_python(op, [e.message])
+            if e.hint:
+                (e.hint,) = _in_python(op, [e.hint])
+            e.args = (e.message,)
+            raise
 
     def _head(self, args: Mapping[str, Any]) -> Resolved | None:
         """Returns the head of the branch that a commit goes to; None where there is none."""
@@ -564,6 +591,15 @@ def _check_ref(ref: Any) -> None:
         raise InvalidError(f"a ref is text, not {ref!r}", hint="YAML reads some hashes as numbers: put them in quotes")
     if ref is not None and not ref.strip():
         raise InvalidError("the ref is empty", hint="give a branch, tag, commit or time; None is the working set")
+
+
+def _in_python(op: str, texts: Sequence[str]) -> tuple[str, ...]:
+    """Returns what the program says of a verb in the words of Python."""
+    if not any("-" in t or "'" in t or "stemma " in t for t in texts):
+        return tuple(texts)
+    from stemma._words import in_python
+
+    return tuple(in_python(op, t) for t in texts)
 
 
 def _argument(v: Any) -> Any:

@@ -73,18 +73,29 @@ class Client:
         headers: Mapping[str, str],
         *,
         begin: Callable[[pa.Schema], Callable[[int], None]],
+        text: memory.Text | None = None,
+        writable: bool = False,
     ) -> pa.Table:
         """Reads all rows of a table, from the owner of a directory by way of shared memory where that is possible.
 
-        Begin is given the schema and returns what is told how many more rows have come.
+        Args:
+            ticket: the ticket.
+            headers: the call's headers.
+            begin: is given the schema and returns what is told how many more rows have come.
+            text: the type in which text would be at hand for the reader, who takes it in its own type too.
+            writable: whether the one user of the columns would write into their memory, if it can be written.
+
         """
         data = json.dumps(ticket).encode()
 
         def shared() -> pa.Table | None:
             if self.address.directory is None or (space := memory.open_(self.address.directory)) is None:
                 return None
+            named = {**headers, memory.HEADER: space.name}
+            if text is not None:
+                named[memory.TEXT] = text
             try:
-                return space.read(self._call("DoGet", {**headers, memory.HEADER: space.name}), data, begin)
+                return space.read(self._call("DoGet", named), data, begin, writable=writable)
             finally:
                 space.close()
 

@@ -1,0 +1,169 @@
+package op
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/stemmadb/stemma/internal/chunk"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/pack"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/root"
+	"github.com/stemmadb/stemma/internal/sync"
+)
+
+// part tells whether the clone is to be a part of the remote's database.
+func (c *Clone) part() bool { return c.Depth > 0 || c.Tables != "" || c.Lazy }
+
+// tables are the names of Tables in lower case, ascending; nil for all.
+func (c *Clone) tables() []string {
+	var out []string
+	for t := range strings.SplitSeq(c.Tables, ",") {
+		if t = strings.ToLower(strings.TrimSpace(t)); t != "" {
+			out = append(out, t)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// check refuses parameters that make no sense together.
+func (c *Clone) check() error {
+	switch {
+	case c.Depth < 0:
+		return errs.New(errs.Invalid, "clone: --depth is a number of commits, not %d", c.Depth)
+	case c.Lazy && c.Depth > 0:
+		return errFlags("lazy", "depth")
+	case c.Lazy && c.Tables != "":
+		return errFlags("lazy", "tables")
+	case c.Tables != "" && c.tables() == nil:
+		return errs.New(errs.Invalid, "clone: --tables names no table: write --tables a,b")
+	case c.Lazy && c.Most < 1:
+		return errs.New(errs.Invalid, "clone: --cache is a number of MiB, not %d", c.Most)
+	}
+	return nil
+}
+
+// fillPart fetches a part of what the refs reach, and notes in the directory of the store what it lacks.
+func (c *Clone) fillPart(ctx context.Context, s *Scope, f *sync.Fetch, refs map[string]sync.Ref, got []sync.Ref, out *repo.Cloned, url, dir string) (err error) {
+	var targets, runs []sync.Target
+	for _, x := range got {
+		if x.Name == sync.Lineage {
+			runs = append(runs, x.Target)
+		} else {
+			targets = append(targets, x.Target)
+		}
+	}
+	if c.Rev != "" {
+		t, err := c.revision(ctx, f.Remote, url, refs)
+		if err != nil {
+			return err
+		}
+		out.Branches[0].Head = t.Commit
+		if !t.Tag.IsZero() {
+			out.Tags = append(out.Tags, repo.LandedTag{Name: strings.TrimPrefix(c.Rev, "refs/tags/"), Object: t.Tag, Commit: t.Commit})
+		}
+		targets = append([]sync.Target{t}, lists(refs)...)
+	}
+	p := &sync.Partial{URL: url, Lazy: c.Lazy, Most: c.Most << 20, Tables: c.tables()}
+	batch, shallow, err := f.Some(ctx, targets, sync.Part{Depth: int(c.Depth), Tables: p, Bare: c.Lazy})
+	if err != nil {
+		return err
+	}
+	out.Batch = batch
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, batch.Close())
+		}
+	}()
+	if len(runs) > 0 {
+		more, _, err := f.Some(ctx, runs, sync.Part{Bare: c.Lazy})
+		if err != nil {
+			return err
+		}
+		err = batch.Absorb(ctx, more)
+		if err = errors.Join(err, more.Close()); err != nil {
+			return err
+		}
+	}
+	if err := c.checkTables(ctx, batch, p, out.Branches[0].Head); err != nil {
+		return err
+	}
+	if p = p.With(shallow, listsOf(slices.Concat(targets, runs))...); p.Lazy || p.Tables != nil || len(p.Shallow) > 0 {
+		return p.Write(f.FS, dir)
+	}
+	return nil
+}
+
+// lists are targets that only say where chunks may be: in all packs of the remote.
+func lists(refs map[string]sync.Ref) []sync.Target {
+	var out []sync.Target
+	for _, x := range refs {
+		out = append(out, sync.Target{List: x.List})
+	}
+	return out
+}
+
+func listsOf(targets []sync.Target) (out []hash.Hash) {
+	for _, t := range targets {
+		out = append(out, t.List)
+	}
+	return out
+}
+
+// revision is the commit of the remote that Rev names: that of a tag, a branch, or of a hash or the beginning of one.
+func (c *Clone) revision(ctx context.Context, r *sync.Remote, url string, refs map[string]sync.Ref) (sync.Target, error) {
+	name := strings.TrimPrefix(c.Rev, "refs/")
+	for _, n := range []string{name, sync.Tags + name, sync.Heads + name} {
+		if x, ok := refs[n]; ok && n != sync.Lineage {
+			return x.Target, nil
+		}
+	}
+	none := errs.New(errs.NotFound, "clone failed: the remote at %s has no tag, branch or commit '%s'", url, c.Rev)
+	if !hash.IsPrefix(c.Rev) && !(len(c.Rev) == hash.FullLen && hash.IsBeginning(c.Rev)) {
+		return sync.Target{}, none
+	}
+	src := &sync.Source{Remote: r}
+	if err := src.Add(ctx, lists(refs)...); err != nil {
+		return sync.Target{}, err
+	}
+	found, err := src.Beginning(ctx, c.Rev, chunk.KindCommit)
+	switch {
+	case err != nil:
+		return sync.Target{}, err
+	case len(found) == 0:
+		return sync.Target{}, none
+	case len(found) > 1:
+		return sync.Target{}, errs.New(errs.Invalid, "clone failed: several commits at %s begin with '%s'; write more of the hash", url, c.Rev)
+	}
+	return sync.Target{Commit: found[0]}, nil
+}
+
+// checkTables refuses names of tables that the commit lacks.
+func (c *Clone) checkTables(ctx context.Context, batch *pack.Batch, p *sync.Partial, at history.CommitID) error {
+	if p.Tables == nil {
+		return nil
+	}
+	cm, err := history.GetCommit(ctx, batch, at)
+	if err != nil {
+		return err
+	}
+	es, err := root.Open(batch, cm.Root).List(ctx, root.KindTable)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, e := range es {
+		names = append(names, strings.ToLower(e.Name))
+	}
+	for _, t := range p.Tables {
+		if !slices.Contains(names, t) {
+			return offering(errs.NotFound, errs.Nearest(t, names), "clone failed: table not found: '%s'", t)
+		}
+	}
+	return nil
+}

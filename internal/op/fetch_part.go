@@ -1,0 +1,95 @@
+package op
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/pack"
+	"github.com/stemmadb/stemma/internal/sync"
+)
+
+// bringPart fetches of what refs reach what belongs to the part that the database is, and notes what it will lack.
+func bringPart(ctx context.Context, s *Scope, f *sync.Fetch, refs []sync.Ref) (*pack.Batch, error) {
+	p := s.Repo.Partial()
+	part := sync.Part{Tables: p, Bare: p.Lazy}
+	for i, id := range p.Shallow { // nothing older than what is there
+		c, err := history.GetCommit(ctx, f.Store, id)
+		if err != nil {
+			return nil, err
+		}
+		if i == 0 || c.Height < part.Floor {
+			part.Floor = c.Height
+		}
+	}
+	var targets []sync.Target
+	for _, x := range refs {
+		if targets = append(targets, x.Target); x.Name == sync.Lineage {
+			part = sync.Part{Bare: p.Lazy}
+		}
+	}
+	batch, shallow, err := f.Some(ctx, targets, part)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Repo.LackMore(shallow, targets); err != nil {
+		return nil, errors.Join(err, batch.Close())
+	}
+	return batch, nil
+}
+
+// complete brings what the database lacks.
+func (c *Fetch) complete(ctx context.Context, s *Scope, r *sync.Remote, refs map[string]sync.Ref) (err error) {
+	p := s.Repo.Partial()
+	switch {
+	case c.Whole && c.Old:
+		return errFlags("complete", "unshallow")
+	case p == nil:
+		return errs.New(errs.NothingToDo, "the database lacks nothing: it is no part of another")
+	case c.Old && len(p.Shallow) == 0:
+		return errs.New(errs.NothingToDo, "the database lacks no older history")
+	}
+	incoming, done, err := s.Repo.Incoming()
+	if err != nil {
+		return err
+	}
+	defer done()
+	f := &sync.Fetch{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Incoming: incoming, Progress: s.syncProgress()}
+	all := lists(refs)
+	if c.Old {
+		targets := slices.Clone(all)
+		for _, id := range p.Shallow {
+			cm, err := history.GetCommit(ctx, f.Store, id)
+			if err != nil {
+				return err
+			}
+			for _, parent := range cm.Parents {
+				targets = append(targets, sync.Target{Commit: parent})
+			}
+		}
+		batch, _, err := f.Some(ctx, targets, sync.Part{Tables: p})
+		if err != nil {
+			return err
+		}
+		return errors.Join(s.Repo.Complete(ctx, batch, true), batch.Close())
+	}
+	want, err := s.Repo.Wanted(ctx)
+	if err != nil {
+		return err
+	}
+	packs, err := r.Packs(ctx, all...)
+	if err != nil {
+		return err
+	}
+	batch, err := f.Run(ctx, packs, want, nil)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(s.Repo.Complete(ctx, batch, false), batch.Close()); err != nil {
+		return err
+	}
+	f.Held = sync.HeldIn(s.Repo.FS(), s.Repo.Dir())
+	return f.Landed()
+}

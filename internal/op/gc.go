@@ -1,0 +1,94 @@
+package op
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/repo"
+)
+
+// gcColumns are the columns of what gc answers. Sizes are in bytes.
+var gcColumns = []Column{
+	Whole("status"), Whole("bytes_before"), Whole("bytes_after"), Whole("chunks_in_use"), Whole("chunks_removed"), Whole("packs_removed"),
+	Whole("packs_written"), Whole("garbage_left"), Whole("moves_forgotten"),
+}
+
+// GC is the verb that removes what nothing reaches any more.
+type GC struct {
+	Full    bool   `flag:"full" help:"rewrite every file that has any garbage, not only those that are a tenth garbage"`
+	Shallow bool   `flag:"shallow,s" help:"rewrite no packs, only remove those that are garbage as a whole"`
+	Expire  string `flag:"expire" value:"age" help:"forget what refs named before, when that is so long ago: 14d, 36h, now"`
+	Archive int    `flag:"archive-level" hidden:"true" help:"accepted for compatibility"`
+}
+
+func gcSpec() Spec {
+	return Define[GC](Spec{
+		Name: "gc", Columns: gcColumns, Group: GroupCare, Needs: NeedDatabase, Admin: true,
+		Short: "Remove what nothing reaches any more",
+		Long: `What branches, tags, branches of remotes, working and staged sets, merges and rebases in progress, stashes, the reflog and lineage
+reach stays, and so does what is being read or written. All else is removed from the files of the database. Others may read and write
+meanwhile. When it is interrupted nothing is lost and nothing is left over.
+
+The reflog keeps what a branch or tag named in the last 90 days; --expire shortens that, for this time.
+
+A process that keeps the database open collects garbage by itself when as much has been written as was left the last time: see gc.auto and
+gc.growth in 'config'.`,
+		Examples: []Example{
+			{"gc", "make room"},
+			{"gc --full --expire now", "remove everything that is not in use at this moment, deleted branches included"},
+		},
+	})
+}
+
+// Run collects.
+func (c *GC) Run(ctx context.Context, s *Scope) (*Result, error) {
+	if c.Full && c.Shallow {
+		return nil, errs.New(errs.Invalid, "gc: --full and --shallow exclude each other")
+	}
+	opt := repo.CollectOptions{Full: c.Full, Drop: c.Shallow}
+	if c.Expire != "" {
+		age := time.Duration(0)
+		if c.Expire != "now" {
+			var err error
+			if age, err = ParseDuration(c.Expire); err != nil {
+				return nil, errs.New(errs.Invalid, "gc: --expire: %w", err)
+			}
+		}
+		if age < 0 {
+			return nil, errs.New(errs.Invalid, "gc: --expire: an age is not negative")
+		}
+		opt.Expire = s.Repo.Clock().Now().Add(-age)
+	}
+	mark := s.Start("find what is in use", 0, "chunks")
+	opt.Marked = func(n int) { mark.Add(int64(n)) }
+	var copying Task
+	opt.Copied = func(n int64) {
+		if copying == nil {
+			copying = s.Start("keep what is in use", 0, "bytes")
+		}
+		copying.Add(n)
+	}
+	done, err := s.Repo.Collect(ctx, opt)
+	mark.Done()
+	if copying != nil {
+		copying.Done()
+	}
+	if err != nil {
+		return nil, err
+	}
+	r := &Result{Columns: gcColumns, Lines: []string{}}
+	r.Add(int64(0), done.Before, done.After, int64(done.Marked), int64(done.ChunksRemoved), int64(done.PacksRemoved), int64(done.PacksWritten), done.GarbageLeft, int64(done.Expired))
+	r.Printf("%s before, %s now; %s in use, %s removed.", megabytes(done.Before), megabytes(done.After), plural(uint64(done.Marked), "chunk"), plural(uint64(done.ChunksRemoved), "chunk"))
+	if done.Expired > 0 {
+		r.Printf("%s of refs forgotten.", plural(uint64(done.Expired), "move"))
+	}
+	if done.GarbageLeft > 0 {
+		r.Hints = append(r.Hints, megabytes(done.GarbageLeft)+" of garbage are left in files that are mostly in use; 'gc --full' removes them too")
+	}
+	return r, nil
+}
+
+// megabytes is a size as people read it.
+func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }

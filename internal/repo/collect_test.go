@@ -1,0 +1,615 @@
+package repo_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/lineage"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/schema"
+	"github.com/stemmadb/stemma/internal/table"
+	"github.com/stemmadb/stemma/internal/value"
+	"github.com/stemmadb/stemma/internal/vfs"
+)
+
+// openBare opens the database without a cache of chunks, which would have what is not there any more.
+func openBare(t *testing.T, fs vfs.FS) *repo.Repo {
+	t.Helper()
+	r, err := repo.Open(t.Context(), fs, "/db", repo.Options{Clock: testClock, CacheBytes: -1})
+	must(t, err)
+	return r
+}
+
+// everything removes all that is not in use, what refs named before included.
+func everything() repo.CollectOptions {
+	return repo.CollectOptions{Full: true, Expire: testClock.Now().Add(time.Hour)}
+}
+
+// fill replaces the table people by one of n rows that begin at from, and commits when a message is given.
+func fill(t *testing.T, r *repo.Repo, branch, message string, from, n int) {
+	t.Helper()
+	tx, err := r.Begin(t.Context(), branch)
+	must(t, err)
+	defer tx.Rollback()
+	if _, _, there, err := tx.Table(t.Context(), "people"); err != nil {
+		t.Fatal(err)
+	} else if there {
+		must(t, tx.DropTable(t.Context(), "people"))
+	}
+	must(t, tx.CreateTable(t.Context(), "people", people()))
+	e := edit(t, tx, "people")
+	for i := range n {
+		must(t, e.Insert(t.Context(), person(int64(from+i), fmt.Sprintf("%d@%d", i*7919, from), int64(i%90))))
+	}
+	_, err = tx.FoldTable(t.Context(), "people")
+	must(t, err)
+	must(t, tx.Commit(t.Context()))
+	if message != "" {
+		_, err := r.Commit(t.Context(), repo.CommitOptions{Branch: branch, Message: message, AddNew: true, Author: signature()})
+		must(t, err)
+	}
+}
+
+// bytesOf is the length of all files of the database, and their names.
+func bytesOf(t *testing.T, fs vfs.FS, dir string) (n int64, names []string) {
+	t.Helper()
+	list, err := fs.ReadDir(dir)
+	must(t, err)
+	for _, name := range list {
+		in, err := fs.Stat(path.Join(dir, name))
+		must(t, err)
+		if in.Dir {
+			m, more := bytesOf(t, fs, path.Join(dir, name))
+			n, names = n+m, append(names, more...)
+			continue
+		}
+		n, names = n+in.Size, append(names, path.Join(dir, name))
+	}
+	return n, names
+}
+
+// TestCollectSpaceComesBack loads a table time and again: afterwards the database is as large as one that was loaded once, and nothing of the
+// loads is left in directories for files that do not last.
+func TestCollectSpaceComesBack(t *testing.T) {
+	r, fs := newRepo(t)
+	fill(t, r, "main", "first", 0, 3000)
+	must(t, r.Close(t.Context()))
+	once, _ := bytesOf(t, fs, "/db")
+	r = openBare(t, fs)
+	for i := range 8 {
+		fill(t, r, "main", "", 10_000*i, 3000)
+		must(t, r.Checkpoint(t.Context()))
+	}
+	must(t, r.ResetHard(t.Context(), "main", head(t, r, "main")))
+	done, err := r.Collect(t.Context(), everything())
+	must(t, err)
+	wantSound(t, r)
+	must(t, r.Close(t.Context()))
+	now, names := bytesOf(t, fs, "/db")
+	if done.ChunksRemoved < 50 || done.Before < 4*done.After || now > once*5/4 {
+		t.Errorf("%+v; %d bytes, of which one load made %d", done.CollectStats, now, once)
+	}
+	if done.Peak > done.After*11/10+64<<10 {
+		t.Errorf("%d bytes came on top for a time, of %d in use", done.Peak, done.After)
+	}
+	for _, n := range names {
+		if strings.Contains(n, "tmp") {
+			t.Errorf("%s is left", n)
+		}
+	}
+}
+
+func head(t *testing.T, r *repo.Repo, branch string) hash.Hash {
+	t.Helper()
+	h, ok := r.BranchHead(branch)
+	if !ok {
+		t.Fatalf("no branch %s", branch)
+	}
+	return h
+}
+
+// TestCollectInterrupted gives up at many moments: the database has what it had, in no more files than an orderly end leaves.
+func TestCollectInterrupted(t *testing.T) {
+	r, fs := newRepo(t)
+	for i := range 4 {
+		fill(t, r, "main", "", 10_000*i, 1000)
+		must(t, r.Checkpoint(t.Context()))
+	}
+	want := rows(t, r, "people")
+	before := r.Store().Stats()
+	stopped := 0
+	for n := 0; ; n++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		opt := everything()
+		steps := 0
+		step := func() {
+			if steps++; steps > n {
+				cancel()
+			}
+		}
+		opt.Marked = func(int) { step() }
+		opt.Copied = func(int64) { step() }
+		_, err := r.Collect(ctx, opt)
+		cancel()
+		if err == nil {
+			break
+		}
+		stopped++
+		if !errs.Is(err, errs.Canceled) {
+			t.Fatalf("step %d: %v", n, err)
+		}
+		must(t, r.Store().Folded(t.Context()))
+		if got := rows(t, r, "people"); got != want {
+			t.Fatal("the table is not what it was")
+		}
+		_, names := bytesOf(t, fs, "/db")
+		for _, name := range names {
+			if strings.HasSuffix(name, ".tmp") {
+				t.Errorf("%s is left", name)
+			}
+		}
+		if now := r.Store().Stats(); now.PackBytes > before.PackBytes+64<<10 {
+			t.Errorf("step %d: %d bytes of packs, there were %d", n, now.PackBytes, before.PackBytes)
+		}
+	}
+	if stopped < 5 {
+		t.Errorf("stopped %d times: the test does not test", stopped)
+	}
+	wantSound(t, r)
+	if got := rows(t, r, "people"); got != want {
+		t.Fatal("the table is not what it was")
+	}
+}
+
+// TestCollectFaults lets operations on files fail in the middle.
+func TestCollectFaults(t *testing.T) {
+	for _, class := range []errs.Code{errs.NoSpace, errs.Internal} {
+		t.Run(class.String(), func(t *testing.T) {
+			_, mem := newRepoClosed(t)
+			r := openBare(t, mem)
+			for i := range 3 {
+				fill(t, r, "main", "", 10_000*i, 600)
+				must(t, r.Checkpoint(t.Context()))
+			}
+			want := rows(t, r, "people")
+			must(t, r.Close(t.Context()))
+			failed := 0
+			for n := int64(1); ; n++ {
+				clone := mem.(*vfs.Mem).CrashClone(rand.New(rand.NewPCG(uint64(n), 1)))
+				armed := false
+				fail := vfs.FailAt(n, errs.New(class, "injected"))
+				hit := false
+				var mu sync.Mutex
+				r, err := repo.Open(t.Context(), vfs.WithHook(clone, func(op vfs.Op) error {
+					mu.Lock()
+					defer mu.Unlock()
+					if !armed || op.Kind == vfs.OpRead {
+						return nil
+					}
+					err := fail(op)
+					hit = hit || err != nil
+					return err
+				}), "/db", repo.Options{Clock: testClock, CacheBytes: -1})
+				must(t, err)
+				mu.Lock()
+				armed = true
+				mu.Unlock()
+				_, err = r.Collect(t.Context(), everything())
+				mu.Lock()
+				armed = false
+				mu.Unlock()
+				if !hit {
+					must(t, err)
+					must(t, r.Close(t.Context()))
+					break
+				}
+				if err != nil {
+					failed++
+					if !errs.Is(err, class) {
+						t.Fatalf("fault %d: %v", n, err)
+					}
+				}
+				if got := rows(t, r, "people"); got != want {
+					t.Fatalf("fault %d: the table is not what it was", n)
+				}
+				_ = r.Close(t.Context()) // says again what failed
+				again := openBare(t, clone)
+				if got := rows(t, again, "people"); got != want {
+					t.Fatalf("fault %d: the table is not what it was after opening", n)
+				}
+				wantSound(t, again)
+				must(t, again.Close(t.Context()))
+			}
+			if failed < 5 {
+				t.Errorf("failed %d times: the test does not test", failed)
+			}
+		})
+	}
+}
+
+// TestCollectKeepsWhatIsRead collects while transactions, a hold and another process read what nothing names any more.
+func TestCollectKeepsWhatIsRead(t *testing.T) {
+	_, fs := newRepoClosed(t)
+	r := openBare(t, fs)
+	defer r.Close(t.Context())
+	fill(t, r, "main", "first", 0, 500)
+	must(t, r.CreateBranch(t.Context(), "b", head(t, r, "main"), false))
+	fill(t, r, "b", "", 50_000, 500)
+	fill(t, r, "main", "", 10_000, 500) // uncommitted, so that nothing but the working set reaches it
+	tx := begin(t, r)
+	v, _, _, err := tx.Table(t.Context(), "people")
+	must(t, err)
+	old, err := repo.Open(t.Context(), fs, "/db", repo.Options{Clock: testClock, CacheBytes: -1, ReadOnly: true})
+	must(t, err)
+	defer old.Close(t.Context())
+	want := dump(t, v)
+	fill(t, r, "main", "", 20_000, 500)
+	hold := r.Hold()
+	on, err := r.SnapshotWorking("b")
+	must(t, err)
+	bv, _, _, err := on.Table(t.Context(), "people")
+	must(t, err)
+	inB := dump(t, bv)
+	must(t, r.DeleteBranch(t.Context(), "b", "", true))
+	for range 2 {
+		_, err = r.Collect(t.Context(), everything())
+		must(t, err)
+		if dump(t, v) != want || dump(t, bv) != inB || rows(t, old, "people") != want {
+			t.Fatal("what is read is not what it was")
+		}
+	}
+	// The transaction brings the old table back under another name.
+	tab, err := tx.FoldTable(t.Context(), "people")
+	must(t, err)
+	must(t, tx.PutTable(t.Context(), "copy", tab))
+	must(t, tx.Commit(t.Context()))
+	hold.Release()
+	done, err := r.Collect(t.Context(), everything())
+	must(t, err)
+	if done.ChunksRemoved == 0 {
+		t.Error("nothing was removed when nobody read any more")
+	}
+	if rows(t, r, "copy") != want {
+		t.Error("the copy is not what the table was")
+	}
+	if rows(t, old, "people") != want {
+		t.Error("another process lost what it reads")
+	}
+	wantSound(t, r)
+}
+
+// TestCollectKeepsLongValues keeps values out of line that only edits above a table's trees name, those of a transaction's beginning
+// included.
+func TestCollectKeepsLongValues(t *testing.T) {
+	_, fs := newRepoClosed(t)
+	r := openBare(t, fs)
+	defer r.Close(t.Context())
+	s := &schema.Schema{}
+	for _, c := range []schema.Column{
+		{Name: "id", Type: value.Type{Kind: value.KindInt64}},
+		{Name: "note", Type: value.Type{Kind: value.KindText, Length: 1 << 20, Collation: value.CollationUtf8mb40900Bin}, Nullable: true},
+	} {
+		c.ID = schema.AssignID(c.Name, c.Type, s.Columns, nil)
+		s.Columns = append(s.Columns, c)
+	}
+	s.PrimaryKey = []schema.IndexColumn{{Column: s.Columns[0].ID}}
+	tx := begin(t, r)
+	must(t, tx.CreateTable(t.Context(), "notes", s))
+	must(t, tx.Commit(t.Context()))
+	long := func(n int) value.Cell {
+		return value.BytesCell([]byte(strings.Repeat(fmt.Sprint(n, " "), 20_000)))
+	}
+	note := func(tx *repo.Tx) string {
+		t.Helper()
+		cells := make([]value.Cell, 2)
+		key := edit(t, tx, "notes").Table().Schema.Primary.AppendKey(nil, []value.Cell{value.IntCell(1), value.Null})
+		v, _, _, err := tx.Table(t.Context(), "notes")
+		must(t, err)
+		ok, err := v.Get(t.Context(), key, cells)
+		if err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		got, err := table.Resolve(t.Context(), v.Reader(), cells[1])
+		must(t, err)
+		return string(got.Bytes())
+	}
+	tx = begin(t, r)
+	must(t, edit(t, tx, "notes").Insert(t.Context(), []value.Cell{value.IntCell(1), long(1)}))
+	must(t, tx.Commit(t.Context()))
+	reader := begin(t, r)
+	defer reader.Rollback()
+	tx = begin(t, r)
+	_, err := edit(t, tx, "notes").Update(t.Context(), []value.Cell{value.IntCell(1), long(1)}, []value.Cell{value.IntCell(1), long(2)})
+	must(t, err)
+	must(t, tx.Commit(t.Context()))
+	for range 2 {
+		_, err := r.Collect(t.Context(), everything())
+		must(t, err)
+	}
+	if note(reader) != string(long(1).Bytes()) {
+		t.Error("the reader does not find the value as it was")
+	}
+	now := begin(t, r)
+	defer now.Rollback()
+	if note(now) != string(long(2).Bytes()) {
+		t.Error("the value is not what was written")
+	}
+	wantSound(t, r)
+}
+
+func newRepoClosed(t *testing.T) (*repo.Repo, vfs.FS) {
+	t.Helper()
+	r, fs := newRepo(t)
+	must(t, r.Close(t.Context()))
+	return r, fs
+}
+
+// TestCollectKeepsLineage keeps the commit that a run has read, though no ref reaches it.
+func TestCollectKeepsLineage(t *testing.T) {
+	_, fs := newRepoClosed(t)
+	r := openBare(t, fs)
+	defer r.Close(t.Context())
+	fill(t, r, "main", "first", 0, 200)
+	first := head(t, r, "main")
+	must(t, r.CreateBranch(t.Context(), "b", first, false))
+	fill(t, r, "b", "read", 10_000, 200)
+	read := head(t, r, "b")
+	fill(t, r, "b", "not read", 20_000, 200)
+	lost := head(t, r, "b")
+	_, err := r.StartRun(t.Context(), lineage.Run{UID: "5f0e4f6e-9a3b-4c58-9a70-000000000001", System: "test"})
+	must(t, err)
+	must(t, r.RecordRun(t.Context(), "5f0e4f6e-9a3b-4c58-9a70-000000000001", []lineage.Input{{DB: "db", Table: "people", Commit: read.Full()}}, nil))
+	must(t, r.DeleteBranch(t.Context(), "b", "", true))
+	_, err = r.Collect(t.Context(), everything())
+	must(t, err)
+	snap, err := r.SnapshotAt(t.Context(), read)
+	must(t, err)
+	v, _, _, err := snap.Table(t.Context(), "people")
+	must(t, err)
+	if got := strings.Count(dump(t, v), ":"); got != 400 {
+		t.Errorf("%d colons", got)
+	}
+	if _, err := r.SnapshotAt(t.Context(), lost); !errs.Is(err, errs.NotFound) {
+		t.Errorf("a commit that nothing names is there: %v", err)
+	}
+}
+
+// TestCollectReflog keeps what a deleted branch named, until the moves are forgotten.
+func TestCollectReflog(t *testing.T) {
+	_, fs := newRepoClosed(t)
+	r := openBare(t, fs)
+	defer r.Close(t.Context())
+	fill(t, r, "main", "first", 0, 100)
+	must(t, r.CreateBranch(t.Context(), "b", head(t, r, "main"), false))
+	fill(t, r, "b", "gone", 10_000, 100)
+	gone := head(t, r, "b")
+	must(t, r.DeleteBranch(t.Context(), "b", "", true))
+	_, err := r.Collect(t.Context(), repo.CollectOptions{Full: true})
+	must(t, err)
+	if _, err := r.SnapshotAt(t.Context(), gone); err != nil {
+		t.Errorf("what the reflog names is gone: %v", err)
+	}
+	done, err := r.Collect(t.Context(), everything())
+	must(t, err)
+	if _, err := r.SnapshotAt(t.Context(), gone); !errs.Is(err, errs.NotFound) || done.Expired == 0 {
+		t.Errorf("what the reflog has forgotten (%d moves) is there: %v", done.Expired, err)
+	}
+	must(t, r.Close(t.Context()))
+	r = openBare(t, fs)
+	for _, m := range r.RefLog() {
+		if _, err := r.SnapshotAt(t.Context(), m.Commit); err != nil {
+			t.Errorf("the reflog names what is not there: %s: %v", m.Ref, err)
+		}
+	}
+}
+
+// TestCollectBesideOthers collects time and again while others commit, read, make and remove branches, load tables and fetch nothing.
+func TestCollectBesideOthers(t *testing.T) {
+	ctx := t.Context()
+	_, fs := newRepoClosed(t)
+	r, err := repo.Open(ctx, fs, "/db", repo.Options{Clock: testClock, CacheBytes: -1})
+	must(t, err)
+	fill(t, r, "main", "first", 0, 400)
+	var wg sync.WaitGroup
+	var stop atomic.Bool
+	var failed atomic.Pointer[error]
+	run := func(fn func(i int) error) {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for i := 0; !stop.Load() && failed.Load() == nil; i++ {
+				if err := fn(i); err != nil && !errs.Is(err, errs.Conflict) {
+					failed.Store(&err)
+				}
+			}
+		}()
+	}
+	var written atomic.Int64
+	run(func(i int) error { // rows
+		tx, err := r.Begin(ctx, "main")
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback()
+		e, err := tx.Editor(ctx, "people")
+		if err != nil {
+			return err
+		}
+		if err := e.Insert(ctx, person(int64(1_000_000+i), fmt.Sprintf("w%d", i), 1)); err != nil {
+			return err
+		}
+		if err := tx.Commit(ctx); err != nil {
+			return err
+		}
+		written.Add(1)
+		if i%40 == 0 {
+			_, err = r.Commit(ctx, repo.CommitOptions{Branch: "main", Message: fmt.Sprint("c", i), AddNew: true, Author: signature()})
+			if errs.Is(err, errs.NothingToDo) {
+				err = nil
+			}
+		}
+		return err
+	})
+	run(func(i int) error { // tables as a whole, the same ones again and again, on branches that come and go
+		name := fmt.Sprint("b", i%3)
+		id, _ := r.BranchHead("main")
+		if err := r.CreateBranch(ctx, name, id, true); err != nil {
+			return err
+		}
+		tx, err := r.Begin(ctx, name)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback()
+		if err := tx.DropTable(ctx, "people"); err != nil {
+			return err
+		}
+		if err := tx.CreateTable(ctx, "people", people()); err != nil {
+			return err
+		}
+		e, err := tx.Editor(ctx, "people")
+		if err != nil {
+			return err
+		}
+		for k := range 300 {
+			if err := e.Insert(ctx, person(int64(k), fmt.Sprintf("%d@%d", k, i%5), 1)); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.FoldTable(ctx, "people"); err != nil {
+			return err
+		}
+		if err := tx.Commit(ctx); err != nil {
+			return err
+		}
+		return r.DeleteBranch(ctx, name, "", true)
+	})
+	run(func(i int) error { // readers
+		tx, err := r.Begin(ctx, "main")
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback()
+		v, _, _, err := tx.Table(ctx, "people")
+		if err != nil {
+			return err
+		}
+		var n [2]uint64
+		for k := range n {
+			if n[k], err = countRows(ctx, v); err != nil {
+				return err
+			}
+		}
+		if n[0] != n[1] || n[0] < 400 {
+			return fmt.Errorf("%d rows, then %d", n[0], n[1])
+		}
+		return nil
+	})
+	removed := 0
+	for i := 0; i < 12 && failed.Load() == nil; i++ {
+		opt := everything()
+		opt.Full = i%2 == 0
+		done, err := r.Collect(ctx, opt)
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		removed += done.ChunksRemoved
+	}
+	stop.Store(true)
+	wg.Wait()
+	if e := failed.Load(); e != nil {
+		t.Error(*e)
+	}
+	if removed == 0 || written.Load() == 0 {
+		t.Errorf("%d chunks removed, %d rows written: the test does not test", removed, written.Load())
+	}
+	wantSound(t, r)
+	must(t, r.Close(ctx))
+	r = openBare(t, fs)
+	defer r.Close(ctx)
+	wantSound(t, r)
+	if got := strings.Count(rows(t, r, "people"), "w"); int64(got) != written.Load() {
+		t.Errorf("%d rows, %d were written", got, written.Load())
+	}
+}
+
+// TestCollectByItself lets a database grow until garbage is collected, and sees that it is not when that is turned off.
+func TestCollectByItself(t *testing.T) {
+	for _, growth := range []int{100, 0} {
+		t.Run(fmt.Sprint(growth), func(t *testing.T) {
+			_, fs := newRepoClosed(t)
+			r, err := repo.Open(t.Context(), fs, "/db", repo.Options{Clock: testClock, CollectLeast: 64 << 10})
+			must(t, err)
+			r.AutoCollect(growth)
+			fell := false
+			var last int64
+			for i := 0; i < 200 && !fell; i++ {
+				fill(t, r, "main", "", 10_000*i, 2000)
+				must(t, r.Checkpoint(t.Context()))
+				must(t, r.Store().Folded(t.Context()))
+				n := r.Store().Stats()
+				now := n.PackBytes + n.JournalBytes
+				fell = now < last/2
+				last = now
+				if growth == 0 && i == 20 {
+					break
+				}
+			}
+			if fell != (growth > 0) {
+				t.Errorf("garbage was collected: %v; %d bytes in the end", fell, last)
+			}
+			must(t, r.Close(t.Context()))
+			must(t, r.BackgroundError())
+			r = openBare(t, fs)
+			defer r.Close(t.Context())
+			wantSound(t, r)
+		})
+	}
+}
+
+// countRows reads all rows of a view.
+func countRows(ctx context.Context, v *table.View) (n uint64, err error) {
+	s := v.Scan(table.ScanOptions{Rows: table.RowsTree})
+	for {
+		b, ok, err := s.Next(ctx)
+		if err != nil || !ok {
+			return n, err
+		}
+		if b.Page == nil {
+			n++
+			continue
+		}
+		n += uint64(b.Hi - b.Lo)
+	}
+}
+
+// TestCollectOnlyOnce refuses a second collection, one of a database that is read, and goes on after errors.
+func TestCollectOnlyOnce(t *testing.T) {
+	r, fs := newRepo(t)
+	fill(t, r, "main", "first", 0, 100)
+	opt := everything()
+	inner := errors.New("not called")
+	opt.Marked = func(int) { _, inner = r.Collect(t.Context(), everything()) }
+	_, err := r.Collect(t.Context(), opt)
+	must(t, err)
+	if !errs.Is(inner, errs.Conflict) {
+		t.Errorf("a second collection: %v", inner)
+	}
+	ro, err := repo.Open(t.Context(), fs, "/db", repo.Options{Clock: testClock, ReadOnly: true})
+	must(t, err)
+	defer ro.Close(t.Context())
+	if _, err := ro.Collect(t.Context(), everything()); !errs.Is(err, errs.ReadOnly) {
+		t.Errorf("of a database that is open for reading: %v", err)
+	}
+}

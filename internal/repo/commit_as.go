@@ -1,0 +1,173 @@
+package repo
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/lineage"
+	"github.com/stemmadb/stemma/internal/root"
+)
+
+// overtaken is how often a commit of a transaction begins anew because others have changed the branch, before it makes them wait.
+const overtaken = 3
+
+// CommitAs commits the transaction together with a version commit of the tables that it has changed: both are one record, so that after it,
+// and after a crash whenever it comes, both are there or neither. Staged tables are committed with them, and a merge in progress is ended, as by
+// Repo.Commit. The commit is nil when the transaction has changed nothing, or nothing in which its tables differ from HEAD.
+//
+// opt's Branch is the transaction's; its Tables are committed also when the transaction has not changed them. It cannot amend. keep, which may be
+// nil, is called with the commit before it lasts, as often as that is made anew; what it notes lasts with it. The transaction is over then. Errors
+// are those of Tx.Commit and Repo.Commit; nothing is changed then.
+func (t *Tx) CommitAs(ctx context.Context, opt CommitOptions, keep func(*history.Commit) error) (*history.Commit, error) {
+	defer t.Rollback()
+	r := t.r
+	switch {
+	case t.done:
+		return nil, errs.New(errs.Invalid, "commit transaction: it is over already")
+	case t.aside || t.branch == lineageRef || opt.Amend:
+		return nil, errs.New(errs.Internal, "commit transaction: it makes no commit of a branch")
+	case r.load != nil:
+		return nil, ErrOwnerOnly
+	}
+	opt.Branch, opt.Tables = t.branch, append(t.Changed(), opt.Tables...)
+	if len(opt.Tables) == 0 && t.merge == nil { // there is nothing to commit but notes
+		if keep != nil {
+			if err := keep(nil); err != nil {
+				return nil, err
+			}
+		}
+		return nil, t.Commit(ctx)
+	}
+	t.by = lineage.Of(ctx)
+	if err := t.foldLarge(ctx); err != nil {
+		return nil, err
+	}
+	p, notes := t.plan(), t.notes
+	for try := 0; ; try++ {
+		t.notes = notes
+		s, c, err := r.tryCommitAs(ctx, p, &opt, keep, try >= overtaken)
+		if (errs.Is(err, errs.Conflict) || errs.Is(err, errs.DuplicateKey)) && !r.opt.ReadOnly {
+			r.catchUp(ctx) // as CommitTogether does
+		}
+		if err != nil {
+			return nil, err
+		}
+		if s != nil {
+			return c, r.publish(ctx, s)
+		}
+	}
+}
+
+// tryCommitAs is one attempt of CommitAs; the state is nil when the branch has changed meanwhile. With alone other transactions wait for it.
+func (r *Repo) tryCommitAs(ctx context.Context, p *plan, opt *CommitOptions, keep func(*history.Commit) error, alone bool) (*state, *history.Commit, error) {
+	if alone {
+		r.gate.Lock()
+		defer r.gate.Unlock()
+	}
+	// A fold would replace what is folded here.
+	r.foldMu.Lock()
+	defer r.foldMu.Unlock()
+	t, batch := p.t, p.t.Store()
+	if err := p.advance(ctx, batch, r.tip.Load(), true); err != nil {
+		return nil, nil, err
+	}
+	cur := p.on
+	next := cur.copy(0)
+	if len(t.whole) > 0 || t.merge != nil || t.rebase != nil {
+		if _, err := t.replaceTables(ctx, batch, cur, next); err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, x := range p.rows {
+		next.tables.set(x.table, workTable{over: x.over()})
+	}
+	if err := p.checkMeanwhile(ctx, batch, cur, next); err != nil {
+		return nil, nil, err
+	}
+	working, sealed, err := r.seal(ctx, batch, next, t.whole)
+	if err != nil {
+		return nil, nil, err
+	}
+	next.working = working.Tree()
+	var m *history.Merge
+	if !next.merge.IsZero() {
+		if m, err = history.GetMerge(ctx, batch, next.merge); err != nil {
+			return nil, nil, err
+		}
+	}
+	w := &Working{Branch: t.branch, Head: cur.head, Working: working, Staged: root.Open(batch, next.staged), at: cur}
+	c, staged, err := r.build(ctx, batch, w, m, opt)
+	if err != nil && !errs.Is(err, errs.NothingToDo) {
+		return nil, nil, err
+	}
+	next.staged = staged.Tree()
+	ch := &change{}
+	var noted commitNotes
+	if c != nil {
+		if noted, err = r.noteOutputs(ctx, batch, cur, next.working, c, history.CommitID{}, t); err != nil {
+			return nil, nil, err
+		}
+		next.head, next.merge = c.ID, hash.Hash{}
+		ch.refs = []refChange{{name: t.branch, head: c.ID}}
+	}
+	if keep != nil {
+		if err := keep(c); err != nil {
+			return nil, nil, err
+		}
+	}
+	wc := workChange{branch: t.branch, working: next.working, staged: next.staged, merge: next.merge, rebase: next.rebase}
+	replaced := maps.Clone(t.whole)
+	for l := range sealed {
+		if replaced == nil {
+			replaced = map[string]bool{}
+		}
+		replaced[l] = true
+	}
+	for _, l := range slices.Sorted(maps.Keys(replaced)) {
+		wc.folded = append(wc.folded, folded{table: l})
+	}
+	ch.work = []workChange{wc}
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	tip := r.tip.Load()
+	if now, err := p.present(tip); err != nil || now != cur {
+		return nil, nil, err
+	}
+	if ch.writes, err = notes([]*plan{p}, tip.writes); err != nil {
+		return nil, nil, err
+	}
+	join, err := r.joinLineage(ctx, batch, ch, noted)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := r.append(ctx, batch, ch, func(s *state) {
+		s.writes = s.writes.with(ch.writes)
+		next.lsn = s.lsn
+		for l := range sealed {
+			x := cur.tables.get(l)
+			next.tables.set(l, workTable{version: x.version, since: x.since})
+		}
+		for _, x := range p.rows {
+			next.tables.set(x.table, workTable{version: s.lsn, since: cur.tables.get(x.table).since})
+		}
+		for l := range t.whole {
+			next.tables.set(l, workTable{version: s.lsn, since: s.lsn})
+		}
+		s.put(next)
+		r.lineage.written.take(t, next, s.lsn)
+		join(s)
+		if c != nil {
+			r.lineage.written.forget(t.told(s.lsn))
+		}
+		r.wrote(t.branch)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return s, c, nil
+}

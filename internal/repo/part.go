@@ -1,0 +1,94 @@
+package repo
+
+import (
+	"context"
+	"slices"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/pack"
+	"github.com/stemmadb/stemma/internal/sync"
+)
+
+// Partial says what the database lacks that is a part of another; nil when it is whole.
+func (r *Repo) Partial() *sync.Partial { return r.partial.Load() }
+
+// openPart reads what the database lacks.
+func (r *Repo) openPart() error {
+	p, err := sync.ReadPartial(r.fs, r.dir)
+	if err == nil && p != nil {
+		r.usePart(p)
+	}
+	return err
+}
+
+func (r *Repo) usePart(p *sync.Partial) {
+	r.partial.Store(p)
+	r.store.SetElsewhere(p.Elsewhere(r.fs, r.dir, r.opt.ReadOnly))
+}
+
+// LackMore notes, durably, what else the database is going to lack: it comes before the state in which that is reached. It is an error when the
+// database is whole.
+func (r *Repo) LackMore(shallow []history.CommitID, targets []sync.Target) error {
+	p := r.partial.Load()
+	if p == nil {
+		return errs.New(errs.Internal, "a whole database is not made a part")
+	}
+	next := p.With(shallow, lists(targets)...)
+	if len(next.Shallow) == len(p.Shallow) && len(next.Lists) == len(p.Lists) {
+		return nil
+	}
+	if err := next.Write(r.fs, r.dir); err != nil {
+		return err
+	}
+	r.usePart(next)
+	return nil
+}
+
+func lists(targets []sync.Target) (out []history.CommitID) {
+	for _, t := range targets {
+		out = append(out, t.List)
+	}
+	return out
+}
+
+// Complete makes the chunks of the batch, which are all that a part lacked, durable, and the database whole; with shallow it stays a part that
+// lacks the other tables only.
+func (r *Repo) Complete(ctx context.Context, batch *pack.Batch, historyOnly bool) error {
+	p := r.partial.Load()
+	if p == nil {
+		return nil
+	}
+	err := r.changeRefsWith(ctx, batch, func(*state) (*change, func(*state), error) { return &change{}, func(*state) {}, nil })
+	if err != nil {
+		return err
+	}
+	if historyOnly && (p.Tables != nil || p.Lazy) {
+		next := *p
+		next.Shallow = nil
+		if err := next.Write(r.fs, r.dir); err != nil {
+			return err
+		}
+		r.usePart(&next)
+		return nil
+	}
+	if err := sync.EndPartial(r.fs, r.dir); err != nil {
+		return err
+	}
+	r.partial.Store(nil)
+	r.store.SetElsewhere(nil)
+	return nil
+}
+
+// Wanted is everything that names commits: what must be there for the database to be whole.
+func (r *Repo) Wanted(ctx context.Context) ([]sync.Target, error) {
+	var out []sync.Target
+	for _, b := range slices.Concat(r.Branches(), r.Tracks()) {
+		out = append(out, sync.Target{Commit: b.Head})
+	}
+	tags, err := r.TagObjects(ctx)
+	for _, t := range tags {
+		out = append(out, sync.Target{Commit: t.Commit, Tag: t.Object})
+	}
+	return out, err
+}

@@ -1,0 +1,260 @@
+package sync
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	gosync "sync"
+
+	"github.com/stemmadb/stemma/internal/chunk"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/pack"
+	"github.com/stemmadb/stemma/internal/vfs"
+)
+
+// Partial says what a database lacks that is a part of another. It is kept beside the store; what it says is missing may be there all the same.
+type Partial struct {
+	URL     string             // of the remote that has the rest
+	Lazy    bool               // what is missing is read from there when it is asked for
+	Most    int64              // with Lazy: bytes that are kept of what was read
+	Lists   []hash.Hash        // with Lazy: lists of packs which together hold what is missing
+	Shallow []history.CommitID // commits whose parents are missing
+	Tables  []string           // lower-case names of the tables that are there, ascending; nil for all
+}
+
+// cacheName is the directory, in that of the store, of what a lazy one has read.
+const cacheName = "cache"
+
+const partialWords = "stemma partial 1"
+
+// ReadPartial reads what a database in the directory dir of a store lacks; nil when it is whole.
+func ReadPartial(fs vfs.FS, dir string) (*Partial, error) {
+	data, err := vfs.ReadFile(fs, filepath.Join(dir, pack.PartialFile))
+	if errs.Is(err, errs.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	p, err := decodePartial(data)
+	if err != nil {
+		return nil, errs.New(errs.CodeOf(err), "read %s: %w", filepath.Join(dir, pack.PartialFile), err)
+	}
+	return p, nil
+}
+
+func (p *Partial) encode() []byte {
+	var b bytes.Buffer
+	fmt.Fprintln(&b, partialWords)
+	fmt.Fprintf(&b, "remote %s\n", strconv.Quote(p.URL))
+	if p.Lazy {
+		fmt.Fprintf(&b, "lazy %d\n", p.Most)
+	}
+	for _, h := range p.Lists {
+		fmt.Fprintf(&b, "list %s\n", h.Full())
+	}
+	for _, id := range p.Shallow {
+		fmt.Fprintf(&b, "shallow %s\n", id.Full())
+	}
+	for _, t := range p.Tables {
+		fmt.Fprintf(&b, "table %s\n", strconv.Quote(t))
+	}
+	fmt.Fprintln(&b, "end")
+	return b.Bytes()
+}
+
+func decodePartial(data []byte) (*Partial, error) {
+	p := &Partial{}
+	sc := bufio.NewScanner(bytes.NewReader(data))
+	if !sc.Scan() || sc.Text() != partialWords {
+		return nil, errs.New(errs.TooNew, "it was written by a newer stemma; use one")
+	}
+	for sc.Scan() {
+		word, rest, _ := strings.Cut(sc.Text(), " ")
+		var err error
+		var h hash.Hash
+		var text string
+		switch word {
+		case "remote":
+			p.URL, err = strconv.Unquote(rest)
+		case "lazy":
+			p.Lazy = true
+			p.Most, err = strconv.ParseInt(rest, 10, 64)
+		case "list":
+			h, err = hash.Parse(rest)
+			p.Lists = append(p.Lists, h)
+		case "shallow":
+			h, err = hash.Parse(rest)
+			p.Shallow = append(p.Shallow, h)
+		case "table":
+			text, err = strconv.Unquote(rest)
+			p.Tables = append(p.Tables, text)
+		case "end":
+			return p, nil
+		default:
+			err = errs.New(errs.Corrupt, "unknown word")
+		}
+		if err != nil {
+			return nil, errs.New(errs.Corrupt, "the line %q cannot be understood", sc.Text())
+		}
+	}
+	return nil, errs.New(errs.Corrupt, "it is cut short")
+}
+
+// Write keeps p, durably, in the directory of a store, which is noted to be a part.
+func (p *Partial) Write(fs vfs.FS, dir string) error {
+	if err := pack.SetPartial(fs, dir, true); err != nil {
+		return err
+	}
+	return vfs.WriteFile(fs, filepath.Join(dir, pack.PartialFile), p.encode())
+}
+
+// EndPartial notes, durably, that the store in a directory lacks nothing any more.
+func EndPartial(fs vfs.FS, dir string) error {
+	if err := pack.SetPartial(fs, dir, false); err != nil {
+		return err
+	}
+	if err := fs.Remove(filepath.Join(dir, pack.PartialFile)); err != nil && !errs.Is(err, errs.NotFound) {
+		return err
+	}
+	if _, err := fs.Stat(filepath.Join(dir, cacheName)); err == nil {
+		if err := vfs.RemoveAll(fs, filepath.Join(dir, cacheName)); err != nil {
+			return err
+		}
+	}
+	return fs.SyncDir(dir)
+}
+
+// With is p with what else is missing, or is to be found in other lists.
+func (p *Partial) With(shallow []history.CommitID, lists ...hash.Hash) *Partial {
+	out := *p
+	out.Shallow = union(p.Shallow, shallow)
+	if p.Lazy {
+		out.Lists = union(p.Lists, lists)
+	}
+	return &out
+}
+
+func union(a, b []hash.Hash) []hash.Hash {
+	out := slices.Clone(a)
+	for _, h := range b {
+		if !h.IsZero() && !slices.Contains(out, h) {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+// Why is what messages say of something that is missing.
+func (p *Partial) Why() string {
+	var what []string
+	if len(p.Shallow) > 0 {
+		what = append(what, "without its older history")
+	}
+	if p.Tables != nil {
+		what = append(what, "with the tables "+strings.Join(p.Tables, ", ")+" only")
+	}
+	return fmt.Sprintf("the database is a part of %s, %s; bring the rest with 'stemma fetch --complete'", p.URL, strings.Join(what, " and "))
+}
+
+// Cut tells whether the parents of a commit are missing.
+func (p *Partial) Cut(id history.CommitID) bool { return p != nil && slices.Contains(p.Shallow, id) }
+
+// HasTable tells whether a table of that name is there.
+func (p *Partial) HasTable(name string) bool {
+	if p == nil || p.Tables == nil {
+		return true
+	}
+	_, ok := slices.BinarySearch(p.Tables, strings.ToLower(name))
+	return ok
+}
+
+// Elsewhere is where what is missing in the store in a directory is to be had. Who only reads keeps nothing of it on the disk.
+func (p *Partial) Elsewhere(fs vfs.FS, dir string, readOnly bool) pack.Elsewhere {
+	if !p.Lazy {
+		return refusing{p}
+	}
+	return &lazily{p: p, cache: &Cache{FS: fs, Dir: filepath.Join(dir, cacheName), Most: p.Most, ReadOnly: readOnly}, fs: fs}
+}
+
+// refusing has nothing, and says so.
+type refusing struct{ p *Partial }
+
+// Record implements pack.Elsewhere.
+func (r refusing) Record(_ context.Context, h hash.Hash) ([]byte, error) {
+	return nil, chunk.ErrAbsent(h, r.p.Why())
+}
+
+// lazily reads what is missing from a remote, which is opened when it is asked the first time.
+type lazily struct {
+	p     *Partial
+	cache *Cache
+	fs    vfs.FS
+
+	mu  gosync.Mutex
+	src *Source
+}
+
+// Record implements pack.Elsewhere.
+func (l *lazily) Record(ctx context.Context, h hash.Hash) ([]byte, error) {
+	src, err := l.source(ctx)
+	if err == nil {
+		var rec []byte
+		if rec, err = src.Record(ctx, h); err == nil {
+			return rec, nil
+		}
+	}
+	return nil, fmt.Errorf("read what this database leaves at %s: %w", l.p.URL, err)
+}
+
+func (l *lazily) source(ctx context.Context) (*Source, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.src != nil {
+		return l.src, nil
+	}
+	r, err := OpenURL(ctx, l.fs, l.p.URL)
+	if err != nil {
+		return nil, err
+	}
+	src := &Source{Remote: r, Cache: l.cache}
+	var targets []Target
+	for _, h := range l.p.Lists {
+		targets = append(targets, Target{List: h})
+	}
+	if err := src.Add(ctx, targets...); err != nil {
+		return nil, err
+	}
+	l.src = src
+	return src, nil
+}
+
+var opener struct {
+	gosync.Mutex
+	open func(ctx context.Context, fs vfs.FS, url string) (*Remote, error)
+}
+
+// Register makes open what OpenURL does. Package remote calls it, which knows the kinds of URLs.
+func Register(open func(ctx context.Context, fs vfs.FS, url string) (*Remote, error)) {
+	opener.Lock()
+	defer opener.Unlock()
+	opener.open = open
+}
+
+// OpenURL opens the remote at a normal URL; fs is that of file:// ones.
+func OpenURL(ctx context.Context, fs vfs.FS, url string) (*Remote, error) {
+	opener.Lock()
+	open := opener.open
+	opener.Unlock()
+	if open == nil {
+		return nil, errs.New(errs.Unsupported, "this program opens no remotes")
+	}
+	return open(ctx, fs, url)
+}
