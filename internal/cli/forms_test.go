@@ -32,6 +32,7 @@ var forms = map[string]form{
 	"undrop":                  {only: "it is for the databases of a server"},
 	"purge-dropped-databases": {only: "it is for the databases of a server"},
 	"backup":                  {only: "it writes to another directory each time"},
+	"backup restore":          {only: "it makes another database each time"},
 	"ingest":                  {only: "it pulls from another database"},
 	"data lock":               {only: "it reads and writes files beside the database"},
 	"data items":              {only: "it reads files beside the database"},

@@ -45,6 +45,7 @@ func All() []Spec {
 		undropSpec(),
 		purgeDroppedDatabasesSpec(),
 		backupSpec(),
+		restoreSpec(),
 		tableImportSpec(),
 		tableExportSpec(),
 		tableCpSpec(),

@@ -11,23 +11,86 @@ import (
 // backupColumns are the columns of what backup answers.
 var backupColumns = []Column{Text("path"), Whole("bytes")}
 
-// Backup is the verb that copies a database while it is in use.
+// Backup is the verb that copies a database while it is in use, to a directory as it is or to a remote.
 type Backup struct {
-	Path string `arg:"1" required:"true" value:"path" complete:"file" help:"a directory that is made, or is empty"`
+	Verbose bool     `flag:"verbose,v" help:"list URLs too"`
+	At      string   `flag:"at" value:"time|revision" help:"with restore: as it was at that time, or at that commit or tag"`
+	Force   bool     `flag:"force,f" hidden:"true" help:"accepted for compatibility"`
+	Path    string   `arg:"1" value:"path" complete:"file" help:"a directory that is made, or is empty; or add, remove, sync, sync-url, restore, verify"`
+	Args    []string `arg:"rest" value:"argument" help:"the name of a backup, a URL, a directory"`
 }
 
 func backupSpec() Spec {
 	return Define[Backup](Spec{
-		Name: "backup", Columns: backupColumns, Group: GroupCare, Needs: NeedDatabase, ReadOnly: true,
-		Short: "Copy the database to another directory",
-		Long: `The copy holds everything that was durable when the backup began: history, working sets and all. Others may write meanwhile.
-It is a database like any other; a copy that was interrupted is not one and may be deleted.`,
-		Examples: []Example{{"backup /mnt/backup/prices", "copy the database of this directory"}},
+		Name: "backup", Columns: backupColumns, Group: GroupCare, Needs: NeedDatabase, Admin: true,
+		Short: "Copy the database to another place",
+		Long: `With a path alone the copy is a database like any other, and holds everything that was durable when the backup began: history, working
+sets and all. Others may write meanwhile. A copy that was interrupted is not a database and may be deleted.
+
+A backup with a name is at the URL of a remote, and holds all branches, tags, working sets and runs, as they were at one moment. To sync it again
+sends what is new only. What is no longer here is not there either afterwards. Stashes and merges in progress are not in it.`,
+		Usage: []string{"<path>", "[-v]", "add <name> <url>", "remove <name>", "sync <name>", "sync-url <url>", "verify <name>|<url>", "restore [--at <time>|<revision>] <url> <directory>"},
+		Examples: []Example{
+			{"backup /mnt/backup/prices", "copy the database of this directory"}, {"backup add nightly file:///mnt/backups/prices", "name a place"},
+			{"backup sync nightly", "send what is new"}, {"backup restore --at 2026-11-30 file:///mnt/backups/prices old", "as it was that day"},
+		},
 	})
+}
+
+// restoreSpec is the verb's part that needs no database.
+func restoreSpec() Spec {
+	return Define[Restore](Spec{
+		Name: "backup restore", Group: GroupCare, Admin: true,
+		Short:    "Make a database of a backup",
+		Long:     "The database has the branches, tags, working sets and runs of the backup. With --at every branch is as it was at that time, or only that commit is there.",
+		Usage:    []string{"[--at <time>|<revision>] <url> <directory>"},
+		Examples: []Example{{"backup restore file:///mnt/backups/prices again", "into the directory again"}},
+	})
+}
+
+// Restore is the verb that makes a database of a backup.
+type Restore struct {
+	At    string `flag:"at" value:"time|revision" help:"as it was at that time, or at that commit or tag"`
+	Force bool   `flag:"force,f" hidden:"true" help:"accepted for compatibility"`
+	URL   string `arg:"1" required:"true" value:"url" help:"where the backup is"`
+	Dir   string `arg:"2" required:"true" value:"directory" complete:"dir" help:"the directory to be made, or an empty one"`
+}
+
+// Run restores.
+func (c *Restore) Run(ctx context.Context, s *Scope) (*Result, error) {
+	clone := &Clone{Name: defaultRemote, URL: c.URL, Dir: c.Dir, restore: true}
+	if c.At != "" {
+		var err error
+		if clone.at, err = ParseTime(c.At); err != nil {
+			clone.Rev, clone.restore = c.At, false
+		}
+	}
+	r, err := clone.Run(ctx, s)
+	if err == nil && s.Making == nil {
+		r.Lines = []string{"restored " + c.URL + " to " + c.Dir}
+	}
+	return r, err
+}
+
+// Reads implements Reader: a list, a copy and a verification change nothing.
+func (c *Backup) Reads() bool {
+	switch c.Path {
+	case "add", "remove", "rm", "sync", "sync-url", "restore":
+		return false
+	}
+	return true
 }
 
 // Run copies.
 func (c *Backup) Run(ctx context.Context, s *Scope) (*Result, error) {
+	if run, ok := map[string]func(context.Context, *Scope) (*Result, error){
+		"": c.list, "add": c.add, "remove": c.remove, "rm": c.remove, "sync": c.sync, "sync-url": c.sync, "verify": c.verify, "restore": c.restoreIn,
+	}[c.Path]; ok {
+		return run(ctx, s)
+	}
+	if len(c.Args) > 0 {
+		return nil, errs.New(errs.Invalid, "backup: '%s' is none of add, remove, sync, sync-url, verify and restore, and a copy has one path", c.Path)
+	}
 	path := c.Path
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(s.Dir, path)

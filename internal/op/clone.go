@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
@@ -30,6 +31,9 @@ type Clone struct {
 	Silent bool   `flag:"silent" hidden:"true" help:"accepted for compatibility"`
 	URL    string `arg:"1" required:"true" value:"url" help:"where the remote is"`
 	Dir    string `arg:"2" value:"directory" complete:"dir" help:"the directory to be made, or an empty one; otherwise one named after the remote"`
+
+	restore bool      // all branches with their working sets, and no remote: what a backup holds
+	at      time.Time // with restore: as it was then; zero for as it is
 
 	hints []string // of what the remote has beside refs
 }
@@ -129,6 +133,9 @@ func (c *Clone) into(ctx context.Context, s *Scope, url string, fs vfs.FS, dir s
 // source says what the clone is to be like: one that was interrupted goes on only where that is the same.
 func (c *Clone) source(url, branch string) string {
 	text := fmt.Sprintf("url %q\nremote %q\nbranch %q\nsingle-branch %t\n", url, c.Name, branch, c.Single)
+	if c.restore {
+		text += fmt.Sprintf("restore %s\n", c.at.UTC())
+	}
 	if c.part() || c.Rev != "" {
 		text += fmt.Sprintf("depth %d\nrevision %q\ntables %q\nlazy %t\n", c.Depth, c.Rev, c.tables(), c.Lazy)
 	}
@@ -179,6 +186,7 @@ func (c *Clone) choose(url string, refs map[string]sync.Ref) (string, error) {
 // fill fetches into the store of the clone, and writes its settings.
 func (c *Clone) fill(ctx context.Context, s *Scope, f *sync.Fetch, refs map[string]sync.Ref, branch, url, dir string) (*repo.Cloned, error) {
 	out := &repo.Cloned{Branches: []repo.Branch{{Name: branch, Head: refs[sync.Heads+branch].Commit}}, Head: branch, Time: s.Clock.Now()}
+	out.Work = map[string]history.CommitID{}
 	single := c.Single || c.Depth > 0 || c.Rev != ""
 	var got []sync.Ref
 	for name, x := range refs {
@@ -188,6 +196,15 @@ func (c *Clone) fill(ctx context.Context, s *Scope, f *sync.Fetch, refs map[stri
 			out.Lineage = x.Commit
 		case single && b != branch || c.Rev != "":
 			continue
+		case c.restore && isBranch:
+			if b != branch {
+				out.Branches = append(out.Branches, repo.Branch{Name: b, Head: x.Commit})
+			}
+		case strings.HasPrefix(name, sync.Work):
+			if !c.restore {
+				continue
+			}
+			out.Work[strings.TrimPrefix(name, sync.Work)] = x.Commit
 		case isBranch:
 			out.Tracks = append(out.Tracks, repo.LandedTrack{Name: c.Name + "/" + b, Head: x.Commit})
 		default:
@@ -203,6 +220,14 @@ func (c *Clone) fill(ctx context.Context, s *Scope, f *sync.Fetch, refs map[stri
 	}
 	if err != nil {
 		return nil, err
+	}
+	if !c.at.IsZero() {
+		if err := c.back(ctx, out); err != nil {
+			return nil, errors.Join(err, out.Batch.Close())
+		}
+	}
+	if c.restore {
+		return out, nil
 	}
 	config := filepath.Join(dir, "config")
 	err = changeRemotes(config, func(m map[string]string) { m[c.Name] = url })

@@ -50,8 +50,11 @@ func (c *Remote) Reads() bool { return len(c.Args) == 0 }
 type RemoteURL struct{ Name, URL string }
 
 // Remotes are the remotes that the settings in the file name, ordered by name.
-func Remotes(settings string) ([]RemoteURL, error) {
-	m, err := remoteURLs(settings)
+func Remotes(settings string) ([]RemoteURL, error) { return namedURLs(settings, remotesSetting) }
+
+// namedURLs are the URLs that a setting in the file names, ordered by name.
+func namedURLs(settings, setting string) ([]RemoteURL, error) {
+	m, err := urlsIn(settings, setting)
 	if err != nil {
 		return nil, err
 	}
@@ -62,43 +65,51 @@ func Remotes(settings string) ([]RemoteURL, error) {
 	return out, nil
 }
 
-func remoteURLs(settings string) (map[string]string, error) {
+func remoteURLs(settings string) (map[string]string, error) { return urlsIn(settings, remotesSetting) }
+
+// urlsIn are the URLs by name that a setting holds as a JSON object.
+func urlsIn(settings, setting string) (map[string]string, error) {
 	m := map[string]string{}
 	all, err := readSettings(settings)
-	if err != nil || all[remotesSetting] == "" {
+	if err != nil || all[setting] == "" {
 		return m, err
 	}
-	if err := json.Unmarshal([]byte(all[remotesSetting]), &m); err != nil {
-		return nil, errs.New(errs.Invalid, "setting %s: want a JSON object of strings: %w", remotesSetting, err)
+	if err := json.Unmarshal([]byte(all[setting]), &m); err != nil {
+		return nil, errs.New(errs.Invalid, "setting %s: want a JSON object of strings: %w", setting, err)
 	}
 	return m, nil
 }
 
 // changeRemotes changes the remotes that settings name.
 func changeRemotes(settings string, change func(map[string]string)) error {
+	return changeURLs(settings, remotesSetting, change)
+}
+
+// changeURLs changes the URLs that a setting holds.
+func changeURLs(settings, setting string, change func(map[string]string)) error {
 	if settings == "" {
-		return errs.New(errs.Unsupported, "remotes can only be kept in the settings of a database")
+		return errs.New(errs.Unsupported, "remotes and backups can only be kept in the settings of a database")
 	}
 	var failed error
 	err := changeSettings(settings, func(all map[string]string) {
 		m := map[string]string{}
-		if text := all[remotesSetting]; text != "" {
+		if text := all[setting]; text != "" {
 			if failed = json.Unmarshal([]byte(text), &m); failed != nil {
 				return
 			}
 		}
 		change(m)
 		if len(m) == 0 {
-			delete(all, remotesSetting)
+			delete(all, setting)
 			return
 		}
 		var b []byte
 		if b, failed = json.Marshal(m); failed == nil {
-			all[remotesSetting] = string(b)
+			all[setting] = string(b)
 		}
 	})
 	if err == nil && failed != nil {
-		err = errs.New(errs.Invalid, "setting %s: %w", remotesSetting, failed)
+		err = errs.New(errs.Invalid, "setting %s: %w", setting, failed)
 	}
 	return err
 }

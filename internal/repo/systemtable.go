@@ -34,7 +34,7 @@ func SystemTables() []string {
 // in progress.
 func ComputedTables() (names, perTable []string) {
 	return []string{
-			"dolt_branch_activity", "dolt_branches", "dolt_column_diff", "dolt_commit_ancestors", "dolt_commits", "dolt_conflicts",
+			"dolt_backups", "dolt_branch_activity", "dolt_branches", "dolt_column_diff", "dolt_commit_ancestors", "dolt_commits", "dolt_conflicts",
 			"dolt_constraint_violations", "dolt_diff", "dolt_help", "dolt_log", "dolt_merge_status", RebaseTable, "dolt_remote_branches", "dolt_remotes",
 			"dolt_schema_conflicts", "dolt_stashes", "dolt_status", "dolt_status_ignored", "dolt_tags", lineage.Edges,
 		}, []string{

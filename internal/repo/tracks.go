@@ -138,7 +138,9 @@ type Cloned struct {
 	Branches []Branch         // to be made, at least one
 	Lineage  history.CommitID // what is known of runs; zero for nothing
 	Head     string           // the one that is checked out
-	Time     time.Time        // for the reflog
+	// Work are commits with working sets, by branch: see WorkCommit. One that is not of the branch's head has no meaning.
+	Work map[string]history.CommitID
+	Time time.Time // for the reflog
 }
 
 // Clone makes a database in the directory path, which need not exist, of what fetch gives. fetch is given the store of a database that
@@ -252,7 +254,17 @@ func fillClone(ctx context.Context, fs vfs.FS, dir, incoming string, fetch func(
 			return err
 		}
 		ch.refs = append(ch.refs, refChange{name: b.Name, head: b.Head})
-		ch.work = append(ch.work, workChange{branch: b.Name, working: cm.Root, staged: cm.Root, all: true})
+		w := workChange{branch: b.Name, working: cm.Root, staged: cm.Root, all: true}
+		if id, ok := c.Work[b.Name]; ok {
+			working, staged, err := workOf(ctx, c.Batch, id, b.Head)
+			if err != nil {
+				return err
+			}
+			if staged != nil {
+				w.working, w.staged = working.Root, staged.Root
+			}
+		}
+		ch.work = append(ch.work, w)
 	}
 	ch.head, ch.log = c.Head, ch.moves(c.Time)
 	lsn, err := st.Append(ctx, c.Batch, pack.Record{Type: recordChange, Payload: ch.encode()})

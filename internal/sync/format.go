@@ -26,7 +26,13 @@ const (
 const (
 	Heads = "heads/"
 	Tags  = "tags/"
+	// Work begins the refs of a backup that hold working sets, by branch: a commit with the working root, after one with the staged root, after
+	// the branch's head.
+	Work = "work/"
 )
+
+// kinds are the beginnings of names of refs.
+func kinds() []string { return []string{Heads, Tags, Work} }
 
 // Lineage is the ref that holds what is known of runs, in commits of their tables. Each database that has it joins it with its own.
 const Lineage = "lineage"
@@ -89,7 +95,7 @@ func escape(name string) string {
 
 // refObject is the name of the object of a ref.
 func refObject(name string) string {
-	for _, kind := range []string{Heads, Tags} {
+	for _, kind := range kinds() {
 		if rest, ok := strings.CutPrefix(name, kind); ok {
 			return refsDir + kind + escape(rest)
 		}
@@ -105,7 +111,7 @@ func refNamed(object string) (name string, err error) {
 	if object == refsDir+Lineage {
 		return Lineage, nil
 	}
-	for _, kind := range []string{Heads, Tags} {
+	for _, kind := range kinds() {
 		rest, ok := strings.CutPrefix(object, refsDir+kind)
 		if !ok {
 			continue
@@ -124,12 +130,12 @@ func refNamed(object string) (name string, err error) {
 	return bad(errors.New("it is neither a branch nor a tag"))
 }
 
-// CheckRef reports why name, heads/…, tags/… or Lineage, cannot be a ref of a remote.
+// CheckRef reports why name, heads/…, tags/…, work/… or Lineage, cannot be a ref of a remote.
 func CheckRef(name string) error {
 	if name == Lineage {
 		return nil
 	}
-	for _, kind := range []string{Heads, Tags} {
+	for _, kind := range kinds() {
 		if rest, ok := strings.CutPrefix(name, kind); ok {
 			return history.CheckRefName(rest)
 		}

@@ -49,7 +49,7 @@ func columnsOf(verb string) []column {
 		return []column{whole("status"), text("message")}
 	case "run start", "run end", "run record":
 		return []column{text("run_uid")}
-	case "add", "reset", "branch", "fetch", "clone", "remote", "backup", "clean", "gc", "conflicts resolve", "rm", "tag", "stash", "undrop",
+	case "add", "reset", "branch", "fetch", "clone", "remote", "backup", "backup restore", "clean", "gc", "conflicts resolve", "rm", "tag", "stash", "undrop",
 		"purge-dropped-databases":
 		return status()
 	}

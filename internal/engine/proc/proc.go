@@ -140,6 +140,9 @@ func (s *Set) Call(ctx *sql.Context, name string, args ...string) ([]sql.Row, er
 	if err != nil {
 		return nil, session.Error(err)
 	}
+	if spec.Name == "backup" { // it restores, too
+		scope.Making = s.Making
+	}
 	if within[spec.Name] && (sess.GetIgnoreAutoCommit() || !session.IsOn(ctx, "autocommit")) {
 		if rows, done, err := s.runWithin(ctx, spec, verb, db, scope); done || err != nil {
 			return rows, session.Error(err)
@@ -149,7 +152,7 @@ func (s *Set) Call(ctx *sql.Context, name string, args ...string) ([]sql.Row, er
 }
 
 // making are the verbs that make databases.
-var making = map[string]bool{"clone": true}
+var making = map[string]bool{"clone": true, "backup restore": true}
 
 // serverScope is what such a verb runs in.
 func (s *Set) serverScope(ctx *sql.Context, sess registry.Session, dolt bool) (*op.Scope, error) {

@@ -110,6 +110,22 @@ func remotesTable(_ *sql.Context, db registry.Handle, name string) (sql.Table, b
 	}), true, nil
 }
 
+// backupsTable is dolt_backups.
+func backupsTable(_ *sql.Context, db registry.Handle, name string) (sql.Table, bool, error) {
+	cols := []*sql.Column{textKey("name"), text("url"), {Name: "params", Type: types.JSON}}
+	return newTable(db, name, cols, nil, func(*sql.Context, Point) (sql.RowIter, error) {
+		backups, err := op.Backups(settingsOf(db.Repo()))
+		if err != nil {
+			return nil, err
+		}
+		var rows []sql.Row
+		for _, b := range backups {
+			rows = append(rows, sql.Row{b.Name, b.URL, types.JSONDocument{Val: map[string]any{}}})
+		}
+		return sql.RowsToRowIter(rows...), nil
+	}), true, nil
+}
+
 // dirty tells whether the published working set of a branch differs from its head.
 func dirty(ctx context.Context, r *repo.Repo, branch string, head *history.Commit) (bool, error) {
 	s, err := r.SnapshotWorking(branch)

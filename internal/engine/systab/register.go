@@ -16,6 +16,7 @@ func Tables() registry.SystemTables {
 			"dolt_commit_ancestors": ancestorsTable,
 			"dolt_branches":         branchesTable,
 			"dolt_remote_branches":  remoteBranchesTable,
+			"dolt_backups":          backupsTable,
 			"dolt_remotes":          remotesTable,
 			"dolt_tags":             tagsTable,
 			"dolt_stashes":          stashesTable,

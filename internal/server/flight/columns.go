@@ -66,7 +66,7 @@ type columnFile struct {
 	end   int64             // of the text so far
 	full  []rowRange        // parts without NULLs
 	edges [2]map[int64]byte // of bitmaps, the bytes that two parts share: of validity, of truth values
-	buf   sync.Pool         // *[]byte, for what is made of offsets and bitmaps
+	buf   *sync.Pool        // of all columns: *[]byte, for what is made of offsets and bitmaps
 }
 
 // columnLayout is what the client is told of a column.
@@ -86,9 +86,10 @@ type rowRange struct{ first, n int64 }
 // newColumnFiles makes the files for columns of so many rows, their text in a form, "" being their own.
 func newColumnFiles(s *arrow.Schema, rows int64, form string, m Memory) (*columnFiles, error) {
 	c := &columnFiles{rows: rows}
+	buf := &sync.Pool{}
 	fields := s.Fields()
 	for i := range fields {
-		f := &columnFile{piece: math.MaxInt32}
+		f := &columnFile{piece: math.MaxInt32, buf: buf}
 		c.cols = append(c.cols, f)
 		switch t := fields[i].Type.(type) {
 		case *arrow.StringType, *arrow.LargeStringType:

@@ -30,7 +30,6 @@ READ_ONLY = frozenset(
         "merge-base",
         "ls-remote",
         "fsck",
-        "backup",
         "table export",
         "schema show",
         "schema export",
@@ -2016,15 +2015,24 @@ class Verbs:
 
     def backup(
         self,
-        path: str,
+        path: str | None = None,
+        *args: str,
+        verbose: bool = False,
+        at: str | None = None,
     ) -> Result[BackupRow]:
-        """Copy the database to another directory.
+        """Copy the database to another place.
 
-        The copy holds everything that was durable when the backup began: history, working sets and all. Others may write meanwhile.
-        It is a database like any other; a copy that was interrupted is not one and may be deleted.
+        With a path alone the copy is a database like any other, and holds everything that was durable when the backup began: history, working
+        sets and all. Others may write meanwhile. A copy that was interrupted is not a database and may be deleted.
+
+        A backup with a name is at the URL of a remote, and holds all branches, tags, working sets and runs, as they were at one moment. To sync it again
+        sends what is new only. What is no longer here is not there either afterwards. Stashes and merges in progress are not in it.
 
         Args:
-            path: a directory that is made, or is empty.
+            path: a directory that is made, or is empty; or add, remove, sync, sync-url, restore, verify.
+            args: the name of a backup, a URL, a directory.
+            verbose: list URLs too.
+            at: with restore: as it was at that time, or at that commit or tag.
 
         """
         return self._op(
@@ -2032,6 +2040,36 @@ class Verbs:
             BackupRow,
             {
                 "path": path,
+                "args": args,
+                "verbose": verbose,
+                "at": at,
+            },
+        )
+
+    def backup_restore(
+        self,
+        url: str,
+        dir: str,
+        *,
+        at: str | None = None,
+    ) -> Result[Row]:
+        """Make a database of a backup.
+
+        The database has the branches, tags, working sets and runs of the backup. With --at every branch is as it was at that time, or only that commit is there.
+
+        Args:
+            url: where the backup is.
+            dir: the directory to be made, or an empty one.
+            at: as it was at that time, or at that commit or tag.
+
+        """
+        return self._op(
+            "backup restore",
+            Row,
+            {
+                "url": url,
+                "dir": dir,
+                "at": at,
             },
         )
 

@@ -55,14 +55,14 @@ class Memory:
             writable: whether the memory of columns may be written into, by their one user.
 
         """
-        import pyarrow as pa
-
         parts: list[Any] = []  # pieces of a stream of the IPC format: bytes, or where in the file
         end = told = 0
         layout: Any = None
         schema: pa.Schema | None = None
         try:
             call.send([flight.field(1, ticket)], last=True)
+            import pyarrow as pa  # while the owner reads
+
             add: Callable[[int], None] = _nobody
             while (message := call.message()) is not None:
                 header, note, body = _data(message)

@@ -1,0 +1,277 @@
+package op
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/pack"
+	"github.com/stemmadb/stemma/internal/remote"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/sync"
+	"github.com/stemmadb/stemma/internal/vfs"
+)
+
+// backupsSetting is the setting of the database that holds the URLs of backups: a JSON object, since their names have a case.
+const backupsSetting = "backup.urls"
+
+// Backups are the backups that the settings in the file name, ordered by name.
+func Backups(settings string) ([]RemoteURL, error) { return namedURLs(settings, backupsSetting) }
+
+// words refuses more or fewer arguments than a part of the verb takes.
+func (c *Backup) words(names ...string) error {
+	if len(c.Args) != len(names) {
+		return errs.New(errs.Invalid, "backup %s: it takes %s", c.Path, strings.Join(names, " "))
+	}
+	return nil
+}
+
+func (c *Backup) list(_ context.Context, s *Scope) (*Result, error) {
+	all, err := Backups(s.Settings.Local)
+	if err != nil {
+		return nil, err
+	}
+	r := &Result{Columns: remoteColumns, Lines: []string{}}
+	for _, x := range all {
+		r.Add(x.Name, x.URL)
+		if c.Verbose {
+			r.Printf("%s %s", x.Name, x.URL)
+		} else {
+			r.Printf("%s", x.Name)
+		}
+	}
+	return r, nil
+}
+
+func (c *Backup) add(_ context.Context, s *Scope) (*Result, error) {
+	if err := c.words("<name>", "<url>"); err != nil {
+		return nil, err
+	}
+	name := c.Args[0]
+	if !remoteName.MatchString(name) {
+		return nil, errs.New(errs.Invalid, "'%s' is no name of a backup: it may consist of letters, digits and _ . - only", name)
+	}
+	url, err := s.remoteURL(c.Args[1])
+	if err != nil {
+		return nil, err
+	}
+	m, err := urlsIn(s.Settings.Local, backupsSetting)
+	if err != nil {
+		return nil, err
+	}
+	if m[name] != "" {
+		return nil, errs.New(errs.Exists, "a backup named '%s' already exists: it is %s", name, m[name])
+	}
+	for n, u := range m {
+		if u == url {
+			return nil, errs.New(errs.Exists, "the backup '%s' is at %s already", n, url)
+		}
+	}
+	return statusResult(0), changeURLs(s.Settings.Local, backupsSetting, func(m map[string]string) { m[name] = url })
+}
+
+func (c *Backup) remove(_ context.Context, s *Scope) (*Result, error) {
+	if err := c.words("<name>"); err != nil {
+		return nil, err
+	}
+	if _, err := c.url(s, c.Args[0]); err != nil {
+		return nil, err
+	}
+	return statusResult(0), changeURLs(s.Settings.Local, backupsSetting, func(m map[string]string) { delete(m, c.Args[0]) })
+}
+
+// url is the URL of the backup of that name.
+func (c *Backup) url(s *Scope, name string) (string, error) {
+	m, err := urlsIn(s.Settings.Local, backupsSetting)
+	switch {
+	case err != nil:
+		return "", err
+	case m[name] != "":
+		return m[name], nil
+	case len(m) == 0:
+		return "", errs.New(errs.NotFound, "unknown backup: '%s'; add it with 'backup add %s <url>'", name, name)
+	}
+	return "", offering(errs.NotFound, errs.Nearest(name, slices.Sorted(maps.Keys(m))), "unknown backup: '%s'", name)
+}
+
+// open opens the backup that a name or, when named is false, a URL means.
+func (c *Backup) open(ctx context.Context, s *Scope, text string, named bool) (*sync.Remote, error) {
+	url, err := "", error(nil)
+	if named {
+		url, err = c.url(s, text)
+	} else {
+		url, err = s.remoteURL(text)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return remote.Open(ctx, url, s.remoteOptions())
+}
+
+// sync makes a backup hold what the database holds.
+func (c *Backup) sync(ctx context.Context, s *Scope) (*Result, error) {
+	if err := c.words("<" + map[string]string{"sync": "name", "sync-url": "url"}[c.Path] + ">"); err != nil {
+		return nil, err
+	}
+	r, err := c.open(ctx, s, c.Args[0], c.Path == "sync")
+	if err != nil {
+		return nil, err
+	}
+	hints := warnings(r)
+	refs, err := r.Refs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	wants := map[string]sync.Want{}
+	for _, b := range s.Repo.Branches() {
+		head, work, err := s.Repo.WorkCommit(ctx, b.Name)
+		if errs.Is(err, errs.NotFound) {
+			if _, there := s.Repo.BranchHead(b.Name); !there {
+				continue // removed meanwhile
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		wants[sync.Heads+b.Name] = sync.Want{Commit: head}
+		if !work.IsZero() {
+			wants[sync.Work+b.Name] = sync.Want{Commit: work}
+		}
+	}
+	tags, err := s.Repo.TagObjects(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range tags {
+		wants[sync.Tags+t.Name] = sync.Want{Commit: t.Commit, Tag: t.Object}
+	}
+	for name := range refs {
+		if _, there := wants[name]; !there && name != sync.Lineage {
+			wants[name] = sync.Want{} // gone here
+		}
+	}
+	var list []sync.Want
+	for _, name := range slices.Sorted(maps.Keys(wants)) {
+		w := wants[name]
+		w.Name, w.Force = name, true
+		list = append(list, w)
+	}
+	p := &sync.Push{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Temp: s.Repo.TempDir(), Atomic: true, Held: sync.HeldIn(s.Repo.FS(), s.Repo.Dir()), Progress: s.syncProgress()}
+	p.Lineage = func(ctx context.Context, now sync.Ref) (history.CommitID, error) { return joinLineage(ctx, s, r, now) }
+	out, _, err := p.Run(ctx, list)
+	if err != nil {
+		return nil, err
+	}
+	changed := 0
+	for _, o := range out {
+		if o.Status.Refused() {
+			return nil, errs.New(errs.Conflict, "backup %s: somebody else changes it at the same time (%s); sync again", r.URL(), o.Name)
+		}
+		if o.Status != sync.UpToDate {
+			changed++
+		}
+	}
+	res := statusResult(0)
+	res.Hints = *hints
+	if res.Printf("Backed up %s to %s.", s.Repo.Name(), r.URL()); changed == 0 {
+		res.Lines = []string{"Nothing is new since the last backup to " + r.URL() + "."}
+	}
+	return res, nil
+}
+
+// verify reads all of a backup, and checks that it is whole.
+func (c *Backup) verify(ctx context.Context, s *Scope) (res *Result, err error) {
+	if err := c.words("<name>|<url>"); err != nil {
+		return nil, err
+	}
+	m, err := urlsIn(s.Settings.Local, backupsSetting)
+	if err != nil {
+		return nil, err
+	}
+	r, err := c.open(ctx, s, c.Args[0], m[c.Args[0]] != "" || remoteName.MatchString(c.Args[0]))
+	if err != nil {
+		return nil, err
+	}
+	hints := warnings(r)
+	refs, err := r.Refs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(refs) == 0 {
+		return nil, errs.New(errs.NotFound, "there is no backup at %s", r.URL())
+	}
+	dir := filepath.Join(s.Repo.TempDir(), "verify")
+	fs := s.Repo.FS()
+	if err := vfs.RemoveAll(fs, dir); err != nil && !errs.Is(err, errs.NotFound) {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, vfs.RemoveAll(fs, dir)) }()
+	incoming := filepath.Join(dir, "incoming")
+	if err := fs.MkdirAll(incoming); err != nil {
+		return nil, err
+	}
+	if err := pack.Create(ctx, fs, dir); err != nil {
+		return nil, err
+	}
+	st, err := pack.Open(ctx, fs, dir, pack.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, st.Close(ctx)) }()
+	batch, err := (&sync.Fetch{Remote: r, Store: st, FS: fs, Incoming: incoming, Progress: s.syncProgress()}).Refs(ctx, slices.Collect(maps.Values(refs)), nil)
+	if err != nil {
+		return nil, fmt.Errorf("verify the backup: %w", err)
+	}
+	if err := batch.Close(); err != nil {
+		return nil, err
+	}
+	res = statusResult(0)
+	res.Hints = *hints
+	res.Printf("%s verified: no problems found", plural(uint64(len(refs)), "ref"))
+	return res, nil
+}
+
+// restoreIn restores for those who call the verb in a database, as dolt_backup does.
+func (c *Backup) restoreIn(ctx context.Context, s *Scope) (*Result, error) {
+	if err := c.words("<url>", "<directory>"); err != nil {
+		return nil, err
+	}
+	return (&Restore{At: c.At, Force: c.Force, URL: c.Args[0], Dir: c.Args[1]}).Run(ctx, s)
+}
+
+// back moves the branches of a clone to what they were at its time. Branches that were not there yet are left out.
+func (c *Clone) back(ctx context.Context, out *repo.Cloned) error {
+	var kept []repo.Branch
+	for _, b := range out.Branches {
+		id := b.Head
+		for !id.IsZero() {
+			cm, err := history.GetCommit(ctx, out.Batch, id)
+			if err != nil {
+				return err
+			}
+			if !cm.Committer.Time.After(c.at) {
+				break
+			}
+			if id = (history.CommitID{}); len(cm.Parents) > 0 {
+				id = cm.Parents[0]
+			}
+		}
+		if !id.IsZero() {
+			kept = append(kept, repo.Branch{Name: b.Name, Head: id})
+		}
+	}
+	if len(kept) == 0 {
+		return errs.New(errs.NotFound, "the backup has no commit at or before %s", c.at.UTC().Format("2006-01-02 15:04:05"))
+	}
+	out.Branches = kept
+	if !slices.ContainsFunc(kept, func(b repo.Branch) bool { return b.Name == out.Head }) {
+		out.Head = kept[0].Name
+	}
+	return nil
+}
