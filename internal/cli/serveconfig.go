@@ -44,6 +44,7 @@ type serverConfig struct {
 		RequireTLS        bool   `yaml:"require_secure_transport"`
 		RequireClientCert bool   `yaml:"require_client_cert"`
 		FlightPort        int    `yaml:"flight_port"` // 0: Arrow clients are not let in
+		RemotePort        int    `yaml:"remote_port"` // 0: nobody pushes or fetches
 	} `yaml:"listener"`
 	Variables map[string]string `yaml:"system_variables"`
 	UserVars  []struct {

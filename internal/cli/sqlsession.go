@@ -10,8 +10,6 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/op"
 	"github.com/stemmadb/stemma/internal/repo"
-	"github.com/stemmadb/stemma/internal/server/flight"
-	"github.com/stemmadb/stemma/internal/server/mysql"
 	"github.com/stemmadb/stemma/internal/server/owner"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
@@ -65,7 +63,7 @@ func (s *sqlSession) connect(ctx context.Context) (err error) {
 		return err
 	}
 	return s.p.owning(ctx, func() error {
-		h, err := s.p.holdAll(ctx, s.scope.Dir, mysql.Options{}, flight.Options{})
+		h, err := s.p.holdAll(ctx, s.scope.Dir, listening{})
 		if err != nil {
 			return err
 		}
