@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from stemma import _address
 from stemma._answers import Settings
+from stemma._copies import copy_of
 from stemma._default import shared
 from stemma._errors import InvalidError, NotFoundError, UnsupportedError
 from stemma.metaflow._task import remote_runtime
@@ -35,14 +36,16 @@ def open_config(config: DoltConfig) -> tuple[Repo, DoltConfig]:
     branch = at.branch or repo.ping().get("branch")
     commit = at.commit if config.commit is None else repo.resolve(config.commit).commit
     known: dict[str, Any] = {"branch": branch, "commit": commit, "head": at.commit, "database_id": _identity(repo)}
+    if config.remote is None:
+        known["remote"] = _remote(repo)
     return repo, dataclasses.replace(config, database=_place(config.database), **known)
 
 
 def reopen(config: DoltConfig, others: tuple[DoltConfig, ...]) -> Repo:
-    """Opens the database that an audit names: where it was, or where one of the other configurations has it, as on another machine.
+    """Opens the database that an audit names: where it was, where one of the other configurations has it, or, on another machine, at its remote.
 
     Raises:
-        NotFoundError: it is at neither place.
+        NotFoundError: it is at none of these places, or the remote has not got the commit.
 
     """
     try:
@@ -57,13 +60,47 @@ def reopen(config: DoltConfig, others: tuple[DoltConfig, ...]) -> Repo:
         repo = _reach(other)
         if config.database_id is not None and _identity(repo) == config.database_id:
             return repo
-    where = f", a clone of {config.remote}" if config.remote else ""
+    if config.remote is not None:
+        return _at_remote(config, problem)
     raise NotFoundError(
-        f"the audit is of the database {config.database}{where} at commit {config.commit}, which is not here: {problem.message}",
+        f"the audit is of the database {config.database} at commit {config.commit}, which is not here: {problem.message}",
         hint="name a clone of it: DoltDT(..., config=DoltConfig(database=…))",
         database=config.database,
         ref=config.commit,
     )
+
+
+def _at_remote(config: DoltConfig, problem: NotFoundError) -> Repo:
+    """Opens a copy of the remote of a database that is not here; it fetches what is read."""
+    url = str(config.remote)
+    repo = shared(_address.parse(copy_of(url)), Settings(None, None, None))
+    if config.database_id is not None and _identity(repo) != config.database_id:
+        raise NotFoundError(
+            f"{problem.message}, and {url} is another database by now",
+            hint="name a clone of it: DoltDT(..., config=DoltConfig(database=…))",
+            database=config.database,
+        )
+    if config.commit is not None:
+        try:
+            repo.resolve(config.commit)
+        except NotFoundError:
+            repo.fetch()
+            try:
+                repo.resolve(config.commit)
+            except NotFoundError:
+                raise NotFoundError(
+                    f"{problem.message}, and {url} has not got the commit {config.commit}",
+                    hint="push it from where the run was made: stemma push --all",
+                    database=config.database,
+                    ref=config.commit,
+                ) from None
+    return repo
+
+
+def _remote(repo: Repo) -> str | None:
+    """Returns the URL of the remote origin, or of the first that there is."""
+    found = repo.query("select url from dolt_remotes order by name <> 'origin', name limit 1").read_all()
+    return found.column(0)[0].as_py() if found.num_rows else None
 
 
 def _reach(config: DoltConfig) -> Repo:
