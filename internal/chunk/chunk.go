@@ -5,6 +5,7 @@ package chunk
 import (
 	"context"
 	"errors"
+	"strconv"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
@@ -28,6 +29,18 @@ const (
 	KindStash   Kind = 11 // changes set aside
 	KindRebase  Kind = 12 // rebase in progress
 )
+
+// String is what messages call a chunk of the kind.
+func (k Kind) String() string {
+	names := [...]string{
+		KindPage: "page", KindNode: "tree node", KindRowLeaf: "leaf", KindGroup: "column group", KindBlob: "piece of a long cell", KindSchema: "schema",
+		KindTable: "table", KindCommit: "commit", KindTag: "tag", KindMerge: "merge in progress", KindStash: "stash", KindRebase: "rebase in progress",
+	}
+	if int(k) < len(names) && names[k] != "" {
+		return names[k]
+	}
+	return "chunk of kind " + strconv.Itoa(int(k))
+}
 
 // Version is the second byte of a chunk. Each kind counts its own.
 type Version = byte
@@ -156,13 +169,13 @@ func NameAbsent(err error, thing string) error {
 // CheckKind verifies the first two bytes of a chunk and returns the body behind them. A version above max is of class TooNew.
 func CheckKind(data []byte, k Kind, max Version) (Version, []byte, error) {
 	if len(data) < 2 || Kind(data[0]) != k {
-		return 0, nil, errs.New(errs.Corrupt, "read chunk: want kind %d", k)
+		return 0, nil, errs.New(errs.Corrupt, "read %s: the chunk is of another kind", k)
 	}
 	if data[1] > max {
-		return 0, nil, errs.New(errs.TooNew, "read chunk of kind %d: format version %d is newer than this program's %d; use a newer stemma", k, data[1], max)
+		return 0, nil, errs.New(errs.TooNew, "read %s: format version %d is newer than this program's %d; use a newer stemma", k, data[1], max)
 	}
 	if data[1] == 0 {
-		return 0, nil, errs.New(errs.Corrupt, "read chunk of kind %d: format version 0", k)
+		return 0, nil, errs.New(errs.Corrupt, "read %s: format version 0", k)
 	}
 	return data[1], data[2:], nil
 }

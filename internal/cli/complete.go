@@ -2,12 +2,15 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/op"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/vfs"
 )
 
 // shells are the shells for which completion scripts can be written.
@@ -83,12 +86,39 @@ func (p *Program) complete(ctx context.Context, s op.Spec, args []string, word s
 	if strings.HasPrefix(word, "-") {
 		return flags(params, word, p.dolt()), cobra.ShellCompDirectiveNoFileComp
 	}
-	for i := range params {
-		if q := &params[i]; q.Arg != op.NotArg {
-			return p.values(ctx, q, word)
-		}
+	if q := byPlace(params, args); q != nil {
+		return p.values(ctx, q, word)
 	}
 	return nil, cobra.ShellCompDirectiveNoFileComp
+}
+
+// byPlace is the parameter that the next word is for, which is no flag; nil when there is none.
+func byPlace(params []op.Param, args []string) *op.Param {
+	place, dash := 1, false
+	for i := 0; i < len(args); i++ {
+		switch word := args[i]; {
+		case dash || word == "-" || !strings.HasPrefix(word, "-"):
+			place++
+		case word == "--":
+			dash = true
+		default:
+			if q := byFlag(params, word); q != nil && !q.HasBare {
+				i++ // its value
+			}
+		}
+	}
+	want := []int{place, op.RestArgs}
+	if dash {
+		want = append([]int{op.AfterDash}, want...)
+	}
+	for _, w := range want {
+		for i := range params {
+			if params[i].Arg == w {
+				return &params[i]
+			}
+		}
+	}
+	return nil
 }
 
 // completable are the parameters of the verb and the global ones.
@@ -112,18 +142,26 @@ func (p *Program) values(ctx context.Context, q *op.Param, word string) ([]strin
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		return nil, cobra.ShellCompDirectiveDefault
-	case p.Names == nil:
-		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	scope, _, err := p.scope()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	names, err := p.Names(ctx, q.Complete, scope)
+	names, err := p.namesOf(ctx, q.Complete)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
 	return matching(names, word, ""), cobra.ShellCompDirectiveNoFileComp
+}
+
+// namesOf are the names of a kind in the database of the directory, which is read beside its owner; without a database there are none.
+func (p *Program) namesOf(ctx context.Context, kind string) ([]string, error) {
+	scope, _, err := p.scope()
+	if err != nil || scope.Settings.Local == "" {
+		return nil, err
+	}
+	scope.Repo, err = repo.Open(ctx, vfs.OS{}, scope.Dir, repo.Options{ReadOnly: true, Clock: scope.Clock})
+	if err != nil {
+		return nil, err
+	}
+	names, err := scope.Names(ctx, kind)
+	return names, errors.Join(err, scope.Repo.Close(ctx))
 }
 
 // byFlag is the parameter that the word, with its dashes, names.

@@ -77,6 +77,8 @@ var forms = map[string]form{
 	"fetch":              {before: []string{"remote add origin ../rem", "push origin main side", "remote remove origin", "remote add origin ../rem"}, args: []string{"origin"}},
 	"pull":               {before: []string{"remote add origin ../rem", "push -u origin main", "reset --hard HEAD~1"}},
 	"fsck":               {},
+	"gc":                 {args: []string{"--full"}, only: "its sizes depend on what the session has written besides"},
+	"du":                 {only: "its sizes depend on what the session has written besides"},
 	"table import":       {args: []string{"-c", "--pk", "id", "new", "rows.csv"}},
 	"table export":       {args: []string{"-f", "t", "out.csv"}},
 	"table cp":           {args: []string{"t", "copy"}},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -39,9 +40,6 @@ type Program struct {
 	// Open puts what the verb needs into its scope, such as the database of scope.Dir, and returns what closes it again. It is called
 	// for every verb, after the flags have been read. Nil opens the database of the directory, or has its owner carry out the verb.
 	Open func(ctx context.Context, spec op.Spec, scope *op.Scope) (closeFn func() error, err error)
-
-	// Names are the names of a kind (a Param's Complete: "branch", "table", …) that the shell may offer. Nil and errors offer none.
-	Names func(ctx context.Context, kind string, scope *op.Scope) ([]string, error)
 
 	name    string // "stemma" or "dolt"
 	dir     string // where the verb works
@@ -208,7 +206,7 @@ func (p *Program) exec(ctx context.Context, spec op.Spec, argv []string) (err er
 	if r == nil {
 		return nil
 	}
-	if err := p.answer(r); err != nil {
+	if err := p.answer(ctx, r); err != nil {
 		return err
 	}
 	if !p.globals.Quiet {
@@ -252,36 +250,39 @@ func (p *Program) carryOut(ctx context.Context, spec op.Spec, verb op.Op, scope 
 }
 
 // answer writes a result to standard output: its lines, or its rows where a form was asked for or there are no lines.
-func (p *Program) answer(r *op.Result) error {
-	if err := p.answerOne(r); err != nil {
+func (p *Program) answer(ctx context.Context, r *op.Result) error {
+	if err := p.answerOne(ctx, r); err != nil {
 		return err
 	}
 	for _, part := range r.Parts {
 		lines := part.Lines
 		part.Lines = nil
 		if p.globals.Format == "" {
-			if err := p.answerOne(&op.Result{Lines: lines}); err != nil {
+			if err := p.answerOne(ctx, &op.Result{Lines: lines}); err != nil {
 				return err
 			}
 		}
-		if err := p.answer(part); err != nil {
+		if err := p.answer(ctx, part); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// answerOne draws an answer without its parts.
-func (p *Program) answerOne(r *op.Result) error {
+// answerOne draws an answer without its parts, until it is interrupted.
+func (p *Program) answerOne(ctx context.Context, r *op.Result) error {
 	if r.Lines != nil && (p.globals.Format == "" || len(r.Columns) == 0) {
 		out := bufio.NewWriter(p.Out)
 		for _, l := range r.Lines {
+			if ctx.Err() != nil {
+				break
+			}
 			fmt.Fprintln(out, l) // Flush tells of what fails
 		}
 		if err := out.Flush(); err != nil {
 			return errs.New(errs.Internal, "write the answer: %w", err)
 		}
-		return nil
+		return errs.With(errs.Canceled, ctx.Err())
 	}
 	if len(r.Columns) == 0 {
 		return nil
@@ -290,8 +291,22 @@ func (p *Program) answerOne(r *op.Result) error {
 	if err != nil {
 		return err
 	}
-	_, err = Render(p.Out, format, r.Columns, r.All())
+	_, err = Render(p.Out, format, r.Columns, until(ctx, r.All()))
 	return err
+}
+
+// until is rows that end with an error of class Canceled when ctx does.
+func until(ctx context.Context, rows iter.Seq2[[]any, error]) iter.Seq2[[]any, error] {
+	return func(yield func([]any, error) bool) {
+		for row, err := range rows {
+			if err == nil {
+				err = errs.With(errs.Canceled, ctx.Err())
+			}
+			if !yield(row, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // withUsage adds to an error of parsing where to read more.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -77,6 +78,23 @@ func (v *verb) Run(ctx context.Context, s *op.Scope) (*op.Result, error) {
 	r.Hints = []string{"a hint"}
 	r.ExitCode = v.Exit
 	return r, nil
+}
+
+// streaming is a verb whose answer is long.
+type streaming struct {
+	Rows   bool   `flag:"rows" help:"rows without end"`
+	Lines  int    `flag:"lines" help:"that many lines"`
+	Format string `flag:"result-format,r" help:"this verb's own"`
+}
+
+func (v *streaming) Run(context.Context, *op.Scope) (*op.Result, error) {
+	if v.Rows {
+		return &op.Result{Columns: []op.Column{op.Whole("n")}, Stream: func(yield func([]any, error) bool) {
+			for n := int64(0); yield([]any{n}, nil); n++ {
+			}
+		}}, nil
+	}
+	return &op.Result{Lines: slices.Repeat([]string{"a line"}, v.Lines)}, nil
 }
 
 type run struct {
@@ -211,17 +229,49 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-func TestCompleteNames(t *testing.T) {
-	p := &Program{Names: func(_ context.Context, kind string, _ *op.Scope) ([]string, error) {
-		return []string{kind + "-a", "main"}, nil
-	}}
-	if got := runProgram(t, p, "stemma", "__complete", "do", "b"); !strings.HasPrefix(got.out, "branch-a\n:4\n") {
-		t.Errorf("%+v", got)
+// cutting is an output that interrupts the program when it has been written to.
+type cutting struct {
+	bytes.Buffer
+	cut func()
+}
+
+func (c *cutting) Write(b []byte) (int, error) {
+	c.cut()
+	return c.Buffer.Write(b)
+}
+
+// An answer that is being written ends when it is interrupted.
+func TestCancelAnswer(t *testing.T) {
+	for _, args := range [][]string{{"--rows"}, {"--rows", "-r", "csv"}, {"-r", "json", "--rows"}, {"--lines", "1000000"}} {
+		ctx, cancel := context.WithCancel(t.Context())
+		out := &cutting{cut: cancel}
+		var errOut bytes.Buffer
+		p := &Program{Args: append([]string{"stemma", "do"}, args...), Out: out, Err: &errOut, Dir: t.TempDir(), Env: func(string) string { return t.Name() },
+			Clock: clock.System{}, Specs: []op.Spec{op.Define[streaming](op.Spec{Name: "do", Short: "Do it"})}}
+		if got := p.Run(ctx); got != exitCanceled || errOut.String() != "error: interrupted\n" {
+			t.Errorf("%q: a cancelled answer exits with %d: %s", args, got, errOut.String())
+		}
+		if out.Len() == 0 || out.Len() > 1<<20 {
+			t.Errorf("%q: %d bytes were written", args, out.Len())
+		}
 	}
-	p = &Program{Names: func(context.Context, string, *op.Scope) ([]string, error) { return nil, errors.New("broken") }}
-	if got := runProgram(t, p, "stemma", "__complete", "do", "b"); !strings.HasPrefix(got.out, ":1\n") {
-		t.Errorf("%+v", got)
+}
+
+// beginBar begins work of which half is done when its bar is drawn.
+func beginBar(t *testing.T, p *progress, b *bytes.Buffer) *task {
+	t.Helper()
+	b.Reset()
+	x := p.Start("push", 1000, "bytes").(*task)
+	x.Add(400)
+	if b.String() != "" {
+		t.Errorf("a bar at once: %q", b.String())
 	}
+	x.began = x.began.Add(-firstFrame)
+	x.Add(100)
+	if !strings.Contains(b.String(), "push") || !strings.Contains(b.String(), " 50% ") {
+		t.Errorf("the bar after a while: %q", b.String())
+	}
+	return x
 }
 
 func TestProgress(t *testing.T) {
@@ -235,26 +285,32 @@ func TestProgress(t *testing.T) {
 	}
 	task := p.Start("import prices", 10, "rows")
 	task.Add(10)
-	task.Done()
+	task.Done(nil)
 	if b.String() != "" {
 		t.Errorf("quick work was told of: %q", b.String())
 	}
 	p.least = 0
 	task = p.Start("import prices", 0, "rows")
 	task.Add(1234)
-	task.Done()
-	task.Done()
+	task.Done(nil)
+	task.Done(nil)
 	if !regexp.MustCompile(`^import prices: 1,234 rows in \d\.\d s \([0-9,]+ rows/s\)\n$`).MatchString(b.String()) {
 		t.Errorf("%q", b.String())
 	}
-	// On a terminal: bars are drawn, and cleared before the line.
 	b.Reset()
+	p.Start("import prices", 10, "rows").Done(errors.New("line 3: 1 field, want 2"))
+	if b.String() != "" {
+		t.Errorf("work that failed is told of as done: %q", b.String())
+	}
+	// On a terminal: bars are drawn when a rate can be told, and cleared before the line.
 	p.bars.Store(true)
-	task = p.Start("push", 1000, "bytes")
-	task.Add(1000)
-	task.Done()
-	if !strings.Contains(b.String(), "push") || !strings.HasSuffix(b.String(), "\n") {
-		t.Errorf("%q", b.String())
+	beginBar(t, p, &b).Done(nil)
+	if s := b.String(); !regexp.MustCompile(`\r +\rpush: 0\.0 MB in .*\n$`).MatchString(s) {
+		t.Errorf("%q", s)
+	}
+	beginBar(t, p, &b).Done(errors.New("x"))
+	if s := b.String(); !regexp.MustCompile(`\r +\r$`).MatchString(s) || strings.Contains(s, "100%") {
+		t.Errorf("%q", s)
 	}
 	for _, c := range []struct {
 		n    int64

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -30,6 +31,9 @@ func newProgress(w io.Writer, quiet bool) op.Progress {
 
 // worthALine is how long work must have taken to be told of where there is no terminal.
 const worthALine = time.Second
+
+// firstFrame is how long work goes on before its bar is drawn: a rate of less time says nothing.
+const firstFrame = 300 * time.Millisecond
 
 type progress struct {
 	w     io.Writer
@@ -61,6 +65,7 @@ func (p *progress) Start(title string, total int64, unit string) op.Task {
 			opts = append(opts, progressbar.OptionShowIts(), progressbar.OptionSetItsString(unit))
 		}
 		t.bar = progressbar.NewOptions64(size, opts...)
+		t.bar.StartWithoutRender()
 	}
 	return t
 }
@@ -70,6 +75,7 @@ type task struct {
 	title, unit string
 	began       time.Time
 	n           atomic.Int64
+	undrawn     atomic.Int64 // of n, what the bar has not been told
 	bar         *progressbar.ProgressBar
 	once        sync.Once
 }
@@ -77,19 +83,22 @@ type task struct {
 // Add counts n more units.
 func (t *task) Add(n int64) {
 	t.n.Add(n)
-	if t.bar != nil {
-		t.p.show(t.bar.Add64(n))
+	if t.bar == nil {
+		return
+	}
+	if t.undrawn.Add(n); clock.Since(t.began) >= firstFrame {
+		t.p.show(t.bar.Add64(t.undrawn.Swap(0)))
 	}
 }
 
-// Done clears the bar and writes a line about work that took long enough.
-func (t *task) Done() {
+// Done clears the bar and writes a line about work that took long enough, unless it failed.
+func (t *task) Done(err error) {
 	t.once.Do(func() {
 		if t.bar != nil {
-			t.p.show(t.bar.Finish())
+			t.p.show(errors.Join(t.bar.Clear(), t.bar.Exit()))
 		}
 		took := clock.Since(t.began)
-		if took < t.p.least {
+		if err != nil || took < t.p.least {
 			return
 		}
 		t.p.mu.Lock()

@@ -15,15 +15,16 @@ import (
 // of its parents it is the commit that the parent has them from. A commit that changes the primary key counts as having written every
 // row. Blame is immutable.
 type Blame struct {
-	Table *table.Table // at the commit that was asked for
-	by    map[string]*history.Commit
-	rest  *history.Commit // of all rows that by does not name
+	Table   *table.Table // at the commit that was asked for
+	by      keyNotes     // places in commits
+	commits []*history.Commit
+	rest    *history.Commit // of all rows that by does not name
 }
 
 // Of is the commit of the row with that key.
 func (b *Blame) Of(key []byte) *history.Commit {
-	if c, ok := b.by[string(key)]; ok {
-		return c
+	if i, ok := b.by.get(key); ok {
+		return b.commits[i]
 	}
 	return b.rest
 }
@@ -33,7 +34,7 @@ func (b *Blame) Of(key []byte) *history.Commit {
 // of one without primary key it is of class Unsupported.
 func NewBlame(ctx context.Context, r chunk.Reader, head *history.Commit, name string, opt Options) (*Blame, error) {
 	k := &blamer{
-		r: r, opt: opt, out: &Blame{by: map[string]*history.Commit{}}, given: map[string]bool{},
+		r: r, opt: opt, out: &Blame{}, given: map[string]bool{},
 		open: map[history.CommitID]*blamed{}, tables: map[[2]string]*table.Table{},
 	}
 	t, err := k.table(ctx, head, name)
@@ -156,7 +157,7 @@ func (k *blamer) step(ctx context.Context, c *history.Commit, it *blamed) error 
 			if err := found.each(func(key []byte) {
 				if k.has(it, key) {
 					delete(it.keys, string(key))
-					k.settle(string(key), c)
+					k.settle(key, c)
 				}
 			}); err != nil {
 				return err
@@ -197,16 +198,16 @@ func (k *blamer) step(ctx context.Context, c *history.Commit, it *blamed) error 
 	switch {
 	case left != nil:
 		for s := range left {
-			k.settle(s, c)
+			k.settle([]byte(s), c)
 		}
 	case it.rest: // no parent has the table
 		k.out.rest = c
 		for s := range it.keys {
-			k.settle(s, c)
+			k.settle([]byte(s), c)
 		}
 	default:
 		for s := range it.keys {
-			k.settle(s, c)
+			k.settle([]byte(s), c)
 		}
 	}
 	return nil
@@ -234,13 +235,17 @@ func (k *blamer) has(it *blamed, key []byte) bool {
 	if !it.rest || k.given[string(key)] {
 		return false
 	}
-	_, settled := k.out.by[string(key)]
+	_, settled := k.out.by.get(key)
 	return !settled
 }
 
-func (k *blamer) settle(key string, c *history.Commit) {
-	delete(k.given, key)
-	k.out.by[key] = c
+// settle says that a row is of a commit, the one that step looks at.
+func (k *blamer) settle(key []byte, c *history.Commit) {
+	delete(k.given, string(key))
+	if n := len(k.out.commits); n == 0 || k.out.commits[n-1] != c {
+		k.out.commits = append(k.out.commits, c)
+	}
+	k.out.by.put(key, int32(len(k.out.commits)-1))
 }
 
 // at is what is open at a commit.

@@ -33,6 +33,9 @@ func (e *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 	}
 	switch x := n.(type) {
 	case *plan.Into:
+		if err := mayWrite(x); err != nil {
+			return nil, err
+		}
 		out, err := intoVariables(ctx, x)
 		if out == nil || err != nil {
 			return nil, err
@@ -67,11 +70,7 @@ func (e *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 	case *plan.ShowColumns:
 		return e.showColumns(ctx, x, row)
 	case *plan.LoadData:
-		out, c := loadEnclosed(ctx, x)
-		if out == nil {
-			return nil, nil
-		}
-		return e.base.Build(c, out, row)
+		return loadData(ctx, x)
 	case *plan.UpdateSource:
 		ups, err := updateDocuments(ctx, x.UpdateExprs)
 		if err != nil || ups == nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dolthub/go-mysql-server/errguard"
 	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/expression"
 	"github.com/dolthub/go-mysql-server/sql/expression/function/aggregation"
 	"github.com/dolthub/go-mysql-server/sql/hash"
 	"github.com/dolthub/go-mysql-server/sql/plan"
@@ -34,10 +35,10 @@ func spillKey(dst []byte, hash, number uint64) []byte {
 	return binary.BigEndian.AppendUint64(dst, number)
 }
 
-// group is GROUP BY; nil leaves one without columns to the engine, since it has one group.
+// group is GROUP BY; nil leaves one without columns to the engine, since it has one group, unless it is known.
 func (e *executor) group(ctx *sql.Context, n *plan.GroupBy, row sql.Row) (sql.RowIter, error) {
 	if len(n.GroupByExprs) == 0 {
-		return nil, nil
+		return counted(ctx, n)
 	}
 	child, err := e.base.Build(ctx, n.Child, row)
 	if err != nil {
@@ -52,6 +53,53 @@ func (e *executor) group(ctx *sql.Context, n *plan.GroupBy, row sql.Row) (sql.Ro
 		g.schema[i] = &sql.Column{Type: x.Type(ctx)}
 	}
 	return g, nil
+}
+
+// counted is the group of a statement that only counts the rows of a table, which knows how many they are; nil for others. The engine
+// does so itself for tables with a primary key.
+func counted(ctx *sql.Context, n *plan.GroupBy) (sql.RowIter, error) {
+	child := n.Child
+	if a, ok := child.(*plan.TableAlias); ok {
+		child = a.Child
+	}
+	r, ok := child.(*plan.ResolvedTable)
+	if !ok || len(n.SelectDeps) == 0 {
+		return nil, nil
+	}
+	t, ok := sql.GetUnderlyingTable(r.Table).(interface {
+		sql.StatisticsTable
+		Note(ctx *sql.Context) error
+	})
+	if !ok {
+		return nil, nil
+	}
+	for _, x := range n.SelectDeps {
+		c, ok := x.(*aggregation.Count)
+		if !ok {
+			return nil, nil
+		}
+		switch of := c.Child.(type) {
+		case *expression.Star:
+		case *expression.Literal:
+			if of.Value() == nil {
+				return nil, nil
+			}
+		default:
+			return nil, nil
+		}
+	}
+	count, exact, err := t.RowCount(ctx)
+	if err == nil && exact {
+		err = t.Note(ctx)
+	}
+	if err != nil || !exact {
+		return nil, err
+	}
+	row := make(sql.Row, len(n.SelectDeps))
+	for i := range row {
+		row[i] = int64(count)
+	}
+	return sql.RowsToRowIter(row), nil
 }
 
 // groupIter groups rows.

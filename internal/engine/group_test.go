@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/plan"
+	"github.com/dolthub/go-mysql-server/sql/transform"
 )
 
 // Groups and rows that do not fit into memory come from files, the same and in the same order as from memory.
@@ -183,3 +185,49 @@ func TestGroupMemory(t *testing.T) {
 }
 
 var _ sql.RowIter = (*groupIter)(nil)
+
+// The number of rows of a table without a key is known, also as of a commit and amid changes, and no row is read for it.
+func TestCountIsKnown(t *testing.T) {
+	w := newWorld(t)
+	c := w.client()
+	c.exec("create table k (x int, y int)", "insert into k values (1, null), (2, 2), (2, 2)")
+	w.commit("main", "three", time.Unix(1, 0))
+	c.exec("insert into k values (3, 3)", "start transaction", "insert into k values (4, 4)", "delete from k where x = 1")
+	for _, x := range []struct {
+		query, want string
+		known       bool
+	}{
+		{"select count(*) from k", "4", true},
+		{"select count(1) from k as a", "4", true},
+		{"select count(*), count('x') from k", "4,4", true},
+		{"select count(*) from k as of 'HEAD'", "3", true},
+		{"select count(*) + 1 as n from k", "5", true},
+		{"select count(null) from k", "0", false},
+		{"select count(y) from k as of 'HEAD'", "2", false},
+		{"select count(*), max(x) from k", "4,4", false},
+		{"select count(*) from k where x = 2", "2", false},
+		{"select count(distinct x) from k", "3", false},
+		{"select count(*) from k a join k b on a.x = b.x", "6", false},
+	} {
+		if got, err := c.query(x.query); err != nil || got != x.want {
+			t.Errorf("%s: %q, %v, want %q", x.query, got, err, x.want)
+		}
+		ctx := w.eng.NewContext(t.Context(), c.s)
+		p, err := w.eng.SQLEngine().AnalyzeQuery(ctx, x.query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		groups, known := 0, false
+		transform.Inspect(p, func(n sql.Node) bool {
+			if g, ok := n.(*plan.GroupBy); ok {
+				groups++
+				rows, err := counted(ctx, g)
+				known = rows != nil && err == nil
+			}
+			return true
+		})
+		if groups != 1 || known != x.known {
+			t.Errorf("%s: %d groups, known %v", x.query, groups, known)
+		}
+	}
+}

@@ -20,6 +20,7 @@ const (
 	erTooBigPrecision  = 1426
 	erMultiplePrimary  = 1068
 	erWrongValue       = 1231
+	erLocalInfile      = 3948
 	maxFractionDigits  = 6
 	stateOfWrongSyntax = "42000"
 )

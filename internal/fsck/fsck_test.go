@@ -315,7 +315,7 @@ func TestLies(t *testing.T) {
 			return fsck.Start{Root: r.Tree()}
 		}, "table People: decode comments"},
 		"a tag of nothing":       {func(b *bed) fsck.Start { return fsck.Start{Tag: hash.Sum([]byte("x"))} }, "not in the store"},
-		"a tag that is a commit": {func(b *bed) fsck.Start { return fsck.Start{Tag: b.second.ID} }, "want kind"},
+		"a tag that is a commit": {func(b *bed) fsck.Start { return fsck.Start{Tag: b.second.ID} }, "the chunk is of another kind"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBed(t)

@@ -42,6 +42,7 @@ func All() []Spec {
 		lsRemoteSpec(),
 		fsckSpec(),
 		gcSpec(),
+		duSpec(),
 		undropSpec(),
 		purgeDroppedDatabasesSpec(),
 		backupSpec(),

@@ -2,10 +2,12 @@ package op
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/vfs"
 )
 
 // backupColumns are the columns of what backup answers.
@@ -100,16 +102,21 @@ func (c *Backup) Run(ctx context.Context, s *Scope) (*Result, error) {
 	} else if !errs.Is(err, errs.NotFound) {
 		return nil, err
 	}
-	if names, err := s.FS.ReadDir(path); err == nil && len(names) > 0 {
+	names, err := s.FS.ReadDir(path)
+	if len(names) > 0 {
 		return nil, errs.New(errs.Exists, "backup: the directory %s is not empty", path)
 	}
 	dir := filepath.Join(path, filepath.Base(s.Repo.Dir()))
+	made := dir // by this verb, which takes it away again when the copy fails
+	if errs.Is(err, errs.NotFound) {
+		made = path
+	}
 	if err := s.FS.MkdirAll(dir); err != nil {
 		return nil, err
 	}
 	var task Task
 	var last int64
-	err := s.Repo.Store().Backup(ctx, s.FS, dir, func(done, total int64) {
+	err = s.Repo.Store().Backup(ctx, s.FS, dir, func(done, total int64) {
 		if task == nil {
 			task = s.Start("backup", total, "bytes")
 		}
@@ -117,10 +124,10 @@ func (c *Backup) Run(ctx context.Context, s *Scope) (*Result, error) {
 		last = done
 	})
 	if task != nil {
-		task.Done()
+		task.Done(err)
 	}
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, vfs.RemoveAll(s.FS, made))
 	}
 	r := Say("Backed up %s to %s.", s.Repo.Name(), path)
 	r.Columns, r.Rows = backupColumns, [][]any{{path, last}}

@@ -188,7 +188,7 @@ func (t *trainingRun) pin(ctx context.Context, p *pinned) (_ *training.Pin, err 
 	defer func() { err = errors.Join(err, free()) }()
 	task := t.s.Start("hash "+p.item.String(), int64(v.Count()), "rows")
 	content, err := contentHash(ctx, v, task)
-	task.Done()
+	task.Done(err)
 	if err != nil {
 		return nil, err
 	}

@@ -94,7 +94,7 @@ func (c *DataExport) item(ctx context.Context, t *trainingRun, pin *training.Pin
 	}
 	defer func() { err = errors.Join(err, free()) }()
 	task := t.s.Start("export "+pin.Item.String(), int64(v.Count()), "rows")
-	defer task.Done()
+	defer func() { task.Done(err) }()
 	err = writeFile(t.s, file, c.Force, func(w io.Writer) (err error) {
 		n, err = ingest.Export(ctx, w, v, format, task.Add)
 		return err

@@ -45,7 +45,7 @@ func dumpSpec() Spec {
 }
 
 // Run dumps.
-func (c *Dump) Run(ctx context.Context, s *Scope) (*Result, error) {
+func (c *Dump) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
 	if c.Format == "sql" && c.Directory != "" || c.Format != "sql" && c.File != "" {
 		return nil, errs.New(errs.Invalid, "dump: -d goes with -r csv and -r json, --file-name with -r sql")
 	}
@@ -81,7 +81,7 @@ func (c *Dump) Run(ctx context.Context, s *Scope) (*Result, error) {
 		total = 0
 	}
 	task := s.Start("dump", total, "rows")
-	defer task.Done()
+	defer func() { task.Done(err) }()
 	base := s.Program() + "dump"
 	if c.Format != "sql" {
 		dir := c.Directory

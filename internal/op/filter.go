@@ -103,7 +103,7 @@ func (c *FilterBranch) Run(ctx context.Context, s *Scope) (*Result, error) {
 		})
 	}
 	done, err := s.Repo.FilterHistory(ctx, opt)
-	task.Done()
+	task.Done(err)
 	if err != nil {
 		return nil, err
 	}

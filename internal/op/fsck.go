@@ -28,7 +28,7 @@ a line that says what is wrong and where. The exit status is 1 when there is one
 }
 
 // Run verifies.
-func (c *Fsck) Run(ctx context.Context, s *Scope) (*Result, error) {
+func (c *Fsck) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
 	r := &Result{Columns: fsckColumns, Lines: []string{}}
 	found := func(text string) {
 		r.Add(text)
@@ -43,16 +43,16 @@ func (c *Fsck) Run(ctx context.Context, s *Scope) (*Result, error) {
 		}
 		found(fmt.Sprintf("%s: %v", where, p.Err))
 	}
-	err := st.VerifyPacks(ctx, file)
+	err = st.VerifyPacks(ctx, file)
 	if err == nil {
 		err = st.VerifyJournal(ctx, file)
 	}
-	task.Done()
+	task.Done(err)
 	if err != nil {
 		return nil, err
 	}
 	task = s.Start("verify history", 0, "commits")
-	defer task.Done()
+	defer func() { task.Done(err) }()
 	part, absent := s.Repo.Partial(), 0
 	var rd chunk.Reader = st
 	if part != nil && part.Lazy { // what is here is verified, and nothing is fetched for it

@@ -71,9 +71,9 @@ func (c *GC) Run(ctx context.Context, s *Scope) (*Result, error) {
 		copying.Add(n)
 	}
 	done, err := s.Repo.Collect(ctx, opt)
-	mark.Done()
+	mark.Done(err)
 	if copying != nil {
-		copying.Done()
+		copying.Done(err)
 	}
 	if err != nil {
 		return nil, err

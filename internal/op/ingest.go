@@ -248,7 +248,7 @@ func sameTable(a, b *schema.Schema) bool {
 }
 
 // table makes a table of the transaction what it is in the source.
-func (c *Ingest) table(ctx context.Context, s *Scope, tx *repo.Tx, t *pull.Table, read rowSource) (*pulled, error) {
+func (c *Ingest) table(ctx context.Context, s *Scope, tx *repo.Tx, t *pull.Table, read rowSource) (_ *pulled, err error) {
 	if err := repo.CheckTableName(t.Name); err != nil {
 		return nil, err
 	}
@@ -283,7 +283,7 @@ func (c *Ingest) table(ctx context.Context, s *Scope, tx *repo.Tx, t *pull.Table
 		}
 	}
 	task := s.Start("pull "+p.table, 0, "rows")
-	defer task.Done()
+	defer func() { task.Done(err) }()
 	tab, stats, err := syncTable(ctx, s, tx, base, t, func(ctx context.Context, fn func(fields [][]byte) error) (err error) {
 		p.spared, err = read(ctx, fn)
 		return err

@@ -39,7 +39,7 @@ func (c *Ingest) dolt(ctx context.Context, s *Scope) (_ *Result, err error) {
 		return nil, err
 	}
 	task := s.Start("ingest commits", int64(len(commits)), "commits")
-	defer task.Done()
+	defer func() { task.Done(err) }()
 	for _, dc := range commits {
 		task.Add(1)
 		if _, ok := p.made[dc.Hash]; ok {

@@ -192,7 +192,7 @@ func (c *Ingest) git(ctx context.Context, s *Scope) (_ *Result, err error) {
 		return nil, err
 	}
 	task := s.Start("ingest commits", int64(len(commits)), "commits")
-	defer task.Done()
+	defer func() { task.Done(err) }()
 	files := map[string][]gitFile{} // by commit
 	for _, gc := range commits {
 		task.Add(1)

@@ -162,8 +162,7 @@ type rebaser struct {
 }
 
 // run does the steps that are left, until one stops it.
-func (r *rebaser) run(ctx context.Context) (*Result, error) {
-	var err error
+func (r *rebaser) run(ctx context.Context) (_ *Result, err error) {
 	if r.x, err = r.s.Repo.Rebasing(ctx, r.name); err != nil {
 		return nil, err
 	}
@@ -177,7 +176,7 @@ func (r *rebaser) run(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	task := r.s.Start("rebase", int64(len(r.x.Plan)), "commits")
-	defer task.Done()
+	defer func() { task.Done(err) }()
 	for _, step := range slices.Clone(r.x.Plan) {
 		if r.x.Begun && step.Order <= r.x.Last {
 			task.Add(1)

@@ -280,7 +280,7 @@ func warnings(r *sync.Remote) *[]string {
 
 // progress is the scope's progress as package sync wants it.
 func (s *Scope) syncProgress() sync.Progress {
-	return func(title string, total int64, unit string) (func(int64), func()) {
+	return func(title string, total int64, unit string) (func(int64), func(error)) {
 		t := s.Start(title, total, unit)
 		return t.Add, t.Done
 	}

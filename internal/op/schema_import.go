@@ -165,7 +165,7 @@ func (c *SchemaImport) infer(ctx context.Context, i *importing, old *schema.Sche
 	}
 	task := i.s.Start("infer the types of "+i.src.Name, i.src.Size, "bytes")
 	in, err := ingest.Infer(ctx, i.src, ingest.InferOptions{Format: i.format, Names: i.fields, Bytes: task.Add})
-	task.Done()
+	task.Done(err)
 	if err != nil {
 		return nil, err
 	}

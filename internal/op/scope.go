@@ -149,14 +149,14 @@ type Progress interface {
 type Task interface {
 	// Add counts n more units.
 	Add(n int64)
-	// Done ends the display. It must be called once, however the work ended.
-	Done()
+	// Done ends the display. It must be called once, with the error that ended the work, if one did: work that failed is not told of as done.
+	Done(err error)
 }
 
 type noTask struct{}
 
-func (noTask) Add(int64) {}
-func (noTask) Done()     {}
+func (noTask) Add(int64)  {}
+func (noTask) Done(error) {}
 
 // fs is where the user's files are.
 func (s *Scope) fs() vfs.FS {

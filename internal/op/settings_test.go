@@ -211,7 +211,7 @@ func TestScope(t *testing.T) {
 	s := &Scope{}
 	task := s.Start("nothing", 1, "")
 	task.Add(1)
-	task.Done()
+	task.Done(nil)
 	if s.Program() != "stemma" || (&Scope{Dolt: true}).Program() != "dolt" {
 		t.Error("program names")
 	}

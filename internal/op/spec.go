@@ -151,14 +151,7 @@ func ParamsOf(ptr any) ([]Param, error) {
 	}
 	t = t.Elem()
 	var params []Param
-	taken := map[string]string{}
-	claim := func(what, field string) error {
-		if other, ok := taken[what]; ok {
-			return fmt.Errorf("field %s: %s belongs to %s already", field, what, other)
-		}
-		taken[what] = field
-		return nil
-	}
+	taken := map[claim]string{} // by which field
 	for i := range t.NumField() {
 		f := t.Field(i)
 		p, ok, err := paramOf(f)
@@ -169,28 +162,32 @@ func ParamsOf(ptr any) ([]Param, error) {
 			continue
 		}
 		p.field = i
-		names := []string{"the name " + p.Name}
+		claims := append(make([]claim, 0, 6), claim{"the name ", p.Name})
 		if p.Short != "" {
-			names = append(names, "the flag -"+p.Short)
+			claims = append(claims, claim{"the flag -", p.Short})
 		}
 		for _, l := range p.longs() {
-			names = append(names, "the flag --"+l)
+			claims = append(claims, claim{"the flag --", l})
 		}
 		if p.Arg != NotArg {
-			names = append(names, "the place of argument "+strconv.Itoa(p.Arg))
+			claims = append(claims, claim{"the place of argument ", strconv.Itoa(p.Arg)})
 		}
 		if p.Number {
-			names = append(names, "the flag -<number>")
+			claims = append(claims, claim{"the flag ", "-<number>"})
 		}
-		for _, n := range names {
-			if err := claim(n, f.Name); err != nil {
-				return nil, err
+		for _, c := range claims {
+			if other, ok := taken[c]; ok {
+				return nil, fmt.Errorf("field %s: %s%s belongs to %s already", f.Name, c.what, c.name, other)
 			}
+			taken[c] = f.Name
 		}
 		params = append(params, p)
 	}
 	return params, nil
 }
+
+// claim is what only one parameter of a verb can have.
+type claim struct{ what, name string }
 
 // longs are all long flags of p.
 func (p *Param) longs() []string {
@@ -227,8 +224,9 @@ func (p *Param) Placeholder() string {
 }
 
 func paramOf(f reflect.StructField) (Param, bool, error) {
-	flag, isFlag := f.Tag.Lookup("flag")
-	arg, isArg := f.Tag.Lookup("arg")
+	tags := tagsOf(f.Tag)
+	flag, isFlag := tags.lookup("flag")
+	arg, isArg := tags.lookup("arg")
 	if !isFlag && !isArg {
 		return Param{}, false, nil
 	}
@@ -236,20 +234,23 @@ func paramOf(f reflect.StructField) (Param, bool, error) {
 		return Param{}, false, fmt.Errorf("a parameter's field must be exported")
 	}
 	p := Param{
-		Default: f.Tag.Get("default"), Value: f.Tag.Get("value"), Help: f.Tag.Get("help"), Sep: f.Tag.Get("sep"),
-		Complete: f.Tag.Get("complete"), Aliases: list(f.Tag.Get("alias")), Enum: list(f.Tag.Get("enum")),
+		Default: tags.get("default"), Value: tags.get("value"), Help: tags.get("help"), Sep: tags.get("sep"),
+		Complete: tags.get("complete"), Aliases: list(tags.get("alias")), Enum: list(tags.get("enum")),
 	}
-	p.Bare, p.HasBare = f.Tag.Lookup("bare")
-	for tag, dst := range map[string]*bool{"required": &p.Required, "number": &p.Number, "hidden": &p.Hidden} {
-		if s, ok := f.Tag.Lookup(tag); ok {
+	p.Bare, p.HasBare = tags.lookup("bare")
+	for _, x := range [...]struct {
+		tag string
+		dst *bool
+	}{{"required", &p.Required}, {"number", &p.Number}, {"hidden", &p.Hidden}} {
+		if s, ok := tags.lookup(x.tag); ok {
 			if s != "true" {
-				return p, false, fmt.Errorf("tag %s: want true, have %q", tag, s)
+				return p, false, fmt.Errorf("tag %s: want true, have %q", x.tag, s)
 			}
-			*dst = true
+			*x.dst = true
 		}
 	}
-	p.DoltOnly = f.Tag.Get("dolt") == "only"
-	if text, ok := f.Tag.Lookup("least"); ok {
+	p.DoltOnly = tags.get("dolt") == "only"
+	if text, ok := tags.lookup("least"); ok {
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
 			return p, false, fmt.Errorf("tag least:%q: want a whole number", text)
@@ -304,7 +305,7 @@ func paramOf(f reflect.StructField) (Param, bool, error) {
 	case p.HasBare && p.Flag == "" && p.Short == "":
 		return p, false, fmt.Errorf("only a flag can stand without a value")
 	}
-	switch name := f.Tag.Get("name"); {
+	switch name := tags.get("name"); {
 	case name != "":
 		p.Name = name
 	case p.Flag != "":
@@ -313,6 +314,48 @@ func paramOf(f reflect.StructField) (Param, bool, error) {
 		p.Name = snake(f.Name)
 	}
 	return p, true, nil
+}
+
+// tags are the keys and values of a field's tag. A program defines all its verbs whenever it starts: reflect's Lookup would read a tag anew for
+// each of fifteen keys.
+type tags []struct{ key, value string }
+
+// tagsOf reads a tag as reflect.StructTag.Lookup does: it ends at what is not key:"value".
+func tagsOf(t reflect.StructTag) tags {
+	out := make(tags, 0, 8)
+	for rest := string(t); ; {
+		rest = strings.TrimLeft(rest, " ")
+		key, quoted, ok := strings.Cut(rest, ":")
+		if !ok || key == "" {
+			return out
+		}
+		literal, err := strconv.QuotedPrefix(quoted)
+		if err != nil {
+			return out
+		}
+		value, err := strconv.Unquote(literal)
+		if err != nil {
+			return out
+		}
+		out = append(out, struct{ key, value string }{key, value})
+		rest = quoted[len(literal):]
+	}
+}
+
+// lookup is a key's value, if it is there.
+func (t tags) lookup(key string) (string, bool) {
+	for _, x := range t {
+		if x.key == key {
+			return x.value, true
+		}
+	}
+	return "", false
+}
+
+// get is a key's value, "" when it is not there.
+func (t tags) get(key string) string {
+	value, _ := t.lookup(key)
+	return value
 }
 
 func list(s string) []string {

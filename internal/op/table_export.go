@@ -69,7 +69,7 @@ func (c *TableExport) Run(ctx context.Context, s *Scope) (_ *Result, err error) 
 		defer func() { err = errors.Join(err, free()) }()
 	}
 	task := s.Start("export "+c.Table, int64(v.Count()), "rows")
-	defer task.Done()
+	defer func() { task.Done(err) }()
 	if c.File == "" || c.File == "-" {
 		if s.Out == nil {
 			return nil, errs.New(errs.Invalid, "table export: there is no standard output; name a file")

@@ -147,7 +147,7 @@ func (i *importing) create(ctx context.Context) error {
 	in, err := ingest.Infer(ctx, i.src, ingest.InferOptions{
 		Format: i.format, Names: i.fields, AllText: i.c.AllText, SkipBad: i.c.Continue, Keys: len(i.c.Keys) == 0, Bytes: task.Add,
 	})
-	task.Done()
+	task.Done(err)
 	if err != nil {
 		return err
 	}

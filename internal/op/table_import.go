@@ -337,7 +337,7 @@ func (i *importing) load(ctx context.Context) (st ingest.Stats, err error) {
 		defer func() { err = errors.Join(err, i.rejects.close(err == nil)) }()
 	}
 	task := i.s.Start("import "+i.table, i.src.Size, "bytes")
-	defer task.Done()
+	defer func() { task.Done(err) }()
 	opt.Bytes = task.Add
 	defer func() {
 		if errs.Is(err, errs.NoSpace) {

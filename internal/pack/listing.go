@@ -33,7 +33,10 @@ type listing struct {
 
 // take takes a record in.
 func (l *listing) take(payload []byte) error {
-	if len(payload) == 0 || payload[0] > packsUnknown || (len(payload)-1)%hash.Size != 0 {
+	if len(payload) > 0 && payload[0] > packsUnknown {
+		return errs.New(errs.TooNew, "its list of packs is of the unknown kind %d; use a newer stemma", payload[0])
+	}
+	if len(payload) == 0 || (len(payload)-1)%hash.Size != 0 {
 		return errs.New(errs.Corrupt, "its list of packs is malformed")
 	}
 	switch payload[0] {

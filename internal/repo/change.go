@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/stemmadb/stemma/internal/binfmt"
+	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/table"
@@ -193,8 +194,11 @@ func (c *change) encode() []byte {
 func decodeChange(b []byte) (*change, error) {
 	d := &binfmt.Decoder{B: b, What: "journal record"}
 	version := d.Byte()
-	if version < changePlain || version > changeVersion {
-		d.Fail("unknown version")
+	switch {
+	case version > changeVersion:
+		return nil, errs.New(errs.TooNew, "read journal: a record has format version %d and this program knows %d; use a newer stemma", version, changeVersion)
+	case version < changePlain:
+		d.Fail("format version 0")
 	}
 	c := &change{}
 	for n := d.Count(); n > 0 && d.Err == nil; n-- {

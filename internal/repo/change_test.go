@@ -102,7 +102,7 @@ func TestChangeMerging(t *testing.T) {
 		t.Errorf("hash %s, want %s: %x", h, want, b)
 	}
 	b[0] = changeVersion + 1
-	if _, err := decodeChange(b); !errs.Is(err, errs.Corrupt) {
+	if _, err := decodeChange(b); !errs.Is(err, errs.TooNew) {
 		t.Errorf("a newer version: %v", err)
 	}
 }

@@ -84,7 +84,7 @@ func (r *Repo) read(ctx context.Context) error {
 	}
 	for _, rec := range tail {
 		if rec.Type != recordChange {
-			return errs.New(errs.TooNew, "read journal: record type %d is unknown; the database was written by a newer stemma", rec.Type)
+			return errs.New(errs.TooNew, "read journal: a record of type %d, which this program does not know; use a newer stemma", rec.Type)
 		}
 		if err := apply(rec.LSN, rec.Payload); err != nil {
 			return err

@@ -18,12 +18,13 @@ import (
 	"github.com/stemmadb/stemma/internal/vfs"
 )
 
-// Progress begins to show a piece of work; add counts what is done of it, and done ends it. Nil shows nothing.
-type Progress func(title string, total int64, unit string) (add func(n int64), done func())
+// Progress begins to show a piece of work; add counts what is done of it, and done ends it, with
+// the error that ended the work, if one did. Nil shows nothing.
+type Progress func(title string, total int64, unit string) (add func(n int64), done func(error))
 
-func (p Progress) start(title string, total int64, unit string) (add func(n int64), done func()) {
+func (p Progress) start(title string, total int64, unit string) (add func(n int64), done func(error)) {
 	if p == nil {
-		return func(int64) {}, func() {}
+		return func(int64) {}, func(error) {}
 	}
 	return p(title, total, unit)
 }
@@ -135,7 +136,7 @@ func (f *Fetch) whole(ctx context.Context, batch *pack.Batch, want []Target, hav
 		return err
 	}
 	add, done := f.Progress.start("check what was fetched", int64(len(b.Commits)), "commits")
-	defer done()
+	defer func() { done(err) }()
 	return Missing(ctx, batch, b, func(h hash.Hash) error {
 		ok, err := batch.Has(ctx, h)
 		if err == nil && !ok {
@@ -146,7 +147,7 @@ func (f *Fetch) whole(ctx context.Context, batch *pack.Batch, want []Target, hav
 }
 
 // packs fetches packs into the batch.
-func (f *Fetch) packs(ctx context.Context, packs []Pack, known *pack.Known, batch *pack.Batch) error {
+func (f *Fetch) packs(ctx context.Context, packs []Pack, known *pack.Known, batch *pack.Batch) (err error) {
 	wanted := map[string]bool{}
 	total := int64(0)
 	var todo []Pack
@@ -165,7 +166,7 @@ func (f *Fetch) packs(ctx context.Context, packs []Pack, known *pack.Known, batc
 		return nil
 	}
 	add, done := f.Progress.start("fetch", total, "bytes")
-	defer done()
+	defer func() { done(err) }()
 	files := make([]string, len(todo))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(packsAtOnce)

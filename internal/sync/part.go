@@ -30,7 +30,7 @@ func (f *Fetch) Some(ctx context.Context, targets []Target, part Part) (batch *p
 		return nil, nil, err
 	}
 	add, done := f.Progress.start("fetch", 0, "chunks")
-	defer done()
+	defer func() { done(err) }()
 	batch = f.Store.NewBatch()
 	g := &growing{Batch: batch, local: f.Store.Local(), src: src, add: add}
 	shallow, err = f.partOf(ctx, g, targets, part)

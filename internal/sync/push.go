@@ -411,25 +411,22 @@ func (p *Push) cover(ctx context.Context, edge []history.CommitID, have []Ref) (
 }
 
 // lacking is the chunks to be sent.
-func (p *Push) lacking(ctx context.Context, b Between) ([]hash.Hash, error) {
-	var out []hash.Hash
+func (p *Push) lacking(ctx context.Context, b Between) (out []hash.Hash, err error) {
 	add, done := p.Progress.start("find what is new", int64(len(b.Commits)), "commits")
-	defer done()
-	err := Missing(ctx, p.Store, b, func(h hash.Hash) error { out = append(out, h); return nil }, func() { add(1) })
+	defer func() { done(err) }()
+	err = Missing(ctx, p.Store, b, func(h hash.Hash) error { out = append(out, h); return nil }, func() { add(1) })
 	return out, err
 }
 
 // packs sends chunks in packs, which are the same for the same chunks: what an earlier push has sent of them is not sent again.
-func (p *Push) packs(ctx context.Context, chunks []hash.Hash) ([]Pack, error) {
+func (p *Push) packs(ctx context.Context, chunks []hash.Hash) (out []Pack, err error) {
 	if len(chunks) == 0 {
 		return nil, nil
 	}
 	add, done := p.Progress.start("push", int64(len(chunks)), "chunks")
-	defer done()
-	var out []Pack
+	defer func() { done(err) }()
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(packsSent)
-	var err error
 	for len(chunks) > 0 && err == nil && gctx.Err() == nil {
 		var built pack.Built
 		var n int

@@ -9,8 +9,10 @@ import resource
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -172,13 +174,43 @@ def test_edits_that_are_in_no_commit(shared: stemma.Repo, filled: str) -> None:
     assert got.equals(want)
 
 
+def owner_of(repo: stemma.Repo) -> int:
+    """The process that owns a database."""
+    with _owner.connect(os.fspath(repo.uri)) as s:
+        return int(struct.unpack("3i", s.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
+
+
+def test_an_owner_without_descriptors(shared: stemma.Repo, filled: str, used: list[memory.Memory]) -> None:
+    owner = owner_of(shared)
+    soft, hard = resource.prlimit(owner, resource.RLIMIT_NOFILE)
+    most = max(int(n) for n in os.listdir(f"/proc/{owner}/fd"))
+    resource.prlimit(owner, resource.RLIMIT_NOFILE, (most + 3, hard))
+    try:
+        assert shared.read_arrow(filled, columns=["k", "n", "x", "s", "b", "d"]).num_rows == 70_000
+    finally:
+        resource.prlimit(owner, resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(used) == 1
+    assert shared.read_arrow(filled, columns=["k"]).num_rows == 70_000
+    for _ in range(1000):  # the owner closes its files behind the answer
+        if not [n for n in os.listdir(f"/proc/{owner}/fd") if "memfd:" in link(f"/proc/{owner}/fd/{n}")]:
+            return
+        time.sleep(0.01)
+    pytest.fail("the owner keeps files of memory open")
+
+
+def link(path: str) -> str:
+    """What a link means; nothing when it is gone meanwhile."""
+    try:
+        return os.readlink(path)
+    except FileNotFoundError:
+        return ""
+
+
 def test_an_owner_that_dies(repo: stemma.Repo, table: str) -> None:
     rows = 500_000
     repo.write(pa.table({"k": pa.array(range(rows), pa.int64()), "s": [str(i) for i in range(rows)]}), table, mode="create")
     for wait in (0.0, 0.002, 0.005, 0.01, 0.02):
-        with _owner.connect(os.fspath(repo.uri)) as s:
-            owner, _, _ = struct.unpack("3i", s.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        killer = threading.Timer(wait, os.kill, (owner, signal.SIGKILL))
+        killer = threading.Timer(wait, os.kill, (owner_of(repo), signal.SIGKILL))
         killer.start()
         got = repo.read_arrow(table)
         killer.join()
@@ -250,3 +282,26 @@ def test_without_memory(shared: stemma.Repo, filled: str, monkeypatch: pytest.Mo
     monkeypatch.setenv("STEMMA_SHARED_MEMORY", "0")
     assert memory.open_(os.fspath(shared.uri)) is None
     assert shared.read_arrow(filled).num_rows == 70_000
+
+
+def test_libraries_are_imported_beside_the_read(shared: stemma.Repo, filled: str, tmp_path: Path) -> None:
+    read = f"""
+import sys, stemma
+repo = stemma.connect({os.fspath(shared.uri)!r})
+assert "pandas" not in sys.modules and "polars" not in sys.modules
+assert len(repo.read_pandas({filled!r})) == 70_000
+assert len(repo.read_polars({filled!r}, columns=["k", "s"])) == 70_000
+"""
+    subprocess.run([sys.executable, "-c", read], check=True)
+    # What fails in the import is told as where it is needed.
+    (tmp_path / "pandas.py").write_text("raise ImportError('this pandas is broken')")
+    done = subprocess.run(
+        [sys.executable, "-c", read],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.fspath(tmp_path)},
+    )
+    assert done.returncode
+    assert done.stderr.rstrip().endswith("ImportError: this pandas is broken")
+    assert "Thread" not in done.stderr

@@ -152,26 +152,37 @@ func unescape(ts *testscript.TestScript, neg bool, args []string) {
 
 func rows(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, args, 2)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), csvRows(number(ts, args[1])), 0o666))
+}
+
+// csvRows is a CSV file of n rows that cannot be compressed much.
+func csvRows(n int) []byte {
 	var b bytes.Buffer
 	b.WriteString("id,text\n")
-	for i := range number(ts, args[1]) {
+	for i := range n {
 		fmt.Fprintf(&b, "%d,%x\n", i, random(uint64(i), 40))
 	}
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes(), 0o666))
+	return b.Bytes()
 }
 
 // files are the files below a directory that hold a database's data.
 func files(ts *testscript.TestScript, dir string) map[string][]byte {
+	out, err := contents(ts.MkAbs(dir))
+	ts.Check(err)
+	return out
+}
+
+// contents are the files below a directory, but the lock.
+func contents(dir string) (map[string][]byte, error) {
 	out := map[string][]byte{}
-	ts.Check(filepath.WalkDir(ts.MkAbs(dir), func(path string, d fs.DirEntry, err error) error {
+	return out, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() || d.Name() == "LOCK" {
 			return err
 		}
 		b, err := os.ReadFile(path)
 		out[path] = b
 		return err
-	}))
-	return out
+	})
 }
 
 func keep(ts *testscript.TestScript, neg bool, args []string) {

@@ -159,7 +159,7 @@ func (s *Set) serverScope(ctx *sql.Context, sess registry.Session, dolt bool) (*
 	if s.Making == nil {
 		return nil, errs.New(errs.Unsupported, "this server makes no databases")
 	}
-	files, err := filesAt()
+	files, err := session.FilesDir()
 	if err != nil {
 		return nil, err
 	}
@@ -227,23 +227,6 @@ func (s *Set) run(ctx *sql.Context, spec op.Spec, verb op.Op, sess registry.Sess
 	return rows, session.Error(err)
 }
 
-// filesAt is the directory whose files clients may name, as LOAD DATA has it; "" is every place.
-func filesAt() (string, error) {
-	_, v, ok := sql.SystemVariables.GetGlobal("secure_file_priv")
-	if !ok || v == nil {
-		return "", nil
-	}
-	dir, ok := v.(string)
-	if !ok || dir == "" {
-		return "", nil
-	}
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return "", errs.New(errs.Internal, "find the directory secure_file_priv: %w", err)
-	}
-	return dir, nil
-}
-
 // hintCode is MySQL's number of a note without a number of its own.
 const hintCode = 1105
 
@@ -264,7 +247,7 @@ func (s *Set) scope(ctx *sql.Context, sess registry.Session, db registry.Handle,
 		Committer: op.Author{Name: committer.Name, Email: committer.Email}, CommitterTime: committer.Time,
 		Settings: op.Settings{Local: filepath.Join(r.Dir(), "config")}, Ask: s.Ask,
 	}
-	if sc.Files, err = filesAt(); err != nil {
+	if sc.Files, err = session.FilesDir(); err != nil {
 		return nil, err
 	}
 	sc.RefuseViolations = !sess.GetIgnoreAutoCommit() && session.IsOn(ctx, "autocommit") && !session.IsOn(ctx, "dolt_force_transaction_commit")

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -30,14 +31,7 @@ const (
 )
 
 // laysOut tells whether each column of a schema can be laid out in a file of its own.
-func laysOut(s *arrow.Schema) bool {
-	for _, f := range s.Fields() {
-		if f.Type.ID() == arrow.DICTIONARY {
-			return false
-		}
-	}
-	return s.NumFields() > 0 && s.NumFields() <= mostColumns
-}
+func laysOut(s *arrow.Schema) bool { return s.NumFields() > 0 && s.NumFields() <= mostColumns }
 
 // columnFiles are the columns of a read, each laid out in a file of memory as one Arrow array: first its validity, then its values, offsets
 // or views, then its text, each from a multiple of fileAlign on. Rows come in parts, of which several are written at once.
@@ -66,7 +60,7 @@ type columnFile struct {
 	end   int64             // of the text so far
 	full  []rowRange        // parts without NULLs
 	edges [2]map[int64]byte // of bitmaps, the bytes that two parts share: of validity, of truth values
-	buf   sync.Pool         // *[]byte, for what is made of offsets and bitmaps
+	buf   *sync.Pool        // of all columns: *[]byte, for what is made of offsets and bitmaps
 }
 
 // columnLayout is what the client is told of a column.
@@ -78,6 +72,8 @@ type columnLayout struct {
 	// Pieces are those that text with 32-bit offsets, or what views are of, is cut into at 2 GiB: the first row of each, and where its text
 	// begins, counted from Text. Each has one more offset than rows.
 	Pieces [][2]int64 `json:"pieces"`
+	// Dictionary is the values that those of an ENUM count, from 0 on.
+	Dictionary []string `json:"dictionary"`
 }
 
 // rowRange is rows of a column.
@@ -86,9 +82,10 @@ type rowRange struct{ first, n int64 }
 // newColumnFiles makes the files for columns of so many rows, their text in a form, "" being their own.
 func newColumnFiles(s *arrow.Schema, rows int64, form string, m Memory) (*columnFiles, error) {
 	c := &columnFiles{rows: rows}
+	buf := &sync.Pool{}
 	fields := s.Fields()
 	for i := range fields {
-		f := &columnFile{piece: math.MaxInt32}
+		f := &columnFile{piece: math.MaxInt32, buf: buf}
 		c.cols = append(c.cols, f)
 		switch t := fields[i].Type.(type) {
 		case *arrow.StringType, *arrow.LargeStringType:
@@ -106,6 +103,8 @@ func newColumnFiles(s *arrow.Schema, rows int64, form string, m Memory) (*column
 			f.text, f.wide, f.width = true, true, 8
 		case *arrow.BooleanType:
 			f.width = 0
+		case *arrow.DictionaryType:
+			f.width = int64(t.IndexType.(arrow.FixedWidthDataType).BitWidth() / 8)
 		case *arrow.FixedSizeListType:
 			f.width = int64(t.Len()) * int64(t.Elem().(arrow.FixedWidthDataType).BitWidth()/8)
 		case arrow.FixedWidthDataType:
@@ -274,11 +273,23 @@ func (f *columnFile) write(a arrow.Array, first int64, t *textPart) error {
 		return f.writeBits(1, first, n, a.Data().Buffers()[1].Bytes())
 	}
 	d := a.Data()
-	if l, ok := a.(*array.FixedSizeList); ok {
-		d = l.ListValues().Data()
+	switch a := a.(type) {
+	case *array.FixedSizeList:
+		d = a.ListValues().Data()
+	case *array.Dictionary:
+		f.name(a.Dictionary().(*array.String))
 	}
 	_, err := f.file.WriteAt(d.Buffers()[1].Bytes()[:n*f.width], f.layout.Values+first*f.width)
 	return err
+}
+
+// name keeps the values of an ENUM: of two parts' the one's may have more behind those of the other.
+func (f *columnFile) name(values *array.String) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := len(f.layout.Dictionary); i < values.Len(); i++ {
+		f.layout.Dictionary = append(f.layout.Dictionary, strings.Clone(values.Value(i)))
+	}
 }
 
 // writeText writes text and its offsets or views.

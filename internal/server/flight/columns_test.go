@@ -79,6 +79,13 @@ func (m *testMemory) column(i int, dt arrow.DataType, rows int64, l columnLayout
 		n := rows * int64(t.Len())
 		child := array.NewData(t.Elem(), int(n), []*memory.Buffer{nil, buffer(l.Values, l.Values+4*n)}, nil, 0, 0)
 		out = append(out, array.MakeFromData(array.NewData(t, int(rows), []*memory.Buffer{valid}, []arrow.ArrayData{child}, known, 0)))
+	case *arrow.DictionaryType:
+		values := array.NewStringBuilder(memory.DefaultAllocator)
+		values.AppendValues(l.Dictionary, nil)
+		size := rows * int64(t.IndexType.(arrow.FixedWidthDataType).BitWidth()/8)
+		buffers := []*memory.Buffer{valid, buffer(l.Values, l.Values+size)}
+		names := values.NewStringArray().Data().(*array.Data)
+		out = append(out, array.MakeFromData(array.NewDataWithDictionary(t, int(rows), buffers, known, 0, names)))
 	default:
 		size := (rows*int64(dt.(arrow.FixedWidthDataType).BitWidth()) + 7) / 8
 		out = append(out, array.MakeFromData(array.NewData(dt, int(rows), []*memory.Buffer{valid, buffer(l.Values, l.Values+size)}, nil, known, 0)))
@@ -324,16 +331,17 @@ func TestColumns(t *testing.T) {
 	v := serve(t)
 	c := sqlClient(v.dial())
 	const rows = 3*frame.PartRows + 1234
-	v.exec(c, "create table wide (k int primary key, n bigint, s varchar(40), l longtext, b boolean, d decimal(12,2), t datetime(6), j json)")
+	v.exec(c, "create table wide (k int primary key, n bigint, s varchar(40), l longtext, b boolean, d decimal(12,2), t datetime(6), j json, e enum('a','b','it''s'))")
 	b := array.NewRecordBuilder(memory.DefaultAllocator, arrow.NewSchema([]arrow.Field{
 		{Name: "k", Type: arrow.PrimitiveTypes.Int32}, {Name: "n", Type: arrow.PrimitiveTypes.Int64, Nullable: true},
 		{Name: "s", Type: arrow.BinaryTypes.String, Nullable: true}, {Name: "l", Type: arrow.BinaryTypes.String, Nullable: true},
 		{Name: "b", Type: arrow.FixedWidthTypes.Boolean, Nullable: true}, {Name: "j", Type: arrow.BinaryTypes.String, Nullable: true},
+		{Name: "e", Type: arrow.BinaryTypes.String, Nullable: true},
 	}, nil))
 	defer b.Release()
 	for k := range int32(rows) {
 		b.Field(0).(*array.Int32Builder).Append(k)
-		for i := 1; i < 6; i++ {
+		for i := 1; i < 7; i++ {
 			if k > frame.PartRows && k%7 == int32(i) { // the first part has no NULLs
 				b.Field(i).AppendNull()
 				continue
@@ -353,6 +361,8 @@ func TestColumns(t *testing.T) {
 				b.Field(i).(*array.BooleanBuilder).Append(k%3 == 0)
 			case 5:
 				b.Field(i).(*array.StringBuilder).Append(fmt.Sprintf(`{"k": %d}`, k))
+			case 6:
+				b.Field(i).(*array.StringBuilder).Append([]string{"a", "b", "it's"}[k%3])
 			}
 		}
 	}
@@ -379,7 +389,11 @@ func TestColumns(t *testing.T) {
 		if pass == 1 {
 			break
 		}
-		v.exec(c, "delete from wide where k % 1000 = 3", "update wide set s = null, l = 'edited' where k % 1000 = 4", "insert into wide (k, l) values (-1, repeat('long ', 4000))")
+		v.exec(c, "delete from wide where k % 1000 = 3", "update wide set s = null, l = 'edited' where k % 1000 = 4", "insert into wide (k, l, e) values (-1, repeat('long ', 4000), null)",
+			"insert ignore into wide (k, e) values (90000, 'none of them')")
+	}
+	if values := v.plainly(`{"read":{"table":"wide","columns":["e"]}}`)[0]; !slices.Contains(values, "=") || !slices.Contains(values, "NULL") {
+		t.Error("the ENUM has no cell that is none of its values")
 	}
 	// A cell that Arrow has no value for is told with its row.
 	v.exec(c, "update wide set b = 7 where k = 45000")

@@ -109,7 +109,7 @@ func TestSharedMemory(t *testing.T) {
 	c := flight.NewFlightServiceClient(v.dial())
 	m := &testMemory{t: t}
 	defer v.Share("a name", m)()
-	ticket := &flight.Ticket{Ticket: []byte(`{"read":{"table":"several","batch_rows":300}}`)}
+	ticket := &flight.Ticket{Ticket: []byte(`{"read":{"table":"several","filter":"k >= 0","batch_rows":300}}`)}
 	ctx := metadata.AppendToOutgoingContext(context.Background(), headerMemory, "a name")
 	stream, err := c.DoGet(ctx, ticket)
 	check(t, err)
@@ -176,7 +176,7 @@ func TestSharedMemoryFails(t *testing.T) {
 	v := serve(t)
 	v.fillShared()
 	ctx := metadata.AppendToOutgoingContext(context.Background(), headerMemory, "full")
-	for _, read := range []string{`{"table":"several"}`, `{"table":"several","columns":["k"]}`} {
+	for _, read := range []string{`{"table":"several"}`, `{"table":"several","filter":"k >= 0"}`} {
 		m := &testMemory{t: t, full: true}
 		defer v.Share("full", m)()
 		stream, err := flight.NewFlightServiceClient(v.dial()).DoGet(ctx, &flight.Ticket{Ticket: []byte(`{"read":` + read + `}`)})

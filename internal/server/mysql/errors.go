@@ -2,7 +2,6 @@ package mysql
 
 import (
 	"errors"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -32,50 +31,50 @@ var states = map[int]string{
 
 // numbers are MySQL's numbers of errors that the engine has none for, by its messages, which the engine's own tests pin.
 var numbers = []struct {
-	message *regexp.Regexp
+	message pattern
 	number  int
 }{
-	{regexp.MustCompile(`^no database selected`), 1046},
-	{regexp.MustCompile(`^table with name .* already exists`), 1050},
-	{regexp.MustCompile(`^table not found: `), 1146},
-	{regexp.MustCompile(`^database not found: |^no database named '.*' found to undrop`), 1049},
-	{regexp.MustCompile(`^column ".*" could not be found in any table in scope|^table ".*" does not have column ".*"$`), 1054},
-	{regexp.MustCompile(`^Column ".*" already exists|^duplicate column name`), 1060},
-	{regexp.MustCompile(`^Duplicate key name|^duplicate key name`), 1061},
-	{regexp.MustCompile(`^Not unique table/alias`), 1066},
-	{regexp.MustCompile(`^syntax error at|^Invalid syntax|^unsupported syntax|^empty query`), 1064},
-	{regexp.MustCompile(`^Multiple primary keys? defined|Multiple primary keys defined`), 1068},
-	{regexp.MustCompile(`^number of values does not match number of columns`), 1136},
-	{regexp.MustCompile(`^command denied to user`), 1142},
-	{regexp.MustCompile(`^Access denied for user .* to (database|table)`), 1044},
-	{regexp.MustCompile(`(?i)^the used SELECT statements have a different number of columns`), 1222},
-	{regexp.MustCompile(` out of range for `), 1264},
-	{regexp.MustCompile(`^Check constraint ".*" violated`), 3819},
-	{regexp.MustCompile(`^cannot drop table .* as it is referenced in foreign key`), 3730},
-	{regexp.MustCompile(`^cannot drop column .* as it is used in foreign key`), 1828},
-	{regexp.MustCompile(`^cannot drop index: .* is used by foreign key`), 1553},
-	{regexp.MustCompile(`^duplicate foreign key constraint name`), 1826},
-	{regexp.MustCompile(`^missing index for foreign key`), 1822},
-	{regexp.MustCompile(`^(foreign key .* was not found on the table|Constraint .* does not exist)`), 1091},
-	{regexp.MustCompile(`^Data truncated for column`), 1265},
-	{regexp.MustCompile(`^Unknown character set: `), 1115},
-	{regexp.MustCompile(`^context canceled$`), erInterrupted},
-	{regexp.MustCompile(`is not valid for this Enum|is not valid for this set|was not found in the set`), 1265},
-	{regexp.MustCompile(`^function: '.*' not found|^stored procedure ".*" does not exist|^SAVEPOINT .* does not exist|^table function: '.*' not found`), 1305},
-	{regexp.MustCompile(`^Field '.*' doesn't have a default value`), 1364},
-	{regexp.MustCompile(`(?s)^string '.*' is too large for column`), 1406},
-	{regexp.MustCompile(`READ ONLY transaction`), 1792},
-	{regexp.MustCompile(`database server is set to read only mode|^Database .* is read-only\.$`), 1290},
+	{matching(`^no database selected`), 1046},
+	{matching(`^table with name .* already exists`), 1050},
+	{matching(`^table not found: `), 1146},
+	{matching(`^database not found: |^no database named '.*' found to undrop`), 1049},
+	{matching(`^column ".*" could not be found in any table in scope|^table ".*" does not have column ".*"$`), 1054},
+	{matching(`^Column ".*" already exists|^duplicate column name`), 1060},
+	{matching(`^Duplicate key name|^duplicate key name`), 1061},
+	{matching(`^Not unique table/alias`), 1066},
+	{matching(`^syntax error at|^Invalid syntax|^unsupported syntax|^empty query`), 1064},
+	{matching(`^Multiple primary keys? defined|Multiple primary keys defined`), 1068},
+	{matching(`^number of values does not match number of columns`), 1136},
+	{matching(`^command denied to user`), 1142},
+	{matching(`^Access denied for user .* to (database|table)`), 1044},
+	{matching(`(?i)^the used SELECT statements have a different number of columns`), 1222},
+	{matching(` out of range for `), 1264},
+	{matching(`^Check constraint ".*" violated`), 3819},
+	{matching(`^cannot drop table .* as it is referenced in foreign key`), 3730},
+	{matching(`^cannot drop column .* as it is used in foreign key`), 1828},
+	{matching(`^cannot drop index: .* is used by foreign key`), 1553},
+	{matching(`^duplicate foreign key constraint name`), 1826},
+	{matching(`^missing index for foreign key`), 1822},
+	{matching(`^(foreign key .* was not found on the table|Constraint .* does not exist)`), 1091},
+	{matching(`^Data truncated for column`), 1265},
+	{matching(`^Unknown character set: `), 1115},
+	{matching(`^context canceled$`), erInterrupted},
+	{matching(`is not valid for this Enum|is not valid for this set|was not found in the set`), 1265},
+	{matching(`^function: '.*' not found|^stored procedure ".*" does not exist|^SAVEPOINT .* does not exist|^table function: '.*' not found`), 1305},
+	{matching(`^Field '.*' doesn't have a default value`), 1364},
+	{matching(`(?s)^string '.*' is too large for column`), 1406},
+	{matching(`READ ONLY transaction`), 1792},
+	{matching(`database server is set to read only mode|^Database .* is read-only\.$`), 1290},
 }
 
 // charsetName finds the name of a character set that the engine does not put into quotes.
-var charsetName = regexp.MustCompile(`^(Unknown character set: )([^' ]+)$`)
+var charsetName = matching(`^(Unknown character set: )([^' ]+)$`)
 
 // tracker is where messages of the engine send users with what it does not do.
-var tracker = regexp.MustCompile(`(?is)[\s,.;:-]*(this is a bug\.\s*)?(please (file|create|open) an issue|you can request support)\b.*$`)
+var tracker = matching(`(?is)[\s,.;:-]*(this is a bug\.\s*)?(please (file|create|open) an issue|you can request support)\b.*$`)
 
 // own finds an error with a number of its own in the text that the engine has made of it.
-var own = regexp.MustCompile(`(?s)^(.*) \(errno (\d+)\) \(sqlstate (\w{5})\)$`)
+var own = matching(`(?s)^(.*) \(errno (\d+)\) \(sqlstate (\w{5})\)$`)
 
 // Describe is an error of the engine as MySQL's clients are told it: its number, its SQLSTATE and the message. duplicate is as of known,
 // query the statement that failed, "" for none.
@@ -95,14 +94,14 @@ func known(err error, duplicate string) error {
 	}
 	number, state, message := e.Num, e.State, e.Message
 	if number == erUnknown {
-		if m := own.FindStringSubmatch(message); m != nil {
+		if m := own().FindStringSubmatch(message); m != nil {
 			message, state = m[1], m[3]
 			number, _ = strconv.Atoi(m[2])
 		}
 	}
 	if number == erUnknown {
 		for _, n := range numbers {
-			if n.message.MatchString(message) {
+			if n.message().MatchString(message) {
 				number = n.number
 				break
 			}
@@ -111,8 +110,8 @@ func known(err error, duplicate string) error {
 	if number == erInterrupted {
 		message = "Query execution was interrupted"
 	}
-	message = charsetName.ReplaceAllString(message, "$1'$2'")
-	message = tracker.ReplaceAllString(message, "")
+	message = charsetName().ReplaceAllString(message, "$1'$2'")
+	message = tracker().ReplaceAllString(message, "")
 	if number == vitess.ERDupEntry && duplicate != "" {
 		message = duplicate
 	}

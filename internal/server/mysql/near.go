@@ -3,7 +3,6 @@ package mysql
 import (
 	"context"
 	"errors"
-	"regexp"
 
 	vitess "github.com/dolthub/vitess/go/mysql"
 
@@ -12,7 +11,7 @@ import (
 )
 
 // noTable is the engine's message about a table that does not exist.
-var noTable = regexp.MustCompile(`^table not found: (\S+)$`)
+var noTable = matching(`^table not found: (\S+)$`)
 
 // near adds the names that are near to an error about a table that does not exist.
 func (h *handler) near(c *vitess.Conn, err error) error {
@@ -22,7 +21,7 @@ func (h *handler) near(c *vitess.Conn, err error) error {
 	}
 	v, _ := h.sessions.Load(c.ConnectionID)
 	s, ok := v.(*session.Session)
-	m := noTable.FindStringSubmatch(e.Message)
+	m := noTable().FindStringSubmatch(e.Message)
 	if !ok || m == nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package mysql
 
 import (
 	"errors"
-	"regexp"
 	"strings"
 
 	vitess "github.com/dolthub/vitess/go/mysql"
@@ -21,7 +20,7 @@ const (
 )
 
 // missing finds the name in the engine's message about something absent.
-var missing = regexp.MustCompile(`(?:does not have column "|column "|Key column '|key '|index: |index "|table not found: |database not found: )([^"' ]+)`)
+var missing = matching(`(?:does not have column "|column "|Key column '|key '|index: |index "|table not found: |database not found: )([^"' ]+)`)
 
 // refined gives an error about something absent the number that MySQL has for the statement.
 func refined(err error, query string) error {
@@ -39,7 +38,7 @@ func refined(err error, query string) error {
 		return err
 	}
 	name := ""
-	if m := missing.FindStringSubmatch(e.Message); m != nil {
+	if m := missing().FindStringSubmatch(e.Message); m != nil {
 		name = m[1]
 	}
 	switch s := stmt.(type) {

@@ -66,6 +66,7 @@ type TaskEvent struct {
 	Total int64  `json:"total,omitempty"`
 	Add   int64  `json:"add,omitempty"`
 	Done  bool   `json:"done,omitempty"`
+	Fail  bool   `json:"failed,omitempty"` // with Done: an error ended the work
 }
 
 // Failure is an error on the wire.
@@ -339,11 +340,11 @@ func (t *remoteTask) flush() {
 }
 
 // Done implements op.Task.
-func (t *remoteTask) Done() {
+func (t *remoteTask) Done(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.flush()
-	t.p.out.send(Event{Task: &TaskEvent{ID: t.id, Done: true}})
+	t.p.out.send(Event{Task: &TaskEvent{ID: t.id, Done: true, Fail: err != nil}})
 }
 
 // handedConn is a connection whose first bytes have been read, and that tells when it is closed.
@@ -417,7 +418,7 @@ func Adopt(ctx context.Context, dir string, h *repo.Handover) error {
 var errDied = errors.New("the process that owns the database ended before it answered")
 
 // ask sends a request of a kind to the owner of dir.
-func ask(ctx context.Context, dir, what string, req any, progress op.Progress) (*op.Result, error) {
+func ask(ctx context.Context, dir, what string, req any, progress op.Progress) (_ *op.Result, err error) {
 	conn, err := dial(ctx, dir, what)
 	if err != nil {
 		return nil, err
@@ -435,7 +436,7 @@ func ask(ctx context.Context, dir, what string, req any, progress op.Progress) (
 	tasks := map[int]op.Task{}
 	defer func() {
 		for _, t := range tasks {
-			t.Done()
+			t.Done(err)
 		}
 	}()
 	dec := json.NewDecoder(conn)
@@ -463,6 +464,9 @@ func ask(ctx context.Context, dir, what string, req any, progress op.Progress) (
 	}
 }
 
+// errFailed ends a piece of work that failed; why is in the answer.
+var errFailed = errs.New(errs.Internal, "the work failed")
+
 // follow shows an event of progress.
 func follow(tasks map[int]op.Task, e *TaskEvent, progress op.Progress) {
 	if progress == nil {
@@ -477,7 +481,11 @@ func follow(tasks map[int]op.Task, e *TaskEvent, progress op.Progress) {
 		t.Add(e.Add)
 	}
 	if e.Done {
-		t.Done()
+		var err error
+		if e.Fail {
+			err = errFailed
+		}
+		t.Done(err)
 		delete(tasks, e.ID)
 	}
 }

@@ -45,7 +45,7 @@ func (f *fake) Do(ctx context.Context, req *Request, p op.Progress) (*op.Result,
 		t := p.Start("work", 10, "rows")
 		t.Add(4)
 		t.Add(6)
-		t.Done()
+		t.Done(nil)
 	case "nothing":
 		return nil, nil
 	}
@@ -162,7 +162,7 @@ func (c *counted) Add(n int64) {
 	c.sum += n
 }
 
-func (c *counted) Done() {
+func (c *counted) Done(error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended++

@@ -30,6 +30,7 @@ READ_ONLY = frozenset(
         "merge-base",
         "ls-remote",
         "fsck",
+        "du",
         "table export",
         "schema show",
         "schema export",
@@ -94,9 +95,11 @@ FLAGS = {
     "ls-remote": "heads/--heads/--branches tags/--tags/-t",
     "fsck": "",
     "gc": "full/--full shallow/--shallow/-s expire=/--expire",
+    "du": "",
     "undrop": "",
     "purge-dropped-databases": "",
-    "backup": "",
+    "backup": "verbose/--verbose/-v at=/--at",
+    "backup restore": "at=/--at",
     "table import": "create_table/--create-table/-c update_table/--update-table/-u append_table/--append-table/-a replace_table/--replace-table/-r force/--force/-f pk=/--pk all_text/--all-text no_header/--no-header columns=/--columns delim=/--delim file_type=/--file-type sheet=/--sheet null=/--null map=/--map/-m continue_/--continue rejects=/--rejects quiet/--quiet disable_fk_checks/--disable-fk-checks",
     "table export": "force/--force/-f file_type=/--file-type delim=/--delim no_header/--no-header map=/--map/-m",
     "table cp": "force/--force/-f",
@@ -351,6 +354,17 @@ class GcRow(Row):
     packs_written: int
     garbage_left: int
     moves_forgotten: int
+
+
+@dataclass(frozen=True, slots=True)
+class DuRow(Row):
+    """A row of what `du` answers."""
+
+    kind: str
+    name: str
+    bytes: int
+    own_bytes: int
+    shared_percent: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -1978,6 +1992,23 @@ class Verbs:
                 "shallow": shallow,
                 "expire": expire,
             },
+        )
+
+    def du(
+        self,
+    ) -> Result[DuRow]:
+        """Say what takes how much space.
+
+        Counts the bytes of packs and journal that tables of the working set, branches, older commits and what else is kept take, and those of
+        garbage. Tables and branches share what is equal in them: such bytes count for each, and the last column says how many per cent of its bytes
+        a table shares with other tables, a branch with other branches. Of kind "current" is what working sets reach, of kind "history" what branches
+        and tags reach beside that, of kind "kept" what only stashes, branches of remotes, the reflog and lineage keep.
+
+        """
+        return self._op(
+            "du",
+            DuRow,
+            {},
         )
 
     def undrop(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
+import threading
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from stemma._errors import InvalidError, UnsupportedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import polars as pl
     import pyarrow as pa
 
@@ -25,6 +30,26 @@ def check(frame: Frame) -> None:
             f"{name} is not installed, and a frame of {name} was asked for",
             hint=f"pip install 'stemma-db[{frame}]', or pip install {frame}; read_arrow and frame='arrow' do without",
         )
+
+
+def _import(name: str) -> None:
+    with suppress(ImportError):
+        importlib.import_module(name)
+
+
+@contextmanager
+def importing(frame: Frame) -> Iterator[None]:
+    """Imports a library while something is done that waits for others: pandas takes as long as reading ten million rows."""
+    if frame in sys.modules:
+        yield
+        return
+    # What fails in the thread fails again where the library is used.
+    thread = threading.Thread(target=_import, args=(frame,), name=f"import {frame}")
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 def convert(data: pa.Table, frame: Frame) -> Any:

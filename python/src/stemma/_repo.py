@@ -80,7 +80,8 @@ class Reads:
 
         _read.check("pandas")
         text: memory.Text | None = None if dtype_backend == "pyarrow" else "large_utf8"
-        data = self._read(table, ref, columns, where, text, writable=True)
+        with _read.importing("pandas"):
+            data = self._read(table, ref, columns, where, text, writable=True)
         return _pandas.from_arrow(data, dtype_backend)
 
     def read_polars(
@@ -90,7 +91,9 @@ class Reads:
         from stemma import _read
 
         _read.check("polars")
-        return _read.to_polars(self._read(table, ref, columns, where, "utf8_view"))
+        with _read.importing("polars"):
+            data = self._read(table, ref, columns, where, "utf8_view")
+        return _read.to_polars(data)
 
     def read_arrow(
         self, table: str, ref: str | None = None, *, columns: Sequence[str] | None = None, where: str | None = None

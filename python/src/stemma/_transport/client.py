@@ -96,6 +96,10 @@ class Client:
                 named[memory.TEXT] = text
             try:
                 return space.read(self._call("DoGet", named), data, begin, writable=writable)
+            except LostError:
+                raise
+            except UnavailableError:  # no memory is left, or no descriptors
+                return None
             finally:
                 space.close()
 

@@ -55,14 +55,14 @@ class Memory:
             writable: whether the memory of columns may be written into, by their one user.
 
         """
-        import pyarrow as pa
-
         parts: list[Any] = []  # pieces of a stream of the IPC format: bytes, or where in the file
         end = told = 0
         layout: Any = None
         schema: pa.Schema | None = None
         try:
             call.send([flight.field(1, ticket)], last=True)
+            import pyarrow as pa  # while the owner reads
+
             add: Callable[[int], None] = _nobody
             while (message := call.message()) is not None:
                 header, note, body = _data(message)
@@ -225,6 +225,11 @@ def _column(kind: pa.DataType, rows: int, layout: dict[str, Any], space: Mapping
         n = rows * storage.list_size
         child = pa.Array.from_buffers(storage.value_type, n, [None, space.buffer(values, n * storage.value_type.bit_width // 8)], 0)
         chunks.append(pa.Array.from_buffers(storage, rows, [valid], nulls, children=[child]))
+    elif t.is_dictionary(storage):
+        size = rows * storage.index_type.bit_width // 8
+        indices = pa.Array.from_buffers(storage.index_type, rows, [valid, space.buffer(values, size)], nulls)
+        names = pa.array(layout["dictionary"] or [], storage.value_type)
+        chunks.append(pa.DictionaryArray.from_arrays(indices, names, safe=False))
     else:
         size = (rows * storage.bit_width + 7) // 8
         chunks.append(pa.Array.from_buffers(storage, rows, [valid, space.buffer(values, size)], nulls))

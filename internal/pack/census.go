@@ -1,0 +1,64 @@
+package pack
+
+import (
+	"sort"
+
+	"github.com/stemmadb/stemma/internal/chunk"
+	"github.com/stemmadb/stemma/internal/hash"
+)
+
+// Census numbers the chunks that a store has at a moment, for those who count what they take. It belongs to one goroutine; when a pack is
+// removed meanwhile its methods fail with an error that is fs.ErrClosed, and it is to be taken anew.
+type Census struct {
+	packs   []*file
+	first   []int // number of each pack's first chunk
+	journal map[hash.Hash]int
+	sizes   []int64 // of those in the journal
+	n       int
+	files   int64
+}
+
+// Census counts the chunks of the store.
+func (s *Store) Census() *Census {
+	st := s.Stats()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	c := &Census{packs: s.packs, journal: make(map[hash.Hash]int, len(s.chunks)), files: st.PackBytes + st.JournalBytes}
+	for _, p := range c.packs {
+		c.first = append(c.first, c.n)
+		c.n += p.idx.len()
+	}
+	for h, loc := range s.chunks {
+		c.journal[h] = c.n + len(c.sizes)
+		c.sizes = append(c.sizes, int64(loc.length))
+	}
+	return c
+}
+
+// Len is the number of chunks; one that is there twice counts twice.
+func (c *Census) Len() int { return c.n + len(c.sizes) }
+
+// Bytes is the length of all packs and of the journal.
+func (c *Census) Bytes() int64 { return c.files }
+
+// Find is the number of a chunk. One that is not there is an error of class NotFound.
+func (c *Census) Find(h hash.Hash) (int, error) {
+	if i, ok := c.journal[h]; ok {
+		return i, nil
+	}
+	for k := len(c.packs) - 1; k >= 0; k-- {
+		if i, ok, err := c.packs[k].position(h); ok || err != nil {
+			return c.first[min(k, len(c.first)-1)] + i, err
+		}
+	}
+	return 0, chunk.ErrMissing(h)
+}
+
+// Size is what the chunk of a number takes in its file, in bytes.
+func (c *Census) Size(i int) int64 {
+	if i >= c.n {
+		return c.sizes[i-c.n]
+	}
+	k := sort.SearchInts(c.first, i+1) - 1
+	return recordHeader + indexEntry + int64(c.packs[k].idx.length(i-c.first[k]))
+}

@@ -1,0 +1,193 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"github.com/stemmadb/stemma/internal/gc"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/pack"
+	"github.com/stemmadb/stemma/internal/root"
+	"github.com/stemmadb/stemma/internal/tree"
+)
+
+// Share is what something takes in the files of a database, in bytes. What is reached from several places counts for each of them.
+type Share struct {
+	Name  string
+	Bytes int64
+	Own   int64 // of them, what no other Share of the list reaches
+}
+
+// Usage says where the bytes of a database are.
+type Usage struct {
+	Tables   []Share // of a branch's working set, without edits that are not folded
+	Branches []Share // with their working sets and all commits that they reach
+	Current  int64   // what working sets reach
+	History  int64   // what branches and tags reach beside that
+	Kept     int64   // what only stashes, branches of remotes, merges and rebases in progress, the reflog and lineage keep
+	Garbage  int64   // chunks that nothing reaches
+	Other    int64   // records of the journal, and what files need beside their chunks
+	Total    int64   // all packs and the journal
+}
+
+// usageTries is how often files are counted anew when some have been replaced meanwhile.
+const usageTries = 5
+
+// Usage counts the bytes of a database and, apart, of the tables of a branch. step, if not nil, is told of chunks that were counted. It takes
+// as long as finding garbage does, and a part of that for each branch.
+func (r *Repo) Usage(ctx context.Context, branchName string, step func(chunks int)) (*Usage, error) {
+	hold := r.Hold()
+	defer hold.Release()
+	for try := 1; ; try++ {
+		out, err := (&usage{r: r, c: r.store.Census(), step: step}).count(ctx, branchName)
+		if err == nil || !errors.Is(err, fs.ErrClosed) || try == usageTries {
+			return out, err
+		}
+	}
+}
+
+// usage is one count.
+type usage struct {
+	r    *Repo
+	c    *pack.Census
+	step func(chunks int)
+}
+
+// reach is the chunks that something reaches.
+type reach struct {
+	c   *pack.Census
+	set []bool
+	at  []int // the numbers that are set
+}
+
+func (u *usage) reach() *reach { return &reach{c: u.c, set: make([]bool, u.c.Len())} }
+
+// Mark implements gc.Marks.
+func (x *reach) Mark(h hash.Hash) (bool, error) {
+	i, err := x.c.Find(h)
+	if err != nil || x.set[i] {
+		return false, err
+	}
+	x.set[i] = true
+	x.at = append(x.at, i)
+	return true, nil
+}
+
+func (x *reach) bytes(take func(i int) bool) (n int64) {
+	for _, i := range x.at {
+		if take(i) {
+			n += x.c.Size(i)
+		}
+	}
+	return n
+}
+
+func all(int) bool { return true }
+
+func (u *usage) marker(x *reach) *gc.Marker {
+	m := gc.New(u.r.store.Local(), x, u.step)
+	m.Partial = u.r.Partial() != nil
+	return m
+}
+
+// shares makes shares of reaches.
+func (u *usage) shares(names []string, of []*reach) []Share {
+	owners := make([]int, u.c.Len())
+	for _, x := range of {
+		for _, i := range x.at {
+			owners[i]++
+		}
+	}
+	var out []Share
+	for k, x := range of {
+		out = append(out, Share{Name: names[k], Bytes: x.bytes(all), Own: x.bytes(func(i int) bool { return owners[i] == 1 })})
+	}
+	return out
+}
+
+func (u *usage) count(ctx context.Context, branchName string) (*Usage, error) {
+	s := u.r.published.Load()
+	b, ok := s.branches.Get(branchName)
+	if !ok {
+		return nil, u.r.errNoRef(branchName)
+	}
+	out := &Usage{Total: u.c.Bytes()}
+	if err := u.tables(ctx, out, b.working); err != nil {
+		return nil, err
+	}
+	current, named, everything := u.reach(), u.reach(), u.reach()
+	var names []string
+	var reaches []*reach
+	for _, name := range s.branches.Keys() {
+		b, _ := s.branches.Get(name)
+		x := u.reach()
+		for _, m := range []*gc.Marker{u.marker(current), u.marker(x), u.marker(named)} {
+			for _, t := range []tree.Root{b.working, b.staged} {
+				if err := m.Root(ctx, t); err != nil {
+					return nil, err
+				}
+			}
+		}
+		for _, m := range []*gc.Marker{u.marker(x), u.marker(named)} {
+			if err := m.Commit(ctx, b.head); err != nil {
+				return nil, err
+			}
+		}
+		names, reaches = append(names, name), append(reaches, x)
+	}
+	out.Branches = u.shares(names, reaches)
+	var err error
+	m := u.marker(named)
+	s.tags.Scan(func(_ string, h hash.Hash) bool {
+		err = m.Tag(ctx, h)
+		return err == nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i, x := range named.set {
+		everything.set[i] = x
+	}
+	k := &collector{r: u.r, m: u.marker(everything), states: map[*state]bool{}, branches: map[*branch]bool{}, tags: map[hash.Hash]bool{}, stashes: map[hash.Hash]bool{}}
+	if err := k.state(ctx, s, true); err != nil {
+		return nil, err
+	}
+	if err := k.moves(ctx, newReflog(s.log.keep(u.r.opt.Clock.Now()))); err != nil {
+		return nil, err
+	}
+	if err := k.lineage(ctx); err != nil {
+		return nil, err
+	}
+	out.Current = current.bytes(all)
+	out.History = named.bytes(func(i int) bool { return !current.set[i] })
+	out.Kept = everything.bytes(all)
+	out.Other = out.Total
+	for i := range everything.set {
+		size := u.c.Size(i)
+		out.Other -= size
+		if !everything.set[i] {
+			out.Garbage += size
+		}
+	}
+	return out, nil
+}
+
+// tables counts the tables of a root.
+func (u *usage) tables(ctx context.Context, out *Usage, at tree.Root) error {
+	es, err := root.Open(u.r.store, at).List(ctx, root.KindTable)
+	if err != nil {
+		return err
+	}
+	var names []string
+	var reaches []*reach
+	for _, e := range es {
+		x := u.reach()
+		if err := u.marker(x).Table(ctx, e.Table); err != nil {
+			return err
+		}
+		names, reaches = append(names, e.Name), append(reaches, x)
+	}
+	out.Tables = u.shares(names, reaches)
+	return nil
+}
