@@ -66,9 +66,9 @@ func ParseCode(s string) (c Code, ok bool) {
 	return Internal, false
 }
 
-// FindCode is ParseCode for people: it takes a code in any case, without its dashes, and as the classes of Python are called.
+// FindCode is ParseCode for people: it takes a code in any case, without its dashes, behind E_, and as the classes of Python are called.
 func FindCode(s string) (c Code, ok bool) {
-	s = strings.TrimPrefix(strings.ToLower(s), "stemma.")
+	s = strings.TrimPrefix(strings.TrimPrefix(strings.ToLower(s), "stemma."), "e_")
 	s = strings.NewReplacer("-", "", "_", "").Replace(strings.TrimSuffix(s, "error"))
 	for i, n := range names {
 		if strings.ReplaceAll(n, "-", "") == s {

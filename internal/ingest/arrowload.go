@@ -155,7 +155,8 @@ func recordText(rec arrow.RecordBatch, i int) []byte {
 	return b
 }
 
-// inferBatches finds the types of a file's columns. Those of text and bytes of unknown length are read for it.
+// inferBatches finds the types of a file's columns. Those of text and bytes of unknown length are read for it, and those of moments, which go
+// beyond what TIMESTAMP holds where 9999-12-31 means for ever.
 func inferBatches(ctx context.Context, src Source, opt InferOptions) (*Inferred, error) {
 	if opt.AllText {
 		return nil, errs.New(errs.Unsupported, "read %s: its columns have types, so --all-text does not go with it", src.Name)
@@ -172,7 +173,7 @@ func inferBatches(ctx context.Context, src Source, opt InferOptions) (*Inferred,
 		if err != nil {
 			return nil, errors.Join(errs.New(errs.CodeOf(err), "read %s, column %s: %w", src.Name, f.Name, err), b.Close())
 		}
-		if out.Types[i], out.Nulls[i] = t, f.Nullable; open {
+		if out.Types[i], out.Nulls[i] = t, f.Nullable; open || t.Kind == value.KindTimestamp && f.Type.ID() == arrow.TIMESTAMP {
 			opens = append(opens, i)
 		}
 	}
@@ -184,13 +185,20 @@ func inferBatches(ctx context.Context, src Source, opt InferOptions) (*Inferred,
 		return nil, err
 	}
 	for k, i := range opens {
-		out.Types[i] = fitText(out.Types[i], lengths[k].chars, lengths[k].bytes)
+		if out.Types[i].Kind != value.KindTimestamp {
+			out.Types[i] = fitText(out.Types[i], lengths[k].chars, lengths[k].bytes)
+		} else if lengths[k].far {
+			out.Types[i].Kind = value.KindDatetime // in UTC all the same
+		}
 	}
 	return out, nil
 }
 
-// textLength is the length of the longest text of a column.
-type textLength struct{ chars, bytes int }
+// textLength is the length of the longest text of a column; far tells of one of moments that TIMESTAMP does not hold all of them.
+type textLength struct {
+	chars, bytes int
+	far          bool
+}
 
 // textLengths reads columns for the lengths of their texts.
 func textLengths(ctx context.Context, src Source, f Format, columns []int) (_ []textLength, err error) {
@@ -222,7 +230,7 @@ func textLengths(ctx context.Context, src Source, f Format, columns []int) (_ []
 	}
 	err = each(ctx, next, runtime.GOMAXPROCS(0), worker, func(_ *recordBlock, ls *[]textLength) error {
 		for k, l := range *ls {
-			all[k] = textLength{max(all[k].chars, l.chars), max(all[k].bytes, l.bytes)}
+			all[k] = textLength{max(all[k].chars, l.chars), max(all[k].bytes, l.bytes), all[k].far || l.far}
 		}
 		return nil
 	})
@@ -239,6 +247,10 @@ func (l *textLength) observe(arr arrow.Array) {
 		l.observe(e.Storage())
 		return
 	}
+	if ts, ok := arr.(*array.Timestamp); ok {
+		l.moments(ts)
+		return
+	}
 	for i := range arr.Len() {
 		if arr.IsNull(i) {
 			continue
@@ -253,6 +265,23 @@ func (l *textLength) observe(arr arrow.Array) {
 		default:
 			l.bytes = max(l.bytes, len(arr.ValueStr(i)))
 			l.chars = l.bytes
+		}
+	}
+}
+
+// moments takes moments into account.
+func (l *textLength) moments(arr *array.Timestamp) {
+	per := int64(arr.DataType().(*arrow.TimestampType).Unit.Multiplier()) // nanoseconds
+	lo, hi := value.MinTimestamp, value.MaxTimestamp
+	if per >= 1000 {
+		lo, hi = (lo+per/1000-1)/(per/1000), hi/(per/1000)
+	} else {
+		lo, hi = lo*1000/per, (hi*1000+999)/per
+	}
+	for i := range arr.Len() {
+		if v := int64(arr.Value(i)); !arr.IsNull(i) && (v < lo || v > hi) {
+			l.far = true
+			return
 		}
 	}
 }

@@ -421,3 +421,41 @@ func TestWorkbook(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestMoments checks that columns of moments are TIMESTAMP where that holds all of them, else DATETIME.
+func TestMoments(t *testing.T) {
+	for _, unit := range []arrow.TimeUnit{arrow.Second, arrow.Millisecond, arrow.Microsecond, arrow.Nanosecond} {
+		per := int64(unit.Multiplier()) // nanoseconds
+		last := int64(1<<31-1) * int64(time.Second) / per
+		for _, c := range []struct {
+			values []int64
+			want   string
+		}{
+			{[]int64{1e9 / per, last}, "timestamp"},
+			{[]int64{0}, "datetime"},
+			{[]int64{last, last + 1e9/per}, "datetime"},
+			{[]int64{-1}, "datetime"},
+		} {
+			sc := arrow.NewSchema([]arrow.Field{{Name: "at", Type: &arrow.TimestampType{Unit: unit, TimeZone: "UTC"}, Nullable: true}}, nil)
+			b := array.NewRecordBuilder(memory.DefaultAllocator, sc)
+			b.Field(0).AppendNull()
+			for _, v := range c.values {
+				b.Field(0).(*array.TimestampBuilder).Append(arrow.Timestamp(v))
+			}
+			var file bytes.Buffer
+			w := ipc.NewWriter(&file, ipc.WithSchema(sc))
+			if err := errors.Join(w.Write(b.NewRecordBatch()), w.Close()); err != nil {
+				t.Fatal(err)
+			}
+			src := Source{Name: "f.arrows", R: bytes.NewReader(file.Bytes()), Size: int64(file.Len())}
+			f, _ := FormatOf(src.Name, "")
+			in, err := Infer(t.Context(), src, InferOptions{Format: f})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, _, _ := strings.Cut(in.Types[0].String(), "("); got != c.want {
+				t.Errorf("%v in %s: %s, want %s", c.values, unit, in.Types[0], c.want)
+			}
+		}
+	}
+}

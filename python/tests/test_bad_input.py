@@ -227,6 +227,32 @@ def test_metadata_and_authors(shop: stemma.Repo) -> None:
         shop.write({"id": [1]}, "prices", mode="overwrite")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda r: r.read_pandas("prices", where=5), "where is a condition in SQL, not 5"),
+        (lambda r: r.scan("prices", rows=(-5, 2)), r"rows is a pair of numbers from 0, not \(-5, 2\)"),
+        (lambda r: r.scan("prices", rows="ab"), "rows is a pair of numbers from 0, not 'ab'"),
+        (lambda r: r.scan("prices", batch_rows=0), "batch_rows is a number from 1, not 0"),
+        (lambda r: r.partitions("prices", "v1", 2.5), "n is 2.5, not a number from 1"),
+        (lambda r: r.sql("select ?", params={"a": 1}), "one for each \\? of the statement, not dict"),
+        (lambda r: r.sql("select ?", params="a"), "one for each \\? of the statement, not str"),
+        (lambda r: r.sql("select * from prices where id = %s", params=[1]), "a parameter stands as \\?, not as %s"),
+        (lambda r: r.sql("select * from prices where id = :id", params=[1]), "a parameter stands as \\?, not as :id"),
+        (lambda r: r.write({"a": [1]}, "q", primary_key=5), "primary_key is a name of a column, or a list of such, not 5"),
+        (lambda r: r.write({"a": [1]}, "q", primary_key="a", message=5), "message is text, not 5"),
+        (lambda r: r.write({"a": [1]}, "q", primary_key="a", write_id="x" * 300), "write id: at most 200 bytes"),
+        (lambda r: r.transaction(5), "the message of a transaction is text, not 5"),
+        (lambda r: r.transaction("m", metadata={"a": {1}}), "transaction: the metadata cannot be written as JSON"),
+    ],
+)
+def test_arguments(shop: stemma.Repo, call: Callable[[stemma.Repo], object], says: str) -> None:
+    with pytest.raises(stemma.InvalidError, match=says) as e:
+        call(shop)
+    plain(e.value)
+    assert [t.table_name for t in shop.ls()] == ["prices"]
+
+
 def test_a_truncated_parquet_file(repo: stemma.Repo, tmp_path: Path) -> None:
     whole = tmp_path / "t.parquet"
     pa.parquet.write_table(pa.table({"id": range(50_000), "x": [str(i) for i in range(50_000)]}), whole, row_group_size=5_000)

@@ -197,6 +197,15 @@ def test_partitions(repo: stemma.Repo) -> None:
     assert ids == list(range(50_000))
     with pytest.raises(stemma.InvalidError, match="n is 0"):
         repo.partitions("big", n=0)
+    # Without a ref it is HEAD, if nothing has changed since: parts of a working set would be of different states.
+    with pytest.raises(stemma.InvalidError, match=r"uncommitted changes.*partitions\(table, 'HEAD'\)"):
+        repo.partitions("big")
+    repo.commit("deleted", all=True)
+    repo.write({"id": [1], "x": ["a"]}, "big", mode="append", message="one")
+    (part,) = repo.partitions("big")
+    repo.sql("delete from big")
+    assert part.commit == repo.resolve("HEAD").commit
+    assert part.read_pandas().x.tolist() == ["a"]
 
 
 def test_partitions_with_a_condition(repo: stemma.Repo) -> None:
@@ -368,6 +377,8 @@ def test_messages_are_in_the_words_of_python(repo: stemma.Repo, prices: pd.DataF
         repo.commit("m", allow_empty=True, skip_empty=True)
     with pytest.raises(stemma.InvalidError, match=r"make a branch there with checkout\('v1', new='<name>'\),"):
         repo.checkout("v1")
+    with pytest.raises(stemma.InvalidError, match='data export: output="x": want one of parquet'):
+        repo.data_export(split="train", output="x")
     file = tmp_path / "prices.csv"
     file.write_text("code,n\na,1\n")
     with pytest.raises(stemma.ExistsError, match="use update_table=True to update it") as e:

@@ -52,7 +52,7 @@ def write(site: Path, text: str) -> None:
 def test_as_the_seed_writes_it(site: Path) -> None:
     sha = cli(site, "log", "-n", "1", "--oneline").split()[0]
     write(site, f"model: {{kind: nlp}}\ntrain:\n- client_data@{sha}\n- client_data@v1\ntest:\n- client_data@v1\n")
-    with pytest.raises(stemma.NotFoundError, match=r"stemma\.lock.*stemma data lock.*frozen=False"):
+    with pytest.raises(stemma.NotFoundError, match=r"stemma\.lock.*data_lock.*frozen=False"):
         stemma.load("stemma.yaml", split="train", frozen=True)
     assert "train and test share keys: 4 of client_data@" in cli(site, "data", "lock")
     with pytest.warns(stemma.SharedKeysWarning, match="train and test share keys: 4 of"):

@@ -88,6 +88,8 @@ func describe(err error) detail {
 		d.Code = errs.Internal.String()
 		if c, ok := numbered[d.MySQL]; ok {
 			d.Code = c.String()
+		} else if strings.HasPrefix(d.Message, "bind variable not provided") { // :name, which is no parameter here
+			d.Code = errs.Invalid.String()
 		} else if state != "HY000" {
 			d.Code = errs.Invalid.String()
 		}

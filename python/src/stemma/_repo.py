@@ -39,6 +39,7 @@ PROTOCOL = 1
 Mode = Literal["create", "append", "create_append", "replace", "replace_rows", "upsert", "merge"]
 MODES: tuple[str, ...] = ("create", "append", "create_append", "replace", "replace_rows", "upsert", "merge")
 
+_MARKS = re.compile(r"%s|%\(\w+\)s|(?<![\w:]):\w+|\$\d+")
 _READS = re.compile(r"\s*(select|show|with|explain|describe|desc|table|values)\b", re.IGNORECASE)
 _CHANGES = re.compile(r"\b(dolt|stemma)_\w+\s*\(|\b(insert|update|delete|into)\b", re.IGNORECASE)
 
@@ -194,6 +195,16 @@ class Reads:
         for c in columns or ():
             if not isinstance(c, str):
                 raise InvalidError(f"the name of a column is text, not {c!r}", table=table)
+        if where is not None and not isinstance(where, str):
+            raise InvalidError(
+                f"where is a condition in SQL, not {where!r}", hint="as in where=\"price > 100 and country = 'DE'\"", table=table
+            )
+        if rows is not None and not (len(rows) == 2 and all(isinstance(n, int) and n >= 0 for n in rows)):
+            raise InvalidError(
+                f"rows is a pair of numbers from 0, not {rows!r}", hint="rows=(0, 1000) are the first 1000", table=table
+            )
+        if batch_rows is not None and not (isinstance(batch_rows, int) and batch_rows > 0):
+            raise InvalidError(f"batch_rows is a number from 1, not {batch_rows!r}", table=table)
         if table.lower().startswith(("dolt_", "stemma_")) and rows is None:
             # Tables of the system have no pages: they are queries.
             return _query(_statements.select(table, columns, where), ref, None)
@@ -202,7 +213,7 @@ class Reads:
             "ref": ref,
             "columns": None if columns is None else list(columns),
             "filter": where,
-            "range": None if rows is None else {"from": int(rows[0]), "to": int(rows[1])},
+            "range": None if rows is None else {"from": rows[0], "to": rows[1]},
             "batch_rows": batch_rows,
         }
         return {"read": {k: v for k, v in read.items() if v is not None}}
@@ -239,7 +250,17 @@ class Reads:
         if not isinstance(query, str):
             raise InvalidError(f"a statement of SQL is text, not {query!r}")
         _check_ref(ref)
-        return self._client.get(_query(query, ref, params), self._headers(), safe=_repeatable(query, ref))
+        if isinstance(params, (str, bytes)) or hasattr(params, "keys"):
+            raise InvalidError(
+                f"params is a list of values, one for each ? of the statement, not {type(params).__name__}",
+                hint="as in params=[1, 'a']",
+            )
+        try:
+            return self._client.get(_query(query, ref, params), self._headers(), safe=_repeatable(query, ref))
+        except InvalidError as e:
+            if params and e.hint is None and (odd := _MARKS.search(query)):
+                e.hint = f"a parameter stands as ?, not as {odd[0]}"
+            raise
 
     def resolve(self, ref: str = "HEAD", table: str | None = None) -> Resolved:
         """Returns what a ref names, and the hashes of a table at it."""
@@ -291,7 +312,10 @@ class Reads:
                 table=table,
             )
         src = source(data, table)
-        key = [primary_key] if isinstance(primary_key, str) else None if primary_key is None else list(primary_key)
+        key = _names(primary_key, f"write {table}: primary_key")
+        for name, text in (("message", message), ("write_id", write_id)):
+            if text is not None and not isinstance(text, str):
+                raise InvalidError(f"write {table}: {name} is text, not {text!r}", table=table)
         have = {n.lower() for n in src.schema.names}
         for k in key or ():
             if k.lower() not in have:
@@ -301,10 +325,7 @@ class Reads:
                     table=table,
                     column=k,
                 )
-        try:
-            json.dumps(metadata if metadata is None else dict(metadata), allow_nan=False)
-        except (TypeError, ValueError) as e:
-            raise InvalidError(f"write {table}: the metadata cannot be written as JSON: {e}", table=table) from None
+        _check_metadata(metadata, f"write {table}")
         command = {
             "table": table,
             "mode": mode,
@@ -391,13 +412,15 @@ class Repo(Reads, _ops.Verbs):
     def partitions(self, table: str, ref: str | None = None, n: int = 8) -> list[Partition]:
         """Returns a table at a ref in n parts of about equal rows, each of which can be pickled and read on its own.
 
-        All parts are of one commit, whatever is written meanwhile.
+        All parts are of one commit, whatever is written meanwhile. Without a ref it is HEAD; a table with uncommitted changes is refused then.
         """
-        if n < 1:
-            raise InvalidError(f"partitions: n is {n}, not a number from 1")
+        if not isinstance(n, int) or n < 1:
+            raise InvalidError(f"partitions: n is {n!r}, not a number from 1")
         _check_ref(ref)
 
         def cut(on: Repo, name: str, at: str | None) -> list[Partition]:
+            if at is None and on._settings.ref is None:
+                at = on._committed(name)
             asked = {"table": name, "ref": at, "n": n}
             found = on._client.action("stemma.partitions", asked, on._headers(), safe=True)
             return [
@@ -406,6 +429,22 @@ class Repo(Reads, _ops.Verbs):
             ]
 
         return self._noted(table, ref, cut)
+
+    def _committed(self, table: str) -> str | None:
+        """Returns HEAD, if the table is there as it is in the working set."""
+        now = self.resolve("WORKING", table)
+        head = self.resolve("HEAD")
+        try:
+            same = self.resolve(str(head.commit), table).table_hash == now.table_hash
+        except NotFoundError:
+            same = False
+        if not same:
+            raise InvalidError(
+                f"partitions of {table}: it has uncommitted changes, and parts are of one commit",
+                hint="commit them, or name a ref: partitions(table, 'HEAD')",
+                table=table,
+            )
+        return head.commit
 
     def _in(self, database: str) -> Reads:
         return self.at(database=database)
@@ -417,6 +456,9 @@ class Repo(Reads, _ops.Verbs):
 
         Without a message the changes are left uncommitted.
         """
+        if message is not None and not isinstance(message, str):
+            raise InvalidError(f"the message of a transaction is text, not {message!r}")
+        _check_metadata(metadata, "transaction")
         return Transaction(self, message, branch, metadata)
 
     def _op(self, op: str, row: type[_ops.R], args: Mapping[str, Any]) -> _results.Result[_ops.R]:
@@ -586,6 +628,25 @@ def connect(
             repo.close()
             raise
     return repo
+
+
+def _names(given: Any, what: str) -> list[str] | None:
+    """Returns names that may be given as one text, as a list; None for none."""
+    if given is None:
+        return None
+    names = [given] if isinstance(given, str) else list(given) if hasattr(given, "__iter__") else [given]
+    for n in names:
+        if not isinstance(n, str):
+            raise InvalidError(f"{what} is a name of a column, or a list of such, not {n!r}")
+    return names
+
+
+def _check_metadata(metadata: Mapping[str, Any] | None, what: str) -> None:
+    """Refuses metadata of a commit that JSON cannot hold."""
+    try:
+        json.dumps(None if metadata is None else dict(metadata), allow_nan=False)
+    except (TypeError, ValueError) as e:
+        raise InvalidError(f"{what}: the metadata cannot be written as JSON: {e}") from None
 
 
 def _check_ref(ref: Any) -> None:

@@ -70,7 +70,7 @@ def load(
         locked = Path(lock) if lock is not None else file.with_suffix(".lock")
         given.update(
             lock=None if lock is None else str(locked),
-            lock_text=_text(locked, f"make it with `stemma data lock --config {file}`, or read with frozen=False"),
+            lock_text=_text(locked, f"make it with data_lock(config={str(file)!r}) of a database, or read with frozen=False"),
         )
     own = repo is None
     at = connect(_address.default(file)) if repo is None else repo

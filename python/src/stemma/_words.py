@@ -10,7 +10,7 @@ from stemma._ops import FLAGS
 
 _QUOTED = re.compile(r"(\b(?:use|with|run|say|by|and|or) |: )?'(?:(?:stemma|dolt) )?([a-z][^'\n]*)'")
 _NAMED = re.compile(r"\b(?:stemma|dolt) ([a-z][^;\n]*?)(?=$|[;\n]| && )")
-_FLAG = re.compile(r"(?<![\w<'\"/.-])(--[A-Za-z][\w-]*|-[A-Za-z]\b)")
+_FLAG = re.compile(r"""(?<![\w<'"/.-])(--[A-Za-z][\w-]*|-[A-Za-z]\b)(?: ("[^"\n]*"))?""")
 
 
 def in_python(verb: str, text: str) -> str:
@@ -25,7 +25,13 @@ def in_python(verb: str, text: str) -> str:
         return _call(found[1], certain=True) or found[0]
 
     def flag(found: re.Match[str]) -> str:
-        return _keyword(verb, found[1]) or found[0]
+        known = _flags(verb).get(found[1])
+        if known is None:
+            return found[0]
+        keyword, valued = known
+        if not valued:
+            return f"{keyword}=True{found[0][len(found[1]) :]}"
+        return f"{keyword}={found[2] or '…'}"
 
     return _FLAG.sub(flag, _NAMED.sub(named, _QUOTED.sub(quoted, text)))
 
@@ -39,15 +45,6 @@ def _flags(verb: str) -> dict[str, tuple[str, bool]]:
         for f in flags:
             out[f] = (keyword.rstrip("="), keyword.endswith("="))
     return out
-
-
-def _keyword(verb: str, flag: str) -> str | None:
-    """Returns a flag of a verb as a keyword; None when the verb has no such flag."""
-    found = _flags(verb).get(flag)
-    if found is None:
-        return None
-    keyword, valued = found
-    return f"{keyword}=…" if valued else f"{keyword}=True"
 
 
 def _call(command: str, *, certain: bool) -> str | None:
