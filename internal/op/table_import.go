@@ -348,6 +348,9 @@ func (i *importing) load(ctx context.Context) (st ingest.Stats, err error) {
 	if err != nil {
 		return st, err
 	}
+	if i.c.Create || i.c.Replace {
+		i.tx.NoteAnew(i.table)
+	}
 	if err := i.tx.PutTable(ctx, i.table, tab); err != nil {
 		return st, err
 	}

@@ -233,6 +233,9 @@ func Open(ctx context.Context, fs vfs.FS, path string, opt Options) (*Repo, erro
 		}
 		return nil, err
 	}
+	if !opt.ReadOnly {
+		r.takeReadsLeft()
+	}
 	return r, nil
 }
 
@@ -255,6 +258,7 @@ func (r *Repo) Close(ctx context.Context) error {
 	}
 	err := r.FlushReads(ctx)
 	r.work.Wait()
+	r.lineage.reads.log.close()
 	r.zones.Close()
 	if r.load != nil {
 		err = errors.Join(err, r.load.close())

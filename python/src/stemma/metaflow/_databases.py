@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import TYPE_CHECKING, Any
 
 from stemma import _address
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from stemma._repo import Repo
     from stemma.metaflow._audit import DoltConfig
 
-__all__ = ["open_config", "reopen"]
+__all__ = ["open_config", "remote_of", "reopen"]
 
 
 def open_config(config: DoltConfig) -> tuple[Repo, DoltConfig]:
@@ -26,18 +27,26 @@ def open_config(config: DoltConfig) -> tuple[Repo, DoltConfig]:
     Raises:
         InvalidError: a path in a task that runs on another machine.
         NotFoundError: no database, or no such branch or commit.
-        UnsupportedError: the configuration asks for a push.
+        UnsupportedError: the configuration asks for a database of DoltHub.
 
     """
-    if config.push_on_commit or config.dolthub_remote:
-        raise UnsupportedError("push_on_commit and dolthub_remote are not offered yet", hint="leave them out, and push by hand")
+    if config.dolthub_remote:
+        raise UnsupportedError(
+            "dolthub_remote is not offered: the databases of DoltHub are in Dolt's own format",
+            hint="bring it in with `stemma ingest dolt`, and name the directory",
+        )
     repo = _reach(config)
+    remote = remote_of(repo)
+    if config.push_on_commit and remote is None:
+        raise NotFoundError(
+            f"push_on_commit: {config.database} has no remote", hint="stemma remote add origin URL", database=config.database
+        )
     at = repo.resolve("HEAD") if config.branch is None else _branch(repo, config.branch)
     branch = at.branch or repo.ping().get("branch")
     commit = at.commit if config.commit is None else repo.resolve(config.commit).commit
     known: dict[str, Any] = {"branch": branch, "commit": commit, "head": at.commit, "database_id": _identity(repo)}
-    if config.remote is None:
-        known["remote"] = _remote(repo)
+    if remote is not None:
+        known["remote"] = remote[1]
     return repo, dataclasses.replace(config, database=_place(config.database), **known)
 
 
@@ -97,12 +106,6 @@ def _at_remote(config: DoltConfig, problem: NotFoundError) -> Repo:
     return repo
 
 
-def _remote(repo: Repo) -> str | None:
-    """Returns the URL of the remote origin, or of the first that there is."""
-    found = repo.query("select url from dolt_remotes order by name <> 'origin', name limit 1").read_all()
-    return found.column(0)[0].as_py() if found.num_rows else None
-
-
 def _reach(config: DoltConfig) -> Repo:
     address = _address.parse(config.database)
     if address.directory is not None:
@@ -136,6 +139,12 @@ def _branch(repo: Repo, name: str) -> Resolved:
     if at.branch is None:
         raise InvalidError(f"{name!r} is no branch but a commit or a tag", hint=f"DoltConfig(commit={name!r}) reads it", ref=name)
     return at
+
+
+def remote_of(repo: Repo) -> tuple[str, str] | None:
+    """Returns the name of a database's remote and its URL, without a password: origin, or the first by name; None when it has none."""
+    found = repo.query("select name, url from dolt_remotes order by name <> 'origin', name limit 1").read_all().to_pylist()
+    return (str(found[0]["name"]), re.sub(r"(//[^/@:]*):[^/@]*@", r"\1@", str(found[0]["url"]))) if found else None
 
 
 _identities: dict[str, str | None] = {}
