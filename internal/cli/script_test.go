@@ -11,6 +11,10 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/stemmadb/stemma/internal/object/gs/gstest"
+	"github.com/stemmadb/stemma/internal/object/objecttest"
+	"github.com/stemmadb/stemma/internal/object/s3/s3test"
+
 	"github.com/stemmadb/stemma/internal/op"
 )
 
@@ -44,6 +48,16 @@ func TestScripts(t *testing.T) {
 				ts.Check(err)
 				ts.Check(l.Close())
 				ts.Setenv(args[0], port)
+			},
+			"bucket": func(ts *testscript.TestScript, neg bool, args []string) {
+				start := map[string]func(testing.TB, string) (*objecttest.Server, map[string]string){"s3": s3test.New, "gs": gstest.New}
+				if neg || len(args) != 2 || start[args[0]] == nil {
+					ts.Fatalf("usage: bucket s3|gs <name>")
+				}
+				_, env := start[args[0]](t, args[1])
+				for k, v := range env {
+					ts.Setenv(k, v)
+				}
 			},
 			"exits": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) < 2 {

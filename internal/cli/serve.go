@@ -15,6 +15,7 @@ import (
 	"github.com/stemmadb/stemma/internal/server/flight"
 	"github.com/stemmadb/stemma/internal/server/mysql"
 	"github.com/stemmadb/stemma/internal/server/owner"
+	"github.com/stemmadb/stemma/internal/server/remote"
 )
 
 // serverVerb is the verb that lets clients in: sql-server those of MySQL's protocol, serve those of Arrow as well, or only those of the
@@ -33,6 +34,7 @@ type serverVerb struct {
 	TLSKey       string `flag:"tls-key" value:"file" complete:"file" help:"its private key, PEM"`
 	RequireTLS   bool   `flag:"require-secure-transport" help:"refuse connections over the network without TLS"`
 	Privileges   string `flag:"privilege-file" value:"file" complete:"file" help:"keep users and grants in this file"`
+	RemotePort   int    `flag:"remote-port" value:"port" help:"let others push to the databases, fetch from them and clone them over HTTP, on this port (usual: 8816)"`
 	FlightPort   int    `flag:"flight-port" value:"port" help:"let Arrow clients in as well, on this port (usual: 8815)"`
 
 	// Of serve only.
@@ -71,6 +73,7 @@ A file of settings holds any of these, with the defaults shown:
       tls_key: ""
       require_secure_transport: false
       flight_port: 0
+      remote_port: 0
     user_session_vars:
       - name: analyst
         vars: {max_execution_time: "60000"}`,
@@ -135,10 +138,14 @@ func (v *serverVerb) serve(ctx context.Context, scope *op.Scope) (err error) {
 	if _, err := fmt.Fprintf(v.program.Out, "Starting server with Config %s\n", c); err != nil {
 		return errs.New(errs.Internal, "write to standard output: %w", err)
 	}
+	others, err := c.remoteOptions()
+	if err != nil {
+		return err
+	}
 	var h *holding
 	var last error
 	err = v.program.owning(ctx, func() error {
-		h, last = v.program.holdAll(ctx, dir, opt, arrow)
+		h, last = v.program.holdAll(ctx, dir, listening{opt, arrow, others})
 		return last
 	}, func() error { return owner.ErrNoOwner })
 	if errs.Is(err, errs.Locked) {
@@ -151,6 +158,9 @@ func (v *serverVerb) serve(ctx context.Context, scope *op.Scope) (err error) {
 	ready := []any{"address", h.server.Addr().String()}
 	if a := h.flight.Addr(); a != nil {
 		ready = append(ready, "flight", a.String())
+	}
+	if h.others != nil {
+		ready = append(ready, "remote", h.others.Addr().String())
 	}
 	opt.Log.Info("Server ready. Accepting connections.", ready...)
 	<-ctx.Done()
@@ -166,6 +176,7 @@ func (v *serverVerb) override(c *serverConfig) {
 	set(&c.Listener.ReadTimeout, v.Timeout)
 	set(&c.Listener.Socket, v.Socket)
 	set(&c.Listener.FlightPort, v.FlightPort)
+	set(&c.Listener.RemotePort, v.RemotePort)
 	set(&c.Listener.TLSCert, v.TLSCert)
 	set(&c.Listener.TLSKey, v.TLSKey)
 	set(&c.Listener.RequireTLS, v.RequireTLS)
@@ -187,16 +198,31 @@ func set[T comparable](dest *T, given T) {
 
 // flightOptions are the settings as the Arrow server wants them.
 func (c *serverConfig) flightOptions() (flight.Options, error) {
+	address, err := c.address("flight", "Arrow clients need", c.Listener.FlightPort)
+	return flight.Options{Address: address}, err
+}
+
+// remoteOptions are the settings as the server of remotes wants them.
+func (c *serverConfig) remoteOptions() (remote.Options, error) {
+	if c.Listener.RemotePort != 0 && c.Listener.RemotePort == c.Listener.FlightPort {
+		return remote.Options{}, errs.New(errs.Invalid, "sql-server: port %d is that of Arrow clients; remotes need another", c.Listener.RemotePort)
+	}
+	address, err := c.address("remote", "remotes need", c.Listener.RemotePort)
+	return remote.Options{Address: address}, err
+}
+
+// address is where a listener beside MySQL's listens, "" for nowhere.
+func (c *serverConfig) address(name, who string, port int) (string, error) {
 	const maxPort = 1<<16 - 1
 	switch {
-	case c.Listener.FlightPort < 0 || c.Listener.FlightPort > maxPort:
-		return flight.Options{}, errs.New(errs.Invalid, "sql-server: flight port %d: want 0 to %d", c.Listener.FlightPort, maxPort)
-	case c.Listener.FlightPort == 0:
-		return flight.Options{}, nil
-	case c.Listener.FlightPort == c.Listener.Port:
-		return flight.Options{}, errs.New(errs.Invalid, "sql-server: port %d is MySQL's; Arrow clients need another", c.Listener.Port)
+	case port < 0 || port > maxPort:
+		return "", errs.New(errs.Invalid, "sql-server: %s port %d: want 0 to %d", name, port, maxPort)
+	case port == 0:
+		return "", nil
+	case port == c.Listener.Port:
+		return "", errs.New(errs.Invalid, "sql-server: port %d is MySQL's; %s another", port, who)
 	}
-	return flight.Options{Address: net.JoinHostPort(c.Listener.Host, strconv.Itoa(c.Listener.FlightPort))}, nil
+	return net.JoinHostPort(c.Listener.Host, strconv.Itoa(port)), nil
 }
 
 // options are the settings as the server wants them, for databases in dir.

@@ -34,6 +34,7 @@ type serverConfig struct {
 		TLSKey         string `yaml:"tls_key"`
 		RequireTLS     bool   `yaml:"require_secure_transport"`
 		FlightPort     int    `yaml:"flight_port"` // 0: Arrow clients are not let in
+		RemotePort     int    `yaml:"remote_port"` // 0: nobody pushes or fetches
 	} `yaml:"listener"`
 	UserVars []struct {
 		Name string            `yaml:"name"`

@@ -9,8 +9,6 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/op"
 	"github.com/stemmadb/stemma/internal/repo"
-	"github.com/stemmadb/stemma/internal/server/flight"
-	"github.com/stemmadb/stemma/internal/server/mysql"
 	"github.com/stemmadb/stemma/internal/server/owner"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
@@ -54,7 +52,7 @@ func onlyDatabase(dir string) (string, error) {
 // connect connects to the engine of the databases' owner, becoming it when there is none.
 func (s *sqlSession) connect(ctx context.Context) error {
 	return s.p.owning(ctx, func() error {
-		h, err := s.p.holdAll(ctx, s.scope.Dir, mysql.Options{}, flight.Options{})
+		h, err := s.p.holdAll(ctx, s.scope.Dir, listening{})
 		if err != nil {
 			return err
 		}

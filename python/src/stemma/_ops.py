@@ -1780,7 +1780,8 @@ class Verbs:
         """Name the places to which the database is pushed.
 
         A remote is a place that databases are pushed to and cloned from. Its URL is file:///path/to/directory, which need not exist; a path
-        that begins with / or ./ means the same. Buckets are s3://bucket/path and gs://bucket/path, with the credentials that the clouds' own tools use.
+        that begins with / or ./ means the same. Buckets are s3://bucket/path and gs://bucket/path, with the credentials that the clouds' own tools use; a
+        database of a server is https://host:port/database.
 
         Args:
             args: add <name> <url>, or remove <name>.
