@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from conftest import FLOWS, dolt, flow, made
@@ -192,6 +193,37 @@ class TestRefused:
                 verb()
         with pytest.raises(NotFoundError, match="neither read nor wrote 't'"):
             dt.read("t")
+
+    def test_an_audit_is_read_at_the_remote(self, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An audit says which database, which remote and which commit: on another machine that is enough, once it was pushed."""
+        from stemma import NotFoundError, connect
+        from stemma.metaflow import DoltConfig, DoltDT
+        from stemma.metaflow._databases import open_config
+
+        monkeypatch.setenv("STEMMA_CACHE", str(tmp_path / "cache"))
+        repo = connect(database)
+        repo.write(pd.DataFrame({"a": [1]}), "t", mode="create", message="one")
+        dolt(database, "remote", "add", "origin", str(tmp_path / "remote"))
+        dolt(database, "push", "-u", "origin", "main")
+        known = open_config(DoltConfig(database=database))[1].dict()
+        assert known["remote"] == f"file://{tmp_path / 'remote'}"
+
+        def audit(commit: str, **changed: str) -> dict[str, Any]:
+            config = {**known, "commit": commit, "database": str(tmp_path / "gone"), **changed}
+            action = {"key": "t", "config_id": known["id"], "table_name": "t", "commit": commit, "kind": "read"}
+            return {"actions": {"t": action}, "configs": {known["id"]: config}}
+
+        assert list(DoltDT(audit=audit(known["commit"])).read("t")["a"]) == [1]
+        # What was not pushed is not there; once it was, it is fetched.
+        repo.write(pd.DataFrame({"a": [1, 2]}), "t", mode="replace", message="two")
+        later = repo.resolve("HEAD").commit
+        with pytest.raises(NotFoundError, match=f"has not got the commit {later}") as e:
+            DoltDT(audit=audit(later)).read("t")
+        assert "push" in str(e.value.hint)
+        dolt(database, "push")
+        assert list(DoltDT(audit=audit(later)).read("t")["a"]) == [1, 2]
+        with pytest.raises(NotFoundError, match="is another database by now"):
+            DoltDT(audit=audit(later, database_id="0" * 32)).read("t")
 
     def test_an_audit_of_a_database_that_is_not_here(self, database: str, tmp_path: Path) -> None:
         from stemma import NotFoundError

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from stemma import _address
 from stemma._answers import Settings
+from stemma._copies import copy_of
 from stemma._default import shared
 from stemma._errors import InvalidError, NotFoundError, UnsupportedError
 from stemma.metaflow._task import remote_runtime
@@ -50,10 +51,10 @@ def open_config(config: DoltConfig) -> tuple[Repo, DoltConfig]:
 
 
 def reopen(config: DoltConfig, others: tuple[DoltConfig, ...]) -> Repo:
-    """Opens the database that an audit names: where it was, or where one of the other configurations has it, as on another machine.
+    """Opens the database that an audit names: where it was, where one of the other configurations has it, or, on another machine, at its remote.
 
     Raises:
-        NotFoundError: it is at neither place.
+        NotFoundError: it is at none of these places, or the remote has not got the commit.
 
     """
     try:
@@ -68,13 +69,41 @@ def reopen(config: DoltConfig, others: tuple[DoltConfig, ...]) -> Repo:
         repo = _reach(other)
         if config.database_id is not None and _identity(repo) == config.database_id:
             return repo
-    where = f", a clone of {config.remote}" if config.remote else ""
+    if config.remote is not None:
+        return _at_remote(config, problem)
     raise NotFoundError(
-        f"the audit is of the database {config.database}{where} at commit {config.commit}, which is not here: {problem.message}",
+        f"the audit is of the database {config.database} at commit {config.commit}, which is not here: {problem.message}",
         hint="name a clone of it: DoltDT(..., config=DoltConfig(database=…))",
         database=config.database,
         ref=config.commit,
     )
+
+
+def _at_remote(config: DoltConfig, problem: NotFoundError) -> Repo:
+    """Opens a copy of the remote of a database that is not here; it fetches what is read."""
+    url = str(config.remote)
+    repo = shared(_address.parse(copy_of(url)), Settings(None, None, None))
+    if config.database_id is not None and _identity(repo) != config.database_id:
+        raise NotFoundError(
+            f"{problem.message}, and {url} is another database by now",
+            hint="name a clone of it: DoltDT(..., config=DoltConfig(database=…))",
+            database=config.database,
+        )
+    if config.commit is not None:
+        try:
+            repo.resolve(config.commit)
+        except NotFoundError:
+            repo.fetch()
+            try:
+                repo.resolve(config.commit)
+            except NotFoundError:
+                raise NotFoundError(
+                    f"{problem.message}, and {url} has not got the commit {config.commit}",
+                    hint="push it from where the run was made: stemma push --all",
+                    database=config.database,
+                    ref=config.commit,
+                ) from None
+    return repo
 
 
 def _reach(config: DoltConfig) -> Repo:
