@@ -701,9 +701,9 @@ def test_remotes(db: Dolt, home: Path) -> None:
 
 
 def test_read_tables(db: Dolt, home: Path) -> None:
-    url = f"file://{home / 'share'}"
+    url = f"file://{home / 'remotes' / 'share'}"
     db.remote(add=True, name="origin", url=url)
-    change(db, "create table other (id int primary key)", "none")
+    db.sql("create table other (id int primary key)")
     db.add("other")
     db.commit("other")
     first = db.head
