@@ -31,6 +31,7 @@ var forms = map[string]form{
 	"conflicts cat":           {only: "the tables dolt_conflicts_<table> show them"},
 	"undrop":                  {only: "it is for the databases of a server"},
 	"purge-dropped-databases": {only: "it is for the databases of a server"},
+	"read-tables":             {only: "it makes another database"},
 	"backup":                  {only: "it writes to another directory each time"},
 	"backup restore":          {only: "it makes another database each time"},
 	"ingest":                  {only: "it pulls from another database"},

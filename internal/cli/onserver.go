@@ -9,14 +9,12 @@ import (
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/op"
-	"github.com/stemmadb/stemma/internal/server/flight"
-	"github.com/stemmadb/stemma/internal/server/mysql"
 )
 
 // onServer performs a verb that works on all databases in a directory.
 func (p *Program) onServer(ctx context.Context, spec op.Spec, verb op.Op, scope *op.Scope) (r *op.Result, err error) {
 	err = p.owning(ctx, func() error {
-		h, err := p.holdAll(ctx, scope.Dir, mysql.Options{}, flight.Options{})
+		h, err := p.holdAll(ctx, scope.Dir, listening{})
 		if err != nil {
 			return err
 		}

@@ -22,6 +22,7 @@ import (
 	"github.com/stemmadb/stemma/internal/server/flight"
 	"github.com/stemmadb/stemma/internal/server/mysql"
 	"github.com/stemmadb/stemma/internal/server/owner"
+	"github.com/stemmadb/stemma/internal/server/remote"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
 
@@ -31,6 +32,13 @@ const (
 	drainVerb   = 24 * time.Hour
 	drainServer = 10 * time.Second
 )
+
+// listening is how the servers of a process listen, when they are started.
+type listening struct {
+	sql    mysql.Options
+	arrow  flight.Options
+	remote remote.Options // without an address there is no such server
+}
 
 // holding is what this process owns: the database of a directory, or those of its sub-directories, each with a socket on which the
 // other processes of the machine are served meanwhile.
@@ -46,12 +54,12 @@ type holding struct {
 	socks  map[*repo.Repo]*owner.Server
 	closed bool // no socket is made any more
 
-	mu     sync.Mutex
-	sql    mysql.Options // for the SQL server, when it is started
+	mu sync.Mutex
+	listening
 	engine *engine.Engine
 	server *mysql.Server
-	arrow  flight.Options // for the Arrow server, when it is started
 	flight *flight.Server
+	others *remote.Server // nil when it does not run
 	ended  bool
 	// evaluator is the engine of verbs that evaluate SQL; nil until one does.
 	evaluator *engine.Engine
@@ -83,14 +91,14 @@ func (p *Program) look(ctx context.Context, dir string) (*holding, error) {
 }
 
 // holdAll opens the databases of dir: its own, if there is one, and those of its sub-directories, and starts the engine on them.
-func (p *Program) holdAll(ctx context.Context, dir string, opt mysql.Options, arrow flight.Options) (h *holding, err error) {
+func (p *Program) holdAll(ctx context.Context, dir string, on listening) (h *holding, err error) {
 	if _, found, err := findDatabase(dir); err != nil {
 		return nil, err
 	} else if found {
 		h, err = p.hold(ctx, dir)
 		if errs.Is(err, errs.Denied) || errs.Is(err, errs.ReadOnly) {
 			if h, err = p.look(ctx, dir); err == nil {
-				opt.ReadOnly = true
+				on.sql.ReadOnly = true
 			}
 		}
 		if err != nil {
@@ -99,8 +107,8 @@ func (p *Program) holdAll(ctx context.Context, dir string, opt mysql.Options, ar
 	} else {
 		h = &holding{p: p, fs: vfs.OS{}, dir: dir, drain: drainVerb}
 	}
-	h.many, h.sql, h.arrow = true, opt, arrow
-	if opt.Address != "" {
+	h.many, h.listening = true, on
+	if on.sql.Address != "" {
 		h.drain = drainServer
 	}
 	if _, err := h.start(ctx); err != nil {
@@ -212,6 +220,11 @@ func (h *holding) start(ctx context.Context) (*mysql.Server, error) {
 	if h.flight, err = h.newFlight(e); err != nil {
 		return nil, err
 	}
+	if h.listening.remote.Address != "" {
+		if h.others, err = h.newRemote(e); err != nil {
+			return nil, err
+		}
+	}
 	if h.many {
 		return s, h.serveMany()
 	}
@@ -227,6 +240,15 @@ func (h *holding) newFlight(e *engine.Engine) (*flight.Server, error) {
 		o.Default = h.repo.Name()
 	}
 	return flight.New(o)
+}
+
+// newRemote makes the server of remotes on the engine.
+func (h *holding) newRemote(e *engine.Engine) (*remote.Server, error) {
+	o := h.listening.remote
+	o.Engine, o.FS, o.Log = e, h.fs, h.sql.Log
+	o.TLS, o.RequireTLS, o.ReadOnly = h.sql.TLS, h.sql.RequireTLS, h.sql.ReadOnly
+	o.Temp = filepath.Join(filepath.Dir(h.privileges()), "arriving")
+	return remote.New(o)
 }
 
 // scopeOf is the scope of a verb on a database of this process, "" for that of the directory.
@@ -384,7 +406,11 @@ func (h *holding) stopSQL(ctx context.Context) error {
 	if h.flight != nil {
 		h.flight.Shut(ctx)
 	}
-	return h.server.Shut(ctx)
+	var err error
+	if h.others != nil {
+		err = h.others.Shut(ctx)
+	}
+	return errors.Join(err, h.server.Shut(ctx))
 }
 
 // handler does what other processes ask of a database that this one owns.

@@ -44,7 +44,7 @@ func (p *Program) perform(ctx context.Context, spec op.Spec, verb op.Op, scope *
 	case spec.Needs == op.NeedServer:
 		r, err := p.onServer(ctx, spec, verb, scope)
 		return r, none, err
-	case spec.Needs != op.NeedDatabase:
+	case spec.Needs != op.NeedDatabase || closed(verb):
 		r, err := op.Run(ctx, verb, scope)
 		return r, none, err
 	case spec.Reads(verb):
@@ -85,6 +85,12 @@ func (p *Program) perform(ctx context.Context, spec op.Spec, verb op.Op, scope *
 		return err
 	})
 	return r, closeFn, err
+}
+
+// closed tells whether a verb works on a database that is not open.
+func closed(verb op.Op) bool {
+	c, ok := verb.(op.Closed)
+	return ok && c.Closed()
 }
 
 // beside does the work of a verb in this process, and lets the owner commit it. The error is repo.ErrOwnerOnly when that cannot be.

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -48,27 +47,6 @@ type Program struct {
 
 	patience  time.Duration          // how long to wait for an owner that does not answer; 0 is ownerPatience
 	interrupt atomic.Pointer[func()] // what an interrupt does instead of cancelling everything
-}
-
-// globals are the flags that every command takes, before its name or behind it.
-type globals struct {
-	Dir    string `flag:"data-dir,C" value:"dir" help:"work in this directory"`
-	Format string `flag:"result-format,r" alias:"format" enum:"tabular,csv,json,vertical" help:"draw the answer in this form"`
-	Quiet  bool   `flag:"quiet,q" help:"show no progress and no hints"`
-	Help   bool   `flag:"help,h" help:"show the help page"`
-	Show   bool   `flag:"version" help:"show the version"`
-}
-
-// globalParams are the parameters of globals: those that may stand before the verb, or those that may stand behind it.
-func (p *Program) globalParams(leading bool) ([]op.Param, error) {
-	params, err := op.ParamsOf(&p.globals)
-	if err != nil {
-		return nil, errs.New(errs.Internal, "read global flags: %w", err)
-	}
-	if !leading {
-		params = slices.DeleteFunc(params, func(q op.Param) bool { return q.Name == "version" })
-	}
-	return params, nil
 }
 
 // Main runs p, of which Version, Specs and the hooks are set, as the program of this process and returns its exit status. The first
@@ -191,6 +169,9 @@ func (p *Program) exec(ctx context.Context, spec op.Spec, argv []string) (err er
 		return withUsage(err, p.name, spec)
 	}
 	p.dir = absolute(p.Dir, p.globals.Dir)
+	if err := p.aim(spec, verb); err != nil {
+		return err
+	}
 	scope, hint, err := p.scope()
 	if err != nil {
 		return err

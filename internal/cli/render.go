@@ -18,6 +18,7 @@ const (
 	CSV      Format = "csv"      // RFC 4180 with a header; NULL is nothing, the empty string is ""
 	JSON     Format = "json"     // {"rows": [{…},{…}]}, a member for each cell that is not NULL
 	Vertical Format = "vertical" // a line for each cell, as MySQL's \G
+	Parquet  Format = "parquet"  // a file of Parquet; of sql only
 )
 
 // ParseFormat reads a format's name; "" is Tabular.

@@ -8,8 +8,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/stemmadb/stemma/internal/object/gs/gstest"
+	"github.com/stemmadb/stemma/internal/object/objecttest"
+	"github.com/stemmadb/stemma/internal/object/s3/s3test"
 
 	"github.com/stemmadb/stemma/internal/op"
 )
@@ -23,6 +28,7 @@ func TestMain(m *testing.M) {
 //
 //	exits <status> <program> [<args>]    run a program that must exit with the status
 //	freeport <variable>                  set the variable to a TCP port that nobody listens on
+//	listens <port>                       wait until somebody does
 //
 // UPDATE_SCRIPTS=1 rewrites the outputs that cmp compares.
 func TestScripts(t *testing.T) {
@@ -44,6 +50,32 @@ func TestScripts(t *testing.T) {
 				ts.Check(err)
 				ts.Check(l.Close())
 				ts.Setenv(args[0], port)
+			},
+			"listens": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) != 1 {
+					ts.Fatalf("usage: listens <port>")
+				}
+				for try := 0; ; try++ {
+					c, err := net.Dial("tcp", "127.0.0.1:"+args[0])
+					if err == nil {
+						ts.Check(c.Close())
+						return
+					}
+					if try == 600 {
+						ts.Fatalf("nobody listens on %s: %v", args[0], err)
+					}
+					time.Sleep(50 * time.Millisecond)
+				}
+			},
+			"bucket": func(ts *testscript.TestScript, neg bool, args []string) {
+				start := map[string]func(testing.TB, string) (*objecttest.Server, map[string]string){"s3": s3test.New, "gs": gstest.New}
+				if neg || len(args) != 2 || start[args[0]] == nil {
+					ts.Fatalf("usage: bucket s3|gs <name>")
+				}
+				_, env := start[args[0]](t, args[1])
+				for k, v := range env {
+					ts.Setenv(k, v)
+				}
 			},
 			"exits": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) < 2 {

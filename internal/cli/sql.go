@@ -28,6 +28,10 @@ type sqlVerb struct {
 	Execute  string `flag:"execute,x" value:"name" help:"run the saved query of that name and exit"`
 	List     bool   `flag:"list-saved,l" help:"list the saved queries and exit"`
 	Use      string `flag:"use-db,d" value:"name" help:"begin with this database, or db/branch"`
+	Format   string `flag:"result-format,r" alias:"format" enum:"tabular,csv,json,vertical,parquet" help:"draw the answer in this form; parquet is a file, for one statement"`
+	Hex      bool   `flag:"binary-as-hex" help:"show binary strings as 0x…, as on a terminal"`
+	Raw      bool   `flag:"skip-binary-as-hex" help:"show binary strings as they are, on a terminal too"`
+	NoGC     bool   `flag:"disable-auto-gc" hidden:"true" help:"accepted for compatibility"`
 	Many     string `flag:"multi-db-dir" hidden:"true" value:"dir" help:"the same as --data-dir"`
 
 	program *Program
@@ -75,9 +79,12 @@ func (v *sqlVerb) Run(ctx context.Context, scope *op.Scope) (result *op.Result, 
 	if err := v.check(); err != nil {
 		return nil, err
 	}
-	format, err := ParseFormat(v.program.globals.Format)
-	if err != nil {
-		return nil, err
+	format := Parquet
+	if v.Format != string(Parquet) {
+		var err error
+		if format, err = ParseFormat(v.program.globals.Format); err != nil {
+			return nil, err
+		}
 	}
 	if v.Many != "" {
 		at := *scope
@@ -94,11 +101,14 @@ func (v *sqlVerb) Run(ctx context.Context, scope *op.Scope) (result *op.Result, 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.end(ctx)) }()
-	r := &sqlRunner{sqlSession: s, out: v.program.Out, format: format, now: scope.Clock}
+	r := &sqlRunner{sqlSession: s, out: v.program.Out, format: format, now: scope.Clock, hex: v.Hex, raw: v.Raw}
 	if in, err = v.saved(ctx, s, in); err != nil {
 		return nil, err
 	}
-	if in == nil {
+	switch {
+	case in == nil && format == Parquet, format == Parquet && isTerminal(v.program.Out):
+		return nil, errs.New(errs.Invalid, "sql: -r parquet goes with -q, -f or -x, and an output that is no terminal")
+	case in == nil:
 		return nil, r.shell(ctx)
 	}
 	r.verbose = isTerminal(v.program.Out) && format == Tabular
@@ -143,6 +153,9 @@ type sqlRunner struct {
 	*sqlSession
 	out     io.Writer
 	format  Format
+	hex     bool // show binary strings as 0x…, whatever the output is
+	raw     bool // show them as they are, on a terminal too
+	filed   bool // a file of Parquet has been written
 	verbose bool // tell of every statement that it is done, and how long it took
 	now     clock.Clock
 }
@@ -214,7 +227,14 @@ func (r *sqlRunner) run(ctx context.Context, st statement) error {
 	if st.vertical {
 		format = Vertical
 	}
-	a.hex = r.verbose
+	if format == Parquet {
+		if r.filed {
+			return errors.Join(errs.New(errs.Invalid, "-r parquet takes one statement that has rows, and this is another"), a.close())
+		}
+		r.filed = true
+		return errors.Join(renderParquet(ctx, r.out, a), a.close())
+	}
+	a.hex = r.hex || r.verbose && !r.raw
 	n, err := Render(r.out, format, a.columns, a.all())
 	if e := a.close(); err == nil {
 		err = e

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
 	"encoding/binary"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/op"
+	"github.com/stemmadb/stemma/internal/server/mysql"
 	"github.com/stemmadb/stemma/internal/value"
 )
 
@@ -27,6 +29,9 @@ type sqlConn struct {
 	cfg  *client.Config
 }
 
+// maxPacket is how many bytes a statement or a row may have.
+const maxPacket = 1 << 30
+
 // dialFunc makes a connection on which MySQL's protocol is spoken.
 type dialFunc func(ctx context.Context) (net.Conn, error)
 
@@ -36,10 +41,41 @@ func connectSQL(ctx context.Context, dial dialFunc, author op.Author, database s
 	cfg.User, cfg.DBName, cfg.Net, cfg.Addr = author.String(), database, "stemma", "localhost"
 	cfg.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }
 	cfg.AllowAllFiles = true // the user's own process sends the files that the user's own statement names
-	cfg.MaxAllowedPacket = 1 << 30
+	cfg.MaxAllowedPacket = maxPacket
 	cfg.Logger = log.New(io.Discard, "", 0) // what it would log comes back as errors
 	c := &sqlConn{cfg: cfg}
 	return c, c.open(ctx)
+}
+
+// envPassword and envDoltPassword name the variables of the environment that hold the password with which a user comes in to a server.
+const (
+	envPassword     = "STEMMA_PASSWORD"
+	envDoltPassword = "DOLT_CLI_PASSWORD"
+)
+
+// connectServer begins a session on a server, as the user that the flags name; database is the current one, "" for none. The connection
+// is encrypted if the server can.
+func connectServer(ctx context.Context, g globals, env func(string) string, database string) (*sqlConn, error) {
+	cfg := client.NewConfig()
+	cfg.Net, cfg.Addr = "tcp", net.JoinHostPort(cmp.Or(g.Host, "localhost"), strconv.Itoa(cmp.Or(g.Port, mysql.DefaultPort)))
+	cfg.User, cfg.Passwd, cfg.DBName = cmp.Or(g.User, "root"), cmp.Or(g.Password, env(envPassword), env(envDoltPassword)), database
+	cfg.TLSConfig = "preferred"
+	if g.NoTLS {
+		cfg.TLSConfig = "false"
+	}
+	cfg.AllowAllFiles = true // as in connectSQL
+	cfg.MaxAllowedPacket = maxPacket
+	cfg.Logger = log.New(io.Discard, "", 0)
+	c := &sqlConn{cfg: cfg}
+	err := c.open(ctx)
+	var refused *client.MySQLError
+	switch {
+	case err == nil:
+		return c, nil
+	case errors.As(err, &refused):
+		return nil, errs.New(errs.Denied, "connect to the server at %s: %s", cfg.Addr, refused.Message)
+	}
+	return nil, errs.New(errs.Unavailable, "connect to the server at %s: %w", cfg.Addr, err)
 }
 
 func (c *sqlConn) open(ctx context.Context) error {

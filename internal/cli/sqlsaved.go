@@ -22,6 +22,8 @@ func (v *sqlVerb) check() error {
 		return errs.New(errs.Invalid, "sql: -q and -f exclude each other")
 	case n > 1:
 		return errs.New(errs.Invalid, "sql: only one of -q, -f, -x and -l can be given")
+	case v.Hex && v.Raw:
+		return errs.New(errs.Invalid, "sql: --binary-as-hex and --skip-binary-as-hex exclude each other")
 	case v.Save != "" && v.Query == "":
 		return errs.New(errs.Invalid, "sql: -s keeps the query that -q gives")
 	case v.Message != "" && v.Save == "":

@@ -5,12 +5,11 @@ import (
 	"errors"
 	"net"
 	"path/filepath"
+	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/op"
 	"github.com/stemmadb/stemma/internal/repo"
-	"github.com/stemmadb/stemma/internal/server/flight"
-	"github.com/stemmadb/stemma/internal/server/mysql"
 	"github.com/stemmadb/stemma/internal/server/owner"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
@@ -28,11 +27,17 @@ type sqlSession struct {
 // openSQL begins a session on the databases of the scope's directory.
 func (p *Program) openSQL(ctx context.Context, scope *op.Scope, database string) (*sqlSession, error) {
 	s := &sqlSession{p: p, scope: scope, database: database}
-	if database == "" {
+	if database == "" && !p.globals.distant() {
 		var err error
 		if s.database, err = onlyDatabase(scope.Dir); err != nil {
 			return nil, err
 		}
+	}
+	if scope.Branch != "" && !strings.Contains(s.database, "/") {
+		if s.database == "" {
+			return nil, errs.New(errs.Invalid, "sql: --branch needs a database: name it with --use-db")
+		}
+		s.database += "/" + scope.Branch
 	}
 	return s, s.connect(ctx)
 }
@@ -51,10 +56,14 @@ func onlyDatabase(dir string) (string, error) {
 	return names[0], nil
 }
 
-// connect connects to the engine of the databases' owner, becoming it when there is none.
-func (s *sqlSession) connect(ctx context.Context) error {
+// connect connects to the engine of the databases' owner, becoming it when there is none; or to the server that the user has named.
+func (s *sqlSession) connect(ctx context.Context) (err error) {
+	if g := s.p.globals; g.distant() {
+		s.sqlConn, err = connectServer(ctx, g, s.p.Env, s.database)
+		return err
+	}
 	return s.p.owning(ctx, func() error {
-		h, err := s.p.holdAll(ctx, s.scope.Dir, mysql.Options{}, flight.Options{})
+		h, err := s.p.holdAll(ctx, s.scope.Dir, listening{})
 		if err != nil {
 			return err
 		}

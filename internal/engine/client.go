@@ -13,6 +13,7 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/lineage"
+	"github.com/stemmadb/stemma/internal/repo"
 )
 
 // CheckedOut are databases whose sessions begin on the branch that the directory has checked out at that time.
@@ -36,6 +37,7 @@ type ClientOptions struct {
 	CheckedOut bool              // the session works on the branches that directories have checked out
 	Database   string            // the current database, with its revision; "" is none
 	Run        lineage.Current   // the run that the session works for
+	ReadsIn    *repo.ReadsIn     // where reads of the run are recorded, when it has other sessions; nil otherwise
 }
 
 // Client is a session for protocols that do not know the SQL engine: values are cells and errors have classes of errs where that can be.
@@ -63,7 +65,7 @@ func (e *Engine) Connect(ctx context.Context, opt ClientOptions) (*Client, error
 	}
 	c := &Client{e: e, s: session.New(base, so), id: id}
 	c.s.SetCurrentDatabase(opt.Database)
-	c.s.SetRun(opt.Run)
+	c.s.SetRun(opt.Run, opt.ReadsIn)
 	list := e.sqle.ProcessList
 	list.AddConnection(id, opt.From)
 	list.ConnectionReady(c.s)
@@ -78,11 +80,11 @@ func (e *Engine) Connect(ctx context.Context, opt ClientOptions) (*Client, error
 	return c, nil
 }
 
-// SetRun makes the session work for a run.
-func (c *Client) SetRun(by lineage.Current) {
+// SetRun makes the session work for a run, whose reads are recorded in databases that its other sessions have added to in.
+func (c *Client) SetRun(by lineage.Current, in *repo.ReadsIn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.s.SetRun(by)
+	c.s.SetRun(by, in)
 }
 
 // Run is the run that the session works for; its Run is "" for none.

@@ -72,6 +72,9 @@ func (e *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 	case *plan.LoadData:
 		return loadData(ctx, x)
 	case *plan.UpdateSource:
+		if err := noteUpdated(ctx, x); err != nil {
+			return nil, err
+		}
 		ups, err := updateDocuments(ctx, x.UpdateExprs)
 		if err != nil || ups == nil {
 			return nil, err
@@ -154,7 +157,7 @@ func noteDigits(ctx *sql.Context, n sql.Node) {
 
 // insert is an INSERT with what the engine lacks for it; nil when it lacks nothing.
 func (e *executor) insert(ctx *sql.Context, n *plan.InsertInto, row sql.Row) (sql.RowIter, error) {
-	if err := noteOrigins(ctx, n); err != nil {
+	if err := noteInserted(ctx, n); err != nil {
 		return nil, err
 	}
 	source, err := impliedDefaults(ctx, n)

@@ -7,40 +7,124 @@ import (
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
 	"github.com/dolthub/go-mysql-server/sql/plan"
+	"github.com/dolthub/go-mysql-server/sql/transform"
 
 	"github.com/stemmadb/stemma/internal/engine/session"
 	"github.com/stemmadb/stemma/internal/engine/sqltable"
 	"github.com/stemmadb/stemma/internal/lineage"
 )
 
-// noteOrigins takes note from which columns an INSERT, REPLACE or CREATE TABLE with a SELECT makes the columns that it writes, when the
-// session works for a run.
-func noteOrigins(ctx *sql.Context, n *plan.InsertInto) error {
+// target is a table that a statement writes.
+type target interface {
+	Stored() (db, table string)
+	NoteOrigins(*sql.Context, map[string][]lineage.Origin) error
+}
+
+// forRun tells whether the session works for a run.
+func forRun(ctx *sql.Context) bool {
 	s, ok := ctx.Session.(*session.Session)
-	if !ok || s.Run().Run == "" || n.LiteralValueSource {
+	return ok && s.Run().Run != ""
+}
+
+// noteInserted takes note from which columns an INSERT, REPLACE or CREATE TABLE with a SELECT makes the columns that it writes, and what it
+// does with rows that are there, when the session works for a run.
+func noteInserted(ctx *sql.Context, n *plan.InsertInto) error {
+	if !forRun(ctx) || n.LiteralValueSource && !n.OnDupExprs.HasUpdates() {
 		return nil
 	}
 	to, err := plan.GetInsertable(n.Destination)
 	if err != nil {
 		return nil // the engine says so itself
 	}
-	target, ok := sql.GetUnderlyingTable(to).(interface {
-		NoteOrigins(*sql.Context, map[string][]lineage.Origin) error
-	})
+	t, ok := sql.GetUnderlyingTable(to).(target)
 	if !ok {
 		return nil
 	}
 	found := map[string][]lineage.Origin{}
 	columns := n.Destination.Schema(ctx)
-	for i, from := range newOrigins(ctx, n.Source).written(n.Source) {
+	o := newOrigins(ctx, n.Source)
+	var given [][]lineage.Origin
+	if !n.LiteralValueSource {
+		given = o.written(n.Source)
+	}
+	for i, from := range given {
 		if i < len(columns) && len(from) > 0 {
 			found[columns[i].Name] = from
+		}
+	}
+	if n.OnDupExprs.HasUpdates() {
+		o.given, o.behind = given, len(columns)
+		o.learn(n.Destination)
+		for _, e := range n.OnDupExprs.AllExpressions() {
+			o.learnExpression(e)
+		}
+		for _, set := range o.assigned(n.OnDupExprs, o.outputs(n.Destination)) {
+			found[set.to.Column] = lineage.JoinOrigins(found[set.to.Column], set.from)
 		}
 	}
 	if len(found) == 0 {
 		return nil
 	}
-	return target.NoteOrigins(ctx, found)
+	return t.NoteOrigins(ctx, found)
+}
+
+// noteUpdated is noteInserted for an UPDATE, of one table or of several that are joined.
+func noteUpdated(ctx *sql.Context, n *plan.UpdateSource) error {
+	if !forRun(ctx) {
+		return nil
+	}
+	targets := map[[2]string]target{}
+	transform.InspectWithOpaque(ctx, n.Child, func(_ *sql.Context, n sql.Node) bool {
+		if x, ok := n.(sql.TableNode); ok {
+			if t, ok := sql.GetUnderlyingTable(x.UnderlyingTable()).(target); ok {
+				db, name := t.Stored()
+				targets[[2]string{db, name}] = t
+			}
+		}
+		return true
+	})
+	o := newOrigins(ctx, n)
+	found := map[[2]string]map[string][]lineage.Origin{}
+	for _, set := range o.assigned(n.UpdateExprs, o.outputs(n.Child)) {
+		at := [2]string{set.to.DB, set.to.Table}
+		if found[at] == nil {
+			found[at] = map[string][]lineage.Origin{}
+		}
+		found[at][set.to.Column] = lineage.JoinOrigins(found[at][set.to.Column], set.from)
+	}
+	for at, by := range found {
+		if t := targets[at]; t != nil {
+			if err := t.NoteOrigins(ctx, by); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// assignment is a column that a statement sets, and from what.
+type assignment struct {
+	to   lineage.Origin
+	from []lineage.Origin
+}
+
+// assigned are the assignments of columns that are known and have origins. below are the columns of the rows that they are made in.
+func (o *origins) assigned(ups *plan.UpdateExprs, below [][]lineage.Origin) (out []assignment) {
+	for _, e := range ups.AllExpressions() {
+		set, ok := e.(*expression.SetField)
+		if !ok {
+			continue
+		}
+		to := o.of(set.LeftChild, below)
+		if len(to) != 1 || to[0].Kind != lineage.Identity {
+			continue
+		}
+		from := slices.DeleteFunc(slices.Clone(o.of(set.RightChild, below)), func(x lineage.Origin) bool { return x == to[0] }) // set to what it was
+		if len(from) > 0 {
+			out = append(out, assignment{to[0], from})
+		}
+	}
+	return out
 }
 
 // origins finds the columns of tables from which the columns of a plan are made. What decides which rows there are, such as conditions,
@@ -53,6 +137,10 @@ type origins struct {
 	open map[sql.ColumnId]bool
 	cuts int
 	made map[madeOutputs][][]lineage.Origin
+	// given are the origins of the columns that an INSERT gives, for what it does with rows that are there: the columns of the row lie before
+	// them, as many as behind tells; 0 elsewhere.
+	given  [][]lineage.Origin
+	behind int
 	// inside counts the subqueries around the plan that is looked at whose rows have those outside before them, so that places tell nothing.
 	inside int
 }
@@ -87,6 +175,16 @@ func (o *origins) learn(n sql.Node) {
 			if id == 0 {
 				continue
 			}
+			o.known[id] = func() []lineage.Origin {
+				if all := o.outputs(x); i < len(all) {
+					return all[i]
+				}
+				return nil
+			}
+		}
+		return
+	case *plan.RecursiveCte: // as of a UNION
+		for i, id := range o.ids(x) {
 			o.known[id] = func() []lineage.Origin {
 				if all := o.outputs(x); i < len(all) {
 					return all[i]
@@ -255,6 +353,9 @@ func (o *origins) makeOutputs(n sql.Node) [][]lineage.Origin {
 		}
 		return out
 	}
+	if x, ok := n.(*plan.RecursiveCte); ok {
+		return o.recursion(x)
+	}
 	if c := n.Children(); len(c) == 1 {
 		if _, ok := n.(plan.TableIdNode); !ok {
 			return o.outputs(c[0])
@@ -267,6 +368,38 @@ func (o *origins) makeOutputs(n sql.Node) [][]lineage.Origin {
 	return out
 }
 
+// recursion are the origins of each column of a recursive table: of the rows that it begins with and, again and again, of those made from
+// them, until that adds nothing.
+func (o *origins) recursion(n *plan.RecursiveCte) [][]lineage.Origin {
+	first := newOrigins(o.ctx, n.Left())
+	first.inside = o.inside
+	out := slices.Clone(first.outputs(n.Left()))
+	for {
+		next := newOrigins(o.ctx, n.Right())
+		next.inside = o.inside
+		transform.InspectWithOpaque(o.ctx, n.Right(), func(_ *sql.Context, x sql.Node) bool {
+			if r, ok := x.(*plan.RecursiveTable); ok {
+				for i, id := range next.ids(r) {
+					if i < len(out) {
+						from := out[i]
+						next.known[id] = func() []lineage.Origin { return from }
+					}
+				}
+			}
+			return true
+		})
+		more, grown := next.outputs(n.Right()), false
+		for i := range min(len(out), len(more)) {
+			was := out[i]
+			out[i] = lineage.JoinOrigins(was, more[i])
+			grown = grown || !slices.Equal(was, out[i])
+		}
+		if !grown { // kinds only go up, and there are so many columns
+			return out
+		}
+	}
+}
+
 // of is the origins of an expression. Fields whose ids tell nothing, since aliases have none, go by their place among the columns below,
 // those of the plan that feeds the expression; nil where that is not known.
 func (o *origins) of(e sql.Expression, below [][]lineage.Origin) []lineage.Origin {
@@ -275,6 +408,12 @@ func (o *origins) of(e sql.Expression, below [][]lineage.Origin) []lineage.Origi
 	case nil:
 		return nil
 	case *expression.GetField:
+		if i := x.Index() - o.behind; o.behind > 0 && o.inside == 0 && i >= 0 { // its id may be that of the column that it goes to
+			if i < len(o.given) {
+				return o.given[i]
+			}
+			return nil
+		}
 		if _, ok := o.known[x.Id()]; ok {
 			return o.column(x.Id())
 		}

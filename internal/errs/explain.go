@@ -55,7 +55,7 @@ var pages = [...][2]string{
 	},
 	Corrupt: {
 		"Stored bytes are not what they were when they were written: a damaged disk, or a file that was changed or cut by something else.",
-		"Run fsck, which says what is damaged, and take the database from a backup or a clone. Nothing is repaired silently.",
+		"Run fsck, which says what is damaged, and take the database from a backup or a clone. Nothing is repaired silently. Where there is none and the journal is damaged, fsck --revive-journal-with-data-loss goes back to the state before the damage.",
 	},
 	TooNew: {
 		"The database, the server or the client is of a newer version than this program understands.",

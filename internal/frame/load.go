@@ -43,6 +43,8 @@ type Target interface {
 	Editor(ctx context.Context, name string) (*table.Editor, error)
 	FoldTable(ctx context.Context, name string) (*table.Table, error)
 	PutTable(ctx context.Context, name string, t *table.Table) error
+	// NoteAnew takes note that all rows of a table are the frame's.
+	NoteAnew(name string)
 	NextAuto(ctx context.Context, name string, given uint64) (uint64, error)
 	// Completer is for rows of a table with CHECK constraints or generated columns; nil without them, or where nobody can evaluate them.
 	Completer(ctx context.Context, name string) (table.Complete, error)
@@ -105,8 +107,14 @@ func Load(ctx context.Context, to Target, name string, src Source, opt LoadOptio
 	if err != nil {
 		return nil, err
 	}
+	if l.replaces() {
+		to.NoteAnew(l.name)
+	}
 	return l.res, nil
 }
+
+// replaces tells whether the table has the frame's rows and no others afterwards.
+func (l *load) replaces() bool { return l.opt.Mode != Append && l.opt.Mode != Upsert }
 
 // load is one Load.
 type load struct {

@@ -23,11 +23,16 @@ import (
 // groupRows is how many rows of a table go into a row group of Parquet.
 const groupRows = 128 << 10
 
-// batchWriter writes record batches, in their order, to a file.
-type batchWriter interface {
+// BatchWriter writes record batches, in their order, to a file.
+type BatchWriter interface {
+	// Write writes a batch, which it releases.
 	Write(ctx context.Context, b arrow.RecordBatch) error
+	// Close writes what ends the file, which stays open.
 	Close(ctx context.Context) error
 }
+
+// NewParquet writes batches with the columns of sc to a file of Parquet. A schema that has no form in it is of class Unsupported.
+func NewParquet(w io.Writer, sc *arrow.Schema) (BatchWriter, error) { return newParquetWriter(w, sc) }
 
 // exportBatches writes a table's rows as record batches that workers make.
 func exportBatches(ctx context.Context, w io.Writer, v *table.View, f Format, rows func(int64)) (n uint64, err error) {
@@ -41,7 +46,7 @@ func exportBatches(ctx context.Context, w io.Writer, v *table.View, f Format, ro
 		return 0, err
 	}
 	sc := arrow.NewSchema(fields, meta)
-	var out batchWriter
+	var out BatchWriter
 	switch f.Type {
 	case Parquet:
 		out, err = newParquetWriter(w, sc)
@@ -127,13 +132,13 @@ type ipcWriter struct {
 	}
 }
 
-// Write implements batchWriter.
+// Write implements BatchWriter.
 func (w ipcWriter) Write(_ context.Context, b arrow.RecordBatch) error {
 	defer b.Release()
 	return w.w.Write(b)
 }
 
-// Close implements batchWriter.
+// Close implements BatchWriter.
 func (w ipcWriter) Close(context.Context) error { return w.w.Close() }
 
 // parquetWriter writes row groups, each column of one beside the others, while the next are read.
@@ -192,7 +197,7 @@ func (p *parquetWriter) group(g []arrow.RecordBatch) (err error) {
 	return nil
 }
 
-// Write implements batchWriter.
+// Write implements BatchWriter.
 func (p *parquetWriter) Write(ctx context.Context, b arrow.RecordBatch) error {
 	p.pending = append(p.pending, b)
 	if p.rows += b.NumRows(); p.rows < groupRows {
@@ -212,7 +217,7 @@ func (p *parquetWriter) flush(ctx context.Context) error {
 	}
 }
 
-// Close implements batchWriter.
+// Close implements BatchWriter.
 func (p *parquetWriter) Close(ctx context.Context) error {
 	var err error
 	if len(p.pending) > 0 {

@@ -27,12 +27,13 @@ type Sink interface {
 // Book reads the system tables at one moment.
 type Book struct {
 	in      Source
+	known   *Memory
 	thinned func() (*Thinned, error)
 }
 
-// Open is the book of a source.
-func Open(in Source) *Book {
-	return &Book{in: in, thinned: func() (*Thinned, error) { return nil, nil }}
+// Open is the book of a source. The memory is of the database's history; nil for none.
+func Open(in Source, known *Memory) *Book {
+	return &Book{in: in, known: known, thinned: func() (*Thinned, error) { return nil, nil }}
 }
 
 // Thinning makes the book know what became of thinned commits. read is called when that is needed for the first time, and once at most.
@@ -179,8 +180,7 @@ type Edge struct {
 	Output *Output
 }
 
-// EdgesOf are the edges of a run: each output with the inputs of its node, or with all where no node is known. What the run read of its own
-// work is no input.
+// EdgesOf are the edges of a run: each output with the inputs that it was made from, as feeding tells.
 func (b *Book) EdgesOf(ctx context.Context, uid string) ([]Edge, error) {
 	ins, err := b.InputsOf(ctx, uid)
 	if err != nil {
@@ -195,21 +195,21 @@ func (b *Book) EdgesOf(ctx context.Context, uid string) ([]Edge, error) {
 	for i := range ins {
 		used[i] = isOwn(outs, &ins[i])
 	}
-	own := slices.Clone(used)
 	for o := range outs {
-		alone := true
-		for i := range ins {
-			if in := &ins[i]; !own[i] && (in.Node == "" || outs[o].Node == "" || in.Node == outs[o].Node) {
-				edges, used[i], alone = append(edges, Edge{in, &outs[o]}), true, false
-			}
+		from := feeding(ins, outs, outs[o].Node)
+		for _, i := range from {
+			edges, used[i] = append(edges, Edge{&ins[i], &outs[o]}), true
 		}
-		if alone {
+		if len(from) == 0 {
 			edges = append(edges, Edge{Output: &outs[o]})
 		}
 	}
 	for i := range ins {
-		if !used[i] {
-			edges = append(edges, Edge{Input: &ins[i]})
+		// What another node made something of led to something.
+		if in := &ins[i]; !used[i] && !slices.ContainsFunc(edges, func(e Edge) bool {
+			return e.Input != nil && e.Output != nil && in.Hash != "" && e.Input.Hash == in.Hash && e.Input.DB == in.DB && e.Input.Table == in.Table
+		}) {
+			edges = append(edges, Edge{Input: in})
 		}
 	}
 	return edges, nil

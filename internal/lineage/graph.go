@@ -113,10 +113,8 @@ func (t *Tracer) up(ctx context.Context, d *Dataset, level int) error {
 		if err != nil {
 			return err
 		}
-		for _, in := range ins {
-			if in.Node != "" && p.Node != "" && in.Node != p.Node || isOwn(own, &in) {
-				continue
-			}
+		for _, i := range feeding(ins, own, p.Node) {
+			in := &ins[i]
 			x := &Dataset{DB: in.DB, Table: in.Table, Query: in.Query, Hash: in.Hash, Commit: in.Commit, Ref: in.Ref, Alias: in.Alias}
 			if x.Table != "" {
 				x.Query = ""
@@ -187,17 +185,59 @@ func (b *Book) producersByHash(ctx context.Context, d *Dataset) ([]Producer, err
 
 // isOf tells whether an output is of a table of a database, "" for one that is not known.
 func isOf(o *Output, db, table string) bool {
-	return strings.EqualFold(o.Table, table) && (o.DB == "" || db == "" || strings.EqualFold(o.DB, db))
+	return strings.EqualFold(o.Table, table) && isIn(o.DB, db)
 }
+
+// isIn tells whether two names may be of one database, "" for one that is not known.
+func isIn(a, b string) bool { return a == "" || b == "" || strings.EqualFold(a, b) }
 
 // isOwn tells whether a run read what it had written itself.
 func isOwn(own []Output, in *Input) bool {
 	for i := range own {
-		if in.Hash != "" && own[i].After == in.Hash && isOf(&own[i], in.DB, in.Table) {
+		if isMade(&own[i], in) {
 			return true
 		}
 	}
 	return false
+}
+
+// isMade tells whether what was read is what the output left.
+func isMade(o *Output, in *Input) bool {
+	return in.Hash != "" && o.After == in.Hash && isOf(o, in.DB, in.Table)
+}
+
+// feeding are the inputs of a run, by their places, from which a node of it made what it wrote: those that it read, and in place of what the
+// run has written itself those of the nodes that wrote that. Where a node is not known, "", all count.
+func feeding(ins []Input, own []Output, node string) []int {
+	from, seen := make([]bool, len(ins)), map[string]bool{}
+	var walk func(node string)
+	walk = func(node string) {
+		if seen[node] {
+			return
+		}
+		seen[node] = true
+		for i := range ins {
+			in := &ins[i]
+			if in.Node != "" && node != "" && in.Node != node {
+				continue
+			}
+			from[i] = true
+			for o := range own {
+				if isMade(&own[o], in) {
+					from[i] = false
+					walk(own[o].Node)
+				}
+			}
+		}
+	}
+	walk(node)
+	var out []int
+	for i := range from {
+		if from[i] {
+			out = append(out, i)
+		}
+	}
+	return out
 }
 
 // listed tells whether a dataset is in a list already, read in another way perhaps.
@@ -224,9 +264,16 @@ func (t *Tracer) down(ctx context.Context, d *Dataset, level int) error {
 	if err != nil {
 		return err
 	}
+	ins = slices.DeleteFunc(ins, func(in Input) bool { return !strings.EqualFold(in.Table, d.Table) })
+	db := d.DB
+	if db == "" {
+		db = t.DB
+	}
+	here := slices.ContainsFunc(ins, func(in Input) bool { return isIn(in.DB, db) })
 	steps := map[string]*Step{}
 	for _, in := range ins {
-		if !strings.EqualFold(in.Table, d.Table) || steps[in.Run] != nil {
+		// As for producers: what was read under the name in another database counts where nothing else is known.
+		if here && !isIn(in.DB, db) {
 			continue
 		}
 		own, err := t.Book.OutputsOf(ctx, in.Run)
@@ -236,18 +283,30 @@ func (t *Tracer) down(ctx context.Context, d *Dataset, level int) error {
 		if isOwn(own, &in) {
 			continue
 		}
+		all, err := t.Book.InputsOf(ctx, in.Run)
+		if err != nil {
+			return err
+		}
 		if t.Depth > 0 && level > t.Depth {
 			d.More = true
 			return nil
 		}
-		s, err := t.step(ctx, Producer{Run: in.Run, How: ByHistory, Table: in.Table, After: in.Hash, Commit: in.Commit, Node: in.Node})
-		if err != nil {
-			return err
+		s := steps[in.Run]
+		if s == nil {
+			p := Producer{Run: in.Run, How: ByHistory, Table: in.Table, After: in.Hash, Commit: in.Commit, Node: in.Node}
+			if !here {
+				p.How, p.Note = ByHash, "the run read a table of this name and content in database "+in.DB
+			}
+			if s, err = t.step(ctx, p); err != nil {
+				return err
+			}
+			steps[in.Run] = s
+			d.Runs = append(d.Runs, s)
+		} else if s.Node != in.Node {
+			s.Node = "" // several
 		}
-		steps[in.Run] = s
-		d.Runs = append(d.Runs, s)
 		for _, o := range own {
-			if in.Node != "" && o.Node != "" && in.Node != o.Node || o.Dropped() {
+			if o.Dropped() || !slices.ContainsFunc(feeding(all, own, o.Node), func(i int) bool { return all[i].Seq == in.Seq }) {
 				continue
 			}
 			x := &Dataset{DB: o.DB, Table: o.Table, Hash: o.After, Commit: o.Commit, Alias: o.Alias}

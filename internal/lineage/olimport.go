@@ -42,7 +42,7 @@ type Numbered interface {
 // already changes nothing, so that events may come again. Datasets of the namespace opt.Namespace are tables of ours, "database.table"; all
 // others are kept under their own names. An event that cannot be read is an error of class Invalid that names the line.
 func ImportOpenLineage(ctx context.Context, w Numbered, r io.Reader, opt OpenLineageOptions) (Imported, error) {
-	im := &importer{w: w, book: Open(w), opt: opt}
+	im := &importer{w: w, book: Open(w, nil), opt: opt}
 	lines := bufio.NewReaderSize(r, 1<<16)
 	for n := 1; ; n++ {
 		line, err := lines.ReadBytes('\n')

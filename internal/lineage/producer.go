@@ -33,7 +33,7 @@ type Producer struct {
 // parents has, or when several runs are as good an answer. What is not known is said to be: Unknown. ok is false when the commit has no
 // such table.
 func (b *Book) Producers(ctx context.Context, rd chunk.Reader, from history.CommitID, name string) (out []Producer, ok bool, err error) {
-	turns, ok, err := LastChanges(ctx, rd, from, name)
+	turns, ok, err := LastChanges(ctx, rd, b.known, from, name)
 	if err != nil || !ok {
 		return nil, ok, err
 	}
@@ -115,11 +115,8 @@ func (b *Book) InputsFor(ctx context.Context, p Producer) (*Output, []Input, err
 	}
 	var ins []Input
 next:
-	for i := range all {
+	for _, i := range feeding(all, own, p.Node) {
 		in := &all[i]
-		if in.Node != "" && p.Node != "" && in.Node != p.Node || isOwn(own, in) {
-			continue
-		}
 		for j := range ins {
 			if x := &ins[j]; x.DB == in.DB && x.Table == in.Table && x.Hash == in.Hash && (x.Hash != "" || x.Commit == in.Commit && x.Query == in.Query) {
 				if x.Mapping == "" {

@@ -3,6 +3,7 @@ package lineage
 import (
 	"context"
 	"strings"
+	"sync"
 
 	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
@@ -23,14 +24,63 @@ type Turn struct {
 // LastChanges are the commits that last changed a table, seen from a commit: those from which on every commit on the way has the table
 // with one hash, be it under another name. A merge whose content none of its parents has is followed by the last changes of each
 // parent's. A change that another of them has among its descendants is none of the last. ok is false when the commit has no such table.
-func LastChanges(ctx context.Context, rd chunk.Reader, from history.CommitID, name string) (turns []Turn, ok bool, err error) {
-	w := &backward{rd: rd, compare: func(context.Context, hash.Hash, hash.Hash) (bool, bool, error) { return false, true, nil }}
+//
+// What was found is kept in the memory, which may be nil: where the way comes to a commit from which it has gone before, it ends.
+func LastChanges(ctx context.Context, rd chunk.Reader, known *Memory, from history.CommitID, name string) (turns []Turn, ok bool, err error) {
+	w := &backward{rd: rd, known: known, compare: func(context.Context, hash.Hash, hash.Hash) (bool, bool, error) { return false, true, nil }}
 	return w.lastChanges(ctx, from, name)
+}
+
+// spot is a table's place in a history.
+type spot struct {
+	id   history.CommitID
+	name string // in lower case
+}
+
+// Memory keeps which commits changed tables last, for the spots that were asked for and some on the way from each, so that a table which
+// only old commits have changed is not looked for through the same commits again. Commits and the tables in them do not change, so what
+// is kept stays true. The zero Memory is empty; many goroutines may use one.
+type Memory struct {
+	mu    sync.Mutex
+	spots map[spot][]Turn
+}
+
+// Bounds of a Memory.
+const (
+	keptSpots  = 1 << 14 // in all; a full one begins anew
+	spotsApart = 512     // commits between the spots that are kept on one way
+)
+
+// of is what is kept of a spot.
+func (m *Memory) of(at spot) (turns []Turn, ok bool) {
+	if m == nil {
+		return nil, false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	turns, ok = m.spots[at]
+	return turns, ok
+}
+
+// keep keeps that these commits changed the table of each spot last.
+func (m *Memory) keep(turns []Turn, at ...spot) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.spots == nil || len(m.spots)+len(at) > keptSpots {
+		m.spots = map[spot][]Turn{}
+	}
+	for _, x := range at {
+		m.spots[x] = turns
+	}
 }
 
 // backward goes back through the history of a table.
 type backward struct {
-	rd chunk.Reader
+	rd    chunk.Reader
+	known *Memory // nil where what is looked for is not a table's last change
 	// compare tells of tables of two hashes, which are not equal, whether what is followed is equal in both, and whether the older has it.
 	compare func(ctx context.Context, now, was hash.Hash) (equal, there bool, err error)
 }
@@ -79,11 +129,8 @@ func (w *backward) lastChanges(ctx context.Context, from history.CommitID, name 
 	if err != nil || !ok {
 		return nil, false, err
 	}
-	type spot struct {
-		id   history.CommitID
-		name string
-	}
-	seen := map[spot]bool{}
+	var along []spot // of which all that is found holds: the first, and some that all ways back go through
+	seen, alone := map[spot]bool{}, true
 	stack := []place{first}
 	for len(stack) > 0 {
 		if err := errs.With(errs.Canceled, ctx.Err()); err != nil {
@@ -91,11 +138,19 @@ func (w *backward) lastChanges(ctx context.Context, from history.CommitID, name 
 		}
 		p := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
-		if k := (spot{p.commit.ID, p.name}); seen[k] {
+		k := spot{p.commit.ID, p.name}
+		if seen[k] {
 			continue
-		} else {
-			seen[k] = true
 		}
+		if found, ok := w.known.of(k); ok {
+			turns = append(turns, found...)
+			seen[k] = true
+			continue
+		}
+		if alone = alone && len(stack) == 0 && len(turns) == 0; alone && len(seen)%spotsApart == 0 {
+			along = append(along, k)
+		}
+		seen[k] = true
 		var same, others []place
 		t := Turn{Commit: p.commit, Table: p.table.Name, After: p.table.Table.Full()}
 		for i, id := range p.commit.Parents {
@@ -131,8 +186,22 @@ func (w *backward) lastChanges(ctx context.Context, from history.CommitID, name 
 		}
 		turns = append(turns, t)
 	}
+	turns = once(turns)
+	w.known.keep(turns, along...)
 	turns, err = newest(ctx, w.rd, turns)
 	return turns, true, err
+}
+
+// once is the turns without those that are there twice.
+func once(turns []Turn) (out []Turn) {
+	seen := map[spot]bool{}
+	for _, t := range turns {
+		if k := (spot{t.Commit.ID, strings.ToLower(t.Table)}); !seen[k] {
+			seen[k] = true
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 // newest is the turns without those that others come after. What came into a merge is not before the merge in this sense.

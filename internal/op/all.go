@@ -5,6 +5,7 @@ func All() []Spec {
 	return []Spec{
 		initSpec(),
 		cloneSpec(),
+		readTablesSpec(),
 		statusSpec(),
 		addSpec(),
 		commitSpec(),

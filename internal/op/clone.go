@@ -113,10 +113,7 @@ func (c *Clone) into(ctx context.Context, s *Scope, url string, fs vfs.FS, dir s
 	if err != nil {
 		return err
 	}
-	opt := repo.DirName
-	if s.Dolt {
-		opt = repo.DoltDirName
-	}
+	opt := s.dirName()
 	f := &sync.Fetch{Remote: r, FS: fs, Progress: s.syncProgress()}
 	err = repo.Clone(ctx, fs, dir, opt, c.source(url, branch), func(ctx context.Context, st *pack.Store, made, incoming string) (*repo.Cloned, error) {
 		f.Store, f.Incoming = st, incoming
@@ -157,7 +154,7 @@ func cloneable(fs vfs.FS, dir string) error {
 		return err
 	}
 	if i := slices.IndexFunc(names, func(n string) bool { return n != repo.CloneDirName }); i >= 0 {
-		return errs.New(errs.Exists, "clone: the directory %s is not empty: it holds %s", dir, names[i])
+		return errs.New(errs.Exists, "the directory %s is not empty: it holds %s", dir, names[i])
 	}
 	return nil
 }

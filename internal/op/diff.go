@@ -36,6 +36,8 @@ type Diff struct {
 	Mode      string   `flag:"diff-mode" enum:"row,line,in-place,context" help:"draw a modified row as two rows, as one with the old and new lines or characters of its cells, or, by default, as one where a cell has several lines"`
 	Args      []string `arg:"rest" value:"revision|table" complete:"ref" help:"at most two revisions, then tables"`
 	Tables    []string `arg:"dash" value:"table" complete:"table" help:"tables"`
+
+	verb string // on whose behalf it compares, for messages; "" is diff
 }
 
 func diffSpec() Spec {
@@ -64,18 +66,8 @@ func (c *Diff) Run(ctx context.Context, s *Scope) (*Result, error) {
 		}
 		c.Format = "sql"
 	}
-	switch {
-	case (c.Stat || c.Summary) && (c.Schema || c.Data):
-		return nil, errs.New(errs.Invalid, "diff: --stat and --summary cannot be combined with --schema or --data")
-	case c.NameOnly && (c.Schema || c.Data || c.Stat || c.Summary):
-		return nil, errs.New(errs.Invalid, "diff: --name-only cannot be combined with --schema, --data, --stat, or --summary")
-	}
-	switch {
-	case c.Where == "":
-	case c.Stat || c.Summary || c.NameOnly || c.Schema || c.Format == "sql":
-		return nil, errs.New(errs.Invalid, "diff: --where chooses rows; it does not go with --stat, --summary, --name-only, --schema and -r sql")
-	case s.Query == nil:
-		return nil, errs.New(errs.Unsupported, "diff: SQL cannot be evaluated from here")
+	if err := c.check(s); err != nil {
+		return nil, err
 	}
 	from, to, tables, err := c.sides(ctx, s)
 	if err != nil {
@@ -92,6 +84,32 @@ func (c *Diff) Run(ctx context.Context, s *Scope) (*Result, error) {
 		from, to = to, from
 	}
 	return c.between(ctx, s, from, to, tables)
+}
+
+// check refuses options that exclude each other.
+func (c *Diff) check(s *Scope) error {
+	switch {
+	case (c.Stat || c.Summary) && (c.Schema || c.Data):
+		return errs.New(errs.Invalid, "%s: --stat and --summary cannot be combined with --schema or --data", c.name())
+	case c.NameOnly && (c.Schema || c.Data || c.Stat || c.Summary):
+		return errs.New(errs.Invalid, "%s: --name-only cannot be combined with --schema, --data, --stat, or --summary", c.name())
+	}
+	switch {
+	case c.Where == "":
+	case c.Stat || c.Summary || c.NameOnly || c.Schema || c.Format == "sql":
+		return errs.New(errs.Invalid, "%s: --where chooses rows; it does not go with --stat, --summary, --name-only, --schema and -r sql", c.name())
+	case s.Query == nil:
+		return errs.New(errs.Unsupported, "%s: SQL cannot be evaluated from here", c.name())
+	}
+	return nil
+}
+
+// name is the verb that the user gave.
+func (c *Diff) name() string {
+	if c.verb != "" {
+		return c.verb
+	}
+	return "diff"
 }
 
 // between compares two states; no tables are all.

@@ -18,7 +18,7 @@ import (
 // patch is the statements that make the from side the to side.
 func (c *Diff) patch(ctx context.Context, deltas []diff.Delta, from, to side) ([]*Result, error) {
 	if c.Stat || c.Summary || c.NameOnly {
-		return nil, errs.New(errs.Invalid, "diff: -r sql cannot be combined with --stat, --summary and --name-only")
+		return nil, errs.New(errs.Invalid, "%s: -r sql cannot be combined with --stat, --summary and --name-only", c.name())
 	}
 	r := &Result{Lines: []string{}}
 	linked, err := repo.Linked(ctx, deltas, from.snap, to.snap)
@@ -87,7 +87,7 @@ func (c *Diff) document(ctx context.Context, s *Scope, deltas []diff.Delta, from
 		Schema bool   `json:"schema_change"`
 	}
 	if c.Stat {
-		return nil, errs.New(errs.Invalid, "diff: -r json cannot be combined with --stat")
+		return nil, errs.New(errs.Invalid, "%s: -r json cannot be combined with --stat", c.name())
 	}
 	var doc struct {
 		Tables []any `json:"tables"`

@@ -41,7 +41,7 @@ func (c *Diff) changes(ctx context.Context, s *Scope, d *diff.Delta, pair *diff.
 			}
 		}
 		if kept != nil && n != len(kept) {
-			yield(diff.Change{}, errs.New(errs.Conflict, "diff: table %s changed while --where was evaluated; try again", d.Name()))
+			yield(diff.Change{}, errs.New(errs.Conflict, "%s: table %s changed while --where was evaluated; try again", c.name(), d.Name()))
 		}
 	}, nil
 }
@@ -54,7 +54,7 @@ func (c *Diff) kept(ctx context.Context, s *Scope, table string, from, to side) 
 	query := fmt.Sprintf("select (%s\n) is true from dolt_diff(%s, %s, %s)", c.Where, text(from.name), text(to.name), text(table))
 	for row, err := range s.Query(ctx, query) {
 		if err != nil {
-			return nil, errs.New(errs.Invalid, "diff: --where %s: %w", c.Where, err)
+			return nil, errs.New(errs.Invalid, "%s: --where %s: %w", c.name(), c.Where, err)
 		}
 		v := fmt.Sprint(row[0])
 		kept = append(kept, v == "1" || v == "true")

@@ -50,8 +50,11 @@ func (c *Dump) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
 		return nil, errs.New(errs.Invalid, "dump: -d goes with -r csv and -r json, --file-name with -r sql")
 	}
 	var args []string
+	read := repo.Read{Ref: c.Revision, Working: c.Revision == ""}
+	read.Commit, _ = s.Repo.BranchHead(s.branch())
 	if c.Revision != "" {
-		if _, err := s.Repo.Resolve(ctx, c.Revision, s.branch()); err != nil {
+		var err error
+		if read.Commit, err = s.Repo.Resolve(ctx, c.Revision, s.branch()); err != nil {
 			return nil, err
 		}
 		args = []string{c.Revision}
@@ -71,11 +74,14 @@ func (c *Dump) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
 	}
 	total := int64(0)
 	for _, n := range names {
-		v, _, _, err := snap.Table(ctx, n)
+		v, written, _, err := snap.Table(ctx, n)
 		if err != nil {
 			return nil, err
 		}
-		total += int64(v.Count())
+		if total += int64(v.Count()); !c.SchemaOnly {
+			read.Table, read.View = written, v
+			s.Repo.NoteRead(ctx, read)
+		}
 	}
 	if c.SchemaOnly {
 		total = 0

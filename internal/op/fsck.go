@@ -7,6 +7,7 @@ import (
 	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/fsck"
 	"github.com/stemmadb/stemma/internal/pack"
+	"github.com/stemmadb/stemma/internal/repo"
 )
 
 // fsckColumns are the columns of what fsck answers.
@@ -14,8 +15,12 @@ var fsckColumns = []Column{Text("problem")}
 
 // Fsck is the verb that verifies a database.
 type Fsck struct {
-	Quiet bool `flag:"no-progress" alias:"quiet" hidden:"true" help:"accepted for compatibility"`
+	Revive bool `flag:"revive-journal-with-data-loss" help:"if the database cannot be opened, as records of its journal are damaged: go back to the state before the first of them, and keep the files as they were beside"`
+	Quiet  bool `flag:"no-progress" alias:"quiet" hidden:"true" help:"accepted for compatibility"`
 }
+
+// Closed implements Closed: a database with such a journal cannot be opened.
+func (c *Fsck) Closed() bool { return c.Revive }
 
 func fsckSpec() Spec {
 	return Define[Fsck](Spec{
@@ -23,12 +28,18 @@ func fsckSpec() Spec {
 		Short: "Verify the integrity of the database",
 		Long: `Reads everything: the files of the store with the checksum and hash of every chunk, and from each branch, tag, working and
 staged set all that they reach, with the order, counts and shape of every tree and the agreement of indexes with rows. Each problem is
-a line that says what is wrong and where. The exit status is 1 when there is one.`,
+a line that says what is wrong and where. The exit status is 1 when there is one.
+
+A journal with a damaged record in its middle belongs to a database that cannot be opened, since what was written behind the record was
+acknowledged. A backup is the way to have it all again. Without one --revive-journal-with-data-loss goes back to the state before that record.`,
 	})
 }
 
 // Run verifies.
 func (c *Fsck) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
+	if c.Revive {
+		return revive(ctx, s)
+	}
 	r := &Result{Columns: fsckColumns, Lines: []string{}}
 	found := func(text string) {
 		r.Add(text)
@@ -91,5 +102,20 @@ func (c *Fsck) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
 	}
 	r.Lines = append(r.Lines, summary+": "+plural(uint64(len(r.Rows)), "problem")+" found")
 	r.ExitCode = 1
+	return r, nil
+}
+
+// revive makes a database with a damaged journal one that can be opened.
+func revive(ctx context.Context, s *Scope) (*Result, error) {
+	done, err := repo.Revive(ctx, s.FS, s.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if done == nil {
+		return Say("The journal is whole: nothing was changed."), nil
+	}
+	r := Say("Damaged: %v", done.Fault)
+	r.Printf("The journal now ends before it: %s were taken out of it. The files as they were are in %s", plural(uint64(done.Lost), "byte"), done.Aside)
+	r.Hints = append(r.Hints, "run fsck to see whether all that the database now refers to is there")
 	return r, nil
 }

@@ -294,6 +294,7 @@ func (c *Ingest) table(ctx context.Context, s *Scope, tx *repo.Tx, t *pull.Table
 	if p.stats = stats; !p.changed() {
 		return p, nil
 	}
+	tx.NoteAnew(p.table)
 	return p, tx.PutTable(ctx, p.table, tab)
 }
 

@@ -114,6 +114,7 @@ func (c *Ingest) doltTables(ctx context.Context, s *Scope, tx *repo.Tx, d *pull.
 		if err != nil {
 			return errs.New(errs.CodeOf(err), "table %s: %w", ch.To, err)
 		}
+		tx.NoteAnew(ch.To)
 		if err := tx.PutTable(ctx, ch.To, tab); err != nil {
 			return fmt.Errorf("table %s: %w", ch.To, err)
 		}

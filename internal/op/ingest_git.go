@@ -318,6 +318,7 @@ func (c *Ingest) gitFile(ctx context.Context, s *Scope, tx *repo.Tx, g *gitRepo,
 		if err != nil {
 			return err
 		}
+		tx.NoteAnew(name)
 		return tx.PutTable(ctx, name, tab)
 	}
 	var old *schema.Schema

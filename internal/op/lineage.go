@@ -43,15 +43,29 @@ type tableAt struct {
 }
 
 // tableAt finds a table by its name and the revision at. Where that is "", target is a table, or "table@revision", and ref the revision where
-// it names none; "" is HEAD.
+// it names none; "" is HEAD. Names of tables and of branches may have an @: the last one parts the two where that finds something, else
+// one before it, else target is a table's name.
 func (s *Scope) tableAt(ctx context.Context, target, at, ref string) (*tableAt, error) {
-	name := target
-	if at == "" {
-		name, at, _ = strings.Cut(target, "@")
-	}
 	if at != "" {
-		ref = at
+		return s.tableIn(ctx, target, at)
 	}
+	var problem error
+	for i := strings.LastIndexByte(target, '@'); i > 0; i = strings.LastIndexByte(target[:i], '@') {
+		t, err := s.tableIn(ctx, target[:i], target[i+1:])
+		if err == nil || !errs.Is(err, errs.NotFound) && !errs.Is(err, errs.Invalid) {
+			return t, err
+		}
+		problem = err
+	}
+	t, err := s.tableIn(ctx, target, ref)
+	if problem != nil && errs.Is(err, errs.NotFound) {
+		err = problem
+	}
+	return t, err
+}
+
+// tableIn finds a table by its name at a revision; "" is HEAD.
+func (s *Scope) tableIn(ctx context.Context, name, ref string) (*tableAt, error) {
 	if ref == "" {
 		ref = "HEAD"
 	}

@@ -84,6 +84,9 @@ func (c *SchemaImport) Run(ctx context.Context, s *Scope) (_ *Result, err error)
 	if c.DryRun {
 		return r, nil
 	}
+	if c.Replace {
+		i.tx.NoteAnew(i.table)
+	}
 	if err := i.tx.PutTable(ctx, i.table, table.Empty(compiled)); err != nil {
 		return nil, err
 	}

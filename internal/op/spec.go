@@ -28,6 +28,12 @@ func (s *Spec) Reads(o Op) bool {
 	return s.ReadOnly || ok && r.Reads()
 }
 
+// Closed is a verb that with some of its parameters works on the files of a database that is not open, since it cannot be.
+type Closed interface {
+	// Closed tells whether the verb, as its parameters are, wants Scope.Repo to be nil.
+	Closed() bool
+}
+
 // Need says what a verb must be given in its Scope.
 type Need uint8
 

@@ -28,6 +28,7 @@ type TableImport struct {
 	Replace  bool     `flag:"replace-table,r" help:"replace all rows of a table, and keep its schema"`
 	Force    bool     `flag:"force,f" help:"with -c: replace a table that exists, its schema too"`
 	Keys     []string `flag:"pk" sep:"," value:"column,..." help:"with -c: the columns of the primary key; with -u and -r it stays as it is"`
+	Schema   string   `flag:"schema,s" value:"file" complete:"file" help:"with -c: make the table by the CREATE TABLE statement in this file"`
 	AllText  bool     `flag:"all-text" help:"with -c: make every column text"`
 	NoHeader bool     `flag:"no-header" help:"the first line is data"`
 	Columns  []string `flag:"columns" sep:"," value:"name,..." help:"names of the fields of a file without header; else the fields to load"`
@@ -66,6 +67,7 @@ directory @@secure_file_priv.`,
 		Examples: []Example{
 			{"table import prices.csv", "make a table prices of the file"},
 			{"table import -c --pk npi_number,code,payer prices prices.csv", "with a primary key"},
+			{"table import -c -s prices.sql prices prices.csv", "made by a CREATE TABLE statement"},
 			{"table import -u prices new.csv", "add and replace rows"},
 			{"table import -c --pk id clients clients.parquet", "of a Parquet file"},
 			{"table import -c --sheet 2026 clients clients.xlsx", "of a sheet of a workbook"},
@@ -174,6 +176,10 @@ func (i *importing) check() error {
 		return errs.New(errs.Invalid, "table import: --pk goes with -c; the key of a table that exists stays")
 	case !c.Create && c.AllText:
 		return errs.New(errs.Invalid, "table import: --all-text goes with -c; the columns of a table that exists stay")
+	case !c.Create && c.Schema != "":
+		return errs.New(errs.Invalid, "table import: --schema goes with -c; the schema of a table that exists stays")
+	case c.Schema != "" && (len(c.Keys) > 0 || c.AllText):
+		return errs.New(errs.Invalid, "table import: --schema excludes --pk and --all-text: its statement says what the columns and the key are")
 	case c.Rejects != "" && !c.Continue:
 		return errs.New(errs.Invalid, "table import: --rejects goes with --continue")
 	case c.Map != "" && len(c.Columns) > 0:
@@ -288,6 +294,9 @@ func (i *importing) prepare(ctx context.Context) error {
 		if exists && !i.c.Force {
 			return errs.New(errs.Exists, "table %s already exists: use -u to update it, -a to append to it, -r to replace its rows, or -c -f to make it anew", i.table)
 		}
+		if i.c.Schema != "" {
+			return i.createAs(ctx)
+		}
 		return i.create(ctx)
 	}
 	if !exists {
@@ -347,6 +356,9 @@ func (i *importing) load(ctx context.Context) (st ingest.Stats, err error) {
 	tab, st, err := ingest.Load(ctx, i.tx.Store(), i.base, i.src, opt)
 	if err != nil {
 		return st, err
+	}
+	if i.c.Create || i.c.Replace {
+		i.tx.NoteAnew(i.table)
 	}
 	if err := i.tx.PutTable(ctx, i.table, tab); err != nil {
 		return st, err

@@ -1,6 +1,7 @@
 package op
 
 import (
+	"cmp"
 	"context"
 	"runtime"
 	"runtime/debug"
@@ -13,12 +14,16 @@ const DoltVersion = "2.3.1"
 // FormatVersion is the newest version of the storage format that this program writes.
 const FormatVersion = 1
 
+// unknownVersion stands where a program does not know its own.
+const unknownVersion = "unknown"
+
 // versionColumns are the columns of what version answers.
 var versionColumns = []Column{Text("name"), Text("value")}
 
 // Version is the verb that tells the program's version.
 type Version struct {
 	Verbose bool `flag:"verbose,v" help:"tell the storage format, the Go release and the platform as well"`
+	Feature bool `flag:"feature,f" help:"tell the version of the storage format as well"`
 }
 
 func versionSpec() Spec {
@@ -36,19 +41,26 @@ func (v *Version) Run(_ context.Context, s *Scope) (*Result, error) {
 		r.Printf("%s", line)
 		r.Add(name, val)
 	}
-	version := s.Version
-	if version == "" {
-		version = "unknown"
-	}
+	version := cmp.Or(s.Version, unknownVersion)
 	if s.Dolt {
 		add("dolt version "+DoltVersion, "dolt", DoltVersion)
 	} else {
 		add("stemma version "+version, "stemma", version)
 	}
-	if !v.Verbose {
-		return r, nil
+	if v.Verbose {
+		details(s, add)
 	}
+	if v.Feature {
+		n := strconv.Itoa(FormatVersion)
+		add("feature version: "+n, "feature", n)
+	}
+	return r, nil
+}
+
+// details adds what a bug report wants to know.
+func details(s *Scope, add func(line, name string, val any)) {
 	if s.Dolt {
+		version := cmp.Or(s.Version, unknownVersion)
 		add("stemma version "+version, "stemma", version)
 	} else {
 		add("compatible with dolt "+DoltVersion, "dolt", DoltVersion)
@@ -61,7 +73,6 @@ func (v *Version) Run(_ context.Context, s *Scope) (*Result, error) {
 	if rev := revision(); rev != "" {
 		add("revision: "+rev, "revision", rev)
 	}
-	return r, nil
 }
 
 func formatName() string { return "stemma/" + strconv.Itoa(FormatVersion) }

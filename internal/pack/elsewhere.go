@@ -16,6 +16,13 @@ type Elsewhere interface {
 	Record(ctx context.Context, h hash.Hash) ([]byte, error)
 }
 
+// Finder is an Elsewhere that finds chunks by the beginnings of their hashes.
+type Finder interface {
+	Elsewhere
+	// Beginning is the hashes of the chunks of a kind whose base32 form begins with text.
+	Beginning(ctx context.Context, text string, kind chunk.Kind) ([]hash.Hash, error)
+}
+
 // SetElsewhere says where chunks are that the store lacks; nil for nowhere.
 func (s *Store) SetElsewhere(e Elsewhere) {
 	if e == nil {
@@ -48,6 +55,16 @@ func (s *Store) record(ctx context.Context, from Elsewhere, h hash.Hash) (encode
 		err = errs.New(errs.Corrupt, "the record of chunk %s is that of chunk %s", h, e.hash)
 	}
 	return e, err
+}
+
+// FindElsewhere is the hashes of the chunks of a kind that are elsewhere and whose base32 form begins with text; none where that cannot be told.
+func (s *Store) FindElsewhere(ctx context.Context, text string, kind chunk.Kind) ([]hash.Hash, error) {
+	if e := s.elsewhere.Load(); e != nil {
+		if f, ok := (*e).(Finder); ok {
+			return f.Beginning(ctx, text, kind)
+		}
+	}
+	return nil, nil
 }
 
 // Local is the store without what is elsewhere, which is absent.

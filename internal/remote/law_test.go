@@ -202,12 +202,29 @@ func whole(t tb, s object.Store) {
 	}
 }
 
+// live is a database of another machine as its server shows it.
+func live(t tb) object.Store {
+	t.Helper()
+	fs := vfs.NewMem()
+	must(t, repo.Init(ctx, fs, "/db", repo.InitOptions{Branch: "theirs", Author: signature("server"), Committer: signature("server")}))
+	s, err := open(t, fs, "server").Serve("the server", nil)
+	must(t, err)
+	return s
+}
+
 // TestHistories lets machines commit, push, fetch and merge on a network that fails: everything stays sound, a branch of the remote is never
 // set back but by force, and clone after push is identity.
 func TestHistories(t *testing.T) {
+	histories(t, func(tb) object.Store { return &mem.Store{} })
+}
+
+// TestHistoriesAtServer does so with a server's database as the remote.
+func TestHistoriesAtServer(t *testing.T) { histories(t, live) }
+
+func histories(t *testing.T, make func(tb) object.Store) {
 	rapid.Check(t, func(t *rapid.T) {
 		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 3))
-		base := &mem.Store{}
+		base := make(t)
 		faulty := objecttest.NewFaulty(base, rng.Uint64(), 100)
 		faulty.Flip = rng.IntN(3) == 0
 		r, err := sync.Open(ctx, object.Retry(faulty, object.RetryOptions{Tries: 20, Pause: time.Microsecond}))
@@ -299,16 +316,23 @@ func TestHistories(t *testing.T) {
 // TestDyingPush cuts a push of several branches off at every request: with --atomic all branches have moved or none, what is there is sound,
 // and another push ends the work.
 func TestDyingPush(t *testing.T) {
+	dyingPush(t, func(tb) object.Store { return &mem.Store{} })
+}
+
+// TestDyingPushToServer does so with a server's database as the remote.
+func TestDyingPushToServer(t *testing.T) { dyingPush(t, live) }
+
+func dyingPush(t *testing.T, make func(tb) object.Store) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	m := newMachine(t, "ada")
 	m.work(t, "main", rng)
 	at, _ := m.BranchHead("main")
 	must(t, m.CreateBranch(ctx, "fix", at, false))
 	m.work(t, "fix", rng)
-	first := &mem.Store{}
+	var first object.Store
 	for try := 0; ; try++ {
 		// A remote with the first state, and then a push of the second that dies.
-		base := &mem.Store{}
+		base := make(t)
 		r, err := sync.Open(ctx, base)
 		must(t, err)
 		if try == 0 {
@@ -356,8 +380,14 @@ func TestDyingPush(t *testing.T) {
 
 // TestRacingPushes lets several machines push different commits to one branch at once: of each round one wins, and nothing of it is lost.
 func TestRacingPushes(t *testing.T) {
+	racing(t, &mem.Store{})
+}
+
+// TestRacingPushesToServer does so with a server's database as the remote.
+func TestRacingPushesToServer(t *testing.T) { racing(t, live(t)) }
+
+func racing(t *testing.T, base object.Store) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	base := &mem.Store{}
 	r, err := sync.Open(ctx, base)
 	must(t, err)
 	first := newMachine(t, "ada")

@@ -4,6 +4,7 @@ package remote
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/stemmadb/stemma/internal/object"
 	"github.com/stemmadb/stemma/internal/object/file"
 	"github.com/stemmadb/stemma/internal/object/gs"
+	"github.com/stemmadb/stemma/internal/object/http"
 	"github.com/stemmadb/stemma/internal/object/s3"
 	"github.com/stemmadb/stemma/internal/sync"
 	"github.com/stemmadb/stemma/internal/vfs"
@@ -68,8 +70,8 @@ func Open(ctx context.Context, url string, opt Options) (*sync.Remote, error) {
 }
 
 // store is the object store at a normal URL.
-func store(ctx context.Context, url string, opt Options) (object.Store, error) {
-	kind, rest, _ := strings.Cut(url, "://")
+func store(ctx context.Context, at string, opt Options) (object.Store, error) {
+	kind, rest, _ := strings.Cut(at, "://")
 	switch kind {
 	case "file":
 		path := filepath.FromSlash(rest)
@@ -77,8 +79,10 @@ func store(ctx context.Context, url string, opt Options) (object.Store, error) {
 			return nil, err
 		}
 		return file.Open(opt.FS, path), nil
+	case "http", "https":
+		return atServer(at)
 	case "s3", "gs":
-		bucket, path, err := inBucket(url)
+		bucket, path, err := inBucket(at)
 		if err != nil {
 			return nil, err
 		}
@@ -89,11 +93,27 @@ func store(ctx context.Context, url string, opt Options) (object.Store, error) {
 			s, err = gs.Open(ctx, bucket, path)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("open the remote %s: %w", url, err)
+			return nil, fmt.Errorf("open the remote %s: %w", at, err)
 		}
 		return object.Retry(s, object.RetryOptions{}), nil
 	}
-	return nil, errs.New(errs.Unsupported, "remotes of the kind %s:// are not known to this program; file://, gs:// and s3:// are", kind)
+	return nil, errs.New(errs.Unsupported, "remotes of the kind %s:// are not known to this program; file://, gs://, s3://, http:// and https:// are", kind)
+}
+
+// atServer is the store of a server's database.
+func atServer(text string) (object.Store, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, errs.New(errs.Invalid, "'%s' is no URL: %w", text, err)
+	}
+	if u.Host == "" || strings.Trim(u.Path, "/") == "" || u.RawQuery != "" || u.Fragment != "" {
+		return nil, errs.New(errs.Invalid, "%s names no database of a server; write %s://host:port/database", text, u.Scheme)
+	}
+	login, err := http.FindLogin(text)
+	if err != nil {
+		return nil, err
+	}
+	return object.Retry(http.Open(text, login), object.RetryOptions{}), nil
 }
 
 // inBucket splits the URL of a remote in a bucket. Its path consists of what names of objects do.
@@ -117,7 +137,7 @@ func inBucket(url string) (bucket, path string, err error) {
 // foreign refuses directories that are something else.
 func foreign(fs vfs.FS, path string) error {
 	for _, c := range []struct{ name, what string }{
-		{"manifest", "%s is a remote of Dolt's own format; clone it with Dolt, dump its tables there with 'dolt dump -r csv' and bring them in with 'stemma table import'"},
+		{"manifest", "%s is a remote of Dolt's own format; clone it with Dolt, serve the clone with 'dolt sql-server' and bring in its history with 'stemma ingest dolt://root@localhost:3306/<database>'"},
 		{filepath.Join(".stemma", "FORMAT"), "%s is a database, not a remote: push from there to an empty directory, and name that"},
 		{filepath.Join(".dolt", "FORMAT"), "%s is a database, not a remote: push from there to an empty directory, and name that"},
 	} {

@@ -443,18 +443,18 @@ func (r *Repo) reset(ctx context.Context, name string, to history.CommitID, hard
 	return r.publish(ctx, s)
 }
 
-// resetWorking gives the branch next the roots of ResetHard and returns the tables whose content changes.
+// resetWorking gives the branch next the roots of ResetHard and returns the tables whose content changes. The commit may be in the batch.
 func (r *Repo) resetWorking(ctx context.Context, batch *pack.Batch, next *branch, c *history.Commit) ([]string, error) {
-	head, err := history.GetCommit(ctx, r.store, next.head)
+	head, err := history.GetCommit(ctx, batch, next.head)
 	if err != nil {
 		return nil, err
 	}
-	target := root.Open(r.store, c.Root)
-	es, err := root.Open(r.store, next.working).List(ctx, root.KindTable)
+	target := root.Open(batch, c.Root)
+	es, err := root.Open(batch, next.working).List(ctx, root.KindTable)
 	if err != nil {
 		return nil, err
 	}
-	known := []*root.Root{root.Open(r.store, head.Root), root.Open(r.store, next.staged), target}
+	known := []*root.Root{root.Open(batch, head.Root), root.Open(batch, next.staged), target}
 	untracked := map[string]bool{}
 	var keep []root.Change
 	for _, e := range es {

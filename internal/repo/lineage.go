@@ -28,6 +28,7 @@ type lineageBook struct {
 	nextIn  map[string]int64 // next number of a run's inputs, of runs that got one since the database was opened
 	nextOut map[string]int64 // the same of its outputs
 	reads   reads            // what was read and is not written yet
+	turns   lineage.Memory   // which commits changed tables last
 	written written          // how what is not committed yet was written
 }
 
@@ -38,9 +39,9 @@ const knownRuns = 1 << 16
 func (r *Repo) Lineage() *lineage.Book {
 	b := r.published.Load().lineage
 	if b == nil {
-		return lineage.Open(noTables{})
+		return lineage.Open(noTables{}, &r.lineage.turns)
 	}
-	return lineage.Open(&Snapshot{r: r, Root: root.Open(r.store, b.working), tables: b.tables}).Thinning(r.Thinned)
+	return lineage.Open(&Snapshot{r: r, Root: root.Open(r.store, b.working), tables: b.tables}, &r.lineage.turns).Thinning(r.Thinned)
 }
 
 // LineageTable is the view of a table of package lineage; ok is false when there is none yet.

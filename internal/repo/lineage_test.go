@@ -4,12 +4,16 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
+	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/lineage"
 	"github.com/stemmadb/stemma/internal/repo"
@@ -342,4 +346,169 @@ func together(ctx context.Context, left vfs.FS) (int, error) {
 		err = fmt.Errorf("fsck: %v, %v", ps, e)
 	}
 	return n, err
+}
+
+// TestMemory asks for the maker of a table which only the first of many commits changed, again and from later commits: the history is not
+// walked anew, and the answer is that of a database which remembers nothing.
+func TestMemory(t *testing.T) {
+	r, fs := newRepo(t)
+	l := lines{t, r}
+	l.write("A", "main", "old", map[int64]int64{1: 1})
+	l.branch("b", "main")
+	const n = 1500
+	for i := range int64(n) {
+		l.write("B", "main", "t", map[int64]int64{1: i})
+	}
+	l.made("main", "old", "A history")
+	l.write("B", "main", "t", map[int64]int64{1: n})
+	reads := 0
+	count := counting{r.Store(), &reads}
+	ask := func(rd chunk.Reader, branch string) string {
+		t.Helper()
+		head, _ := r.BranchHead(branch)
+		found, _, err := r.Lineage().Producers(t.Context(), rd, head, "old")
+		must(t, err)
+		return fmt.Sprint(found)
+	}
+	first := ask(count, "main")
+	if reads > 100 {
+		t.Errorf("a commit more, and %d chunks are read", reads)
+	}
+	// What is remembered is of the history, not of the branch.
+	l.write("C", "b", "old", map[int64]int64{1: 2})
+	l.merge(repo.MergeOptions{Branch: "main", Source: "b"})
+	l.made("main", "old", "C history")
+	l.write("D", "main", "old", map[int64]int64{1: 1})
+	l.made("main", "old", "D history")
+	l.write("A", "main", "t", map[int64]int64{1: 1})
+	l.made("main", "old", "D history")
+	again, now := openAgain(t, r, fs), ""
+	head, _ := again.BranchHead("main")
+	id, err := again.Resolve(t.Context(), "HEAD~4", "main")
+	must(t, err)
+	for _, x := range []struct {
+		at   history.CommitID
+		want string
+	}{{id, first}, {head, ""}} {
+		found, _, err := again.Lineage().Producers(t.Context(), again.Store(), x.at, "old")
+		must(t, err)
+		if now = fmt.Sprint(found); x.want != "" && now != x.want {
+			t.Errorf("remembered %s, walked anew %s", x.want, now)
+		}
+	}
+}
+
+// openAgain closes a database and opens it again.
+func openAgain(t *testing.T, r *repo.Repo, fs vfs.FS) *repo.Repo {
+	t.Helper()
+	must(t, r.Close(t.Context()))
+	return reopen(t, fs)
+}
+
+// counting counts the chunks that are read.
+type counting struct {
+	chunk.Reader
+	n *int
+}
+
+// Get implements chunk.Reader.
+func (c counting) Get(ctx context.Context, h hash.Hash) ([]byte, error) {
+	*c.n++
+	return c.Reader.Get(ctx, h)
+}
+
+// TestDown finds what was made from a table of one database, not from one of the same name and content in another.
+func TestDown(t *testing.T) {
+	r, _ := newRepo(t)
+	ctx := t.Context()
+	l := lines{t, r}
+	l.write("", "main", "prices", map[int64]int64{1: 1})
+	s, err := r.SnapshotWorking("main")
+	must(t, err)
+	v, _, _, err := s.Table(ctx, "prices")
+	must(t, err)
+	hash := v.Table.Hash().Full()
+	for _, x := range []struct{ run, db, node string }{{"A", "db", "one"}, {"A", "db", "two"}, {"B", "elsewhere", "one"}} {
+		must(t, r.RecordRun(ctx, runID(x.run), []lineage.Input{{DB: x.db, Table: "prices", Hash: hash, Node: x.node}},
+			[]lineage.Output{{DB: x.db, Table: "made_" + x.node, After: strings.Repeat("1", 52), Node: x.node}}))
+	}
+	down := func(db string) (got []string) {
+		d := &lineage.Dataset{DB: db, Table: "prices", Hash: hash}
+		tr := &lineage.Tracer{Book: r.Lineage(), Read: r.Store(), DB: "db"}
+		must(t, tr.Down(ctx, d))
+		for _, s := range d.Runs {
+			for _, x := range s.Datasets {
+				got = append(got, fmt.Sprint(s.How, " ", x.DB, ".", x.Table))
+			}
+		}
+		return got
+	}
+	if got := down("db"); !slices.Equal(got, []string{"history db.made_one", "history db.made_two"}) {
+		t.Errorf("of db: %v", got)
+	}
+	if got := down("elsewhere"); !slices.Equal(got, []string{"history elsewhere.made_one"}) {
+		t.Errorf("of elsewhere: %v", got)
+	}
+	// Under a name that no run knows the content is all there is to go by, and it says so.
+	if got := down("renamed"); len(got) != 3 || !strings.HasPrefix(got[0], "hash ") {
+		t.Errorf("of renamed: %v", got)
+	}
+}
+
+// TestReadsOfAKilledOwner reads for a run and ends before the reads are in the tables: the next owner records them, each once, and counts
+// those that were dropped.
+func TestReadsOfAKilledOwner(t *testing.T) {
+	ctx := context.Background()
+	mem := vfs.NewMem()
+	must(t, repo.Init(ctx, mem, "/db", repo.InitOptions{Author: signature(), Committer: signature()}))
+	r := reopen(t, mem)
+	lines{t, r}.write("A", "main", "t", map[int64]int64{1: 1})
+	must(t, r.Close(ctx))
+
+	var stopped atomic.Bool
+	hooked := vfs.WithHook(mem, func(op vfs.Op) error {
+		if stopped.Load() && op.Kind != vfs.OpRead && filepath.Base(op.Name) != "reads" {
+			return errs.New(errs.Internal, "killed")
+		}
+		return nil
+	})
+	r, err := repo.Open(ctx, hooked, "/db", repo.Options{Clock: testClock})
+	must(t, err)
+	noted := lineage.With(ctx, lineage.Current{Run: runID("B"), Node: "n", Alias: "prices"})
+	read := func(columns ...string) {
+		s, err := r.SnapshotWorking("main")
+		must(t, err)
+		v, _, _, err := s.Table(ctx, "t")
+		must(t, err)
+		head, _ := r.BranchHead("main")
+		r.NoteRead(noted, repo.Read{Table: "t", View: v, Commit: head, Working: true, Columns: columns, Query: "select …"})
+	}
+	read("id")
+	must(t, r.FlushReads(ctx))
+	stopped.Store(true)
+	read("id")
+	read("age")
+	read()
+	r.Close(ctx) // it cannot write any more
+	stopped.Store(false)
+	for range 2 { // once, whatever happens afterwards
+		r = reopen(t, mem)
+		must(t, r.FlushReads(ctx))
+		ins, err := r.Lineage().InputsOf(ctx, runID("B"))
+		must(t, err)
+		var got []string
+		for _, in := range ins {
+			got = append(got, fmt.Sprint(in.Table, in.Columns, " ", in.Node, " ", in.Alias, " ", in.Hash != "", in.Commit != "", *in.Rows, " ", in.Query))
+		}
+		want := []string{`t["id"] n prices true true 1 select …`, `t["age"] n prices true true 1 select …`, "t n prices true true 1 select …"}
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("reads %q, want %q", got, want)
+		}
+		must(t, r.Close(ctx))
+	}
+	if info, err := mem.Stat("/db/.stemma/reads"); err != nil || info.Size != 0 {
+		t.Errorf("the file of reads is left with %d bytes, %v", info.Size, err)
+	}
 }

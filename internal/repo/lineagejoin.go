@@ -181,7 +181,7 @@ func (j *lineageJoin) write(ctx context.Context, uids []string, base tree.Root) 
 	was, theirs := j.book(base), j.book(j.theirs.Root)
 	return j.r.writeRuns(ctx, func(w lineage.Sink) error {
 		for _, uid := range uids {
-			x, err := lineage.Join(ctx, was, lineage.Open(w), theirs, uid)
+			x, err := lineage.Join(ctx, was, lineage.Open(w, nil), theirs, uid)
 			if err != nil {
 				return err
 			}
@@ -228,7 +228,7 @@ func (j *lineageJoin) news(ctx context.Context, theirs, now tree.Root) (bool, er
 
 // book reads the system tables of a root.
 func (j *lineageJoin) book(t tree.Root) *lineage.Book {
-	return lineage.Open(&lineageRoot{root.Open(j.batch, t), &j.schemas})
+	return lineage.Open(&lineageRoot{root.Open(j.batch, t), &j.schemas}, nil)
 }
 
 // lineageRoot is a root as a source of system tables.

@@ -3,6 +3,9 @@ package repo
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -58,6 +61,8 @@ type reads struct {
 	dropped map[string]int64 // by run
 	busy    bool             // a writer is at work
 	writer  sync.Mutex       // held by who writes what is pending
+	log     readLog          // of what is pending and dropped
+	left    []loggedRead     // by the owner before, and not in the tables
 }
 
 type pendingRead struct {
@@ -108,6 +113,7 @@ func (r *Repo) noteRead(by lineage.Current, from *Repo, x Read) {
 			q.dropped = map[string]int64{}
 		}
 		q.dropped[by.Run]++
+		q.log.add(loggedRead{Current: lineage.Current{Run: by.Run}, Dropped: 1})
 	}
 	if r.opt.ReadOnly {
 		drop()
@@ -133,8 +139,21 @@ func (r *Repo) noteRead(by lineage.Current, from *Repo, x Read) {
 		q.seen = map[readKey]bool{}
 	}
 	q.seen[k] = true
-	q.pending = append(q.pending, pendingRead{by, from, x})
+	p := pendingRead{by, from, x}
+	q.pending = append(q.pending, p)
+	q.log.add(r.logged(&p))
 	r.startWriter()
+}
+
+// takeReadsLeft takes up the reads that the owner before has left behind when it was killed.
+func (r *Repo) takeReadsLeft() {
+	q := &r.lineage.reads
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.log.fs, q.log.path = r.fs, filepath.Join(r.dir, readsName)
+	if q.left = q.log.load(); len(q.left) > 0 {
+		r.startWriter()
+	}
 }
 
 // startWriter starts a writer of pending reads unless one is at work. The caller holds the lock of the reads.
@@ -180,10 +199,11 @@ func (r *Repo) writeReads(ctx context.Context, background bool) error {
 	defer q.writer.Unlock()
 	for {
 		q.mu.Lock()
-		batch, dropped := q.pending, q.dropped
+		batch, dropped, left := q.pending, q.dropped, q.left
 		q.pending, q.dropped = nil, nil
-		if len(batch) == 0 && len(dropped) == 0 || r.opt.ReadOnly {
+		if len(batch) == 0 && len(dropped) == 0 && len(left) == 0 || r.opt.ReadOnly {
 			q.dropped = dropped
+			q.log.clear()
 			if background {
 				q.busy = false
 			}
@@ -191,28 +211,32 @@ func (r *Repo) writeReads(ctx context.Context, background bool) error {
 			return nil
 		}
 		q.mu.Unlock()
-		if err := r.recordReads(ctx, batch, dropped); err != nil {
-			q.mu.Lock()
-			if q.dropped == nil {
-				q.dropped = map[string]int64{}
-			}
-			for run, n := range dropped {
-				q.dropped[run] += n
-			}
-			for i := range batch {
-				q.dropped[batch[i].by.Run]++
-			}
-			if background {
-				q.busy = false
-			}
+		err := r.recordReads(ctx, batch, dropped, left)
+		q.mu.Lock()
+		if err == nil {
+			q.left = q.left[len(left):]
 			q.mu.Unlock()
-			return err
+			continue
 		}
+		if q.dropped == nil {
+			q.dropped = map[string]int64{}
+		}
+		for run, n := range dropped {
+			q.dropped[run] += n
+		}
+		for i := range batch {
+			q.dropped[batch[i].by.Run]++
+		}
+		if background {
+			q.busy = false
+		}
+		q.mu.Unlock()
+		return err
 	}
 }
 
-// recordReads writes inputs, and counts those that were dropped.
-func (r *Repo) recordReads(ctx context.Context, batch []pendingRead, dropped map[string]int64) error {
+// recordReads writes inputs, and counts those that were dropped. Of what the owner before has left, it may have written a part.
+func (r *Repo) recordReads(ctx context.Context, batch []pendingRead, dropped map[string]int64, left []loggedRead) error {
 	ins := make([]lineage.Input, len(batch))
 	for i := range batch {
 		var err error
@@ -225,6 +249,30 @@ func (r *Repo) recordReads(ctx context.Context, batch []pendingRead, dropped map
 	for i := range ins {
 		if err := r.ensureRun(ctx, batch[i].by); err != nil {
 			return err
+		}
+	}
+	for i := range left {
+		x := &left[i]
+		if err := r.ensureRun(ctx, x.Current); err != nil {
+			return err
+		}
+		if x.Dropped > 0 {
+			if dropped = maps.Clone(dropped); dropped == nil {
+				dropped = map[string]int64{}
+			}
+			dropped[x.Run] += x.Dropped
+			continue
+		}
+		in, err := r.inputLeft(ctx, x)
+		if err != nil {
+			return err
+		}
+		known, err := r.Lineage().InputsOf(ctx, x.Run)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(append(known, ins...), func(k lineage.Input) bool { return k.Run == in.Run && sameRead(k, in) }) {
+			ins = append(ins, in)
 		}
 	}
 	for uid := range dropped {
@@ -243,7 +291,7 @@ func (r *Repo) recordReads(ctx context.Context, batch []pendingRead, dropped map
 			}
 		}
 		for uid, n := range dropped {
-			run, ok, err := lineage.Open(w).Run(ctx, uid)
+			run, ok, err := lineage.Open(w, nil).Run(ctx, uid)
 			if err != nil || !ok {
 				return err
 			}
@@ -260,23 +308,14 @@ func (r *Repo) recordReads(ctx context.Context, batch []pendingRead, dropped map
 func (r *Repo) inputOf(ctx context.Context, p *pendingRead) (lineage.Input, error) {
 	in := lineage.Input{
 		Run: p.by.Run, Node: p.by.Node, Attempt: p.by.Attempt, Alias: p.by.Alias,
-		DB: p.from.name, Table: p.Table, Ref: p.Ref, Predicate: p.Predicate, Query: p.Query,
-	}
-	if len(in.Query) > queryBytes {
-		in.Query = strings.ToValidUTF8(in.Query[:queryBytes], "")
+		DB: p.from.name, Table: p.Table, Ref: p.Ref, Predicate: p.Predicate, Query: cutQuery(p.Query),
 	}
 	if p.Query != "" {
 		in.QueryHash = hash.Sum([]byte(p.Query)).Full()
 	}
-	if p.Columns != nil {
-		b, err := json.Marshal(p.Columns)
-		if err != nil {
-			return in, err
-		}
-		if b, err = value.CanonicalJSON(nil, b); err != nil {
-			return in, err
-		}
-		in.Columns = string(b)
+	var err error
+	if in.Columns, err = columnsJSON(p.Columns); err != nil {
+		return in, err
 	}
 	n := int64(p.View.Count())
 	in.Rows = &n
@@ -296,6 +335,26 @@ func (r *Repo) inputOf(ctx context.Context, p *pendingRead) (lineage.Input, erro
 	}
 	in.Commit = p.Commit.Full()
 	return in, nil
+}
+
+// cutQuery is as much of a statement as is kept.
+func cutQuery(text string) string {
+	if len(text) > queryBytes {
+		text = strings.ToValidUTF8(text[:queryBytes], "")
+	}
+	return text
+}
+
+// columnsJSON is a list of columns as Input has it.
+func columnsJSON(names []string) (string, error) {
+	if names == nil {
+		return "", nil
+	}
+	b, err := json.Marshal(names)
+	if err == nil {
+		b, err = value.CanonicalJSON(nil, b)
+	}
+	return string(b), err
 }
 
 // hashOf is the hash of a table as a view shows it, "" where there are too many edits above its trees, or the trees are a transaction's

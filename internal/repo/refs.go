@@ -131,7 +131,9 @@ func (r *Repo) copyBranch(ctx context.Context, from, to string, force, move bool
 		return ch, func(s *state) {
 			b.lsn, b.born = s.lsn, s.lsn
 			s.branches.Set(to, b)
+			r.lineage.written.copyBranch(src, b)
 			if move {
+				r.lineage.written.dropBranch(from)
 				s.branches.Delete(from)
 				if s.head == from {
 					s.head = to

@@ -44,7 +44,7 @@ func Locate(fs vfs.FS, path string) (string, error) {
 			return "", err
 		}
 		if _, err := fs.Stat(filepath.Join(dir, "noms")); err == nil {
-			return "", errs.New(errs.Unsupported, "open %s: this is a repository of Dolt's own format; export its tables there with 'dolt dump -r csv' and bring them in with 'stemma table import'", path)
+			return "", errs.New(errs.Unsupported, "open %s: this is a repository of Dolt's own format; serve it with 'dolt sql-server', and elsewhere bring in its history with 'stemma ingest dolt://root@localhost:3306/%s'", path, filepath.Base(path))
 		}
 	}
 	return "", errs.New(errs.NotFound, "open %s: no database here; make one with 'stemma init'", path)
@@ -233,6 +233,9 @@ func Open(ctx context.Context, fs vfs.FS, path string, opt Options) (*Repo, erro
 		}
 		return nil, err
 	}
+	if !opt.ReadOnly {
+		r.takeReadsLeft()
+	}
 	return r, nil
 }
 
@@ -255,6 +258,7 @@ func (r *Repo) Close(ctx context.Context) error {
 	}
 	err := r.FlushReads(ctx)
 	r.work.Wait()
+	r.lineage.reads.log.close()
 	r.zones.Close()
 	if r.load != nil {
 		err = errors.Join(err, r.load.close())

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
@@ -168,6 +169,11 @@ func (r *Repo) commitsBeginning(ctx context.Context, prefix string) ([]history.C
 	hs, err := r.store.FindPrefix(ctx, prefix)
 	if err != nil {
 		return nil, err
+	}
+	if len(hs) == 0 {
+		if hs, err = r.store.FindElsewhere(ctx, prefix, chunk.KindCommit); err != nil {
+			return nil, err
+		}
 	}
 	var out []history.CommitID
 	for _, h := range hs {

@@ -175,6 +175,44 @@ func (w *written) rename(from, to place) {
 	}
 }
 
+// copyBranch takes what is known of a branch for a copy of it too, which has its working set.
+func (w *written) copyBranch(from, to *branch) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.removeBranch(to.name)
+	for p, runs := range w.at {
+		if p.branch != from.name {
+			continue
+		}
+		for run, x := range runs {
+			if !x.stands(from) {
+				continue
+			}
+			y := &writtenTable{place: place{to.name, p.table}, run: run, born: to.born, since: x.since, ways: slices.Clone(x.ways)}
+			w.put(y)
+			y.in = w.old.PushBack(y)
+		}
+	}
+	for w.old.Len() > keptWritten {
+		w.drop(w.old.Front().Value.(*writtenTable))
+	}
+}
+
+// dropBranch forgets what is known of a branch that is gone.
+func (w *written) dropBranch(name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.removeBranch(name)
+}
+
+func (w *written) removeBranch(name string) {
+	for p := range w.at {
+		if p.branch == name {
+			w.remove(p)
+		}
+	}
+}
+
 // stands tells whether the table is still the one that was written.
 func (x *writtenTable) stands(b *branch) bool {
 	return x.born == b.born && x.since == b.tables.get(x.table).since

@@ -214,6 +214,18 @@ func (l *lazily) Record(ctx context.Context, h hash.Hash) ([]byte, error) {
 	return nil, fmt.Errorf("read what this database leaves at %s: %w", l.p.URL, err)
 }
 
+// Beginning implements pack.Finder.
+func (l *lazily) Beginning(ctx context.Context, text string, kind chunk.Kind) ([]hash.Hash, error) {
+	src, err := l.source(ctx)
+	if err == nil {
+		var out []hash.Hash
+		if out, err = src.Beginning(ctx, text, kind); err == nil {
+			return out, nil
+		}
+	}
+	return nil, fmt.Errorf("read what this database leaves at %s: %w", l.p.URL, err)
+}
+
 func (l *lazily) source(ctx context.Context) (*Source, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

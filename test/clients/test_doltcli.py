@@ -698,3 +698,24 @@ def test_remotes(db: Dolt, home: Path) -> None:
     assert db.remote() == []
     with pytest.raises(DoltException):
         db.push("origin", "main")
+
+
+def test_read_tables(db: Dolt, home: Path) -> None:
+    url = f"file://{home / 'remotes' / 'share'}"
+    db.remote(add=True, name="origin", url=url)
+    db.sql("create table other (id int primary key)")
+    db.add("other")
+    db.commit("other")
+    first = db.head
+    change(db, "delete from goods where id = 1", "one less")
+    db.push("origin", "main")
+    for committish, rows in (("main", GOODS[1:]), (first, GOODS)):
+        target = home / f"read-{committish}"
+        target.mkdir()
+        read = Dolt.read_tables(url, committish, tables="goods", new_dir=str(target))
+        assert doltcli.read_rows(read, "goods") == rows
+        assert [t.name for t in read.ls()] == ["goods"]
+        assert read.status() == Status(False, {}, {"goods": False})
+        assert messages(read) == ["Initialize data repository"] and read.remote() == []
+    whole = Dolt.read_tables(url, first)
+    assert {t.name for t in whole.ls()} == {"goods", "other"} and Path(whole.repo_dir).name == "share"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import stemma
-from project import OWN, PIPELINE, PLAIN, Project
+from project import OWN, PIPELINE, PLAIN, Project, served
 
 SECOND = """
     old = register_pipelines
@@ -92,6 +94,66 @@ def test_the_way_back(shop: Project) -> None:
     assert ["2", "b", made, first, "kedro", "COMPLETE", "NULL", "NULL"] in lines
     said = shop.kedro("stemma", "lineage", "c", "--ref", "HEAD~1", "-d", shop.server.database, fails=True)
     assert "table not found: c" in said
+
+
+@pytest.mark.parametrize("kind", ["own", "plain"])
+def test_what_comes_through_memory(project: Project, kind: str) -> None:
+    """A table is made from what the nodes before its own read, when their results come to it in memory; and from nothing else."""
+    own = "{{type: stemma.kedro.TableDataset, table: {0}, credentials: stemma, primary_key: id}}"
+    plain = "{{type: pandas.SQLTableDataset, table_name: {0}, credentials: sql, save_args: {{if_exists: replace}}}}"
+    project.catalog("".join(f"{n}: {(own if kind == 'own' else plain).format(n)}\n" for n in "abcde"))
+    project.pipeline(
+        """
+        def made(n):
+            return pd.DataFrame({"id": [1, 2, 3], "v": [n, n, n]})
+
+        def same(x):
+            return x
+
+        def both(x, y):
+            return x
+
+        def register_pipelines():
+            first = pipeline([node(made, "params:n", "a", name="a"), node(made, "params:n", "b", name="b")])
+            later = [node(same, "a", "clean", name="clean"), node(same, "clean", "cleaner", name="cleaner"), node(same, "cleaner", "c", name="c")]
+            later += [node(same, "b", "d", name="d"), node(both, ["cleaner", "d"], "e", name="e")]
+            return {"__default__": first, "later": pipeline(later)}
+        """
+    )
+    project.run(n=1)
+    run = project.run(pipelines=["later"])
+    s = project.server
+    edges = "select distinct input_table, output_table from stemma_lineage_edges e join stemma_runs r on r.run_uid = e.run_uid where r.external_id = %s order by 2, 1"
+    assert s.query(edges, run) == [("a", "c"), ("b", "d"), ("a", "e"), ("b", "e")]
+    said = project.kedro("stemma", "lineage", "c", "-d", s.database)
+    assert any(line.split("|")[2].strip() == "c" and "| a " in line for line in said.splitlines() if line.startswith("| 1"))
+
+
+def test_two_databases(tmp_path: Path) -> None:
+    """What a run reads in one database is recorded with what it writes to another."""
+    with served(tmp_path / "raw") as raw, served(tmp_path / "made" / "made") as made:
+        project = Project(tmp_path / "project", made, settings=None)
+        project.catalog(
+            """
+            prices: {type: stemma.kedro.TableDataset, table: prices, credentials: raw, primary_key: id}
+            medians: {type: stemma.kedro.TableDataset, table: medians, credentials: stemma, primary_key: id}
+            """
+        )
+        project.write("conf/local/credentials.yml", f"stemma: {{uri: '{made.uri}'}}\nraw: {{uri: '{raw.uri}'}}\n")
+        project.pipeline(
+            """
+            def register_pipelines():
+                return {"__default__": pipeline([node(lambda x: x, "prices", "clean", name="clean"), node(lambda x: x, "clean", "medians", name="medians")])}
+            """
+        )
+        raw.query("create table prices (id int primary key)")
+        raw.query("insert into prices values (1)")
+        raw.query("call dolt_commit('-Am', 'prices')")
+        run = project.run()
+        read = "select i.db, i.table_name, i.node, i.commit_hash from stemma_run_inputs i join stemma_runs r on r.run_uid = i.run_uid where r.external_id = %s and i.node = 'medians'"
+        assert [(d, t, n, c[:32]) for d, t, n, c in made.query(read, run)] == [("raw", "prices", "medians", raw.head())]
+        up = "select kind, db, table_name from stemma_lineage('medians', 'HEAD', 'up', 2) where kind = 'table'"
+        assert made.query(up) == [("table", "made", "medians"), ("table", "raw", "prices")]
 
 
 def test_a_table_that_no_run_made(project: Project) -> None:

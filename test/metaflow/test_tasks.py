@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from conftest import FLOWS, dolt, flow, made
@@ -88,6 +89,58 @@ def test_a_resumed_run_does_not_apply_twice(database: str) -> None:
     assert rows(database, "select * from appended") == ["r,7"]
 
 
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database with two tables."""
+    database = made(tmp_path_factory.mktemp("raw") / "raw-data", "-b", "main")
+    dolt(database, "sql", "-q", "create table prices (id int primary key, v int); insert into prices values (1, 10), (2, 20); "
+         "create table codes (id int primary key); insert into codes values (1); call dolt_commit('-Am', 'prices')")  # fmt: skip
+    return database
+
+
+def test_what_is_read_apart_from_where_it_is_written(raw: str, database: str) -> None:
+    """The database that gets a table knows what it was made from: by the task itself in another database, and by tasks before it."""
+    flow(FLOWS / "apart.py", "--raw", raw, "--made", database)
+    assert rows(database, "select db, table_name, node, length(commit_hash) from stemma_run_inputs order by 2") == ["raw-data,codes,write,52", "raw-data,prices,write,52"]
+    up = rows(database, "select kind, db, table_name from stemma_lineage('doubled', 'HEAD', 'up', 3) where kind = 'table' order by 3")
+    assert up == ["table,raw-data,codes", "table,analysis,doubled", "table,raw-data,prices"]
+
+
+def test_an_audit_has_what_only_the_database_knows(raw: str) -> None:
+    """A task that was killed after its commit has stored nothing."""
+    from stemma.metaflow import DoltDT
+
+    flow(FLOWS / "apart.py", "--raw", raw, "--made", raw, "--fails", "True", fails=True)
+    run = latest("Apart")
+    dt = DoltDT(run=run)
+    assert dt.read("doubled")["v"].tolist() == [20]
+    assert dt.read("few")["id"].tolist() == [1]
+    assert dt.read("prices")["v"].tolist() == [10, 20]
+    actions = dt._audit["actions"]
+    assert {k: (a["kind"], a["table_name"], a["pathspec"].split("/")[2]) for k, a in actions.items()} == {
+        "prices": ("read", "prices", "start"),
+        "few": ("read", None, "write"),
+        "doubled": ("write", "doubled", "write"),
+    }
+    assert actions["doubled"]["commit"].startswith(dolt(raw, "log", "-n", "1").split()[1])
+
+
+def test_pushing_what_is_committed(database: str, tmp_path: Path) -> None:
+    """The branch comes to the remote with the commit, and audits name the remote; a push that fails says that the commit is there."""
+    bucket = tmp_path / "bucket"
+    dolt(database, "remote", "add", "origin", f"file://{bucket}")
+    flow(FLOWS / "push.py", "--db", database)
+    assert latest("Push").data.dolt["configs"].popitem()[1]["remote"] == f"file://{bucket}"
+    dolt(str(tmp_path), "clone", f"file://{bucket}", "copy")
+    assert rows(str(tmp_path / "copy"), "select * from t") == ["1"]
+    bucket.rename(tmp_path / "gone")
+    bucket.write_text("no bucket")
+    said = flow(FLOWS / "push.py", "--db", database, "--n", "2", fails=True)
+    assert "the task is committed on branch main" in said
+    assert "could not be pushed" in said
+    assert rows(database, "select * from t order by n") == ["2"]
+
+
 def test_a_path_in_a_task_that_runs_elsewhere(database: str) -> None:
     said = flow(FLOWS / "fails.py", "--db", database, fails=True, METAFLOW_KUBERNETES_WORKLOAD="1")
     assert "this task runs on Kubernetes, where that directory is not" in said
@@ -141,6 +194,37 @@ class TestRefused:
         with pytest.raises(NotFoundError, match="neither read nor wrote 't'"):
             dt.read("t")
 
+    def test_an_audit_is_read_at_the_remote(self, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An audit says which database, which remote and which commit: on another machine that is enough, once it was pushed."""
+        from stemma import NotFoundError, connect
+        from stemma.metaflow import DoltConfig, DoltDT
+        from stemma.metaflow._databases import open_config
+
+        monkeypatch.setenv("STEMMA_CACHE", str(tmp_path / "cache"))
+        repo = connect(database)
+        repo.write(pd.DataFrame({"a": [1]}), "t", mode="create", message="one")
+        dolt(database, "remote", "add", "origin", str(tmp_path / "remote"))
+        dolt(database, "push", "-u", "origin", "main")
+        known = open_config(DoltConfig(database=database))[1].dict()
+        assert known["remote"] == f"file://{tmp_path / 'remote'}"
+
+        def audit(commit: str, **changed: str) -> dict[str, Any]:
+            config = {**known, "commit": commit, "database": str(tmp_path / "gone"), **changed}
+            action = {"key": "t", "config_id": known["id"], "table_name": "t", "commit": commit, "kind": "read"}
+            return {"actions": {"t": action}, "configs": {known["id"]: config}}
+
+        assert list(DoltDT(audit=audit(known["commit"])).read("t")["a"]) == [1]
+        # What was not pushed is not there; once it was, it is fetched.
+        repo.write(pd.DataFrame({"a": [1, 2]}), "t", mode="replace", message="two")
+        later = repo.resolve("HEAD").commit
+        with pytest.raises(NotFoundError, match=f"has not got the commit {later}") as e:
+            DoltDT(audit=audit(later)).read("t")
+        assert "push" in str(e.value.hint)
+        dolt(database, "push")
+        assert list(DoltDT(audit=audit(later)).read("t")["a"]) == [1, 2]
+        with pytest.raises(NotFoundError, match="is another database by now"):
+            DoltDT(audit=audit(later, database_id="0" * 32)).read("t")
+
     def test_an_audit_of_a_database_that_is_not_here(self, database: str, tmp_path: Path) -> None:
         from stemma import NotFoundError
         from stemma.metaflow import DoltConfig, DoltDT
@@ -167,11 +251,13 @@ class TestRefused:
             DoltDT(config=DoltConfig(database=database)).get_run("t")
 
     def test_pushing(self, database: str) -> None:
-        from stemma import UnsupportedError
+        from stemma import NotFoundError, UnsupportedError
         from stemma.metaflow import DoltConfig, DoltDT
 
-        with pytest.raises(UnsupportedError, match="not offered yet"):
+        with pytest.raises(NotFoundError, match="push_on_commit: .* has no remote .*remote add origin"):
             DoltDT(config=DoltConfig(database=database, push_on_commit=True))
+        with pytest.raises(UnsupportedError, match="Dolt's own format"):
+            DoltDT(config=DoltConfig(database=database, dolthub_remote=True))
 
     def test_nothing_given(self) -> None:
         from stemma import InvalidError

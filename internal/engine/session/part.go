@@ -21,7 +21,13 @@ type Part struct {
 	temporary bool            // of temporary tables: changes of their schemas are not committed by themselves
 	// views are the tables that the present statement writes, by lower-case name, as they were when it began.
 	views  map[string]*table.View
-	noting func(begun string) // takes note of the statement that is about to edit a table; nil for none
+	noting notes
+}
+
+// notes are what a statement that is about to edit tables has to say of them, by lower-case name.
+type notes struct {
+	pid uint64 // of the statement
+	of  map[string]func()
 }
 
 // Tx is the part's transaction. Changes must go through the methods of Part.
@@ -93,17 +99,16 @@ func (p *Part) Change(fn func(tx *repo.Tx) error) error {
 
 // NoteOrigins takes note from which columns a statement of a run that is about to edit a table makes its columns. It is undone with the
 // statement.
-func (p *Part) NoteOrigins(by lineage.Current, name string, origins map[string][]lineage.Origin) {
-	p.noting = func(begun string) {
-		if p.noting = nil; begun == strings.ToLower(name) {
-			p.tx.NoteOrigins(by, name, origins)
-		}
+func (p *Part) NoteOrigins(ctx *sql.Context, by lineage.Current, name string, origins map[string][]lineage.Origin) {
+	if p.noting.of == nil || p.noting.pid != ctx.Pid() {
+		p.noting = notes{ctx.Pid(), map[string]func(){}}
 	}
+	p.noting.of[strings.ToLower(name)] = func() { p.tx.NoteOrigins(by, name, origins) }
 }
 
 // BeginStatement marks the start of a statement that edits the rows of a table. Of several editors in a statement each begins and
 // ends.
-func (p *Part) BeginStatement(ctx context.Context, name string) error {
+func (p *Part) BeginStatement(ctx *sql.Context, name string) error {
 	t := p.owner
 	if t.stmt == nil {
 		t.stmt = &mark{saved: map[*Part]*repo.Savepoint{}}
@@ -114,8 +119,10 @@ func (p *Part) BeginStatement(ctx context.Context, name string) error {
 		t.stmt.saved[p] = p.tx.Savepoint()
 	}
 	l := strings.ToLower(name)
-	if p.noting != nil {
-		p.noting(l)
+	if note := p.noting.of[l]; note != nil {
+		if delete(p.noting.of, l); p.noting.pid == ctx.Pid() { // else of a statement that came to nothing
+			note()
+		}
 	}
 	if p.views[l] != nil {
 		return nil

@@ -1,10 +1,10 @@
 package session
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/vitess/go/mysql"
 
 	"github.com/stemmadb/stemma/internal/lineage"
 	"github.com/stemmadb/stemma/internal/repo"
@@ -13,10 +13,11 @@ import (
 // Run is the run that the session works for; its Run is "" for none.
 func (s *Session) Run() lineage.Current { return s.run }
 
-// SetRun makes the session work for a run.
-func (s *Session) SetRun(by lineage.Current) {
-	if s.run.Run != by.Run {
-		s.readIn = nil
+// SetRun makes the session work for a run, whose reads are recorded in databases that other sessions may have added to in; nil where the
+// session is the run's only one.
+func (s *Session) SetRun(by lineage.Current, in *repo.ReadsIn) {
+	if s.run.Run != by.Run || in != nil {
+		s.readsIn = in
 	}
 	s.run = by
 }
@@ -26,9 +27,13 @@ func (s *Session) setRun(ctx *sql.Context, name string, value any) error {
 	text, _ := value.(string) // NULL is none
 	switch strings.ToLower(name) {
 	case varRun:
-		s.readIn = nil
+		s.readsIn = nil
 		s.run.Run, s.run.Name = lineage.Named(text)
-		if r := s.home(ctx); r != nil && text != "" && !r.ReadOnly() {
+		if r := s.home(ctx); r != nil && text != "" {
+			if r.ReadOnly() {
+				ctx.Warn(mysql.ERUnknownError, "the database is open for reading only: what run %s reads is not recorded", text)
+				return nil
+			}
 			return Error(r.EnsureRun(ctx, s.run))
 		}
 	case varRunNode:
@@ -69,9 +74,10 @@ func (s *Session) NoteRead(ctx *sql.Context, from *repo.Repo, x repo.Read) {
 		home = from
 	}
 	home.NoteReadOf(s.run, from, x)
-	if !slices.Contains(s.readIn, home) {
-		s.readIn = append(s.readIn, home)
+	if s.readsIn == nil {
+		s.readsIn = &repo.ReadsIn{}
 	}
+	s.readsIn.Add(home)
 }
 
 // ForRun is a context of a statement in which commits are those of the session's run.
@@ -79,5 +85,5 @@ func (s *Session) ForRun(ctx *sql.Context) *sql.Context {
 	if s.run.Run == "" {
 		return ctx
 	}
-	return ctx.WithContext(repo.WithReadsIn(lineage.With(ctx.Context, s.run), s.readIn))
+	return ctx.WithContext(repo.WithReadsIn(lineage.With(ctx.Context, s.run), s.readsIn))
 }

@@ -63,7 +63,7 @@ type Session struct {
 	digits    []uint8
 	pinned    *repo.Tx // see Pin
 	run       lineage.Current
-	readIn    []*repo.Repo   // databases in which reads of the run are recorded
+	readsIn   *repo.ReadsIn  // where reads of the run are recorded; nil before the first
 	active    *repo.Activity // of the branch that the session worked on last; nil for none yet
 }
 

@@ -141,7 +141,7 @@ func (t *Tx) commit(ctx *sql.Context, v *Version) ([]changed, error) {
 	}
 	by := context.Context(ctx)
 	if s, ok := ctx.Session.(*Session); ok && s.run.Run != "" {
-		by = lineage.With(by, s.run)
+		by = repo.WithReadsIn(lineage.With(by, s.run), s.readsIn)
 	}
 	if versioned != nil {
 		var err error

@@ -122,7 +122,7 @@ func (t *Table) NoteOrigins(ctx *sql.Context, by map[string][]lineage.Origin) er
 			}
 		}
 	}
-	t.part.NoteOrigins(s.Run(), t.def.Stored, by)
+	t.part.NoteOrigins(ctx, s.Run(), t.def.Stored, by)
 	return nil
 }
 

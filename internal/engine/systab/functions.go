@@ -60,8 +60,13 @@ func orHead(rev string) string {
 	return rev
 }
 
-// diffFunction is dolt_diff(from, to, table): the rows that differ, under the columns that each side has.
+// diffFunction is dolt_diff(from, to, table): the rows that differ, under the columns that each side has, or with --skinny those of them
+// in which rows differ.
 func diffFunction(ctx *sql.Context, db registry.Handle, args []string) (*call, error) {
+	thin, args, err := takeSkinny(args)
+	if err != nil {
+		return nil, err
+	}
 	from, to, rest, err := revisions(ctx, db, "dolt_diff", args)
 	if err != nil {
 		return nil, err
@@ -111,6 +116,9 @@ func diffFunction(ctx *sql.Context, db registry.Handle, args []string) (*call, e
 		if shapes[i], err = newShape(t.Schema); err != nil {
 			return nil, err
 		}
+	}
+	if err := thin.shapes(ctx, both{from, to}, a, b, shapes); err != nil {
+		return nil, err
 	}
 	d := &rowDiff{from: from, to: to, shapes: shapes, fromName: from.name, toName: to.name}
 	return &call{

@@ -135,10 +135,10 @@ func TestTests(t *testing.T) {
 			"('itself', 'bad', 'select * from dolt_test_run()', 'expected_rows', '==', '1'), "+
 			"('gone', 'bad', 'select * from nowhere', 'expected_rows', '==', '1')")
 	w.want("select test_name, test_group_name, status, message from dolt_test_run('shape', 'value', 'null')",
-		"columns|shape|FAIL|expected_columns: got 4, want >= 5", "rows|shape|PASS|", "value||PASS|", "null||PASS|")
+		"columns|shape|FAIL|Assertion failed: expected_columns greater than or equal to 5, got 4", "rows|shape|PASS|", "value||PASS|", "null||PASS|")
 	w.want("select test_name, message from dolt_test_run('*') where status = 'FAIL' and test_group_name != 'bad'",
-		"columns|expected_columns: got 4, want >= 5", "many|expected_single_value wants one row of one column; the query gives 2 of 1",
-		"no_number|the value 'one' cannot be compared with 1, which is of type int", "not_null|expected_single_value: got x, want == NULL")
+		"columns|Assertion failed: expected_columns greater than or equal to 5, got 4", "many|expected_single_value wants one row of one column; the query gives 2 of 1",
+		"no_number|the value 'one' cannot be compared with 1, which is of type int", "not_null|Assertion failed: expected_single_value equal to NULL, got x")
 	w.want("select test_name, status, message from dolt_test_run('bad')",
 		"effect|FAIL|query error: only a query that changes nothing can be run here, not: select dolt_commit(1)",
 		"gone|FAIL|query error: table not found: nowhere", "itself|FAIL|a test cannot run tests",

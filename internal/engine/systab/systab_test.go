@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dolthub/go-mysql-server/sql"
+
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/schema"
@@ -225,6 +227,49 @@ func TestTableFunctions(t *testing.T) {
 	w.fails("select * from dolt_diff('HEAD^', 'HEAD', uuid()) d", "constant")
 	w.want("select refs from dolt_log('--decorate=full') limit 1", "HEAD -> refs/heads/main")
 	w.want("select d.diff_type, l.message from dolt_diff('HEAD^', 'HEAD', 't') d join dolt_log l on l.commit_hash = d.to_commit where d.to_id = 3", "added|two")
+}
+
+// TestSkinnyDiff leaves out of dolt_diff() the columns in which no row differs.
+func TestSkinnyDiff(t *testing.T) {
+	w := story(t)
+	columns := func(q string) string {
+		t.Helper()
+		schema, it, err := w.eng.Query(w.ctx, q)
+		if err != nil {
+			t.Fatalf("%s: %v", q, err)
+		}
+		if _, err := sql.RowIterToRows(w.ctx, it); err != nil {
+			t.Fatalf("%s: %v", q, err)
+		}
+		var names []string
+		for _, c := range schema {
+			if !strings.Contains(c.Name, "commit") {
+				names = append(names, c.Name)
+			}
+		}
+		return strings.Join(names, " ")
+	}
+	all := "to_id to_v from_id from_v diff_type"
+	for q, want := range map[string]string{
+		"'--skinny', 'HEAD^', 'HEAD', 't'":                           all, // a row comes
+		"'--skinny', 'HEAD~2', 'HEAD', 't'":                          all, // the table does
+		"'HEAD', 'WORKING', 't', '-sk'":                              "to_id from_id diff_type",
+		"'HEAD..WORKING', 't', '--skinny', '--include-cols', 'v'":    all,
+		"'--skinny', '--include-cols=id,V', 'HEAD', 'WORKING', 't'":  all,
+		"'--include-cols=id', '--skinny', 'HEAD', 'WORKING', 't'":    "to_id from_id diff_type",
+		"'--include-cols=id', 'HEAD', 'WORKING', 't'":                all,
+		"'HEAD', 'WORKING', 't', '--skinny', '-ic', 'id,none', 'id'": "to_id from_id diff_type",
+	} {
+		if got := columns("select * from dolt_diff(" + q + ")"); got != want {
+			t.Errorf("dolt_diff(%s) has the columns %s, want %s", q, got, want)
+		}
+	}
+	w.put("main", "t", row(i(2), s("new")))
+	if got := columns("select * from dolt_diff('--skinny', 'HEAD', 'WORKING', 't')"); got != all {
+		t.Errorf("a column with changes is left out: %s", got)
+	}
+	w.want("select to_v, from_v from dolt_diff('--skinny', 'HEAD', 'WORKING', 't') where to_id = 2", "new|B")
+	w.fails("select * from dolt_diff('--fat', 'HEAD', 'WORKING', 't')", "unknown flag --fat")
 }
 
 func TestFunctions(t *testing.T) {

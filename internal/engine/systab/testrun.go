@@ -220,5 +220,10 @@ func (c *testCase) judge(order int, got string) string {
 	if c.value != nil {
 		want = *c.value
 	}
-	return fmt.Sprintf("%s: got %s, want %s %s", c.assertion, got, c.comparator, want)
+	return fmt.Sprintf("Assertion failed: %s %s %s, got %s", c.assertion, comparatorWords[c.comparator], want, got)
+}
+
+// comparatorWords are the comparators in the words of messages, which are Dolt's.
+var comparatorWords = map[string]string{
+	"==": "equal to", "!=": "not equal to", "<": "less than", "<=": "less than or equal to", ">": "greater than", ">=": "greater than or equal to",
 }

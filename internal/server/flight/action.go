@@ -187,7 +187,7 @@ func (s *service) op(ctx context.Context, c *call, b []byte) (any, error) {
 	if !c.caller.trusted {
 		scope.Files = s.opt.Files
 	}
-	out, err := op.Run(lineage.With(ctx, c.run()), verb, scope)
+	out, err := op.Run(c.forRun(ctx, c.run()), verb, scope)
 	if err == nil && out != nil {
 		err = out.Collect()
 	}
@@ -554,7 +554,7 @@ func (s *service) cancelTransaction(_ context.Context, c *call, b []byte) (any, 
 
 // commit makes a version commit, for a run if there is one, of tables of the branch that a session works on, and gives its hash; "" when nothing in them changed.
 func (s *service) commit(ctx context.Context, c *call, by lineage.Current, r *repo.Repo, branch string, tables []string, message, meta string) (string, error) {
-	ctx = lineage.With(context.WithoutCancel(ctx), by) // the tables are written already
+	ctx = c.forRun(context.WithoutCancel(ctx), by) // the tables are written already
 	if len(tables) == 0 {
 		return "", nil
 	}

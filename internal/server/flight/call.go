@@ -19,6 +19,7 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/lineage"
+	"github.com/stemmadb/stemma/internal/repo"
 )
 
 // caller is who makes a call.
@@ -276,7 +277,7 @@ func (c *call) client(ctx context.Context, database, ref string) (*held, error) 
 	if id := c.header(headerTransaction); id != "" && (ref == "" || isWorking(ref)) {
 		h, err := c.s.transactions.hold(ctx, id, c.caller)
 		if by := c.run(); err == nil && by.Run != "" {
-			h.SetRun(by)
+			h.SetRun(by, c.s.readsIn.of(c.caller, by.Run))
 		}
 		return h, err
 	}
@@ -306,7 +307,45 @@ func (c *call) client(ctx context.Context, database, ref string) (*held, error) 
 
 // connect makes a session with database as the current one.
 func (c *call) connect(ctx context.Context, database string) (*engine.Client, error) {
+	by := c.run()
 	return c.s.opt.Engine.Connect(ctx, engine.ClientOptions{
-		User: c.caller.user, Host: c.caller.host, From: c.caller.from, Author: c.author(), CheckedOut: c.caller.trusted, Database: database, Run: c.run(),
+		User: c.caller.user, Host: c.caller.host, From: c.caller.from, Author: c.author(), CheckedOut: c.caller.trusted, Database: database,
+		Run: by, ReadsIn: c.s.readsIn.of(c.caller, by.Run),
 	})
+}
+
+// forRun is a context in which commits are those of a run of the caller; its Run is "" for none.
+func (c *call) forRun(ctx context.Context, by lineage.Current) context.Context {
+	return repo.WithReadsIn(lineage.With(ctx, by), c.s.readsIn.of(c.caller, by.Run))
+}
+
+// readsIn are the databases in which reads of runs are recorded: the calls of a run have no session in common.
+type readsIn struct {
+	mu sync.Mutex
+	m  map[runOf]*repo.ReadsIn
+}
+
+// runOf is a run by who calls for it: of what others read under its id nobody is told.
+type runOf struct{ user, host, run string }
+
+// keptRuns bounds the runs that are remembered.
+const keptRuns = 1 << 12
+
+// of are the databases of a caller's run; nil for no run.
+func (x *readsIn) of(c *caller, run string) *repo.ReadsIn {
+	if run == "" {
+		return nil
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	k := runOf{c.user, c.host, run}
+	in := x.m[k]
+	if in == nil {
+		if x.m == nil || len(x.m) >= keptRuns {
+			x.m = map[runOf]*repo.ReadsIn{}
+		}
+		in = &repo.ReadsIn{}
+		x.m[k] = in
+	}
+	return in
 }

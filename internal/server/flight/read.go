@@ -1,6 +1,7 @@
 package flight
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"slices"
@@ -12,7 +13,6 @@ import (
 	"github.com/stemmadb/stemma/internal/engine"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/frame"
-	"github.com/stemmadb/stemma/internal/lineage"
 	"github.com/stemmadb/stemma/internal/page"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/schema"
@@ -179,18 +179,23 @@ func (s *service) openRead(ctx context.Context, c *call, r *readRequest) (_ sour
 	if err != nil {
 		return nil, f.problem(err)
 	}
-	f.note(c.run(), r.Columns)
+	f.note(c, "", r.Columns, "")
 	return &scanSource{Scan: scan, f: f, release: h.release}, nil
 }
 
-// note takes note that the table is read for a run, if there is one.
-func (f *found) note(by lineage.Current, columns []string) {
-	x := repo.Read{Table: f.name, View: f.view, Ref: f.ref, Commit: f.Commit, Columns: columns}
+// note takes note that the table is read for a run, if there is one. ref is what the call as a whole reads at.
+func (f *found) note(c *call, ref string, columns []string, query string) {
+	by := c.run()
+	if by.Run == "" {
+		return
+	}
+	x := repo.Read{Table: f.name, View: f.view, Ref: cmp.Or(f.ref, ref), Commit: f.Commit, Columns: columns, Query: query}
 	if f.Commit.IsZero() {
 		x.Working = true
 		x.Commit, _ = f.Repo.BranchHead(f.Branch) // zero where there is none
 	}
 	f.Repo.NoteReadOf(by, f.Repo, x)
+	c.s.readsIn.of(c.caller, by.Run).Add(f.Repo)
 }
 
 // problem is an error about the table.

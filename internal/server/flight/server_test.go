@@ -57,14 +57,27 @@ type served struct {
 
 func serve(t testing.TB, change ...func(*Options)) *served {
 	t.Helper()
+	return serveAll(t, nil, change...)
+}
+
+// serveAll is serve with more databases of these names beside db.
+func serveAll(t testing.TB, more []string, change ...func(*Options)) *served {
+	t.Helper()
 	ctx := context.Background()
 	fs := vfs.NewMem()
 	me := op.Author{Name: "tester", Email: "t@example.com"}
 	check(t, repo.Init(ctx, fs, "/data/db", repo.InitOptions{}))
 	r, err := repo.Open(ctx, fs, "/data/db", repo.Options{})
 	check(t, err)
+	all := []*repo.Repo{r}
+	for _, name := range more {
+		check(t, repo.Init(ctx, fs, "/data/"+name, repo.InitOptions{}))
+		r, err := repo.Open(ctx, fs, "/data/"+name, repo.Options{})
+		check(t, err)
+		all = append(all, r)
+	}
 	procs := proc.New(op.All(), "1.2.3")
-	e, err := engine.New(ctx, engine.Options{Repos: []*repo.Repo{r}, Registries: registry.Registries{
+	e, err := engine.New(ctx, engine.Options{Repos: all, Registries: registry.Registries{
 		SystemTables: systab.Tables(), Functions: fn.Functions(fn.Versions{}), TableFunctions: systab.Functions(), Procedures: procs.Procedures(),
 	}})
 	check(t, err)
@@ -87,7 +100,9 @@ func serve(t testing.TB, change ...func(*Options)) *served {
 		s.Shut(ctx)
 		check(t, m.Shut(ctx))
 		check(t, e.Close(ctx))
-		check(t, r.Close(ctx))
+		for _, r := range all {
+			check(t, r.Close(ctx))
+		}
 	})
 	return &served{s, t, r, e}
 }

@@ -32,6 +32,7 @@ type service struct {
 	prepared            preparedStatements
 	running             running
 	reads               reads
+	readsIn             readsIn
 	shares              shares
 	calls               calls
 }

@@ -157,7 +157,8 @@ func (s *service) openQuery(ctx context.Context, c *call, q *queryRequest) (sour
 	}
 	if len(params) == 0 {
 		if scan, f := s.plain(ctx, c, h, q.SQL); scan != nil {
-			return &scanSource{Scan: scan, f: f, release: h.release}, nil
+			f.note(c, c.ref(q.Ref), f.columns, q.SQL)
+			return &scanSource{Scan: scan, f: &f.found, release: h.release}, nil
 		}
 	}
 	src, err := s.run(ctx, c, h, q.SQL, params, nil)
@@ -385,9 +386,15 @@ func (b *begunSource) Close() error {
 	return b.source.Close()
 }
 
+// plainRead is a table that a statement only asks for columns of; nil for all.
+type plainRead struct {
+	found
+	columns []string
+}
+
 // plain is the scan of a statement that only asks for columns of a table; nil for another, and for what only SQL can answer or refuse.
 // The scan holds what it reads: the session may be released.
-func (s *service) plain(ctx context.Context, c *call, h *held, query string) (*frame.Scan, *found) {
+func (s *service) plain(ctx context.Context, c *call, h *held, query string) (*frame.Scan, *plainRead) {
 	p, ok := h.Plain(ctx, query)
 	if !ok {
 		return nil, nil
@@ -410,7 +417,7 @@ func (s *service) plain(ctx context.Context, c *call, h *held, query string) (*f
 			return nil, nil
 		}
 	}
-	f := &found{Resolved: at, view: view, name: name, ref: p.Ref}
+	f := &plainRead{found{Resolved: at, view: view, name: name, ref: p.Ref}, p.Columns}
 	scan, err := frame.NewScan(ctx, view, frame.ScanOptions{Columns: p.Columns, Integers: c.integers(), Memory: s.pool, Metadata: f.metadata()})
 	if err != nil {
 		return nil, nil
@@ -442,7 +449,8 @@ func (s *service) plainOrRun(ctx context.Context, c *call, query string, params 
 	}
 	if len(params) == 0 {
 		if scan, f := s.plain(ctx, c, h, query); scan != nil {
-			return &scanSource{Scan: scan, f: f, release: h.release}, nil
+			f.note(c, c.ref(""), f.columns, query)
+			return &scanSource{Scan: scan, f: &f.found, release: h.release}, nil
 		}
 	}
 	src, err := s.run(ctx, c, h, query, params, nil)

@@ -220,7 +220,7 @@ func (s *service) endTransaction(ctx context.Context, c *call, r *endRequest, me
 		by = t.client.Run()
 	}
 	if message != "" && len(changed) == 1 {
-		t.client.SetRun(by)
+		t.client.SetRun(by, s.readsIn.of(c.caller, by.Run))
 		err := t.client.CommitWith(ctx, s.version(c, message, cmp.Or(meta, t.meta), func(tx *repo.Tx, commit *string) error {
 			out.Commit = commit
 			if r.WriteID == "" {

@@ -92,6 +92,7 @@ func peerAuthor(user string) history.Signature {
 type privileges struct {
 	fs   vfs.FS
 	path string
+	none bool // root cannot come in while there are no users
 
 	mu    sync.Mutex
 	saved []byte // what the file holds
@@ -140,7 +141,7 @@ func (p *privileges) restore(ctx *sql.Context, db *mysql_db.MySQLDb) error {
 	return p.fill(ctx, db, data)
 }
 
-// load reads the users into db. Without any, root can come in from this machine; the file is made with the first change.
+// load reads the users into db. Without any, root can come in from this machine, unless p.none; the file is made with the first change.
 func (p *privileges) load(ctx *sql.Context, db *mysql_db.MySQLDb) error {
 	db.SetPersister(p)
 	db.SetEnabled(true)
@@ -163,7 +164,7 @@ func (p *privileges) fill(ctx *sql.Context, db *mysql_db.MySQLDb, data []byte) e
 	defer ed.Close()
 	none := true
 	ed.VisitUsers(func(u *mysql_db.User) { none = none && (u.IsRole || u.IsEphemeral) })
-	if none {
+	if none && !p.none {
 		db.AddSuperUser(ed, "root", "localhost", "")
 	}
 	db.AddEphemeralSuperUser(ed, OwnerName, "localhost", "")

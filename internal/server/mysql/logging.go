@@ -45,9 +45,9 @@ func ParseLevel(name string) (slog.Level, error) {
 	return 0, errs.New(errs.Invalid, "log level %q: want trace, debug, info, warning, error or fatal", name)
 }
 
-// NewLogger is a logger that writes lines of text to w. Its levels are named as ParseLevel names them.
-func NewLogger(w io.Writer, level slog.Level) *slog.Logger {
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{
+// NewLogger is a logger that writes lines to w, of text or objects of JSON. Its levels are named as ParseLevel names them.
+func NewLogger(w io.Writer, level slog.Level, json bool) *slog.Logger {
+	opt := &slog.HandlerOptions{
 		Level: level,
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 			if a.Key == slog.LevelKey && len(groups) == 0 {
@@ -61,7 +61,11 @@ func NewLogger(w io.Writer, level slog.Level) *slog.Logger {
 			}
 			return a
 		},
-	}))
+	}
+	if json {
+		return slog.New(slog.NewJSONHandler(w, opt))
+	}
+	return slog.New(slog.NewTextHandler(w, opt))
 }
 
 func levelName(l slog.Level) string {

@@ -1,11 +1,14 @@
 package mysql
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -30,12 +33,9 @@ const (
 	DefaultPort           = 3306
 	DefaultMaxConnections = 1000
 	DefaultTimeout        = 8 * time.Hour
-)
-
-// How many clients may wait when there are too many connections, and for how long.
-const (
-	maxWaiting  = 50
-	waitTimeout = time.Minute
+	DefaultBackLog        = 50
+	DefaultPatience       = time.Minute
+	DefaultQueryLength    = 1000
 )
 
 // Options steer a server.
@@ -47,13 +47,20 @@ type Options struct {
 
 	FS         vfs.FS // where Privileges is
 	Privileges string // file of users and grants; "" keeps them in memory
+	NoRoot     bool   // while there are no users, nobody comes in over the network; else root does from this machine
 	Files      string // directory that LOAD DATA INFILE and INTO OUTFILE are bound to; "" is every place
 
 	ReadOnly       bool                         // refuse statements that change anything
 	NoAutoCommit   bool                         // sessions begin with autocommit = 0
 	UserVars       map[string]map[string]string // session variables that a user's sessions begin with, by user
+	Variables      map[string]string            // global variables that are not to have their defaults
 	MaxConnections int                          // 0 is DefaultMaxConnections
-	Timeout        time.Duration                // how long a connection may stand idle, or a client take to read; 0 is DefaultTimeout
+	BackLog        int                          // how many clients may wait while there are so many; 0 is DefaultBackLog
+	Patience       time.Duration                // how long each of them waits before it is refused; 0 is DefaultPatience
+	Timeout        time.Duration                // how long a connection may stand idle; 0 is DefaultTimeout, below it there is no limit
+	WriteTimeout   time.Duration                // how long a client may take to read; 0 is Timeout, below it there is no limit
+	QueryLength    int                          // how many bytes of a statement the log shows; 0 is DefaultQueryLength, below it it shows none
+	OneStatement   bool                         // a client cannot send several statements at once
 	TLS            *tls.Config                  // nil offers none
 	RequireTLS     bool                         // refuse connections without TLS, except trusted ones and unix sockets
 
@@ -77,9 +84,10 @@ func New(ctx context.Context, opt Options) (*Server, error) {
 	if opt.MaxConnections == 0 {
 		opt.MaxConnections = DefaultMaxConnections
 	}
-	if opt.Timeout == 0 {
-		opt.Timeout = DefaultTimeout
-	}
+	opt.Timeout = cmp.Or(opt.Timeout, DefaultTimeout)
+	opt.WriteTimeout = cmp.Or(opt.WriteTimeout, opt.Timeout)
+	opt.BackLog, opt.Patience = cmp.Or(opt.BackLog, DefaultBackLog), cmp.Or(opt.Patience, DefaultPatience)
+	opt.QueryLength = cmp.Or(opt.QueryLength, DefaultQueryLength)
 	if opt.RequireTLS && opt.TLS == nil {
 		return nil, errs.New(errs.Invalid, "start server: to require TLS, a certificate and a key are needed")
 	}
@@ -92,7 +100,7 @@ func New(ctx context.Context, opt Options) (*Server, error) {
 	if opt.ReadOnly {
 		e.ReadOnly.Store(true)
 	}
-	users := &privileges{fs: opt.FS, path: opt.Privileges}
+	users := &privileges{fs: opt.FS, path: opt.Privileges, none: opt.NoRoot}
 	if err := users.load(sql.NewContext(ctx), e.Analyzer.Catalog.MySQLDb); err != nil {
 		return nil, err
 	}
@@ -105,14 +113,16 @@ func New(ctx context.Context, opt Options) (*Server, error) {
 		Listener:                  s.ln,
 		Version:                   Version,
 		Address:                   opt.Address,
-		ConnReadTimeout:           opt.Timeout,
-		ConnWriteTimeout:          opt.Timeout,
+		ConnReadTimeout:           max(opt.Timeout, 0),
+		ConnWriteTimeout:          max(opt.WriteTimeout, 0),
 		MaxConnections:            uint64(opt.MaxConnections),
-		MaxWaitConnections:        maxWaiting,
-		MaxWaitConnectionsTimeout: waitTimeout,
+		MaxWaitConnections:        uint32(opt.BackLog),
+		MaxWaitConnectionsTimeout: opt.Patience,
 		TLSConfig:                 opt.TLS,
-		MaxLoggedQueryLen:         1000,
+		MaxLoggedQueryLen:         opt.QueryLength,
 		ProtocolListenerFactory:   s.protocol,
+
+		DisableClientMultiStatements: opt.OneStatement,
 	}, e, sql.NewContext, s.session, nil, s.wrap)
 	if err != nil {
 		return nil, errors.Join(errs.New(errs.Internal, "start server: %w", err), s.ln.Close())
@@ -160,6 +170,11 @@ func setVariables(opt Options) error {
 		"max_connections":  int64(opt.MaxConnections),
 	}); err != nil {
 		return errs.New(errs.Internal, "set the server's variables: %w", err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(opt.Variables)) {
+		if err := sql.SystemVariables.SetGlobal(sql.NewEmptyContext(), name, literal(opt.Variables[name])); err != nil {
+			return errs.New(errs.Invalid, "set @@global.%s: %w", name, err)
+		}
 	}
 	return nil
 }

@@ -576,13 +576,13 @@ func TestLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := serve(t, vfs.NewMem(), Options{Log: NewLogger(&b, level)})
+	v := serve(t, vfs.NewMem(), Options{Log: NewLogger(&b, level, false)})
 	query(t, open(t, v.config("root", "")), "select 1")
 	v.stop(t)
 	if b.Len() > 0 {
 		t.Errorf("at the level info a query logs:\n%s", b.String())
 	}
-	v = serve(t, vfs.NewMem(), Options{Log: NewLogger(&b, LevelTrace)})
+	v = serve(t, vfs.NewMem(), Options{Log: NewLogger(&b, LevelTrace, false)})
 	if _, err := open(t, v.config("root", "")).Exec("select * from mysql.nowhere"); err == nil {
 		t.Error("a table that does not exist was read")
 	}

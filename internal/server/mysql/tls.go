@@ -2,6 +2,8 @@ package mysql
 
 import (
 	"crypto/tls"
+	"crypto/x509"
+	"os"
 
 	"github.com/stemmadb/stemma/internal/errs"
 )
@@ -22,4 +24,31 @@ func LoadTLS(certFile, keyFile string) (*tls.Config, error) {
 		return nil, errs.New(errs.Invalid, "read TLS certificate %s and key %s: %w", certFile, keyFile, err)
 	}
 	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// VerifyClients makes a server of that configuration look at the certificates of its clients: one that a client shows must be signed by
+// an authority of the file, PEM; "" are those of the system. With require every client has to show one.
+func VerifyClients(cfg *tls.Config, authorities string, require bool) error {
+	if authorities == "" && !require {
+		return nil
+	}
+	if cfg == nil {
+		return errs.New(errs.Invalid, "to look at certificates of clients, a server needs one itself: give tls_cert and tls_key")
+	}
+	cfg.ClientAuth = tls.VerifyClientCertIfGiven
+	if require {
+		cfg.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	if authorities == "" {
+		return nil
+	}
+	data, err := os.ReadFile(authorities)
+	if err != nil {
+		return errs.New(errs.NotFound, "read certificates of authorities: %w", err)
+	}
+	cfg.ClientCAs = x509.NewCertPool()
+	if !cfg.ClientCAs.AppendCertsFromPEM(data) {
+		return errs.New(errs.Invalid, "%s has no certificates in PEM", authorities)
+	}
+	return nil
 }

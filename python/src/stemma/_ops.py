@@ -58,6 +58,7 @@ READ_ONLY = frozenset(
 FLAGS = {
     "init": "name=/--name email=/--email date=/--date initial_branch=/--initial-branch/-b",
     "clone": "remote=/--remote branch=/--branch/-b single_branch/--single-branch depth=/--depth rev=/--rev/--revision tables=/--tables lazy/--lazy cache=/--cache",
+    "read-tables": "dir=/--dir/-d",
     "status": "ignored/--ignored",
     "add": "all/--all/-A force/--force/-f branch=/--branch",
     "commit": "message=/--message/-m all/--all/-a ALL/--ALL/-A amend/--amend allow_empty/--allow-empty skip_empty/--skip-empty date=/--date author=/--author meta=/--meta branch=/--branch",
@@ -67,7 +68,7 @@ FLAGS = {
     "stash": "include_untracked/--include-untracked/-u all/--all/-a patch/--patch/-p message=/--message/-m",
     "log": "number=/--number/-n oneline/--oneline merges/--merges min_parents=/--min-parents graph/--graph stat/--stat parents/--parents decorate=/--decorate all/--all not_=/--not",
     "diff": "data/--data/-d schema/--schema/-s stat/--stat summary/--summary name_only/--name-only limit=/--limit where=/--where filter=/--filter staged/--staged/--cached/-c merge_base/--merge-base reverse/--reverse/-R include_cols=/--include-cols result_format=/--result-format/--format/-r skinny/--skinny diff_mode=/--diff-mode",
-    "show": "data/--data/-d schema/--schema/-s stat/--stat summary/--summary name_only/--name-only limit=/--limit skinny/--skinny no_pretty/--no-pretty",
+    "show": "data/--data/-d schema/--schema/-s stat/--stat summary/--summary name_only/--name-only limit=/--limit where=/--where filter=/--filter result_format=/--result-format/--format/-r diff_mode=/--diff-mode skinny/--skinny include_cols=/--include-cols parents/--parents decorate=/--decorate no_pretty/--no-pretty",
     "blame": "",
     "reflog": "all/--all",
     "count-commits": "from_=/--from/-f to=/--to/-t",
@@ -93,14 +94,14 @@ FLAGS = {
     "pull": "rebase/--rebase/-r no_ff/--no-ff ff_only/--ff-only squash/--squash no_commit/--no-commit prune/--prune/-p",
     "push": "set_upstream/--set-upstream/-u force/--force/-f no_lease/--no-lease all/--all tags/--tags atomic/--atomic delete/--delete/-d",
     "ls-remote": "heads/--heads/--branches tags/--tags/-t",
-    "fsck": "",
+    "fsck": "revive_journal_with_data_loss/--revive-journal-with-data-loss",
     "gc": "full/--full shallow/--shallow/-s expire=/--expire",
     "du": "",
     "undrop": "",
     "purge-dropped-databases": "",
     "backup": "verbose/--verbose/-v at=/--at",
     "backup restore": "at=/--at",
-    "table import": "create_table/--create-table/-c update_table/--update-table/-u append_table/--append-table/-a replace_table/--replace-table/-r force/--force/-f pk=/--pk all_text/--all-text no_header/--no-header columns=/--columns delim=/--delim file_type=/--file-type sheet=/--sheet null=/--null map=/--map/-m continue_/--continue rejects=/--rejects quiet/--quiet disable_fk_checks/--disable-fk-checks",
+    "table import": "create_table/--create-table/-c update_table/--update-table/-u append_table/--append-table/-a replace_table/--replace-table/-r force/--force/-f pk=/--pk schema=/--schema/-s all_text/--all-text no_header/--no-header columns=/--columns delim=/--delim file_type=/--file-type sheet=/--sheet null=/--null map=/--map/-m continue_/--continue rejects=/--rejects quiet/--quiet disable_fk_checks/--disable-fk-checks",
     "table export": "force/--force/-f file_type=/--file-type delim=/--delim no_header/--no-header map=/--map/-m",
     "table cp": "force/--force/-f",
     "table mv": "force/--force/-f",
@@ -129,8 +130,15 @@ FLAGS = {
     "lineage export": "openlineage=/--openlineage namespace=/--namespace run=/--run",
     "lineage import": "openlineage=/--openlineage namespace=/--namespace",
     "config": "global_/--global local/--local set/--set get/--get unset/--unset list/--list/-l",
-    "version": "verbose/--verbose/-v",
+    "version": "verbose/--verbose/-v feature/--feature/-f",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTablesRow(Row):
+    """A row of what `read-tables` answers."""
+
+    table: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -803,6 +811,36 @@ class Verbs:
             },
         )
 
+    def read_tables(
+        self,
+        url: str,
+        commit: str,
+        *tables: str,
+        dir: str | None = None,
+    ) -> Result[ReadTablesRow]:
+        """Make a database of tables of a remote.
+
+        The tables are in the working set of the new database, not committed, as they are in a commit of the remote. The database has no history
+        of them and does not follow the remote: see clone.
+
+        Args:
+            url: where the remote is.
+            commit: a branch, a tag or a commit of the remote.
+            tables: the tables; all of them otherwise.
+            dir: the directory to be made, or an empty one; otherwise one named after the remote.
+
+        """
+        return self._op(
+            "read-tables",
+            ReadTablesRow,
+            {
+                "url": url,
+                "commit": commit,
+                "tables": tables,
+                "dir": dir,
+            },
+        )
+
     def status(
         self,
         *,
@@ -1139,10 +1177,19 @@ class Verbs:
         summary: bool = False,
         name_only: bool = False,
         limit: int | None = None,
+        where: str | None = None,
+        filter: Literal["added", "modified", "removed", "renamed", "dropped"] | None = None,
+        result_format: Literal["tabular", "csv", "json", "vertical", "sql"] | None = None,
+        diff_mode: Literal["row", "line", "in-place", "context"] | None = None,
         skinny: bool = False,
+        include_cols: Sequence[str] | str = (),
+        parents: bool = False,
+        decorate: Literal["short", "full", "auto", "no"] | None = None,
         no_pretty: bool = False,
     ) -> Result[Row]:
         """Show commits with what they changed.
+
+        A commit of several parents is compared with the first one.
 
         Args:
             args: the commits; the last one otherwise.
@@ -1152,7 +1199,14 @@ class Verbs:
             summary: show which tables changed, and how.
             name_only: show the names of changed tables.
             limit: show at most this many changed rows a table.
+            where: show only rows for which this condition of SQL is true; columns are called from_<column> and to_<column>.
+            filter: show only changes of this kind.
+            result_format: draw what the commit changed in this form; sql is the statements that make the change.
+            diff_mode: how a modified row is drawn: see diff.
             skinny: leave out columns that no shown row changes.
+            include_cols: with --skinny: keep these columns.
+            parents: show the parents' hashes too.
+            decorate: show the refs that name each commit.
             no_pretty: show what is stored of each commit, and not what it changed.
 
         """
@@ -1167,7 +1221,14 @@ class Verbs:
                 "summary": summary,
                 "name_only": name_only,
                 "limit": limit,
+                "where": where,
+                "filter": filter,
+                "result_format": result_format,
+                "diff_mode": diff_mode,
                 "skinny": skinny,
+                "include_cols": include_cols,
+                "parents": parents,
+                "decorate": decorate,
                 "no_pretty": no_pretty,
             },
         )
@@ -1780,7 +1841,8 @@ class Verbs:
         """Name the places to which the database is pushed.
 
         A remote is a place that databases are pushed to and cloned from. Its URL is file:///path/to/directory, which need not exist; a path
-        that begins with / or ./ means the same. Buckets are s3://bucket/path and gs://bucket/path, with the credentials that the clouds' own tools use.
+        that begins with / or ./ means the same. Buckets are s3://bucket/path and gs://bucket/path, with the credentials that the clouds' own tools use; a
+        database of a server is https://host:port/database.
 
         Args:
             args: add <name> <url>, or remove <name>.
@@ -1946,6 +2008,8 @@ class Verbs:
 
     def fsck(
         self,
+        *,
+        revive_journal_with_data_loss: bool = False,
     ) -> Result[FsckRow]:
         """Verify the integrity of the database.
 
@@ -1953,11 +2017,19 @@ class Verbs:
         staged set all that they reach, with the order, counts and shape of every tree and the agreement of indexes with rows. Each problem is
         a line that says what is wrong and where. The exit status is 1 when there is one.
 
+        A journal with a damaged record in its middle belongs to a database that cannot be opened, since what was written behind the record was
+        acknowledged. A backup is the way to have it all again. Without one --revive-journal-with-data-loss goes back to the state before that record.
+
+        Args:
+            revive_journal_with_data_loss: if the database cannot be opened, as records of its journal are damaged: go back to the state before the first of them, and keep the files as they were beside.
+
         """
         return self._op(
             "fsck",
             FsckRow,
-            {},
+            {
+                "revive_journal_with_data_loss": revive_journal_with_data_loss,
+            },
         )
 
     def gc(
@@ -2114,6 +2186,7 @@ class Verbs:
         replace_table: bool = False,
         force: bool = False,
         pk: Sequence[str] | str = (),
+        schema: str | None = None,
         all_text: bool = False,
         no_header: bool = False,
         columns: Sequence[str] | str = (),
@@ -2151,6 +2224,7 @@ class Verbs:
             replace_table: replace all rows of a table, and keep its schema.
             force: with -c: replace a table that exists, its schema too.
             pk: with -c: the columns of the primary key; with -u and -r it stays as it is.
+            schema: with -c: make the table by the CREATE TABLE statement in this file.
             all_text: with -c: make every column text.
             no_header: the first line is data.
             columns: names of the fields of a file without header; else the fields to load.
@@ -2177,6 +2251,7 @@ class Verbs:
                 "replace_table": replace_table,
                 "force": force,
                 "pk": pk,
+                "schema": schema,
                 "all_text": all_text,
                 "no_header": no_header,
                 "columns": columns,
@@ -3114,11 +3189,13 @@ class Verbs:
         self,
         *,
         verbose: bool = False,
+        feature: bool = False,
     ) -> Result[VersionRow]:
         """Show the version of this program.
 
         Args:
             verbose: tell the storage format, the Go release and the platform as well.
+            feature: tell the version of the storage format as well.
 
         """
         return self._op(
@@ -3126,5 +3203,6 @@ class Verbs:
             VersionRow,
             {
                 "verbose": verbose,
+                "feature": feature,
             },
         )

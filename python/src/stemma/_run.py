@@ -42,15 +42,20 @@ class Run:
         base: the commit at which the run began.
         branch: the run's branch; None when it only reads.
         commit: the target's commit after a run that has committed.
+        sources, through, node: what the run was made from beside what this database has seen, as `_runs.carry` takes it.
 
     """
 
     system = "kedro"
     """What runs the run, as the record of runs has it."""
 
-    def __init__(self, database: Database, run_id: str) -> None:
+    def __init__(self, database: Database, run_id: str, uid: str | None = None) -> None:
         self.database = database
         self.run_id = run_id
+        self.sources: list[tuple[_runs.Rows, str]] = []
+        self.through: Mapping[str, Collection[str]] = {}
+        self.node: str | None = None
+        self._wanted = uid or str(uuid.uuid4())
         self.uid: str | None = None
         self.target = ""
         self.base = ""
@@ -123,7 +128,7 @@ class Run:
                 f"two runs with the id {self.run_id}: the database has one, which is {other[1]}", hint=f"see run {other[0]}"
             )
         self.uid = _runs.begin(
-            rows, str(uuid.uuid4()), system=self.system, external_id=self.run_id, branch=self.target, base=self.base, **about
+            rows, self._wanted, system=self.system, external_id=self.run_id, branch=self.target, base=self.base, **about
         )
 
     def finish(self, message: str, metadata: Mapping[str, Any], replaced: Collection[str], author: str | None = None) -> str | None:
@@ -148,6 +153,7 @@ class Run:
             options = [a for k, v in metadata.items() for a in ("--meta", f"{k}={_runs._text(v)}")]
             self._author = ("--author", author) if author else ()
             given = ["-A", "-m", message, "--skip-empty", *self._author, *options]
+            self._carry()
             self.database.run = self.uid
             try:
                 rows(f"call dolt_commit({', '.join('?' * len(given))})", *given, branch=branch)
@@ -164,6 +170,14 @@ class Run:
         self._end("COMPLETE", result_commit=self.commit)
         self._drop_branch()
         return self.commit
+
+    def _carry(self) -> None:
+        if self.uid is None or not (self.sources or self.through):
+            return
+        try:
+            _runs.carry(self.database.rows, self.uid, self.sources, through=self.through, node=self.node)
+        except StemmaError as e:
+            log.warning("What the run %s read elsewhere is not recorded in %s: %s", self.run_id, self.database.name, e)
 
     def _head(self, branch: str) -> str:
         return str(self.database.rows("select hashof(?)", branch)[0][0])

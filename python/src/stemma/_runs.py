@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     Rows = Callable[..., list[tuple[Any, ...]]]
 
-__all__ = ["Edge", "begin", "end", "find", "lineage"]
+__all__ = ["Edge", "begin", "carry", "end", "find", "lineage"]
 
 
 def find(rows: Rows, system: str, external_id: str) -> tuple[str, str] | None:
@@ -43,6 +43,76 @@ def end(rows: Rows, run: str, state: str, *, error: str | None = None, result_co
     rows(*_call("stemma_run_end", run, state=state, error=error, result_commit=result_commit))
 
 
+_INPUT = {
+    "db": "db",
+    "table": "table_name",
+    "query": "query_text",
+    "ref": "ref_asked",
+    "commit": "commit_hash",
+    "hash": "table_hash",
+    "columns": "columns",
+    "predicate": "predicate",
+    "rows": "row_count",
+    "node": "node",
+    "attempt": "attempt",
+    "alias": "dataset_alias",
+    "mapping": "row_mapping",
+}
+"""What is recorded of a read: by the names of `run record` the columns of stemma_run_inputs."""
+
+_DOCUMENTS = ("columns", "mapping")
+
+
+def _inputs(rows: Rows, run: str) -> list[dict[str, Any]]:
+    """Returns what a database has recorded of what a run read, as `run record` takes it."""
+    out = []
+    for row in rows(f"select {', '.join(_INPUT.values())} from stemma_run_inputs where run_uid = ? order by seq", run):  # noqa: S608 - names of columns
+        known = {k: v for k, v in zip(_INPUT, row, strict=True) if v is not None}
+        for k in _DOCUMENTS:
+            if isinstance(known.get(k), str | bytes):
+                known[k] = json.loads(known[k])
+        out.append(known)
+    return out
+
+
+def carry(
+    to: Rows,
+    run: str,
+    sources: Iterable[tuple[Rows, str]] = (),
+    *,
+    through: Mapping[str, Collection[str]] | None = None,
+    node: str | None = None,
+) -> None:
+    """Records in the database to which a run writes what it was made from and the database has not seen.
+
+    Args:
+        to: runs a statement there.
+        run: the uid of the run.
+        sources: for other databases, and for other runs whose results the run goes on with: what runs a statement there, and the uid under
+            which they were read.
+        through: by node, the nodes whose results come to it in memory or in files: what those read, it was made from.
+        node: the node that goes on with what the sources tell; None keeps each read with the node that it was for.
+
+    """
+    known = _inputs(to, run)
+    found = [(read, False) for read in known]
+    for rows, uid in sources:
+        found += [(read if node is None else {**read, "node": node}, True) for read in _inputs(rows, uid)]
+    seen = {json.dumps(read, sort_keys=True) for read in known}
+    new = []
+    for read, elsewhere in found:
+        nodes = [read.get("node")] if elsewhere else []
+        nodes += [n for n, before in (through or {}).items() if read.get("node") in before]
+        for name in nodes:
+            one = {**read, "node": name} if name is not None else read
+            text = json.dumps(one, sort_keys=True)
+            if text not in seen:
+                seen.add(text)
+                new.append(one)
+    if new:
+        to(*_call("stemma_run_record", run, inputs=new))
+
+
 def _call(procedure: str, *arguments: str, **options: Any) -> tuple[Any, ...]:
     """Returns the statement that calls a procedure, and its parameters."""
     given: list[str] = []
@@ -56,7 +126,7 @@ def _call(procedure: str, *arguments: str, **options: Any) -> tuple[Any, ...]:
     return (f"call {procedure}({', '.join('?' * len(given))})", *given)
 
 
-def _text(value: Mapping[str, Any] | Any) -> str:
+def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 

@@ -9,8 +9,8 @@ import (
 	"github.com/stemmadb/stemma/internal/object/objecttest"
 )
 
-// Start starts an emulator that has that bucket, empty, and lets the environment name it.
-func Start(t testing.TB, bucket string) *objecttest.Server {
+// New starts an emulator that has that bucket, empty, and gives the environment that names it.
+func New(t testing.TB, bucket string) (s *objecttest.Server, env map[string]string) {
 	t.Helper()
 	f, err := fakestorage.NewServerWithOptions(fakestorage.Options{NoListener: true, Scheme: "http"})
 	if err != nil {
@@ -18,7 +18,16 @@ func Start(t testing.TB, bucket string) *objecttest.Server {
 	}
 	t.Cleanup(f.Stop)
 	f.CreateBucketWithOpts(fakestorage.CreateBucketOpts{Name: bucket})
-	s := objecttest.Serve(t, f.HTTPHandler())
-	t.Setenv("STORAGE_EMULATOR_HOST", s.URL)
+	s = objecttest.Serve(t, f.HTTPHandler())
+	return s, map[string]string{"STORAGE_EMULATOR_HOST": s.URL}
+}
+
+// Start is New, and lets the environment of the test name the emulator.
+func Start(t testing.TB, bucket string) *objecttest.Server {
+	t.Helper()
+	s, env := New(t, bucket)
+	for k, v := range env {
+		t.Setenv(k, v)
+	}
 	return s
 }

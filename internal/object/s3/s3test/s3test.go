@@ -10,18 +10,25 @@ import (
 	"github.com/stemmadb/stemma/internal/object/objecttest"
 )
 
-// Start starts a server that speaks S3's protocol and has that bucket, empty, and lets the environment name it.
-func Start(t testing.TB, bucket string) *objecttest.Server {
+// New starts a server that has that bucket, empty, and gives the environment that names it.
+func New(t testing.TB, bucket string) (s *objecttest.Server, env map[string]string) {
 	t.Helper()
 	backend := s3mem.New()
 	if err := backend.CreateBucket(bucket); err != nil {
 		t.Fatal(err)
 	}
-	s := objecttest.Serve(t, gofakes3.New(backend, gofakes3.WithLogger(gofakes3.DiscardLog())).Server())
-	for k, v := range map[string]string{
+	s = objecttest.Serve(t, gofakes3.New(backend, gofakes3.WithLogger(gofakes3.DiscardLog())).Server())
+	return s, map[string]string{
 		"AWS_ENDPOINT_URL": s.URL, "AWS_ACCESS_KEY_ID": "AKIATEST", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1", "AWS_PROFILE": "",
 		"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true", "AWS_SESSION_TOKEN": "",
-	} {
+	}
+}
+
+// Start is New, and lets the environment of the test name the server.
+func Start(t testing.TB, bucket string) *objecttest.Server {
+	t.Helper()
+	s, env := New(t, bucket)
+	for k, v := range env {
 		t.Setenv(k, v)
 	}
 	return s

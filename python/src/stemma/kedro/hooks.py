@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import threading
+import uuid
 import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,10 +177,15 @@ class StemmaHooks:
         }
         locked = _lock.read(project / _lock.NAME) if state.wishes.get("locked") else {}
         outputs, nodes = pipeline.all_outputs(), _nodes(pipeline)
+        # Those of other libraries do not tell for which node they are read.
+        through = _through(pipeline, {name for name, dataset in found if isinstance(dataset, _Dataset)})
+        uid = str(uuid.uuid4())
         for place in _catalog.databases(found, self._database):
             datasets = place.datasets
-            part = _Part(Run(place.database, run_params["run_id"]), datasets)
+            part = _Part(Run(place.database, run_params["run_id"], uid), datasets)
             writes = any(name in outputs for name, _ in datasets)
+            savers = {nodes[0][name] for name, _ in datasets if name in outputs}
+            part.run.through = {k: v for k, v in through.items() if k in savers}
             part.run.begin(state.wishes["branch"], writes=writes, about=about)
             state.parts.append(part)
             for name, dataset in datasets:
@@ -222,6 +228,8 @@ class StemmaHooks:
             said += "\n\n" + "\n".join(f"{_trailer(k)}: {json.dumps(v, default=str)}" for k, v in state.metadata.items())
         failed: StemmaError | None = None
         for part in state.parts:
+            part.run.sources = [(p.run.database.rows, p.run.uid) for p in state.parts if p is not part and p.run.uid is not None]
+        for part in state.parts:
             replaced = {name for _, ds in part.datasets if (name := _replaces(ds)) is not None}
             try:
                 part.run.finish(said, state.metadata, replaced, state.author)
@@ -230,6 +238,8 @@ class StemmaHooks:
                 failed = failed or e
             finally:
                 _release(part, part.run.target)
+        for part in state.parts:
+            part.run.database.close()  # a later one may have looked at it again
         if failed is not None:
             raise failed
 
@@ -359,6 +369,26 @@ def _nodes(pipeline: Any) -> tuple[dict[str, str], dict[str, str]]:
         for i in n.inputs:
             loaders.setdefault(i, []).append(n.name)
     return savers, {k: v[0] for k, v in loaders.items() if len(v) == 1}
+
+
+def _through(pipeline: Any, stored: set[str]) -> dict[str, set[str]]:
+    """Returns, by node, the nodes whose results come to it otherwise than by datasets that record which node reads them."""
+    makers = {_plain_name(out): n for n in pipeline.nodes for out in n.outputs}
+    before: dict[str, set[str]] = {}
+    for n in pipeline.nodes:  # in the order in which they can be run
+        own: set[str] = set()
+        for name in n.inputs:
+            maker = makers.get(_plain_name(name))
+            if maker is not None and name not in stored:
+                own |= {maker.name} | before.get(maker.name, set())
+        if own:
+            before[n.name] = own
+    return before
+
+
+def _plain_name(dataset: str) -> str:
+    """Returns the name of a dataset without the part that says how it is transcoded."""
+    return dataset.partition("@")[0]
 
 
 def _replaces(dataset: Any) -> str | None:

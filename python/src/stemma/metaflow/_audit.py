@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from stemma._errors import NotFoundError, StemmaError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Audit", "DoltAction", "DoltConfig", "copy_name"]
+__all__ = ["COPY", "Audit", "DoltAction", "DoltConfig", "copy_name", "select_all"]
 
 
 @dataclass
@@ -26,9 +27,10 @@ class DoltConfig:
         database: a directory, or the URI of a server: `stemma://host:port/database`.
         branch: the branch to read and to write; None is the one that is checked out in a directory, or the server's default.
         commit: a commit, tag or other ref to read; None is the head of the branch when the first read or write is made.
-        dolthub_remote, push_on_commit: kept for flows that name them; pushing is not offered yet and is refused.
+        push_on_commit: whether the branch is pushed to the database's remote when a commit of a task has come into it.
+        dolthub_remote: for flows that name it; a database of DoltHub is refused.
         database_id: the first commit of the database, which all its clones share; found when the database is opened.
-        remote: the URL of the database's remote; None when it has none.
+        remote: the URL of the database's remote, found when the database is opened; None when it has none.
         head: the commit of the branch when the database was opened; it is found, and is no part of an audit.
 
     """
@@ -82,16 +84,21 @@ class DoltAction:
         return dataclasses.asdict(self)
 
 
+COPY = "_stemma_"
+"""Begins the names of the artifacts in which tasks keep what they read and wrote."""
+
+
 def copy_name(step: str, task: str) -> str:
     """Returns the name of the artifact in which a task keeps what it read and wrote; no two tasks of a run share one."""
-    return f"_stemma_{step}_{''.join(c if c.isalnum() else '_' for c in task)}"
+    return f"{COPY}{step}_{''.join(c if c.isalnum() else '_' for c in task)}"
 
 
 class Audit(dict[str, Any]):
     """What the tasks of a run read and wrote: `{'actions': {key: {…}}, 'configs': {id: {…}}}`.
 
     It cannot be changed. As an artifact it is the same in all tasks of a run, so that joins merge it as any other: what is stored is the
-    name of the run, and the contents are gathered from the run's tasks when it is looked at. Of two actions with one key the later one is kept.
+    name of the run. What the databases have recorded of the run's tasks is gathered when it is looked at, and what each task keeps itself,
+    which alone tells of a database that is not here. Of two actions with one key the later one is kept.
 
     Raises:
         StemmaError: when it is looked at and the run cannot be found.
@@ -112,7 +119,9 @@ class Audit(dict[str, Any]):
         if self._full:
             return
         found: dict[str, Any] = {"actions": {}, "configs": {}}
-        for part in [*_kept(self.run), *([self._here] if self._here else [])]:
+        kept = _kept(self.run)
+        recorded = [] if self._here else _recorded(self.run, kept)
+        for part in [*recorded, *kept, *([self._here] if self._here else [])]:
             for key, action in part["actions"].items():
                 old = found["actions"].get(key)
                 if old is None or old["timestamp"] <= action["timestamp"]:
@@ -183,6 +192,59 @@ def _revive(run: str) -> Audit:
     with contextlib.suppress(StemmaError):  # it is said when the audit is looked at
         audit._gather()
     return audit
+
+
+def select_all(table: str) -> str:
+    """Returns the query that an audit has for a table."""
+    return "SELECT * FROM `" + table.replace("`", "``") + "`"  # noqa: S608 - the name is quoted
+
+
+def _recorded(run: str, kept: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Returns what the databases that a run's tasks name have recorded of the run, as far as the tasks have not kept it.
+
+    It has what a task has done that ended before its artifacts were stored.
+    """
+    from stemma.metaflow._databases import reopen
+    from stemma.metaflow._task import run_uid
+
+    known = {(a["pathspec"], a["key"], a["kind"]) for part in kept for a in part["actions"].values()}
+    read = {(a["key"], a["commit"]) for part in kept for a in part["actions"].values() if a["kind"] == "read"}
+    configs = {c["database"]: c for part in kept for c in part["configs"].values()}
+    out: list[Mapping[str, Any]] = []
+    for config in configs.values():
+        actions: dict[tuple[str, str, str], dict[str, Any]] = {}
+        with contextlib.suppress(StemmaError):  # a database that is not here any more
+            found = reopen(DoltConfig(**config), ()).query(_TASKS, params=[run_uid(run), run_uid(run)]).read_all().to_pylist()
+            for r in found:
+                key = r["dataset_alias"] or r["table_name"]
+                name = (r["external_id"], key, r["kind"])
+                if name in known or (r["kind"] == "read" and (key, r["commit_hash"]) in read):
+                    continue  # a task has kept it, perhaps one before, from whose results this one went on
+                several = name in actions and actions[name]["table_name"] != r["table_name"]
+                actions[name] = DoltAction(
+                    key=key,
+                    config_id=config["id"],
+                    pathspec=r["external_id"],
+                    table_name=None if several or (r["query"] and r["kind"] == "read") else r["table_name"],
+                    commit=r["commit_hash"],
+                    kind=r["kind"],
+                    query=r["query"] or select_all(r["table_name"]),
+                    timestamp=r["started_at"].replace(tzinfo=datetime.UTC).timestamp(),
+                ).dict()
+        out += [{"actions": {a["key"]: a}, "configs": {config["id"]: config}} for a in actions.values()]
+    return out
+
+
+_TASKS = """
+select 'read' as kind, r.external_id, r.started_at, i.table_name, i.dataset_alias, i.commit_hash, i.query_text as query
+from stemma_run_inputs i join stemma_runs r on r.run_uid = i.run_uid
+where r.parent_uid = ? and i.commit_hash is not null and i.table_name is not null
+  and replace(i.db, '-', '_') = replace(substring_index(database(), '/', 1), '-', '_')
+union all
+select 'write', r.external_id, r.started_at, o.table_name, o.dataset_alias, o.commit_hash, null
+from stemma_run_outputs o join stemma_runs r on r.run_uid = o.run_uid
+where r.parent_uid = ? and o.after_hash is not null
+"""
 
 
 def _kept(run: str) -> list[Mapping[str, Any]]:

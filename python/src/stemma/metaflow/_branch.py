@@ -27,6 +27,7 @@ class TaskBranch(Run):
         super().__init__(OfRepo(repo.at(run_node=task.node, run_attempt=str(task.attempt))), f"{task.pathspec}.{task.attempt}")
         self.uid = run_uid(task.pathspec)
         self._task = task
+        self.node = task.node
         self.target, self.base = str(config.branch), str(config.head)
 
     def open(self) -> str:

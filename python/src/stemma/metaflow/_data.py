@@ -8,10 +8,11 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from stemma._errors import InvalidError, NotFoundError, ReadOnlyError
-from stemma.metaflow._audit import Audit, DoltAction, DoltConfig, copy_name
+from stemma._database import OfRepo
+from stemma._errors import InvalidError, NotFoundError, ReadOnlyError, StemmaError
+from stemma.metaflow._audit import COPY, Audit, DoltAction, DoltConfig, copy_name, select_all
 from stemma.metaflow._branch import TaskBranch
-from stemma.metaflow._databases import open_config, reopen
+from stemma.metaflow._databases import open_config, remote_of, reopen
 from stemma.metaflow._task import Task, current_task, flow_of, is_flow, run_uid
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from stemma._answers import WriteResult
     from stemma._repo import Repo
+    from stemma._runs import Rows
 
 __all__ = ["DoltDT"]
 
@@ -91,7 +93,7 @@ class DoltDT:
             old = self._old(table_name)
             return self._replay(dataclasses.replace(old, key=as_key or table_name), old.query if old.table_name is None else None)
         config = self._here("read")
-        action = self._action(as_key or table_name, config, table_name=table_name, query=_select(table_name))
+        action = self._action(as_key or table_name, config, table_name=table_name, query=select_all(table_name))
         return self._take(action, config, self._repo_of(config), None)
 
     def sql(self, q: str, as_key: str) -> pd.DataFrame:
@@ -172,7 +174,7 @@ class DoltDT:
             if not self._inside:
                 self._discard()
             raise
-        self._keep(self._action(key, config, kind="write", table_name=table_name, query=_select(table_name)), config, df)
+        self._keep(self._action(key, config, kind="write", table_name=table_name, query=select_all(table_name)), config, df)
         if not self._inside:
             self._land()
             self._store()
@@ -254,12 +256,43 @@ class DoltDT:
         branch, self._branch = self._branch, None
         if branch is None:
             return
+        branch.sources = self._sources()
         written = [a for a in self._actions.values() if a.kind == "write" and a.commit is None]
         commit = branch.written([str(a.table_name) for a in written])
         if commit is not None and self._repo is not None:
             commit = self._repo.resolve(commit).commit  # the whole hash
         for a in written:
             a.commit = commit or branch.base  # tables that were equal already are as the task found them
+        if commit is not None and self._config is not None and self._config.push_on_commit:
+            self._push(self._config)
+
+    def _push(self, config: DoltConfig) -> None:
+        repo, remote = self._plain, remote_of(self._plain)
+        try:
+            repo.push(remote[0] if remote else None, str(config.branch))
+        except StemmaError as e:
+            raise type(e)(
+                f"the task is committed on branch {config.branch} of {config.database}, but that could not be pushed: {e.message}",
+                hint=f"when that is settled: stemma push {remote[0] if remote else 'origin'} {config.branch}",
+                database=config.database,
+            ) from e
+
+    def _sources(self) -> list[tuple[Rows, str]]:
+        """Returns where it is recorded what this task has read in other databases, and what tasks before it have whose artifacts it has."""
+        task, here = self._task, self._plain
+        assert task is not None  # noqa: S101
+        used = _in_task.get((task.pathspec, task.attempt), {})
+        out = [(repo, run_uid(task.pathspec)) for uri, repo in used.items() if uri != here.uri]
+        for part in _kept_before(self._flow, copy_name(task.step, task.task)):
+            reads = {(a["config_id"], a["pathspec"]) for a in part["actions"].values() if a["kind"] == "read" and a["pathspec"]}
+            for config, pathspec in sorted(reads):
+                try:
+                    repo = reopen(DoltConfig(**part["configs"][config]), (self._config,) if self._config else ())
+                except StemmaError as e:
+                    log.warning("What %s read is not recorded with what %s wrote: %s", pathspec, task.pathspec, e)
+                else:
+                    out.append((repo, run_uid(pathspec)))
+        return [(OfRepo(repo).rows, uid) for repo, uid in dict.fromkeys(out)]
 
     def _discard(self) -> None:
         branch, self._branch = self._branch, None
@@ -369,6 +402,7 @@ class DoltDT:
                 branch=config.branch,
                 base=config.commit,
             )
+            _in_task.setdefault((task.pathspec, task.attempt), {})[repo.uri] = repo
             self._started[repo.uri] = repo.at(run=uid, run_node=task.node, run_attempt=str(task.attempt))
         return self._started[repo.uri]
 
@@ -385,9 +419,14 @@ class DoltDT:
         return f"DoltDT({', '.join(parts)})"
 
 
-def _select(table: str) -> str:
-    """Returns the query that an audit has for a table."""
-    return "SELECT * FROM `" + table.replace("`", "``") + "`"  # noqa: S608 - the name is quoted
+_in_task: dict[tuple[str, int], dict[str, Repo]] = {}
+"""The databases that a task of this process has read or written, by its path and attempt."""
+
+
+def _kept_before(flow: Any, own: str) -> list[Mapping[str, Any]]:
+    """Returns what the tasks before this one, whose artifacts it has, have kept of what they read and wrote."""
+    names = set(vars(flow)) | set(getattr(flow, "_datastore", None) or ())
+    return [getattr(flow, n) for n in sorted(names) if n.startswith(COPY) and n != own]
 
 
 def _audit_of(run: Any) -> Mapping[str, Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import TYPE_CHECKING, Any
 
 from stemma import _address
 from stemma._answers import Settings
+from stemma._copies import copy_of
 from stemma._default import shared
 from stemma._errors import InvalidError, NotFoundError, UnsupportedError
 from stemma.metaflow._task import remote_runtime
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from stemma._repo import Repo
     from stemma.metaflow._audit import DoltConfig
 
-__all__ = ["open_config", "reopen"]
+__all__ = ["open_config", "remote_of", "reopen"]
 
 
 def open_config(config: DoltConfig) -> tuple[Repo, DoltConfig]:
@@ -25,24 +27,34 @@ def open_config(config: DoltConfig) -> tuple[Repo, DoltConfig]:
     Raises:
         InvalidError: a path in a task that runs on another machine.
         NotFoundError: no database, or no such branch or commit.
-        UnsupportedError: the configuration asks for a push.
+        UnsupportedError: the configuration asks for a database of DoltHub.
 
     """
-    if config.push_on_commit or config.dolthub_remote:
-        raise UnsupportedError("push_on_commit and dolthub_remote are not offered yet", hint="leave them out, and push by hand")
+    if config.dolthub_remote:
+        raise UnsupportedError(
+            "dolthub_remote is not offered: the databases of DoltHub are in Dolt's own format",
+            hint="bring it in with `stemma ingest dolt`, and name the directory",
+        )
     repo = _reach(config)
+    remote = remote_of(repo)
+    if config.push_on_commit and remote is None:
+        raise NotFoundError(
+            f"push_on_commit: {config.database} has no remote", hint="stemma remote add origin URL", database=config.database
+        )
     at = repo.resolve("HEAD") if config.branch is None else _branch(repo, config.branch)
     branch = at.branch or repo.ping().get("branch")
     commit = at.commit if config.commit is None else repo.resolve(config.commit).commit
     known: dict[str, Any] = {"branch": branch, "commit": commit, "head": at.commit, "database_id": _identity(repo)}
+    if remote is not None:
+        known["remote"] = remote[1]
     return repo, dataclasses.replace(config, database=_place(config.database), **known)
 
 
 def reopen(config: DoltConfig, others: tuple[DoltConfig, ...]) -> Repo:
-    """Opens the database that an audit names: where it was, or where one of the other configurations has it, as on another machine.
+    """Opens the database that an audit names: where it was, where one of the other configurations has it, or, on another machine, at its remote.
 
     Raises:
-        NotFoundError: it is at neither place.
+        NotFoundError: it is at none of these places, or the remote has not got the commit.
 
     """
     try:
@@ -57,13 +69,41 @@ def reopen(config: DoltConfig, others: tuple[DoltConfig, ...]) -> Repo:
         repo = _reach(other)
         if config.database_id is not None and _identity(repo) == config.database_id:
             return repo
-    where = f", a clone of {config.remote}" if config.remote else ""
+    if config.remote is not None:
+        return _at_remote(config, problem)
     raise NotFoundError(
-        f"the audit is of the database {config.database}{where} at commit {config.commit}, which is not here: {problem.message}",
+        f"the audit is of the database {config.database} at commit {config.commit}, which is not here: {problem.message}",
         hint="name a clone of it: DoltDT(..., config=DoltConfig(database=…))",
         database=config.database,
         ref=config.commit,
     )
+
+
+def _at_remote(config: DoltConfig, problem: NotFoundError) -> Repo:
+    """Opens a copy of the remote of a database that is not here; it fetches what is read."""
+    url = str(config.remote)
+    repo = shared(_address.parse(copy_of(url)), Settings(None, None, None))
+    if config.database_id is not None and _identity(repo) != config.database_id:
+        raise NotFoundError(
+            f"{problem.message}, and {url} is another database by now",
+            hint="name a clone of it: DoltDT(..., config=DoltConfig(database=…))",
+            database=config.database,
+        )
+    if config.commit is not None:
+        try:
+            repo.resolve(config.commit)
+        except NotFoundError:
+            repo.fetch()
+            try:
+                repo.resolve(config.commit)
+            except NotFoundError:
+                raise NotFoundError(
+                    f"{problem.message}, and {url} has not got the commit {config.commit}",
+                    hint="push it from where the run was made: stemma push --all",
+                    database=config.database,
+                    ref=config.commit,
+                ) from None
+    return repo
 
 
 def _reach(config: DoltConfig) -> Repo:
@@ -99,6 +139,12 @@ def _branch(repo: Repo, name: str) -> Resolved:
     if at.branch is None:
         raise InvalidError(f"{name!r} is no branch but a commit or a tag", hint=f"DoltConfig(commit={name!r}) reads it", ref=name)
     return at
+
+
+def remote_of(repo: Repo) -> tuple[str, str] | None:
+    """Returns the name of a database's remote and its URL, without a password: origin, or the first by name; None when it has none."""
+    found = repo.query("select name, url from dolt_remotes order by name <> 'origin', name limit 1").read_all().to_pylist()
+    return (str(found[0]["name"]), re.sub(r"(//[^/@:]*):[^/@]*@", r"\1@", str(found[0]["url"]))) if found else None
 
 
 _identities: dict[str, str | None] = {}

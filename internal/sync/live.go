@@ -1,0 +1,550 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+	gosync "sync"
+	"time"
+
+	"github.com/stemmadb/stemma/internal/clock"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/object"
+	"github.com/stemmadb/stemma/internal/object/file"
+	"github.com/stemmadb/stemma/internal/pack"
+	"github.com/stemmadb/stemma/internal/vfs"
+)
+
+// Served is what Live needs to know of a database and to do with it.
+type Served interface {
+	// Refs are the branches and tags, by their names heads/…, tags/… and Lineage, without lists.
+	Refs(ctx context.Context) (map[string]Target, error)
+	// Hold keeps what the refs reach, now and later, from being collected as garbage until it is released.
+	Hold() (release func())
+	// Gather makes what is known of runs part of Lineage, before refs are listed.
+	Gather(ctx context.Context) error
+	// Receive makes the batch's chunks and all moves durable, or nothing. A ref that is not what its move says is an error of class Conflict.
+	Receive(ctx context.Context, batch *pack.Batch, moves []Move) error
+}
+
+// Move is a ref that somebody pushes to, from what it was to what it is to be; zero is no ref. Lists are not looked at.
+type Move struct {
+	Name     string // heads/…, tags/… or Lineage
+	From, To Target
+}
+
+// Live shows a database that others change meanwhile as a remote: it is the object.Store of one. Refs and lists are written for whoever
+// reads them; what is put is kept aside, and becomes part of the database when a ref is put that names it.
+type Live struct {
+	db      Served
+	store   *pack.Store
+	fs      vfs.FS
+	dir     string
+	url     string
+	uploads *file.Store // packs, lists and outcomes that were put
+	views   views
+
+	pushing gosync.Mutex // held while something is received
+	// deciding is held for writing while refs move together and their outcome is put, for reading by those who read refs or outcomes (R4).
+	deciding gosync.RWMutex
+	mu       gosync.Mutex
+	pending  map[string]*pendingChange // by id
+	last     map[string]hash.Hash      // what was put last for a ref, to know it again
+}
+
+// pendingChange is a push of several refs that is not decided yet.
+type pendingChange struct {
+	moves []Move
+	lists []hash.Hash
+	since time.Time
+}
+
+// How long what is not used is kept.
+const (
+	uploadsKept = 48 * time.Hour
+	pendingKept = time.Hour
+)
+
+// pendingMost is how many pushes of several refs may be undecided.
+const pendingMost = 1000
+
+var _ object.Store = (*Live)(nil)
+
+// NewLive shows the database db, whose chunks are in the store, as a remote; url is what messages call it. dir is a directory of the store's
+// file system that nobody else uses, beside the store's packs.
+func NewLive(db Served, store *pack.Store, fs vfs.FS, dir, url string) (*Live, error) {
+	l := &Live{
+		db: db, store: store, fs: fs, dir: dir, url: url, uploads: file.Open(fs, filepath.Join(dir, "uploads")),
+		pending: map[string]*pendingChange{}, last: map[string]hash.Hash{},
+	}
+	l.views = views{store: store, fs: fs, dir: filepath.Join(dir, "made")}
+	if err := vfs.RemoveAll(fs, l.views.dir); err != nil {
+		return nil, err
+	}
+	for _, d := range []string{l.views.dir, l.incoming()} {
+		if err := fs.MkdirAll(d); err != nil {
+			return nil, err
+		}
+	}
+	return l, l.sweep(context.Background())
+}
+
+func (l *Live) incoming() string { return filepath.Join(l.dir, "incoming") }
+
+// Temp is a directory for what is on its way to the store.
+func (l *Live) Temp() string { return l.incoming() }
+
+// Close lets go of files that readers may have come back for.
+func (l *Live) Close() error { return l.views.close() }
+
+// sweep removes what was put long ago and named by no ref.
+func (l *Live) sweep(ctx context.Context) error {
+	all, err := l.uploads.List(ctx, "")
+	for _, in := range all {
+		st, e := l.fs.Stat(filepath.Join(l.dir, "uploads", filepath.FromSlash(in.Name)))
+		if e == nil && !st.Modified.IsZero() && clock.Since(st.Modified) > uploadsKept {
+			e = l.uploads.Delete(ctx, in.Name)
+		}
+		if !errs.Is(e, errs.NotFound) {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
+}
+
+// URL implements object.Store.
+func (l *Live) URL() string { return l.url }
+
+// kind is which kind of object a name is that of: the directory it is in, or markerName.
+func kind(name string) string {
+	dir, _, _ := strings.Cut(name, "/")
+	if dir == name {
+		return dir
+	}
+	return dir + "/"
+}
+
+func generationOf(t Target) object.Generation {
+	if t.IsZero() {
+		return ""
+	}
+	g := t.Commit.Full()
+	if !t.Tag.IsZero() {
+		g += "-" + t.Tag.Full()
+	}
+	return object.Generation(g)
+}
+
+// servedNonce is the nonce of refs that are written for their reader.
+const servedNonce = "served"
+
+// markerGeneration is that of the marker, which never changes.
+const markerGeneration object.Generation = "1"
+
+// Get implements object.Store.
+func (l *Live) Get(ctx context.Context, name string) ([]byte, object.Generation, error) {
+	if err := object.CheckName(name); err != nil {
+		return nil, "", err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, "", errs.With(errs.Canceled, err)
+	}
+	switch kind(name) {
+	case markerName:
+		return []byte(marker), markerGeneration, nil
+	case refsDir:
+		return l.ref(ctx, name)
+	case changesDir:
+		l.deciding.RLock()
+		defer l.deciding.RUnlock()
+		return l.uploads.Get(ctx, name)
+	case listsDir:
+		if h, err := hash.Parse(strings.TrimPrefix(name, listsDir)); err == nil {
+			if data, ok := l.views.list(h); ok {
+				return data, object.Generation(h.Full()), nil
+			}
+		}
+		return l.uploads.Get(ctx, name)
+	case packsDir:
+		if in, err := l.Stat(ctx, name); err != nil || in.Size > rangeSize {
+			if err == nil {
+				err = errs.New(errs.Invalid, "object %s is long: read it in ranges", name)
+			}
+			return nil, "", err
+		} else if data := make([]byte, in.Size); err == nil {
+			return data, object.Generation(strings.TrimPrefix(name, packsDir)), l.GetRange(ctx, name, data, 0)
+		}
+	}
+	return nil, "", object.ErrNotFound(name)
+}
+
+// ref writes a ref for its reader.
+func (l *Live) ref(ctx context.Context, key string) ([]byte, object.Generation, error) {
+	name, err := refNamed(key)
+	if err != nil {
+		return nil, "", object.ErrNotFound(key)
+	}
+	defer l.db.Hold()()
+	l.deciding.RLock()
+	refs, err := l.db.Refs(ctx)
+	l.deciding.RUnlock()
+	if err != nil {
+		return nil, "", err
+	}
+	t := refs[name]
+	if t.IsZero() {
+		return nil, "", object.ErrNotFound(key)
+	}
+	v, err := l.views.of(ctx, name, t, refs)
+	if err != nil {
+		return nil, "", err
+	}
+	g := generationOf(t)
+	t.List = v.name
+	return value{Target: t, nonce: servedNonce}.encode(), g, nil
+}
+
+// GetRange implements object.Store.
+func (l *Live) GetRange(ctx context.Context, name string, b []byte, off int64) error {
+	if err := object.CheckName(name); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return errs.With(errs.Canceled, err)
+	}
+	if kind(name) != packsDir {
+		data, _, err := l.Get(ctx, name)
+		if err != nil {
+			return err
+		}
+		if end := off + int64(len(b)); end > int64(len(data)) {
+			return object.ErrShort(name, int64(len(data)), end)
+		}
+		copy(b, data[off:])
+		return nil
+	}
+	d, ok := packNamed(name)
+	if !ok {
+		return object.ErrNotFound(name)
+	}
+	found, err := l.views.read(d, b, off)
+	if err != nil || found {
+		return err
+	}
+	return l.uploads.GetRange(ctx, name, b, off)
+}
+
+// packNamed is the digest of the pack whose object has that name.
+func packNamed(object string) (d hash.Hash, ok bool) {
+	text, ok := strings.CutSuffix(strings.TrimPrefix(object, packsDir), pack.Ext)
+	if !ok || len(text) != hash.FullLen {
+		return d, false
+	}
+	d, err := hash.Parse(text)
+	return d, err == nil
+}
+
+// Stat implements object.Store.
+func (l *Live) Stat(ctx context.Context, name string) (object.Info, error) {
+	if err := object.CheckName(name); err != nil {
+		return object.Info{}, err
+	}
+	if kind(name) == packsDir {
+		d, ok := packNamed(name)
+		if !ok {
+			return object.Info{}, object.ErrNotFound(name)
+		}
+		if size, ok := l.views.size(d); ok {
+			return object.Info{Name: name, Size: size}, nil
+		}
+		return l.uploads.Stat(ctx, name)
+	}
+	data, _, err := l.Get(ctx, name)
+	return object.Info{Name: name, Size: int64(len(data))}, err
+}
+
+// Settle implements object.Store: what is shown is durable.
+func (l *Live) Settle(ctx context.Context, name string) error {
+	_, err := l.Stat(ctx, name)
+	return err
+}
+
+// List implements object.Store. Of packs and lists those that were put are listed.
+func (l *Live) List(ctx context.Context, prefix string) ([]object.Info, error) {
+	if err := object.CheckPrefix(prefix); err != nil {
+		return nil, err
+	}
+	if strings.HasPrefix(refsDir, prefix) {
+		if err := l.db.Gather(ctx); err != nil {
+			return nil, err
+		}
+	}
+	l.deciding.RLock()
+	defer l.deciding.RUnlock()
+	out, err := l.uploads.List(ctx, prefix)
+	if err != nil {
+		return nil, err
+	}
+	refs, err := l.db.Refs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if strings.HasPrefix(markerName, prefix) {
+		out = append(out, object.Info{Name: markerName, Size: int64(len(marker))})
+	}
+	for name, t := range refs {
+		if n := refObject(name); strings.HasPrefix(n, prefix) {
+			t.List = hash.Sum(nil) // any is as long as that which Get gives
+			out = append(out, object.Info{Name: n, Size: int64(len(value{Target: t, nonce: servedNonce}.encode()))})
+		}
+	}
+	object.SortInfos(out)
+	return out, nil
+}
+
+// Delete implements object.Store: a database collects its garbage itself.
+func (l *Live) Delete(context.Context, string) error {
+	return errs.New(errs.Unsupported, "%s is a server's database, of which single objects are not removed", l.url)
+}
+
+// Put implements object.Store.
+func (l *Live) Put(ctx context.Context, name string, body object.Body, on object.Condition) error {
+	if err := object.CheckName(name); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return errs.With(errs.Canceled, err)
+	}
+	switch kind(name) {
+	case markerName:
+		return object.ErrCondition(name)
+	case packsDir:
+		d, ok := packNamed(name)
+		if !ok {
+			return errs.New(errs.Invalid, "'%s' is no name of a pack", name)
+		}
+		if _, there := l.views.size(d); there {
+			return object.ErrCondition(name)
+		}
+		return l.uploads.Put(ctx, name, body, on)
+	}
+	if body.Size() > smallObject {
+		return errs.New(errs.Invalid, "put object %s: it has %d bytes, more than any of its kind", name, body.Size())
+	}
+	data, err := object.ReadBody(body)
+	if err != nil {
+		return err
+	}
+	switch kind(name) {
+	case listsDir:
+		h, err := hash.Parse(strings.TrimPrefix(name, listsDir))
+		if err != nil {
+			return errs.New(errs.Invalid, "'%s' is no name of a list of packs", name)
+		}
+		if _, err := decodeList(data, h); err != nil {
+			return err
+		}
+		return l.uploads.Put(ctx, name, body, on)
+	case refsDir:
+		return l.putRef(ctx, name, data, on)
+	case changesDir:
+		return l.decide(ctx, name, data)
+	}
+	return errs.New(errs.Unsupported, "a database of a server takes packs, lists and refs, no object %s", name)
+}
+
+// smallObject bounds the length in bytes of what is no pack.
+const smallObject = 64 << 20
+
+// putRef moves a ref, or notes that it is to move with others.
+func (l *Live) putRef(ctx context.Context, key string, data []byte, on object.Condition) error {
+	name, err := refNamed(key)
+	if err != nil {
+		return err
+	}
+	v, err := decodeValue(data, name)
+	if err != nil {
+		return errs.With(errs.Invalid, err)
+	}
+	l.pushing.Lock()
+	defer l.pushing.Unlock()
+	defer l.db.Hold()()
+	sum := hash.Sum(data)
+	l.mu.Lock()
+	again := l.last[name] == sum
+	l.mu.Unlock()
+	if again {
+		return nil // its answer was lost
+	}
+	refs, err := l.db.Refs(ctx)
+	if err != nil {
+		return err
+	}
+	now := refs[name]
+	if !on.Holds(generationOf(now)) {
+		return object.ErrCondition(key)
+	}
+	if v.change == "" {
+		m := Move{Name: name, From: now, To: v.Target}
+		if err := l.receive(ctx, []Move{m}, []hash.Hash{v.List}); err != nil {
+			return err
+		}
+	} else if err := l.announce(v, Move{Name: name, From: now, To: v.next}); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.last[name] = sum
+	l.mu.Unlock()
+	return nil
+}
+
+// announce notes a move that is decided with others.
+func (l *Live) announce(v value, m Move) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, p := range l.pending {
+		if clock.Since(p.since) > pendingKept {
+			delete(l.pending, id)
+		}
+	}
+	p := l.pending[v.change]
+	if p == nil {
+		if len(l.pending) >= pendingMost {
+			return errs.New(errs.Unavailable, "too many pushes of several refs are under way")
+		}
+		p = &pendingChange{since: clock.System{}.Now()}
+		l.pending[v.change] = p
+	}
+	if slices.ContainsFunc(p.moves, func(o Move) bool { return o.Name == m.Name }) {
+		return errs.New(errs.Invalid, "the ref %s is to move twice in one push", m.Name)
+	}
+	p.moves = append(p.moves, m)
+	p.lists = append(p.lists, v.next.List)
+	return nil
+}
+
+// decide commits the moves that were announced under an id, or gives them up.
+func (l *Live) decide(ctx context.Context, name string, data []byte) (err error) {
+	id := strings.TrimPrefix(name, changesDir)
+	if !isID(id) || string(data) != outcomeDone && string(data) != outcomeGiven {
+		return errs.New(errs.Invalid, "'%s' is no outcome of a push", name)
+	}
+	l.pushing.Lock()
+	defer l.pushing.Unlock()
+	defer l.db.Hold()()
+	if _, err := l.uploads.Stat(ctx, name); !errs.Is(err, errs.NotFound) {
+		if err == nil {
+			err = object.ErrCondition(name)
+		}
+		return err
+	}
+	l.mu.Lock()
+	p := l.pending[id]
+	delete(l.pending, id)
+	l.mu.Unlock()
+	if string(data) == outcomeGiven {
+		return l.uploads.Put(ctx, name, object.Bytes(data), object.IfAbsent)
+	}
+	err = object.ErrCondition(name)
+	if p != nil {
+		batch, packs, e := l.fetch(ctx, p.moves, p.lists)
+		if e != nil {
+			return e
+		}
+		defer func() { err = errors.Join(err, batch.Close()) }()
+		l.deciding.Lock()
+		defer l.deciding.Unlock()
+		if err = l.db.Receive(ctx, batch, p.moves); err == nil {
+			l.drop(ctx, packs)
+		}
+	}
+	if errs.Is(err, errs.Conflict) {
+		if e := l.uploads.Put(ctx, name, object.Bytes([]byte(outcomeGiven)), object.IfAbsent); e != nil {
+			return e
+		}
+		return object.ErrCondition(name)
+	}
+	if err != nil {
+		return err
+	}
+	return l.uploads.Put(ctx, name, object.Bytes(data), object.IfAbsent)
+}
+
+// receive makes moves and what they need part of the database.
+func (l *Live) receive(ctx context.Context, moves []Move, lists []hash.Hash) (err error) {
+	batch, packs, err := l.fetch(ctx, moves, lists)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, batch.Close()) }()
+	if err := l.db.Receive(ctx, batch, moves); err != nil {
+		return err
+	}
+	l.drop(ctx, packs)
+	return nil
+}
+
+// drop removes packs that are the database's now from what was put. What stays is swept some day.
+func (l *Live) drop(ctx context.Context, packs []Pack) {
+	for _, p := range packs {
+		_ = l.uploads.Delete(ctx, p.object())
+	}
+}
+
+// fetch reads into a batch what was put of the packs that lists name, and checks that all that the moves reach is there then.
+func (l *Live) fetch(ctx context.Context, moves []Move, lists []hash.Hash) (batch *pack.Batch, packs []Pack, err error) {
+	for _, h := range lists {
+		if h.IsZero() {
+			continue // of a ref that is removed
+		}
+		data, _, err := l.Get(ctx, listsDir+h.Full())
+		if errs.Is(err, errs.NotFound) {
+			return nil, nil, errs.New(errs.Invalid, "the list of packs %s of a ref was not put", h.Full())
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		all, err := decodeList(data, h)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, p := range all {
+			// Others are the database's own, or were once.
+			if in, err := l.uploads.Stat(ctx, p.object()); err == nil && !l.store.HasPack(p.Digest) {
+				if in.Size != p.Size {
+					return nil, nil, errs.New(errs.Invalid, "pack %s has %d bytes, not the %d that its list says", p.Digest.Full(), in.Size, p.Size)
+				}
+				packs = append(packs, p)
+			} else if err != nil && !errs.Is(err, errs.NotFound) {
+				return nil, nil, err
+			}
+		}
+	}
+	refs, err := l.db.Refs(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	var have []history.CommitID
+	for _, t := range refs {
+		have = append(have, t.Commit)
+	}
+	var want []Target
+	for _, m := range moves {
+		if !m.To.IsZero() {
+			want = append(want, m.To)
+		}
+	}
+	f := &Fetch{Remote: &Remote{s: pushed{l.uploads}}, Store: l.store, FS: l.fs, Incoming: l.incoming()}
+	batch, err = f.Run(ctx, packs, want, have)
+	return batch, packs, err
+}
+
+// pushed is what was put, under the name that messages to who has put it use.
+type pushed struct{ object.Store }
+
+// URL implements object.Store.
+func (pushed) URL() string { return "of this push" }
