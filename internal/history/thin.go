@@ -34,7 +34,7 @@ type ThinCommit struct {
 	Joined bool
 }
 
-// Thin says what becomes of the commits of branches and tags, a parent before its children. Commits that no branch with rules has stay; of
+// Thin says what becomes of the commits of branches and tags, children before parents. Commits that no branch with rules has stay; of
 // the others those do that the rules of any branch keep, first commits, heads, and commits where the histories of branches part, so that
 // branches have the merge bases that they had. now is the time from which ages count.
 func Thin(ctx context.Context, r chunk.Reader, branches, tags []ThinHead, now time.Time) ([]ThinCommit, error) {
@@ -51,7 +51,6 @@ func Thin(ctx context.Context, r chunk.Reader, branches, tags []ThinHead, now ti
 		}
 	}
 	t.connect()
-	slices.Reverse(t.out)
 	return t.out, nil
 }
 

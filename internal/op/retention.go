@@ -2,6 +2,7 @@ package op
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -240,7 +241,7 @@ func (c *Retention) dryRun(ctx context.Context, s *Scope, of map[string]history.
 			}
 			r.Printf("  %s  %s  %s  %s%s", word, x.ID, m.Committer.Time.UTC().Format("2006-01-02 15:04"), text, why)
 		}
-		r.Lines = append(append(lines, "branch "+name+" ("+of[name].String()+"): "+plural(uint64(gone), "commit")+" of "+plural(uint64(all), "commit")+" would go"), r.Lines...)
+		r.Lines = append(append(lines, fmt.Sprintf("branch %s (%s): %d of %s would go", name, of[name], gone, plural(uint64(all), "commit"))), r.Lines...)
 	}
 	return r, nil
 }

@@ -128,7 +128,7 @@ func retainRandom(t *testing.T, rng *rand.Rand) {
 		b := branches[rng.IntN(len(branches))]
 		switch n := rng.IntN(14); {
 		case n == 0 && len(branches) < 5:
-			name := fmt.Sprint("b", made)
+			name := fmt.Sprintf("b%d-%d-%d", made, hours, len(branches))
 			must(t, r.CreateBranch(ctx, name, mustHead(t, r, b), false))
 			branches = append(branches, name)
 		case n == 1 && len(branches) > 2:
