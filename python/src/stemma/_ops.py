@@ -2171,8 +2171,8 @@ class Verbs:
         With a path alone the copy is a database like any other, and holds everything that was durable when the backup began: history, working
         sets and all. Others may write meanwhile. A copy that was interrupted is not a database and may be deleted.
 
-        A backup with a name is at the URL of a remote, and holds all branches, tags, working sets and runs, as they were at one moment. To sync it again
-        sends what is new only. What is no longer here is not there either afterwards. Stashes and merges in progress are not in it.
+        A backup with a name is at the URL of a remote, and holds all branches, each with its working set as they were at one moment, tags and runs. It
+        changes as a whole, or not at all. To sync it again sends what is new only. What is no longer here is not there either afterwards. Stashes and merges in progress are not in it.
 
         Args:
             path: a directory that is made, or is empty; or add, remove, sync, sync-url, restore, verify.
