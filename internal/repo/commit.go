@@ -408,7 +408,7 @@ func (r *Repo) ResetHard(ctx context.Context, branchName string, to history.Comm
 // reset moves a branch to a commit, and its roots as set does, which gives the tables that it changed as a whole. A hard reset ends a
 // merge in progress.
 func (r *Repo) reset(ctx context.Context, name string, to history.CommitID, hard bool, set func(*pack.Batch, *branch, *history.Commit) ([]string, error)) error {
-	c, err := history.GetCommit(ctx, r.store, to)
+	c, err := r.toName(ctx, to)
 	if err != nil {
 		return err
 	}
