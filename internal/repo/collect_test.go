@@ -728,6 +728,7 @@ func TestCollectedIsNotNamed(t *testing.T) {
 				"branch": r.CreateBranch(t.Context(), "c", gone, false),
 				"tag":    r.CreateTag(t.Context(), "t", history.Tag{Commit: gone}, false),
 				"reset":  r.ResetHard(t.Context(), "main", gone),
+				"tables": r.Unstage(t.Context(), "main", gone, []string{"people"}),
 			} {
 				if !errs.Is(err, errs.NotFound) {
 					t.Errorf("%s: %v, want class NotFound", what, err)

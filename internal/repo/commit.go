@@ -260,7 +260,7 @@ func (r *Repo) Stage(ctx context.Context, branchName string, names []string) err
 
 // Unstage sets the staged state of the named tables, all when names is nil, back to that of the commit.
 func (r *Repo) Unstage(ctx context.Context, branchName string, at history.CommitID, names []string) error {
-	c, err := history.GetCommit(ctx, r.store, at)
+	c, err := r.toName(ctx, at)
 	if err != nil {
 		return err
 	}
