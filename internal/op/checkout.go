@@ -197,6 +197,9 @@ func (c *Checkout) tableOrRevision(ctx context.Context, s *Scope, st *repo.Snaps
 	if err != nil {
 		return nil, errs.New(errs.NotFound, "'%s' is neither a branch, a table nor a revision: %w", name, err)
 	}
+	if err := s.Repo.Whole(ctx, id); err != nil {
+		return nil, err
+	}
 	cm, err := history.GetCommit(ctx, s.Repo.Store(), id)
 	if err != nil {
 		return nil, err

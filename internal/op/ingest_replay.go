@@ -33,7 +33,7 @@ func (p *replay) line(name string, id history.CommitID) string {
 	return fmt.Sprintf("%s %08x\n", line, crc32.ChecksumIEEE([]byte(line)))
 }
 
-// openLog finds the commits of a replay that ended early, as far as they are there still, and makes itself ready to note more.
+// openLog finds the commits of a replay that ended early, if all of them are there still, and makes itself ready to note more.
 func (p *replay) openLog(ctx context.Context) error {
 	r := p.s.Repo
 	dir := pullsDir(p.s)
@@ -48,6 +48,8 @@ func (p *replay) openLog(ctx context.Context) error {
 	if p.log, err = r.FS().Create(name); err != nil {
 		return err
 	}
+	var names []string
+	var ids []history.CommitID
 	for _, line := range strings.SplitAfter(string(data), "\n") {
 		f := strings.Fields(line)
 		if len(f) != 3 {
@@ -57,15 +59,17 @@ func (p *replay) openLog(ctx context.Context) error {
 		if err != nil || p.line(f[0], id) != line {
 			continue // torn
 		}
-		if _, known := p.made[f[0]]; known {
-			continue
+		if _, known := p.made[f[0]]; !known {
+			names, ids = append(names, f[0]), append(ids, id)
 		}
-		if _, err := history.GetCommit(ctx, r.Store(), id); errs.Is(err, errs.NotFound) {
-			continue // cleared away meanwhile
-		} else if err != nil {
-			return err
-		}
-		if err := p.note(f[0], id); err != nil {
+	}
+	if err := r.Whole(ctx, ids...); errs.Is(err, errs.NotFound) {
+		return nil // cleared away meanwhile, at least in part
+	} else if err != nil {
+		return err
+	}
+	for i, id := range ids {
+		if err := p.note(names[i], id); err != nil {
 			return err
 		}
 	}

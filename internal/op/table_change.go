@@ -104,6 +104,9 @@ func (c *TableCp) copyOld(ctx context.Context, s *Scope, revision, name, to stri
 	if err != nil {
 		return err
 	}
+	if err := s.Repo.Whole(ctx, id); err != nil {
+		return err
+	}
 	snap, err := s.Repo.SnapshotAt(ctx, id)
 	if err != nil {
 		return err

@@ -108,7 +108,8 @@ func (s *Store) appendWith(packs []*file, fn func(show func()) (lsn uint64, err 
 	return lsn, err
 }
 
-// index makes the chunks of a payload at off in seg visible.
+// index makes the chunks of a payload at off in seg visible. One that an older segment has too is from here on this segment's: an older
+// one may go, with all of its chunks that nobody has asked to keep.
 func (s *Store) index(seg *segment, off int64, payload []byte, chunks []encoded) {
 	if len(chunks) == 0 {
 		return
@@ -120,9 +121,7 @@ func (s *Store) index(seg *segment, off int64, payload []byte, chunks []encoded)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range placed {
-		if _, ok := s.chunks[p.hash]; !ok {
-			s.chunks[p.hash] = p.location(seg, off)
-		}
+		s.chunks[p.hash] = p.location(seg, off)
 	}
 }
 

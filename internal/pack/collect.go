@@ -395,7 +395,7 @@ func (c *Collection) swap(ctx context.Context, made *made, packs []*candidate) (
 	if err != nil {
 		return 0, nil, nil, err
 	}
-	if batchSize(chunks, nil) > maxPayload/2 {
+	if batchSize(chunks, nil) > maxPayload/2 || s.inBodies(chunks) {
 		if err := made.add(ctx, chunks); err != nil {
 			return 0, nil, nil, err
 		}
@@ -465,6 +465,20 @@ func (c *Collection) swap(ctx context.Context, made *made, packs []*candidate) (
 	clear(c.old)
 	clear(c.late)
 	return lsn, gone, segs, nil
+}
+
+// inBodies tells whether one of the chunks holds a part of the body of a frame, which is read in packs only.
+func (s *Store) inBodies(chunks []encoded) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, b := range s.bodies {
+		for _, h := range b.pieces {
+			if slices.ContainsFunc(chunks, func(e encoded) bool { return e.hash == h }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (c *Collection) isBrought(name string) bool {

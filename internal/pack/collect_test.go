@@ -379,3 +379,101 @@ func TestCollectCrashAnywhere(t *testing.T) {
 		})
 	}
 }
+
+// TestCollectKeepsWhatTwoPut puts a chunk into two batches before either is appended. What the later one makes live stays, though the first
+// one's segment goes with it and nobody asks to keep it.
+func TestCollectKeepsWhatTwoPut(t *testing.T) {
+	fsys := vfs.NewMem()
+	s := newStore(t, fsys, testDir)
+	c := chunktest.Sample(chunk.KindPage, 5000, 1)
+	first, later := s.NewBatch(), s.NewBatch()
+	defer first.Close()
+	defer later.Close()
+	for _, b := range []*Batch{first, later} {
+		if _, err := b.Put(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Append(t.Context(), first, rec("first")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := collect(t.Context(), s, "state", RewriteOptions{Settle: func(ctx context.Context) error {
+		_, err := s.Append(ctx, later, rec("later"))
+		return err
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantChunk(t, s, c)
+	if err := s.Checkpoint(t.Context(), []byte("folded")); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, s)
+	s = openStore(t, fsys, testDir, Options{CacheBytes: -1})
+	wantChunk(t, s, c)
+	mustClose(t, s)
+}
+
+// TestCollectLongRecordRelied appends a long record at the last moment whose body is that of an old one.
+func TestCollectLongRecordRelied(t *testing.T) {
+	fsys := vfs.NewMem()
+	s := newStore(t, fsys, testDir)
+	long := strings.Repeat("long", 1<<20)
+	commit(t, s, nil, rec(long))
+	_, err := collect(t.Context(), s, "state", RewriteOptions{Lock: func(ctx context.Context, fn func() error) error {
+		if _, err := s.Append(ctx, nil, rec(long)); err != nil {
+			return err
+		}
+		return fn()
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, s)
+	s = openStore(t, fsys, testDir, Options{})
+	if _, tail := s.Recovered(); len(tail) != 1 || string(tail[0].Payload) != long {
+		t.Errorf("%d records came back", len(tail))
+	}
+	mustClose(t, s)
+}
+
+// TestCollectCrashLongRecord cuts the power before every operation of a collection of a store with long records, and opens what is left
+// twice: the first opening must leave what the second one reads.
+func TestCollectCrashLongRecord(t *testing.T) {
+	ctx := t.Context()
+	mem := vfs.NewMem()
+	s := newStore(t, mem, testDir)
+	live := chunktest.Sample(chunk.KindPage, 5000, 1)
+	commit(t, s, [][]byte{live}, rec(strings.Repeat("long", 1<<20)))
+	mustClose(t, s)
+	rng := rand.New(rand.NewPCG(1, 7))
+	crashes, collecting := 0, false
+	s = openStore(t, vfs.WithHook(mem, func(op vfs.Op) error {
+		if op.Kind == vfs.OpRead || !collecting || t.Failed() {
+			return nil
+		}
+		crashes++
+		clone := mem.CrashClone(rng)
+		for range 2 {
+			s, err := Open(ctx, clone, testDir, Options{CacheBytes: -1})
+			if err != nil {
+				t.Errorf("opening after the crash: %v", err)
+				return nil
+			}
+			wantChunk(t, s, live)
+			if err := s.Close(ctx); err != nil {
+				t.Errorf("closing after the crash: %v", err)
+			}
+		}
+		return nil
+	}), testDir, Options{})
+	collecting = true
+	if _, err := collect(ctx, s, "state", RewriteOptions{}, live); err != nil {
+		t.Fatal(err)
+	}
+	collecting = false
+	mustClose(t, s)
+	if crashes < 8 {
+		t.Errorf("%d crashes: the test does not test", crashes)
+	}
+}

@@ -27,9 +27,13 @@ const (
 
 // listing is which packs the journal says there are.
 type listing struct {
-	names map[hash.Hash]bool
-	known bool // there are no others
+	names  map[hash.Hash]bool
+	known  bool               // there are no others
+	bodies map[hash.Hash]bool // that hold bodies of frames, which can be read only with them, whatever a later frame lists
 }
+
+// has tells whether somebody relies on a pack.
+func (l *listing) has(digest hash.Hash) bool { return !l.known || l.names[digest] || l.bodies[digest] }
 
 // take takes a record in.
 func (l *listing) take(payload []byte) error {
@@ -74,7 +78,7 @@ func (l *loaded) orphans() []*file {
 	}
 	var out []*file
 	l.packs = slices.DeleteFunc(l.packs, func(p *file) bool {
-		if l.listing.names[p.ft.digest] {
+		if l.listing.has(p.ft.digest) {
 			return false
 		}
 		out = append(out, p)

@@ -309,7 +309,11 @@ func (l *loaded) piece(h hash.Hash, c *codecs) ([]byte, error) {
 		}
 		if ok {
 			found = &e
-			l.listing.add(p.ft.digest) // a frame cannot list the packs in which its list is
+			// A frame cannot list the packs in which its list is, and one that lists all need not list those of frames before it.
+			if l.listing.bodies == nil {
+				l.listing.bodies = map[hash.Hash]bool{}
+			}
+			l.listing.bodies[p.ft.digest] = true
 		}
 	}
 	if found != nil {

@@ -190,7 +190,7 @@ func (r *reviver) setAside() (string, error) {
 	}
 	if r.l.known {
 		for _, p := range r.l.packs {
-			if !r.l.names[p.ft.digest] {
+			if !r.l.has(p.ft.digest) {
 				paths = append(paths, p.path)
 			}
 		}

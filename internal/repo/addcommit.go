@@ -37,7 +37,9 @@ func (r *Repo) AddCommit(ctx context.Context, t *Tx, c *history.Commit) (err err
 func (r *Repo) appendUnnamed(ctx context.Context, batch *pack.Batch, as ...departure) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.holds.leave(as...)
 	_, err := r.store.Append(ctx, batch)
+	if err == nil {
+		r.holds.leave(as...)
+	}
 	return err
 }

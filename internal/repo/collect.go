@@ -62,6 +62,8 @@ func (r *Repo) collect(ctx context.Context, opt CollectOptions) (*Collected, err
 		return nil, errs.New(errs.Conflict, "collect garbage: that is being done already; wait until it has ended")
 	}
 	defer r.collecting.Unlock()
+	// Rows of lineage keep what was read, also that which is not written yet. Of what cannot be written the run's record tells.
+	_ = r.FlushReads(ctx)
 	r.holds.collect(true)
 	defer r.holds.collect(false)
 	k := &collector{r: r, opt: opt, states: map[*state]bool{}, branches: map[*branch]bool{}, tags: map[hash.Hash]bool{}, stashes: map[hash.Hash]bool{}}
@@ -163,7 +165,7 @@ func expired(moves []RefMove, before time.Time) []RefMove {
 
 // first marks what is reached at the beginning.
 func (k *collector) first(ctx context.Context) error {
-	states, left, whole := k.r.holds.kept(0)
+	states, left, last, whole := k.r.holds.kept(0, true)
 	if !whole {
 		return errs.New(errs.Conflict, "collect garbage: a transaction has been open for so long that what it may read is not known any more; end it first")
 	}
@@ -179,12 +181,13 @@ func (k *collector) first(ctx context.Context) error {
 	if err := k.departures(ctx, left, true); err != nil {
 		return err
 	}
+	k.after = last
 	return k.lineage(ctx)
 }
 
 // settle marks what has come to be reached since the last time.
 func (k *collector) settle(ctx context.Context) error {
-	states, left, whole := k.r.holds.kept(k.after)
+	states, left, last, whole := k.r.holds.kept(k.after, false)
 	if !whole {
 		return errs.New(errs.Conflict, "collect garbage: more has changed meanwhile than can be kept track of; try again")
 	}
@@ -194,6 +197,7 @@ func (k *collector) settle(ctx context.Context) error {
 	if err := k.departures(ctx, left, false); err != nil {
 		return err
 	}
+	k.after = last
 	tip := k.r.tip.Load()
 	if err := k.state(ctx, tip, false); err != nil {
 		return err
@@ -358,7 +362,6 @@ func (k *collector) branch(ctx context.Context, b *branch, edits bool) error {
 
 func (k *collector) departures(ctx context.Context, left []departure, edits bool) error {
 	for _, d := range left {
-		k.after = max(k.after, d.seq)
 		if d.branch != nil {
 			if err := k.branch(ctx, d.branch, edits); err != nil {
 				return err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/lineage"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/schema"
@@ -656,5 +657,92 @@ func TestUsage(t *testing.T) {
 	must(t, err)
 	if u := check(); u.Garbage > one/10 || u.Tables[1].Bytes != one {
 		t.Errorf("after a collection %+v, of which a table takes %d", u, one)
+	}
+}
+
+// TestCollectKeepsWhatVerbsRead keeps what a verb that holds the database has read of a working set that came after its beginning and that a
+// transaction has replaced.
+func TestCollectKeepsWhatVerbsRead(t *testing.T) {
+	_, fs := newRepoClosed(t)
+	r := openBare(t, fs)
+	defer r.Close(t.Context())
+	fill(t, r, "main", "first", 0, 500)
+	hold := r.Hold()
+	fill(t, r, "main", "", 10_000, 500)
+	on, err := r.SnapshotWorking("main")
+	must(t, err)
+	v, _, _, err := on.Table(t.Context(), "people")
+	must(t, err)
+	want := dump(t, v)
+	fill(t, r, "main", "", 20_000, 500)
+	_, err = r.Collect(t.Context(), everything())
+	must(t, err)
+	if dump(t, v) != want {
+		t.Error("what a verb reads is not what it was")
+	}
+	head, work, err := r.WorkCommit(t.Context(), "main")
+	must(t, err)
+	_, err = r.Collect(t.Context(), everything())
+	must(t, err)
+	if _, err := r.SnapshotAt(t.Context(), work); err != nil || work == head {
+		t.Errorf("the working set as a backup has it: %v", err)
+	}
+	hold.Release()
+	wantSound(t, r)
+}
+
+// TestCollectedIsNotNamed: a commit of which only a part is left, in a file with other chunks or in memory, is not named any more.
+func TestCollectedIsNotNamed(t *testing.T) {
+	for name, opt := range map[string]repo.CollectOptions{
+		"memory": {Full: true, Expire: testClock.Now().Add(time.Hour)},
+		"part":   {Drop: true, Expire: testClock.Now().Add(time.Hour)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, _ := newRepo(t)
+			defer r.Close(t.Context())
+			pack := func() {
+				t.Helper()
+				must(t, r.Checkpoint(t.Context()))
+				must(t, r.Store().Folded(t.Context()))
+			}
+			fill(t, r, "main", "first", 0, 500)
+			must(t, r.CreateBranch(t.Context(), "b", head(t, r, "main"), false))
+			pack()
+			fill(t, r, "b", "", 10_000, 500)
+			pack()
+			_, err := r.Commit(t.Context(), repo.CommitOptions{Branch: "b", Message: "gone", AddNew: true, Author: signature()})
+			must(t, err)
+			fill(t, r, "main", "second", 20_000, 500)
+			pack()
+			gone := head(t, r, "b")
+			must(t, r.DeleteBranch(t.Context(), "b", "", true))
+			must(t, r.Whole(t.Context(), gone))
+			must(t, r.CreateBranch(t.Context(), "again", gone, false))
+			must(t, r.DeleteBranch(t.Context(), "again", "", true))
+			done, err := r.Collect(t.Context(), opt)
+			must(t, err)
+			if ok, err := r.Store().Has(t.Context(), gone); ok != opt.Drop || err != nil || done.ChunksRemoved == 0 {
+				t.Fatalf("the test does not test: %v, %v, %+v", ok, err, done.CollectStats)
+			}
+			for what, err := range map[string]error{
+				"branch": r.CreateBranch(t.Context(), "c", gone, false),
+				"tag":    r.CreateTag(t.Context(), "t", history.Tag{Commit: gone}, false),
+				"reset":  r.ResetHard(t.Context(), "main", gone),
+				"tables": r.Unstage(t.Context(), "main", gone, []string{"people"}),
+			} {
+				if !errs.Is(err, errs.NotFound) {
+					t.Errorf("%s: %v, want class NotFound", what, err)
+				}
+			}
+			if _, err := r.Merge(t.Context(), repo.MergeOptions{Branch: "main", Theirs: gone, Message: "m", Author: signature()}); !errs.Is(err, errs.NotFound) {
+				t.Errorf("merge: %v, want class NotFound", err)
+			}
+			if _, err := r.Resolve(t.Context(), gone.Full(), "main"); (err == nil) != opt.Drop {
+				t.Errorf("resolve: %v", err)
+			}
+			_, err = r.Collect(t.Context(), everything())
+			must(t, err)
+			wantSound(t, r)
+		})
 	}
 }

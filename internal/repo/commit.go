@@ -260,7 +260,7 @@ func (r *Repo) Stage(ctx context.Context, branchName string, names []string) err
 
 // Unstage sets the staged state of the named tables, all when names is nil, back to that of the commit.
 func (r *Repo) Unstage(ctx context.Context, branchName string, at history.CommitID, names []string) error {
-	c, err := history.GetCommit(ctx, r.store, at)
+	c, err := r.toName(ctx, at)
 	if err != nil {
 		return err
 	}
@@ -408,7 +408,7 @@ func (r *Repo) ResetHard(ctx context.Context, branchName string, to history.Comm
 // reset moves a branch to a commit, and its roots as set does, which gives the tables that it changed as a whole. A hard reset ends a
 // merge in progress.
 func (r *Repo) reset(ctx context.Context, name string, to history.CommitID, hard bool, set func(*pack.Batch, *branch, *history.Commit) ([]string, error)) error {
-	c, err := history.GetCommit(ctx, r.store, to)
+	c, err := r.toName(ctx, to)
 	if err != nil {
 		return err
 	}

@@ -310,6 +310,7 @@ func (r *Repo) commitPlans(ctx context.Context, plans []*plan, batch *pack.Batch
 		return nil, err
 	}
 	ch := &change{writes: noted}
+	var gone []departure
 	for i, p := range plans {
 		cur, err := p.present(r.tip.Load())
 		if err != nil {
@@ -318,6 +319,7 @@ func (r *Repo) commitPlans(ctx context.Context, plans []*plan, batch *pack.Batch
 		n := cur.copy(0)
 		next[i] = n
 		if len(p.t.whole) > 0 || p.t.merge != nil || p.t.rebase != nil {
+			gone = append(gone, departure{branch: cur})
 			w, err := p.t.replaceTables(ctx, batch, cur, n)
 			if err != nil {
 				return nil, err
@@ -350,6 +352,7 @@ func (r *Repo) commitPlans(ctx context.Context, plans []*plan, batch *pack.Batch
 		payload = ch.encode()
 	}
 	return r.appendPayload(ctx, batch, payload, func(s *state) {
+		r.holds.leave(gone...)
 		s.writes = s.writes.with(noted)
 		for i, p := range plans {
 			n := next[i]

@@ -9,25 +9,23 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
-	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/tree"
 )
 
 // BeginAside starts a transaction on a root of the store that is no branch's working set. It goes by the name of the branch, sees its
 // head, and cannot be committed: Sealed is what it leads to.
 func (r *Repo) BeginAside(branchName string, on tree.Root) (*Tx, error) {
-	s := r.published.Load()
-	b, ok := s.branches.Get(branchName)
-	if !ok {
-		return nil, r.errNoRef(branchName)
+	t, err := r.beginOn(func(s *state) (*branch, error) {
+		b, ok := s.branches.Get(branchName)
+		if !ok {
+			return nil, r.errNoRef(branchName)
+		}
+		return &branch{name: branchName, head: b.head, working: on, staged: on, tables: workTables{}}, nil
+	})
+	if err == nil {
+		t.aside = true
 	}
-	base := &branch{name: branchName, head: b.head, working: on, staged: on, tables: workTables{}}
-	t := &Tx{
-		r: r, branch: branchName, base: base, state: s, aside: true,
-		root: root.Open(r.store, on), tables: map[string]*txTable{},
-	}
-	r.holds.add(&t.hold, s)
-	return t, nil
+	return t, err
 }
 
 // Sealed is the root with all changes of the transaction in trees, whose chunks are in its Store.
@@ -291,7 +289,7 @@ func (f *filter) append(ctx context.Context) (*state, error) {
 		if err != nil {
 			return nil, err
 		}
-		ch.tags = append(ch.tags, tagChange{name: n, object: h})
+		ch.tags = append(ch.tags, tagChange{name: n, object: h, commit: to})
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -21,8 +21,21 @@ type Hold struct {
 // Hold begins a hold, which must be released.
 func (r *Repo) Hold() *Hold {
 	h := &Hold{}
-	r.holds.add(h, r.published.Load())
+	r.hold(h)
 	return h
+}
+
+// hold begins a hold of what is published, which it gives.
+func (r *Repo) hold(h *Hold) *state {
+	for {
+		s := r.published.Load()
+		r.holds.add(h, s)
+		// Otherwise what has left s since may be forgotten, or collected.
+		if r.published.Load() == s {
+			return s
+		}
+		h.Release()
+	}
 }
 
 // Release ends the hold. It may be called more than once.
@@ -33,7 +46,7 @@ func (h *Hold) Release() {
 }
 
 // keptDepartures bounds what is remembered of what holds keep.
-const keptDepartures = 1 << 20
+var keptDepartures = 1 << 20
 
 // holds is the holds of a database, and what has left its state while they last.
 type holds struct {
@@ -109,7 +122,7 @@ func (x *holds) prune() {
 func (x *holds) leave(list ...departure) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.first == nil && !x.collecting {
+	if len(list) == 0 || x.first == nil && !x.collecting {
 		return
 	}
 	for _, d := range list {
@@ -117,9 +130,10 @@ func (x *holds) leave(list ...departure) {
 		d.seq = x.seq
 		x.left = append(x.left, d)
 	}
-	if over := len(x.left) - keptDepartures; over > 0 {
-		x.lost = x.left[over-1].seq
-		x.left = slices.Clone(x.left[over:])
+	if len(x.left) > keptDepartures { // many at once, so that not each that comes moves all others
+		gone := max(len(x.left)-keptDepartures, keptDepartures/2)
+		x.lost = x.left[gone-1].seq
+		x.left = slices.Clone(x.left[gone:])
 	}
 }
 
@@ -131,8 +145,9 @@ func (x *holds) collect(on bool) {
 	x.prune()
 }
 
-// kept is the states that are held and the departures after one that are remembered. whole is false when more has left than was remembered.
-func (x *holds) kept(after uint64) (states []*state, left []departure, whole bool) {
+// kept is the states that are held, the departures after one that are remembered, and the number of the last one. whole is false when more
+// has left than was remembered: since that departure or, for who begins, since the first hold.
+func (x *holds) kept(after uint64, begins bool) (states []*state, left []departure, last uint64, whole bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	seen := map[*state]bool{}
@@ -147,7 +162,10 @@ func (x *holds) kept(after uint64) (states []*state, left []departure, whole boo
 			left = append(left, d)
 		}
 	}
-	return states, left, x.lost <= after && (x.first == nil || x.lost <= x.first.since)
+	if whole = x.lost <= after; begins {
+		whole = x.first == nil || x.lost <= x.first.since
+	}
+	return states, left, x.seq, whole
 }
 
 // departures are what the change takes away from the state.

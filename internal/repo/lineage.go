@@ -68,14 +68,12 @@ func (r *Repo) beginLineage(ctx context.Context) (*Tx, error) {
 	if r.opt.ReadOnly {
 		return nil, errs.New(errs.ReadOnly, "the database is open for reading only")
 	}
-	s := r.published.Load()
-	if s.lineage == nil {
+	if r.published.Load().lineage == nil {
 		if err := r.makeLineage(ctx); err != nil {
 			return nil, err
 		}
-		s = r.published.Load()
 	}
-	return r.beginOn(s, s.lineage), nil
+	return r.beginOn(func(s *state) (*branch, error) { return s.lineage, nil })
 }
 
 // makeLineage makes lineageRef with empty tables, unless another did.

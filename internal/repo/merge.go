@@ -163,7 +163,7 @@ func (p *mergePlan) compute(ctx context.Context) (done bool, err error) {
 	if p.head, err = history.GetCommit(ctx, p.r.store, p.b.head); err != nil {
 		return false, err
 	}
-	if p.theirs, err = history.GetCommit(ctx, p.r.store, p.opt.Theirs); err != nil {
+	if p.theirs, err = p.r.toName(ctx, p.opt.Theirs); err != nil {
 		return false, err
 	}
 	opt := p.r.MergeOptions(p.batch)

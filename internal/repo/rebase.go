@@ -88,7 +88,7 @@ func (r *Repo) StartRebase(ctx context.Context, branchName string, onto history.
 	} else if !ok || b.overlays() {
 		return nil, errs.New(errs.Conflict, "cannot start a rebase with uncommitted changes")
 	}
-	target, err := history.GetCommit(ctx, r.store, onto)
+	target, err := r.toName(ctx, onto)
 	if err != nil {
 		return nil, err
 	}

@@ -58,7 +58,7 @@ func (r *Repo) CreateBranch(ctx context.Context, name string, at history.CommitI
 	if err := history.CheckRefName(name); err != nil {
 		return err
 	}
-	c, err := history.GetCommit(ctx, r.store, at)
+	c, err := r.toName(ctx, at)
 	if err != nil {
 		return err
 	}
@@ -266,6 +266,9 @@ func (r *Repo) CreateTag(ctx context.Context, name string, t history.Tag, force 
 	}
 	if t.Tagger.Time.IsZero() {
 		t.Tagger.Time = r.opt.Clock.Now()
+	}
+	if _, err := r.toName(ctx, t.Commit); err != nil {
+		return err
 	}
 	batch := r.store.NewBatch()
 	defer batch.Close()

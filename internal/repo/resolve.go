@@ -144,6 +144,9 @@ func (r *Repo) commitByPrefix(ctx context.Context, prefix string) (found history
 		if err != nil {
 			return found, false, nil
 		}
+		if ok, err := r.store.Has(ctx, h); err != nil || !ok && r.Partial() == nil { // of what has been collected memory may know still
+			return found, false, err
+		}
 		if _, err := history.GetCommit(ctx, r.store, h); err != nil {
 			if errs.Is(err, errs.NotFound) || errs.Is(err, errs.Corrupt) {
 				return found, false, nil

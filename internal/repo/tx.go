@@ -54,22 +54,26 @@ type txTable struct {
 
 // Begin starts a transaction on the branch.
 func (r *Repo) Begin(ctx context.Context, branchName string) (*Tx, error) {
-	s := r.published.Load()
-	b, ok := s.branches.Get(branchName)
-	if !ok {
-		return nil, r.errNoRef(branchName)
-	}
-	return r.beginOn(s, b), nil
+	return r.beginOn(func(s *state) (*branch, error) {
+		b, ok := s.branches.Get(branchName)
+		if !ok {
+			return nil, r.errNoRef(branchName)
+		}
+		return b, nil
+	})
 }
 
-// beginOn starts a transaction on a branch of the state.
-func (r *Repo) beginOn(s *state, b *branch) *Tx {
-	t := &Tx{
-		r: r, branch: b.name, base: b, state: s,
-		root: root.Open(r.store, b.working), tables: map[string]*txTable{},
+// beginOn starts a transaction on what find gives of the published state.
+func (r *Repo) beginOn(find func(s *state) (*branch, error)) (*Tx, error) {
+	t := &Tx{r: r, tables: map[string]*txTable{}}
+	s := r.hold(&t.hold)
+	b, err := find(s)
+	if err != nil {
+		t.hold.Release()
+		return nil, err
 	}
-	r.holds.add(&t.hold, s)
-	return t
+	t.branch, t.base, t.state, t.root = b.name, b, s, root.Open(r.store, b.working)
+	return t, nil
 }
 
 // Branch is the transaction's branch.

@@ -29,7 +29,7 @@ func (r *Repo) WorkCommit(ctx context.Context, branch string) (head, id history.
 			return head, id, err
 		}
 	}
-	return w.Head, c.ID, r.changeRefsWith(ctx, batch, func(*state) (*change, func(*state), error) { return &change{}, func(*state) {}, nil })
+	return w.Head, c.ID, r.appendUnnamed(ctx, batch, departure{commit: c.ID})
 }
 
 // workOf is the commits with the working and the staged root that WorkCommit has made, nil when they are not of that head.

@@ -126,13 +126,16 @@ func (f *Fetch) once(ctx context.Context, packs []Pack, known *pack.Known, want 
 	return batch, nil
 }
 
-// whole checks that everything is there (R5).
+// whole checks that everything is there (R5). What the store has of it the batch relies on: it may be garbage up to now.
 func (f *Fetch) whole(ctx context.Context, batch *pack.Batch, want []Target, have []history.CommitID) error {
 	var commits []history.CommitID
 	for _, w := range want {
 		commits = append(commits, w.Commit)
 		if w.Tag.IsZero() {
 			continue
+		}
+		if err := f.there(ctx, batch, w.Tag); err != nil {
+			return err
 		}
 		t, err := history.GetTag(ctx, batch, w.Tag)
 		if err != nil {
@@ -148,13 +151,16 @@ func (f *Fetch) whole(ctx context.Context, batch *pack.Batch, want []Target, hav
 	}
 	add, done := f.Progress.start("check what was fetched", int64(len(b.Commits)), "commits")
 	defer func() { done(err) }()
-	return Missing(ctx, batch, b, func(h hash.Hash) error {
-		ok, err := batch.Has(ctx, h)
-		if err == nil && !ok {
-			err = errs.New(errs.NotFound, "chunk %s is in none of them", h)
-		}
-		return err
-	}, func() { add(1) })
+	return Missing(ctx, batch, b, func(h hash.Hash) error { return f.there(ctx, batch, h) }, func() { add(1) })
+}
+
+// there lets the batch rely on a chunk; one that is neither in it nor in the store is an error of class NotFound.
+func (f *Fetch) there(ctx context.Context, batch *pack.Batch, h hash.Hash) error {
+	ok, err := batch.Rely(ctx, h)
+	if err == nil && !ok {
+		err = errs.New(errs.NotFound, "chunk %s is in none of them", h)
+	}
+	return err
 }
 
 // packs fetches packs into the batch.
