@@ -154,8 +154,9 @@ func (k *blamer) step(ctx context.Context, c *history.Commit, it *blamed) error 
 		}
 		if len(c.Parents) == 1 {
 			// Nobody else can have what this one has not.
+			all := it.rest && len(k.given) == 0 // but those that are settled, which settle leaves alone
 			if err := found.each(func(key []byte) {
-				if k.has(it, key) {
+				if all || k.has(it, key) {
 					delete(it.keys, string(key))
 					k.settle(key, c)
 				}
@@ -239,13 +240,13 @@ func (k *blamer) has(it *blamed, key []byte) bool {
 	return !settled
 }
 
-// settle says that a row is of a commit, the one that step looks at.
+// settle says that a row is of a commit, the one that step looks at, unless it is settled.
 func (k *blamer) settle(key []byte, c *history.Commit) {
 	delete(k.given, string(key))
 	if n := len(k.out.commits); n == 0 || k.out.commits[n-1] != c {
 		k.out.commits = append(k.out.commits, c)
 	}
-	k.out.by.put(key, int32(len(k.out.commits)-1))
+	k.out.by.add(key, int32(len(k.out.commits)-1))
 }
 
 // at is what is open at a commit.

@@ -33,19 +33,17 @@ func (m *keyNotes) get(key []byte) (note int32, ok bool) {
 	return m.entries[i].note, true
 }
 
-// put gives a key a number, instead of the one that it has.
-func (m *keyNotes) put(key []byte, note int32) {
+// add gives a key a number, unless it has one.
+func (m *keyNotes) add(key []byte, note int32) {
 	if m.first == nil {
 		m.first, m.seed = map[uint64]int32{}, maphash.MakeSeed()
 	}
 	h := maphash.Bytes(m.seed, key)
-	if i := m.find(h, key); i >= 0 {
-		m.entries[i].note = note
-		return
-	}
 	other, ok := m.first[h]
 	if !ok {
 		other = -1
+	} else if m.find(h, key) >= 0 {
+		return
 	}
 	m.keys = append(m.keys, key...)
 	m.first[h] = int32(len(m.entries))

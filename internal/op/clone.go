@@ -163,6 +163,8 @@ func cloneable(fs vfs.FS, dir string) error {
 func (c *Clone) choose(url string, refs map[string]sync.Ref) (string, error) {
 	names := branchNames(refs)
 	switch {
+	case len(names) == 0 && c.restore:
+		return "", errs.New(errs.NotFound, "backup restore: there is no backup at %s", url)
 	case len(names) == 0:
 		return "", errs.New(errs.NotFound, "clone failed: the remote at %s has no branches; push to it first", url)
 	case c.Branch != "" && c.Rev != "":

@@ -1,6 +1,8 @@
 package systab
 
 import (
+	"context"
+
 	"github.com/dolthub/go-mysql-server/sql"
 
 	"github.com/stemmadb/stemma/internal/diff"
@@ -59,23 +61,25 @@ func blameTable(ctx *sql.Context, db registry.Handle, name string) (sql.Table, b
 		}
 		shown := map[*history.Commit]sql.Row{}
 		scan := table.NewView(m.st, tab, nil).Scan(table.ScanOptions{Rows: table.RowsTree, Lo: opt.Lo, Hi: opt.Hi})
-		var block table.Block
-		var key []byte
-		return rowsFunc(func(ctx *sql.Context) (sql.Row, error) {
-			for block.Lo >= block.Hi {
+		blocks, stop := blameAhead(ctx, scan, b)
+		var now blamedBlock
+		next := func(ctx *sql.Context) (sql.Row, error) {
+			for len(now.by) == 0 {
 				var ok bool
-				var err error
-				if block, ok, err = scan.Next(ctx); err != nil || !ok {
-					return nil, orEOF(err)
+				if now, ok = <-blocks; !ok {
+					return nil, orEOF(ctx.Err())
+				}
+				if now.err != nil {
+					return nil, now.err
 				}
 			}
 			row := make(sql.Row, n+5)
-			if err := p.fill(ctx, m.st, blockCell(&block, 0), row[:n]); err != nil {
+			if err := p.fill(ctx, m.st, blockCell(&now.Block, 0), row[:n]); err != nil {
 				return nil, err
 			}
-			key = block.Page.AppendKey(key[:0], block.Lo)
-			block.Lo++
-			c := b.Of(key)
+			c := now.by[0]
+			now.by = now.by[1:]
+			now.Lo++
 			tail := shown[c]
 			if tail == nil && c != nil {
 				tail = sql.Row{c.ID.String(), when(c.Committer.Time), c.Committer.Name, c.Committer.Email, c.Message}
@@ -83,7 +87,50 @@ func blameTable(ctx *sql.Context, db registry.Handle, name string) (sql.Table, b
 			}
 			copy(row[n:], tail)
 			return row, nil
-		}), nil
+		}
+		return closingRows{next, func(*sql.Context) error { stop(); return nil }}, nil
 	}
 	return t, true, nil
+}
+
+// blamedBlock is rows that lie together in a table, and the commits that wrote them; or an error in their place.
+type blamedBlock struct {
+	table.Block
+	by  []*history.Commit
+	err error
+}
+
+// blameAhead looks up who wrote the rows of a scan beside the one who shows them. The channel ends with the scan, or when ctx does; the caller
+// calls stop at last.
+func blameAhead(ctx context.Context, scan *table.Scan, b *diff.Blame) (blocks <-chan blamedBlock, stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	out := make(chan blamedBlock, 4)
+	go func() {
+		defer close(out)
+		var key []byte
+		for {
+			block, ok, err := scan.Next(ctx)
+			if err == nil && !ok {
+				return
+			}
+			x := blamedBlock{Block: block, err: err}
+			for i := block.Lo; err == nil && i < block.Hi; i++ {
+				key = block.Page.AppendKey(key[:0], i)
+				x.by = append(x.by, b.Of(key))
+			}
+			select {
+			case out <- x:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return out, func() {
+		cancel()
+		for range out { // until it has ended
+		}
+	}
 }
