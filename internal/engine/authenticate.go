@@ -1,10 +1,15 @@
 package engine
 
 import (
+	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha1"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/dolthub/go-mysql-server/sql/mysql_db"
 	vitess "github.com/dolthub/vitess/go/mysql"
@@ -23,7 +28,7 @@ func (e *Engine) Authenticate(user, password, from string, secure bool) (account
 	rd := db.Reader()
 	defer rd.Close()
 	u := db.GetUser(rd, user, from, false)
-	if u == nil || u.Locked || u.IsRole || !hasPassword(u, password) {
+	if u == nil || u.Locked || u.IsRole || !e.passwords.matches(u, password) {
 		return "", "", denied
 	}
 	switch u.SslType {
@@ -36,6 +41,48 @@ func (e *Engine) Authenticate(user, password, from string, secure bool) (account
 		return "", "", denied
 	}
 	return u.User, u.Host, nil
+}
+
+// passwords remembers which passwords have the digests of accounts: those are made to be slow, and HTTP asks with every request. The zero value
+// knows none.
+type passwords struct {
+	mu   sync.Mutex
+	key  []byte // of this process, so that what is remembered is of use in it only
+	seen map[[sha256.Size]byte]bool
+}
+
+// passwordsMost bounds what is remembered.
+const passwordsMost = 1000
+
+// matches is hasPassword. Only what matches is remembered; another digest, as that of a new password, is asked for anew.
+func (p *passwords) matches(u *mysql_db.User, password string) bool {
+	p.mu.Lock()
+	if p.key == nil {
+		p.key = []byte(rand.Text())
+	}
+	key := p.key
+	p.mu.Unlock()
+	mac := hmac.New(sha256.New, key)
+	for _, part := range []string{u.Plugin, u.AuthString, password} {
+		_, _ = fmt.Fprintf(mac, "%d %s", len(part), part) // a hash takes everything
+	}
+	id := [sha256.Size]byte(mac.Sum(nil))
+	p.mu.Lock()
+	known := p.seen[id]
+	p.mu.Unlock()
+	if known {
+		return true
+	}
+	if !hasPassword(u, password) {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.seen == nil || len(p.seen) >= passwordsMost {
+		p.seen = map[[sha256.Size]byte]bool{}
+	}
+	p.seen[id] = true
+	return true
 }
 
 // hasPassword compares a password with the digest that the account has.

@@ -51,6 +51,8 @@ type Engine struct {
 	provider *catalog.Provider
 	opt      Options
 	active   session.Active
+
+	passwords passwords
 }
 
 // New opens the databases and makes the engine.

@@ -96,6 +96,20 @@ type Store interface {
 	URL() string
 }
 
+// SomeLister is a Store that can list the first of many objects.
+type SomeLister interface {
+	// ListSome is List of the first objects by name, at least as many as most if there are so many.
+	ListSome(ctx context.Context, prefix string, most int) ([]Info, error)
+}
+
+// ListSome lists the first objects, or all where the store cannot tell which those are.
+func ListSome(ctx context.Context, s Store, prefix string, most int) ([]Info, error) {
+	if l, ok := s.(SomeLister); ok {
+		return l.ListSome(ctx, prefix, most)
+	}
+	return s.List(ctx, prefix)
+}
+
 // CheckName reports why name cannot be that of an object: lower-case letters, digits and ._-% in parts with slashes between, none of
 // which is empty or begins with a dot. So names are the same on file systems that do not tell cases apart.
 func CheckName(name string) error {

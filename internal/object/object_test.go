@@ -101,6 +101,30 @@ func TestRetryGivesUp(t *testing.T) {
 	}
 }
 
+// asked notes how long its caller waits.
+type asked struct {
+	object.Store
+	patience time.Duration
+}
+
+// Put implements object.Store.
+func (a *asked) Put(ctx context.Context, _ string, _ object.Body, _ object.Condition) error {
+	end, _ := ctx.Deadline()
+	a.patience = time.Until(end)
+	return nil
+}
+
+// TestRetryGivesTime: what is long may take long, as over a slow line.
+func TestRetryGivesTime(t *testing.T) {
+	a := &asked{}
+	if err := object.Retry(a, object.RetryOptions{}).Put(t.Context(), "a", object.Bytes(make([]byte, 16<<20)), object.Always); err != nil {
+		t.Fatal(err)
+	}
+	if a.patience < 10*time.Minute {
+		t.Errorf("16 MiB must be there after %s", a.patience)
+	}
+}
+
 // TestFileTemporaries: what a writer that died has left is no object.
 func TestFileTemporaries(t *testing.T) {
 	fs := vfs.NewMem()

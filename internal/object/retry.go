@@ -13,8 +13,11 @@ import (
 type RetryOptions struct {
 	Tries   int           // at most, for one call; 0 is 6
 	Pause   time.Duration // before the second try, doubled for each further one, up to half of it less at random; 0 is 200 ms
-	Timeout time.Duration // of one try; 0 is two minutes
+	Timeout time.Duration // of one try, beside what its bytes may take at slowestWire; 0 is two minutes
 }
+
+// slowestWire is how many bytes a second must come through for a try not to be given up.
+const slowestWire = 16 << 10
 
 // Retry is a store that tries again what failed with class Unavailable, and whose tries end after a time.
 func Retry(s Store, opt RetryOptions) Store {
@@ -35,11 +38,11 @@ type retry struct {
 	opt RetryOptions
 }
 
-// do runs fn until it succeeds, fails for good or has been tried often enough. try counts from 0.
-func (r *retry) do(ctx context.Context, fn func(ctx context.Context, try int) error) error {
+// do runs fn, which moves that many bytes, until it succeeds, fails for good or has been tried often enough. try counts from 0.
+func (r *retry) do(ctx context.Context, size int64, fn func(ctx context.Context, try int) error) error {
 	pause := r.opt.Pause
 	for try := 0; ; try++ {
-		one, cancel := context.WithTimeout(ctx, r.opt.Timeout)
+		one, cancel := context.WithTimeout(ctx, r.opt.Timeout+time.Duration(size/slowestWire)*time.Second)
 		err := fn(one, try)
 		late := one.Err() != nil && ctx.Err() == nil
 		cancel()
@@ -67,7 +70,7 @@ func (r *retry) do(ctx context.Context, fn func(ctx context.Context, try int) er
 
 // Get implements Store.
 func (r *retry) Get(ctx context.Context, name string) (data []byte, g Generation, err error) {
-	err = r.do(ctx, func(ctx context.Context, _ int) (err error) {
+	err = r.do(ctx, 0, func(ctx context.Context, _ int) (err error) {
 		data, g, err = r.Store.Get(ctx, name)
 		return err
 	})
@@ -76,13 +79,13 @@ func (r *retry) Get(ctx context.Context, name string) (data []byte, g Generation
 
 // GetRange implements Store.
 func (r *retry) GetRange(ctx context.Context, name string, b []byte, off int64) error {
-	return r.do(ctx, func(ctx context.Context, _ int) error { return r.Store.GetRange(ctx, name, b, off) })
+	return r.do(ctx, int64(len(b)), func(ctx context.Context, _ int) error { return r.Store.GetRange(ctx, name, b, off) })
 }
 
 // Put implements Store. A put on a condition that fails in a way that leaves open whether it was done, and then finds that the condition
 // does not hold, has been done when the object is what was put.
 func (r *retry) Put(ctx context.Context, name string, body Body, on Condition) error {
-	return r.do(ctx, func(ctx context.Context, try int) error {
+	return r.do(ctx, body.Size(), func(ctx context.Context, try int) error {
 		err := r.Store.Put(ctx, name, body, on)
 		if try == 0 || !errs.Is(err, errs.Conflict) {
 			return err
@@ -128,8 +131,17 @@ func (r *retry) holds(ctx context.Context, name string, body Body) (bool, error)
 
 // List implements Store.
 func (r *retry) List(ctx context.Context, prefix string) (out []Info, err error) {
-	err = r.do(ctx, func(ctx context.Context, _ int) (err error) {
+	err = r.do(ctx, 0, func(ctx context.Context, _ int) (err error) {
 		out, err = r.Store.List(ctx, prefix)
+		return err
+	})
+	return out, err
+}
+
+// ListSome implements SomeLister.
+func (r *retry) ListSome(ctx context.Context, prefix string, most int) (out []Info, err error) {
+	err = r.do(ctx, 0, func(ctx context.Context, _ int) (err error) {
+		out, err = ListSome(ctx, r.Store, prefix, most)
 		return err
 	})
 	return out, err
@@ -137,12 +149,12 @@ func (r *retry) List(ctx context.Context, prefix string) (out []Info, err error)
 
 // Settle implements Store.
 func (r *retry) Settle(ctx context.Context, name string) error {
-	return r.do(ctx, func(ctx context.Context, _ int) error { return r.Store.Settle(ctx, name) })
+	return r.do(ctx, 0, func(ctx context.Context, _ int) error { return r.Store.Settle(ctx, name) })
 }
 
 // Stat implements Store.
 func (r *retry) Stat(ctx context.Context, name string) (in Info, err error) {
-	err = r.do(ctx, func(ctx context.Context, _ int) (err error) {
+	err = r.do(ctx, 0, func(ctx context.Context, _ int) (err error) {
 		in, err = r.Store.Stat(ctx, name)
 		return err
 	})
@@ -151,5 +163,5 @@ func (r *retry) Stat(ctx context.Context, name string) (in Info, err error) {
 
 // Delete implements Store.
 func (r *retry) Delete(ctx context.Context, name string) error {
-	return r.do(ctx, func(ctx context.Context, _ int) error { return r.Store.Delete(ctx, name) })
+	return r.do(ctx, 0, func(ctx context.Context, _ int) error { return r.Store.Delete(ctx, name) })
 }

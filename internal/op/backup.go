@@ -29,8 +29,8 @@ func backupSpec() Spec {
 		Long: `With a path alone the copy is a database like any other, and holds everything that was durable when the backup began: history, working
 sets and all. Others may write meanwhile. A copy that was interrupted is not a database and may be deleted.
 
-A backup with a name is at the URL of a remote, and holds all branches, tags, working sets and runs, as they were at one moment. To sync it again
-sends what is new only. What is no longer here is not there either afterwards. Stashes and merges in progress are not in it.`,
+A backup with a name is at the URL of a remote, and holds all branches, each with its working set as they were at one moment, tags and runs. It
+changes as a whole, or not at all. To sync it again sends what is new only. What is no longer here is not there either afterwards. Stashes and merges in progress are not in it.`,
 		Usage: []string{"<path>", "[-v]", "add <name> <url>", "remove <name>", "sync <name>", "sync-url <url>", "verify <name>|<url>", "restore [--at <time>|<revision>] <url> <directory>"},
 		Examples: []Example{
 			{"backup /mnt/backup/prices", "copy the database of this directory"}, {"backup add nightly file:///mnt/backups/prices", "name a place"},

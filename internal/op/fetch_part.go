@@ -15,11 +15,11 @@ import (
 func bringPart(ctx context.Context, s *Scope, f *sync.Fetch, refs []sync.Ref) (*pack.Batch, error) {
 	p := s.Repo.Partial()
 	part := sync.Part{Tables: p, Bare: p.Lazy}
-	for i, id := range p.Shallow { // nothing older than what is there
-		c, err := history.GetCommit(ctx, f.Store, id)
-		if err != nil {
-			return nil, err
-		}
+	cut, err := cutCommits(ctx, s, p)
+	if err != nil {
+		return nil, err
+	}
+	for i, c := range cut { // nothing older than what is there
 		if i == 0 || c.Height < part.Floor {
 			part.Floor = c.Height
 		}
@@ -38,6 +38,21 @@ func bringPart(ctx context.Context, s *Scope, f *sync.Fetch, refs []sync.Ref) (*
 		return nil, errors.Join(err, batch.Close())
 	}
 	return batch, nil
+}
+
+// cutCommits are the commits whose parents are missing. What is noted may have been collected as garbage since, or never have come.
+func cutCommits(ctx context.Context, s *Scope, p *sync.Partial) (out []*history.Commit, err error) {
+	for _, id := range p.Shallow {
+		c, err := history.GetCommit(ctx, s.Repo.Store().Local(), id)
+		if errs.Is(err, errs.NotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, nil
 }
 
 // complete brings what the database lacks.
@@ -60,11 +75,11 @@ func (c *Fetch) complete(ctx context.Context, s *Scope, r *sync.Remote, refs map
 	all := lists(refs)
 	if c.Old {
 		targets := slices.Clone(all)
-		for _, id := range p.Shallow {
-			cm, err := history.GetCommit(ctx, f.Store, id)
-			if err != nil {
-				return err
-			}
+		cut, err := cutCommits(ctx, s, p)
+		if err != nil {
+			return err
+		}
+		for _, cm := range cut {
 			for _, parent := range cm.Parents {
 				targets = append(targets, sync.Target{Commit: parent})
 			}

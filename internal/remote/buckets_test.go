@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -68,6 +69,26 @@ func TestBuckets(t *testing.T) {
 	}
 }
 
+// put makes an object in the bucket data of a server, as others do.
+func put(t *testing.T, kind, server, name string) error {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodPut, server+"/data/"+name, strings.NewReader("x"))
+	if kind == "gs" {
+		r, err = http.NewRequest(http.MethodPost, server+"/upload/storage/v1/b/data/o?uploadType=media&name="+url.QueryEscape(name), strings.NewReader("x"))
+	}
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = fmt.Errorf("put %s: %s", name, answer.Status)
+	}
+	if err != nil {
+		return err
+	}
+	return answer.Body.Close()
+}
+
 // TestBucketErrors opens what is no remote.
 func TestBucketErrors(t *testing.T) {
 	for kind, start := range buckets {
@@ -83,19 +104,21 @@ func TestBucketErrors(t *testing.T) {
 				}
 			}
 			// Something else is in the bucket.
-			var put *http.Request
-			if kind == "s3" {
-				put, _ = http.NewRequest(http.MethodPut, srv.URL+"/data/photos/Cat 1.jpg", strings.NewReader("x"))
-			} else {
-				put, _ = http.NewRequest(http.MethodPost, srv.URL+"/upload/storage/v1/b/data/o?uploadType=media&name=photos/Cat%201.jpg", strings.NewReader("x"))
-			}
-			answer, err := http.DefaultClient.Do(put)
-			if err != nil || answer.StatusCode != http.StatusOK {
-				t.Fatalf("%v %v", answer, err)
-			}
-			must(t, answer.Body.Close())
+			must(t, put(t, kind, srv.URL, "photos/Cat 1.jpg"))
 			if _, err := remote.Open(ctx, kind+"://data", remote.Options{FS: vfs.NewMem(), Dir: "/"}); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), `"photos/Cat 1.jpg"`) {
 				t.Errorf("%v", err)
+			}
+			// Where there are very many the first say enough.
+			srv.Reset()
+			for i := range 1010 {
+				must(t, put(t, kind, srv.URL, fmt.Sprintf("photos/%d.jpg", i)))
+			}
+			srv.Reset()
+			if _, err := remote.Open(ctx, kind+"://data", remote.Options{FS: vfs.NewMem(), Dir: "/"}); !errs.Is(err, errs.Invalid) {
+				t.Errorf("%v", err)
+			}
+			if list, _ := srv.Requests(); len(list) > 2 {
+				t.Errorf("it took %d requests:\n%s", len(list), strings.Join(list, "\n"))
 			}
 			// A place beside it is empty.
 			openURL(t, kind+"://data/photo")

@@ -86,6 +86,9 @@ func (r *Repo) Wanted(ctx context.Context) ([]sync.Target, error) {
 	for _, b := range slices.Concat(r.Branches(), r.Tracks()) {
 		out = append(out, sync.Target{Commit: b.Head})
 	}
+	if b := r.published.Load().lineage; b != nil {
+		out = append(out, sync.Target{Commit: b.head})
+	}
 	tags, err := r.TagObjects(ctx)
 	for _, t := range tags {
 		out = append(out, sync.Target{Commit: t.Commit, Tag: t.Object})

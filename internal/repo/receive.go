@@ -55,6 +55,12 @@ func (d *served) Refs(ctx context.Context) (map[string]sync.Target, error) {
 // Hold implements sync.Served.
 func (d *served) Hold() (release func()) { return d.r.Hold().Release }
 
+// Fetching implements sync.Served.
+func (d *served) Fetching() (release func()) {
+	d.r.fetching.Lock()
+	return d.r.fetching.Unlock
+}
+
 // Gather implements sync.Served.
 func (d *served) Gather(ctx context.Context) error {
 	_, err := d.r.JoinLineage(ctx, nil, history.CommitID{})

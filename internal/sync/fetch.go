@@ -36,6 +36,7 @@ const (
 	smallPack    = 1 << 20  // packs up to that are read at once, and their chunks kept with others
 	wholePercent = 80       // from that part on that is lacking, a pack is taken whole
 	corruptTries = 3        // of a pack that does not arrive as it was sent
+	lostTries    = 5        // of all, where the remote has taken lists or packs away meanwhile
 	packsAtOnce  = 3
 	rangesAtOnce = 4 // of one pack
 )
@@ -69,11 +70,21 @@ func (f *Fetch) Refs(ctx context.Context, refs []Ref, have []history.CommitID) (
 	for _, r := range refs {
 		targets = append(targets, r.Target)
 	}
-	packs, err := f.Remote.Packs(ctx, targets...)
-	if err != nil {
-		return nil, err
+	for try := 1; ; try++ {
+		packs, err := f.Remote.Packs(ctx, targets...)
+		var batch *pack.Batch
+		if err == nil {
+			batch, err = f.Run(ctx, packs, targets, have)
+		}
+		if !isLost(err) || try == lostTries {
+			return batch, err
+		}
+		next, ok := f.Remote.relist(ctx, refs, targets)
+		if !ok {
+			return nil, err
+		}
+		targets = next
 	}
-	return f.Run(ctx, packs, targets, have)
 }
 
 // Run fetches what the store lacks of these packs, and makes sure that all that want reaches, down to have, is in the store or in the
@@ -179,7 +190,7 @@ func (f *Fetch) packs(ctx context.Context, packs []Pack, known *pack.Known, batc
 				}
 			}
 			if errs.Is(err, errs.NotFound) {
-				err = errs.New(errs.Corrupt, "the remote %s has lost its pack %s", f.Remote.URL(), p.Digest.Full())
+				err = f.Remote.lost("pack " + p.Digest.Full())
 			}
 			return err
 		})

@@ -25,6 +25,9 @@ type Served interface {
 	Refs(ctx context.Context) (map[string]Target, error)
 	// Hold keeps what the refs reach, now and later, from being collected as garbage until it is released.
 	Hold() (release func())
+	// Fetching keeps every chunk that the database has, reached or not, until it is released: who receives counts on those that it has seen.
+	// It waits for whoever else fetches.
+	Fetching() (release func())
 	// Gather makes what is known of runs part of Lineage, before refs are listed.
 	Gather(ctx context.Context) error
 	// Receive makes the batch's chunks and all moves durable, or nothing. A ref that is not what its move says is an error of class Conflict.
@@ -48,7 +51,11 @@ type Live struct {
 	uploads *file.Store // packs, lists and outcomes that were put
 	views   views
 
+	ctx  context.Context // ends with Close
+	stop context.CancelFunc
+
 	pushing gosync.Mutex // held while something is received
+	swept   time.Time    // under pushing: when what nobody needs was removed last
 	// deciding is held for writing while refs move together and their outcome is put, for reading by those who read refs or outcomes (R4).
 	deciding gosync.RWMutex
 	mu       gosync.Mutex
@@ -67,6 +74,7 @@ type pendingChange struct {
 const (
 	uploadsKept = 48 * time.Hour
 	pendingKept = time.Hour
+	sweepEvery  = time.Hour
 )
 
 // pendingMost is how many pushes of several refs may be undecided.
@@ -81,6 +89,7 @@ func NewLive(db Served, store *pack.Store, fs vfs.FS, dir, url string) (*Live, e
 		db: db, store: store, fs: fs, dir: dir, url: url, uploads: file.Open(fs, filepath.Join(dir, "uploads")),
 		pending: map[string]*pendingChange{}, last: map[string]hash.Hash{},
 	}
+	l.ctx, l.stop = context.WithCancel(context.Background())
 	l.views = views{store: store, fs: fs, dir: filepath.Join(dir, "made")}
 	if err := vfs.RemoveAll(fs, l.views.dir); err != nil {
 		return nil, err
@@ -98,11 +107,46 @@ func (l *Live) incoming() string { return filepath.Join(l.dir, "incoming") }
 // Temp is a directory for what is on its way to the store.
 func (l *Live) Temp() string { return l.incoming() }
 
-// Close lets go of files that readers may have come back for.
-func (l *Live) Close() error { return l.views.close() }
+// Close ends what is being received and lets go of files that readers may have come back for.
+func (l *Live) Close() error {
+	l.stop()
+	l.pushing.Lock()
+	defer l.pushing.Unlock()
+	return l.views.close()
+}
+
+// begin waits until something may be received; the caller calls end. The context it gives does not end when whoever asks goes away: who has
+// waited for too long for an answer asks again, and is to find it done rather than begun anew.
+func (l *Live) begin(ctx context.Context) (work context.Context, end func(), err error) {
+	l.pushing.Lock()
+	switch {
+	case ctx.Err() != nil:
+		err = errs.With(errs.Canceled, ctx.Err())
+	case l.ctx.Err() != nil:
+		err = errs.New(errs.Unavailable, "%s is being closed", l.url)
+	}
+	if err != nil {
+		l.pushing.Unlock()
+		return nil, nil, err
+	}
+	if clock.Since(l.swept) > sweepEvery {
+		_ = l.sweep(l.ctx) // what stays is tried again
+	}
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	idle := context.AfterFunc(l.ctx, cancel)
+	fetched, held := l.db.Fetching(), l.db.Hold()
+	return work, func() {
+		held()
+		fetched()
+		idle()
+		cancel()
+		l.pushing.Unlock()
+	}, nil
+}
 
 // sweep removes what was put long ago and named by no ref.
 func (l *Live) sweep(ctx context.Context) error {
+	l.swept = clock.System{}.Now()
 	all, err := l.uploads.List(ctx, "")
 	for _, in := range all {
 		st, e := l.fs.Stat(filepath.Join(l.dir, "uploads", filepath.FromSlash(in.Name)))
@@ -370,9 +414,11 @@ func (l *Live) putRef(ctx context.Context, key string, data []byte, on object.Co
 	if err != nil {
 		return errs.With(errs.Invalid, err)
 	}
-	l.pushing.Lock()
-	defer l.pushing.Unlock()
-	defer l.db.Hold()()
+	ctx, end, err := l.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
 	sum := hash.Sum(data)
 	l.mu.Lock()
 	again := l.last[name] == sum
@@ -419,7 +465,10 @@ func (l *Live) announce(v value, m Move) error {
 		p = &pendingChange{since: clock.System{}.Now()}
 		l.pending[v.change] = p
 	}
-	if slices.ContainsFunc(p.moves, func(o Move) bool { return o.Name == m.Name }) {
+	if i := slices.IndexFunc(p.moves, func(o Move) bool { return o.Name == m.Name }); i >= 0 {
+		if p.moves[i] == m {
+			return nil // its answer was lost
+		}
 		return errs.New(errs.Invalid, "the ref %s is to move twice in one push", m.Name)
 	}
 	p.moves = append(p.moves, m)
@@ -433,9 +482,11 @@ func (l *Live) decide(ctx context.Context, name string, data []byte) (err error)
 	if !isID(id) || string(data) != outcomeDone && string(data) != outcomeGiven {
 		return errs.New(errs.Invalid, "'%s' is no outcome of a push", name)
 	}
-	l.pushing.Lock()
-	defer l.pushing.Unlock()
-	defer l.db.Hold()()
+	ctx, end, err := l.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
 	if _, err := l.uploads.Stat(ctx, name); !errs.Is(err, errs.NotFound) {
 		if err == nil {
 			err = object.ErrCondition(name)
@@ -453,6 +504,11 @@ func (l *Live) decide(ctx context.Context, name string, data []byte) (err error)
 	if p != nil {
 		batch, packs, e := l.fetch(ctx, p.moves, p.lists)
 		if e != nil {
+			if errs.Is(e, errs.Canceled) || errs.Is(e, errs.Unavailable) { // nothing was decided
+				l.mu.Lock()
+				l.pending[id] = p
+				l.mu.Unlock()
+			}
 			return e
 		}
 		defer func() { err = errors.Join(err, batch.Close()) }()
@@ -471,7 +527,7 @@ func (l *Live) decide(ctx context.Context, name string, data []byte) (err error)
 	if err != nil {
 		return err
 	}
-	return l.uploads.Put(ctx, name, object.Bytes(data), object.IfAbsent)
+	return l.uploads.Put(context.WithoutCancel(ctx), name, object.Bytes(data), object.IfAbsent) // it is done, and is to be told
 }
 
 // receive makes moves and what they need part of the database.
@@ -497,6 +553,7 @@ func (l *Live) drop(ctx context.Context, packs []Pack) {
 
 // fetch reads into a batch what was put of the packs that lists name, and checks that all that the moves reach is there then.
 func (l *Live) fetch(ctx context.Context, moves []Move, lists []hash.Hash) (batch *pack.Batch, packs []Pack, err error) {
+	var shown []Pack
 	for _, h := range lists {
 		if h.IsZero() {
 			continue // of a ref that is removed
@@ -512,6 +569,7 @@ func (l *Live) fetch(ctx context.Context, moves []Move, lists []hash.Hash) (batc
 		if err != nil {
 			return nil, nil, err
 		}
+		// A pack that is only kept for readers may have been garbage here: the pusher was told that it is there, and has not sent it.
 		for _, p := range all {
 			// Others are the database's own, or were once.
 			if in, err := l.uploads.Stat(ctx, p.object()); err == nil && !l.store.HasPack(p.Digest) {
@@ -521,6 +579,8 @@ func (l *Live) fetch(ctx context.Context, moves []Move, lists []hash.Hash) (batc
 				packs = append(packs, p)
 			} else if err != nil && !errs.Is(err, errs.NotFound) {
 				return nil, nil, err
+			} else if size, there := l.views.size(p.Digest); err != nil && there && size == p.Size && !l.store.HasPack(p.Digest) {
+				shown = append(shown, p)
 			}
 		}
 	}
@@ -540,6 +600,10 @@ func (l *Live) fetch(ctx context.Context, moves []Move, lists []hash.Hash) (batc
 	}
 	f := &Fetch{Remote: &Remote{s: pushed{l.uploads}}, Store: l.store, FS: l.fs, Incoming: l.incoming()}
 	batch, err = f.Run(ctx, packs, want, have)
+	if errs.Is(err, errs.Corrupt) && len(shown) > 0 {
+		f.Remote = &Remote{s: pushed{l}}
+		batch, err = f.Run(ctx, slices.Concat(packs, shown), want, have)
+	}
 	return batch, packs, err
 }
 

@@ -204,32 +204,45 @@ type lazily struct {
 
 // Record implements pack.Elsewhere.
 func (l *lazily) Record(ctx context.Context, h hash.Hash) ([]byte, error) {
-	src, err := l.source(ctx)
-	if err == nil {
-		var rec []byte
-		if rec, err = src.Record(ctx, h); err == nil {
-			return rec, nil
-		}
-	}
-	return nil, fmt.Errorf("read what this database leaves at %s: %w", l.p.URL, err)
+	var rec []byte
+	err := l.ask(ctx, func(src *Source) (err error) {
+		rec, err = src.Record(ctx, h)
+		return err
+	})
+	return rec, err
 }
 
 // Beginning implements pack.Finder.
 func (l *lazily) Beginning(ctx context.Context, text string, kind chunk.Kind) ([]hash.Hash, error) {
-	src, err := l.source(ctx)
-	if err == nil {
-		var out []hash.Hash
-		if out, err = src.Beginning(ctx, text, kind); err == nil {
-			return out, nil
-		}
-	}
-	return nil, fmt.Errorf("read what this database leaves at %s: %w", l.p.URL, err)
+	var out []hash.Hash
+	err := l.ask(ctx, func(src *Source) (err error) {
+		out, err = src.Beginning(ctx, text, kind)
+		return err
+	})
+	return out, err
 }
 
-func (l *lazily) source(ctx context.Context) (*Source, error) {
+// ask asks the remote's packs, and again those that it has by then if it has taken some away.
+func (l *lazily) ask(ctx context.Context, question func(*Source) error) error {
+	src, err := l.source(ctx, nil)
+	if err == nil {
+		if err = question(src); isLost(err) {
+			if src, err = l.source(ctx, src); err == nil {
+				err = question(src)
+			}
+		}
+	}
+	if err != nil {
+		err = fmt.Errorf("read what this database leaves at %s: %w", l.p.URL, err)
+	}
+	return err
+}
+
+// source is the packs of the remote, others than those of stale, which it has taken away.
+func (l *lazily) source(ctx context.Context, stale *Source) (*Source, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.src != nil {
+	if l.src != nil && l.src != stale {
 		return l.src, nil
 	}
 	r, err := OpenURL(ctx, l.fs, l.p.URL)
@@ -241,7 +254,22 @@ func (l *lazily) source(ctx context.Context) (*Source, error) {
 	for _, h := range l.p.Lists {
 		targets = append(targets, Target{List: h})
 	}
-	if err := src.Add(ctx, targets...); err != nil {
+	if stale == nil {
+		err = src.Add(ctx, targets...)
+	}
+	if stale != nil || isLost(err) {
+		var refs map[string]Ref
+		if refs, err = r.Refs(ctx); err != nil {
+			return nil, err
+		}
+		targets = nil
+		for _, n := range names(refs) {
+			targets = append(targets, Target{List: refs[n].List})
+		}
+		src = &Source{Remote: r, Cache: l.cache}
+		err = src.Add(ctx, targets...)
+	}
+	if err != nil {
 		return nil, err
 	}
 	l.src = src

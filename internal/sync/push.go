@@ -217,7 +217,9 @@ func (p *Push) move(ctx context.Context, refs map[string]Ref, out []Outcome, tod
 			together--
 		}
 		if together > 0 {
-			err = p.Remote.updateAll(ctx, moves[:together])
+			if err = p.Remote.updateAll(ctx, moves[:together]); errs.Is(err, errs.Conflict) && p.Remote.moved(ctx, moves[:together]) {
+				err = nil
+			}
 		}
 		for k, i := range todo[:together] {
 			p.settle(refs, &out[i], moves[k], err)
@@ -229,7 +231,10 @@ func (p *Push) move(ctx context.Context, refs map[string]Ref, out []Outcome, tod
 	}
 	for k, i := range todo {
 		if err == nil {
-			if err = p.Remote.update(ctx, moves[k]); errs.Is(err, errs.Conflict) {
+			if err = p.Remote.update(ctx, moves[k]); errs.Is(err, errs.Conflict) && p.Remote.moved(ctx, moves[k:k+1]) {
+				err = nil
+			}
+			if errs.Is(err, errs.Conflict) {
 				out[i].Status, err = Raced, nil
 				continue
 			}

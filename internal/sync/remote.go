@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -27,6 +28,9 @@ type Remote struct {
 // parallel is how many requests for small objects are under way at a time.
 const parallel = 16
 
+// strangers is how many objects are looked at first to see whether a place is somebody else's.
+const strangers = 1000
+
 // Open is the remote in s. A place where nothing is yet is a remote without refs; one that holds something else is an error of class
 // Invalid, a remote of a newer version one of class TooNew.
 func Open(ctx context.Context, s object.Store) (*Remote, error) {
@@ -50,17 +54,20 @@ func (r *Remote) there(ctx context.Context) (bool, error) {
 	if !errs.Is(err, errs.NotFound) {
 		return false, fmt.Errorf("read the remote %s: %w", r.URL(), err)
 	}
-	list, err := r.s.List(ctx, "")
-	if err != nil {
-		return false, fmt.Errorf("read the remote %s: %w", r.URL(), err)
-	}
-	for _, in := range list {
-		// A push that died before anything of it was seen may have left packs.
-		if !strings.HasPrefix(in.Name, packsDir) && !strings.HasPrefix(in.Name, listsDir) {
-			return false, errs.New(errs.Invalid, "%s is no remote of stemma: it holds other things, such as %q; name an empty place, or one that was pushed to", r.URL(), in.Name)
+	list, err := object.ListSome(ctx, r.s, "", strangers) // others may keep very many objects there
+	for first := true; err == nil; first = false {
+		for _, in := range list {
+			// A push that died before anything of it was seen may have left packs.
+			if !strings.HasPrefix(in.Name, packsDir) && !strings.HasPrefix(in.Name, listsDir) {
+				return false, errs.New(errs.Invalid, "%s is no remote of stemma: it holds other things, such as %q; name an empty place, or one that was pushed to", r.URL(), in.Name)
+			}
 		}
+		if !first || len(list) < strangers {
+			return false, nil
+		}
+		list, err = r.s.List(ctx, "")
 	}
-	return false, nil
+	return false, fmt.Errorf("read the remote %s: %w", r.URL(), err)
 }
 
 // init makes the place a remote. A store that puts on conditions that do not hold is an error of class Unsupported: on it a push would
@@ -237,7 +244,7 @@ func (r *Remote) Packs(ctx context.Context, targets ...Target) ([]Pack, error) {
 		g.Go(func() error {
 			data, _, err := r.s.Get(ctx, listsDir+h.Full())
 			if errs.Is(err, errs.NotFound) {
-				return errs.New(errs.Corrupt, "the remote %s has lost its list of packs %s", r.URL(), h.Full())
+				return r.lost("list of packs " + h.Full())
 			}
 			if err == nil {
 				all[i], err = decodeList(data, h)
@@ -259,6 +266,38 @@ func (r *Remote) Packs(ctx context.Context, targets ...Target) ([]Pack, error) {
 		}
 	}
 	return out, nil
+}
+
+// lostError is that for a list or a pack that the remote has named and has not got.
+type lostError struct{ error }
+
+// Unwrap gives the error with its class.
+func (l lostError) Unwrap() error { return l.error }
+
+func (r *Remote) lost(what string) error {
+	return lostError{errs.New(errs.Corrupt, "the remote %s has lost its %s", r.URL(), what)}
+}
+
+// isLost tells whether err is that of a list or a pack that a remote has named and has not got. A server makes lists for its readers and keeps
+// them for a while only: who is slower reads the refs again, whose lists of then have everything that is reached there.
+func isLost(err error) bool {
+	var l lostError
+	return errors.As(err, &l)
+}
+
+// relist is targets with the lists that the refs have now; ok is false when they have the same as before, or are gone.
+func (r *Remote) relist(ctx context.Context, refs []Ref, old []Target) (out []Target, ok bool) {
+	for i, x := range refs {
+		now, err := r.ref(ctx, x.Name)
+		if err != nil || now.IsZero() {
+			return nil, false
+		}
+		t := old[i]
+		ok = ok || t.List != now.List
+		t.List = now.List
+		out = append(out, t)
+	}
+	return out, ok
 }
 
 // putList keeps a list of packs and returns its name.
@@ -353,6 +392,22 @@ func (r *Remote) updateAll(ctx context.Context, moves []move) error {
 		_ = r.s.Put(ctx, refObject(x.Name), object.Bytes(value{Target: m.to, nonce: nonce()}.encode()), object.If(x.gen))
 	}
 	return nil
+}
+
+// moved tells whether refs are, durably, what they were to become: a remote that was cut off when it had moved them answers who asks again that
+// they are not what was read.
+func (r *Remote) moved(ctx context.Context, moves []move) bool {
+	for _, m := range moves {
+		x, err := r.ref(ctx, m.from.Name)
+		if err != nil || x.Commit != m.to.Commit || x.Tag != m.to.Tag {
+			return false
+		}
+		err = r.s.Settle(ctx, refObject(m.from.Name))
+		if err != nil && !(m.to.IsZero() && errs.Is(err, errs.NotFound)) {
+			return false
+		}
+	}
+	return true
 }
 
 // names are the sorted names of refs.

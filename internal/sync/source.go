@@ -170,7 +170,7 @@ func (s *Source) indexes(ctx context.Context) error {
 			data := make([]byte, p.Size-off)
 			err := s.Remote.s.GetRange(gctx, p.object(), data, off)
 			if errs.Is(err, errs.NotFound) {
-				err = errs.New(errs.Corrupt, "the remote %s has lost its pack %s", s.Remote.URL(), p.Digest.Full())
+				err = s.Remote.lost("pack " + p.Digest.Full())
 			}
 			parts[i] = part{off, data}
 			if err == nil {
@@ -227,7 +227,11 @@ func (s *Source) read(ctx context.Context, p *sourcePack, at pack.Span) ([]byte,
 	if int64(len(data)) < at.Len {
 		return nil, errs.New(errs.Corrupt, "the index of pack %s names a record behind its records", p.Digest.Full())
 	}
-	if err := s.Remote.s.GetRange(ctx, p.object(), data, at.Off); err != nil {
+	err := s.Remote.s.GetRange(ctx, p.object(), data, at.Off)
+	if errs.Is(err, errs.NotFound) {
+		err = s.Remote.lost("pack " + p.Digest.Full())
+	}
+	if err != nil {
 		return nil, err
 	}
 	p.next, p.size = end, size

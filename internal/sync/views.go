@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"path/filepath"
+	"slices"
 	gosync "sync"
 	"time"
 
@@ -33,7 +34,8 @@ type views struct {
 
 	making gosync.Mutex // held while a list is made
 	mu     gosync.Mutex
-	all    []*view // newest last
+	all    []*view     // newest last
+	timer  *time.Timer // for expire; nil when there are no views
 	files  map[hash.Hash]*shown
 }
 
@@ -100,9 +102,9 @@ func (v *views) make(ctx context.Context, refs map[string]Target) (_ *view, err 
 			err = errors.Join(err, v.end(s))
 		}
 	}()
-	var list []Pack
+	var list, stored []Pack
 	for _, p := range packs {
-		list = append(list, Pack{Digest: p.Digest, Size: p.Size, Chunks: p.Chunks})
+		stored = append(stored, Pack{Digest: p.Digest, Size: p.Size, Chunks: p.Chunks})
 		if v.has(p.Digest) {
 			continue
 		}
@@ -132,6 +134,8 @@ func (v *views) make(ctx context.Context, refs map[string]Target) (_ *view, err 
 		}
 		list = append(list, Pack{Digest: built.Digest, Size: built.Size, Chunks: built.Chunks})
 	}
+	// Who fetches them in this order has those first that go first, when other readers have many others made.
+	list = append(list, stored...)
 	x.list = encodeList(list)
 	x.name = hash.Sum(x.list)
 	for _, p := range list {
@@ -160,11 +164,41 @@ func (v *views) add(x *view, opened map[hash.Hash]*shown) error {
 		v.files[d].views++
 	}
 	v.all = append(v.all, x)
+	v.arm()
 	var err error
 	for len(v.all) > 1 && (len(v.all) > viewsMost || clock.Since(v.all[0].used) > viewKept) {
 		err = errors.Join(err, v.drop(v.all[0]))
 		v.all = v.all[1:]
 	}
+	return err
+}
+
+// arm sees to it that views are dropped though nobody asks for another. mu is held.
+func (v *views) arm() {
+	if v.timer == nil && len(v.all) > 0 {
+		v.timer = time.AfterFunc(viewKept, func() { _ = v.expire(clock.System{}.Now()) }) // files that were open for reading only
+	}
+}
+
+// expire drops the views that have not been used for long at that time: their files may be the last names of what was collected as garbage.
+func (v *views) expire(at time.Time) error {
+	v.making.Lock() // who makes a view counts on files that are open
+	defer v.making.Unlock()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.timer != nil {
+		v.timer.Stop()
+		v.timer = nil
+	}
+	var err error
+	v.all = slices.DeleteFunc(v.all, func(x *view) bool {
+		old := at.Sub(x.used) >= viewKept
+		if old {
+			err = errors.Join(err, v.drop(x))
+		}
+		return old
+	})
+	v.arm()
 	return err
 }
 
@@ -268,8 +302,13 @@ func (v *views) size(d hash.Hash) (size int64, ok bool) {
 
 // close lets go of all files.
 func (v *views) close() error {
+	v.making.Lock()
+	defer v.making.Unlock()
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.timer != nil {
+		v.timer.Stop()
+	}
 	var err error
 	for _, x := range v.all {
 		err = errors.Join(err, v.drop(x))

@@ -147,22 +147,26 @@ func (w *walker) table(ctx context.Context, e root.Entry, parents []*root.Root) 
 	if _, again := w.seen[e.Table]; again {
 		return nil
 	}
-	var olds []*table.Table
+	var before []root.Entry
 	for _, p := range parents {
 		o, ok, err := p.Get(ctx, root.KindTable, e.Name)
 		if err != nil {
 			return err
 		}
 		if ok && o.Table == e.Table {
-			return nil // of a parent other than the first
+			return nil // of a parent other than the first; a part need not have either
 		}
 		if ok {
-			t, err := table.Open(ctx, w.r, &w.schemas, o.Table, nil)
-			if err != nil {
-				return err
-			}
-			olds = append(olds, t)
+			before = append(before, o)
 		}
+	}
+	var olds []*table.Table
+	for _, o := range before {
+		t, err := table.Open(ctx, w.r, &w.schemas, o.Table, nil)
+		if err != nil {
+			return err
+		}
+		olds = append(olds, t)
 	}
 	t, err := table.Open(ctx, w.r, &w.schemas, e.Table, nil)
 	if err != nil {

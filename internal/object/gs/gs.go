@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math"
 	"mime"
 	"net/http"
 	"net/url"
@@ -346,6 +347,11 @@ type about struct {
 
 // List implements object.Store.
 func (s *Store) List(ctx context.Context, prefix string) ([]object.Info, error) {
+	return s.ListSome(ctx, prefix, math.MaxInt)
+}
+
+// ListSome implements object.SomeLister.
+func (s *Store) ListSome(ctx context.Context, prefix string, most int) ([]object.Info, error) {
 	if err := object.CheckPrefix(prefix); err != nil {
 		return nil, err
 	}
@@ -363,7 +369,7 @@ func (s *Store) List(ctx context.Context, prefix string) ([]object.Info, error) 
 		for _, o := range page.Items {
 			out = append(out, object.Info{Name: strings.TrimPrefix(o.Name, s.prefix), Size: o.Size})
 		}
-		if page.Next == "" {
+		if page.Next == "" || len(out) >= most {
 			break
 		}
 		query.Set("pageToken", page.Next)

@@ -23,13 +23,18 @@ type Store struct {
 	base   string
 	login  Login
 	client *nethttp.Client
+	puts   *nethttp.Client // waits for the answer as long as its caller: the put of a ref is a push, which the server takes in first
 }
 
 var _ object.Store = (*Store)(nil)
 
 // Open is the store at a URL, http or https. It asks for nothing yet.
 func Open(base string, login Login) *Store {
-	return &Store{base: strings.TrimRight(base, "/"), login: login, client: object.Client()}
+	puts := object.Client()
+	if t, ok := puts.Transport.(*nethttp.Transport); ok {
+		t.ResponseHeaderTimeout = 0
+	}
+	return &Store{base: strings.TrimRight(base, "/"), login: login, client: object.Client(), puts: puts}
 }
 
 // URL implements object.Store.
@@ -85,7 +90,11 @@ func (s *Store) do(ctx context.Context, q request) (err error) {
 			r.Header.Set("Expect", "100-continue")
 		}
 	}
-	answer, err := s.client.Do(r)
+	client := s.client
+	if q.method == nethttp.MethodPut {
+		client = s.puts
+	}
+	answer, err := client.Do(r)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.at(q), object.WireError(ctx, err))
 	}
@@ -153,8 +162,11 @@ func (s *Store) at(q request) string {
 	return fmt.Sprintf("%s of %s in %s", q.method, q.name, s.base)
 }
 
-// smallMost bounds what Get reads.
-const smallMost = 64 << 20
+// What is read into memory at most, in bytes: by Get, and of a list.
+const (
+	smallMost = 64 << 20
+	listMost  = 512 << 20
+)
 
 // Get implements object.Store.
 func (s *Store) Get(ctx context.Context, name string) (data []byte, g object.Generation, err error) {
@@ -238,9 +250,12 @@ func (s *Store) List(ctx context.Context, prefix string) ([]object.Info, error) 
 	var out []object.Info
 	err := s.do(ctx, request{method: nethttp.MethodGet, url: s.base + objectsPath + "?" + url.Values{"prefix": {prefix}}.Encode(), answer: func(r *nethttp.Response) error {
 		var l listing
-		data, err := io.ReadAll(r.Body)
+		data, err := io.ReadAll(io.LimitReader(r.Body, listMost+1))
 		if err != nil {
 			return err
+		}
+		if len(data) > listMost {
+			return errs.New(errs.Invalid, "what answers at %s is no server of stemma: its list of objects has more than %d bytes", s.base, listMost)
 		}
 		if err := json.Unmarshal(data, &l); err != nil {
 			return errs.New(errs.Invalid, "what answers at %s is no server of stemma", s.base)

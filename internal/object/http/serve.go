@@ -11,7 +11,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/stemmadb/stemma/internal/clock"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/object"
 	"github.com/stemmadb/stemma/internal/vfs"
@@ -32,8 +34,11 @@ type Handler struct {
 const (
 	memoryBody = 1 << 20   // up to that length they are kept in memory
 	block      = 256 << 10 // what is read and written at a time
-	largest    = 8 << 30   // of a body that is taken
+	largest    = 256 << 20 // of a body that is taken: packs are sent when they have 64 MiB, and a chunk may come on top
 )
+
+// patience is how long a client may take to send or to take a block.
+const patience = time.Minute
 
 // ServeHTTP implements net/http.Handler.
 func (h *Handler) ServeHTTP(w nethttp.ResponseWriter, r *nethttp.Request) {
@@ -172,6 +177,8 @@ func (h *Handler) part(w nethttp.ResponseWriter, r *nethttp.Request, s object.St
 // send answers with the bytes from..to of an object. When reading fails in the middle the connection is cut, so that nobody takes what came
 // for the whole.
 func (h *Handler) send(w nethttp.ResponseWriter, r *nethttp.Request, s object.Store, name string, from, to int64, status int) error {
+	out := nethttp.NewResponseController(w)
+	defer func() { _ = out.SetWriteDeadline(time.Time{}) }() // the connection may have more requests; who cannot be hurried is waited for
 	buf := make([]byte, min(block, to-from))
 	for first := true; first || from < to; first = false {
 		buf = buf[:min(int64(len(buf)), to-from)]
@@ -190,6 +197,7 @@ func (h *Handler) send(w nethttp.ResponseWriter, r *nethttp.Request, s object.St
 			w.Header().Set("Content-Type", "application/octet-stream")
 			w.WriteHeader(status)
 		}
+		_ = out.SetWriteDeadline(clock.System{}.Now().Add(patience))
 		if _, err := w.Write(buf); err != nil {
 			return nil // who asked has gone
 		}
@@ -210,7 +218,7 @@ func (h *Handler) put(w nethttp.ResponseWriter, r *nethttp.Request, s object.Sto
 	case r.ContentLength > largest:
 		return errs.New(errs.Invalid, "put object %s: it has %d bytes, more than the %d that are taken", name, r.ContentLength, int64(largest))
 	}
-	body, done, err := h.receive(r, name)
+	body, done, err := h.receive(w, r, name)
 	if err != nil {
 		return err
 	}
@@ -239,7 +247,10 @@ func condition(r *nethttp.Request) (object.Condition, error) {
 }
 
 // receive takes a body, long ones into a file, and compares it with its digest. done drops it.
-func (h *Handler) receive(r *nethttp.Request, name string) (body object.Body, done func() error, err error) {
+func (h *Handler) receive(w nethttp.ResponseWriter, r *nethttp.Request, name string) (body object.Body, done func() error, err error) {
+	in := nethttp.NewResponseController(w)
+	defer func() { _ = in.SetReadDeadline(time.Time{}) }() // else it would end the request while it is answered
+	hurry := func() { _ = in.SetReadDeadline(clock.System{}.Now().Add(patience)) }
 	sum := sha256.New()
 	broken := func(err error) error {
 		if r.Context().Err() != nil {
@@ -254,6 +265,7 @@ func (h *Handler) receive(r *nethttp.Request, name string) (body object.Body, do
 		return nil
 	}
 	if r.ContentLength <= memoryBody {
+		hurry()
 		data := make([]byte, r.ContentLength)
 		if _, err := io.ReadFull(r.Body, data); err != nil {
 			return nil, nil, broken(err)
@@ -269,6 +281,7 @@ func (h *Handler) receive(r *nethttp.Request, name string) (body object.Body, do
 	buf := make([]byte, block)
 	for off := int64(0); off < r.ContentLength; off += int64(len(buf)) {
 		buf = buf[:min(int64(len(buf)), r.ContentLength-off)]
+		hurry()
 		if _, err := io.ReadFull(r.Body, buf); err != nil {
 			return nil, nil, errors.Join(broken(err), done())
 		}

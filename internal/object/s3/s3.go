@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"strings"
@@ -292,6 +293,11 @@ func (s *Store) Settle(ctx context.Context, name string) error {
 
 // List implements object.Store.
 func (s *Store) List(ctx context.Context, prefix string) ([]object.Info, error) {
+	return s.ListSome(ctx, prefix, math.MaxInt)
+}
+
+// ListSome implements object.SomeLister.
+func (s *Store) ListSome(ctx context.Context, prefix string, most int) ([]object.Info, error) {
 	if err := object.CheckPrefix(prefix); err != nil {
 		return nil, err
 	}
@@ -312,7 +318,7 @@ func (s *Store) List(ctx context.Context, prefix string) ([]object.Info, error) 
 		for _, o := range page.Contents {
 			out = append(out, object.Info{Name: strings.TrimPrefix(aws.ToString(o.Key), s.prefix), Size: aws.ToInt64(o.Size)})
 		}
-		if next = page.NextContinuationToken; !aws.ToBool(page.IsTruncated) || next == nil {
+		if next = page.NextContinuationToken; !aws.ToBool(page.IsTruncated) || next == nil || len(out) >= most {
 			break
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"strings"
 	gosync "sync"
 	"time"
 
@@ -66,6 +68,9 @@ func New(opt Options) (*Server, error) {
 	if opt.RequireTLS && opt.TLS == nil {
 		return nil, errs.New(errs.Invalid, "start server: to require TLS, a certificate and a key are needed")
 	}
+	if err := vfs.RemoveAll(opt.FS, opt.Temp); err != nil && !errs.Is(err, errs.NotFound) { // what a server that died has left
+		return nil, err
+	}
 	if err := opt.FS.MkdirAll(opt.Temp); err != nil {
 		return nil, err
 	}
@@ -120,7 +125,7 @@ func (s *Server) open(r *http.Request, name string) (object.Store, error) {
 	if !ok {
 		user, password = "root", ""
 	}
-	account, host, err := s.opt.Engine.Authenticate(user, password, hostOf(r.RemoteAddr), r.TLS != nil)
+	account, host, err := s.opt.Engine.Authenticate(user, password, hostOf(r), r.TLS != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -167,14 +172,41 @@ func (s *Server) liveOf(r *repo.Repo, name string) (*sync.Live, error) {
 	return live, nil
 }
 
-// hostOf is how MySQL names the host of a client.
-func hostOf(addr string) string {
-	host, _, err := net.SplitHostPort(addr)
+// proxied is the host of clients that do not come from this machine though their connection does.
+const proxied = "proxy"
+
+// hostOf is how MySQL names the host of a client. A proxy on this machine passes on requests of others, and a browser on it those of pages
+// of others, whose names they may have made an address of this machine: neither is localhost, whose root need not have a password.
+func hostOf(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
-		return "localhost"
+		return proxied
 	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
-		return "localhost"
+	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		return host
 	}
-	return host
+	for _, h := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via", "Origin"} {
+		if r.Header.Get(h) != "" {
+			return proxied
+		}
+	}
+	if !own(r.Host) {
+		return proxied
+	}
+	return "localhost"
+}
+
+// own tells whether what a client calls the server, with or without a port, is an address or a name of this machine.
+func own(name string) bool {
+	if host, _, err := net.SplitHostPort(name); err == nil {
+		name = host
+	}
+	name = strings.ToLower(strings.Trim(name, "[]"))
+	if net.ParseIP(name) != nil || name == "localhost" || strings.HasSuffix(name, ".localhost") {
+		return true
+	}
+	self, err := os.Hostname()
+	self = strings.ToLower(self)
+	short, _, _ := strings.Cut(self, ".")
+	return err == nil && self != "" && (name == self || name == short)
 }

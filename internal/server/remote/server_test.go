@@ -3,6 +3,8 @@ package remote
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +19,7 @@ import (
 	"github.com/stemmadb/stemma/internal/engine/systab"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/op"
+	"github.com/stemmadb/stemma/internal/remote"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/server/mysql"
 	"github.com/stemmadb/stemma/internal/vfs"
@@ -238,7 +241,18 @@ func TestRights(t *testing.T) {
 	}
 	login(t, "ada")
 	check(t, push())
-	_, err := here.run(&op.LsRemote{Remote: there.url(s) + "x"})
+	// A password that was changed is not remembered.
+	c, err := there.engine.Connect(t.Context(), engine.ClientOptions{User: mysql.OwnerName, Host: "localhost", Database: there.repo.Name()})
+	check(t, err)
+	defer c.Close()
+	for _, p := range []string{"other", "secret"} {
+		_, err = c.Exec(t.Context(), "alter user ada@localhost identified by '"+p+"'", nil)
+		check(t, err)
+		if err := list(); (err == nil) != (p == "secret") {
+			t.Errorf("with the password changed to %s: %v", p, err)
+		}
+	}
+	_, err = here.run(&op.LsRemote{Remote: there.url(s) + "x"})
 	if !errs.Is(err, errs.Denied) { // whether it is there is not told
 		t.Errorf("another database: %v", err)
 	}
@@ -262,5 +276,58 @@ func TestReadOnly(t *testing.T) {
 	}
 	if b := there.repo.Branches(); slices.ContainsFunc(b, func(b repo.Branch) bool { return b.Name == "fresh" }) {
 		t.Error("it was pushed")
+	}
+}
+
+// TestLazy reads a server's database from a clone that has commits only, also when the server has begun anew and has other packs.
+func TestLazy(t *testing.T) {
+	remote.Register()
+	there := newPlace(t, filepath.Join(t.TempDir(), "prices"))
+	there.sql("create table t (id int primary key, v varchar(20))", "insert into t values (1, 'a'), (2, 'b')")
+	there.commit("rows")
+	s := there.serve()
+	login(t, "ada")
+	mine := filepath.Join(t.TempDir(), "mine")
+	scope := &op.Scope{Dir: filepath.Dir(mine), FS: vfs.OS{}, Clock: clock.System{}}
+	_, err := op.Run(t.Context(), &op.Clone{Name: "origin", URL: there.url(s), Dir: mine, Lazy: true, Most: 1}, scope)
+	check(t, err)
+	check(t, s.Shut(t.Context()))
+	there.sql("insert into t values (3, 'c')")
+	there.commit("more")
+	next, err := New(Options{Engine: there.engine, FS: vfs.OS{}, Address: s.Addr().String(), Temp: filepath.Join(t.TempDir(), "arriving")})
+	check(t, err)
+	t.Cleanup(func() { check(t, next.Shut(context.Background())) })
+	here := newPlace(t, mine)
+	here.sql("update t set v = 'x' where id = 1")
+	here.commit("mine")
+	_, err = here.run(&op.Push{Remote: "origin", Refs: []string{"main:mine"}})
+	check(t, err)
+	head, _ := here.repo.BranchHead("main")
+	if got, _ := there.repo.BranchHead("mine"); got != head {
+		t.Errorf("the server has %s, the clone %s", got, head)
+	}
+}
+
+// TestHostOf: who comes through a proxy, or from the page of somebody else in a browser, is not of this machine.
+func TestHostOf(t *testing.T) {
+	self, err := os.Hostname()
+	check(t, err)
+	for _, c := range []struct{ from, host, header, want string }{
+		{"127.0.0.1:4711", "localhost:8816", "", "localhost"},
+		{"127.0.0.1:4711", "127.0.0.1:8816", "", "localhost"},
+		{"[::1]:4711", "[::1]:8816", "", "localhost"},
+		{"127.0.0.1:4711", self + ":8816", "", "localhost"},
+		{"192.0.2.7:4711", "db.example.org", "", "192.0.2.7"},
+		{"127.0.0.1:4711", "db.example.org", "", proxied},
+		{"127.0.0.1:4711", "localhost:8816", "X-Forwarded-For", proxied},
+		{"127.0.0.1:4711", "localhost:8816", "Origin", proxied},
+	} {
+		r := &http.Request{RemoteAddr: c.from, Host: c.host, Header: http.Header{}}
+		if c.header != "" {
+			r.Header.Set(c.header, "127.0.0.1")
+		}
+		if got := hostOf(r); got != c.want {
+			t.Errorf("%+v: %s", c, got)
+		}
 	}
 }
