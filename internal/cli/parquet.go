@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"database/sql/driver"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -54,7 +53,11 @@ func renderParquet(ctx context.Context, w io.Writer, a *sqlAnswer) (err error) {
 		}
 		return out.Write(ctx, b.NewRecordBatch())
 	}()
-	return errors.Join(err, out.Close(ctx))
+	if err != nil {
+		out.Abort()
+		return err
+	}
+	return out.Close(ctx)
 }
 
 // arrowType is the type that column i has in a file.

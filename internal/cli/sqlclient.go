@@ -11,6 +11,7 @@ import (
 	"iter"
 	"log"
 	"net"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -25,8 +26,9 @@ import (
 // sqlConn is a connection to an SQL engine, of this process or of the one that owns the database. Both speak MySQL's protocol, so that
 // a statement's answer is the same wherever it runs.
 type sqlConn struct {
-	conn driver.Conn
-	cfg  *client.Config
+	ownFiles bool // the other end gets those files only that statements name
+	conn     driver.Conn
+	cfg      *client.Config
 }
 
 // maxPacket is how many bytes a statement or a row may have.
@@ -63,10 +65,9 @@ func connectServer(ctx context.Context, g globals, env func(string) string, data
 	if g.NoTLS {
 		cfg.TLSConfig = "false"
 	}
-	cfg.AllowAllFiles = true // as in connectSQL
 	cfg.MaxAllowedPacket = maxPacket
 	cfg.Logger = log.New(io.Discard, "", 0)
-	c := &sqlConn{cfg: cfg}
+	c := &sqlConn{cfg: cfg, ownFiles: true}
 	err := c.open(ctx)
 	var refused *client.MySQLError
 	switch {
@@ -109,6 +110,12 @@ func (c *sqlConn) query(ctx context.Context, text string) (*sqlAnswer, error) {
 			return nil, err
 		}
 	}
+	if c.ownFiles {
+		for _, name := range localFiles(text) {
+			client.RegisterLocalFile(name)
+			defer client.DeregisterLocalFile(name)
+		}
+	}
 	rows, err := q.QueryContext(ctx, text, nil)
 	if err != nil {
 		return nil, err
@@ -120,6 +127,25 @@ func (c *sqlConn) query(ctx context.Context, text string) (*sqlAnswer, error) {
 		a.columns = append(a.columns, op.Column{Name: name, Type: columnType(a.names[i])})
 	}
 	return a, nil
+}
+
+// localInfile is where a statement names a file of the client's.
+var localInfile = regexp.MustCompile(`(?is)\bload\s+(?:data|xml)\s+(?:low_priority\s+|concurrent\s+)?local\s+infile\s*('(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*")`)
+
+// localFiles are the files of the client's that a statement names: a server may ask for any, whatever the statement is.
+func localFiles(text string) (names []string) {
+	for _, m := range localInfile.FindAllStringSubmatch(text, -1) {
+		quote, in := m[1][:1], m[1][1:len(m[1])-1]
+		var name strings.Builder
+		for i := 0; i < len(in); i++ {
+			if i+1 < len(in) && (in[i] == '\\' || in[i:i+2] == quote+quote) {
+				i++
+			}
+			name.WriteByte(in[i])
+		}
+		names = append(names, name.String())
+	}
+	return names
 }
 
 // one is the first row of a statement's answer as texts; NULL is "".

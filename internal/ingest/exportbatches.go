@@ -29,6 +29,8 @@ type BatchWriter interface {
 	Write(ctx context.Context, b arrow.RecordBatch) error
 	// Close writes what ends the file, which stays open.
 	Close(ctx context.Context) error
+	// Abort ends the writing in place of Close. What has been written lacks the end, so that nobody takes it for a whole file.
+	Abort()
 }
 
 // NewParquet writes batches with the columns of sc to a file of Parquet. A schema that has no form in it is of class Unsupported.
@@ -102,7 +104,11 @@ func exportBatches(ctx context.Context, w io.Writer, v *table.View, f Format, ro
 		rows(int64(in.rows))
 		return nil
 	})
-	return n, errors.Join(err, out.Close(ctx))
+	if err != nil {
+		out.Abort()
+		return n, err
+	}
+	return n, out.Close(ctx)
 }
 
 // batchColumns are the columns of a table as a Batcher takes them, and their fields with notes of their types.
@@ -140,6 +146,9 @@ func (w ipcWriter) Write(_ context.Context, b arrow.RecordBatch) error {
 
 // Close implements BatchWriter.
 func (w ipcWriter) Close(context.Context) error { return w.w.Close() }
+
+// Abort implements BatchWriter.
+func (ipcWriter) Abort() {}
 
 // parquetWriter writes row groups, each column of one beside the others, while the next are read.
 type parquetWriter struct {
@@ -229,4 +238,13 @@ func (p *parquetWriter) Close(ctx context.Context) error {
 		return err
 	}
 	return p.fw.Close()
+}
+
+// Abort implements BatchWriter.
+func (p *parquetWriter) Abort() {
+	for _, b := range p.pending {
+		b.Release()
+	}
+	close(p.groups)
+	<-p.done
 }

@@ -459,3 +459,19 @@ func TestMoments(t *testing.T) {
 		}
 	}
 }
+
+// TestExportThatFails leaves no file that readers take for a whole one.
+func TestExportThatFails(t *testing.T) {
+	tab, st := everyType(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for magic, f := range map[string]Format{"PAR1": {Type: Parquet}, "ARROW1": {Type: Arrow}} {
+		var b bytes.Buffer
+		if _, err := Export(ctx, &b, table.NewView(st, tab, nil), f, func(int64) {}); err == nil {
+			t.Errorf("%s: the export of a context that has ended succeeds", magic)
+		}
+		if n := bytes.Count(b.Bytes(), []byte(magic)); n > 1 {
+			t.Errorf("%s: what was written has a beginning and an end", magic)
+		}
+	}
+}

@@ -22,6 +22,7 @@ type Dataset struct {
 	Again  bool    `json:"again,omitempty"` // its runs are shown elsewhere
 	More   bool    `json:"more,omitempty"`  // there are runs beyond the depth that was asked for
 	Runs   []*Step `json:"runs,omitempty"`
+	empty  bool    // it is known to have no rows, so that its hash tells little
 }
 
 // Step is a run beside a dataset: one that made it, with what that read, or one that read it, with what that made.
@@ -115,7 +116,7 @@ func (t *Tracer) up(ctx context.Context, d *Dataset, level int) error {
 		}
 		for _, i := range feeding(ins, own, p.Node) {
 			in := &ins[i]
-			x := &Dataset{DB: in.DB, Table: in.Table, Query: in.Query, Hash: in.Hash, Commit: in.Commit, Ref: in.Ref, Alias: in.Alias}
+			x := &Dataset{DB: in.DB, Table: in.Table, Query: in.Query, Hash: in.Hash, Commit: in.Commit, Ref: in.Ref, Alias: in.Alias, empty: in.isEmpty()}
 			if x.Table != "" {
 				x.Query = ""
 			}
@@ -169,8 +170,9 @@ func (b *Book) producersByHash(ctx context.Context, d *Dataset) ([]Producer, err
 	here := slices.ContainsFunc(outs, func(o Output) bool { return isOf(&o, d.DB, d.Table) })
 	var out []Producer
 	for _, o := range outs {
-		// What was written under the name in another database counts where nothing else is known: a database may have had another name.
-		if strings.EqualFold(o.Table, d.Table) && (!here || isOf(&o, d.DB, d.Table)) {
+		// What was written under the name in another database counts where nothing else is known: a database may have had another name. Tables
+		// without rows are equal by chance.
+		if isOf(&o, d.DB, d.Table) || !here && !d.empty && strings.EqualFold(o.Table, d.Table) {
 			out = append(out, Producer{
 				Run: o.Run, How: ByHash, Commit: o.Commit, Table: o.Table, Before: o.Before, After: o.After, Node: o.Node,
 				Note: "found by the table's hash alone",
@@ -182,6 +184,9 @@ func (b *Book) producersByHash(ctx context.Context, d *Dataset) ([]Producer, err
 	}
 	return out, nil
 }
+
+// isEmpty tells whether a table without rows was read.
+func (in *Input) isEmpty() bool { return in.Rows != nil && *in.Rows == 0 }
 
 // isOf tells whether an output is of a table of a database, "" for one that is not known.
 func isOf(o *Output, db, table string) bool {
@@ -273,7 +278,7 @@ func (t *Tracer) down(ctx context.Context, d *Dataset, level int) error {
 	steps := map[string]*Step{}
 	for _, in := range ins {
 		// As for producers: what was read under the name in another database counts where nothing else is known.
-		if here && !isIn(in.DB, db) {
+		if (here || in.isEmpty()) && !isIn(in.DB, db) {
 			continue
 		}
 		own, err := t.Book.OutputsOf(ctx, in.Run)

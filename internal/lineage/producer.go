@@ -7,7 +7,10 @@ import (
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/chunk"
+	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/schema"
+	"github.com/stemmadb/stemma/internal/table"
 )
 
 // How a producer was found.
@@ -37,7 +40,7 @@ func (b *Book) Producers(ctx context.Context, rd chunk.Reader, from history.Comm
 	if err != nil || !ok {
 		return nil, ok, err
 	}
-	out, err = b.producers(ctx, turns)
+	out, err = b.producers(ctx, rd, turns)
 	return out, true, err
 }
 
@@ -54,7 +57,7 @@ func (b *Book) RowProducers(ctx context.Context, rd chunk.Reader, from history.C
 	// What is recorded of a table says nothing of a row that a thinned commit may have changed.
 	known := slices.DeleteFunc(slices.Clone(turns), func(t Turn) bool { return thinned.Joined(t.Commit.ID.Full()) })
 	if len(known) > 0 {
-		if out, err = b.producers(ctx, known); err != nil {
+		if out, err = b.producers(ctx, rd, known); err != nil {
 			return nil, false, err
 		}
 	}
@@ -70,10 +73,10 @@ func (b *Book) RowProducers(ctx context.Context, rd chunk.Reader, from history.C
 const noteJoined = "commits before it were thinned; which of them made the change is not known"
 
 // producers are the runs that made changes, each once for each commit.
-func (b *Book) producers(ctx context.Context, turns []Turn) (out []Producer, err error) {
+func (b *Book) producers(ctx context.Context, rd chunk.Reader, turns []Turn) (out []Producer, err error) {
 	seen := map[[2]string]bool{}
 	for _, t := range turns {
-		found, err := b.producersOf(ctx, t)
+		found, err := b.producersOf(ctx, rd, t)
 		if err != nil {
 			return nil, err
 		}
@@ -131,7 +134,7 @@ next:
 }
 
 // producersOf are the runs that made a change.
-func (b *Book) producersOf(ctx context.Context, t Turn) ([]Producer, error) {
+func (b *Book) producersOf(ctx context.Context, rd chunk.Reader, t Turn) ([]Producer, error) {
 	base := Producer{Commit: t.Commit.ID.Full(), Table: t.Table, Before: t.Before, After: t.After}
 	outs, err := b.OutputsIn(ctx, base.Commit)
 	if err != nil {
@@ -179,11 +182,24 @@ func (b *Book) producersOf(ctx context.Context, t Turn) ([]Producer, error) {
 	if outs, err = b.OutputsAfter(ctx, t.After); err != nil {
 		return nil, err
 	}
-	for _, fits := range []func(*Output) bool{
+	ways := []func(*Output) bool{
 		func(o *Output) bool { return strings.EqualFold(o.Table, t.Table) && o.Before == t.Before },
 		func(o *Output) bool { return strings.EqualFold(o.Table, t.Table) },
 		func(*Output) bool { return true },
-	} {
+	}
+	if len(outs) > 0 {
+		empty, err := isEmpty(ctx, rd, t.After)
+		if chunk.IsAbsent(err) { // of what a part of a database has not, nothing is guessed either
+			empty, err = true, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if empty { // tables without rows are equal by chance: only the same change of the same table tells who made it
+			ways = ways[:1]
+		}
+	}
+	for _, fits := range ways {
 		for i := range outs {
 			if o := &outs[i]; fits(o) {
 				p := base
@@ -204,4 +220,17 @@ func (b *Book) producersOf(ctx context.Context, t Turn) ([]Producer, error) {
 		base.Note = noteJoined
 	}
 	return []Producer{base}, nil
+}
+
+// isEmpty tells whether the table of a hash has no rows.
+func isEmpty(ctx context.Context, rd chunk.Reader, of string) (bool, error) {
+	h, err := hash.Parse(of)
+	if err != nil {
+		return false, err
+	}
+	t, err := table.Open(ctx, rd, &schema.Cache{}, h, nil)
+	if err != nil {
+		return false, err
+	}
+	return table.NewView(rd, t, nil).Count() == 0, nil
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/ingest"
+	"github.com/stemmadb/stemma/internal/lineage"
+	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/training"
 )
 
@@ -93,6 +95,10 @@ func (c *DataExport) item(ctx context.Context, t *trainingRun, pin *training.Pin
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, free()) }()
+	// In the database whose run it is, for the others may be open for reading only.
+	t.s.Repo.NoteReadOf(lineage.Of(ctx), p.r, repo.Read{
+		Table: p.name, View: p.view, Ref: pin.Item.Ref, Commit: p.commit, Columns: p.item.Columns, Predicate: p.item.Where,
+	})
 	task := t.s.Start("export "+pin.Item.String(), int64(v.Count()), "rows")
 	defer func() { task.Done(err) }()
 	err = writeFile(t.s, file, c.Force, func(w io.Writer) (err error) {

@@ -7,6 +7,9 @@ import (
 	"testing"
 
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/lineage"
+	"github.com/stemmadb/stemma/internal/repo"
 )
 
 // data runs a verb of training data and gives its result.
@@ -20,13 +23,18 @@ func (x *tables) data(argv ...string) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := o.Run(context.Background(), x.s)
+	r, err := o.Run(x.context(), x.s)
 	if err == nil {
 		if _, err := r.MarshalJSON(); err != nil {
 			x.t.Error(err)
 		}
 	}
 	return r, err
+}
+
+// context is that of the run for which verbs of training data run, if there is one.
+func (x *tables) context() context.Context {
+	return lineage.With(context.Background(), lineage.Current{Run: x.by})
 }
 
 // dataSays compares lines and exit code of a verb of training data.
@@ -183,6 +191,48 @@ func TestDataSharedKeys(t *testing.T) {
 		}
 		if r, err = x.data("lock", "--check"); err != nil || r.ExitCode != 0 || strings.Join(r.Hints, "; ") != c.want {
 			t.Errorf("%s and %s: %v, %v", c.train, c.test, r, err)
+		}
+	}
+}
+
+// TestDataExportIsRead records what an export reads for a run, of other databases, too.
+func TestDataExportIsRead(t *testing.T) {
+	x := newTables(t)
+	x.file("clients.csv", "id,country\n1,DE\n2,FR\n")
+	x.must("table", "import", "--pk", "id", "clients.csv")
+	x.must("commit", "-A", "-m", "clients")
+	sig := history.Signature{Name: "Ada", Email: "ada@example.org", Time: x.s.Clock.Now()}
+	if err := repo.Init(t.Context(), x.s.FS, "/other", repo.InitOptions{Author: sig, Committer: sig}); err != nil {
+		t.Fatal(err)
+	}
+	other, err := repo.Open(t.Context(), x.s.FS, "/other", repo.Options{Clock: x.s.Clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	y := &tables{t: t}
+	y.s = &Scope{Dir: "/db", FS: x.s.FS, Repo: other, Clock: x.s.Clock, Author: x.s.Author, Out: &y.out}
+	y.must("table", "import", "--pk", "id", "clients.csv")
+	y.must("commit", "-A", "-m", "clients")
+	if err := other.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	x.file("stemma.yaml", "train:\n- {table: clients, ref: main, columns: [id]}\ntest:\n- other:clients@main\n")
+	x.data("lock")
+	x.by = "11111111-0000-4000-8000-000000000001"
+	for _, split := range []string{"train", "test"} {
+		x.dataSays(0, "2 rows", "export", "--split", split, "-o", "csv")
+	}
+	if err := x.s.Repo.FlushReads(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ins, err := x.s.Repo.Lineage().InputsOf(t.Context(), x.by)
+	if err != nil || len(ins) != 2 {
+		t.Fatalf("%+v, %v", ins, err)
+	}
+	for i, want := range []struct{ db, columns string }{{"db", `["id"]`}, {"other", ""}} {
+		in := ins[i]
+		if in.DB != want.db || in.Table != "clients" || in.Ref != "main" || in.Commit == "" || in.Hash == "" || in.Columns != want.columns || *in.Rows != 2 {
+			t.Errorf("%+v", in)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/ingest"
 	"github.com/stemmadb/stemma/internal/ingest/pull"
 	"github.com/stemmadb/stemma/internal/repo"
@@ -44,6 +45,9 @@ complete nothing is written. One that did not come to its end, because the conne
 next one: the server is asked which of the rows that are here already are the same still, and sends the others. The commit is of one state
 of the server all the same. (Of tables without a key of their own, and of queries, all rows are
 sent again; what nobody goes on with for 14 days is removed.)
+
+Generated columns, CHECK constraints, foreign keys, indexes and defaults that were made here stay when the source's columns change. Other columns that
+were added here have no place in what comes: a pull of such a table is refused, lest it lose what is in them.
 
 Of a git repository the files with rows (CSV, TSV, JSON lines, Parquet, …; also those in Git LFS) become tables, and its commits become
 commits, with their authors, times, messages and parents. Of a Dolt server all branches and their commits come. Commits that are here already
@@ -272,6 +276,9 @@ func (c *Ingest) table(ctx context.Context, s *Scope, tx *repo.Tx, t *pull.Table
 	if err != nil {
 		return nil, err
 	}
+	if err := noneLost(ctx, s, tx, p.table, sch, old); err != nil {
+		return nil, err
+	}
 	keepOwn(sch, old)
 	if base == nil || !sameTable(old, sch) {
 		p.created, p.schema = base == nil, base != nil
@@ -298,8 +305,76 @@ func (c *Ingest) table(ctx context.Context, s *Scope, tx *repo.Tx, t *pull.Table
 	return p, tx.PutTable(ctx, p.table, tab)
 }
 
-// keepOwn gives the schema of a table as its source has it what was made of it here: generated columns, CHECK constraints, and defaults of the
-// columns that are there still. old is the schema of the table here, nil for none.
+// noneLost refuses a pull that would take away columns which the source has not and no pull has brought: what is in them is nowhere else. sch is
+// the table's schema as its source has it, old the one here, nil for none.
+func noneLost(ctx context.Context, s *Scope, tx *repo.Tx, name string, sch, old *schema.Schema) error {
+	if old == nil {
+		return nil
+	}
+	var gone []*schema.Column
+	for i := range old.Columns {
+		if c := &old.Columns[i]; c.Generated == "" && sch.ColumnIndex(c.Name) < 0 {
+			gone = append(gone, c)
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	was, err := lastPulled(ctx, s, tx.Head(), name)
+	if err != nil {
+		return err
+	}
+	var own []string
+	for _, c := range gone {
+		if was == nil || was.ColumnByID(c.ID) < 0 {
+			own = append(own, c.Name)
+		}
+	}
+	if len(own) == 0 {
+		return nil
+	}
+	return errs.New(errs.Conflict, "table %s: the source has no column %s and no pull has brought it: a pull would lose what is in it; "+
+		"keep it in a table of its own, or drop it first", name, strings.Join(own, ", "))
+}
+
+// lastPulled is the schema that the last pull of a table left, seen from a commit; nil when no commit tells of one.
+func lastPulled(ctx context.Context, s *Scope, from history.CommitID, name string) (*schema.Schema, error) {
+	w, err := history.Walk(ctx, s.Repo.Store(), []history.CommitID{from}, nil)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		c, err := w.Next(ctx)
+		if err != nil || c == nil {
+			return nil, err
+		}
+		var note pullNote
+		if c.Meta == "" || json.Unmarshal([]byte(c.Meta), &note) != nil || note.At == "" ||
+			!slices.ContainsFunc(note.Tables, func(t string) bool { return strings.EqualFold(t, name) }) {
+			continue
+		}
+		snap, err := s.Repo.SnapshotAt(ctx, c.ID)
+		if err != nil {
+			return nil, err
+		}
+		v, _, ok, err := snap.Table(ctx, name)
+		if err != nil || !ok {
+			return nil, err
+		}
+		return v.Schema().Schema, nil
+	}
+}
+
+// pullNote is what the commit of a pull says in its metadata.
+type pullNote struct {
+	At     string   `json:"pulled_at"`
+	Query  string   `json:"query,omitempty"`
+	Source string   `json:"source"`
+	Tables []string `json:"tables"`
+}
+
+// keepOwn gives the schema of a table as its source has it what was made of it here: generated columns, CHECK constraints, foreign keys, and
+// defaults of the columns that are there still. old is the schema of the table here, nil for none.
 func keepOwn(s, old *schema.Schema) {
 	if old == nil {
 		return
@@ -316,6 +391,12 @@ func keepOwn(s, old *schema.Schema) {
 		}
 	}
 	s.Checks = slices.Clone(old.Checks)
+	for _, f := range old.References {
+		if !slices.ContainsFunc(f.Columns, func(id uint64) bool { return s.ColumnByID(id) < 0 }) {
+			s.References = append(s.References, f)
+		}
+	}
+	s.Comment = old.Comment
 }
 
 // emptyWith is a table without rows, with the indexes of the old schema, which may be nil, whose columns are there still.
@@ -454,11 +535,7 @@ func (c *Ingest) commit(ctx context.Context, s *Scope, tx *repo.Tx, done []*pull
 		return r, nil
 	}
 	source := pull.Redact(c.Source)
-	note := map[string]any{"source": source, "pulled_at": s.Repo.Clock().Now().UTC().Format(time.RFC3339Nano), "tables": names}
-	if c.Query != "" {
-		note["query"] = c.Query
-	}
-	meta, err := json.Marshal(note)
+	meta, err := json.Marshal(pullNote{At: s.Repo.Clock().Now().UTC().Format(time.RFC3339Nano), Query: c.Query, Source: source, Tables: names})
 	if err != nil {
 		return nil, errs.New(errs.Internal, "describe the pull: %w", err)
 	}

@@ -103,7 +103,7 @@ func TestLineageTravels(t *testing.T) {
 				m.scope.Repo.Close(ctx)
 			}
 		}()
-		recorded := 0 // rows of one run are told apart by it: a run that has written the same twice has two rows
+		recorded := 0
 		record := func(m *traveller) {
 			uid, _ := lineage.Named(fmt.Sprint("run ", rng.IntN(3)))
 			r := m.scope.Repo
@@ -113,7 +113,7 @@ func TestLineageTravels(t *testing.T) {
 					t.Fatal(err)
 				}
 			case 1:
-				recorded++
+				recorded++ // no two rows are equal, or they could not be counted
 				in := lineage.Input{Table: fmt.Sprintf("t%d%s", recorded, strings.Repeat("x", rng.IntN(50)))}
 				out := lineage.Output{Table: "o", Commit: fmt.Sprint(recorded)}
 				m.told[fmt.Sprintf("in %s %s", uid, in.Table)], m.told[fmt.Sprintf("out %s %s %s", uid, out.Table, out.Commit)] = true, true

@@ -20,6 +20,7 @@ type tables struct {
 	t   *testing.T
 	s   *Scope
 	out bytes.Buffer
+	by  string // the run that verbs of training data work for; "" for none
 }
 
 func newTables(t *testing.T) *tables {

@@ -552,6 +552,9 @@ func textCells(arr arrow.Array, t value.Type) CellFunc {
 			if !utf8.Valid(b) {
 				return value.Null, bad("text that is not UTF-8")
 			}
+			if t.Collation.Beyond(b) >= 0 {
+				return value.Null, bad("text that is not ASCII, as the column's is")
+			}
 			if len(b) > int(t.Length) && utf8.RuneCount(b) > int(t.Length) {
 				return value.Null, bad("a text of %d characters is too long for %s", utf8.RuneCount(b), t)
 			}
@@ -562,6 +565,9 @@ func textCells(arr arrow.Array, t value.Type) CellFunc {
 			b := get(i)
 			if !utf8.Valid(b) {
 				return value.Null, bad("text that is not UTF-8")
+			}
+			if t.Collation.Beyond(b) >= 0 {
+				return value.Null, bad("text that is not ASCII, as the column's is")
 			}
 			if uint64(len(b)) > uint64(t.Length) {
 				return value.Null, bad("a text of %d bytes is too long for %s", len(b), t)

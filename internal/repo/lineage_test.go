@@ -202,6 +202,29 @@ func TestProducers(t *testing.T) {
 			l.write("", "main", "t", one)
 			l.made("main", "t", "? unknown")
 		}},
+		{"an empty table under another name", func(l lines) {
+			l.write("A", "main", "t", nil)
+			l.write("", "main", "u", nil)
+			l.made("main", "u", "? unknown")
+			l.write("B", "main", "w", one)
+			l.write("", "main", "v", one)
+			l.made("main", "v", "B hash")
+		}},
+		{"a table that is emptied again", func(l lines) {
+			l.write("A", "main", "t", one)
+			l.write("B", "main", "t", nil)
+			l.write("C", "main", "t", two)
+			l.write("", "main", "t", nil)
+			l.made("main", "t", "? unknown")
+		}},
+		{"a squash that empties a table", func(l lines) {
+			l.write("A", "main", "t", one)
+			l.branch("b", "main")
+			l.write("B", "b", "t", nil)
+			l.merge(repo.MergeOptions{Branch: "main", Source: "b", Squash: true})
+			l.commit("", "main")
+			l.made("main", "t", "B hash")
+		}},
 		{"an amended commit", func(l lines) {
 			l.write("A", "main", "t", one)
 			_, err := l.r.Commit(l.t.Context(), repo.CommitOptions{Branch: "main", Amend: true, Message: "better", Author: signature(), Committer: signature()})

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"maps"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 
@@ -251,6 +250,7 @@ func (r *Repo) recordReads(ctx context.Context, batch []pendingRead, dropped map
 			return err
 		}
 	}
+	known := map[string]map[readIDs]bool{} // by run
 	for i := range left {
 		x := &left[i]
 		if err := r.ensureRun(ctx, x.Current); err != nil {
@@ -267,11 +267,22 @@ func (r *Repo) recordReads(ctx context.Context, batch []pendingRead, dropped map
 		if err != nil {
 			return err
 		}
-		known, err := r.Lineage().InputsOf(ctx, x.Run)
-		if err != nil {
-			return err
+		have := known[x.Run]
+		if have == nil {
+			there, err := r.Lineage().InputsOf(ctx, x.Run)
+			if err != nil {
+				return err
+			}
+			for i := range batch {
+				if ins[i].Run == x.Run {
+					there = append(there, ins[i])
+				}
+			}
+			have = readsOf(there)
+			known[x.Run] = have
 		}
-		if !slices.ContainsFunc(append(known, ins...), func(k lineage.Input) bool { return k.Run == in.Run && sameRead(k, in) }) {
+		if id := readID(&in); !have[id] {
+			have[id] = true
 			ins = append(ins, in)
 		}
 	}

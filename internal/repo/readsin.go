@@ -52,6 +52,7 @@ func (r *Repo) readsElsewhere(ctx context.Context, run string) ([]lineage.Input,
 	if err != nil {
 		return nil, err
 	}
+	have := readsOf(known)
 	var out []lineage.Input
 	for _, from := range in {
 		if err := from.FlushReads(ctx); err != nil {
@@ -62,16 +63,31 @@ func (r *Repo) readsElsewhere(ctx context.Context, run string) ([]lineage.Input,
 			return nil, err
 		}
 		for _, x := range theirs {
-			if !slices.ContainsFunc(known, func(k lineage.Input) bool { return sameRead(k, x) }) {
-				known, out = append(known, x), append(out, x)
+			if id := readID(&x); !have[id] {
+				have[id] = true
+				out = append(out, x)
 			}
 		}
 	}
 	return out, nil
 }
 
-// sameRead tells whether two records are of one read, by what makes reads differ.
-func sameRead(a, b lineage.Input) bool {
-	return a.DB == b.DB && a.Table == b.Table && a.Hash == b.Hash && a.Commit == b.Commit && a.Ref == b.Ref && a.Columns == b.Columns &&
-		a.Node == b.Node && a.Attempt == b.Attempt && a.Alias == b.Alias && (a.Table != "" || a.Query == b.Query)
+// readIDs are what makes recorded reads of a run differ.
+type readIDs struct{ db, table, hash, commit, ref, columns, node, attempt, alias, query string }
+
+func readID(x *lineage.Input) readIDs {
+	id := readIDs{x.DB, x.Table, x.Hash, x.Commit, x.Ref, x.Columns, x.Node, x.Attempt, x.Alias, ""}
+	if x.Table == "" {
+		id.query = x.Query
+	}
+	return id
+}
+
+// readsOf is which reads there are.
+func readsOf(ins []lineage.Input) map[readIDs]bool {
+	have := make(map[readIDs]bool, len(ins))
+	for i := range ins {
+		have[readID(&ins[i])] = true
+	}
+	return have
 }

@@ -135,22 +135,22 @@ func Init(ctx context.Context, fs vfs.FS, path string, opt InitOptions) error {
 	there := err == nil
 	if !there {
 		if !errs.Is(err, errs.NotFound) {
-			return err
+			return errs.New(errs.CodeOf(err), "init %s: %w", path, err)
 		}
 		if opt.DirName == "" {
 			opt.DirName = DirName
 		}
 		dir = filepath.Join(path, opt.DirName)
 		if err := fs.MkdirAll(dir); err != nil {
-			return err
+			return errs.New(errs.CodeOf(err), "init %s: %w", path, err)
 		}
 	}
 	lock, err := fs.Lock(filepath.Join(dir, lockName))
-	if there && errs.Is(err, errs.Locked) {
+	if there && (errs.Is(err, errs.Locked) || errs.Is(err, errs.Denied)) { // another's, perhaps of another user
 		return errInitExists(path)
 	}
 	if err != nil {
-		return err
+		return errs.New(errs.CodeOf(err), "init %s: %w", path, err)
 	}
 	defer lock.Close()
 	if !there {

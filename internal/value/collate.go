@@ -71,6 +71,17 @@ func (c Collation) Bytewise() bool {
 	return true
 }
 
+// ASCII tells whether the collation is of MySQL's character set ascii.
+func (c Collation) ASCII() bool { return c == CollationASCIIBin || c == CollationASCIIGeneral }
+
+// Beyond is the place of the first byte that text of the collation's character set cannot have; -1 when there is none. Text is UTF-8.
+func (c Collation) Beyond(text []byte) int {
+	if !c.ASCII() {
+		return -1
+	}
+	return bytes.IndexFunc(text, func(r rune) bool { return r >= utf8.RuneSelf })
+}
+
 // Compare orders a and b: negative, zero or positive. It is the order of their sort keys, and zero holds for a whole class of
 // strings under collations that are not Bytewise. It does not allocate.
 func Compare(c Collation, a, b []byte) int {

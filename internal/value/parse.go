@@ -16,6 +16,7 @@ import (
 //   - numbers with an exponent for FLOAT, DOUBLE and DECIMAL; no NaN and no infinity, which MySQL's types do not have;
 //   - BIT as its bytes, big endian; when their number is another than the type's or they hold too much, as decimal digits;
 //   - times as the head of timeparse.go says;
+//   - text in UTF-8, of the character set ascii only its characters;
 //   - ENUM by a label, SET by labels with commas, in the type's collation;
 //   - BINARY with the zero bytes that pad it left out; JSON in any form; VECTOR as a JSON array of numbers.
 //
@@ -31,10 +32,16 @@ func Parse(t Type, text []byte) (Cell, error) {
 		if len(text) > int(t.Length) && utf8.RuneCount(text) > int(t.Length) {
 			return Null, errParse(&t, text, "too long")
 		}
+		if t.Collation.Beyond(text) >= 0 {
+			return Null, errParse(&t, text, "not ASCII")
+		}
 		return BytesCell(text), nil
 	case KindText:
 		if !utf8.Valid(text) {
 			return Null, errParse(&t, text, "not UTF-8")
+		}
+		if t.Collation.Beyond(text) >= 0 {
+			return Null, errParse(&t, text, "not ASCII")
 		}
 		return parseBytes(&t, text)
 	case KindFloat64, KindFloat32:

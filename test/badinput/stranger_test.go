@@ -66,6 +66,9 @@ func TestStranger(t *testing.T) {
 			t.Errorf("%s: %d\n%s%s", args, status, out, errOut)
 		}
 	}
+	if status, out, errOut := run("stranger", "init"); status != 4 || !strings.Contains(errOut, "this directory already holds a database") {
+		t.Errorf("init: %d\n%s%s", status, out, errOut)
+	}
 }
 
 // lockUp lets everybody read what is in dir, and nobody write; base is made passable.

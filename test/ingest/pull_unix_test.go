@@ -59,6 +59,22 @@ func TestPostgres(t *testing.T) {
 	pg(t, at, "update client_data set name = 'client 3' where id = 3; alter table client_data drop column town")
 	s.ok("ingest", at, "-t", "client_data")
 
+	// What only is here is not taken away, however the source changes.
+	s.ok("sql", "-q", "alter table client_data add column note varchar(20); update client_data set note = 'ours' where id = 1")
+	s.ok("commit", "-am", "notes")
+	for _, change := range []string{"", "update client_data set name = 'other' where id = 1", "alter table client_data add column more int"} {
+		pg(t, at, change)
+		s.says(4, "table client_data: the source has no column note and no pull has brought it", "ingest", at, "-t", "client_data")
+	}
+	s.query("select id, note from client_data where note is not null", "id,note\n1,ours\n")
+	s.clean()
+	s.ok("sql", "-q", "create table notes (id int primary key, note varchar(20)); insert into notes select id, note from client_data where note is not null; "+
+		"alter table client_data drop column note")
+	s.ok("commit", "-Am", "notes by themselves")
+	pg(t, at, "update client_data set name = 'client 1' where id = 1; alter table client_data drop column more")
+	s.ok("ingest", at, "-t", "client_data")
+	s.query("select name from client_data where id = 1", "name\nclient 1\n")
+
 	// The rows of a query.
 	s.says(0, "best: +3 -0 ~0 of 3 rows", "ingest", at, "--query", "select id, name from client_data where id <= 3", "--as", "best", "--key", "id")
 

@@ -33,6 +33,7 @@ type Def struct {
 	byTree  []*Index // of Schema.Indexes
 	primary *Index   // nil for keyless tables
 	simple  bool     // rows can be written by themselves, see NewPoint
+	ascii   []int    // columns that checkText looks at
 	// unchecked: the engine does not evaluate the table's CHECK constraints
 	unchecked bool
 	shared    *Def // that this one was copied from for a session; nil for itself
@@ -131,6 +132,7 @@ func newDef(s *schema.Compiled, db, name string) (*Def, error) {
 	if s.Keyless() { // the ordinal
 		first = 1
 	}
+	d.ascii = asciiColumns(s)
 	d.cells, d.kept = make([]int, len(codecs)), make([]bool, len(codecs))
 	for i := range d.cells {
 		d.kept[i] = kept(s.Schema, i)

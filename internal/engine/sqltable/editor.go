@@ -103,6 +103,9 @@ func (e *editor) Insert(ctx *sql.Context, row sql.Row) error {
 	if err := e.def.rows.ToCells(ctx, row, e.new); err != nil {
 		return err
 	}
+	if err := checkText(e.def.Schema, e.def.ascii, e.new, len(e.new)-len(e.def.codecs)); err != nil {
+		return err
+	}
 	if err := e.check(ctx); err != nil {
 		return err
 	}
@@ -200,7 +203,7 @@ func (e *editor) newCells(ctx *sql.Context, old, new sql.Row) error {
 		}
 		e.new[at] = cell
 	}
-	return nil
+	return checkText(e.def.Schema, e.def.ascii, e.new, first)
 }
 
 // address is where a lazy value lies out of line; nil for other values.

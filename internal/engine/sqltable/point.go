@@ -139,6 +139,9 @@ func (p *Point) Update(ctx *sql.Context, cols []int, row sql.Row) error {
 		}
 		now[col] = cell
 	}
+	if err := checkText(p.def.Schema, p.def.ascii, now, 0); err != nil {
+		return err
+	}
 	ed, err := p.part.Editor(ctx, p.def.Stored)
 	if err != nil {
 		return err

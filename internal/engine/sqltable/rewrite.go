@@ -91,6 +91,8 @@ type load struct {
 	cells      []value.Cell // of the next row
 	first      int          // cell of the first column
 	inKey      []bool       // by column
+	schema     *schema.Compiled
+	ascii      []int // columns that checkText looks at
 	key, tuple []byte
 }
 
@@ -99,7 +101,7 @@ func newLoad(ctx *sql.Context, tx *repo.Tx, s *schema.Compiled) (*load, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &load{loader: loader, enc: table.NewEncoder(tx.Store(), s), cells: make([]value.Cell, len(s.Primary.Phys)), inKey: make([]bool, len(s.Columns))}
+	l := &load{loader: loader, enc: table.NewEncoder(tx.Store(), s), cells: make([]value.Cell, len(s.Primary.Phys)), inKey: make([]bool, len(s.Columns)), schema: s, ascii: asciiColumns(s)}
 	if s.Keyless() {
 		l.first = 1
 	}
@@ -345,6 +347,9 @@ func (*rewriter) StatementComplete(*sql.Context) error { return nil }
 // Insert implements sql.RowInserter.
 func (r *rewriter) Insert(ctx *sql.Context, row sql.Row) error {
 	if err := r.rows.ToCells(ctx, row, r.load.cells); err != nil {
+		return err
+	}
+	if err := checkText(r.load.schema, r.load.ascii, r.load.cells, r.load.first); err != nil {
 		return err
 	}
 	return session.Error(r.load.add(ctx))

@@ -107,7 +107,7 @@ func (q *sqlServer) CreatePreparedStatement(ctx context.Context, r flightsql.Act
 
 // ClosePreparedStatement implements flightsql.Server.
 func (q *sqlServer) ClosePreparedStatement(ctx context.Context, r flightsql.ActionClosePreparedStatementRequest) error {
-	if _, err := q.s.prepared.find(r.GetPreparedStatementHandle(), q.s.call(ctx).caller); err != nil {
+	if _, _, err := q.prepared(ctx, r.GetPreparedStatementHandle()); err != nil {
 		return err
 	}
 	q.s.prepared.drop(r.GetPreparedStatementHandle())
@@ -131,7 +131,7 @@ func (p *prepared) bound() ([]engine.Param, error) {
 
 // DoPutPreparedStatementQuery implements flightsql.Server: it binds parameters.
 func (q *sqlServer) DoPutPreparedStatementQuery(ctx context.Context, cmd flightsql.PreparedStatementQuery, r flight.MessageReader, _ flight.MetadataWriter) ([]byte, error) {
-	p, err := q.s.prepared.find(cmd.GetPreparedStatementHandle(), q.s.call(ctx).caller)
+	_, p, err := q.prepared(ctx, cmd.GetPreparedStatementHandle())
 	if err != nil {
 		return nil, err
 	}
@@ -298,9 +298,19 @@ func (q *sqlServer) GetFlightInfoPreparedStatement(ctx context.Context, cmd flig
 	return q.statementInfo(schema, p.changes, d.GetCmd(), d), nil
 }
 
-func (q *sqlServer) describePrepared(ctx context.Context, cmd flightsql.PreparedStatementQuery) (*arrow.Schema, *prepared, error) {
+// prepared is a statement that the client of a call has prepared, and the call in the transaction that it runs in.
+func (q *sqlServer) prepared(ctx context.Context, handle []byte) (*call, *prepared, error) {
 	c := q.s.call(ctx)
-	p, err := q.s.prepared.find(cmd.GetPreparedStatementHandle(), c.caller)
+	p, err := q.s.prepared.find(handle, c.caller)
+	if err != nil {
+		return nil, nil, err
+	}
+	return q.inTransaction(c, p), p, nil
+}
+
+// describePrepared plans a prepared statement and does not run it.
+func (q *sqlServer) describePrepared(ctx context.Context, cmd flightsql.PreparedStatementQuery) (*arrow.Schema, *prepared, error) {
+	c, p, err := q.prepared(ctx, cmd.GetPreparedStatementHandle())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -308,11 +318,11 @@ func (q *sqlServer) describePrepared(ctx context.Context, cmd flightsql.Prepared
 	if err != nil {
 		return nil, nil, err
 	}
-	desc, err := q.describeStatement(ctx, q.inTransaction(c, p), p.query, params)
+	desc, err := q.describeStatement(ctx, c, p.query, params)
 	if err != nil {
 		return nil, nil, err
 	}
-	schema, err := q.schemaOf(ctx, q.inTransaction(c, p), p.query, desc)
+	schema, err := q.schemaOf(ctx, c, p.query, desc)
 	return schema, p, err
 }
 
@@ -327,8 +337,7 @@ func (q *sqlServer) GetSchemaPreparedStatement(ctx context.Context, cmd flightsq
 
 // DoGetPreparedStatement implements flightsql.Server.
 func (q *sqlServer) DoGetPreparedStatement(ctx context.Context, cmd flightsql.PreparedStatementQuery) (*arrow.Schema, <-chan flight.StreamChunk, error) {
-	c := q.s.call(ctx)
-	p, err := q.s.prepared.find(cmd.GetPreparedStatementHandle(), c.caller)
+	c, p, err := q.prepared(ctx, cmd.GetPreparedStatementHandle())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -345,13 +354,12 @@ func (q *sqlServer) DoGetPreparedStatement(ctx context.Context, cmd flightsql.Pr
 			return nil, nil, invalid("the statement has been run already: it changes something, and runs once for a ticket")
 		}
 	}
-	return q.runStatement(ctx, q.inTransaction(c, p), p.query, params, p.reads)
+	return q.runStatement(ctx, c, p.query, params, p.reads)
 }
 
 // DoPutPreparedStatementUpdate implements flightsql.Server: it runs the statement for each row of parameters, all or none.
 func (q *sqlServer) DoPutPreparedStatementUpdate(ctx context.Context, cmd flightsql.PreparedStatementUpdate, r flight.MessageReader) (int64, error) {
-	c := q.s.call(ctx)
-	p, err := q.s.prepared.find(cmd.GetPreparedStatementHandle(), c.caller)
+	c, p, err := q.prepared(ctx, cmd.GetPreparedStatementHandle())
 	if err != nil {
 		return 0, err
 	}
@@ -365,12 +373,12 @@ func (q *sqlServer) DoPutPreparedStatementUpdate(ctx context.Context, cmd flight
 	}
 	p.mu.Unlock()
 	if p.params == 0 {
-		return q.exec(ctx, q.inTransaction(c, p), p.query, nil)
+		return q.exec(ctx, c, p.query, nil)
 	}
 	if len(rows) == 0 {
 		return 0, invalid("the statement has %d parameters, none are bound", p.params)
 	}
-	return q.execEach(ctx, q.inTransaction(c, p), p.query, rows)
+	return q.execEach(ctx, c, p.query, rows)
 }
 
 // execEach runs a statement for each row of parameters in one transaction.
