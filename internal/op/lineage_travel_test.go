@@ -103,6 +103,7 @@ func TestLineageTravels(t *testing.T) {
 				m.scope.Repo.Close(ctx)
 			}
 		}()
+		recorded := 0 // rows of one run are told apart by it: a run that has written the same twice has two rows
 		record := func(m *traveller) {
 			uid, _ := lineage.Named(fmt.Sprint("run ", rng.IntN(3)))
 			r := m.scope.Repo
@@ -112,8 +113,9 @@ func TestLineageTravels(t *testing.T) {
 					t.Fatal(err)
 				}
 			case 1:
-				in := lineage.Input{Table: fmt.Sprintf("t%d%s", rng.IntN(1000), strings.Repeat("x", rng.IntN(50)))}
-				out := lineage.Output{Table: "o", Commit: fmt.Sprint(rng.IntN(1000))}
+				recorded++
+				in := lineage.Input{Table: fmt.Sprintf("t%d%s", recorded, strings.Repeat("x", rng.IntN(50)))}
+				out := lineage.Output{Table: "o", Commit: fmt.Sprint(recorded)}
 				m.told[fmt.Sprintf("in %s %s", uid, in.Table)], m.told[fmt.Sprintf("out %s %s %s", uid, out.Table, out.Commit)] = true, true
 				if err := r.RecordRun(ctx, uid, []lineage.Input{in}, []lineage.Output{out}); err != nil {
 					t.Fatal(err)
