@@ -3,6 +3,7 @@ package lineage
 import (
 	"context"
 	"slices"
+	"sync"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/schema"
@@ -25,12 +26,21 @@ type Sink interface {
 
 // Book reads the system tables at one moment.
 type Book struct {
-	in    Source
-	known *Memory
+	in      Source
+	known   *Memory
+	thinned func() (*Thinned, error)
 }
 
 // Open is the book of a source. The memory is of the database's history; nil for none.
-func Open(in Source, known *Memory) *Book { return &Book{in, known} }
+func Open(in Source, known *Memory) *Book {
+	return &Book{in: in, known: known, thinned: func() (*Thinned, error) { return nil, nil }}
+}
+
+// Thinning makes the book know what became of thinned commits. read is called when that is needed for the first time, and once at most.
+func (b *Book) Thinning(read func() (*Thinned, error)) *Book {
+	b.thinned = sync.OnceValues(read)
+	return b
+}
 
 // look calls fn for the records whose columns, those of the named index or ("" for it) of the key, begin with these values. In reverse
 // they come last first. fn ends it by returning false.

@@ -135,7 +135,15 @@ func (t *Tracer) up(ctx context.Context, d *Dataset, level int) error {
 // makers are the runs that made a dataset: by history where it was read at a commit of this database, else by its hash.
 func (t *Tracer) makers(ctx context.Context, d *Dataset) ([]Producer, error) {
 	if d.Commit != "" && (d.DB == "" || strings.EqualFold(d.DB, t.DB)) {
-		id, err := hash.Parse(d.Commit)
+		thinned, err := t.Book.thinned()
+		if err != nil {
+			return nil, err
+		}
+		commit := d.Commit
+		if now, moved := thinned.Became(commit); moved && now != "" {
+			commit = now
+		}
+		id, err := hash.Parse(commit)
 		if err != nil {
 			return nil, err
 		}

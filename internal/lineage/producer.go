@@ -3,6 +3,7 @@ package lineage
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/chunk"
@@ -49,9 +50,27 @@ func (b *Book) RowProducers(ctx context.Context, rd chunk.Reader, from history.C
 	if err != nil || !ok {
 		return nil, ok, err
 	}
-	out, err = b.producers(ctx, rd, turns)
-	return out, true, err
+	thinned, err := b.thinned()
+	if err != nil {
+		return nil, false, err
+	}
+	// What is recorded of a table says nothing of a row that a thinned commit may have changed.
+	known := slices.DeleteFunc(slices.Clone(turns), func(t Turn) bool { return thinned.Joined(t.Commit.ID.Full()) })
+	if len(known) > 0 {
+		if out, err = b.producers(ctx, rd, known); err != nil {
+			return nil, false, err
+		}
+	}
+	for _, t := range turns {
+		if c := t.Commit.ID.Full(); thinned.Joined(c) {
+			out = append(out, Producer{How: Unknown, Commit: c, Table: t.Table, Before: t.Before, After: t.After, Note: noteJoined})
+		}
+	}
+	return out, true, nil
 }
+
+// noteJoined says why no run is known of a commit before which others were.
+const noteJoined = "commits before it were thinned; which of them made the change is not known"
 
 // producers are the runs that made changes, each once for each commit.
 func (b *Book) producers(ctx context.Context, rd chunk.Reader, turns []Turn) (out []Producer, err error) {
@@ -82,9 +101,14 @@ func (b *Book) InputsFor(ctx context.Context, p Producer) (*Output, []Input, err
 	if err != nil {
 		return nil, nil, err
 	}
+	thinned, err := b.thinned()
+	if err != nil {
+		return nil, nil, err
+	}
 	out := &Output{Run: p.Run, Table: p.Table, Commit: p.Commit}
 	for i := range own {
-		if o := &own[i]; o.Commit == p.Commit && strings.EqualFold(o.Table, p.Table) {
+		o := &own[i]
+		if now, moved := thinned.Became(o.Commit); (o.Commit == p.Commit || moved && now == p.Commit) && strings.EqualFold(o.Table, p.Table) {
 			out = o
 		}
 	}
@@ -116,6 +140,17 @@ func (b *Book) producersOf(ctx context.Context, rd chunk.Reader, t Turn) ([]Prod
 	if err != nil {
 		return nil, err
 	}
+	thinned, err := b.thinned()
+	if err != nil {
+		return nil, err
+	}
+	for _, was := range thinned.Was(base.Commit) {
+		more, err := b.OutputsIn(ctx, was)
+		if err != nil {
+			return nil, err
+		}
+		outs = append(outs, more...)
+	}
 	var found []Producer
 	for _, o := range outs {
 		if strings.EqualFold(o.Table, t.Table) && o.After == t.After {
@@ -123,6 +158,8 @@ func (b *Book) producersOf(ctx context.Context, rd chunk.Reader, t Turn) ([]Prod
 			p.Run, p.How, p.Node = o.Run, ByHistory, o.Node
 			if o.Via != "" {
 				p.Note = "the commit was made after " + o.Via
+			} else if o.Commit != base.Commit {
+				p.Note = "the commit was " + o.Commit + " before the history was thinned"
 			}
 			found = append(found, p)
 		}
@@ -133,7 +170,8 @@ func (b *Book) producersOf(ctx context.Context, rd chunk.Reader, t Turn) ([]Prod
 	var meta struct {
 		Run any `json:"run"`
 	}
-	if t.Commit.Meta != "" && json.Unmarshal([]byte(t.Commit.Meta), &meta) == nil {
+	// What a commit says of itself does not hold for what thinned commits before it changed.
+	if t.Commit.Meta != "" && !thinned.Joined(base.Commit) && json.Unmarshal([]byte(t.Commit.Meta), &meta) == nil {
 		if text, isText := meta.Run.(string); isText && text != "" {
 			p := base
 			p.How, p.Note = ByHistory, "the commit's metadata names the run"
@@ -167,6 +205,9 @@ func (b *Book) producersOf(ctx context.Context, rd chunk.Reader, t Turn) ([]Prod
 				p := base
 				p.Run, p.How, p.Node = o.Run, ByHash, o.Node
 				p.Note = "no run is recorded for the commit; the run left the table with the same content in commit " + o.Commit
+				if now, ok := thinned.Became(o.Commit); ok && now == "" {
+					p.Note += ", which was thinned"
+				}
 				found = append(found, p)
 			}
 		}
@@ -175,6 +216,9 @@ func (b *Book) producersOf(ctx context.Context, rd chunk.Reader, t Turn) ([]Prod
 		}
 	}
 	base.How = Unknown
+	if thinned.Joined(base.Commit) {
+		base.Note = noteJoined
+	}
 	return []Producer{base}, nil
 }
 

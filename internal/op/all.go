@@ -44,6 +44,7 @@ func All() []Spec {
 		fsckSpec(),
 		gcSpec(),
 		duSpec(),
+		retentionSpec(),
 		undropSpec(),
 		purgeDroppedDatabasesSpec(),
 		backupSpec(),

@@ -123,6 +123,9 @@ func (c *Backup) Run(ctx context.Context, s *Scope) (*Result, error) {
 		task.Add(done - last)
 		last = done
 	})
+	if err == nil {
+		err = s.Repo.BackupThinned(s.FS, dir)
+	}
 	if task != nil {
 		task.Done(err)
 	}

@@ -61,7 +61,7 @@ func (c *Backup) add(_ context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := urlsIn(s.Settings.Local, backupsSetting)
+	m, err := objectIn(s.Settings.Local, backupsSetting)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (c *Backup) add(_ context.Context, s *Scope) (*Result, error) {
 			return nil, errs.New(errs.Exists, "the backup '%s' is at %s already", n, url)
 		}
 	}
-	return statusResult(0), changeURLs(s.Settings.Local, backupsSetting, func(m map[string]string) { m[name] = url })
+	return statusResult(0), changeObject(s.Settings.Local, backupsSetting, func(m map[string]string) { m[name] = url })
 }
 
 func (c *Backup) remove(_ context.Context, s *Scope) (*Result, error) {
@@ -83,12 +83,12 @@ func (c *Backup) remove(_ context.Context, s *Scope) (*Result, error) {
 	if _, err := c.url(s, c.Args[0]); err != nil {
 		return nil, err
 	}
-	return statusResult(0), changeURLs(s.Settings.Local, backupsSetting, func(m map[string]string) { delete(m, c.Args[0]) })
+	return statusResult(0), changeObject(s.Settings.Local, backupsSetting, func(m map[string]string) { delete(m, c.Args[0]) })
 }
 
 // url is the URL of the backup of that name.
 func (c *Backup) url(s *Scope, name string) (string, error) {
-	m, err := urlsIn(s.Settings.Local, backupsSetting)
+	m, err := objectIn(s.Settings.Local, backupsSetting)
 	switch {
 	case err != nil:
 		return "", err
@@ -190,7 +190,7 @@ func (c *Backup) verify(ctx context.Context, s *Scope) (res *Result, err error) 
 	if err := c.words("<name>|<url>"); err != nil {
 		return nil, err
 	}
-	m, err := urlsIn(s.Settings.Local, backupsSetting)
+	m, err := objectIn(s.Settings.Local, backupsSetting)
 	if err != nil {
 		return nil, err
 	}

@@ -109,7 +109,7 @@ func (c *RunOf) Run(ctx context.Context, s *Scope) (*Result, error) {
 		r.Add(p.Run, p.How, p.Commit, p.Table, p.Before, p.After, p.Node, run.System, run.ExternalID, run.Job, run.State, p.Note)
 		switch p.How {
 		case lineage.Unknown:
-			r.Printf("no run is known: commit %s last changed %s", shortHash(p.Commit), p.Table)
+			r.Printf("no run is known: commit %s last changed %s%s", shortHash(p.Commit), p.Table, behindNote(p.Note))
 		case lineage.ByHash:
 			r.Printf("%s  %s  (by hash: %s)", p.Run, run.Title(), p.Note)
 		default:
@@ -117,6 +117,14 @@ func (c *RunOf) Run(ctx context.Context, s *Scope) (*Result, error) {
 		}
 	}
 	return r, nil
+}
+
+// behindNote is a note behind what it is about.
+func behindNote(note string) string {
+	if note == "" {
+		return ""
+	}
+	return " (" + note + ")"
 }
 
 // LineageColumns are the columns of what lineage answers: a line for each dataset and each run.

@@ -166,7 +166,7 @@ func (w *whyRows) why(ctx context.Context, v *table.View, cells []value.Cell) er
 	for _, p := range made {
 		head := []any{row, p.Run, p.How, p.Commit}
 		if p.Run == "" {
-			w.r.Printf("  commit %s: no run is known", shortHash(p.Commit))
+			w.r.Printf("  commit %s: no run is known%s", shortHash(p.Commit), behindNote(p.Note))
 			w.add(head, nil, lineage.Unknown, nil, nil, joinNotes(whole, "no run is known for the commit that wrote the row"))
 			continue
 		}

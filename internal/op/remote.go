@@ -54,7 +54,7 @@ func Remotes(settings string) ([]RemoteURL, error) { return namedURLs(settings, 
 
 // namedURLs are the URLs that a setting in the file names, ordered by name.
 func namedURLs(settings, setting string) ([]RemoteURL, error) {
-	m, err := urlsIn(settings, setting)
+	m, err := objectIn(settings, setting)
 	if err != nil {
 		return nil, err
 	}
@@ -65,10 +65,12 @@ func namedURLs(settings, setting string) ([]RemoteURL, error) {
 	return out, nil
 }
 
-func remoteURLs(settings string) (map[string]string, error) { return urlsIn(settings, remotesSetting) }
+func remoteURLs(settings string) (map[string]string, error) {
+	return objectIn(settings, remotesSetting)
+}
 
-// urlsIn are the URLs by name that a setting holds as a JSON object.
-func urlsIn(settings, setting string) (map[string]string, error) {
+// objectIn are the texts by name that a setting holds as a JSON object.
+func objectIn(settings, setting string) (map[string]string, error) {
 	m := map[string]string{}
 	all, err := readSettings(settings)
 	if err != nil || all[setting] == "" {
@@ -82,13 +84,13 @@ func urlsIn(settings, setting string) (map[string]string, error) {
 
 // changeRemotes changes the remotes that settings name.
 func changeRemotes(settings string, change func(map[string]string)) error {
-	return changeURLs(settings, remotesSetting, change)
+	return changeObject(settings, remotesSetting, change)
 }
 
-// changeURLs changes the URLs that a setting holds.
-func changeURLs(settings, setting string, change func(map[string]string)) error {
+// changeObject changes the texts that a setting holds.
+func changeObject(settings, setting string, change func(map[string]string)) error {
 	if settings == "" {
-		return errs.New(errs.Unsupported, "remotes and backups can only be kept in the settings of a database")
+		return errs.New(errs.Unsupported, "remotes, backups and rules of retention can only be kept in the settings of a database")
 	}
 	var failed error
 	err := changeSettings(settings, func(all map[string]string) {

@@ -34,10 +34,10 @@ func (r *Repo) AddCommit(ctx context.Context, t *Tx, c *history.Commit) (err err
 }
 
 // appendUnnamed keeps chunks that no state names yet; as is what they make, which those who hold the database keep until then.
-func (r *Repo) appendUnnamed(ctx context.Context, batch *pack.Batch, as departure) error {
+func (r *Repo) appendUnnamed(ctx context.Context, batch *pack.Batch, as ...departure) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.holds.leave(as)
+	r.holds.leave(as...)
 	_, err := r.store.Append(ctx, batch)
 	return err
 }

@@ -390,16 +390,27 @@ func missingIsNone(err error) error {
 }
 
 // lineage marks the commits and tables that rows of lineage name, as far as they are there: they may be of other databases, or have been
-// given up.
+// given up. Of a commit that was made anew when a history was thinned the new one is meant; what rows say of those that are gone keeps
+// nothing.
 func (k *collector) lineage(ctx context.Context) error {
+	thinned, err := k.r.Thinned()
+	if err != nil {
+		return err
+	}
 	commit := func(text string) error {
+		if now, ok := thinned.Became(text); ok {
+			text = now
+		}
 		h, err := hash.Parse(text)
 		if err != nil || len(text) != hash.FullLen {
 			return nil
 		}
 		return missingIsNone(k.m.Commit(ctx, history.CommitID(h)))
 	}
-	table := func(text string) error {
+	table := func(of, text string) error {
+		if _, ok := thinned.Became(of); ok { // the new commit has it, if it has not gone
+			return nil
+		}
 		h, err := hash.Parse(text)
 		if err != nil || len(text) != hash.FullLen {
 			return nil
@@ -411,7 +422,7 @@ func (k *collector) lineage(ctx context.Context) error {
 			if err := commit(ins[i].Commit); err != nil {
 				return err
 			}
-			if err := table(ins[i].Hash); err != nil {
+			if err := table(ins[i].Commit, ins[i].Hash); err != nil {
 				return err
 			}
 		}
@@ -419,7 +430,7 @@ func (k *collector) lineage(ctx context.Context) error {
 			if err := commit(outs[i].Commit); err != nil {
 				return err
 			}
-			if err := table(outs[i].After); err != nil {
+			if err := table(outs[i].Commit, outs[i].After); err != nil {
 				return err
 			}
 		}

@@ -41,7 +41,7 @@ func (r *Repo) Lineage() *lineage.Book {
 	if b == nil {
 		return lineage.Open(noTables{}, &r.lineage.turns)
 	}
-	return lineage.Open(&Snapshot{r: r, Root: root.Open(r.store, b.working), tables: b.tables}, &r.lineage.turns)
+	return lineage.Open(&Snapshot{r: r, Root: root.Open(r.store, b.working), tables: b.tables}, &r.lineage.turns).Thinning(r.Thinned)
 }
 
 // LineageTable is the view of a table of package lineage; ok is false when there is none yet.

@@ -131,6 +131,9 @@ func (r *Repo) resolveBase(ctx context.Context, base, head string) (history.Comm
 	if err := r.errTooShort(ctx, base); err != nil {
 		return history.CommitID{}, err
 	}
+	if err := r.errThinned(base); err != nil {
+		return history.CommitID{}, err
+	}
 	return history.CommitID{}, r.errNoRef(base)
 }
 

@@ -97,6 +97,7 @@ FLAGS = {
     "fsck": "revive_journal_with_data_loss/--revive-journal-with-data-loss",
     "gc": "full/--full shallow/--shallow/-s expire=/--expire",
     "du": "",
+    "retention": "",
     "undrop": "",
     "purge-dropped-databases": "",
     "backup": "verbose/--verbose/-v at=/--at",
@@ -2083,6 +2084,49 @@ class Verbs:
             {},
         )
 
+    def retention(
+        self,
+        *args: str,
+    ) -> Result[Row]:
+        """Thin the history of branches by rules.
+
+        Rules say which commits of a branch stay. They are clauses with commas between, each a kind and an age, and a commit that any clause keeps
+        stays:
+
+          all 7d        every commit of the last seven days
+          hourly 2d     the last commit of each hour on the branch's own line (first parents); also daily, weekly, monthly and yearly
+          tags 1y       commits that a tag names; without this clause they stay forever
+
+        Ages are whole hours, days, weeks or years (12h, 7d, 6w, 1y; a year has 365 days), or forever. They count from the time of the committer, and
+        days and the like are those of UTC.
+
+        A pattern is the name of a branch, or has * and ? as file names do. The rules of a branch are those of its name, else those of the longest
+        pattern that fits. A branch without rules keeps what it alone has.
+
+        What always stays: the first commit, the heads of branches, and commits at which the histories of branches part, so that they merge as before.
+        A commit that has left the history of branches, but is named by a tag, goes on being there under the tag.
+
+        dry-run says what would go, and why what stays does. apply takes the others out: a commit that stays has the same tables, author, times,
+        message and metadata as before, and the nearest ones before it that stay as parents. Where an ancestor went it has another hash. Branches and
+        tags move with them in one step; uncommitted changes stay. Merges and rebases in progress are to be ended first, and so are stashes on such
+        commits. What lineage says of commits that went is still known, and said to be of thinned ones; what is to stay for good, such as the data of
+        a model or of a lock file, gets a tag.
+
+        Nothing is freed by this alone: 'gc --expire now' removes what the reflog still has. Other copies, remotes and backups too, keep what they
+        have: push --force to the remotes, and let others clone anew.
+
+        Args:
+            args: set <pattern> <rules>, unset <pattern>, show (the default), dry-run or apply.
+
+        """
+        return self._op(
+            "retention",
+            Row,
+            {
+                "args": args,
+            },
+        )
+
     def undrop(
         self,
         *args: str,
@@ -2127,8 +2171,8 @@ class Verbs:
         With a path alone the copy is a database like any other, and holds everything that was durable when the backup began: history, working
         sets and all. Others may write meanwhile. A copy that was interrupted is not a database and may be deleted.
 
-        A backup with a name is at the URL of a remote, and holds all branches, tags, working sets and runs, as they were at one moment. To sync it again
-        sends what is new only. What is no longer here is not there either afterwards. Stashes and merges in progress are not in it.
+        A backup with a name is at the URL of a remote, and holds all branches, each with its working set as they were at one moment, tags and runs. It
+        changes as a whole, or not at all. To sync it again sends what is new only. What is no longer here is not there either afterwards. Stashes and merges in progress are not in it.
 
         Args:
             path: a directory that is made, or is empty; or add, remove, sync, sync-url, restore, verify.
