@@ -146,9 +146,7 @@ func (u *usage) count(ctx context.Context, branchName string) (*Usage, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i, x := range named.set {
-		everything.set[i] = x
-	}
+	copy(everything.set, named.set)
 	k := &collector{r: u.r, m: u.marker(everything), states: map[*state]bool{}, branches: map[*branch]bool{}, tags: map[hash.Hash]bool{}, stashes: map[hash.Hash]bool{}}
 	if err := k.state(ctx, s, true); err != nil {
 		return nil, err
