@@ -2582,6 +2582,9 @@ class Verbs:
         of the server all the same. (Of tables without a key of their own, and of queries, all rows are
         sent again; what nobody goes on with for 14 days is removed.)
 
+        Generated columns, CHECK constraints, foreign keys, indexes and defaults that were made here stay when the source's columns change. Other columns that
+        were added here have no place in what comes: a pull of such a table is refused, lest it lose what is in them.
+
         Of a git repository the files with rows (CSV, TSV, JSON lines, Parquet, …; also those in Git LFS) become tables, and its commits become
         commits, with their authors, times, messages and parents. Of a Dolt server all branches and their commits come. Commits that are here already
         are not read again, nor are those of a run that did not come to its end.
