@@ -255,7 +255,7 @@ func decodeValue(data []byte, name string) (value, error) {
 			return bad(fmt.Sprintf("it has the unknown word %q", word))
 		}
 		h, err := hash.Parse(rest)
-		if err != nil || len(rest) != hash.FullLen {
+		if err != nil {
 			return bad("its " + word + " is no hash")
 		}
 		*to = h
@@ -301,22 +301,31 @@ func decodeList(data []byte, h hash.Hash) ([]Pack, error) {
 		return nil, errs.New(errs.Corrupt, "the list of packs %s of the remote has other bytes than its name says", h.Full())
 	}
 	sc := bufio.NewScanner(bytes.NewReader(data))
+	bad := func() ([]Pack, error) {
+		return nil, errs.New(errs.Corrupt, "the list of packs %s of the remote cannot be understood", h.Full())
+	}
 	if !sc.Scan() || sc.Text() != listWords {
-		return nil, errs.New(errs.TooNew, "the list of packs %s of the remote was written by a newer stemma; use one", h.Full())
+		if strings.HasPrefix(sc.Text(), "stemma packs ") {
+			return nil, errs.New(errs.TooNew, "the list of packs %s of the remote was written by a newer stemma; use one", h.Full())
+		}
+		return bad()
 	}
 	var out []Pack
 	for sc.Scan() {
 		f := strings.Fields(sc.Text())
 		if len(f) != 3 {
-			return nil, errs.New(errs.Corrupt, "the list of packs %s of the remote cannot be understood", h.Full())
+			return bad()
 		}
 		digest, err := hash.Parse(f[0])
 		size, err2 := strconv.ParseInt(f[1], 10, 64)
 		chunks, err3 := strconv.ParseInt(f[2], 10, 32)
-		if err != nil || err2 != nil || err3 != nil || len(f[0]) != hash.FullLen || size < 0 || chunks < 0 {
-			return nil, errs.New(errs.Corrupt, "the list of packs %s of the remote cannot be understood", h.Full())
+		if err != nil || err2 != nil || err3 != nil || size < 0 || chunks < 0 {
+			return bad()
 		}
 		out = append(out, Pack{Digest: digest, Size: size, Chunks: int(chunks)})
+	}
+	if sc.Err() != nil { // a line too long to be one
+		return bad()
 	}
 	return out, nil
 }

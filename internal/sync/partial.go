@@ -74,7 +74,10 @@ func decodePartial(data []byte) (*Partial, error) {
 	p := &Partial{}
 	sc := bufio.NewScanner(bytes.NewReader(data))
 	if !sc.Scan() || sc.Text() != partialWords {
-		return nil, errs.New(errs.TooNew, "it was written by a newer stemma; use one")
+		if strings.HasPrefix(sc.Text(), "stemma partial ") {
+			return nil, errs.New(errs.TooNew, "it was written by a newer stemma; use one")
+		}
+		return nil, errs.New(errs.Corrupt, "it does not begin as it should")
 	}
 	for sc.Scan() {
 		word, rest, _ := strings.Cut(sc.Text(), " ")

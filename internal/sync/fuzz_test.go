@@ -1,0 +1,83 @@
+package sync
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/stemmadb/stemma/internal/hash"
+)
+
+// FuzzRef reads objects of refs, which come from other machines: what is accepted means the same when it is written and read again.
+func FuzzRef(f *testing.F) {
+	at := Target{Commit: [hash.Size]byte{1}, List: hash.Sum([]byte("list"))}
+	tag := Target{Commit: at.Commit, Tag: hash.Sum([]byte("tag")), List: at.List}
+	for _, v := range []value{{nonce: "n"}, {Target: at, nonce: "n"}, {Target: at, change: "abc123", nonce: "n"}, {change: "c", next: at, nonce: "n"}} {
+		f.Add(v.encode(), Heads+"main")
+	}
+	f.Add(value{Target: tag, change: "abc", next: tag, nonce: "n"}.encode(), Tags+"v1")
+	f.Add([]byte("stemma ref 2\n"), Heads+"main")
+	f.Fuzz(func(t *testing.T, data []byte, name string) {
+		v, err := decodeValue(data, name)
+		if err != nil {
+			return
+		}
+		again, err := decodeValue(v.encode(), name)
+		if v.change == "" {
+			v.next = Target{} // means nothing then, and is not written
+		}
+		if err != nil || again != v {
+			t.Fatalf("%+v was written and read as %+v, %v", v, again, err)
+		}
+	})
+}
+
+// FuzzRefName reads names of objects: those that are of refs are the names that the refs give.
+func FuzzRefName(f *testing.F) {
+	for _, name := range []string{Heads + "main", Tags + "v1", Heads + "Größe/Ä b", Work + "main", Lineage} {
+		f.Add(refObject(name))
+	}
+	f.Add("refs/heads/..")
+	f.Add("refs/heads/%2")
+	f.Fuzz(func(t *testing.T, object string) {
+		name, err := refNamed(object)
+		if err != nil {
+			return
+		}
+		if err := CheckRef(name); err != nil || refObject(name) != object {
+			t.Fatalf("object %q is of the ref %q, whose object is %q, %v", object, name, refObject(name), err)
+		}
+	})
+}
+
+// FuzzList reads lists of packs under their own hashes.
+func FuzzList(f *testing.F) {
+	f.Add(encodeList(nil))
+	f.Add(encodeList([]Pack{{Digest: hash.Sum([]byte("a")), Size: 1 << 40, Chunks: 7}, {Digest: hash.Sum([]byte("b"))}}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		list, err := decodeList(data, hash.Sum(data))
+		if err != nil {
+			return
+		}
+		text := encodeList(list)
+		again, err := decodeList(text, hash.Sum(text))
+		if err != nil || !reflect.DeepEqual(again, list) {
+			t.Fatalf("%v was written and read as %v, %v", list, again, err)
+		}
+	})
+}
+
+// FuzzPartial reads the file that says what a part of a database lacks.
+func FuzzPartial(f *testing.F) {
+	f.Add((&Partial{URL: "file:///a b", Lazy: true, Most: 1 << 30, Lists: []hash.Hash{hash.Sum(nil)}}).encode())
+	f.Add((&Partial{URL: "s3://b/p", Shallow: []hash.Hash{hash.Sum(nil)}, Tables: []string{"t", "Ä \"x\""}}).encode())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := decodePartial(data)
+		if err != nil {
+			return
+		}
+		again, err := decodePartial(p.encode())
+		if err != nil || !reflect.DeepEqual(again, p) {
+			t.Fatalf("%+v was written and read as %+v, %v", p, again, err)
+		}
+	})
+}
