@@ -2,7 +2,9 @@ package op
 
 import (
 	"context"
-	"sort"
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
@@ -227,25 +229,74 @@ func constraintsVerifySpec() Spec {
 
 // Run looks.
 func (c *ConstraintsVerify) Run(ctx context.Context, s *Scope) (*Result, error) {
-	found, err := s.Repo.VerifyConstraints(ctx, s.branch(), repo.VerifyOptions{Tables: c.Tables, All: c.All, Output: c.Output})
+	r := &Result{Lines: []string{}, Columns: []Column{Whole("violations")}}
+	found, err := s.Repo.VerifyConstraints(ctx, s.branch(), repo.VerifyOptions{
+		Tables: c.Tables, All: c.All, Output: c.Output,
+		Found: func(v *table.View, t *history.MergeTable) error {
+			part, err := violationRows(ctx, v, t)
+			r.Parts = append(r.Parts, part)
+			return err
+		},
+	})
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{Lines: []string{}, Columns: []Column{Whole("violations")}}
 	if len(found) == 0 {
 		r.Add(int64(0))
 		return r, nil
 	}
 	r.Add(int64(1))
 	r.Printf("All constraints are not satisfied.")
-	names := make([]string, 0, len(found))
-	for n := range found {
-		names = append(names, n)
-	}
-	sort.Strings(names)
-	for _, n := range names {
-		r.Printf("%s: %s", n, plural(found[n], "violation"))
-	}
 	r.ExitCode = 1
 	return r, nil
+}
+
+// violationsDrawn bounds how many violations of a table are drawn.
+const violationsDrawn = 1000
+
+// errDrawn ends the drawing.
+var errDrawn = errors.New("enough is drawn")
+
+// violationRows draws the rows of a table that violate constraints, their keys first.
+func violationRows(ctx context.Context, v *table.View, t *history.MergeTable) (*Result, error) {
+	sc := v.Schema()
+	shift := len(sc.Primary.Phys) - len(sc.Columns)
+	var order []int
+	for _, k := range sc.PrimaryKey {
+		order = append(order, sc.ColumnByID(k.Column))
+	}
+	for i := range sc.Columns {
+		if !slices.Contains(order, i) {
+			order = append(order, i)
+		}
+	}
+	part := &Result{Lines: []string{"", "dolt_constraint_violations_" + t.Name}, Columns: []Column{Text("violation_type")}}
+	for _, i := range order {
+		part.Columns = append(part.Columns, Text(sc.Columns[i].Name))
+	}
+	part.Columns = append(part.Columns, Text("violation_info"))
+	err := repo.EachViolation(ctx, v, t, func(x repo.Violation, cells []value.Cell) error {
+		if len(part.Rows) == violationsDrawn {
+			return errDrawn
+		}
+		row := []any{x.Kind.String()}
+		for _, i := range order {
+			cell, err := table.Resolve(ctx, v.Reader(), cells[shift+i])
+			if err != nil {
+				return err
+			}
+			if cell.IsNull() {
+				row = append(row, nil)
+			} else {
+				row = append(row, string(value.AppendText(nil, sc.Columns[i].Type, cell)))
+			}
+		}
+		part.Rows = append(part.Rows, append(row, string(x.Info)))
+		return ctx.Err()
+	})
+	if errors.Is(err, errDrawn) {
+		part.Lines[1] += fmt.Sprintf(" (the first %d of %d)", violationsDrawn, t.Violations.Count)
+		err = nil
+	}
+	return part, err
 }

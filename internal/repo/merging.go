@@ -312,6 +312,8 @@ type VerifyOptions struct {
 	Tables []string // nil for all
 	All    bool     // all rows, not only those that differ from the branch's head
 	Output bool     // tell only; do not keep what is found
+	// Found, if not nil, is given each table with violations, and what EachViolation reads them of. Both are good during the call.
+	Found func(v *table.View, t *history.MergeTable) error
 }
 
 // VerifyConstraints looks for rows of the working set that violate unique indexes, NOT NULL, CHECKs or foreign keys, and gives their number by table name.
@@ -371,6 +373,11 @@ func (r *Repo) VerifyConstraints(ctx context.Context, branchName string, opt Ver
 		}
 		if found.Count > 0 {
 			out[written] = found.Count
+			if opt.Found != nil {
+				if err := opt.Found(table.NewView(t.Store(), now, nil), &history.MergeTable{Name: written, Violations: found}); err != nil {
+					return nil, err
+				}
+			}
 		}
 		if opt.Output || m == nil && found.IsEmpty() {
 			continue
