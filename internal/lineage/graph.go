@@ -275,28 +275,27 @@ func (t *Tracer) down(ctx context.Context, d *Dataset, level int) error {
 		db = t.DB
 	}
 	here := slices.ContainsFunc(ins, func(in Input) bool { return isIn(in.DB, db) })
-	steps := map[string]*Step{}
+	runs := map[string]*downRun{}
 	for _, in := range ins {
 		// As for producers: what was read under the name in another database counts where nothing else is known.
 		if (here || in.isEmpty()) && !isIn(in.DB, db) {
 			continue
 		}
-		own, err := t.Book.OutputsOf(ctx, in.Run)
-		if err != nil {
-			return err
+		run := runs[in.Run]
+		if run == nil {
+			if run, err = t.downRun(ctx, in.Run); err != nil {
+				return err
+			}
+			runs[in.Run] = run
 		}
-		if isOwn(own, &in) {
+		if isOwn(run.outs, &in) {
 			continue
-		}
-		all, err := t.Book.InputsOf(ctx, in.Run)
-		if err != nil {
-			return err
 		}
 		if t.Depth > 0 && level > t.Depth {
 			d.More = true
 			return nil
 		}
-		s := steps[in.Run]
+		s := run.step
 		if s == nil {
 			p := Producer{Run: in.Run, How: ByHistory, Table: in.Table, After: in.Hash, Commit: in.Commit, Node: in.Node}
 			if !here {
@@ -305,13 +304,13 @@ func (t *Tracer) down(ctx context.Context, d *Dataset, level int) error {
 			if s, err = t.step(ctx, p); err != nil {
 				return err
 			}
-			steps[in.Run] = s
+			run.step = s
 			d.Runs = append(d.Runs, s)
 		} else if s.Node != in.Node {
 			s.Node = "" // several
 		}
-		for _, o := range own {
-			if o.Dropped() || !slices.ContainsFunc(feeding(all, own, o.Node), func(i int) bool { return all[i].Seq == in.Seq }) {
+		for i, o := range run.outs {
+			if o.Dropped() || !run.from[i][in.Seq] {
 				continue
 			}
 			x := &Dataset{DB: o.DB, Table: o.Table, Hash: o.After, Commit: o.Commit, Alias: o.Alias}
@@ -325,6 +324,38 @@ func (t *Tracer) down(ctx context.Context, d *Dataset, level int) error {
 		}
 	}
 	return nil
+}
+
+// downRun is a run that read a dataset.
+type downRun struct {
+	step *Step // nil until it is shown
+	outs []Output
+	from []map[int64]bool // of each output the numbers of the inputs from which it was made
+}
+
+func (t *Tracer) downRun(ctx context.Context, uid string) (*downRun, error) {
+	outs, err := t.Book.OutputsOf(ctx, uid)
+	if err != nil {
+		return nil, err
+	}
+	ins, err := t.Book.InputsOf(ctx, uid)
+	if err != nil {
+		return nil, err
+	}
+	r := &downRun{outs: outs}
+	by := map[string]map[int64]bool{} // node
+	for i := range outs {
+		from := by[outs[i].Node]
+		if from == nil {
+			from = map[int64]bool{}
+			for _, k := range feeding(ins, outs, outs[i].Node) {
+				from[ins[k].Seq] = true
+			}
+			by[outs[i].Node] = from
+		}
+		r.from = append(r.from, from)
+	}
+	return r, nil
 }
 
 // Walk calls fn for the datasets and the steps of a tree: first the dataset (step nil), then each of its steps with its datasets.

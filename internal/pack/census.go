@@ -48,7 +48,7 @@ func (c *Census) Find(h hash.Hash) (int, error) {
 	}
 	for k := len(c.packs) - 1; k >= 0; k-- {
 		if i, ok, err := c.packs[k].position(h); ok || err != nil {
-			return c.first[min(k, len(c.first)-1)] + i, err
+			return c.first[k] + i, err
 		}
 	}
 	return 0, chunk.ErrMissing(h)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -176,6 +177,61 @@ func TestCollectKeepsWhatIsReliedOn(t *testing.T) {
 		wantChunk(t, s, c)
 	}
 	mustClose(t, s)
+}
+
+// TestCollectBroughtMeanwhile brings packs again while the collection looks which were: neither disturbs the other, and what was brought stays.
+func TestCollectBroughtMeanwhile(t *testing.T) {
+	ctx := t.Context()
+	s := newStore(t, vfs.NewMem(), testDir)
+	defer mustClose(t, s)
+	var last []byte
+	var names []string
+	for i := range 4 {
+		last = chunktest.Sample(chunk.KindPage, 4096, uint64(i))
+		commit(t, s, [][]byte{last}, rec("one"))
+		if err := s.Checkpoint(ctx, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Folded(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range s.packs {
+		names = append(names, p.name)
+	}
+	c, err := s.Collect(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if len(names) == 0 {
+		t.Fatal("there is no pack: the test does not test")
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for i := range 200_000 {
+			c.bring(names[i%len(names)])
+			c.bring(strconv.Itoa(i % 1000))
+		}
+	}()
+	for going := true; going; {
+		select {
+		case <-ended:
+			going = false
+		default:
+		}
+		if err := c.Touched(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err = c.Rewrite(ctx, RewriteOptions{
+		Settle: func(context.Context) error { return nil }, Lock: func(_ context.Context, fn func() error) error { return fn() },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantChunk(t, s, last)
 }
 
 // TestCollectMissing gives up when something is to stay that is not there, and leaves everything.

@@ -52,11 +52,14 @@ func (r *Repo) collectWhenDue() {
 		defer r.selfCollect.Store(false)
 		defer cancel()
 		_, err := r.Collect(ctx, CollectOptions{})
-		if errs.Is(err, errs.Conflict) || errs.Is(err, errs.Canceled) || errs.Is(err, errs.Unsupported) {
-			err = nil // somebody does it already, or the database is being closed
+		if errs.Is(err, errs.Conflict) || errs.Is(err, errs.Canceled) {
+			return // somebody does it already, or the database is being closed
 		}
 		if err != nil { // so that it is not tried with each commit
 			r.collectedBytes.Store(now)
+		}
+		if errs.Is(err, errs.Unsupported) {
+			return // an old database
 		}
 		r.lastFold.Store(&err)
 	}()

@@ -66,7 +66,7 @@ func (r *Repo) collect(ctx context.Context, opt CollectOptions) (*Collected, err
 	_ = r.FlushReads(ctx)
 	r.holds.collect(true)
 	defer r.holds.collect(false)
-	k := &collector{r: r, opt: opt, states: map[*state]bool{}, branches: map[*branch]bool{}, tags: map[hash.Hash]bool{}, stashes: map[hash.Hash]bool{}}
+	k := newCollector(r, opt)
 	if err := k.begin(ctx); err != nil {
 		return nil, err
 	}
@@ -101,6 +101,12 @@ type collector struct {
 	tags     map[hash.Hash]bool
 	stashes  map[hash.Hash]bool
 	log      *reflog // marked up to it
+}
+
+func newCollector(r *Repo, opt CollectOptions) *collector {
+	return &collector{
+		r: r, opt: opt, states: map[*state]bool{}, branches: map[*branch]bool{}, tags: map[hash.Hash]bool{}, stashes: map[hash.Hash]bool{},
+	}
 }
 
 // begin folds what has been edited and begins a journal segment: what is before it is looked at.

@@ -326,3 +326,18 @@ func TestSavepointKeepsNames(t *testing.T) {
 		t.Errorf("tables %v, %v", names, err)
 	}
 }
+
+// TestUsageMeanwhile commits when the files have been counted: what came is not looked for in them.
+func TestUsageMeanwhile(t *testing.T) {
+	b := newBed(t)
+	b.put("main", "t", 1)
+	b.commit("main")
+	var hold Hold
+	u := &usage{r: b.r, s: b.r.hold(&hold), c: b.r.store.Census()}
+	defer hold.Release()
+	b.put("main", "t", 2)
+	b.commit("main")
+	if _, err := u.count(b.ctx, "main"); err != nil {
+		t.Fatal(err)
+	}
+}

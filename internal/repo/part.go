@@ -52,8 +52,8 @@ func lists(targets []sync.Target) (out []history.CommitID) {
 	return out
 }
 
-// Complete makes the chunks of the batch, which are all that a part lacked, durable, and the database whole; with shallow it stays a part that
-// lacks the other tables only.
+// Complete makes the chunks of the batch, which are all that a part lacked, durable, and the database whole; with historyOnly they are the
+// commits that it lacked, and it stays a part that lacks other tables, or reads from the remote what it lacks.
 func (r *Repo) Complete(ctx context.Context, batch *pack.Batch, historyOnly bool) error {
 	p := r.partial.Load()
 	if p == nil {

@@ -37,19 +37,25 @@ const usageTries = 5
 // Usage counts the bytes of a database and, apart, of the tables of a branch. step, if not nil, is told of chunks that were counted. It takes
 // as long as finding garbage does, and a part of that for each branch.
 func (r *Repo) Usage(ctx context.Context, branchName string, step func(chunks int)) (*Usage, error) {
-	hold := r.Hold()
-	defer hold.Release()
 	for try := 1; ; try++ {
-		out, err := (&usage{r: r, c: r.store.Census(), step: step}).count(ctx, branchName)
+		out, err := r.usage(ctx, branchName, step)
 		if err == nil || !errors.Is(err, fs.ErrClosed) || try == usageTries {
 			return out, err
 		}
 	}
 }
 
+func (r *Repo) usage(ctx context.Context, branchName string, step func(chunks int)) (*Usage, error) {
+	var hold Hold
+	s := r.hold(&hold) // before the chunks are counted, so that all that it reaches is among them
+	defer hold.Release()
+	return (&usage{r: r, s: s, c: r.store.Census(), step: step}).count(ctx, branchName)
+}
+
 // usage is one count.
 type usage struct {
 	r    *Repo
+	s    *state
 	c    *pack.Census
 	step func(chunks int)
 }
@@ -91,19 +97,34 @@ func (u *usage) marker(x *reach) *gc.Marker {
 	return m
 }
 
-// shares makes shares of reaches.
-func (u *usage) shares(names []string, of []*reach) []Share {
-	owners := make([]int, u.c.Len())
-	for _, x := range of {
-		for _, i := range x.at {
-			owners[i]++
+// sharing counts what each of several things takes, and what it alone does.
+type sharing struct {
+	c     *pack.Census
+	out   []Share
+	owner []int32 // of each chunk the place in out of what reaches it, and one more; 0 for nothing, -1 for several
+}
+
+func (u *usage) sharing() *sharing { return &sharing{c: u.c, owner: make([]int32, u.c.Len())} }
+
+func (x *sharing) add(name string, of *reach) {
+	x.out = append(x.out, Share{Name: name, Bytes: of.bytes(all)})
+	for _, i := range of.at {
+		if x.owner[i] == 0 {
+			x.owner[i] = int32(len(x.out))
+		} else {
+			x.owner[i] = -1
 		}
 	}
-	var out []Share
-	for k, x := range of {
-		out = append(out, Share{Name: names[k], Bytes: x.bytes(all), Own: x.bytes(func(i int) bool { return owners[i] == 1 })})
+}
+
+// shares is what was added.
+func (x *sharing) shares() []Share {
+	for i, k := range x.owner {
+		if k > 0 {
+			x.out[k-1].Own += x.c.Size(i)
+		}
 	}
-	return out
+	return x.out
 }
 
 func (u *usage) count(ctx context.Context, branchName string) (*Usage, error) {
@@ -117,8 +138,7 @@ func (u *usage) count(ctx context.Context, branchName string) (*Usage, error) {
 		return nil, err
 	}
 	current, named, everything := u.reach(), u.reach(), u.reach()
-	var names []string
-	var reaches []*reach
+	branches := u.sharing()
 	for _, name := range s.branches.Keys() {
 		b, _ := s.branches.Get(name)
 		x := u.reach()
@@ -134,9 +154,9 @@ func (u *usage) count(ctx context.Context, branchName string) (*Usage, error) {
 				return nil, err
 			}
 		}
-		names, reaches = append(names, name), append(reaches, x)
+		branches.add(name, x)
 	}
-	out.Branches = u.shares(names, reaches)
+	out.Branches = branches.shares()
 	var err error
 	m := u.marker(named)
 	s.tags.Scan(func(_ string, h hash.Hash) bool {
@@ -147,7 +167,8 @@ func (u *usage) count(ctx context.Context, branchName string) (*Usage, error) {
 		return nil, err
 	}
 	copy(everything.set, named.set)
-	k := &collector{r: u.r, m: u.marker(everything), states: map[*state]bool{}, branches: map[*branch]bool{}, tags: map[hash.Hash]bool{}, stashes: map[hash.Hash]bool{}}
+	k := newCollector(u.r, CollectOptions{})
+	k.m = u.marker(everything)
 	if err := k.state(ctx, s, true); err != nil {
 		return nil, err
 	}
@@ -177,15 +198,14 @@ func (u *usage) tables(ctx context.Context, out *Usage, at tree.Root) error {
 	if err != nil {
 		return err
 	}
-	var names []string
-	var reaches []*reach
+	tables := u.sharing()
 	for _, e := range es {
 		x := u.reach()
 		if err := u.marker(x).Table(ctx, e.Table); err != nil {
 			return err
 		}
-		names, reaches = append(names, e.Name), append(reaches, x)
+		tables.add(e.Name, x)
 	}
-	out.Tables = u.shares(names, reaches)
+	out.Tables = tables.shares()
 	return nil
 }

@@ -1,0 +1,217 @@
+package pack
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+)
+
+// made is the packs that a group of a collection has made and that do not count yet.
+type made struct {
+	c        *Collection
+	progress func(n int64)
+	w        *writer
+	packs    []*file                // shown
+	all      map[string]bool        // names of all that were made, those included that the store had already
+	copied   map[hash.Hash]struct{} // of late ones
+	ok       bool
+}
+
+// put copies a chunk in its stored form, whose hash is verified.
+func (m *made) put(ctx context.Context, e encoded) error {
+	if err := ctx.Err(); err != nil {
+		return errs.With(errs.Canceled, err)
+	}
+	s := m.c.s
+	if err := s.codecs.check(e); err != nil {
+		return err
+	}
+	if m.w == nil {
+		w, err := newWriter(s.fsys, s.tmpPath())
+		if err != nil {
+			return err
+		}
+		m.w = w
+	}
+	if err := m.w.add(e); err != nil {
+		return err
+	}
+	if m.progress != nil {
+		m.progress(recordHeader + int64(len(e.data)))
+	}
+	if m.w.size() >= packBytes {
+		return m.finish(ctx)
+	}
+	return nil
+}
+
+// copyPack copies the kept chunks of a pack, in the order in which they are in it.
+func (m *made) copyPack(ctx context.Context, p *candidate) error {
+	type record struct {
+		off int64
+		n   int
+	}
+	list := make([]record, 0, p.n)
+	for i := range p.idx.len() {
+		if p.kept.has(i) {
+			list = append(list, record{int64(p.idx.off(i)), recordHeader + int(p.idx.length(i))})
+		}
+	}
+	slices.SortFunc(list, func(a, b record) int { return int(min(max(a.off-b.off, -1), 1)) })
+	var buf []byte
+	for _, x := range list {
+		buf = slices.Grow(buf[:0], x.n)[:x.n]
+		if err := readFull(p.f, buf, x.off); err != nil {
+			return p.at(uint64(x.off), err)
+		}
+		e, err := parseRecord(buf)
+		if err != nil {
+			return p.at(uint64(x.off), err)
+		}
+		if err := m.put(ctx, e); err != nil {
+			return p.at(uint64(x.off), err)
+		}
+	}
+	return nil
+}
+
+// rest is the kept chunks that are only in files which are to go and have not been copied.
+func (m *made) rest() ([]encoded, error) {
+	c := m.c
+	if m.copied == nil {
+		m.copied = map[hash.Hash]struct{}{}
+	}
+	var from []movedChunk
+	c.s.mu.RLock()
+	if len(c.old) > 0 {
+		for h, loc := range c.s.chunks {
+			if !c.old[loc.seg] {
+				continue
+			}
+			_, kept := c.other[h]
+			if _, done := m.copied[h]; kept && !done {
+				from = append(from, movedChunk{h, loc})
+			}
+		}
+	}
+	c.s.mu.RUnlock()
+	sortMoved(from)
+	var out []encoded
+	for _, x := range from {
+		e, err := c.s.readLocation(x.hash, x.loc, nil)
+		if err != nil {
+			return nil, err
+		}
+		m.copied[x.hash] = struct{}{}
+		out = append(out, e)
+	}
+	for h := range c.late {
+		if _, done := m.copied[h]; done {
+			continue
+		}
+		e, _, err := c.s.find(h, nil)
+		if err != nil {
+			return nil, err
+		}
+		m.copied[h] = struct{}{}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// copyRest copies the rest into the packs. It returns the number of chunks.
+func (m *made) copyRest(ctx context.Context) (int, error) {
+	list, err := m.rest()
+	if err != nil {
+		return 0, err
+	}
+	return len(list), m.add(ctx, list)
+}
+
+func (m *made) add(ctx context.Context, list []encoded) error {
+	for _, e := range list {
+		if err := m.put(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish ends the pack that is being written and gives it its name. Its chunks are the store's from here on, as further copies, but no
+// frame lists it: a crash takes it away.
+func (m *made) finish(ctx context.Context) error {
+	if m.w == nil {
+		return nil
+	}
+	w := m.w
+	m.w = nil
+	p, err := w.finish(ctx)
+	if err != nil {
+		return errors.Join(err, w.abort())
+	}
+	s := m.c.s
+	if m.all == nil {
+		m.all = map[string]bool{}
+	}
+	m.all[p.name] = true
+	if err := s.publish(p); err != nil {
+		return err
+	}
+	if s.owns(p) {
+		m.packs = append(m.packs, p)
+		m.c.stats.PacksWritten++
+	}
+	m.peak()
+	return nil
+}
+
+// peak measures what is there now beyond what was there at the beginning.
+func (m *made) peak() {
+	s := m.c.Stats()
+	m.c.stats.Peak = max(m.c.stats.Peak, s.After-s.Before)
+}
+
+// owns tells whether a pack is among the store's.
+func (s *Store) owns(p *file) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Contains(s.packs, p)
+}
+
+// done says that the packs count.
+func (m *made) done() { m.ok = true }
+
+// undo removes the packs when they do not count.
+func (m *made) undo() error {
+	var err error
+	if m.w != nil {
+		err = m.w.abort()
+		m.w = nil
+	}
+	if m.ok || len(m.packs) == 0 {
+		return err
+	}
+	s := m.c.s
+	if s.j.isBroken() {
+		return err // what counts is for the next owner to find out
+	}
+	s.naming.Lock()
+	defer s.naming.Unlock()
+	m.c.mu.Lock()
+	gone := slices.DeleteFunc(slices.Clone(m.packs), func(p *file) bool { return m.c.brought[p.name] })
+	m.c.mu.Unlock()
+	s.mu.Lock()
+	s.packs = slices.DeleteFunc(slices.Clone(s.packs), func(p *file) bool { return slices.Contains(gone, p) })
+	s.mu.Unlock()
+	for _, p := range gone {
+		err = errors.Join(err, p.close(), s.fsys.Remove(p.path))
+	}
+	if len(gone) > 0 {
+		err = errors.Join(err, s.fsys.SyncDir(filepath.Dir(gone[0].path)))
+	}
+	return err
+}
