@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,20 +12,7 @@ import (
 // TestKilledCollection kills processes in the middle of gc: nothing is lost, nothing is left over, and the next one does what is left.
 func TestKilledCollection(t *testing.T) {
 	home, db := t.TempDir(), t.TempDir()
-	command := func(args ...string) *exec.Cmd {
-		cmd := exec.Command("stemma", args...)
-		cmd.Dir = db
-		cmd.Env = append(os.Environ(), "STEMMA_HOME="+home, "STEMMA_AUTHOR_NAME=Ada", "STEMMA_AUTHOR_EMAIL=a@x")
-		return cmd
-	}
-	must := func(args ...string) string {
-		t.Helper()
-		out, err := command(args...).CombinedOutput()
-		if err != nil {
-			t.Fatalf("stemma %q: %v\n%s", args, err, out)
-		}
-		return string(out)
-	}
+	must := func(args ...string) string { t.Helper(); return stemma(t, db, args...) }
 	took := time.Second
 	must("init")
 	load := func(round int) {
@@ -48,7 +34,7 @@ func TestKilledCollection(t *testing.T) {
 		load(1000 + round)
 		load(round)
 		now := want()
-		cmd := command("gc", "--full", "--expire", "now")
+		cmd := command(db, "gc", "--full", "--expire", "now")
 		began := time.Now()
 		if round == 0 {
 			if out, err := cmd.CombinedOutput(); err != nil {
@@ -57,20 +43,7 @@ func TestKilledCollection(t *testing.T) {
 			took = time.Since(began)
 			continue
 		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		done := make(chan error, 1)
-		go func() { done <- cmd.Wait() }()
-		select {
-		case err := <-done:
-			if err != nil {
-				t.Fatal(err)
-			}
-		case <-time.After(took * time.Duration(round) / 6):
-			_ = cmd.Process.Kill() // it may have ended by now
-			<-done
-		}
+		killAfter(t, cmd, took*time.Duration(round)/6)
 		if got := want(); got != now {
 			t.Fatalf("after a kill the table is\n%swant\n%s", got, now)
 		}

@@ -39,6 +39,29 @@ func stemma(t *testing.T, dir string, args ...string) string {
 	return string(out)
 }
 
+// killAfter starts a command, kills it after a while, and tells whether it had ended before, without an error.
+func killAfter(t *testing.T, cmd *exec.Cmd, after time.Duration) (ended bool) {
+	t.Helper()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Fatalf("%q: %v", cmd.Args, err)
+		}
+		return true
+	case <-time.After(after):
+		if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Fatal(err)
+		}
+		<-done
+		return false
+	}
+}
+
 // start starts a program and leaves its standard input open.
 func start(t *testing.T, dir string, args ...string) *process {
 	t.Helper()

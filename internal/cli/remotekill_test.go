@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,44 +13,11 @@ import (
 // TestKilledRemotes kills processes in the middle of push, clone and fetch: what was there before is there still and nothing half of the new,
 // what was killed goes on when it is repeated, and in the end all have the same, sound.
 func TestKilledRemotes(t *testing.T) {
-	home := t.TempDir()
-	command := func(dir string, args ...string) *exec.Cmd {
-		cmd := exec.Command("stemma", args...)
-		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "STEMMA_HOME="+home, "STEMMA_AUTHOR_NAME=Ada", "STEMMA_AUTHOR_EMAIL=a@x")
-		return cmd
-	}
-	must := func(dir string, args ...string) string {
-		t.Helper()
-		out, err := command(dir, args...).CombinedOutput()
-		if err != nil {
-			t.Fatalf("stemma %q: %v\n%s", args, err, out)
-		}
-		return string(out)
-	}
+	must := func(dir string, args ...string) string { t.Helper(); return stemma(t, dir, args...) }
 	rng := rand.New(rand.NewPCG(1, 1))
-	// kill starts a command, kills it after a while, and tells whether it had ended before.
 	kill := func(after time.Duration, dir string, args ...string) bool {
 		t.Helper()
-		cmd := command(dir, args...)
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		done := make(chan error, 1)
-		go func() { done <- cmd.Wait() }()
-		select {
-		case err := <-done:
-			if err != nil {
-				t.Fatalf("stemma %q: %v", args, err)
-			}
-			return true
-		case <-time.After(after):
-			if err := cmd.Process.Kill(); err != nil && !strings.Contains(err.Error(), "finished") {
-				t.Fatal(err)
-			}
-			<-done
-			return false
-		}
+		return killAfter(t, command(dir, args...), after)
 	}
 	base := t.TempDir()
 	db, remote := filepath.Join(base, "db"), filepath.Join(base, "remote")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -86,6 +87,41 @@ func WireError(ctx context.Context, err error) error {
 		return errs.With(errs.Invalid, err)
 	}
 	return errs.With(errs.Unavailable, err)
+}
+
+// errorMost bounds what is read of an answer that is an error, in bytes.
+const errorMost = 64 << 10
+
+// Answered hands on the answer to a request: to read or, when its status is that of an error, to failure, with what it says. at is the
+// request, for messages. The class of an error of reading is WireError's.
+func Answered(ctx context.Context, at string, r *http.Response, failure func(r *http.Response, text []byte) error, read func(*http.Response) error) (err error) {
+	defer func() { err = errors.Join(err, r.Body.Close()) }()
+	if r.StatusCode >= 300 {
+		text, _ := io.ReadAll(io.LimitReader(r.Body, errorMost)) // the status says enough where the text breaks off
+		if ctx.Err() != nil {
+			return errs.New(errs.Canceled, "%s: %w", at, ctx.Err())
+		}
+		return failure(r, text)
+	}
+	if err := read(r); err != nil {
+		if errs.CodeOf(err) == errs.Internal {
+			err = fmt.Errorf("%s: %w", at, WireError(ctx, err))
+		}
+		return err
+	}
+	return nil
+}
+
+// SmallMost is how long an object may be, in bytes, that Get reads from a server.
+const SmallMost = 64 << 20
+
+// ReadSmall reads an object, for Get.
+func ReadSmall(name string, body io.Reader) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(body, SmallMost+1))
+	if err == nil && len(data) > SmallMost {
+		return nil, errs.New(errs.Corrupt, "object %s has more than %d bytes, which none of its kind has", name, SmallMost)
+	}
+	return data, err
 }
 
 // Range is the value of the header that asks for n bytes, at least one, from off on.

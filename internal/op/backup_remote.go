@@ -15,7 +15,6 @@ import (
 	"github.com/stemmadb/stemma/internal/remote"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/sync"
-	"github.com/stemmadb/stemma/internal/vfs"
 )
 
 // backupsSetting is the setting of the database that holds the URLs of backups: a JSON object, since their names have a case.
@@ -206,12 +205,13 @@ func (c *Backup) verify(ctx context.Context, s *Scope) (res *Result, err error) 
 	if len(refs) == 0 {
 		return nil, errs.New(errs.NotFound, "there is no backup at %s", r.URL())
 	}
-	dir := filepath.Join(s.Repo.TempDir(), "verify")
 	fs := s.Repo.FS()
-	if err := vfs.RemoveAll(fs, dir); err != nil && !errs.Is(err, errs.NotFound) {
+	scratch, done, err := s.Repo.Scratch()
+	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, vfs.RemoveAll(fs, dir)) }()
+	defer func() { err = errors.Join(err, done()) }()
+	dir := filepath.Join(scratch, "store")
 	incoming := filepath.Join(dir, "incoming")
 	if err := fs.MkdirAll(incoming); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package op
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 
@@ -42,7 +43,7 @@ func (c *Clone) check() error {
 		return errFlags("lazy", "tables")
 	case c.Tables != "" && c.tables() == nil:
 		return errs.New(errs.Invalid, "clone: --tables names no table: write --tables a,b")
-	case c.Lazy && c.Most < 1:
+	case c.Lazy && (c.Most < 1 || c.Most > math.MaxInt64>>20):
 		return errs.New(errs.Invalid, "clone: --cache is a number of MiB, not %d", c.Most)
 	}
 	return nil
@@ -93,7 +94,7 @@ func (c *Clone) fillPart(ctx context.Context, s *Scope, f *sync.Fetch, refs map[
 	if err := c.checkTables(ctx, batch, p, out.Branches[0].Head); err != nil {
 		return err
 	}
-	if p = p.With(shallow, listsOf(slices.Concat(targets, runs))...); p.Lazy || p.Tables != nil || len(p.Shallow) > 0 {
+	if p = p.With(shallow, slices.Concat(targets, runs)...); p.Lazy || p.Tables != nil || len(p.Shallow) > 0 {
 		return p.Write(f.FS, dir)
 	}
 	return nil
@@ -104,13 +105,6 @@ func lists(refs map[string]sync.Ref) []sync.Target {
 	var out []sync.Target
 	for _, x := range refs {
 		out = append(out, sync.Target{List: x.List})
-	}
-	return out
-}
-
-func listsOf(targets []sync.Target) (out []hash.Hash) {
-	for _, t := range targets {
-		out = append(out, t.List)
 	}
 	return out
 }

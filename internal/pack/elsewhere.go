@@ -140,8 +140,8 @@ func DecodeRecord(rec []byte) (h hash.Hash, data []byte, err error) {
 	return e.hash, data, err
 }
 
-// RecordHash is the hash of the chunk of a record.
+// RecordHash is the hash that a record says its chunk has, after a check of its CRC.
 func RecordHash(rec []byte) (hash.Hash, error) {
-	h, _, err := parseRecordHeader(rec)
-	return h, err
+	e, err := parseRecord(rec)
+	return e.hash, err
 }

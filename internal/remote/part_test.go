@@ -99,9 +99,24 @@ func TestSource(t *testing.T) {
 	if again, _ := read(cache(1 << 30)); again != 0 {
 		t.Errorf("with all in the cache %d requests", again)
 	}
+	// What a power cut has left of them does no harm.
+	names, err := fs.ReadDir("/cache")
+	must(t, err)
+	for _, n := range names {
+		path := filepath.Join("/cache", n)
+		in, err := fs.Stat(path)
+		must(t, err)
+		must(t, vfs.WriteFile(fs, path, make([]byte, in.Size)))
+	}
+	if again, _ := read(cache(1 << 30)); again != requests {
+		t.Errorf("with a cache of zeros %d requests, without one %d", again, requests)
+	}
+	if again, _ := read(cache(1 << 30)); again != 0 {
+		t.Errorf("after that %d requests", again)
+	}
 	most := size / 3
 	read(cache(most))
-	names, err := fs.ReadDir("/cache")
+	names, err = fs.ReadDir("/cache")
 	must(t, err)
 	kept, largest := int64(0), int64(0)
 	for _, n := range names {

@@ -112,7 +112,7 @@ func (l *load) close() error {
 	names, err := l.fs.ReadDir(l.dir)
 	for _, n := range names {
 		if n != loadLock {
-			err = errors.Join(err, l.fs.Remove(filepath.Join(l.dir, n)))
+			err = errors.Join(err, vfs.RemoveAll(l.fs, filepath.Join(l.dir, n)))
 		}
 	}
 	// The lock goes last, while it is held; where a file that is open cannot be removed, after it was.
@@ -125,6 +125,16 @@ func (l *load) close() error {
 		return errors.Join(err, l.fs.Remove(l.dir))
 	}
 	return errors.Join(err, l.fs.Remove(l.dir), l.lock.Close())
+}
+
+// Scratch makes a directory for work that takes long, and that is no transaction: owners that open the database meanwhile leave it alone, and
+// remove it when this process has died. done removes it.
+func (r *Repo) Scratch() (dir string, done func() error, err error) {
+	l, err := makeLoad(r.fs, filepath.Join(r.dir, tempName))
+	if err != nil {
+		return "", nil, err
+	}
+	return l.dir, l.close, nil
 }
 
 // clearLoads removes the directories of processes that have died.

@@ -375,3 +375,45 @@ func TestBesideOwnerEnds(t *testing.T) {
 		})
 	}
 }
+
+// TestDirectoriesLeftInTemp: what a process that died has left is no hindrance, directories with something in them included.
+func TestDirectoriesLeftInTemp(t *testing.T) {
+	r, fs := newRepo(t)
+	must(t, r.Close(t.Context()))
+	for _, dir := range []string{"/db/.stemma/tmp/verify", "/db/.stemma/tmp/load-dead/store"} {
+		must(t, fs.MkdirAll(dir))
+		must(t, vfs.WriteFile(fs, filepath.Join(dir, "x"), nil))
+	}
+	reopen(t, fs)
+	for _, dir := range []string{"/db/.stemma/tmp/verify", "/db/.stemma/tmp/load-dead"} {
+		if _, err := fs.Stat(dir); !errs.Is(err, errs.NotFound) {
+			t.Errorf("%s is left: %v", dir, err)
+		}
+	}
+}
+
+// TestScratch: the directory of a process that works is left alone by an owner that opens the database, and goes in the end.
+func TestScratch(t *testing.T) {
+	owner, fs := newRepo(t)
+	must(t, owner.Close(t.Context()))
+	reader, err := repo.Open(t.Context(), fs, "/db", repo.Options{ReadOnly: true})
+	must(t, err)
+	dir, done, err := reader.Scratch()
+	must(t, err)
+	must(t, fs.MkdirAll(filepath.Join(dir, "store")))
+	file := filepath.Join(dir, "store", "x")
+	must(t, vfs.WriteFile(fs, file, nil))
+	owner = reopen(t, fs)
+	if _, err := fs.Stat(file); err != nil {
+		t.Errorf("when an owner came: %v", err)
+	}
+	must(t, owner.Close(t.Context()))
+	if _, err := fs.Stat(file); err != nil {
+		t.Errorf("when the owner ended: %v", err)
+	}
+	must(t, done())
+	if _, err := fs.Stat(dir); !errs.Is(err, errs.NotFound) {
+		t.Errorf("it is left: %v", err)
+	}
+	must(t, reader.Close(t.Context()))
+}

@@ -34,7 +34,7 @@ func (r *Repo) LackMore(shallow []history.CommitID, targets []sync.Target) error
 	if p == nil {
 		return errs.New(errs.Internal, "a whole database is not made a part")
 	}
-	next := p.With(shallow, lists(targets)...)
+	next := p.With(shallow, targets...)
 	if len(next.Shallow) == len(p.Shallow) && len(next.Lists) == len(p.Lists) {
 		return nil
 	}
@@ -43,13 +43,6 @@ func (r *Repo) LackMore(shallow []history.CommitID, targets []sync.Target) error
 	}
 	r.usePart(next)
 	return nil
-}
-
-func lists(targets []sync.Target) (out []history.CommitID) {
-	for _, t := range targets {
-		out = append(out, t.List)
-	}
-	return out
 }
 
 // Complete makes the chunks of the batch, which are all that a part lacked, durable, and the database whole; with historyOnly they are the

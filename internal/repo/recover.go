@@ -11,6 +11,7 @@ import (
 	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/table"
 	"github.com/stemmadb/stemma/internal/tree"
+	"github.com/stemmadb/stemma/internal/vfs"
 )
 
 // replayed is a branch while the journal is read: row edits wait until it is known whether a later record folds them.
@@ -52,7 +53,7 @@ func (r *Repo) clearTemp() error {
 		if strings.HasPrefix(n, loadPrefix) {
 			continue
 		}
-		if err := r.fs.Remove(filepath.Join(r.TempDir(), n)); err != nil && !errs.Is(err, errs.NotFound) {
+		if err := vfs.RemoveAll(r.fs, filepath.Join(r.TempDir(), n)); err != nil {
 			return err
 		}
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // Cache is pieces of packs of a remote in a directory, up to a number of bytes; those that were not used for longest go first. It may be lost
-// at any time. A nil Cache keeps nothing. It belongs to one process at a time; another one that reads keeps nothing in it.
+// at any time, and is not written durably: who reads checks what it gets. A nil Cache keeps nothing. It belongs to one process at a time; another one that reads keeps nothing in it.
 type Cache struct {
 	FS       vfs.FS
 	Dir      string
@@ -24,7 +24,7 @@ type Cache struct {
 
 	mu     gosync.Mutex
 	loaded bool
-	pieces map[hash.Hash][]*piece // by digest, sorted by offset
+	pieces map[hash.Hash][]*piece // by digest
 	total  int64
 	clock  int64
 }
@@ -93,8 +93,16 @@ func (c *Cache) load() error {
 	return c.shrink(0)
 }
 
+// insert notes a piece, instead of the one that its file has replaced.
 func (c *Cache) insert(p *piece) {
-	c.pieces[p.digest] = append(c.pieces[p.digest], p)
+	list := slices.DeleteFunc(c.pieces[p.digest], func(o *piece) bool {
+		same := o.off == p.off && o.size == p.size && o.index == p.index
+		if same {
+			c.total -= o.size
+		}
+		return same
+	})
+	c.pieces[p.digest] = append(list, p)
 	c.total += p.size
 }
 

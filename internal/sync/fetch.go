@@ -231,9 +231,9 @@ func (f *Fetch) pack(ctx context.Context, p Pack, known *pack.Known, batch *pack
 	} else if err != nil && !errs.Is(err, errs.NotFound) {
 		return "", err
 	}
-	tailSize := pack.TailSize(p.Chunks)
-	if tailSize > p.Size {
-		return "", errs.New(errs.Corrupt, "the list of the remote says that pack %s has %d chunks in %d bytes", p.Digest.Full(), p.Chunks, p.Size)
+	tailSize, err := p.tail()
+	if err != nil {
+		return "", err
 	}
 	if p.Size <= smallPack {
 		data := make([]byte, p.Size)

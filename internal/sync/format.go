@@ -11,6 +11,7 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/pack"
 )
 
 // Names of objects.
@@ -281,7 +282,16 @@ type Pack struct {
 	Chunks int
 }
 
-func (p Pack) object() string { return packsDir + p.Digest.Full() + ".pack" }
+func (p Pack) object() string { return packsDir + p.Digest.Full() + pack.Ext }
+
+// tail is how much of the pack's end says what is in it.
+func (p Pack) tail() (int64, error) {
+	n := pack.TailSize(p.Chunks)
+	if n > p.Size {
+		return 0, errs.New(errs.Corrupt, "the list of the remote says that pack %s has %d chunks in %d bytes", p.Digest.Full(), p.Chunks, p.Size)
+	}
+	return n, nil
+}
 
 const listWords = "stemma packs 1"
 

@@ -135,11 +135,15 @@ func EndPartial(fs vfs.FS, dir string) error {
 	return fs.SyncDir(dir)
 }
 
-// With is p with what else is missing, or is to be found in other lists.
-func (p *Partial) With(shallow []history.CommitID, lists ...hash.Hash) *Partial {
+// With is p with what else is missing, or is to be found in the lists of other targets.
+func (p *Partial) With(shallow []history.CommitID, targets ...Target) *Partial {
 	out := *p
 	out.Shallow = union(p.Shallow, shallow)
 	if p.Lazy {
+		var lists []hash.Hash
+		for _, t := range targets {
+			lists = append(lists, t.List)
+		}
 		out.Lists = union(p.Lists, lists)
 	}
 	return &out

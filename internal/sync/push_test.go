@@ -3,7 +3,6 @@ package sync
 import (
 	"context"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -14,7 +13,6 @@ import (
 	"github.com/stemmadb/stemma/internal/object"
 	"github.com/stemmadb/stemma/internal/object/mem"
 	"github.com/stemmadb/stemma/internal/pack"
-	"github.com/stemmadb/stemma/internal/vfs"
 )
 
 // stopping ends its caller's context while packs arrive, which it takes nevertheless.
@@ -39,17 +37,7 @@ func (s stopping) Put(ctx context.Context, name string, body object.Body, on obj
 func TestCanceledBetweenPacks(t *testing.T) {
 	defer func(n int64) { sentPack = n }(sentPack)
 	sentPack = 4 << 10
-	fs, dir := vfs.NewMem(), filepath.Join(string(filepath.Separator), "db")
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	must(fs.MkdirAll(dir))
-	must(pack.Create(t.Context(), fs, dir))
-	st, err := pack.Open(t.Context(), fs, dir, pack.Options{})
-	must(err)
+	st, fs, dir := newStore(t)
 	batch := st.NewBatch()
 	var chunks []hash.Hash
 	rng := rand.New(rand.NewPCG(1, 1))
@@ -59,12 +47,12 @@ func TestCanceledBetweenPacks(t *testing.T) {
 			data = append(data, byte(rng.Uint32()))
 		}
 		h, err := batch.Put(t.Context(), data)
-		must(err)
+		must(t, err)
 		chunks = append(chunks, h)
 	}
 	lsn, err := st.Append(t.Context(), batch, pack.Record{Type: 1})
-	must(err)
-	must(st.Wait(t.Context(), lsn))
+	must(t, err)
+	must(t, st.Wait(t.Context(), lsn))
 	for range 3 {
 		ctx, cancel := context.WithCancel(t.Context())
 		p := &Push{Remote: &Remote{s: stopping{&mem.Store{}, cancel}}, Store: st, FS: fs, Temp: dir}
@@ -78,6 +66,5 @@ func TestCanceledBetweenPacks(t *testing.T) {
 		}
 		cancel()
 	}
-	must(batch.Close())
-	must(st.Close(t.Context()))
+	must(t, batch.Close())
 }

@@ -278,6 +278,15 @@ func (r *Remote) lost(what string) error {
 	return lostError{errs.New(errs.Corrupt, "the remote %s has lost its %s", r.URL(), what)}
 }
 
+// readPack fills b with the bytes of a pack from off on.
+func (r *Remote) readPack(ctx context.Context, p Pack, b []byte, off int64) error {
+	err := r.s.GetRange(ctx, p.object(), b, off)
+	if errs.Is(err, errs.NotFound) {
+		err = r.lost("pack " + p.Digest.Full())
+	}
+	return err
+}
+
 // isLost tells whether err is that of a list or a pack that a remote has named and has not got. A server makes lists for its readers and keeps
 // them for a while only: who is slower reads the refs again, whose lists of then have everything that is reached there.
 func isLost(err error) bool {

@@ -2,7 +2,6 @@ package sync
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	gosync "sync"
@@ -27,11 +26,11 @@ const (
 // goroutines.
 type Source struct {
 	Remote *Remote
-	// Cache keeps the windows in a directory, where later ones find them; nil keeps the last of them in memory.
+	// Cache keeps the windows in a directory, where later ones find them; nil keeps none but the last, which are in memory.
 	Cache *Cache
 
 	mu    gosync.Mutex
-	packs []*sourcePack // newest first
+	packs []*sourcePack // as they were added; the last are asked first
 	open  bool          // their indexes were read
 	last  []*window     // in memory, the last one that was used at the end
 }
@@ -146,6 +145,7 @@ func (s *Source) indexes(ctx context.Context) error {
 	type part struct {
 		off  int64
 		data []byte
+		dir  *pack.Directory
 	}
 	parts := make([]part, len(s.packs))
 	g, gctx := errgroup.WithContext(ctx)
@@ -155,28 +155,41 @@ func (s *Source) indexes(ctx context.Context) error {
 			continue
 		}
 		g.Go(func() error {
-			tail := pack.TailSize(p.Chunks)
-			if tail > p.Size {
-				return errs.New(errs.Corrupt, "the list of the remote says that pack %s has %d chunks in %d bytes", p.Digest.Full(), p.Chunks, p.Size)
+			tail, err := p.tail()
+			if err != nil {
+				return err
 			}
 			off := p.Size - tail
 			if p.Size <= firstWindow {
 				off = 0
 			}
-			if data, ok, err := s.Cache.read(p.Digest, off, p.Size-off); ok || err != nil {
-				parts[i] = part{off, data}
+			directory := func(data []byte) (*pack.Directory, error) {
+				return pack.ReadDirectory(data[int64(len(data))-tail:], p.Size, p.Digest)
+			}
+			data, ok, err := s.Cache.read(p.Digest, off, p.Size-off)
+			if err != nil {
 				return err
 			}
-			data := make([]byte, p.Size-off)
-			err := s.Remote.s.GetRange(gctx, p.object(), data, off)
-			if errs.Is(err, errs.NotFound) {
-				err = s.Remote.lost("pack " + p.Digest.Full())
+			if ok {
+				dir, err := directory(data)
+				if err == nil {
+					parts[i] = part{off, data, dir}
+					return nil
+				}
+				if err := s.Cache.drop(p.Digest); err != nil {
+					return err
+				}
 			}
-			parts[i] = part{off, data}
-			if err == nil {
-				err = s.Cache.keep(p.Digest, off, data, true)
+			data = make([]byte, p.Size-off)
+			if err := s.Remote.readPack(gctx, p.Pack, data, off); err != nil {
+				return err
 			}
-			return err
+			dir, err := directory(data)
+			if err != nil {
+				return err
+			}
+			parts[i] = part{off, data, dir}
+			return s.Cache.keep(p.Digest, off, data, true)
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -186,12 +199,7 @@ func (s *Source) indexes(ctx context.Context) error {
 		if p.dir != nil {
 			continue
 		}
-		tail := parts[i].data[int64(len(parts[i].data))-pack.TailSize(p.Chunks):]
-		dir, err := pack.ReadDirectory(tail, p.Size, p.Digest)
-		if err != nil {
-			return errors.Join(err, s.Cache.drop(p.Digest))
-		}
-		p.dir = dir
+		p.dir = parts[i].dir
 		if parts[i].off == 0 {
 			s.remember(&window{p, 0, parts[i].data})
 		}
@@ -215,8 +223,17 @@ func (s *Source) read(ctx context.Context, p *sourcePack, at pack.Span) ([]byte,
 			return w.data[at.Off-w.off:][:at.Len:at.Len], nil
 		}
 	}
-	if data, ok, err := s.Cache.read(p.Digest, at.Off, at.Len); ok || err != nil {
-		return data, err
+	cached, ok, err := s.Cache.read(p.Digest, at.Off, at.Len)
+	if err != nil {
+		return nil, err
+	}
+	if ok {
+		if _, err := pack.RecordHash(cached); err == nil {
+			return cached, nil
+		}
+		if err := s.Cache.drop(p.Digest); err != nil {
+			return nil, err
+		}
 	}
 	size := int64(firstWindow)
 	if p.size > 0 && at.Off >= p.next-lastWindow && at.Off-p.next <= rangeGap {
@@ -227,11 +244,7 @@ func (s *Source) read(ctx context.Context, p *sourcePack, at pack.Span) ([]byte,
 	if int64(len(data)) < at.Len {
 		return nil, errs.New(errs.Corrupt, "the index of pack %s names a record behind its records", p.Digest.Full())
 	}
-	err := s.Remote.s.GetRange(ctx, p.object(), data, at.Off)
-	if errs.Is(err, errs.NotFound) {
-		err = s.Remote.lost("pack " + p.Digest.Full())
-	}
-	if err != nil {
+	if err := s.Remote.readPack(ctx, p.Pack, data, at.Off); err != nil {
 		return nil, err
 	}
 	p.next, p.size = end, size

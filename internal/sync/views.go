@@ -141,7 +141,9 @@ func (v *views) make(ctx context.Context, refs map[string]Target) (_ *view, err 
 	for _, p := range list {
 		x.packs = append(x.packs, p.Digest)
 	}
-	return x, v.add(x, opened)
+	err = v.add(x, opened)
+	opened = nil // they are shown now, whatever became of those of old views
+	return x, err
 }
 
 func (v *views) has(d hash.Hash) bool {
@@ -279,7 +281,7 @@ func (v *views) read(d hash.Hash, b []byte, off int64) (found bool, err error) {
 		defer func() { err = errors.Join(err, s.f.Close()) }()
 	}
 	if end := off + int64(len(b)); end > s.size {
-		return true, object.ErrShort(packsDir+d.Full()+pack.Ext, s.size, end)
+		return true, object.ErrShort(Pack{Digest: d}.object(), s.size, end)
 	}
 	n, err := s.f.ReadAt(b, off)
 	if n == len(b) {

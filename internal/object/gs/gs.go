@@ -2,7 +2,6 @@
 package gs
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
@@ -28,8 +27,7 @@ import (
 
 // Store is an object.Store in a bucket. The generation of an object is what Google calls so.
 type Store struct {
-	bucket   string
-	prefix   string // before the names of objects, with its slash at the end; "" for none
+	in       object.Bucket
 	base     string // of URLs
 	identity string // whose credentials are used, for messages
 	client   *http.Client
@@ -48,15 +46,13 @@ const (
 // names, those of gcloud, or the machine's. Where there are none requests go out without, which is enough for buckets that everybody may
 // read. STORAGE_EMULATOR_HOST names another server, which gets none.
 func Open(ctx context.Context, bucket, path string) (*Store, error) {
-	s := &Store{bucket: bucket, base: server, client: object.Client()}
-	if path = strings.Trim(path, "/"); path != "" {
-		s.prefix = path + "/"
-	}
+	s := &Store{in: object.InBucket("gs", bucket, path), base: server, client: object.Client()}
 	if host := os.Getenv(emulatorSetting); host != "" {
 		if !strings.Contains(host, "://") {
 			host = "http://" + host
 		}
 		s.base, s.identity = strings.TrimRight(host, "/"), "nobody (an emulator gets no credentials)"
+		s.in.Server = s.base
 		return s, nil
 	}
 	source, identity, err := credentials(ctx, s.client)
@@ -109,14 +105,14 @@ func credentials(ctx context.Context, client *http.Client) (source oauth2.TokenS
 }
 
 // URL implements object.Store.
-func (s *Store) URL() string { return strings.TrimSuffix("gs://"+s.bucket+"/"+s.prefix, "/") }
+func (s *Store) URL() string { return s.in.URL() }
 
 func (s *Store) bucketURL(root string) string {
-	return s.base + root + "/b/" + url.PathEscape(s.bucket) + "/o"
+	return s.base + root + "/b/" + url.PathEscape(s.in.Name) + "/o"
 }
 
 func (s *Store) objectURL(name string) string {
-	return s.bucketURL("/storage/v1") + "/" + url.PathEscape(s.prefix+name)
+	return s.bucketURL("/storage/v1") + "/" + url.PathEscape(s.in.Prefix+name)
 }
 
 // request is one call.
@@ -135,8 +131,8 @@ type request struct {
 }
 
 // do makes a request and hands its answer on.
-func (s *Store) do(ctx context.Context, q request) (err error) {
-	u := q.url
+func (s *Store) do(ctx context.Context, q request) error {
+	at, u := s.in.At(q.what, q.name), q.url
 	if len(q.query) > 0 {
 		u += "?" + q.query.Encode()
 	}
@@ -146,7 +142,7 @@ func (s *Store) do(ctx context.Context, q request) (err error) {
 	}
 	r, err := http.NewRequestWithContext(ctx, q.method, u, body)
 	if err != nil {
-		return errs.New(errs.Invalid, "%s: %w", s.at(q), err)
+		return errs.New(errs.Invalid, "%s: %w", at, err)
 	}
 	if q.body != nil {
 		r.ContentLength = q.size
@@ -163,74 +159,41 @@ func (s *Store) do(ctx context.Context, q request) (err error) {
 	case ctx.Err() != nil:
 		return errs.With(errs.Canceled, err)
 	case errors.As(err, &token) && token.Response != nil && token.Response.StatusCode < 500:
-		return errs.New(errs.Denied, "%s: no token for %s: %w", s.at(q), s.identity, err)
+		return errs.New(errs.Denied, "%s: no token for %s: %w", at, s.identity, err)
 	default:
-		return fmt.Errorf("%s: %w", s.at(q), object.WireError(ctx, err))
+		return fmt.Errorf("%s: %w", at, object.WireError(ctx, err))
 	}
-	defer func() { err = errors.Join(err, answer.Body.Close()) }()
-	if answer.StatusCode >= 300 {
-		return s.failure(ctx, q, answer)
-	}
-	if err := q.answers(answer); err != nil {
-		if errs.CodeOf(err) == errs.Internal {
-			err = fmt.Errorf("%s: %w", s.at(q), object.WireError(ctx, err))
-		}
-		return err
-	}
-	return nil
+	return object.Answered(ctx, at, answer, func(r *http.Response, text []byte) error { return s.failure(q, r, text) }, q.answers)
 }
 
 // failure is the error that an answer tells.
-func (s *Store) failure(ctx context.Context, q request, answer *http.Response) error {
-	text, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
-	if ctx.Err() != nil {
-		return errs.With(errs.Canceled, err)
-	}
+func (s *Store) failure(q request, answer *http.Response, text []byte) error {
 	var told struct {
 		Error struct {
 			Message string `json:"message"`
 		} `json:"error"`
 	}
-	said := told.Error.Message
+	said := strings.TrimSpace(string(text))
 	if json.Unmarshal(text, &told) == nil && told.Error.Message != "" {
 		said = told.Error.Message
-	} else if said = strings.TrimSpace(string(text)); said == "" || len(said) > 300 {
+	} else if said == "" || len(said) > 300 {
 		said = answer.Status
 	}
 	switch class := object.StatusClass(answer.StatusCode); {
 	case answer.StatusCode == http.StatusRequestedRangeNotSatisfiable:
 		return object.PastEnd(q.name, answer.Header.Get("Content-Range"), q.end)
 	case class == errs.NotFound && (strings.Contains(said, "bucket does not exist") || q.what == listing):
-		return errs.New(errs.Invalid, "%s: there is no bucket '%s'%s; make it first, or correct the name", s.at(q), s.bucket, s.where())
+		return s.in.ErrNoBucket(q.what, q.name)
 	case class == errs.NotFound:
 		return object.ErrNotFound(q.name)
 	case class == errs.Conflict:
 		return object.ErrCondition(q.name)
 	case class == errs.Denied:
-		return errs.New(errs.Denied, "%s was denied to %s: %s", s.at(q), s.identity, said)
+		return errs.New(errs.Denied, "%s was denied to %s: %s", s.in.At(q.what, q.name), s.identity, said)
 	default:
-		return errs.New(class, "%s: %s", s.at(q), said)
+		return errs.New(class, "%s: %s", s.in.At(q.what, q.name), said)
 	}
 }
-
-// at is a request, for messages.
-func (s *Store) at(q request) string {
-	if q.name == "" {
-		return fmt.Sprintf("%s of %s", q.what, s.URL())
-	}
-	return fmt.Sprintf("%s of %s/%s", q.what, s.URL(), q.name)
-}
-
-// where is the server, for messages.
-func (s *Store) where() string {
-	if s.base == server {
-		return ""
-	}
-	return " at " + s.base
-}
-
-// smallMost bounds what Get reads.
-const smallMost = 64 << 20
 
 // Get implements object.Store.
 func (s *Store) Get(ctx context.Context, name string) (data []byte, g object.Generation, err error) {
@@ -239,11 +202,8 @@ func (s *Store) Get(ctx context.Context, name string) (data []byte, g object.Gen
 	}
 	err = s.do(ctx, request{what: "objects.get", method: http.MethodGet, url: s.objectURL(name), query: url.Values{"alt": {"media"}}, name: name,
 		answers: func(r *http.Response) (err error) {
-			if data, err = io.ReadAll(io.LimitReader(r.Body, smallMost+1)); err != nil {
+			if data, err = object.ReadSmall(name, r.Body); err != nil {
 				return err
-			}
-			if len(data) > smallMost {
-				return errs.New(errs.Corrupt, "object %s has more than %d bytes, which none of its kind has", name, smallMost)
 			}
 			if g = object.Generation(r.Header.Get("X-Goog-Generation")); g == "" {
 				return errs.New(errs.Unsupported, "%s does not tell the generations of objects", s.URL())
@@ -295,7 +255,7 @@ func (s *Store) Put(ctx context.Context, name string, body object.Body, on objec
 	if _, err := io.Copy(sum, object.BodyReader(body)); err != nil {
 		return err
 	}
-	about, err := json.Marshal(map[string]string{"name": s.prefix + name, "crc32c": sumText(sum.Sum32())})
+	about, err := json.Marshal(map[string]string{"name": s.in.Prefix + name, "crc32c": sumText(sum.Sum32())})
 	if err != nil {
 		return err
 	}
@@ -314,7 +274,7 @@ func (s *Store) Put(ctx context.Context, name string, body object.Body, on objec
 		}
 		query.Set("ifGenerationMatch", string(want))
 	}
-	err = s.do(ctx, request{what: "objects.insert", method: http.MethodPost, url: s.bucketURL("/upload/storage/v1"), query: query, name: name,
+	err = s.do(ctx, request{what: insertion, method: http.MethodPost, url: s.bucketURL("/upload/storage/v1"), query: query, name: name,
 		body: func() io.Reader {
 			return io.MultiReader(strings.NewReader(head), object.BodyReader(body), strings.NewReader(tail))
 		},
@@ -325,7 +285,7 @@ func (s *Store) Put(ctx context.Context, name string, body object.Body, on objec
 			return err
 		}})
 	if errs.Is(err, errs.NotFound) { // an object that is not there fails its condition instead
-		err = errs.New(errs.Invalid, "there is no bucket '%s'%s; make it first, or correct the name", s.bucket, s.where())
+		err = s.in.ErrNoBucket(insertion, name)
 	}
 	return err
 }
@@ -336,8 +296,11 @@ func (s *Store) Settle(ctx context.Context, name string) error {
 	return err
 }
 
-// listing is what the interface calls a list.
-const listing = "objects.list"
+// What the interface calls some requests.
+const (
+	listing   = "objects.list"
+	insertion = "objects.insert"
+)
 
 // about is what is asked of an object.
 type about struct {
@@ -356,7 +319,7 @@ func (s *Store) ListSome(ctx context.Context, prefix string, most int) ([]object
 		return nil, err
 	}
 	var out []object.Info
-	query := url.Values{"prefix": {s.prefix + prefix}, "fields": {"items(name,size),nextPageToken"}, "maxResults": {"1000"}}
+	query := url.Values{"prefix": {s.in.Prefix + prefix}, "fields": {"items(name,size),nextPageToken"}, "maxResults": {"1000"}}
 	for {
 		var page struct {
 			Items []about `json:"items"`
@@ -367,7 +330,7 @@ func (s *Store) ListSome(ctx context.Context, prefix string, most int) ([]object
 			return nil, err
 		}
 		for _, o := range page.Items {
-			out = append(out, object.Info{Name: strings.TrimPrefix(o.Name, s.prefix), Size: o.Size})
+			out = append(out, object.Info{Name: strings.TrimPrefix(o.Name, s.in.Prefix), Size: o.Size})
 		}
 		if page.Next == "" || len(out) >= most {
 			break
@@ -385,7 +348,7 @@ func decode(v any) func(*http.Response) error {
 		if err != nil {
 			return err
 		}
-		if err := json.NewDecoder(bytes.NewReader(data)).Decode(v); err != nil {
+		if err := json.Unmarshal(data, v); err != nil {
 			return errs.New(errs.Unsupported, "%s does not answer as Google Cloud Storage does: %w", r.Request.URL.Host, err)
 		}
 		return nil

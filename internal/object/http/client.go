@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	nethttp "net/http"
@@ -63,7 +62,7 @@ type request struct {
 const expectAbove = 1 << 20
 
 // do makes a request and hands its answer on.
-func (s *Store) do(ctx context.Context, q request) (err error) {
+func (s *Store) do(ctx context.Context, q request) error {
 	if err := ctx.Err(); err != nil {
 		return errs.With(errs.Canceled, err)
 	}
@@ -98,27 +97,13 @@ func (s *Store) do(ctx context.Context, q request) (err error) {
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.at(q), object.WireError(ctx, err))
 	}
-	defer func() { err = errors.Join(err, answer.Body.Close()) }()
-	if answer.StatusCode >= 300 {
-		return s.failure(ctx, q, answer)
-	}
-	if err := q.answer(answer); err != nil {
-		if errs.CodeOf(err) == errs.Internal {
-			err = fmt.Errorf("%s: %w", s.at(q), object.WireError(ctx, err))
-		}
-		return err
-	}
-	return nil
+	return object.Answered(ctx, s.at(q), answer, func(r *nethttp.Response, text []byte) error { return s.failure(q, r, text) }, q.answer)
 }
 
 // failure is the error that an answer tells.
-func (s *Store) failure(ctx context.Context, q request, answer *nethttp.Response) error {
+func (s *Store) failure(q request, answer *nethttp.Response, text []byte) error {
 	if answer.StatusCode == nethttp.StatusRequestedRangeNotSatisfiable {
 		return object.PastEnd(q.name, answer.Header.Get("Content-Range"), q.end)
-	}
-	text, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
-	if ctx.Err() != nil {
-		return errs.With(errs.Canceled, err)
 	}
 	if q.method == nethttp.MethodHead {
 		text = []byte(answer.Header.Get(errorHeader))
@@ -162,11 +147,8 @@ func (s *Store) at(q request) string {
 	return fmt.Sprintf("%s of %s in %s", q.method, q.name, s.base)
 }
 
-// What is read into memory at most, in bytes: by Get, and of a list.
-const (
-	smallMost = 64 << 20
-	listMost  = 512 << 20
-)
+// listMost is what is read of a list, in bytes.
+const listMost = 512 << 20
 
 // Get implements object.Store.
 func (s *Store) Get(ctx context.Context, name string) (data []byte, g object.Generation, err error) {
@@ -174,11 +156,8 @@ func (s *Store) Get(ctx context.Context, name string) (data []byte, g object.Gen
 		return nil, "", err
 	}
 	err = s.do(ctx, request{method: nethttp.MethodGet, url: s.objectURL(name), name: name, answer: func(r *nethttp.Response) (err error) {
-		if data, err = io.ReadAll(io.LimitReader(r.Body, smallMost+1)); err != nil {
+		if data, err = object.ReadSmall(name, r.Body); err != nil {
 			return err
-		}
-		if len(data) > smallMost {
-			return errs.New(errs.Corrupt, "object %s has more than %d bytes, which none of its kind has", name, smallMost)
 		}
 		if !agrees(r.Header.Get(digestHeader), sha256.Sum256(data)) {
 			return errs.New(errs.Unavailable, "object %s of %s arrived damaged", name, s.base)

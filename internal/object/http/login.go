@@ -28,7 +28,7 @@ func FindLogin(base string) (Login, error) {
 	if file == "" {
 		home, err := os.UserHomeDir()
 		if err != nil {
-			return Login{}, nil // nobody, then
+			return Login{}, nil // who has no home has no file of logins there, and is nobody
 		}
 		file = filepath.Join(home, ".netrc")
 		if runtime.GOOS == "windows" {

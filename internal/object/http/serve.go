@@ -124,7 +124,7 @@ func (h *Handler) list(w nethttp.ResponseWriter, r *nethttp.Request, s object.St
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(text)
+	_, _ = w.Write(text) // whoever has gone needs no answer
 	return nil
 }
 
@@ -134,7 +134,7 @@ func (h *Handler) whole(w nethttp.ResponseWriter, r *nethttp.Request, s object.S
 	if err != nil {
 		return err
 	}
-	if in.Size > smallMost {
+	if in.Size > object.SmallMost {
 		return h.send(w, r, s, name, 0, in.Size, nethttp.StatusOK)
 	}
 	data, g, err := s.Get(r.Context(), name)
@@ -145,7 +145,7 @@ func (h *Handler) whole(w nethttp.ResponseWriter, r *nethttp.Request, s object.S
 	w.Header().Set(digestHeader, digestOf(sha256.Sum256(data)))
 	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
 	w.Header().Set("Content-Type", "application/octet-stream")
-	_, _ = w.Write(data)
+	_, _ = w.Write(data) // whoever has gone needs no answer
 	return nil
 }
 
@@ -178,7 +178,9 @@ func (h *Handler) part(w nethttp.ResponseWriter, r *nethttp.Request, s object.St
 // for the whole.
 func (h *Handler) send(w nethttp.ResponseWriter, r *nethttp.Request, s object.Store, name string, from, to int64, status int) error {
 	out := nethttp.NewResponseController(w)
-	defer func() { _ = out.SetWriteDeadline(time.Time{}) }() // the connection may have more requests; who cannot be hurried is waited for
+	// A connection that takes no deadline cannot be hurried, and is waited for.
+	hurry := func() { _ = out.SetWriteDeadline(clock.System{}.Now().Add(patience)) }
+	defer func() { _ = out.SetWriteDeadline(time.Time{}) }() // it may have more requests
 	buf := make([]byte, min(block, to-from))
 	for first := true; first || from < to; first = false {
 		buf = buf[:min(int64(len(buf)), to-from)]
@@ -197,7 +199,7 @@ func (h *Handler) send(w nethttp.ResponseWriter, r *nethttp.Request, s object.St
 			w.Header().Set("Content-Type", "application/octet-stream")
 			w.WriteHeader(status)
 		}
-		_ = out.SetWriteDeadline(clock.System{}.Now().Add(patience))
+		hurry()
 		if _, err := w.Write(buf); err != nil {
 			return nil // who asked has gone
 		}
@@ -249,6 +251,7 @@ func condition(r *nethttp.Request) (object.Condition, error) {
 // receive takes a body, long ones into a file, and compares it with its digest. done drops it.
 func (h *Handler) receive(w nethttp.ResponseWriter, r *nethttp.Request, name string) (body object.Body, done func() error, err error) {
 	in := nethttp.NewResponseController(w)
+	// A connection that takes no deadline cannot be hurried, and is waited for.
 	defer func() { _ = in.SetReadDeadline(time.Time{}) }() // else it would end the request while it is answered
 	hurry := func() { _ = in.SetReadDeadline(clock.System{}.Now().Add(patience)) }
 	sum := sha256.New()
@@ -285,7 +288,7 @@ func (h *Handler) receive(w nethttp.ResponseWriter, r *nethttp.Request, name str
 		if _, err := io.ReadFull(r.Body, buf); err != nil {
 			return nil, nil, errors.Join(broken(err), done())
 		}
-		_, _ = sum.Write(buf)
+		_, _ = sum.Write(buf) // a hash takes everything
 		if _, err := f.WriteAt(buf, off); err != nil {
 			return nil, nil, errors.Join(err, done())
 		}

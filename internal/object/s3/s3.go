@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"net/http"
 	"os"
@@ -26,10 +25,8 @@ import (
 
 // Store is an object.Store in a bucket. The generation of an object is its ETag.
 type Store struct {
-	bucket   string
-	prefix   string // before the names of objects, with its slash at the end; "" for none
+	in       object.Bucket
 	identity string // whose credentials are used, for messages
-	place    string // the server, for messages; "" for Amazon's
 	cfg      aws.Config
 
 	mu     sync.Mutex
@@ -53,10 +50,7 @@ func Open(ctx context.Context, bucket, path string) (*Store, error) {
 	if err != nil {
 		return nil, errs.New(errs.Invalid, "read the settings for s3: %w", err)
 	}
-	s := &Store{bucket: bucket, cfg: cfg, region: cfg.Region}
-	if path = strings.Trim(path, "/"); path != "" {
-		s.prefix = path + "/"
-	}
+	s := &Store{in: object.InBucket("s3", bucket, path), cfg: cfg, region: cfg.Region}
 	if s.region == "" {
 		s.region = defaultRegion
 	}
@@ -65,7 +59,7 @@ func Open(ctx context.Context, bucket, path string) (*Store, error) {
 	}
 	s.client = s.connect(s.region)
 	if u := s.client.Options().BaseEndpoint; u != nil {
-		s.place = *u
+		s.in.Server = *u
 	}
 	return s, nil
 }
@@ -80,7 +74,7 @@ func (s *Store) identify(ctx context.Context) error {
 		return errNoCredentials(nil)
 	}
 	c, err := s.cfg.Credentials.Retrieve(ctx)
-	if ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil {
 		return errs.With(errs.Canceled, err)
 	}
 	if err != nil {
@@ -113,7 +107,7 @@ func (s *Store) connect(region string) *s3.Client {
 }
 
 // URL implements object.Store.
-func (s *Store) URL() string { return strings.TrimSuffix("s3://"+s.bucket+"/"+s.prefix, "/") }
+func (s *Store) URL() string { return s.in.URL() }
 
 // call makes a request, and once more when the bucket turns out to be in another region.
 func (s *Store) call(ctx context.Context, what, name string, fn func(c *s3.Client) error) error {
@@ -121,7 +115,7 @@ func (s *Store) call(ctx context.Context, what, name string, fn func(c *s3.Clien
 	c, was := s.client, s.region
 	s.mu.Unlock()
 	err := fn(c)
-	if region := regionOf(err); region != "" && region != was && s.place == "" {
+	if region := regionOf(err); region != "" && region != was && s.in.Server == "" {
 		s.mu.Lock()
 		if s.region == was {
 			s.client, s.region = s.connect(region), region
@@ -158,7 +152,7 @@ func (s *Store) failure(ctx context.Context, what, name string, err error) error
 		if strings.Contains(err.Error(), "get credentials") || strings.Contains(err.Error(), "retrieve credentials") {
 			return errNoCredentials(err)
 		}
-		return fmt.Errorf("%s: %w", s.at(what, name), object.WireError(ctx, err))
+		return fmt.Errorf("%s: %w", s.in.At(what, name), object.WireError(ctx, err))
 	}
 	code, text := "", ""
 	var api smithy.APIError
@@ -171,15 +165,15 @@ func (s *Store) failure(ctx context.Context, what, name string, err error) error
 	}
 	switch code {
 	case "NoSuchBucket":
-		return errs.New(errs.Invalid, "%s: there is no bucket '%s'%s; make it first, or correct the name", s.at(what, name), s.bucket, s.where())
+		return s.in.ErrNoBucket(what, name)
 	case "RequestTimeTooSkewed":
-		return errs.New(errs.Denied, "%s: the clock of this machine is wrong: %s", s.at(what, name), said)
+		return errs.New(errs.Denied, "%s: the clock of this machine is wrong: %s", s.in.At(what, name), said)
 	case "PermanentRedirect", "AuthorizationHeaderMalformed":
-		return errs.New(errs.Invalid, "%s: the bucket is in another region than %s: set AWS_REGION: %s", s.at(what, name), s.region, said)
+		return errs.New(errs.Invalid, "%s: the bucket is in another region than %s: set AWS_REGION: %s", s.in.At(what, name), s.region, said)
 	case "ExpiredToken", "InvalidToken", "InvalidAccessKeyId", "SignatureDoesNotMatch":
 		return s.denied(what, name, said)
 	case "QuotaExceeded", "XMinioStorageFull":
-		return errs.New(errs.NoSpace, "%s: %s", s.at(what, name), said)
+		return errs.New(errs.NoSpace, "%s: %s", s.in.At(what, name), said)
 	}
 	switch class := object.StatusClass(answer.HTTPStatusCode()); class {
 	case errs.NotFound:
@@ -189,34 +183,15 @@ func (s *Store) failure(ctx context.Context, what, name string, err error) error
 	case errs.Denied:
 		return s.denied(what, name, said)
 	default:
-		return errs.New(class, "%s: %s", s.at(what, name), said)
+		return errs.New(class, "%s: %s", s.in.At(what, name), said)
 	}
 }
 
 func (s *Store) denied(what, name, said string) error {
-	return errs.New(errs.Denied, "%s was denied to %s: %s", s.at(what, name), s.identity, said)
+	return errs.New(errs.Denied, "%s was denied to %s: %s", s.in.At(what, name), s.identity, said)
 }
 
-// at is a request, for messages.
-func (s *Store) at(what, name string) string {
-	if name == "" {
-		return fmt.Sprintf("%s of %s", what, s.URL())
-	}
-	return fmt.Sprintf("%s of %s/%s", what, s.URL(), name)
-}
-
-// where is the server, for messages.
-func (s *Store) where() string {
-	if s.place == "" {
-		return ""
-	}
-	return " at " + s.place
-}
-
-func (s *Store) key(name string) *string { return aws.String(s.prefix + name) }
-
-// smallMost bounds what Get reads.
-const smallMost = 64 << 20
+func (s *Store) key(name string) *string { return aws.String(s.in.Prefix + name) }
 
 // Get implements object.Store.
 func (s *Store) Get(ctx context.Context, name string) (data []byte, g object.Generation, err error) {
@@ -224,17 +199,14 @@ func (s *Store) Get(ctx context.Context, name string) (data []byte, g object.Gen
 		return nil, "", err
 	}
 	err = s.call(ctx, "GetObject", name, func(c *s3.Client) error {
-		out, err := c.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.bucket, Key: s.key(name)})
+		out, err := c.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.in.Name, Key: s.key(name)})
 		if err != nil {
 			return err
 		}
-		data, err = io.ReadAll(io.LimitReader(out.Body, smallMost+1))
+		data, err = object.ReadSmall(name, out.Body)
 		g = object.Generation(aws.ToString(out.ETag))
 		return errors.Join(err, out.Body.Close())
 	})
-	if err == nil && len(data) > smallMost {
-		err = errs.New(errs.Corrupt, "object %s has more than %d bytes, which none of its kind has", name, smallMost)
-	}
 	return data, g, err
 }
 
@@ -248,7 +220,7 @@ func (s *Store) GetRange(ctx context.Context, name string, b []byte, off int64) 
 		return err
 	}
 	err := s.call(ctx, "GetObject", name, func(c *s3.Client) error {
-		out, err := c.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.bucket, Key: s.key(name), Range: aws.String(object.Range(off, len(b)))})
+		out, err := c.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.in.Name, Key: s.key(name), Range: aws.String(object.Range(off, len(b)))})
 		if err != nil {
 			var answer *smithyhttp.ResponseError
 			if errors.As(err, &answer) && answer.HTTPStatusCode() == http.StatusRequestedRangeNotSatisfiable {
@@ -256,8 +228,7 @@ func (s *Store) GetRange(ctx context.Context, name string, b []byte, off int64) 
 			}
 			return err
 		}
-		defer out.Body.Close()
-		return object.ReadRange(ctx, name, b, off, out.Body, aws.ToString(out.ContentRange))
+		return errors.Join(object.ReadRange(ctx, name, b, off, out.Body, aws.ToString(out.ContentRange)), out.Body.Close())
 	})
 	return err
 }
@@ -269,7 +240,7 @@ func (s *Store) Put(ctx context.Context, name string, body object.Body, on objec
 	}
 	want, conditional := on.Wants()
 	err := s.call(ctx, "PutObject", name, func(c *s3.Client) error {
-		in := &s3.PutObjectInput{Bucket: &s.bucket, Key: s.key(name), Body: object.BodyReader(body), ContentLength: aws.Int64(body.Size())}
+		in := &s3.PutObjectInput{Bucket: &s.in.Name, Key: s.key(name), Body: object.BodyReader(body), ContentLength: aws.Int64(body.Size())}
 		switch {
 		case conditional && want == "":
 			in.IfNoneMatch = aws.String("*")
@@ -306,17 +277,17 @@ func (s *Store) ListSome(ctx context.Context, prefix string, most int) ([]object
 	for {
 		var page *s3.ListObjectsV2Output
 		err := s.call(ctx, "ListObjectsV2", prefix, func(c *s3.Client) (err error) {
-			page, err = c.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: s.key(prefix), ContinuationToken: next})
+			page, err = c.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &s.in.Name, Prefix: s.key(prefix), ContinuationToken: next})
 			return err
 		})
 		if errs.Is(err, errs.NotFound) {
-			err = errs.New(errs.Invalid, "%s: there is no bucket '%s'%s; make it first, or correct the name", s.at("ListObjectsV2", prefix), s.bucket, s.where())
+			err = s.in.ErrNoBucket("ListObjectsV2", prefix)
 		}
 		if err != nil {
 			return nil, err
 		}
 		for _, o := range page.Contents {
-			out = append(out, object.Info{Name: strings.TrimPrefix(aws.ToString(o.Key), s.prefix), Size: aws.ToInt64(o.Size)})
+			out = append(out, object.Info{Name: strings.TrimPrefix(aws.ToString(o.Key), s.in.Prefix), Size: aws.ToInt64(o.Size)})
 		}
 		if next = page.NextContinuationToken; !aws.ToBool(page.IsTruncated) || next == nil || len(out) >= most {
 			break
@@ -332,7 +303,7 @@ func (s *Store) Stat(ctx context.Context, name string) (in object.Info, err erro
 		return in, err
 	}
 	err = s.call(ctx, "HeadObject", name, func(c *s3.Client) error {
-		out, err := c.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &s.bucket, Key: s.key(name)})
+		out, err := c.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &s.in.Name, Key: s.key(name)})
 		if err == nil {
 			in = object.Info{Name: name, Size: aws.ToInt64(out.ContentLength)}
 		}
@@ -347,7 +318,7 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 		return err
 	}
 	err := s.call(ctx, "DeleteObject", name, func(c *s3.Client) error {
-		_, err := c.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.bucket, Key: s.key(name)})
+		_, err := c.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.in.Name, Key: s.key(name)})
 		return err
 	})
 	if errs.Is(err, errs.NotFound) {

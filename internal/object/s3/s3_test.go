@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/object"
@@ -23,31 +22,11 @@ func open(t *testing.T, bucket, path string) *s3.Store {
 	return s
 }
 
-func TestSuite(t *testing.T) {
-	s3test.Start(t, "data")
-	n := 0
-	objecttest.Suite(t, func(t *testing.T) object.Store {
-		n++
-		return open(t, "data", fmt.Sprintf("some/where/%d", n))
-	})
-}
-
-// A store without a path has the whole bucket.
-func TestWholeBucket(t *testing.T) {
-	s3test.Start(t, "data")
-	s := open(t, "data", "")
-	if err := s.Put(t.Context(), "a/b", object.Bytes([]byte("x")), object.IfAbsent); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := s.List(t.Context(), ""); err != nil || len(got) != 1 || got[0].Name != "a/b" {
-		t.Errorf("%v %v", got, err)
-	}
-	if u := s.URL(); u != "s3://data" {
-		t.Error(u)
-	}
-	if u := open(t, "data", "/p/q/").URL(); u != "s3://data/p/q" {
-		t.Error(u)
-	}
+func TestBuckets(t *testing.T) {
+	objecttest.Buckets{
+		Scheme: "s3", Start: s3test.Start, Setting: "AWS_ENDPOINT_URL", Busy: answer(503, "SlowDown", "slower"),
+		Open: func(t *testing.T, bucket, path string) object.Store { return open(t, bucket, path) },
+	}.Run(t)
 }
 
 // Bodies are covered by the signature, so that the server compares them with their hash, and buckets are named in the path.
@@ -109,20 +88,6 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// A bucket that is not there is told from an object that is not.
-func TestNoBucket(t *testing.T) {
-	s3test.Start(t, "data")
-	s := open(t, "other", "p")
-	_, err := s.List(t.Context(), "")
-	if !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "there is no bucket 'other'") {
-		t.Errorf("list: %v", err)
-	}
-	err = s.Put(t.Context(), "a", object.Bytes(nil), object.IfAbsent)
-	if !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "there is no bucket 'other'") {
-		t.Errorf("put: %v", err)
-	}
-}
-
 func TestNoCredentials(t *testing.T) {
 	s3test.Start(t, "data")
 	t.Setenv("AWS_ACCESS_KEY_ID", "")
@@ -134,38 +99,5 @@ func TestNoCredentials(t *testing.T) {
 	t.Setenv("AWS_NO_SIGN_REQUEST", "yes")
 	if err := open(t, "data", "").Put(t.Context(), "a", object.Bytes(nil), object.IfAbsent); err != nil {
 		t.Errorf("anonymously: %v", err)
-	}
-}
-
-// Answers that break off, and a server that is not there, are worth another try.
-func TestBrokenAnswers(t *testing.T) {
-	srv := s3test.Start(t, "data")
-	s := open(t, "data", "p")
-	if err := s.Put(t.Context(), "a", object.Bytes(make([]byte, 1<<20)), object.IfAbsent); err != nil {
-		t.Fatal(err)
-	}
-	srv.Before = func(w http.ResponseWriter, r *http.Request) bool {
-		w.Header().Set("Content-Length", "1000")
-		w.Header().Set("Content-Range", "bytes 0-999/1048576")
-		w.WriteHeader(http.StatusPartialContent)
-		_, _ = w.Write(make([]byte, 10))
-		w.(http.Flusher).Flush()
-		panic(http.ErrAbortHandler)
-	}
-	if err := s.GetRange(t.Context(), "a", make([]byte, 1000), 0); !errs.Is(err, errs.Unavailable) {
-		t.Errorf("an answer that breaks off: %s: %v", errs.CodeOf(err), err)
-	}
-	fails := 2
-	srv.Before = func(w http.ResponseWriter, r *http.Request) bool {
-		fails--
-		return fails >= 0 && answer(503, "SlowDown", "slower")(w, r)
-	}
-	patient := object.Retry(s, object.RetryOptions{Pause: time.Microsecond})
-	if err := patient.GetRange(t.Context(), "a", make([]byte, 1000), 0); err != nil {
-		t.Errorf("after two refusals: %v", err)
-	}
-	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-	if _, err := open(t, "data", "p").Stat(t.Context(), "a"); !errs.Is(err, errs.Unavailable) {
-		t.Errorf("nobody listens: %s: %v", errs.CodeOf(err), err)
 	}
 }
