@@ -42,6 +42,32 @@ func (p *Program) globalParams(leading bool) ([]op.Param, error) {
 	return params, nil
 }
 
+// leading is the error about a flag behind the verb that is one of those before it; nil when words, those behind the verb, have none such.
+func (p *Program) leading(spec op.Spec, words []string) error {
+	params, err := p.globalParams(true)
+	if err != nil {
+		return err
+	}
+	for _, w := range words {
+		if w == "--" {
+			return nil
+		}
+		flag, _, _ := strings.Cut(w, "=")
+		for _, q := range params {
+			own := func(x op.Param) bool { return x.Flag == q.Flag }
+			if flag != "--"+q.Flag || !slices.Contains(leadingOnly, q.Name) || slices.ContainsFunc(spec.Params, own) {
+				continue
+			}
+			word := "--" + q.Flag
+			if q.Kind != op.Bool {
+				word += " <" + q.Placeholder() + ">"
+			}
+			return errs.New(errs.Invalid, "%s: --%s stands before the command: %s %s %s", spec.Name, q.Flag, p.name, word, spec.Name)
+		}
+	}
+	return nil
+}
+
 // distant tells whether statements are to be run by a server that is reached over the network.
 func (g *globals) distant() bool { return g.Host != "" || g.Port != 0 }
 
@@ -50,6 +76,8 @@ func (p *Program) aim(spec op.Spec, verb op.Op) error {
 	g := &p.globals
 	v, isSQL := verb.(*sqlVerb)
 	switch {
+	case g.Port > maxPort:
+		return errs.New(errs.Invalid, "%s: --port %d: want 1 to %d", spec.Name, g.Port, maxPort)
 	case g.distant() && !isSQL:
 		return errs.New(errs.Unsupported, "%s: --host and --port go with sql, whose CALL has the verbs as procedures", spec.Name)
 	case !g.distant() && (g.Password != "" || g.NoTLS || g.User != "" && g.User != "root"):

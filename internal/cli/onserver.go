@@ -9,6 +9,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/op"
+	"github.com/stemmadb/stemma/internal/server/mysql"
 )
 
 // onServer performs a verb that works on all databases in a directory.
@@ -65,15 +66,8 @@ func classOf(err error) errs.Code {
 	if !errors.As(err, &e) {
 		return errs.CodeOf(err)
 	}
-	switch e.Number {
-	case 1007, 1050: // ER_DB_CREATE_EXISTS, ER_TABLE_EXISTS_ERROR
-		return errs.Exists
-	case 1044, 1045, 1142, 1227: // access denied
-		return errs.Denied
-	case 1049, 1146, 1305: // unknown database, table, routine
-		return errs.NotFound
-	case 1290: // ER_OPTION_PREVENTS_STATEMENT
-		return errs.ReadOnly
+	if c, ok := mysql.Class(int(e.Number)); ok {
+		return c
 	}
 	return errs.Invalid
 }

@@ -160,6 +160,9 @@ func (p *Program) exec(ctx context.Context, spec op.Spec, argv []string) (err er
 	verb := spec.New()
 	// A flag behind the verb may give the directory or ask for help, so these are looked at again.
 	if err := op.ParseArgs(spec.Name, argv, op.Target{Params: spec.Params, Dest: verb}, op.Target{Params: params, Dest: &p.globals}); err != nil {
+		if misplaced := p.leading(spec, argv); misplaced != nil {
+			return misplaced
+		}
 		return withUsage(err, p.name, spec)
 	}
 	if p.globals.Help {

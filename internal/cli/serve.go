@@ -305,9 +305,11 @@ func (c *serverConfig) remoteOptions() (remote.Options, error) {
 	return remote.Options{Address: address}, err
 }
 
+// maxPort is the highest port of TCP.
+const maxPort = 1<<16 - 1
+
 // address is where a listener beside MySQL's listens, "" for nowhere.
 func (c *serverConfig) address(name, who string, port int) (string, error) {
-	const maxPort = 1<<16 - 1
 	switch {
 	case port < 0 || port > maxPort:
 		return "", errs.New(errs.Invalid, "sql-server: %s port %d: want 0 to %d", name, port, maxPort)
@@ -319,11 +321,32 @@ func (c *serverConfig) address(name, who string, port int) (string, error) {
 	return net.JoinHostPort(c.Listener.Host, strconv.Itoa(port)), nil
 }
 
+// check refuses numbers that a server cannot work with.
+func (c *serverConfig) check() error {
+	const year = 365 * 24 * 60 * 60 * 1000 // milliseconds
+	l := &c.Listener
+	for _, x := range []struct {
+		name           string
+		n, least, most int
+	}{
+		{"port", l.Port, 0, maxPort},
+		{"max_connections", l.MaxConnections, 1, math.MaxInt32},
+		{"back_log", l.BackLog, 1, math.MaxInt32},
+		{"max_connections_timeout_millis", l.Patience, 1, year},
+		{"read_timeout_millis", l.ReadTimeout, 0, year},
+		{"write_timeout_millis", l.WriteTimeout, 0, year},
+	} {
+		if x.n < x.least || x.n > x.most {
+			return errs.New(errs.Invalid, "sql-server: %s %d: want %d to %d", x.name, x.n, x.least, x.most)
+		}
+	}
+	return nil
+}
+
 // options are the settings as the server wants them, for databases in dir.
 func (c *serverConfig) options(p *Program, dir string) (mysql.Options, error) {
-	const maxPort = 1<<16 - 1
-	if c.Listener.Port < 0 || c.Listener.Port > maxPort {
-		return mysql.Options{}, errs.New(errs.Invalid, "sql-server: port %d: want 0 to %d", c.Listener.Port, maxPort)
+	if err := c.check(); err != nil {
+		return mysql.Options{}, err
 	}
 	level, err := mysql.ParseLevel(c.LogLevel)
 	if err != nil {

@@ -190,20 +190,11 @@ func (r *sqlRunner) script(ctx context.Context, in io.Reader, goOn bool) (failed
 			return failed, errs.With(errs.Canceled, ctx.Err())
 		}
 		failed = true
-		r.p.report(fmt.Errorf("on line %d for query %s: %s", st.line, shortened(st.text), sqlMessage(err)))
+		r.p.report(fmt.Errorf("on line %d for query %s: %s", st.line, errs.Excerpt(st.text), sqlMessage(err)))
 		if gone, _ := lost(err); gone || !goOn {
 			return failed, nil
 		}
 	}
-}
-
-// shortened is a statement as an error message shows it.
-func shortened(text string) string {
-	const most = 500
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
 // run runs a statement and draws its answer.

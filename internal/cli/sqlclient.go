@@ -74,7 +74,7 @@ func connectServer(ctx context.Context, g globals, env func(string) string, data
 	case err == nil:
 		return c, nil
 	case errors.As(err, &refused):
-		return nil, errs.New(errs.Denied, "connect to the server at %s: %s", cfg.Addr, refused.Message)
+		return nil, errs.New(classOf(err), "connect to the server at %s: %s", cfg.Addr, refused.Message)
 	}
 	return nil, errs.New(errs.Unavailable, "connect to the server at %s: %w", cfg.Addr, err)
 }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	client "github.com/go-sql-driver/mysql"
+
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/op"
 	"github.com/stemmadb/stemma/internal/repo"
@@ -69,7 +71,7 @@ func (s *sqlSession) connect(ctx context.Context) (err error) {
 		}
 		c, err := connectSQL(ctx, h.dial, s.scope.Author, s.database)
 		if err != nil {
-			return settled{errors.Join(errs.New(errs.Internal, "connect to the engine: %s", sqlMessage(err)), h.close(ctx))}
+			return settled{errors.Join(errs.New(classOf(err), "connect to the engine: %s", sqlMessage(err)), h.close(ctx))}
 		}
 		s.held, s.sqlConn = h, c
 		return settled{}
@@ -85,7 +87,11 @@ func (s *sqlSession) connect(ctx context.Context) (err error) {
 				return nil
 			}
 			if gone, _ := lost(err); !gone && !errors.Is(err, owner.ErrNoOwner) {
-				return errs.New(errs.Unavailable, "connect to the process that owns the database: %s", sqlMessage(err))
+				class := errs.Unavailable
+				if refused := (*client.MySQLError)(nil); errors.As(err, &refused) {
+					class = classOf(err)
+				}
+				return errs.New(class, "connect to the process that owns the database: %s", sqlMessage(err))
 			}
 		}
 		return owner.ErrNoOwner

@@ -1,6 +1,11 @@
 package diff
 
-import "context"
+import (
+	"context"
+	"iter"
+	"slices"
+	"strings"
+)
 
 // ChangedColumns gives the columns of which some cell differs, by their place in Columns. A cell of an added or removed row differs
 // when it is not NULL. Columns of one side alone are left out. It stops reading when all columns differ.
@@ -51,4 +56,41 @@ func (p *Pair) cellChanges(ctx context.Context, c Change, col *Column) (bool, er
 		return !x.IsNull(), err
 	}
 	return p.CellDiffers(ctx, c, col)
+}
+
+// Skinny gives the columns that stay when those are left out in which no row of changes differs: with them parts of the primary key, columns of
+// one side alone, and those of the names in keep, whose case does not matter. All stay when a row comes or goes, or one side has no table. It
+// stops reading when all stay.
+func (p *Pair) Skinny(ctx context.Context, changes iter.Seq2[Change, error], keep []string) ([]Column, error) {
+	if p.from == nil || p.to == nil {
+		return p.cols, nil
+	}
+	stays := make([]bool, len(p.cols))
+	for i, k := range p.cols {
+		stays[i] = k.From < 0 || k.To < 0 || p.ts.InPrimaryKey(p.ts.Columns[k.To].ID) ||
+			slices.ContainsFunc(keep, func(name string) bool { return strings.EqualFold(name, k.Name) })
+	}
+	for ch, err := range changes {
+		if err != nil {
+			return nil, err
+		}
+		if ch.Type != Modified || !slices.Contains(stays, false) {
+			return p.cols, nil
+		}
+		for i := range p.cols {
+			if stays[i] {
+				continue
+			}
+			if stays[i], err = p.CellDiffers(ctx, ch, &p.cols[i]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	var out []Column
+	for i, k := range p.cols {
+		if stays[i] {
+			out = append(out, k)
+		}
+	}
+	return out, nil
 }

@@ -28,10 +28,10 @@ func (e *Engine) Evaluate(ctx context.Context, user, host string, tx *repo.Tx, q
 		sctx := e.NewContext(ctx, s)
 		stmt, one, rest, err := newParser().Parse(sctx, query, true)
 		if err != nil {
-			return errs.New(errs.Invalid, "%s: %s", query, err.Error())
+			return errs.New(errs.Invalid, "%s: %s", errs.Excerpt(query), err.Error())
 		}
 		if word := confined(stmt); word != "" {
-			return errs.New(errs.Unsupported, "%s: %s cannot be used here: the statements change the tables of one state, and no more", strings.TrimSpace(one), word)
+			return errs.New(errs.Unsupported, "%s: %s cannot be used here: the statements change the tables of one state, and no more", errs.Excerpt(strings.TrimSpace(one)), word)
 		}
 		if err := e.run(sctx, one); err != nil {
 			if ctx.Err() != nil {

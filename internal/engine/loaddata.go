@@ -28,7 +28,10 @@ func loadData(ctx *sql.Context, n *plan.LoadData) (sql.RowIter, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loadIter{schema: n.DestSch, columns: make([]int, 0, len(n.DestSch)), vars: n.UserVars, decode: enc}
+	l := &loadIter{
+		schema: n.DestSch, columns: make([]int, 0, len(n.DestSch)), vars: n.UserVars, decode: enc,
+		values: make(sql.Row, len(n.DestSch)), given: make([]bool, len(n.DestSch)),
+	}
 	names := n.ColNames
 	if len(names) == 0 {
 		for _, c := range n.DestSch {
@@ -137,11 +140,13 @@ func setBySchema(ctx *sql.Context, n *plan.LoadData) ([]sql.Expression, error) {
 		}
 		var err error
 		out[i], _, err = transform.Expr(ctx, e, func(_ *sql.Context, e sql.Expression) (sql.Expression, transform.TreeIdentity, error) {
-			f, ok := e.(*expression.GetField)
-			if !ok {
-				return e, transform.SameTree, nil
+			switch e := e.(type) {
+			case *expression.GetField:
+				return e.WithIndex(n.DestSch.IndexOfColName(e.Name())), transform.NewTree, nil
+			case *plan.Subquery:
+				return nil, transform.SameTree, session.Error(errs.New(errs.Unsupported, "LOAD DATA: SET takes no subquery; load the file into a table and run INSERT with a SELECT"))
 			}
-			return f.WithIndex(n.DestSch.IndexOfColName(f.Name())), transform.NewTree, nil
+			return e, transform.SameTree, nil
 		})
 		if err != nil {
 			return nil, err
@@ -167,6 +172,9 @@ type loadIter struct {
 	columns []int            // of the schema, that the statement lists
 	vars    []sql.Expression // for each field the variable that it is put into, nil for a column
 	set     []sql.Expression // for each column of the schema what SET gives it, or nil
+
+	values sql.Row // of the present line, by column of the schema
+	given  []bool  // which of them the line has a field for
 }
 
 // Next implements sql.RowIter.
@@ -178,8 +186,9 @@ func (l *loadIter) Next(ctx *sql.Context) (sql.Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	values := make(sql.Row, len(l.schema)) // by column of the schema
-	given := make([]bool, len(l.schema))
+	values, given := l.values, l.given
+	clear(values)
+	clear(given)
 	column := 0
 	for i := range l.vars {
 		var f *field
@@ -214,7 +223,7 @@ func (l *loadIter) Next(ctx *sql.Context) (sql.Row, error) {
 			values[at] = text
 		}
 	}
-	return l.complete(ctx, values, given)
+	return l.complete(ctx)
 }
 
 // text is a field's value: nil for NULL and for a field that the line does not have.
@@ -233,7 +242,8 @@ func (l *loadIter) text(f *field) (any, error) {
 }
 
 // complete gives the columns without a field their defaults, then those of SET their values, and puts them in the statement's order.
-func (l *loadIter) complete(ctx *sql.Context, values sql.Row, given []bool) (sql.Row, error) {
+func (l *loadIter) complete(ctx *sql.Context) (sql.Row, error) {
+	values, given := l.values, l.given
 	var later []int // defaults that read other columns
 	for _, at := range l.columns {
 		c := l.schema[at]

@@ -70,6 +70,7 @@ func TestLoadData(t *testing.T) {
 		{"load data infile '" + file + "' into table t fields terminated by ','", "2,a,b\n1,c,d\n", "duplicate"},
 		{"load data infile '" + file + "' into table t fields terminated by ','", "2,a,b\nthree,c,d\n", "three"},
 		{"load data infile '" + file + "' into table t (id, nothing)", "", "nothing"},
+		{"load data infile '" + file + "' into table t (id) set s = (select 1)", "2\n", "SET takes no subquery"},
 		{"load data infile '" + file + "' into table t character set utf16", "", "convert the file to utf8mb4"},
 		{"load data infile '" + file + "' into table t character set klingon", "", "klingon"},
 		{"load data infile '" + filepath.Join(filepath.Dir(file), "none") + "' into table t", "", "not found (errno 29)"},

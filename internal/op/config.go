@@ -92,6 +92,9 @@ func (c *Config) set(s *Scope) (*Result, error) {
 		if err := checkName(c.Args[i]); err != nil {
 			return nil, err
 		}
+		if err := checkValue(c.Args[i], c.Args[i+1]); err != nil {
+			return nil, err
+		}
 	}
 	path, err := c.target(s.Settings)
 	if err != nil {

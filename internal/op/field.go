@@ -137,7 +137,11 @@ func (s *Spec) Check(o Op) error {
 func ParseDuration(s string) (time.Duration, error) {
 	days, rest, ok := strings.Cut(s, "d")
 	if !ok {
-		return time.ParseDuration(s)
+		d, err := time.ParseDuration(s)
+		if err != nil {
+			return 0, errs.New(errs.Invalid, "duration %q: want one such as 90s, 36h or 14d", s)
+		}
+		return d, nil
 	}
 	n, err := strconv.ParseInt(days, 10, 64)
 	if err != nil || n > math.MaxInt64/int64(24*time.Hour) || n < math.MinInt64/int64(24*time.Hour) {

@@ -92,7 +92,7 @@ func (c *FilterBranch) Run(ctx context.Context, s *Scope) (*Result, error) {
 	opt.Change = func(ctx context.Context, id history.CommitID, tx *repo.Tx) error {
 		return s.Evaluate(ctx, tx, query, func(statement string, err error) error {
 			if !c.Continue {
-				return errs.New(errs.Invalid, "%s: %w", statement, err)
+				return errs.New(errs.Invalid, "%s: %w", errs.Excerpt(statement), err)
 			}
 			what := "uncommitted tables"
 			if !id.IsZero() {

@@ -65,25 +65,52 @@ func (s Settings) DefaultBranch() (string, error) {
 // Growth is the part, in hundredths, by which a database is to have grown since garbage was collected, for that to be done by itself; 0 is
 // never.
 func (s Settings) Growth() (int, error) {
-	v, ok, err := s.Get(GCAuto)
+	auto, ok, err := s.Get(GCAuto)
 	if err != nil {
 		return 0, err
 	}
-	switch strings.ToLower(v) {
-	case "off", "false", "0", "no":
-		return 0, nil
-	case "", "on", "true", "1", "yes":
-	default:
-		return 0, errs.New(errs.Invalid, "setting %s: %q is neither on nor off", GCAuto, v)
+	if ok {
+		if on, err := onOrOff(auto); err != nil || !on {
+			return 0, err
+		}
 	}
-	if v, ok, err = s.Get(GCGrowth); err != nil || !ok {
+	growth, ok, err := s.Get(GCGrowth)
+	if err != nil || !ok {
 		return repo.DefaultGrowth, err
 	}
+	return perCent(growth)
+}
+
+// onOrOff reads the value of GCAuto.
+func onOrOff(v string) (bool, error) {
+	switch strings.ToLower(v) {
+	case "off", "false", "0", "no":
+		return false, nil
+	case "", "on", "true", "1", "yes":
+		return true, nil
+	}
+	return false, errs.New(errs.Invalid, "setting %s: %q is neither on nor off", GCAuto, v)
+}
+
+// perCent reads the value of GCGrowth.
+func perCent(v string) (int, error) {
+	const most = 10_000
 	n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(v), "%"))
-	if err != nil || n < 1 || n > 10_000 {
-		return 0, errs.New(errs.Invalid, "setting %s: want a whole number of per cent from 1 to 10000, not %q", GCGrowth, v)
+	if err != nil || n < 1 || n > most {
+		return 0, errs.New(errs.Invalid, "setting %s: want a whole number of per cent from 1 to %d, not %q", GCGrowth, most, v)
 	}
 	return n, nil
+}
+
+// checkValue refuses a value that the program could not use; settings that it does not know have any.
+func checkValue(name, value string) (err error) {
+	switch normalName(name) {
+	case GCAuto:
+		_, err = onOrOff(value)
+	case GCGrowth:
+		_, err = perCent(value)
+	}
+	return err
 }
 
 // Fallback is where an identity comes from when no setting gives it.

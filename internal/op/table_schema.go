@@ -31,11 +31,9 @@ func (i *importing) createAs(ctx context.Context) error {
 		}
 		before = slices.DeleteFunc(before, func(name string) bool { return name == i.table })
 	}
-	err = i.s.Evaluate(ctx, i.tx, string(data), func(_ string, err error) error {
-		return errs.New(errs.Invalid, "run %s: %w", file, err)
-	})
+	err = i.s.Evaluate(ctx, i.tx, string(data), func(_ string, err error) error { return errs.With(errs.Invalid, err) })
 	if err != nil {
-		return err
+		return errs.New(errs.CodeOf(err), "run %s: %w", file, err)
 	}
 	after, err := i.tx.TableNames(ctx)
 	if err != nil {

@@ -32,8 +32,7 @@ func (r *Repo) Whole(ctx context.Context, ids ...history.CommitID) error {
 		return nil
 	}
 	// A collection that has looked for what is held before, and does not do so again, removes chunks with the commit lock in hand.
-	r.mu.Lock()
-	r.mu.Unlock() //nolint:staticcheck // it has waited
+	r.waitForCommits()
 	known := make([]history.CommitID, 0, len(have))
 	for id := range have {
 		known = append(known, id)
@@ -52,6 +51,12 @@ func (r *Repo) Whole(ctx context.Context, ids ...history.CommitID) error {
 		return errs.New(errs.NotFound, "commit %s is not whole: nothing named it any more, and what it holds has been collected as garbage, at least in part: %w", want[0], err)
 	}
 	return err
+}
+
+// waitForCommits returns when whoever has the commit lock at this moment has let go of it.
+func (r *Repo) waitForCommits() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 }
 
 // toName is a commit that is about to be named, and Whole.

@@ -49,32 +49,13 @@ func (s skinny) shapes(ctx *sql.Context, r both, a, b *table.Table, shapes [2]*s
 	if err != nil {
 		return err
 	}
-	cols := p.Columns()
-	stays := make([]bool, len(cols))
-	for i, k := range cols {
-		stays[i] = k.From < 0 || k.To < 0 || b.Schema.InPrimaryKey(b.Schema.Columns[k.To].ID) ||
-			slices.ContainsFunc(s.include, func(name string) bool { return strings.EqualFold(name, k.Name) })
-	}
-	for ch, err := range p.Rows(ctx, diff.Options{}) {
-		if err != nil {
-			return err
-		}
-		if ch.Type != diff.Modified || !slices.Contains(stays, false) {
-			return nil
-		}
-		for i := range cols {
-			if stays[i] {
-				continue
-			}
-			if stays[i], err = p.CellDiffers(ctx, ch, &cols[i]); err != nil {
-				return err
-			}
-		}
+	cols, err := p.Skinny(ctx, p.Rows(ctx, diff.Options{}), s.include)
+	if err != nil {
+		return err
 	}
 	for side, at := range []func(diff.Column) int{func(k diff.Column) int { return k.From }, func(k diff.Column) int { return k.To }} {
 		shapes[side].cols = slices.DeleteFunc(shapes[side].cols, func(c int) bool {
-			i := slices.IndexFunc(cols, func(k diff.Column) bool { return at(k) == c })
-			return i >= 0 && !stays[i]
+			return !slices.ContainsFunc(cols, func(k diff.Column) bool { return at(k) == c })
 		})
 	}
 	return nil
