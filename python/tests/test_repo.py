@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import pickle
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -177,6 +179,18 @@ def test_verbs(repo: stemma.Repo, prices: pd.DataFrame) -> None:
     with pytest.raises(stemma.NotFoundError):
         repo.checkout("nowhere")
     assert "prices" in repo._repr_html_()
+
+
+def test_columns_and_numbers_of_other_types(repo: stemma.Repo) -> None:
+    repo.write({"id": [1, 2, 3], "x": ["a", "b", "c"]}, "t", primary_key="id", message="t")
+    rows: Any = (np.int64(1), np.uint8(2))
+    one: Any = np.int32(1)
+    for name in ("t", "t@HEAD"):  # the second is looked for twice
+        names: Any = (n for n in ["x"])
+        assert repo.read_arrow(name, columns=names).to_pydict() == {"x": ["a", "b", "c"]}
+        found = repo.scan(name, columns=["x"], rows=rows, batch_rows=one).read_all()
+        assert found.to_pydict() == {"x": ["b"]}
+    assert len(repo.partitions("t", n=one)) == 1
 
 
 def test_partitions(repo: stemma.Repo) -> None:

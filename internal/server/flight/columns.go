@@ -19,6 +19,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/frame"
+	"github.com/stemmadb/stemma/internal/page"
 )
 
 // mostColumns is how many columns may have a file of memory each: client and server have a limited number of descriptors.
@@ -90,7 +91,7 @@ func newColumnFiles(s *arrow.Schema, rows int64, form string, m Memory) (*column
 		switch t := fields[i].Type.(type) {
 		case *arrow.StringType, *arrow.LargeStringType:
 			f.text, f.wide, f.width = true, t.ID() == arrow.LARGE_STRING, 4
-			_, extended := fields[i].Metadata.GetValue("ARROW:extension:name")
+			_, extended := fields[i].Metadata.GetValue(page.MetaExtension)
 			switch {
 			case form == textView && !extended:
 				fields[i].Type, f.view, f.width = arrow.BinaryTypes.StringView, true, viewSize

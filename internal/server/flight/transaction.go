@@ -226,7 +226,7 @@ func (s *service) endTransaction(ctx context.Context, c *call, r *endRequest, me
 			if r.WriteID == "" {
 				return nil
 			}
-			return noteEnd(tx.Note, r.WriteID, out)
+			return noteEnd(tx, r.WriteID, out)
 		}))
 		if err != nil {
 			return nil, &problem{err: err, query: "COMMIT", database: changed[0].Repo.Name(), duplicate: t.client.Duplicate()}
@@ -234,7 +234,7 @@ func (s *service) endTransaction(ctx context.Context, c *call, r *endRequest, me
 		return out, nil
 	}
 	if r.WriteID != "" {
-		if err := t.client.Transaction(ctx, "", nil, func(tx *repo.Tx) error { return noteEnd(tx.Note, r.WriteID, out) }); err != nil {
+		if err := t.client.Transaction(ctx, "", nil, func(tx *repo.Tx) error { return noteEnd(tx, r.WriteID, out) }); err != nil {
 			return nil, err
 		}
 	}
@@ -254,22 +254,34 @@ func (s *service) endTransaction(ctx context.Context, c *call, r *endRequest, me
 		}
 		out.Commit = &id
 		if r.WriteID != "" {
-			if err := noteEnd(func(w repo.Write) { err = x.Repo.NoteWrite(context.WithoutCancel(ctx), w) }, r.WriteID, out); err != nil {
-				return nil, err
+			w, err := endWrite(r.WriteID, out)
+			if err == nil {
+				err = x.Repo.NoteWrite(context.WithoutCancel(ctx), w)
+			}
+			if err != nil {
+				return nil, &problem{err: err, database: x.Repo.Name()}
 			}
 		}
 	}
-	return out, err
+	return out, nil
 }
 
-// noteEnd notes how a transaction ended.
-func noteEnd(keep func(repo.Write), id string, out *endResult) error {
+// noteEnd notes in a transaction how it ended.
+func noteEnd(tx *repo.Tx, id string, out *endResult) error {
+	w, err := endWrite(id, out)
+	if err == nil {
+		tx.Note(w)
+	}
+	return err
+}
+
+// endWrite is the note of how a transaction ended.
+func endWrite(id string, out *endResult) (repo.Write, error) {
 	text, err := json.Marshal(out)
 	if err != nil {
-		return errs.With(errs.Internal, err)
+		return repo.Write{}, errs.With(errs.Internal, err)
 	}
-	keep(repo.Write{ID: id, Result: endNote + string(text)})
-	return nil
+	return repo.Write{ID: id, Result: endNote + string(text)}, nil
 }
 
 // endNote is the beginning of the notes of ends of transactions.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from stemma._address import Address
     from stemma._answers import Settings
-    from stemma._repo import Reads
+    from stemma._tables import Reads
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from kedro.io.core import AbstractDataset
 from stemma import _address, _default, _read
 from stemma._answers import Settings
 from stemma._errors import InvalidError, NotFoundError, nearest
-from stemma._repo import MODES
+from stemma._tables import MODES
 from stemma.kedro._binding import Binding, loading
 
 if TYPE_CHECKING:
