@@ -128,7 +128,7 @@ func (x *sharing) shares() []Share {
 }
 
 func (u *usage) count(ctx context.Context, branchName string) (*Usage, error) {
-	s := u.r.published.Load()
+	s := u.s
 	b, ok := s.branches.Get(branchName)
 	if !ok {
 		return nil, u.r.errNoRef(branchName)
