@@ -46,12 +46,16 @@ func (t Tree) Get(ctx context.Context, key []byte) (leaf Leaf, i int, found bool
 		}
 		h = nd.hash(c)
 	}
-	leaf, data, err := loadLeafData(ctx, t.r, t.f, h)
+	data, err := t.r.Get(ctx, h)
 	if err != nil {
-		return nil, 0, false, err
+		return nil, 0, false, fmt.Errorf("read leaf %s: %w", h, err)
 	}
 	if touch(data) == 0 {
 		return nil, 0, false, errs.New(errs.Corrupt, "read leaf %s: it is empty", h)
+	}
+	leaf, err = t.f.Open(t.r, data)
+	if err != nil {
+		return nil, 0, false, fmt.Errorf("read leaf %s: %w", h, err)
 	}
 	if i, found = leaf.Search(key); !found {
 		return nil, 0, false, nil
