@@ -74,12 +74,13 @@ def test_a_body_that_raises_commits_nothing(database: str) -> None:
     assert rows(database, "select state, error from stemma_runs") == ["FAIL,RuntimeError: it fails inside"]
 
 
-@pytest.mark.parametrize("where", ["inside", "after"])
+@pytest.mark.parametrize("where", ["inside", "killed", "after"])
 def test_a_retry_does_not_apply_twice(database: str, where: str) -> None:
     flow(FLOWS / "fails.py", "--db", database, "--where", where, "--attempts", "1")
     assert rows(database, "select * from appended") == ["r,7"]
     assert rows(database, "select * from keyed") == ["1,a", "2,"]
     assert rows(database, "select count(*) from dolt_log where message like 'Run: %'") == ["1"]
+    assert rows(database, "select name from dolt_branches") == ["main"]
 
 
 def test_a_resumed_run_does_not_apply_twice(database: str) -> None:
