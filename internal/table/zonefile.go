@@ -107,6 +107,19 @@ func (z *zoneFile) open() (err error) {
 	return z.write(binary.LittleEndian.AppendUint32([]byte(zoneMagic), zoneVersion))
 }
 
+// remove begins anew, without a file.
+func (z *zoneFile) remove() error {
+	if z.path == "" || z.readOnly {
+		return nil
+	}
+	z.end()
+	z.off, z.size = false, 0
+	if err := z.fs.Remove(z.path); err != nil && !errs.Is(err, errs.NotFound) {
+		return err
+	}
+	return nil
+}
+
 // end ends writing. What Close says of a file that may be lost is of no interest.
 func (z *zoneFile) end() {
 	z.off = true
