@@ -5,10 +5,12 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/object/az/aztest"
 	"github.com/stemmadb/stemma/internal/object/gs/gstest"
 	"github.com/stemmadb/stemma/internal/object/objecttest"
 	"github.com/stemmadb/stemma/internal/object/s3/s3test"
@@ -18,7 +20,7 @@ import (
 )
 
 // buckets are the kinds of remotes in buckets, with a server of each.
-var buckets = map[string]func(t testing.TB, bucket string) *objecttest.Server{"s3": s3test.Start, "gs": gstest.Start}
+var buckets = map[string]func(t testing.TB, bucket string) *objecttest.Server{"s3": s3test.Start, "gs": gstest.Start, "az": aztest.Start}
 
 func openURL(t tb, url string) *sync.Remote {
 	t.Helper()
@@ -76,11 +78,17 @@ func put(t *testing.T, kind, server, name string) error {
 	if kind == "gs" {
 		r, err = http.NewRequest(http.MethodPost, server+"/upload/storage/v1/b/data/o?uploadType=media&name="+url.QueryEscape(name), strings.NewReader("x"))
 	}
+	if kind == "az" {
+		if r, err = http.NewRequest(http.MethodPut, os.Getenv(aztest.Setting)+"/data/"+strings.ReplaceAll(name, " ", "%20"), strings.NewReader("x")); err == nil {
+			r.Header.Set("X-Ms-Blob-Type", "BlockBlob")
+			err = aztest.Sign(r)
+		}
+	}
 	if err != nil {
 		return err
 	}
 	answer, err := http.DefaultClient.Do(r)
-	if err == nil && answer.StatusCode != http.StatusOK {
+	if err == nil && answer.StatusCode/100 != 2 {
 		err = fmt.Errorf("put %s: %s", name, answer.Status)
 	}
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/object"
+	"github.com/stemmadb/stemma/internal/object/az"
 	"github.com/stemmadb/stemma/internal/object/file"
 	"github.com/stemmadb/stemma/internal/object/gs"
 	"github.com/stemmadb/stemma/internal/object/http"
@@ -81,23 +82,26 @@ func store(ctx context.Context, at string, opt Options) (object.Store, error) {
 		return file.Open(opt.FS, path), nil
 	case "http", "https":
 		return atServer(at)
-	case "s3", "gs":
+	case "s3", "gs", "az":
 		bucket, path, err := inBucket(at)
 		if err != nil {
 			return nil, err
 		}
 		var s object.Store
-		if kind == "s3" {
+		switch kind {
+		case "s3":
 			s, err = s3.Open(ctx, bucket, path)
-		} else {
+		case "gs":
 			s, err = gs.Open(ctx, bucket, path)
+		default:
+			s, err = az.Open(ctx, bucket, path)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("open the remote %s: %w", at, err)
 		}
 		return object.Retry(s, object.RetryOptions{}), nil
 	}
-	return nil, errs.New(errs.Unsupported, "remotes of the kind %s:// are not known to this program; file://, gs://, s3://, http:// and https:// are", kind)
+	return nil, errs.New(errs.Unsupported, "remotes of the kind %s:// are not known to this program; file://, gs://, s3://, az://, http:// and https:// are", kind)
 }
 
 // atServer is the store of a server's database.

@@ -19,6 +19,7 @@ type Server struct {
 	mu       sync.Mutex
 	requests []string
 	bytes    int64
+	answered int64
 }
 
 // Requests are the requests since Reset, each by its method and path, and the length of their bodies in bytes.
@@ -28,11 +29,36 @@ func (s *Server) Requests() (list []string, sent int64) {
 	return append(list, s.requests...), s.bytes
 }
 
+// Answered is the length of the bodies of the answers since Reset, in bytes.
+func (s *Server) Answered() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.answered
+}
+
+// counted is an answer whose body is counted.
+type counted struct {
+	http.ResponseWriter
+	s *Server
+}
+
+// Write implements http.ResponseWriter.
+func (c counted) Write(b []byte) (int, error) {
+	n, err := c.ResponseWriter.Write(b)
+	c.s.mu.Lock()
+	c.s.answered += int64(n)
+	c.s.mu.Unlock()
+	return n, err
+}
+
+// Flush implements http.Flusher.
+func (c counted) Flush() { c.ResponseWriter.(http.Flusher).Flush() }
+
 // Reset forgets the requests so far.
 func (s *Server) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.requests, s.bytes = nil, 0
+	s.requests, s.bytes, s.answered = nil, 0, 0
 }
 
 // Serve starts a server with that handler.
@@ -48,7 +74,7 @@ func Serve(t testing.TB, h http.Handler) *Server {
 			time.Sleep(s.Delay)
 		}
 		if s.Before == nil || !s.Before(w, r) {
-			h.ServeHTTP(w, r)
+			h.ServeHTTP(counted{w, s}, r)
 		}
 	}))
 	t.Cleanup(srv.Close)

@@ -1,0 +1,151 @@
+package az_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/object"
+	"github.com/stemmadb/stemma/internal/object/az"
+	"github.com/stemmadb/stemma/internal/object/az/aztest"
+	"github.com/stemmadb/stemma/internal/object/objecttest"
+)
+
+func open(t *testing.T, container, path string) *az.Store {
+	t.Helper()
+	s, err := az.Open(t.Context(), container, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestConformance(t *testing.T) {
+	objecttest.Buckets{
+		Scheme: "az", Start: aztest.Start, Setting: aztest.Setting, Busy: answer(503, "ServerBusy", "The server is busy."),
+		Open: func(t *testing.T, container, path string) object.Store { return open(t, container, path) },
+	}.Run(t)
+}
+
+func answer(status int, code, message string) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("Content-Type", "application/xml")
+		w.Header().Set("X-Ms-Error-Code", code)
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(`<?xml version="1.0" encoding="utf-8"?><Error><Code>` + code + "</Code><Message>" + message + "\nRequestId:1</Message></Error>"))
+		return true
+	}
+}
+
+// at serves with a handler as an account, and names it in the environment, which has no credentials.
+func at(t *testing.T, h http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	for _, v := range os.Environ() {
+		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "AZURE_") || strings.HasPrefix(name, "IDENTITY_") {
+			t.Setenv(name, "")
+		}
+	}
+	t.Setenv(aztest.Setting, srv.URL)
+	t.Setenv("AZURE_STORAGE_ACCOUNT", "acc")
+	return srv
+}
+
+// TestErrors gives errors their classes, and says what was asked for and as whom.
+func TestErrors(t *testing.T) {
+	var now func(http.ResponseWriter, *http.Request) bool
+	srv := at(t, func(w http.ResponseWriter, r *http.Request) { now(w, r) })
+	t.Setenv("AZURE_STORAGE_KEY", aztest.Key())
+	s := open(t, "data", "p")
+	for _, c := range []struct {
+		status        int
+		code, message string
+		class         errs.Code
+		mentioned     string
+	}{
+		{403, "AuthorizationPermissionMismatch", "This request is not authorized.", errs.Denied, "Get Blob of az://data/p/a was denied to the key of the account acc: AuthorizationPermissionMismatch"},
+		{503, "ServerBusy", "The server is busy.", errs.Unavailable, "busy"},
+		{404, "ContainerNotFound", "The specified container does not exist.", errs.Invalid, "there is no bucket 'data' at " + srv.URL},
+		{404, "BlobNotFound", "The specified blob does not exist.", errs.NotFound, "not there"},
+		{412, "ConditionNotMet", "The condition was not met.", errs.Conflict, "changed by somebody else"},
+	} {
+		now = answer(c.status, c.code, c.message)
+		_, _, err := s.Get(t.Context(), "a")
+		if !errs.Is(err, c.class) || !strings.Contains(err.Error(), c.mentioned) || strings.Contains(err.Error(), "RequestId") {
+			t.Errorf("%d: %s: %v; want %s with %q", c.status, errs.CodeOf(err), err, c.class, c.mentioned)
+		}
+	}
+}
+
+// TestCredentials takes credentials from where Azure's tools do.
+func TestCredentials(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("assertion\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		env  map[string]string
+		want string // in what the server is given
+	}{
+		{"key", map[string]string{"AZURE_STORAGE_KEY": aztest.Key()}, "SharedKey acc:"},
+		{"connection string", map[string]string{"AZURE_STORAGE_CONNECTION_STRING": "AccountName=other;AccountKey=" + aztest.Key() + ";BlobEndpoint=SRV"}, "SharedKey other:"},
+		{"signature", map[string]string{"AZURE_STORAGE_SAS_TOKEN": "?sv=1&sig=abc%2B"}, "sig=abc%2B"},
+		{"secret", map[string]string{"AZURE_TENANT_ID": "t", "AZURE_CLIENT_ID": "me", "AZURE_CLIENT_SECRET": "s"}, "Bearer me-s"},
+		{"workload", map[string]string{"AZURE_TENANT_ID": "t", "AZURE_CLIENT_ID": "me", "AZURE_FEDERATED_TOKEN_FILE": file}, "Bearer me-assertion"},
+		{"machine", map[string]string{"IDENTITY_HEADER": "h", "IDENTITY_ENDPOINT": "SRV/identity"}, "Bearer machine-h"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			given := ""
+			srv := at(t, func(w http.ResponseWriter, r *http.Request) {
+				switch r.URL.Path {
+				case "/t/oauth2/v2.0/token":
+					_ = r.ParseForm() // what is not there is told below
+					_, _ = w.Write([]byte(`{"access_token": "` + r.Form.Get("client_id") + "-" + r.Form.Get("client_secret") + r.Form.Get("client_assertion") + `", "expires_in": 3600}`))
+				case "/identity":
+					_, _ = w.Write([]byte(`{"access_token": "machine-` + r.Header.Get("X-Identity-Header") + `", "expires_on": "4102444800"}`))
+				default:
+					given = r.Header.Get("Authorization") + " " + r.URL.RawQuery
+					w.Header().Set("Content-Length", "3")
+				}
+			})
+			t.Setenv("AZURE_AUTHORITY_HOST", srv.URL)
+			for k, v := range c.env {
+				t.Setenv(k, strings.ReplaceAll(v, "SRV", srv.URL))
+			}
+			if _, err := open(t, "data", "p").Stat(t.Context(), "a"); err != nil || !strings.Contains(given, c.want) {
+				t.Errorf("%q, %v; want %q", given, err, c.want)
+			}
+		})
+	}
+	at(t, func(http.ResponseWriter, *http.Request) {})
+	t.Setenv("AZURE_STORAGE_ACCOUNT", "")
+	t.Setenv(aztest.Setting, "")
+	if _, err := az.Open(t.Context(), "data", ""); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "AZURE_STORAGE_ACCOUNT") {
+		t.Errorf("without an account: %v", err)
+	}
+}
+
+// TestDamage tells by its checksum what arrives damaged, in both directions.
+func TestDamage(t *testing.T) {
+	srv := aztest.Start(t, "data")
+	s := open(t, "data", "p")
+	put := func() error { return s.Put(t.Context(), "a", object.Bytes([]byte("text")), object.Always) }
+	if err := put(); err != nil {
+		t.Fatal(err)
+	}
+	srv.Before = func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("Content-MD5", "AAAAAAAAAAAAAAAAAAAAAA==")
+		w.Header().Set("ETag", "1")
+		_, _ = w.Write([]byte("text"))
+		return true
+	}
+	if _, _, err := s.Get(t.Context(), "a"); !errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), "damaged") {
+		t.Errorf("%v", err)
+	}
+}

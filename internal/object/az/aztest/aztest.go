@@ -1,0 +1,164 @@
+// Package aztest is Azure's own emulator of Blob Storage, Azurite, for tests.
+package aztest
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stemmadb/stemma/internal/object/az"
+	"github.com/stemmadb/stemma/internal/object/objecttest"
+)
+
+// The account of an emulator.
+const (
+	account = "devstoreaccount1"
+	// Setting is the variable of the environment that names the server.
+	Setting  = "AZURE_STORAGE_SERVICE_ENDPOINT"
+	envPath  = "STEMMA_TEST_AZURITE"
+	patience = 60 * time.Second
+)
+
+// Key is the account's, in base64.
+func Key() string { return base64.StdEncoding.EncodeToString([]byte("a key for tests")) }
+
+// program is the path of the emulator: in node_modules of the project's directory, which test/setup.sh fills, on PATH, or what
+// STEMMA_TEST_AZURITE names.
+func program(t testing.TB) string {
+	t.Helper()
+	if path := os.Getenv(envPath); path != "" {
+		return path
+	}
+	if path, err := exec.LookPath("azurite-blob"); err == nil {
+		return path
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		path := filepath.Join(dir, ".venv", "azurite", "node_modules", ".bin", "azurite-blob")
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+		if dir == filepath.Dir(dir) {
+			break
+		}
+	}
+	const missing = "azurite-blob is not installed: test/setup.sh installs the npm package azurite"
+	if _, err := exec.LookPath("npm"); err == nil && os.Getenv("CI") == "true" {
+		t.Fatal(missing)
+	}
+	t.Skip(missing)
+	return ""
+}
+
+// New starts an emulator that has that container, empty, and gives the environment that names it.
+func New(t testing.TB, container string) (s *objecttest.Server, env map[string]string) {
+	t.Helper()
+	path := program(t)
+	port := freePort(t)
+	cmd := exec.Command(path, "--silent", "--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry",
+		"--blobHost", "127.0.0.1", "--blobPort", fmt.Sprint(port))
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(os.Environ(), "AZURITE_ACCOUNTS="+account+":"+Key())
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // that it was killed is no news
+	})
+	at, err := url.Parse(fmt.Sprintf("http://127.0.0.1:%d", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, at.Host)
+	create(t, at.String()+"/"+account+"/"+container)
+	s = objecttest.Serve(t, httputil.NewSingleHostReverseProxy(at))
+	return s, map[string]string{
+		Setting: s.URL + "/" + account, "AZURE_STORAGE_ACCOUNT": account, "AZURE_STORAGE_KEY": Key(), "AZURE_STORAGE_SAS_TOKEN": "",
+		"AZURE_STORAGE_CONNECTION_STRING": "",
+	}
+}
+
+// create makes a container.
+func create(t testing.TB, at string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, at+"?restype=container", http.NoBody)
+	if err == nil {
+		err = Sign(r)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	if answer.StatusCode != http.StatusCreated {
+		t.Fatalf("make the container: %s", answer.Status)
+	}
+}
+
+// Sign signs a request of a test's own, below the path of the account.
+func Sign(r *http.Request) error {
+	r.Header.Set("X-Ms-Version", "2019-12-12")
+	key, err := base64.StdEncoding.DecodeString(Key())
+	if err != nil {
+		return err
+	}
+	return az.SignShared(r, account, key)
+}
+
+// Start is New, and lets the environment of the test name the emulator.
+func Start(t testing.TB, container string) *objecttest.Server {
+	t.Helper()
+	s, env := New(t, container)
+	for k, v := range env {
+		t.Setenv(k, v)
+	}
+	return s
+}
+
+func freePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// await waits until somebody listens.
+func await(t testing.TB, host string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+host, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.DefaultClient.Do(r)
+		if err == nil {
+			_ = answer.Body.Close()
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("the emulator does not begin to listen: %v", err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
