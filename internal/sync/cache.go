@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -8,14 +9,18 @@ import (
 	"strconv"
 	"strings"
 	gosync "sync"
+	"time"
 
+	"github.com/stemmadb/stemma/internal/clock"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
 
 // Cache is pieces of packs of a remote in a directory, up to a number of bytes; those that were not used for longest go first. It may be lost
-// at any time, and is not written durably: who reads checks what it gets. A nil Cache keeps nothing. It belongs to one process at a time; another one that reads keeps nothing in it.
+// at any time, and is not written durably: who reads checks what it gets. What cannot be written is not kept. A nil Cache keeps nothing. Many
+// processes may use one directory: files are put there whole, and one that is gone is read anew. Each looks from time to time what the others
+// have put there.
 type Cache struct {
 	FS       vfs.FS
 	Dir      string
@@ -27,6 +32,7 @@ type Cache struct {
 	pieces map[hash.Hash][]*piece // by digest
 	total  int64
 	clock  int64
+	since  int64 // bytes kept since the directory was read
 }
 
 // piece is a file of the cache: bytes of a pack from off on.
@@ -39,6 +45,12 @@ type piece struct {
 }
 
 const pieceExt = ".part"
+
+// When the directory is read again: when a process has kept that part of the bytes.
+const reloadPart = 16
+
+// leftAfter is the age at which a file that is not whole was left by a process that died.
+const leftAfter = time.Hour
 
 func (c *Cache) path(p *piece) string {
 	kind := "d"
@@ -65,26 +77,30 @@ func parsePiece(name string) (*piece, bool) {
 
 // load reads what is in the directory. The caller holds the lock.
 func (c *Cache) load() error {
-	if c.loaded {
+	if c.loaded && c.since <= c.Most/reloadPart {
 		return nil
 	}
-	c.pieces = map[hash.Hash][]*piece{}
+	used := map[string]int64{}
+	for _, list := range c.pieces {
+		for _, p := range list {
+			used[c.path(p)] = p.used
+		}
+	}
+	c.pieces, c.total, c.since = map[hash.Hash][]*piece{}, 0, 0
 	names, err := c.FS.ReadDir(c.Dir)
 	if err != nil && !errs.Is(err, errs.NotFound) {
 		return err
 	}
 	for _, n := range names {
 		p, ok := parsePiece(n)
-		if !ok {
-			if !c.ReadOnly {
-				_ = c.FS.Remove(filepath.Join(c.Dir, n)) // what a process that died was writing
-			}
-			continue
+		in, err := c.FS.Stat(filepath.Join(c.Dir, n))
+		switch {
+		case !ok && err == nil && !c.ReadOnly && clock.Since(in.Modified) > leftAfter:
+			_ = c.FS.Remove(filepath.Join(c.Dir, n)) // what a process that died was writing
+		case ok && err == nil && in.Size == p.size:
+			p.used = used[c.path(p)]
+			c.insert(p)
 		}
-		if in, err := c.FS.Stat(filepath.Join(c.Dir, n)); err != nil || in.Size != p.size {
-			continue
-		}
-		c.insert(p)
 	}
 	c.loaded = true
 	if c.ReadOnly {
@@ -136,13 +152,19 @@ func (c *Cache) read(digest hash.Hash, off, n int64) (data []byte, ok bool, err 
 	return nil, false, nil
 }
 
-// keep puts bytes of a pack into the cache.
-func (c *Cache) keep(digest hash.Hash, off int64, data []byte, index bool) error {
+// keep puts bytes of a pack into the cache. That this cannot be is nothing to those who read.
+func (c *Cache) keep(digest hash.Hash, off int64, data []byte, index bool) {
 	if c == nil || c.ReadOnly {
-		return nil
+		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err := c.put(digest, off, data, index); err != nil {
+		c.ReadOnly = true // the disk is full, or not ours
+	}
+}
+
+func (c *Cache) put(digest hash.Hash, off int64, data []byte, index bool) error {
 	if err := c.load(); err != nil {
 		return err
 	}
@@ -154,7 +176,7 @@ func (c *Cache) keep(digest hash.Hash, off int64, data []byte, index bool) error
 	if err := c.shrink(p.size); err != nil {
 		return err
 	}
-	tmp := c.path(p) + tempSuffix
+	tmp := c.path(p) + "." + rand.Text() + tempSuffix
 	f, err := c.FS.Create(tmp)
 	if err != nil {
 		return err
@@ -167,6 +189,7 @@ func (c *Cache) keep(digest hash.Hash, off int64, data []byte, index bool) error
 		return errors.Join(err, c.FS.Remove(tmp))
 	}
 	c.insert(p)
+	c.since += p.size
 	return nil
 }
 

@@ -16,7 +16,7 @@ import (
 
 // Names of objects.
 const (
-	markerName = "stemma-remote"
+	MarkerName = "stemma-remote"
 	packsDir   = "packs/"
 	listsDir   = "lists/"
 	refsDir    = "refs/"
@@ -46,7 +46,7 @@ func checkMarker(data []byte, url string) error {
 	known := map[string]bool{"pack-1": true, "page-2": true, "sha256": true, "weights-2": true}
 	sc := bufio.NewScanner(bytes.NewReader(data))
 	if !sc.Scan() || sc.Text() != "stemma remote" {
-		return errs.New(errs.Corrupt, "%s is no remote: its object %s does not begin as it should", url, markerName)
+		return errs.New(errs.Corrupt, "%s is no remote: its object %s does not begin as it should", url, MarkerName)
 	}
 	for sc.Scan() {
 		word, rest, _ := strings.Cut(sc.Text(), " ")

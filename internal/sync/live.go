@@ -97,7 +97,7 @@ func (l *Live) Close() error {
 // URL implements object.Store.
 func (l *Live) URL() string { return l.url }
 
-// kind is which kind of object a name is that of: the directory it is in, or markerName.
+// kind is which kind of object a name is that of: the directory it is in, or MarkerName.
 func kind(name string) string {
 	dir, _, _ := strings.Cut(name, "/")
 	if dir == name {
@@ -132,7 +132,7 @@ func (l *Live) Get(ctx context.Context, name string) ([]byte, object.Generation,
 		return nil, "", errs.With(errs.Canceled, err)
 	}
 	switch kind(name) {
-	case markerName:
+	case MarkerName:
 		return []byte(marker), markerGeneration, nil
 	case refsDir:
 		return l.ref(ctx, name)
@@ -271,8 +271,8 @@ func (l *Live) List(ctx context.Context, prefix string) ([]object.Info, error) {
 	if err != nil {
 		return nil, err
 	}
-	if strings.HasPrefix(markerName, prefix) {
-		out = append(out, object.Info{Name: markerName, Size: int64(len(marker))})
+	if strings.HasPrefix(MarkerName, prefix) {
+		out = append(out, object.Info{Name: MarkerName, Size: int64(len(marker))})
 	}
 	for name, t := range refs {
 		if n := refObject(name); strings.HasPrefix(n, prefix) {

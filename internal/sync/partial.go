@@ -27,12 +27,17 @@ type Partial struct {
 	Lists   []hash.Hash        // with Lazy: lists of packs which together hold what is missing
 	Shallow []history.CommitID // commits whose parents are missing
 	Tables  []string           // lower-case names of the tables that are there, ascending; nil for all
+	Mirror  bool               // with Lazy: its branches and tags are those of the remote, and nothing else changes it
 }
 
 // cacheName is the directory, in that of the store, of what a lazy one has read.
 const cacheName = "cache"
 
-const partialWords = "stemma partial 1"
+// The first lines of the file. A program that does not know mirrors must not write one.
+const (
+	partialWords = "stemma partial 1"
+	mirrorWords  = "stemma partial 2"
+)
 
 // ReadPartial reads what a database in the directory dir of a store lacks; nil when it is whole.
 func ReadPartial(fs vfs.FS, dir string) (*Partial, error) {
@@ -52,10 +57,17 @@ func ReadPartial(fs vfs.FS, dir string) (*Partial, error) {
 
 func (p *Partial) encode() []byte {
 	var b bytes.Buffer
-	fmt.Fprintln(&b, partialWords)
+	if p.Mirror {
+		fmt.Fprintln(&b, mirrorWords)
+	} else {
+		fmt.Fprintln(&b, partialWords)
+	}
 	fmt.Fprintf(&b, "remote %s\n", strconv.Quote(p.URL))
 	if p.Lazy {
 		fmt.Fprintf(&b, "lazy %d\n", p.Most)
+	}
+	if p.Mirror {
+		fmt.Fprintln(&b, "mirror")
 	}
 	for _, h := range p.Lists {
 		fmt.Fprintf(&b, "list %s\n", h.Full())
@@ -73,7 +85,7 @@ func (p *Partial) encode() []byte {
 func decodePartial(data []byte) (*Partial, error) {
 	p := &Partial{}
 	sc := bufio.NewScanner(bytes.NewReader(data))
-	if !sc.Scan() || sc.Text() != partialWords {
+	if !sc.Scan() || sc.Text() != partialWords && sc.Text() != mirrorWords {
 		if strings.HasPrefix(sc.Text(), "stemma partial ") {
 			return nil, errs.New(errs.TooNew, "it was written by a newer stemma; use one")
 		}
@@ -90,6 +102,8 @@ func decodePartial(data []byte) (*Partial, error) {
 		case "lazy":
 			p.Lazy = true
 			p.Most, err = strconv.ParseInt(rest, 10, 64)
+		case "mirror":
+			p.Mirror = true
 		case "list":
 			h, err = hash.Parse(rest)
 			p.Lists = append(p.Lists, h)
@@ -171,6 +185,11 @@ func (p *Partial) Why() string {
 	return fmt.Sprintf("the database is a part of %s, %s; bring the rest with 'stemma fetch --complete'", p.URL, strings.Join(what, " and "))
 }
 
+// ErrMirror is the error for a change of a database that is a mirror.
+func (p *Partial) ErrMirror() error {
+	return errs.New(errs.ReadOnly, "what is at %s is read without a clone, and cannot be written: make one with 'stemma clone %s', write there, and push", p.URL, p.URL)
+}
+
 // Cut tells whether the parents of a commit are missing.
 func (p *Partial) Cut(id history.CommitID) bool { return p != nil && slices.Contains(p.Shallow, id) }
 
@@ -188,7 +207,24 @@ func (p *Partial) Elsewhere(fs vfs.FS, dir string, readOnly bool) pack.Elsewhere
 	if !p.Lazy {
 		return refusing{p}
 	}
-	return &lazily{p: p, cache: &Cache{FS: fs, Dir: filepath.Join(dir, cacheName), Most: p.Most, ReadOnly: readOnly}, fs: fs}
+	// All who read a mirror keep what they read: it is there for that, and its user's own.
+	return &lazily{p: p, cache: &Cache{FS: fs, Dir: filepath.Join(dir, cacheName), Most: p.Most, ReadOnly: readOnly && !p.Mirror}, fs: fs}
+}
+
+// Renew makes the Elsewhere of an earlier state of p, which may be in use, that of p; it is false when it cannot be. What was in packs that the
+// remote named then is still found there.
+func (p *Partial) Renew(e pack.Elsewhere) bool {
+	l, ok := e.(*lazily)
+	if !ok || !p.Lazy {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.p.URL != p.URL || l.p.Most != p.Most {
+		return false
+	}
+	l.p, l.renewed = p, true
+	return true
 }
 
 // refusing has nothing, and says so.
@@ -205,8 +241,9 @@ type lazily struct {
 	cache *Cache
 	fs    vfs.FS
 
-	mu  gosync.Mutex
-	src *Source
+	mu      gosync.Mutex
+	src     *Source
+	renewed bool // p names lists that src does not know
 }
 
 // Record implements pack.Elsewhere.
@@ -240,7 +277,10 @@ func (l *lazily) ask(ctx context.Context, question func(*Source) error) error {
 		}
 	}
 	if err != nil {
-		err = fmt.Errorf("read what this database leaves at %s: %w", l.p.URL, err)
+		l.mu.Lock()
+		url := l.p.URL
+		l.mu.Unlock()
+		err = fmt.Errorf("read what this database leaves at %s: %w", url, err)
 	}
 	return err
 }
@@ -250,26 +290,33 @@ func (l *lazily) source(ctx context.Context, stale *Source) (*Source, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.src != nil && l.src != stale {
-		return l.src, nil
+		if !l.renewed {
+			return l.src, nil
+		}
+		err := l.src.Add(ctx, l.listed()...)
+		if err == nil {
+			l.renewed = false
+			return l.src, nil
+		}
+		if !isLost(err) {
+			return nil, err
+		}
+		stale = l.src
 	}
 	r, err := OpenURL(ctx, l.fs, l.p.URL)
 	if err != nil {
 		return nil, err
 	}
 	src := &Source{Remote: r, Cache: l.cache}
-	var targets []Target
-	for _, h := range l.p.Lists {
-		targets = append(targets, Target{List: h})
-	}
 	if stale == nil {
-		err = src.Add(ctx, targets...)
+		err = src.Add(ctx, l.listed()...)
 	}
 	if stale != nil || isLost(err) {
 		var refs map[string]Ref
 		if refs, err = r.Refs(ctx); err != nil {
 			return nil, err
 		}
-		targets = nil
+		var targets []Target
 		for _, n := range names(refs) {
 			targets = append(targets, Target{List: refs[n].List})
 		}
@@ -279,8 +326,17 @@ func (l *lazily) source(ctx context.Context, stale *Source) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.src = src
+	l.src, l.renewed = src, false
 	return src, nil
+}
+
+// listed is the lists of packs that p names. The caller holds the lock.
+func (l *lazily) listed() []Target {
+	var out []Target
+	for _, h := range l.p.Lists {
+		out = append(out, Target{List: h})
+	}
+	return out
 }
 
 var opener struct {

@@ -42,7 +42,7 @@ func (l *Live) Put(ctx context.Context, name string, body object.Body, on object
 		return errs.With(errs.Canceled, err)
 	}
 	switch kind(name) {
-	case markerName:
+	case MarkerName:
 		return object.ErrCondition(name)
 	case packsDir:
 		d, ok := packNamed(name)

@@ -47,7 +47,7 @@ func (r *Remote) URL() string { return r.s.URL() }
 
 // there tells whether the place is a remote already.
 func (r *Remote) there(ctx context.Context) (bool, error) {
-	data, _, err := r.s.Get(ctx, markerName)
+	data, _, err := r.s.Get(ctx, MarkerName)
 	if err == nil {
 		return true, checkMarker(data, r.URL())
 	}
@@ -77,7 +77,7 @@ func (r *Remote) init(ctx context.Context) error {
 		return nil
 	}
 	body := object.Bytes([]byte(marker))
-	err := r.s.Put(ctx, markerName, body, object.IfAbsent)
+	err := r.s.Put(ctx, MarkerName, body, object.IfAbsent)
 	if errs.Is(err, errs.Conflict) { // made this moment by one like us
 		r.known = true
 		return nil
@@ -88,9 +88,9 @@ func (r *Remote) init(ctx context.Context) error {
 	// What is put now differs, so that it is not taken for the first, done again.
 	body = object.Bytes([]byte(marker + "optional\n"))
 	for _, on := range []object.Condition{object.IfAbsent, object.If("1234567890123456")} {
-		err := r.s.Put(ctx, markerName, body, on)
+		err := r.s.Put(ctx, MarkerName, body, on)
 		if err == nil {
-			if err = r.s.Delete(ctx, markerName); err == nil {
+			if err = r.s.Delete(ctx, MarkerName); err == nil {
 				err = errs.New(errs.Unsupported, "%s replaces objects on conditions that do not hold (If-None-Match, If-Match), so that of two who push one would overwrite the other: use another server, or a newer version of it", r.URL())
 			}
 			return err

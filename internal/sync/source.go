@@ -19,11 +19,12 @@ const (
 	firstWindow = 64 << 10 // read at a place where nothing was read before
 	lastWindow  = rangeSize
 	windowsKept = 16 // in memory
+	runsKept    = 16 // of a pack: who scan a table at once each have one
 )
 
 // Source reads single chunks of a remote's packs. Of each pack it reads the index once; what it reads of the records it reads in windows, which
-// grow as long as one is asked for behind the other: chunks that were written together are as a rule read together. It may be used by many
-// goroutines.
+// grow as long as one is asked for behind the other: chunks that were written together are as a rule read together. A window is at most half of
+// what was read before it in its run, so that no more than that is read in vain where the run ends. It may be used by many goroutines.
 type Source struct {
 	Remote *Remote
 	// Cache keeps the windows in a directory, where later ones find them; nil keeps none but the last, which are in memory.
@@ -38,9 +39,33 @@ type Source struct {
 // sourcePack is a pack of a remote.
 type sourcePack struct {
 	Pack
-	dir *pack.Directory
-	// next is where the last window ended, and size its length.
-	next, size int64
+	dir  *pack.Directory
+	runs []run // the one that was used last at the end
+}
+
+// run is windows of a pack that were read one behind the other.
+type run struct {
+	next int64 // where the last one ended
+	size int64 // of all
+}
+
+// window is how much is to be read at off, and the run that it is of. Bytes that no run has come to begin one.
+func (p *sourcePack) window(off int64) (size int64, r run) {
+	for i := len(p.runs) - 1; i >= 0; i-- {
+		if r = p.runs[i]; off >= r.next-lastWindow && off-r.next <= rangeGap {
+			p.runs = slices.Delete(p.runs, i, i+1)
+			return min(max(r.size/2, firstWindow), lastWindow), r
+		}
+	}
+	return firstWindow, run{}
+}
+
+// ran notes that a run has come to next.
+func (p *sourcePack) ran(r run, next, size int64) {
+	if len(p.runs) >= runsKept {
+		p.runs = slices.Delete(p.runs, 0, 1)
+	}
+	p.runs = append(p.runs, run{max(next, r.next), r.size + size})
 }
 
 // window is a piece of a pack in memory.
@@ -189,7 +214,8 @@ func (s *Source) indexes(ctx context.Context) error {
 				return err
 			}
 			parts[i] = part{off, data, dir}
-			return s.Cache.keep(p.Digest, off, data, true)
+			s.Cache.keep(p.Digest, off, data, true)
+			return nil
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -235,10 +261,7 @@ func (s *Source) read(ctx context.Context, p *sourcePack, at pack.Span) ([]byte,
 			return nil, err
 		}
 	}
-	size := int64(firstWindow)
-	if p.size > 0 && at.Off >= p.next-lastWindow && at.Off-p.next <= rangeGap {
-		size = min(2*p.size, lastWindow)
-	}
+	size, r := p.window(at.Off)
 	end := min(max(at.Off+size, at.Off+at.Len), p.dir.End())
 	data := make([]byte, end-at.Off)
 	if int64(len(data)) < at.Len {
@@ -247,10 +270,8 @@ func (s *Source) read(ctx context.Context, p *sourcePack, at pack.Span) ([]byte,
 	if err := s.Remote.readPack(ctx, p.Pack, data, at.Off); err != nil {
 		return nil, err
 	}
-	p.next, p.size = end, size
-	if err := s.Cache.keep(p.Digest, at.Off, data, false); err != nil {
-		return nil, err
-	}
+	p.ran(r, end, int64(len(data)))
+	s.Cache.keep(p.Digest, at.Off, data, false)
 	s.remember(&window{p, at.Off, data})
 	return data[:at.Len:at.Len], nil
 }
