@@ -12,7 +12,7 @@ import (
 
 // globals are the flags that every command takes, before its name or, but for those of where it works, behind it.
 type globals struct {
-	Dir    string `flag:"data-dir,C" value:"dir" help:"work in this directory"`
+	Dir    string `flag:"data-dir,C" value:"dir" help:"work in this directory, or read the remote at this URL"`
 	Format string `flag:"result-format,r" alias:"format" enum:"tabular,csv,json,vertical" help:"draw the answer in this form"`
 	Quiet  bool   `flag:"quiet,q" help:"show no progress and no hints"`
 	Help   bool   `flag:"help,h" help:"show the help page"`

@@ -202,7 +202,7 @@ func (p *Program) forward(ctx context.Context, spec op.Spec, verb op.Op, scope *
 		return nil, err
 	}
 	return owner.Do(ctx, dir, &owner.Request{
-		Op: spec.Name, Params: params, Author: scope.Author, Branch: scope.Branch, Dir: scope.Dir, Dolt: scope.Dolt,
+		Op: spec.Name, Params: params, Author: scope.Author, Branch: scope.Branch, Dir: cmp.Or(scope.Base, scope.Dir), Dolt: scope.Dolt,
 	}, scope.Progress)
 }
 

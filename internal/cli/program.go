@@ -42,6 +42,7 @@ type Program struct {
 
 	name    string // "stemma" or "dolt"
 	dir     string // where the verb works
+	base    string // where relative names of files begin when that is not dir
 	globals globals
 	status  int
 
@@ -125,7 +126,9 @@ func (p *Program) run(ctx context.Context) error {
 			return err
 		}
 	}
-	p.dir = absolute(p.Dir, p.globals.Dir)
+	if p.dir = p.Dir; !isURL(p.globals.Dir) {
+		p.dir = absolute(p.Dir, p.globals.Dir)
+	}
 	switch {
 	case len(asked) > 0:
 		argv = append(asked, argv...)
@@ -171,7 +174,9 @@ func (p *Program) exec(ctx context.Context, spec op.Spec, argv []string) (err er
 	if err := spec.Check(verb); err != nil {
 		return withUsage(err, p.name, spec)
 	}
-	p.dir = absolute(p.Dir, p.globals.Dir)
+	if err := p.locate(ctx, spec, verb); err != nil {
+		return err
+	}
 	if err := p.aim(spec, verb); err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ const envHome = "STEMMA_HOME"
 // scope is what a verb runs in: here, now, by this user. The hint tells the user when the author was guessed.
 func (p *Program) scope() (s *op.Scope, hint string, err error) {
 	s = &op.Scope{
-		Dir: p.dir, Branch: p.globals.Branch, Clock: p.Clock, In: p.In, Out: p.Out, Dolt: p.dolt(), Version: p.Version, Terminal: isTerminal(p.Out),
+		Dir: p.dir, Base: p.base, Branch: p.globals.Branch, Clock: p.Clock, In: p.In, Out: p.Out, Dolt: p.dolt(), Version: p.Version, Terminal: isTerminal(p.Out),
 		Progress: newProgress(p.Err, p.globals.Quiet),
 	}
 	if s.Settings.Global, err = p.globalSettings(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	gosync "sync"
 	"testing"
 	"time"
 
@@ -29,9 +30,12 @@ func TestMain(m *testing.M) {
 //	exits <status> <program> [<args>]    run a program that must exit with the status
 //	freeport <variable>                  set the variable to a TCP port that nobody listens on
 //	listens <port>                       wait until somebody does
+//	bucket s3|gs <name>                  start a server with an empty bucket, which the environment names from then on
+//	reads s3|gs [<bytes>]                it must have answered with no more than so many bytes since the last time that this was asked
 //
 // UPDATE_SCRIPTS=1 rewrites the outputs that cmp compares.
 func TestScripts(t *testing.T) {
+	var servers gosync.Map // *objecttest.Server, by the URL that the environment of a script has
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
@@ -72,10 +76,30 @@ func TestScripts(t *testing.T) {
 				if neg || len(args) != 2 || start[args[0]] == nil {
 					ts.Fatalf("usage: bucket s3|gs <name>")
 				}
-				_, env := start[args[0]](t, args[1])
+				srv, env := start[args[0]](t, args[1])
+				servers.Store(ts.Getenv("WORK")+" "+args[0], srv)
 				for k, v := range env {
 					ts.Setenv(k, v)
 				}
+			},
+			"reads": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) < 1 || len(args) > 2 {
+					ts.Fatalf("usage: reads s3|gs [<bytes>]")
+				}
+				srv, ok := servers.Load(ts.Getenv("WORK") + " " + args[0])
+				if !ok {
+					ts.Fatalf("reads: there is no bucket %s", args[0])
+				}
+				got := srv.(*objecttest.Server).Answered()
+				if len(args) == 2 {
+					most, err := strconv.ParseInt(args[1], 10, 64)
+					ts.Check(err)
+					ts.Logf("%d bytes", got)
+					if got > most {
+						ts.Fatalf("%d bytes were read, at most %d should be", got, most)
+					}
+				}
+				srv.(*objecttest.Server).Reset()
 			},
 			"exits": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) < 2 {

@@ -64,7 +64,7 @@ type serverVerb struct {
 	Many        string `flag:"multi-db-dir" hidden:"true" value:"dir" help:"the same as --data-dir"`
 
 	// Of serve only.
-	Private string `flag:"private" value:"dir" complete:"file" help:"see to it that a process answers for the database of this directory, and return"`
+	Private string `flag:"private" value:"dir" complete:"file" help:"see to it that a process answers for the database of this directory, or for what is at the remote of this URL, and return"`
 	Here    bool   `flag:"here" hidden:"true" help:"with --private: answer in this process"`
 
 	program *Program
@@ -149,7 +149,7 @@ process already, and returns when there is. That process ends some seconds after
 func (v *serverVerb) Run(ctx context.Context, scope *op.Scope) (*op.Result, error) {
 	switch {
 	case v.Private != "":
-		return nil, v.private(ctx)
+		return v.private(ctx)
 	case v.Here:
 		return nil, errs.New(errs.Invalid, "serve: --here goes with --private")
 	}

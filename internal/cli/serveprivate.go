@@ -12,14 +12,30 @@ import (
 	"github.com/stemmadb/stemma/internal/clock"
 	"github.com/stemmadb/stemma/internal/engine"
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/op"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/server/owner"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
 
-// private sees to it that a process answers for the database of a directory: another one, or this one until nobody has asked for a while.
-func (v *serverVerb) private(ctx context.Context) error {
-	dir := absolute(v.program.Dir, v.Private)
+// private sees to it that a process answers for the database of a directory, or for the mirror of a remote, of which it says the directory:
+// another process, or this one until nobody has asked for a while.
+func (v *serverVerb) private(ctx context.Context) (*op.Result, error) {
+	if !isURL(v.Private) {
+		return nil, v.privateIn(ctx, absolute(v.program.Dir, v.Private))
+	}
+	url, dir, err := v.program.remoteAt(v.Private)
+	if err == nil && dir == "" {
+		dir, err = v.program.mirror(ctx, url)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &op.Result{Lines: []string{dir}}, v.privateIn(ctx, dir)
+}
+
+// privateIn is private for a directory.
+func (v *serverVerb) privateIn(ctx context.Context, dir string) error {
 	marker, err := repo.Locate(vfs.OS{}, dir)
 	if err != nil {
 		return err

@@ -33,6 +33,7 @@ type Clone struct {
 	Dir    string `arg:"2" value:"directory" complete:"dir" help:"the directory to be made, or an empty one; otherwise one named after the remote"`
 
 	restore bool      // all branches with their working sets, and no remote: what a backup holds
+	mirror  bool      // all branches as they are there, which nothing but fetch changes; with Lazy
 	at      time.Time // with restore: as it was then; zero for as it is
 
 	hints []string // of what the remote has beside refs
@@ -136,6 +137,9 @@ func (c *Clone) source(url, branch string) string {
 	if c.part() || c.Rev != "" {
 		text += fmt.Sprintf("depth %d\nrevision %q\ntables %q\nlazy %t\n", c.Depth, c.Rev, c.tables(), c.Lazy)
 	}
+	if c.mirror {
+		text += "mirror\n"
+	}
 	return text
 }
 
@@ -182,12 +186,11 @@ func (c *Clone) choose(url string, refs map[string]sync.Ref) (string, error) {
 	return names[0], nil
 }
 
-// fill fetches into the store of the clone, and writes its settings.
-func (c *Clone) fill(ctx context.Context, s *Scope, f *sync.Fetch, refs map[string]sync.Ref, branch, url, dir string) (*repo.Cloned, error) {
-	out := &repo.Cloned{Branches: []repo.Branch{{Name: branch, Head: refs[sync.Heads+branch].Commit}}, Head: branch, Time: s.Clock.Now()}
+// seen is what of the refs of a remote the clone begins with, and which of them these are.
+func (c *Clone) seen(refs map[string]sync.Ref, branch string) (out *repo.Cloned, got []sync.Ref) {
+	out = &repo.Cloned{Branches: []repo.Branch{{Name: branch, Head: refs[sync.Heads+branch].Commit}}, Head: branch}
 	out.Work = map[string]history.CommitID{}
 	single := c.Single || c.Depth > 0 || c.Rev != ""
-	var got []sync.Ref
 	for name, x := range refs {
 		b, isBranch := strings.CutPrefix(name, sync.Heads)
 		switch {
@@ -195,7 +198,7 @@ func (c *Clone) fill(ctx context.Context, s *Scope, f *sync.Fetch, refs map[stri
 			out.Lineage = x.Commit
 		case single && b != branch || c.Rev != "":
 			continue
-		case c.restore && isBranch:
+		case (c.restore || c.mirror) && isBranch:
 			if b != branch {
 				out.Branches = append(out.Branches, repo.Branch{Name: b, Head: x.Commit})
 			}
@@ -211,6 +214,13 @@ func (c *Clone) fill(ctx context.Context, s *Scope, f *sync.Fetch, refs map[stri
 		}
 		got = append(got, x)
 	}
+	return out, got
+}
+
+// fill fetches into the store of the clone, and writes its settings.
+func (c *Clone) fill(ctx context.Context, s *Scope, f *sync.Fetch, refs map[string]sync.Ref, branch, url, dir string) (*repo.Cloned, error) {
+	out, got := c.seen(refs, branch)
+	out.Time = s.Clock.Now()
 	var err error
 	if c.part() || c.Rev != "" {
 		err = c.fillPart(ctx, s, f, refs, got, out, url, dir)
@@ -230,7 +240,7 @@ func (c *Clone) fill(ctx context.Context, s *Scope, f *sync.Fetch, refs map[stri
 	}
 	config := filepath.Join(dir, "config")
 	err = changeRemotes(config, func(m map[string]string) { m[c.Name] = url })
-	if err == nil && c.Rev == "" {
+	if err == nil && c.Rev == "" && !c.mirror {
 		in := *s
 		in.Settings.Local = config
 		err = changeUpstreams(&in, func(m map[string]string) { m[branch] = trackPrefix + c.Name + "/" + branch })

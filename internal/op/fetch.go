@@ -61,6 +61,9 @@ type news struct {
 
 // fetch fetches.
 func (c *Fetch) fetch(ctx context.Context, s *Scope) (*fetched, error) {
+	if p := s.Repo.Partial(); p != nil && p.Mirror {
+		return c.follow(ctx, s, p)
+	}
 	if c.Remote == "" {
 		var err error
 		if c.Remote, _, err = s.remoteOf(s.branch()); err != nil {

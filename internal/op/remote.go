@@ -207,7 +207,7 @@ const trackPrefix = "refs/remotes/"
 
 // remoteOptions say where remotes of the scope are.
 func (s *Scope) remoteOptions() remote.Options {
-	dir := s.Dir
+	dir := s.base()
 	if s.Files != "" {
 		dir = s.Files
 	}

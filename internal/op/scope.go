@@ -29,6 +29,7 @@ func (a Author) String() string { return a.Name + " <" + a.Email + ">" }
 type Scope struct {
 	Dir      string      // the directory that the verb works in: a database's, or where one is to be made
 	FS       vfs.FS      // where Dir is
+	Base     string      // where relative names of files begin; "" is Dir
 	Files    string      // the only directory whose files the verb's parameters may name, and where relative names begin; "" is every place and Dir
 	Repo     *repo.Repo  // the database of Dir; nil for verbs that need none
 	Branch   string      // the branch that the verb works on; "" is the directory's checked-out branch
@@ -197,7 +198,15 @@ func (s *Scope) path(name string) string {
 	case s.Files != "":
 		return filepath.Join(s.Files, name)
 	}
-	return filepath.Join(s.Dir, name)
+	return filepath.Join(s.base(), name)
+}
+
+// base is where relative names of files begin.
+func (s *Scope) base() string {
+	if s.Base != "" {
+		return s.Base
+	}
+	return s.Dir
 }
 
 // branch is the branch that the verb works on.

@@ -26,7 +26,7 @@ func (r *Repo) AutoCollect(growth int) { r.growth.Store(int64(growth)) }
 // collectWhenDue begins a collection in the background when it is time for one.
 func (r *Repo) collectWhenDue() {
 	growth := r.growth.Load()
-	if growth == 0 || r.opt.ReadOnly || !r.store.Grew() {
+	if growth == 0 || r.owned() != nil || !r.store.Grew() {
 		return
 	}
 	base := r.collectedBytes.Load()

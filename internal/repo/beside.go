@@ -176,7 +176,18 @@ func (r *Repo) newBatch() *pack.Batch {
 
 // writable is an error for a database whose tables cannot be changed, not even through its owner.
 func (r *Repo) writable() error {
-	if r.opt.ReadOnly && r.load == nil {
+	if err := r.owned(); err != nil && (r.load == nil || r.mirror() != nil) {
+		return err
+	}
+	return nil
+}
+
+// owned is an error for a database in which this process changes nothing itself.
+func (r *Repo) owned() error {
+	if p := r.mirror(); p != nil {
+		return p.ErrMirror()
+	}
+	if r.opt.ReadOnly {
 		return errs.New(errs.ReadOnly, "the database is open for reading only")
 	}
 	return nil

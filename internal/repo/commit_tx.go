@@ -441,11 +441,19 @@ func (t *Tx) sameEntry(ctx context.Context, cur *branch, l string) bool {
 // append appends a change to the journal and makes the state after it the tip; apply changes the copy of the tip that becomes it.
 // The caller holds the commit lock.
 func (r *Repo) append(ctx context.Context, b *pack.Batch, ch *change, apply func(*state)) (*state, error) {
+	if err := r.owned(); err != nil {
+		return nil, err
+	}
+	return r.enter(ctx, b, ch, apply)
+}
+
+// enter is append for a database that others may not change.
+func (r *Repo) enter(ctx context.Context, b *pack.Batch, ch *change, apply func(*state)) (*state, error) {
 	if len(ch.refs)+len(ch.tags) > 0 {
 		ch.log = ch.moves(r.opt.Clock.Now())
 	}
 	gone := r.tip.Load().departures(ch)
-	return r.appendPayload(ctx, b, ch.encode(), func(s *state) {
+	return r.enterPayload(ctx, b, ch.encode(), func(s *state) {
 		r.holds.leave(gone...)
 		s.log = s.log.with(ch.log...)
 		apply(s)
@@ -454,9 +462,13 @@ func (r *Repo) append(ctx context.Context, b *pack.Batch, ch *change, apply func
 
 // appendPayload is append for a change that is encoded already.
 func (r *Repo) appendPayload(ctx context.Context, b *pack.Batch, payload []byte, apply func(*state)) (*state, error) {
-	if r.opt.ReadOnly {
-		return nil, errs.New(errs.ReadOnly, "the database is open for reading only")
+	if err := r.owned(); err != nil {
+		return nil, err
 	}
+	return r.enterPayload(ctx, b, payload, apply)
+}
+
+func (r *Repo) enterPayload(ctx context.Context, b *pack.Batch, payload []byte, apply func(*state)) (*state, error) {
 	lsn, err := r.store.Append(ctx, b, pack.Record{Type: recordChange, Payload: payload})
 	if err != nil {
 		return nil, err

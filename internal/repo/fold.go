@@ -57,7 +57,7 @@ func (r *Repo) fold(ctx context.Context, name string) (*Working, error) {
 		batch.Close()
 		return nil, err
 	}
-	if r.opt.ReadOnly {
+	if r.owned() != nil {
 		w.Working = folded
 		return w, nil
 	}

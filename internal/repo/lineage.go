@@ -66,8 +66,8 @@ func (noTables) Table(context.Context, string) (*table.View, string, bool, error
 
 // beginLineage starts a transaction on lineageRef, which is made when it is not there.
 func (r *Repo) beginLineage(ctx context.Context) (*Tx, error) {
-	if r.opt.ReadOnly {
-		return nil, errs.New(errs.ReadOnly, "the database is open for reading only")
+	if err := r.owned(); err != nil {
+		return nil, err
 	}
 	if r.published.Load().lineage == nil {
 		if err := r.makeLineage(ctx); err != nil {

@@ -23,8 +23,8 @@ func (t *Tx) BeginMerge(ctx context.Context, opt MergeOptions) (*Merged, error) 
 	if err != nil {
 		return nil, err
 	}
-	if t.r.opt.ReadOnly {
-		return nil, errs.New(errs.ReadOnly, "the database is open for reading only")
+	if err := t.r.owned(); err != nil {
+		return nil, err
 	}
 	p := &mergePlan{r: t.r, opt: &opt, batch: t.Store(), b: t.base, out: &Merged{Head: t.base.head}}
 	if done, err := p.compute(ctx); err != nil || done || len(p.res.Tables) == 0 {

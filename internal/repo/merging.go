@@ -38,8 +38,8 @@ func (t *Tx) reader() chunk.Reader {
 
 // SetMerging changes what is left of the merge in progress. m must come from Merging. A verification of which nothing is left ends.
 func (t *Tx) SetMerging(ctx context.Context, m *history.Merge) error {
-	if t.r.opt.ReadOnly {
-		return errs.New(errs.ReadOnly, "the database is open for reading only")
+	if err := t.r.owned(); err != nil {
+		return err
 	}
 	if !m.Merges() && len(m.Tables) == 0 {
 		t.merge = &hash.Hash{}

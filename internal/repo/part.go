@@ -13,6 +13,14 @@ import (
 // Partial says what the database lacks that is a part of another; nil when it is whole.
 func (r *Repo) Partial() *sync.Partial { return r.partial.Load() }
 
+// mirror is what the database lacks that only shows what is at a remote; nil for others.
+func (r *Repo) mirror() *sync.Partial {
+	if p := r.partial.Load(); p != nil && p.Mirror {
+		return p
+	}
+	return nil
+}
+
 // openPart reads what the database lacks.
 func (r *Repo) openPart() error {
 	p, err := sync.ReadPartial(r.fs, r.dir)
@@ -24,7 +32,10 @@ func (r *Repo) openPart() error {
 
 func (r *Repo) usePart(p *sync.Partial) {
 	r.partial.Store(p)
-	r.store.SetElsewhere(p.Elsewhere(r.fs, r.dir, r.opt.ReadOnly))
+	if r.elsewhere == nil || !p.Renew(r.elsewhere) {
+		r.elsewhere = p.Elsewhere(r.fs, r.dir, r.opt.ReadOnly)
+	}
+	r.store.SetElsewhere(r.elsewhere)
 }
 
 // LackMore notes, durably, what else the database is going to lack: it comes before the state in which that is reached. It is an error when the
@@ -69,6 +80,7 @@ func (r *Repo) Complete(ctx context.Context, batch *pack.Batch, historyOnly bool
 		return err
 	}
 	r.partial.Store(nil)
+	r.elsewhere = nil
 	r.store.SetElsewhere(nil)
 	return nil
 }

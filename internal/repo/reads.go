@@ -114,7 +114,7 @@ func (r *Repo) noteRead(by lineage.Current, from *Repo, x Read) {
 		q.dropped[by.Run]++
 		q.log.add(loggedRead{Current: lineage.Current{Run: by.Run}, Dropped: 1})
 	}
-	if r.opt.ReadOnly {
+	if r.owned() != nil {
 		drop()
 		return
 	}
@@ -200,7 +200,7 @@ func (r *Repo) writeReads(ctx context.Context, background bool) error {
 		q.mu.Lock()
 		batch, dropped, left := q.pending, q.dropped, q.left
 		q.pending, q.dropped = nil, nil
-		if len(batch) == 0 && len(dropped) == 0 && len(left) == 0 || r.opt.ReadOnly {
+		if len(batch) == 0 && len(dropped) == 0 && len(left) == 0 || r.owned() != nil {
 			q.dropped = dropped
 			q.log.clear()
 			if background {

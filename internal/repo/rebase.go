@@ -43,8 +43,8 @@ func (t *Tx) Rebasing(ctx context.Context) (*history.Rebase, error) {
 
 // SetRebasing changes the rebase in progress.
 func (t *Tx) SetRebasing(ctx context.Context, x *history.Rebase) error {
-	if t.r.opt.ReadOnly {
-		return errs.New(errs.ReadOnly, "the database is open for reading only")
+	if err := t.r.owned(); err != nil {
+		return err
 	}
 	h, err := x.Put(ctx, t.Store())
 	if err != nil {

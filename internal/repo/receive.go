@@ -159,7 +159,12 @@ func (r *Repo) receive(ctx context.Context, batch *pack.Batch, now *state, ch *c
 		ch.refs = append(ch.refs, refChange{name: name})
 		return func(s *state) { s.branches.Delete(name) }, nil
 	}
-	c, err := history.GetCommit(ctx, batch, m.To.Commit)
+	return r.moveBranch(ctx, batch, ch, b, m.To.Commit)
+}
+
+// moveBranch adds to a change that a branch, which nobody has work on, moves to a commit, and gives what that does to the state.
+func (r *Repo) moveBranch(ctx context.Context, batch *pack.Batch, ch *change, b *branch, to history.CommitID) (func(*state), error) {
+	c, err := history.GetCommit(ctx, batch, to)
 	if err != nil {
 		return nil, err
 	}
@@ -168,12 +173,12 @@ func (r *Repo) receive(ctx context.Context, batch *pack.Batch, now *state, ch *c
 	if err != nil {
 		return nil, err
 	}
-	next.head = m.To.Commit
+	next.head = to
 	w := workChange{branch: next.name, working: next.working, staged: next.staged}
 	for _, l := range whole {
 		w.folded = append(w.folded, folded{table: l})
 	}
-	ch.refs = append(ch.refs, refChange{name: name, head: m.To.Commit})
+	ch.refs = append(ch.refs, refChange{name: next.name, head: to})
 	ch.work = append(ch.work, w)
 	return func(s *state) {
 		next.lsn = s.lsn
@@ -211,6 +216,11 @@ func (r *Repo) receiveNew(ctx context.Context, batch *pack.Batch, now *state, ch
 	if err := now.checkRefPath(name, ""); err != nil {
 		return nil, errs.New(errs.ReadOnly, "%w", err)
 	}
+	return r.makeBranch(ctx, batch, ch, name, to)
+}
+
+// makeBranch adds to a change that there is a branch at a commit, and gives what that does to the state.
+func (r *Repo) makeBranch(ctx context.Context, batch *pack.Batch, ch *change, name string, to history.CommitID) (func(*state), error) {
 	c, err := history.GetCommit(ctx, batch, to)
 	if err != nil {
 		return nil, err

@@ -105,6 +105,8 @@ type Repo struct {
 
 	fetching sync.Mutex                         // held while something is fetched
 	partial  atomic.Pointer[remotesync.Partial] // nil for a whole database
+	// elsewhere is what the store asks for what it lacks. Who changes partial has it.
+	elsewhere pack.Elsewhere
 
 	holds          holds
 	collecting     sync.Mutex   // held while garbage is collected
@@ -294,8 +296,8 @@ func (r *Repo) FS() vfs.FS { return r.fs }
 // Store is the chunk store.
 func (r *Repo) Store() *pack.Store { return r.store }
 
-// ReadOnly tells whether the database was opened without the right to write.
-func (r *Repo) ReadOnly() bool { return r.writable() != nil }
+// ReadOnly tells whether the database was opened without the right to write. One that is a mirror was not: who writes it is told what to do.
+func (r *Repo) ReadOnly() bool { return r.opt.ReadOnly && r.load == nil }
 
 // Clock is the clock of commits.
 func (r *Repo) Clock() clock.Clock { return r.opt.Clock }

@@ -30,7 +30,7 @@ func (s *Session) setRun(ctx *sql.Context, name string, value any) error {
 		s.readsIn = nil
 		s.run.Run, s.run.Name = lineage.Named(text)
 		if r := s.home(ctx); r != nil && text != "" {
-			if r.ReadOnly() {
+			if p := r.Partial(); r.ReadOnly() || p != nil && p.Mirror {
 				ctx.Warn(mysql.ERUnknownError, "the database is open for reading only: what run %s reads is not recorded", text)
 				return nil
 			}

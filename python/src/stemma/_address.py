@@ -1,4 +1,4 @@
-"""Where a database is: a directory of this machine, or a server."""
+"""Where a database is: a directory of this machine, a server, or a remote that is read without a clone."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ SERVERS = {
 }
 """The schemes of servers, and whether they mean TLS."""
 
+MARKER = "stemma-remote"
+"""The file by which a directory is a remote."""
+
+REMOTES = ("gs", "s3", "az", "http", "https")
+"""The schemes of remotes. A `file://` is one when the directory that it names is."""
+
 OPTIONS = ("branch", "ref", "tls", "ca", "database", "user", "password")
 
 
@@ -30,6 +36,7 @@ class Address:
     """Where a database is, and what its URI says of how to use it."""
 
     directory: str | None = None
+    remote: str | None = None
     host: str = ""
     port: int = PORT
     tls: bool = False
@@ -42,8 +49,8 @@ class Address:
 
     def __str__(self) -> str:
         """Returns the URI without a password."""
-        if self.directory is not None:
-            return self.directory
+        if (local := self.directory or self.remote) is not None:
+            return local
         name = f"/{self.database}" if self.database else ""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'stemma+tls' if self.tls else 'stemma'}://{host}:{self.port}{name}"
@@ -54,8 +61,9 @@ class Address:
 def parse(uri: str | os.PathLike[str]) -> Address:
     """Returns the address that a path or a URI names.
 
-    A path, or `file:///path`, is a directory. `stemma://user:password@host:port/database@ref?branch=b` and the same with `grpc`, `grpc+tls` or
-    `stemma+tls` is a server. A name of a user or a password with special characters is percent-encoded.
+    A path, or `file:///path`, is a directory. `gs://bucket/path`, `s3://bucket/path`, `az://container/path`, `https://host:port/database` and
+    `file:///path` of a directory to which others push are remotes. `stemma://user:password@host:port/database@ref?branch=b` and the same with
+    `grpc`, `grpc+tls` or `stemma+tls` is a server. A name of a user or a password with special characters is percent-encoded.
     """
     text = os.fspath(uri) if isinstance(uri, (str, os.PathLike)) else uri
     if not isinstance(text, str):
@@ -67,12 +75,18 @@ def parse(uri: str | os.PathLike[str]) -> Address:
         return Address(directory=_directory(text))
     scheme = scheme.lower()
     if scheme == "file":
-        return Address(directory=_directory(unquote(rest.split("?")[0])))
+        directory = _directory(unquote(rest.split("?")[0]))
+        if (Path(directory) / MARKER).is_file():
+            return Address(remote=f"file://{directory}")
+        return Address(directory=directory)
+    if scheme in REMOTES:
+        return Address(remote=text.rstrip("/"))
     if scheme not in SERVERS:
         if scheme.startswith(("mysql", "postgres")):
             hint = "stemma:// speaks to the port of Arrow Flight, 8815 unless the server was told another one"
         else:
-            hint = nearest(scheme, [*SERVERS, "file"]) or f"a path, or one of {', '.join(f'{s}://' for s in SERVERS)}"
+            known = [*SERVERS, *REMOTES, "file"]
+            hint = nearest(scheme, known) or f"a path, or one of {', '.join(f'{s}://' for s in known)}"
         raise InvalidError(f"{scheme}:// is not a scheme of a stemma database", hint=hint)
     try:
         parts = urlsplit(text)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from stemma import _address
 from stemma._repo import Repo, connect
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://\S+$")
 
 _lock = threading.Lock()
 _repos: dict[tuple[_address.Address, Settings], Repo] = {}
@@ -53,17 +56,21 @@ def default() -> Repo:
 
 
 def _of_default(method: Callable[Concatenate[Repo, P], R]) -> Callable[P, R]:
-    """Returns a method of Repo as a function that is about the default database."""
+    """Returns a method of Repo as a function that is about the default database, or that of the URI that comes first."""
 
     @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if args and isinstance(args[0], str) and _URI.match(args[0]):
+            rest: Any = args[1:]
+            return method(connect(args[0]), *rest, **kwargs)
         return method(default(), *args, **kwargs)
 
     signature = inspect.signature(method)
     call.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])  # type: ignore[attr-defined]
     call.__module__, call.__qualname__ = "stemma", method.__name__
     call.__doc__ = (
-        f"{(method.__doc__ or '').rstrip()}\n\n        The table is of the default database; see stemma.default.\n        "
+        f"{(method.__doc__ or '').rstrip()}\n\n        The table is of the default database; see stemma.default. A URI before the other "
+        f"arguments names another one:\n        {method.__name__}('gs://bucket/prices', ...).\n        "
     )
     return call
 

@@ -11,6 +11,7 @@ import sys
 import sysconfig
 import tempfile
 from pathlib import Path
+from typing import IO
 
 from stemma._address import database_directory
 from stemma._errors import DeniedError, LockedError, NotFoundError, UnavailableError, UnsupportedError
@@ -84,20 +85,19 @@ def start(directory: str) -> None:
     run(["serve", "--private", directory], f"the owner of {directory} could not be started", START)
 
 
-def run(arguments: list[str], failed: str, timeout: float, cwd: str | None = None) -> None:
-    """Runs the program; an error says why it failed, as the program does."""
-    # A file and no pipe: the process that stays behind may have it open.
-    with tempfile.TemporaryFile() as err:
+def run(arguments: list[str], failed: str, timeout: float, cwd: str | None = None) -> str:
+    """Runs the program and returns its answer; an error says why it failed, as the program does."""
+    # Files and no pipes: the process that stays behind may have them open.
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         try:
             done = subprocess.run(
-                [program(), *arguments], stdin=subprocess.DEVNULL, stdout=err, stderr=err, timeout=timeout, cwd=cwd, check=False
+                [program(), *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=err, timeout=timeout, cwd=cwd, check=False
             )
         except subprocess.TimeoutExpired:
             raise LockedError(f"{failed}: it did not answer for {timeout:.0f} s") from None
         except OSError as e:
             raise UnavailableError(f"{failed}: {program()}: {e.strerror}") from None
-        err.seek(0)
-        said = err.read(1 << 16).decode("utf-8", "replace").strip()
+        said, answer = (_text(f) for f in (err, out))
     if done.returncode:
         from stemma._errors import CLASSES
 
@@ -107,6 +107,12 @@ def run(arguments: list[str], failed: str, timeout: float, cwd: str | None = Non
         raise CLASSES[code.get(done.returncode, "unavailable")](
             f"{failed}: {' '.join(lines) or f'exit code {done.returncode}'}", hint=" ".join(hints) or None
         )
+    return answer
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read(1 << 16).decode("utf-8", "replace").strip()
 
 
 def _dial(path: str, directory: str) -> socket.socket:

@@ -46,7 +46,7 @@ class Repo(Reads, _ops.Verbs):
 
     @property
     def uri(self) -> str:
-        """Where the database is: a directory, or the URI of a server without a password."""
+        """Where the database is: a directory, or the URI of a server or a remote, without a password."""
         return str(self._address)
 
     def at(
@@ -260,7 +260,9 @@ def connect(
     """Connects to a database.
 
     A path is a directory: the process that owns it answers, and is started when there is none. `stemma://host:port/database` and
-    `grpc://host:port` are servers. Without a uri it is that of STEMMA_URI, of `database` in stemma.yaml, or the working directory.
+    `grpc://host:port` are servers. `gs://bucket/path`, `s3://…`, `az://…`, `https://host:port/database` and `file:///path` of a remote are
+    read without a clone, as they are at this moment: only what is asked for is read, and kept in `~/.cache/stemma` for later. Without a uri it is
+    that of STEMMA_URI, of `database` in stemma.yaml, or the working directory.
 
     Args:
         uri: where the database is.
@@ -273,6 +275,10 @@ def connect(
 
     """
     address = _address.parse(_address.default() if uri is None else uri)
+    if create and address.remote is not None:
+        raise InvalidError(
+            f"{address} is a remote, which is made by a push", hint="stemma push in a database, or connect to a path"
+        )
     if create and address.directory is not None:
         from stemma import _owner
 

@@ -11,7 +11,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, cast
 
 from stemma import _owner
-from stemma._errors import InvalidError, UnavailableError
+from stemma._errors import InvalidError, NotFoundError, UnavailableError
 from stemma._transport import flight, memory
 from stemma._transport.http2 import Connection, LostError
 
@@ -35,7 +35,18 @@ class Client:
         self._idle: list[Connection] = []
         self._open: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._closed = False
+        self._copy: str | None = None
         _clients.add(self)
+
+    def directory(self) -> str | None:
+        """Returns the directory whose owner answers: that of the database, or of the copy of a remote; None for a server."""
+        if self.address.remote is None:
+            return self.address.directory
+        if self._copy is None:
+            from stemma._copies import copy_of
+
+            self._copy = copy_of(self.address.remote)
+        return self._copy
 
     def close(self) -> None:
         """Closes all connections, those of calls that are under way included."""
@@ -89,7 +100,7 @@ class Client:
         data = json.dumps(ticket).encode()
 
         def shared() -> pa.Table | None:
-            if self.address.directory is None or (space := memory.open_(self.address.directory)) is None:
+            if (directory := self.directory()) is None or (space := memory.open_(directory)) is None:
                 return None
             named = {**headers, memory.HEADER: space.name}
             if text is not None:
@@ -149,7 +160,7 @@ class Client:
         if self.address.user is not None:
             pair = f"{self.address.user}:{self.address.password or ''}".encode()
             fields.append(("authorization", "Basic " + base64.b64encode(pair).decode()))
-        authority = "localhost" if self.address.directory is not None else f"{self.address.host}:{self.address.port}"
+        authority = "localhost" if self.directory() is not None else f"{self.address.host}:{self.address.port}"
         return flight.Call(self._take(), self._give, method, fields, authority)
 
     def _take(self) -> Connection:
@@ -177,8 +188,14 @@ class Client:
 
     def _dial(self) -> socket.socket:
         a = self.address
-        if a.directory is not None:
-            return _owner.connect(a.directory)
+        if (directory := self.directory()) is not None:
+            try:
+                return _owner.connect(directory)
+            except NotFoundError:
+                if a.remote is None:
+                    raise
+            self._copy = None  # somebody has cleared the cache
+            return _owner.connect(str(self.directory()))
         try:
             s = socket.create_connection((a.host, a.port), TIMEOUT)
         except OSError as e:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from stemma import _address
 from stemma._answers import Settings
-from stemma._copies import copy_of
 from stemma._default import shared
 from stemma._errors import InvalidError, NotFoundError, UnsupportedError
+from stemma._repo import connect
 from stemma.metaflow._task import remote_runtime
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def reopen(config: DoltConfig, others: tuple[DoltConfig, ...]) -> Repo:
 def _at_remote(config: DoltConfig, problem: NotFoundError) -> Repo:
     """Opens a copy of the remote of a database that is not here; it fetches what is read."""
     url = str(config.remote)
-    repo = shared(_address.parse(copy_of(url)), Settings(None, None, None))
+    repo = connect(url)
     if config.database_id is not None and _identity(repo) != config.database_id:
         raise NotFoundError(
             f"{problem.message}, and {url} is another database by now",

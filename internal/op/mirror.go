@@ -1,0 +1,85 @@
+package op
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/remote"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/sync"
+)
+
+// mirrorMost is how much of what was read of a remote is kept in its mirror, in MiB.
+const mirrorMost = 1024
+
+// MakeMirror makes, in a directory, the mirror of a remote at a normal URL: a lazy part of it whose branches and tags are the remote's, which
+// fetch brings to what they are there by now, and which nothing else changes. It is for those who read a remote without a clone of their own.
+func MakeMirror(ctx context.Context, s *Scope, url, dir string) error {
+	c := &Clone{Name: defaultRemote, URL: url, Lazy: true, Most: mirrorMost, mirror: true}
+	return c.into(ctx, s, url, s.fs(), dir)
+}
+
+// follow brings a mirror to what its remote is by now.
+func (c *Fetch) follow(ctx context.Context, s *Scope, p *sync.Partial) (*fetched, error) {
+	if c.Whole || c.Old {
+		return nil, p.ErrMirror()
+	}
+	out := &fetched{lines: []string{}}
+	err := s.Repo.Follow(ctx, func(ctx context.Context) (*repo.Cloned, []hash.Hash, error) {
+		r, err := remote.Open(ctx, p.URL, s.remoteOptions())
+		if err != nil {
+			return nil, nil, err
+		}
+		hints := warnings(r)
+		defer func() { out.hints = *hints }()
+		if out.refs, err = r.Refs(ctx); err != nil {
+			return nil, nil, err
+		}
+		as := &Clone{Lazy: true, mirror: true}
+		branch, err := as.choose(p.URL, out.refs)
+		if err != nil {
+			return nil, nil, err
+		}
+		now, got := as.seen(out.refs, branch)
+		var targets []sync.Target
+		var lists []hash.Hash
+		for _, x := range got {
+			targets = append(targets, x.Target)
+			if !slices.Contains(lists, x.List) {
+				lists = append(lists, x.List)
+			}
+		}
+		slices.SortFunc(lists, func(a, b hash.Hash) int { return slices.Compare(a[:], b[:]) })
+		now.Batch = s.Repo.Store().NewBatch()
+		if ok, err := haveAll(ctx, s, targets); err != nil || ok {
+			return now, lists, err
+		}
+		more, _, err := (&sync.Fetch{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Progress: s.syncProgress()}).Some(ctx, targets, sync.Part{Bare: true})
+		if err != nil {
+			return nil, nil, errors.Join(err, now.Batch.Close())
+		}
+		now.Batch = more
+		return now, lists, nil
+	})
+	return out, err
+}
+
+// haveAll tells whether the commits and tags of targets are in the database itself.
+func haveAll(ctx context.Context, s *Scope, targets []sync.Target) (bool, error) {
+	here := map[hash.Hash]bool{}
+	for _, t := range targets {
+		here[t.Commit] = true
+		if !t.Tag.IsZero() {
+			here[t.Tag] = true
+		}
+	}
+	for h := range maps.Keys(here) {
+		if ok, err := s.Repo.Store().Local().Has(ctx, h); err != nil || !ok {
+			return false, err
+		}
+	}
+	return true, nil
+}
