@@ -17,18 +17,15 @@ type Keyed interface {
 }
 
 // Set is an ordered set of things, one a key. Many goroutines may read it; one that changes or copies it must be alone with that, but
-// for readers while it copies. The zero value is not ready for use.
+// for readers while it copies. The zero value is an empty set.
 type Set[T Keyed] struct {
 	id   uint64 // of the nodes that belong to this set alone and may be changed in place
 	root *node[T]
 	n    int
 }
 
-// ids gives sets their ids.
+// ids gives sets their ids. A set that was never copied has 0: nobody but it has its nodes.
 var ids atomic.Uint64
-
-// New is an empty set.
-func New[T Keyed]() *Set[T] { return &Set[T]{id: ids.Add(1)} }
 
 // Copy is a set of the same things that can be changed on its own, as can the one that was copied.
 func (s *Set[T]) Copy() *Set[T] {

@@ -119,7 +119,7 @@ func TestSetsAndTheirCopies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(3) {
 				r := rand.New(rand.NewPCG(seed, 1))
-				all := []pair{{New[*thing](), map[string]*thing{}}}
+				all := []pair{{&Set[*thing]{}, map[string]*thing{}}}
 				steps, growing := 4000, 3
 				for step := range steps {
 					p := &all[r.IntN(len(all))]
@@ -175,7 +175,7 @@ func TestSetsAndTheirCopies(t *testing.T) {
 }
 
 func TestIteratorOverACopiedSet(t *testing.T) {
-	s := New[*thing]()
+	var s Set[*thing]
 	for i := range 1000 {
 		s.Set(&thing{fmt.Sprintf("%04d", i)})
 	}
@@ -198,7 +198,7 @@ func TestIteratorOverACopiedSet(t *testing.T) {
 
 // A change of a copy makes a node of each level, each of them one object.
 func TestAllocationsOfAChange(t *testing.T) {
-	s := New[*thing]()
+	var s Set[*thing]
 	for i := range 100_000 {
 		s.Set(&thing{fmt.Sprintf("%08d", i*7919%100_000)})
 	}

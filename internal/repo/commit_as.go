@@ -83,7 +83,7 @@ func (r *Repo) tryCommitAs(ctx context.Context, p *plan, opt *CommitOptions, kee
 		}
 	}
 	for _, x := range p.rows {
-		next.tables.set(x.table, workTable{over: x.over()})
+		next.tables.set(x.table, workTable{over: x.changed()})
 	}
 	if err := p.checkMeanwhile(ctx, batch, cur, next); err != nil {
 		return nil, nil, err

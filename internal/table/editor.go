@@ -55,7 +55,11 @@ type Editor struct {
 
 	cells            []value.Cell // scratch
 	key, newKey, row []byte       // scratch
+	scratch          [3 * usualBytes]byte
 }
+
+// usualBytes is the length of a key or row of the usual kind.
+const usualBytes = 64
 
 // lateEdit is an edit of the rows' tree or an index that is not in the editor's view yet.
 type lateEdit struct {
@@ -65,14 +69,12 @@ type lateEdit struct {
 
 // NewEditor edits a view. Long cells are written to w.
 func NewEditor(w chunk.Store, v *View) *Editor {
-	const most = 64 // bytes of a key or row of the usual kind
-	scratch := make([]byte, 3*most)
-	e := &Editor{w: w, base: &View{Table: v.Table, r: w, over: v.over, zones: v.zones}, next: -1}
-	e.key, e.newKey, e.row = scratch[:0:most], scratch[most:most:2*most], scratch[2*most:2*most]
-	e.edits = keyset.New[*edit]()
+	e := &Editor{w: w, base: &View{Table: v.Table, r: w, over: v.over, zones: v.zones}, edits: &edits{}, next: -1}
+	const n = usualBytes
+	e.key, e.newKey, e.row = e.scratch[:0:n], e.scratch[n:n:2*n], e.scratch[2*n:2*n]
 	e.index = make([]*entries, len(v.Table.Indexes))
 	for n := range e.index {
-		e.index[n] = keyset.New[*entry]()
+		e.index[n] = &entries{}
 	}
 	return e
 }

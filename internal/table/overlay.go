@@ -72,9 +72,9 @@ type Overlay struct {
 
 // NewOverlay is an empty overlay for a table with that many indexes.
 func NewOverlay(indexes int) *Overlay {
-	o := &Overlay{rows: keyset.New[*entry](), index: make([]*entries, indexes)}
+	o := &Overlay{rows: &entries{}, index: make([]*entries, indexes)}
 	for i := range o.index {
-		o.index[i] = keyset.New[*entry]()
+		o.index[i] = &entries{}
 	}
 	return o
 }
