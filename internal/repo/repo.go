@@ -212,6 +212,7 @@ func Open(ctx context.Context, fs vfs.FS, path string, opt Options) (*Repo, erro
 	r := &Repo{fs: fs, dir: dir, name: filepath.Base(abs), opt: opt}
 	r.active.since = opt.Clock.Now()
 	r.zones = table.OpenZones(fs, filepath.Join(dir, zonesName), opt.ReadOnly)
+	r.openMarks()
 	if !opt.ReadOnly {
 		if r.lock, err = fs.Lock(filepath.Join(dir, lockName)); err != nil {
 			return nil, err
@@ -252,6 +253,7 @@ func (r *Repo) Close(ctx context.Context) error {
 	if r.stopCollect != nil {
 		r.stopCollect()
 	}
+	r.lineage.marking.cancel()
 	r.pubMu.Unlock()
 	if again {
 		return nil
@@ -259,6 +261,7 @@ func (r *Repo) Close(ctx context.Context) error {
 	err := r.FlushReads(ctx)
 	r.work.Wait()
 	r.lineage.reads.log.close()
+	r.lineage.marking.close()
 	r.zones.Close()
 	if r.load != nil {
 		err = errors.Join(err, r.load.close())
