@@ -21,8 +21,8 @@ type Revival struct {
 	Aside string // directory that has the files as they were
 }
 
-// asideDir begins the names of directories that have what Revive took out of a store.
-const asideDir = "damaged-"
+// AsidePrefix begins the names of directories that have what Revive took out of a store.
+const AsidePrefix = "damaged-"
 
 // Revive makes a store readable whose journal is damaged in the middle: the journal then ends before the first record that cannot be
 // read. A damaged header of a segment is made anew by the record behind it. What was written later is lost; the files as they were
@@ -177,7 +177,7 @@ func (r *reviver) readable(ctx context.Context) (n int, keep int64, err error) {
 func (r *reviver) setAside() (string, error) {
 	var aside string
 	for i := 1; aside == ""; i++ {
-		path := filepath.Join(r.dir, fmt.Sprintf("%s%d", asideDir, i))
+		path := filepath.Join(r.dir, fmt.Sprintf("%s%d", AsidePrefix, i))
 		if _, err := r.fsys.Stat(path); errs.Is(err, errs.NotFound) {
 			aside = path
 		} else if err != nil {
