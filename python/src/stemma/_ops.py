@@ -94,7 +94,7 @@ FLAGS = {
     "pull": "rebase/--rebase/-r no_ff/--no-ff ff_only/--ff-only squash/--squash no_commit/--no-commit prune/--prune/-p",
     "push": "set_upstream/--set-upstream/-u force/--force/-f no_lease/--no-lease all/--all tags/--tags atomic/--atomic delete/--delete/-d",
     "ls-remote": "heads/--heads/--branches tags/--tags/-t",
-    "fsck": "revive_journal_with_data_loss/--revive-journal-with-data-loss",
+    "fsck": "revive_journal_with_data_loss/--revive-journal-with-data-loss repair/--repair from_=/--from",
     "gc": "full/--full shallow/--shallow/-s expire=/--expire",
     "du": "",
     "retention": "",
@@ -2011,6 +2011,8 @@ class Verbs:
         self,
         *,
         revive_journal_with_data_loss: bool = False,
+        repair: bool = False,
+        from_: str | None = None,
     ) -> Result[FsckRow]:
         """Verify the integrity of the database.
 
@@ -2021,8 +2023,14 @@ class Verbs:
         A journal with a damaged record in its middle belongs to a database that cannot be opened, since what was written behind the record was
         acknowledged. A backup is the way to have it all again. Without one --revive-journal-with-data-loss goes back to the state before that record.
 
+        --repair verifies in the same way, and fetches every chunk that is damaged or missing from the remotes and backups of the database, or from the
+        one that --from names. What is fetched is checked by its hash and durable before a damaged file leaves the store, and the files as they were
+        are kept beside. What no remote has is listed, and the exit status is 1. Other processes must have closed the database.
+
         Args:
             revive_journal_with_data_loss: if the database cannot be opened, as records of its journal are damaged: go back to the state before the first of them, and keep the files as they were beside.
+            repair: fetch what is damaged or missing from a remote, and put damaged files aside.
+            from_: with --repair: from this remote or backup; otherwise from all that the database has.
 
         """
         return self._op(
@@ -2030,6 +2038,8 @@ class Verbs:
             FsckRow,
             {
                 "revive_journal_with_data_loss": revive_journal_with_data_loss,
+                "repair": repair,
+                "from": from_,
             },
         )
 
