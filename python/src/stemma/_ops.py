@@ -100,7 +100,7 @@ FLAGS = {
     "retention": "",
     "undrop": "",
     "purge-dropped-databases": "",
-    "backup": "verbose/--verbose/-v at=/--at",
+    "backup": "verbose/--verbose/-v at=/--at force/--force/-f",
     "backup restore": "at=/--at",
     "table import": "create_table/--create-table/-c update_table/--update-table/-u append_table/--append-table/-a replace_table/--replace-table/-r force/--force/-f pk=/--pk schema=/--schema/-s all_text/--all-text no_header/--no-header columns=/--columns delim=/--delim file_type=/--file-type sheet=/--sheet null=/--null map=/--map/-m continue_/--continue rejects=/--rejects quiet/--quiet disable_fk_checks/--disable-fk-checks",
     "table export": "force/--force/-f file_type=/--file-type delim=/--delim no_header/--no-header map=/--map/-m",
@@ -2175,6 +2175,7 @@ class Verbs:
         *args: str,
         verbose: bool = False,
         at: str | None = None,
+        force: bool = False,
     ) -> Result[BackupRow]:
         """Copy the database to another place.
 
@@ -2182,13 +2183,15 @@ class Verbs:
         sets and all. Others may write meanwhile. A copy that was interrupted is not a database and may be deleted.
 
         A backup with a name is at the URL of a remote, and holds all branches, each with its working set as they were at one moment, tags and runs. It
-        changes as a whole, or not at all. To sync it again sends what is new only. What is no longer here is not there either afterwards. Stashes and merges in progress are not in it.
+        changes as a whole, or not at all. To sync it again sends what is new only. What is no longer here is not there either afterwards; a place
+        at which that would lose commits of others is refused, unless --force says so. Stashes and merges in progress are not in it.
 
         Args:
             path: a directory that is made, or is empty; or add, remove, sync, sync-url, restore, verify.
             args: the name of a backup, a URL, a directory.
             verbose: list URLs too.
             at: with restore: as it was at that time, or at that commit or tag.
+            force: with sync and sync-url: also where that removes or overwrites what others have pushed.
 
         """
         return self._op(
@@ -2199,6 +2202,7 @@ class Verbs:
                 "args": args,
                 "verbose": verbose,
                 "at": at,
+                "force": force,
             },
         )
 
