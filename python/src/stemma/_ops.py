@@ -90,9 +90,9 @@ FLAGS = {
     "filter-branch": "query=/--query/-q branches/--branches/-b all/--all/-a apply_to_uncommitted/--apply-to-uncommitted continue_/--continue/-c verbose/--verbose/-v",
     "tag": "message=/--message/-m delete/--delete/-d list/--list/-l force/--force/-f verbose/--verbose/-v author=/--author",
     "remote": "verbose/--verbose/-v",
-    "fetch": "prune/--prune/-p complete/--complete unshallow/--unshallow",
+    "fetch": "prune/--prune/-p complete/--complete unshallow/--unshallow tags/--tags/-t all/--all",
     "pull": "rebase/--rebase/-r no_ff/--no-ff ff_only/--ff-only squash/--squash no_commit/--no-commit prune/--prune/-p",
-    "push": "set_upstream/--set-upstream/-u force/--force/-f no_lease/--no-lease all/--all tags/--tags atomic/--atomic delete/--delete/-d",
+    "push": "set_upstream/--set-upstream/-u force/--force/-f no_lease/--no-lease all/--all tags/--tags prune/--prune mirror/--mirror atomic/--atomic delete/--delete/-d",
     "ls-remote": "heads/--heads/--branches tags/--tags/-t",
     "fsck": "revive_journal_with_data_loss/--revive-journal-with-data-loss repair/--repair from_=/--from",
     "gc": "full/--full shallow/--shallow/-s expire=/--expire",
@@ -1846,7 +1846,7 @@ class Verbs:
         database of a server is https://host:port/database.
 
         Args:
-            args: add <name> <url>, or remove <name>.
+            args: add, remove, rename, get-url, set-url or prune, and what it takes.
             verbose: list URLs too.
 
         """
@@ -1866,6 +1866,8 @@ class Verbs:
         prune: bool = False,
         complete: bool = False,
         unshallow: bool = False,
+        tags: bool = False,
+        all: bool = False,
     ) -> Result[FetchRow]:
         """Bring commits from a remote.
 
@@ -1875,10 +1877,12 @@ class Verbs:
 
         Args:
             remote: the name of a remote; otherwise the one that the branch follows, or origin.
-            refs: only these branches.
+            refs: only these branches and tags.
             prune: forget branches of the remote that are gone there.
             complete: bring all that a database lacks which was cloned with --depth, --tables or --lazy.
             unshallow: bring the older history that a database lacks which was cloned with --depth.
+            tags: bring new tags also where branches are named.
+            all: fetch from all remotes.
 
         """
         return self._op(
@@ -1890,6 +1894,8 @@ class Verbs:
                 "prune": prune,
                 "complete": complete,
                 "unshallow": unshallow,
+                "tags": tags,
+                "all": all,
             },
         )
 
@@ -1942,6 +1948,8 @@ class Verbs:
         no_lease: bool = False,
         all: bool = False,
         tags: bool = False,
+        prune: bool = False,
+        mirror: bool = False,
         atomic: bool = False,
         delete: bool = False,
     ) -> Result[PushRow]:
@@ -1962,6 +1970,8 @@ class Verbs:
             no_lease: with --force: whatever has become of the branches since they were last seen.
             all: push all branches.
             tags: push all tags as well.
+            prune: with --all: remove branches of the remote that are not here, if they are as they were last seen.
+            mirror: make the remote have the branches and tags that are here, and no others: --all --tags --prune --force.
             atomic: change all refs of the remote or none.
             delete: remove the branches or tags from the remote.
 
@@ -1977,6 +1987,8 @@ class Verbs:
                 "no_lease": no_lease,
                 "all": all,
                 "tags": tags,
+                "prune": prune,
+                "mirror": mirror,
                 "atomic": atomic,
                 "delete": delete,
             },
