@@ -106,6 +106,8 @@ type Repo struct {
 	fetching sync.Mutex                         // held while something is fetched
 	partial  atomic.Pointer[remotesync.Partial] // nil for a whole database
 
+	following atomic.Pointer[Following] // nil for a database that is no replica
+
 	holds          holds
 	collecting     sync.Mutex   // held while garbage is collected
 	collectedBytes atomic.Int64 // that were there after the last collection; 0 when that is not known
