@@ -30,8 +30,14 @@ func versioned(t *testing.T) *client {
 // openVersioned opens the databases with all of version control.
 func (w *world) openVersioned(opt repo.Options) {
 	w.t.Helper()
+	w.openVersionedOn(w.fs, opt)
+}
+
+// openVersionedOn is openVersioned by way of another file system.
+func (w *world) openVersionedOn(fs vfs.FS, opt repo.Options) {
+	w.t.Helper()
 	procs := proc.New(op.All(), "test")
-	eng, err := New(context.Background(), Options{FS: w.fs, Dir: dataDir, Repo: opt, Registries: registry.Registries{
+	eng, err := New(context.Background(), Options{FS: fs, Dir: dataDir, Repo: opt, Registries: registry.Registries{
 		SystemTables: systab.Tables(), TableFunctions: systab.Functions(), Procedures: procs.Procedures(), Reshaped: systab.Reshaped,
 		Functions: append(fn.Functions(fn.Versions{Program: "test", Storage: "test"}), fn.Procedures(procs.Rows, procs.Names()...)...),
 	}})

@@ -12,7 +12,8 @@ import (
 var ranks = map[string]float64{
 	"hash": 0, "errs": 0, "invariants": 0, "clock": 0, "boot": 0, // standard library only
 	"vfs": 0.5, "binfmt": 0.5,
-	"chunk": 1, "value": 1, // the byte contract; types and ordered keys
+	"sidefile": 0.7,           // what may be lost
+	"chunk":    1, "value": 1, // the byte contract; types and ordered keys
 	"tree": 2, "pack": 2, "object": 2, // prolly algorithms; local store; remote objects
 	"page":   3,                            // the columnar leaf
 	"schema": 4, "table": 4.3, "root": 4.6, // a table = schema + trees; a root = named tables

@@ -1,7 +1,10 @@
 package lineage
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"slices"
 	"strings"
 	"sync"
 
@@ -27,8 +30,13 @@ type Turn struct {
 //
 // What was found is kept in the memory, which may be nil: where the way comes to a commit from which it has gone before, it ends.
 func LastChanges(ctx context.Context, rd chunk.Reader, known *Memory, from history.CommitID, name string) (turns []Turn, ok bool, err error) {
-	w := &backward{rd: rd, known: known, compare: func(context.Context, hash.Hash, hash.Hash) (bool, bool, error) { return false, true, nil }}
+	w := &backward{rd: rd, known: known, compare: differs}
 	return w.lastChanges(ctx, from, name)
+}
+
+// differs is the comparison of those who follow a whole table.
+func differs(context.Context, hash.Hash, hash.Hash) (equal, there bool, err error) {
+	return false, true, nil
 }
 
 // spot is a table's place in a history.
@@ -43,23 +51,39 @@ type spot struct {
 type Memory struct {
 	mu    sync.Mutex
 	spots map[spot][]Turn
+
+	// Marks are asked on long ways; nil for none. Far is called with the commit from which a way was long for all that they know; nil for
+	// nobody to tell. Both are set before the memory is used.
+	Marks *Marks
+	Far   func(history.CommitID)
 }
 
 // Bounds of a Memory.
 const (
 	keptSpots  = 1 << 14 // in all; a full one begins anew
 	spotsApart = 512     // commits between the spots that are kept on one way
+	marksAfter = 32      // commits on a way before marks are asked for: most ways are shorter
 )
 
-// of is what is kept of a spot.
-func (m *Memory) of(at spot) (turns []Turn, ok bool) {
+// of is what is kept of a spot, to which a way has led over so many others.
+func (m *Memory) of(ctx context.Context, rd chunk.Reader, at spot, over int) (turns []Turn, ok bool, err error) {
 	if m == nil {
-		return nil, false
+		return nil, false, nil
 	}
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	turns, ok = m.spots[at]
-	return turns, ok
+	m.mu.Unlock()
+	if ok || over < marksAfter {
+		return turns, ok, nil
+	}
+	return m.Marks.turns(ctx, rd, at)
+}
+
+// far is told how long a way was.
+func (m *Memory) far(from history.CommitID, over int) {
+	if m != nil && m.Far != nil && over > 2*MarksApart {
+		m.Far(from)
+	}
 }
 
 // keep keeps that these commits changed the table of each spot last.
@@ -124,7 +148,21 @@ func (w *backward) before(ctx context.Context, p place, parent history.CommitID)
 	return was, false, nil
 }
 
+// lastChanges is raw without the changes that others of them come after, the newest first.
 func (w *backward) lastChanges(ctx context.Context, from history.CommitID, name string) (turns []Turn, ok bool, err error) {
+	if turns, ok, err = w.raw(ctx, from, name); err != nil || !ok {
+		return nil, ok, err
+	}
+	turns, err = newest(ctx, w.rd, turns)
+	// Whatever was known before, the order is one.
+	slices.SortFunc(turns, func(a, b Turn) int {
+		return cmp.Or(cmp.Compare(b.Commit.Height, a.Commit.Height), bytes.Compare(a.Commit.ID[:], b.Commit.ID[:]), strings.Compare(a.Table, b.Table))
+	})
+	return turns, true, err
+}
+
+// raw is all changes behind which a way from a commit ends, in no order.
+func (w *backward) raw(ctx context.Context, from history.CommitID, name string) (turns []Turn, ok bool, err error) {
 	first, ok, err := w.at(ctx, from, strings.ToLower(name))
 	if err != nil || !ok {
 		return nil, false, err
@@ -142,7 +180,11 @@ func (w *backward) lastChanges(ctx context.Context, from history.CommitID, name 
 		if seen[k] {
 			continue
 		}
-		if found, ok := w.known.of(k); ok {
+		found, ok, err := w.known.of(ctx, w.rd, k, len(seen))
+		if err != nil {
+			return nil, false, err
+		}
+		if ok {
 			turns = append(turns, found...)
 			seen[k] = true
 			continue
@@ -188,8 +230,8 @@ func (w *backward) lastChanges(ctx context.Context, from history.CommitID, name 
 	}
 	turns = once(turns)
 	w.known.keep(turns, along...)
-	turns, err = newest(ctx, w.rd, turns)
-	return turns, true, err
+	w.known.far(from, len(seen))
+	return turns, true, nil
 }
 
 // once is the turns without those that are there twice.

@@ -75,7 +75,7 @@ func (c *Commit) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if opt.Meta, err = metaJSON(c.Meta); err != nil {
 		return nil, err
 	}
-	made, err := s.Repo.Commit(ctx, opt)
+	made, err := s.commit(ctx, opt)
 	if errs.Is(err, errs.NothingToDo) {
 		if c.SkipEmpty {
 			r := Say("Skipping empty commit")

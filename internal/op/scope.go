@@ -46,7 +46,8 @@ type Scope struct {
 	AuthorTime    time.Time // of what the verb makes; zero: as it is committed
 	CommitterTime time.Time // of what the verb makes; zero: the clock's
 
-	// Tx is the caller's transaction, for verbs that can do in it what leaves conflicts: see ErrOutside. Nil: what verbs do lasts at once.
+	// Tx is the caller's transaction, for verbs that can do in it what leaves conflicts, and for commit, which ends it: see ErrOutside. Nil: what
+	// verbs do lasts at once.
 	Tx *repo.Tx
 
 	RefuseConflicts  bool // merges that leave conflicts change nothing and fail
@@ -97,6 +98,22 @@ func (s *Scope) merge(ctx context.Context, opt repo.MergeOptions) (*repo.Merged,
 		return nil, ErrOutside
 	}
 	return m, err
+}
+
+// commit makes a commit, which ends the caller's transaction by the same record, if there is one. An error that leaves the transaction open has
+// changed nothing.
+func (s *Scope) commit(ctx context.Context, opt repo.CommitOptions) (*history.Commit, error) {
+	switch {
+	case s.Tx == nil:
+		return s.Repo.Commit(ctx, opt)
+	case opt.Branch != s.Tx.Branch():
+		return nil, ErrOutside
+	}
+	c, err := s.Tx.CommitStaged(ctx, opt)
+	if err == nil && c == nil {
+		return nil, errs.New(errs.NothingToDo, "nothing to commit")
+	}
+	return c, err
 }
 
 // merging is the merge in progress, one of the caller's transaction first.

@@ -24,16 +24,13 @@ const overtaken = 3
 // are those of Tx.Commit and Repo.Commit; nothing is changed then.
 func (t *Tx) CommitAs(ctx context.Context, opt CommitOptions, keep func(*history.Commit) error) (*history.Commit, error) {
 	defer t.Rollback()
-	r := t.r
-	switch {
-	case t.done:
-		return nil, errs.New(errs.Invalid, "commit transaction: it is over already")
-	case t.aside || t.branch == lineageRef || opt.Amend:
-		return nil, errs.New(errs.Internal, "commit transaction: it makes no commit of a branch")
-	case r.load != nil:
-		return nil, ErrOwnerOnly
+	if opt.Amend {
+		return nil, errs.New(errs.Internal, "commit transaction: an amended commit is of what is staged")
 	}
-	opt.Branch, opt.Tables = t.branch, append(t.Changed(), opt.Tables...)
+	if err := t.versionable(); err != nil {
+		return nil, err
+	}
+	opt.Tables = append(t.Changed(), opt.Tables...)
 	if len(opt.Tables) == 0 && t.merge == nil { // there is nothing to commit but notes
 		if keep != nil {
 			if err := keep(nil); err != nil {
@@ -42,6 +39,42 @@ func (t *Tx) CommitAs(ctx context.Context, opt CommitOptions, keep func(*history
 		}
 		return nil, t.Commit(ctx)
 	}
+	return t.commitVersion(ctx, &opt, keep)
+}
+
+// CommitStaged commits the transaction together with the commit that Repo.Commit would make after it, of what is staged then or is to be staged:
+// both are one record, as with CommitAs. The commit is nil when there is nothing to commit; the transaction is committed all the same.
+//
+// opt's Branch is the transaction's. When a commit cannot be made nothing is changed, and the transaction is still open (see Over): its caller may
+// commit it alone.
+func (t *Tx) CommitStaged(ctx context.Context, opt CommitOptions) (*history.Commit, error) {
+	if err := t.versionable(); err != nil {
+		return nil, err
+	}
+	return t.commitVersion(ctx, &opt, nil)
+}
+
+// Over tells whether the transaction has been committed or rolled back.
+func (t *Tx) Over() bool { return t.done }
+
+// versionable tells why the transaction cannot be committed with a version commit.
+func (t *Tx) versionable() error {
+	switch {
+	case t.done:
+		return errs.New(errs.Invalid, "commit transaction: it is over already")
+	case t.aside || t.branch == lineageRef:
+		return errs.New(errs.Internal, "commit transaction: it makes no commit of a branch")
+	case t.r.load != nil:
+		return ErrOwnerOnly
+	}
+	return nil
+}
+
+// commitVersion commits the transaction and a version commit by one record. On error nothing is changed and the transaction open, unless what is
+// in the journal could not be made to last.
+func (t *Tx) commitVersion(ctx context.Context, opt *CommitOptions, keep func(*history.Commit) error) (*history.Commit, error) {
+	r := t.r
+	opt.Branch = t.branch
 	t.by = lineage.Of(ctx)
 	if err := t.foldLarge(ctx); err != nil {
 		return nil, err
@@ -49,28 +82,38 @@ func (t *Tx) CommitAs(ctx context.Context, opt CommitOptions, keep func(*history
 	p, notes := t.plan(), t.notes
 	for try := 0; ; try++ {
 		t.notes = notes
-		s, c, err := r.tryCommitAs(ctx, p, &opt, keep, try >= overtaken)
+		c, done, err := r.tryCommitAs(ctx, p, opt, keep, try >= overtaken)
 		if (errs.Is(err, errs.Conflict) || errs.Is(err, errs.DuplicateKey)) && !r.opt.ReadOnly {
 			r.catchUp(ctx) // as CommitTogether does
 		}
 		if err != nil {
 			return nil, err
 		}
-		if s != nil {
-			return c, r.publish(ctx, s)
+		if done {
+			return c, nil
 		}
 	}
 }
 
-// tryCommitAs is one attempt of CommitAs; the state is nil when the branch has changed meanwhile. With alone other transactions wait for it.
-func (r *Repo) tryCommitAs(ctx context.Context, p *plan, opt *CommitOptions, keep func(*history.Commit) error, alone bool) (*state, *history.Commit, error) {
+// tryCommitAs is one attempt of CommitAs; it is not done when the branch has changed meanwhile. With alone other transactions wait for it.
+func (r *Repo) tryCommitAs(ctx context.Context, p *plan, opt *CommitOptions, keep func(*history.Commit) error, alone bool) (_ *history.Commit, done bool, err error) {
 	if alone {
 		r.gate.Lock()
 		defer r.gate.Unlock()
 	}
-	// A fold would replace what is folded here.
+	// A fold would replace what is folded here, and the next one must begin with no less: what it builds trees of is what is published.
 	r.foldMu.Lock()
 	defer r.foldMu.Unlock()
+	s, c, err := r.appendCommitAs(ctx, p, opt, keep)
+	if err != nil || s == nil {
+		return nil, false, err
+	}
+	p.t.Rollback() // what was appended is not the transaction's any more
+	return c, true, r.publish(ctx, s)
+}
+
+// appendCommitAs puts a transaction and its commit into the journal; the state is nil when the branch has changed meanwhile. The caller holds foldMu.
+func (r *Repo) appendCommitAs(ctx context.Context, p *plan, opt *CommitOptions, keep func(*history.Commit) error) (*state, *history.Commit, error) {
 	t, batch := p.t, p.t.Store()
 	if err := p.advance(ctx, batch, r.tip.Load(), true); err != nil {
 		return nil, nil, err
@@ -108,7 +151,11 @@ func (r *Repo) tryCommitAs(ctx context.Context, p *plan, opt *CommitOptions, kee
 	ch := &change{}
 	var noted commitNotes
 	if c != nil {
-		if noted, err = r.noteOutputs(ctx, batch, cur, next.working, c, history.CommitID{}, t); err != nil {
+		var amended history.CommitID
+		if opt.Amend {
+			amended = cur.head
+		}
+		if noted, err = r.noteOutputs(ctx, batch, cur, next.working, c, amended, t); err != nil {
 			return nil, nil, err
 		}
 		next.head, next.merge = c.ID, hash.Hash{}

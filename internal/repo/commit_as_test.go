@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
@@ -135,6 +136,71 @@ func TestCommitAsFails(t *testing.T) {
 	}
 }
 
+// TestCommitStaged commits transactions with what Repo.Commit would: what is staged only, all that the history knows, new tables, an amended commit.
+func TestCommitStaged(t *testing.T) {
+	b := newBed(t)
+	commit := func(n int64, opt CommitOptions) *history.Commit {
+		t.Helper()
+		tx := b.edit("main", "t", n)
+		c, err := tx.CommitStaged(b.ctx, opt)
+		b.must(err)
+		if !tx.Over() {
+			t.Fatal("the transaction is not over")
+		}
+		return c
+	}
+	at := func(c *history.Commit) string {
+		t.Helper()
+		s, err := b.r.SnapshotAt(b.ctx, c.ID)
+		b.must(err)
+		v, _, ok, err := s.Table(b.ctx, "t")
+		b.must(err)
+		if !ok {
+			return "none"
+		}
+		return fmt.Sprint(v.Count())
+	}
+	all, plain := by("all"), by("plain")
+	all.AddNew = true
+	if c := commit(1, plain); c != nil {
+		t.Errorf("a commit of nothing staged: %v", c)
+	}
+	b.want("main", "t", "1")
+	if c := commit(2, all); c == nil || at(c) != "2" {
+		t.Errorf("a commit of all: %v", c)
+	}
+	b.put("main", "t", 3)
+	b.must(b.r.Stage(b.ctx, "main", nil))
+	if c := commit(4, plain); c == nil || at(c) != "3" {
+		t.Errorf("a commit of what was staged before: %v", c)
+	}
+	b.want("main", "t", "1 2 3 4")
+	known := by("known")
+	known.All = true
+	if c := commit(5, known); c == nil || at(c) != "5" {
+		t.Errorf("a commit of known tables: %v", c)
+	}
+	again := by("again")
+	again.All, again.Amend = true, true
+	if c := commit(6, again); c == nil || at(c) != "6" {
+		t.Errorf("an amended commit: %v", c)
+	}
+	if got := b.messages("main"); got != "again plain all" {
+		t.Errorf("commits: %s", got)
+	}
+
+	// What cannot be made a commit can be committed alone.
+	tx := b.edit("main", "t", 7)
+	if c, err := tx.CommitStaged(b.ctx, CommitOptions{All: true, Author: ada}); !errs.Is(err, errs.Invalid) || tx.Over() {
+		t.Errorf("a commit without a message: %v, %v, over: %v", c, err, tx.Over())
+	}
+	if got := b.numbers("main", "t"); got != "1 2 3 4 5 6" {
+		t.Errorf("after it there is %q", got)
+	}
+	b.must(tx.Commit(b.ctx))
+	b.want("main", "t", "1 2 3 4 5 6 7")
+}
+
 // TestCommitAsCrash cuts the power at every write and sync while a transaction is committed with its version: the row, its commit and the note
 // are there together or not at all.
 func TestCommitAsCrash(t *testing.T) {
@@ -181,6 +247,49 @@ func TestCommitAsCrash(t *testing.T) {
 	}
 }
 
+// TestCommitAsBeforeFold folds the branch while a transaction with its commit is in the journal and not yet durable: the fold takes nothing away.
+func TestCommitAsBeforeFold(t *testing.T) {
+	b := newBed(t)
+	b.put("main", "t", 1) // above the tree
+	b.must(b.r.Close(b.ctx))
+	var r *Repo
+	var others sync.WaitGroup
+	armed := false
+	hooked := vfs.WithHook(b.fs, func(op vfs.Op) error {
+		if !armed || op.Kind != vfs.OpSync {
+			return nil
+		}
+		armed = false
+		tip := r.tip.Load()
+		others.Go(func() {
+			if _, err := r.Fold(b.ctx, "main"); err != nil {
+				t.Error(err)
+			}
+		})
+		for end := time.Now().Add(200 * time.Millisecond); r.tip.Load() == tip && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+		return nil
+	})
+	r, err := Open(b.ctx, hooked, "/db", Options{})
+	b.must(err)
+	x := &bed{T: t, fs: b.fs, ctx: b.ctx, r: r}
+	tx := x.edit("main", "t", 2)
+	armed = true
+	_, err = tx.CommitAs(b.ctx, by("two"), nil)
+	b.must(err)
+	others.Wait()
+	if armed {
+		t.Fatal("the commit did not wait for a sync")
+	}
+	if got := x.numbers("main", "t"); got != "1 2" {
+		t.Errorf("after a fold there is %q, want %q", got, "1 2")
+	}
+	b.must(r.Close(b.ctx))
+	b.open()
+	b.want("main", "t", "1 2")
+}
+
 // TestCommitAsMeanwhile commits versions while others write rows without end and fold: each has its row, and none waits for ever.
 func TestCommitAsMeanwhile(t *testing.T) {
 	b := newBed(t)
@@ -188,7 +297,7 @@ func TestCommitAsMeanwhile(t *testing.T) {
 	var others sync.WaitGroup
 	for w := range 3 {
 		others.Go(func() {
-			for n := int64(1000 * (w + 1)); ; n++ {
+			for n := int64(1000 + w); ; n += 3 {
 				select {
 				case <-done:
 					return

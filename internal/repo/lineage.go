@@ -29,6 +29,7 @@ type lineageBook struct {
 	nextOut map[string]int64 // the same of its outputs
 	reads   reads            // what was read and is not written yet
 	turns   lineage.Memory   // which commits changed tables last
+	marking marking          // what it is kept by
 	written written          // how what is not committed yet was written
 }
 
@@ -425,6 +426,9 @@ func (r *Repo) outputRows(ctx context.Context, batch *pack.Batch, b *branch, c *
 // joinLineage puts what a commit takes along of lineage into its change; the result puts it into the state. The caller holds the commit
 // lock.
 func (r *Repo) joinLineage(ctx context.Context, batch *pack.Batch, ch *change, n commitNotes) (func(*state), error) {
+	for _, x := range ch.refs {
+		r.lineage.marking.note(x.head)
+	}
 	p := n.rows
 	if p == nil {
 		return func(*state) { r.lineage.written.forget(n.told) }, nil

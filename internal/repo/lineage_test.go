@@ -409,14 +409,19 @@ func TestMemory(t *testing.T) {
 	head, _ := again.BranchHead("main")
 	id, err := again.Resolve(t.Context(), "HEAD~4", "main")
 	must(t, err)
+	reads = 0
+	count = counting{again.Store(), &reads}
 	for _, x := range []struct {
 		at   history.CommitID
 		want string
 	}{{id, first}, {head, ""}} {
-		found, _, err := again.Lineage().Producers(t.Context(), again.Store(), x.at, "old")
+		found, _, err := again.Lineage().Producers(t.Context(), count, x.at, "old")
 		must(t, err)
 		if now = fmt.Sprint(found); x.want != "" && now != x.want {
 			t.Errorf("remembered %s, walked anew %s", x.want, now)
+		}
+		if reads > n {
+			t.Errorf("a database that has made marks reads %d chunks", reads)
 		}
 	}
 }

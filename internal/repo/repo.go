@@ -220,6 +220,7 @@ func open(ctx context.Context, fs vfs.FS, path string, opt Options, m *Mending) 
 	r := &Repo{fs: fs, dir: dir, name: filepath.Base(abs), opt: opt}
 	r.active.since = opt.Clock.Now()
 	r.zones = table.OpenZones(fs, filepath.Join(dir, zonesName), opt.ReadOnly)
+	r.openMarks()
 	storeOpt := pack.Options{ReadOnly: opt.ReadOnly, CacheBytes: opt.CacheBytes}
 	if m != nil {
 		r.lock, storeOpt.Without = m.lock, m.paths()
@@ -266,6 +267,7 @@ func (r *Repo) Close(ctx context.Context) error {
 	if r.stopCollect != nil {
 		r.stopCollect()
 	}
+	r.lineage.marking.cancel()
 	r.pubMu.Unlock()
 	if again {
 		return nil
@@ -273,6 +275,7 @@ func (r *Repo) Close(ctx context.Context) error {
 	err := r.FlushReads(ctx)
 	r.work.Wait()
 	r.lineage.reads.log.close()
+	r.lineage.marking.close()
 	r.zones.Close()
 	if r.load != nil {
 		err = errors.Join(err, r.load.close())

@@ -464,6 +464,7 @@ func (r *Repo) publish(ctx context.Context, s *state) error {
 	if r.show(s) {
 		r.maintain(s)
 		r.collectWhenDue()
+		r.markWhenDue()
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/page"
 	"github.com/stemmadb/stemma/internal/schema"
+	"github.com/stemmadb/stemma/internal/sidefile"
 	"github.com/stemmadb/stemma/internal/value"
 )
 
@@ -20,28 +21,37 @@ func zoneSamples() (zoneKey, []zone) {
 func TestZoneRecord(t *testing.T) {
 	k, zones := zoneSamples()
 	const want = "63000000fed2594b0900000000000000000000000000000000000000000000000000000000000000"
-	b := appendZones(nil, k, zones)
-	if got := hex.EncodeToString(b[:zoneFrameLen+32]); got != want {
+	b := sidefile.AppendRecord(nil, appendZones(nil, k, zones))
+	if got := hex.EncodeToString(b[:8+32]); got != want {
 		t.Errorf("the record begins with %s, want %s", got, want)
 	}
-	if len(b) != zoneFrameLen+zoneKeyLen+3*zoneLen {
+	if len(b) != 8+zoneKeyLen+3*zoneLen {
 		t.Errorf("%d bytes", len(b))
 	}
 }
 
 func FuzzZoneFile(f *testing.F) {
 	k, zones := zoneSamples()
-	head := append([]byte(zoneMagic), zoneVersion, 0, 0, 0)
-	whole := appendZones(appendZones(head, k, zones), k, zones[:1])
+	add := func(dst []byte, k zoneKey, zones []zone) []byte {
+		return sidefile.AppendRecord(dst, appendZones(nil, k, zones))
+	}
+	head := zoneFiles.Header()
+	whole := add(add(head, k, zones), k, zones[:1])
 	f.Add(whole)
 	f.Add(whole[:len(whole)-1])
 	f.Add(head)
-	f.Add([]byte(zoneMagic))
-	f.Add(appendZones(head, k, []zone{{0, 0, 0}}))
-	f.Add(appendZones(head, k, []zone{{zoneValues, 2, 1}}))
+	f.Add(head[:8])
+	f.Add(add(head, k, []zone{{0, 0, 0}}))
+	f.Add(add(head, k, []zone{{zoneValues, 2, 1}}))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		again := append([]byte(zoneMagic), zoneVersion, 0, 0, 0)
-		n := decodeZones(data, func(k zoneKey, zones []zone) { again = appendZones(again, k, zones) })
+		again := zoneFiles.Header()
+		n := zoneFiles.Decode(data, func(body []byte) bool {
+			k, zones, ok := decodeZones(body)
+			if ok {
+				again = add(again, k, zones)
+			}
+			return ok
+		})
 		if n > 0 && !bytes.Equal(again, data[:n]) {
 			t.Errorf("%d bytes are encoded again as %x", n, again)
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/page"
+	"github.com/stemmadb/stemma/internal/sidefile"
 	"github.com/stemmadb/stemma/internal/value"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
@@ -47,7 +48,7 @@ type Zones struct {
 	nodes map[zoneKey]*nodeZones
 	bytes int // of nodes, about
 
-	file   zoneFile
+	file   sidefile.File
 	loaded sync.Once
 	closed bool
 }
@@ -58,7 +59,7 @@ func NewZones() *Zones { return &Zones{} }
 // OpenZones keeps zones in the side file path as well. The file is read when zones are first asked for; whatever is in it that cannot
 // be read is ignored. Unless readOnly, and then by one process at a time, it is extended and made when it is missing.
 func OpenZones(fs vfs.FS, path string, readOnly bool) *Zones {
-	return &Zones{file: zoneFile{fs: fs, path: path, readOnly: readOnly}}
+	return &Zones{file: sidefile.File{Kind: zoneFiles, FS: fs, Path: path, ReadOnly: readOnly}}
 }
 
 // Close ends the use of the side file.
@@ -66,14 +67,20 @@ func (z *Zones) Close() {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	z.closed = true
-	z.file.end()
+	z.file.Close()
 }
 
 func (z *Zones) load() {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	if !z.closed {
-		z.file.load(func(k zoneKey, zones []zone) { z.put(k, &nodeZones{zones, len(zones)}) })
+		z.file.Load(func(body []byte) bool {
+			k, zones, ok := decodeZones(body)
+			if ok {
+				z.put(k, &nodeZones{zones, len(zones)})
+			}
+			return ok
+		})
 	}
 }
 
@@ -115,6 +122,6 @@ func (z *Zones) learn(k zoneKey, child, children int, x zone) {
 	}
 	n.zones[child] = x
 	if n.known++; n.known == children && !z.closed {
-		z.file.append(k, n.zones)
+		z.file.Append(appendZones(nil, k, n.zones))
 	}
 }

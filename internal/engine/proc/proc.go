@@ -148,7 +148,45 @@ func (s *Set) Call(ctx *sql.Context, name string, args ...string) ([]sql.Row, er
 			return rows, session.Error(err)
 		}
 	}
+	if spec.Name == "commit" {
+		if rows, done, err := s.runEnding(ctx, spec, verb, sess, scope); done {
+			return rows, err
+		}
+	}
 	return s.run(ctx, spec, verb, sess, scope)
+}
+
+// runEnding runs a verb that ends the session's transaction by its own record. When it has not ended it, nothing has changed and done is false: to
+// run it outside of the transaction says why.
+func (s *Set) runEnding(ctx *sql.Context, spec op.Spec, verb op.Op, sess registry.Session, scope *op.Scope) (rows []sql.Row, done bool, err error) {
+	inside := *scope
+	done, err = sess.EndWith(ctx, scope.Repo, scope.Branch, func(ctx *sql.Context, tx *repo.Tx) error {
+		inside.Tx = tx
+		rows, err = answer(ctx, spec, verb, &inside)
+		return err
+	})
+	return rows, done, session.Error(err)
+}
+
+// answer runs a verb; its rows are those of a procedure.
+func answer(ctx *sql.Context, spec op.Spec, verb op.Op, scope *op.Scope) ([]sql.Row, error) {
+	r, err := op.Run(ctx, verb, scope)
+	if errs.Is(err, errs.Conflict) {
+		return nil, errors.New(err.Error()) // not a deadlock, which clients would try again
+	}
+	if err != nil {
+		return nil, err
+	}
+	if r == nil {
+		r = &op.Result{}
+	}
+	if err := r.Collect(); err != nil {
+		return nil, err
+	}
+	for _, h := range r.Hints {
+		ctx.Warn(hintCode, "%s", h)
+	}
+	return rowsOf(spec.Name, r), nil
 }
 
 // making are the verbs that make databases.
@@ -204,25 +242,9 @@ func (s *Set) runWithin(ctx *sql.Context, spec op.Spec, verb op.Op, db registry.
 // run runs a verb outside of the session's transaction.
 func (s *Set) run(ctx *sql.Context, spec op.Spec, verb op.Op, sess registry.Session, scope *op.Scope) ([]sql.Row, error) {
 	var rows []sql.Row
-	err := sess.Outside(ctx, func(ctx *sql.Context) error {
-		r, err := op.Run(ctx, verb, scope)
-		if errs.Is(err, errs.Conflict) {
-			return errors.New(err.Error()) // not a deadlock, which clients would try again
-		}
-		if err != nil {
-			return err
-		}
-		if r == nil {
-			r = &op.Result{}
-		}
-		if err := r.Collect(); err != nil {
-			return err
-		}
-		rows = rowsOf(spec.Name, r)
-		for _, h := range r.Hints {
-			ctx.Warn(hintCode, "%s", h)
-		}
-		return nil
+	err := sess.Outside(ctx, func(ctx *sql.Context) (err error) {
+		rows, err = answer(ctx, spec, verb, scope)
+		return err
 	})
 	return rows, session.Error(err)
 }

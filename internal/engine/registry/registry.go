@@ -69,6 +69,10 @@ type Session interface {
 	// Outside commits the session's SQL transaction, so that its changes are in the working sets, runs fn, and begins anew: what
 	// fn does to refs and working sets is seen by the statements after it. It is how version-control operations run.
 	Outside(ctx *sql.Context, fn func(ctx *sql.Context) error) error
+	// EndWith lets fn end the session's SQL transaction by a commit of its own, on the only branch that it has changed, which must be that of r; after
+	// it the session begins anew, as after Outside. done is false, and the transaction as it was, when there is nothing to end so, and when fn fails
+	// and has not ended it.
+	EndWith(ctx *sql.Context, r *repo.Repo, branch string, fn func(ctx *sql.Context, tx *repo.Tx) error) (done bool, err error)
 	// Pinned tells whether the session works on a transaction that another ends, which version-control operations would leave.
 	Pinned() bool
 	// Select runs a query within the present statement, as it sees the database, and reads the whole answer. A statement that may

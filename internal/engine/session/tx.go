@@ -378,12 +378,52 @@ func (s *Session) Outside(ctx *sql.Context, fn func(ctx *sql.Context) error) err
 	if err == nil { // of what fn has not committed
 		err = s.record(ctx, branches)
 	}
+	s.beginAnew(ctx, explicit)
+	return Error(err)
+}
+
+// beginAnew ends the session's transaction and begins the next one, explicitly or not.
+func (s *Session) beginAnew(ctx *sql.Context, explicit bool) {
 	if old, ok := s.GetTransaction().(*Tx); ok {
 		old.end()
 	}
 	ctx.SetTransaction(&Tx{})
 	ctx.SetIgnoreAutoCommit(explicit)
-	return Error(err)
+}
+
+// EndWith implements registry.Session.
+func (s *Session) EndWith(ctx *sql.Context, r *repo.Repo, branch string, fn func(ctx *sql.Context, tx *repo.Tx) error) (bool, error) {
+	t, ok := s.GetTransaction().(*Tx)
+	if !ok || t.done || t.resolved(ctx, "") != nil {
+		return false, nil
+	}
+	var part *Part
+	for _, p := range t.parts {
+		switch {
+		case p.temporary || !p.tx.Dirty():
+		case part != nil || p.pinned || p.tx.Repo() != r || p.tx.Branch() != branch:
+			return false, nil
+		default:
+			part = p
+		}
+	}
+	if part == nil {
+		return false, nil
+	}
+	explicit := s.GetIgnoreAutoCommit()
+	err := fn(s.ForRun(ctx), part.tx)
+	if !part.tx.Over() {
+		return false, err
+	}
+	t.parts = slices.DeleteFunc(t.parts, func(p *Part) bool { return p == part })
+	if _, rest := s.commit(ctx, t, nil); err == nil { // of temporary tables
+		err = rest
+	}
+	if err == nil { // of what fn has not committed
+		err = s.record(ctx, []changed{{r, branch}})
+	}
+	s.beginAnew(ctx, explicit)
+	return true, Error(err)
 }
 
 // part is the transaction's part of a branch.
