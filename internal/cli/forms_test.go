@@ -79,6 +79,7 @@ var forms = map[string]form{
 	"pull":               {before: []string{"remote add origin ../rem", "push -u origin main", "reset --hard HEAD~1"}},
 	"fsck":               {},
 	"gc":                 {args: []string{"--full"}, only: "its sizes depend on what the session has written besides"},
+	"erase":              {args: []string{"t", "--where", "true"}},
 	"retention":          {before: []string{"commit --allow-empty -m more", "commit --allow-empty -m last", "retention set main 'tags forever'"}, args: []string{"apply"}},
 	"du":                 {only: "its sizes depend on what the session has written besides"},
 	"table import":       {args: []string{"-c", "--pk", "id", "new", "rows.csv"}},

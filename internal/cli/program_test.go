@@ -173,7 +173,7 @@ func TestProgram(t *testing.T) {
 		{"stemma remote x", 0, "by Ada", ""},
 		{"stemma remote add x", 0, "by Ada", ""},
 		{"stemma remote --help", 0, "COMMANDS\n   add           Add a place far away\n", ""},
-		{"stemma do --version", 2, "", "unknown flag --version"},
+		{"stemma do --version", 2, "", "do: --version stands before the command: stemma --version do"},
 	} {
 		got := runProgram(t, &Program{Env: author}, strings.Split(c.args, " ")...)
 		if got.status != c.status || !strings.Contains(got.out, c.out) || !strings.Contains(got.err, c.err) || c.err == "" && strings.Contains(got.err, "error") {

@@ -14,6 +14,7 @@ type ThinnedCommit struct {
 	Was    string
 	Now    string // what it was made anew as; "" when it is gone
 	Joined bool   // what Now changes holds what commits before it changed that are gone
+	Erased bool   // Now has not all that Was had: rows, or the history before it, were made anew without something
 }
 
 // Thinned knows what became of commits when histories were thinned. Nil knows of none. It is immutable.
@@ -28,6 +29,7 @@ const (
 	thinnedGone   = "gone"   // was
 	thinnedMoved  = "moved"  // was, now
 	thinnedJoined = "joined" // was, now
+	thinnedErased = "erased" // behind now
 )
 
 // ReadThinned reads what Encode writes. Errors are of class Corrupt.
@@ -35,6 +37,10 @@ func ReadThinned(data []byte) (*Thinned, error) {
 	var list []ThinnedCommit
 	for line := range bytes.Lines(data) {
 		words := strings.Fields(string(line))
+		erased := len(words) == 4 && words[3] == thinnedErased
+		if erased {
+			words = words[:3]
+		}
 		bad := len(words) < 2
 		for _, h := range words[min(1, len(words)):] {
 			bad = bad || len(h) != hash.FullLen
@@ -45,7 +51,7 @@ func ReadThinned(data []byte) (*Thinned, error) {
 			list = append(list, ThinnedCommit{Was: words[1]})
 			continue
 		case (words[0] == thinnedMoved || words[0] == thinnedJoined) && len(words) == 3:
-			list = append(list, ThinnedCommit{Was: words[1], Now: words[2], Joined: words[0] == thinnedJoined})
+			list = append(list, ThinnedCommit{Was: words[1], Now: words[2], Joined: words[0] == thinnedJoined, Erased: erased})
 			continue
 		}
 		return nil, errs.New(errs.Corrupt, "read what became of thinned commits: line %q cannot be understood", strings.TrimSpace(string(line)))
@@ -69,14 +75,20 @@ func newThinned(list []ThinnedCommit) *Thinned {
 func (t *Thinned) Encode() []byte {
 	var lines []string
 	for _, c := range t.all() {
+		line := thinnedMoved
 		switch {
 		case c.Now == "":
-			lines = append(lines, thinnedGone+" "+c.Was+"\n")
+			line = thinnedGone
 		case c.Joined:
-			lines = append(lines, thinnedJoined+" "+c.Was+" "+c.Now+"\n")
-		default:
-			lines = append(lines, thinnedMoved+" "+c.Was+" "+c.Now+"\n")
+			line = thinnedJoined
 		}
+		if line += " " + c.Was; c.Now != "" {
+			line += " " + c.Now
+		}
+		if c.Now != "" && c.Erased {
+			line += " " + thinnedErased
+		}
+		lines = append(lines, line+"\n")
 	}
 	slices.Sort(lines)
 	return []byte(strings.Join(lines, ""))
@@ -103,6 +115,7 @@ func (t *Thinned) With(more []ThinnedCommit) *Thinned {
 	for i := range list {
 		if to, ok := next[list[i].Now]; ok && list[i].Now != "" {
 			list[i].Now, list[i].Joined = to.Now, to.Now != "" && (list[i].Joined || to.Joined)
+			list[i].Erased = list[i].Erased || to.Erased
 		}
 	}
 	return newThinned(append(list, more...))
@@ -117,21 +130,21 @@ func (t *Thinned) Became(commit string) (now string, ok bool) {
 	return c.Now, ok
 }
 
-// Find is the commit whose hash begins so, and what Became says of it; ok is false when none or several begin so.
-func (t *Thinned) Find(prefix string) (was, now string, ok bool) {
+// Find is what became of the commit whose hash begins so; ok is false when none or several begin so.
+func (t *Thinned) Find(prefix string) (found ThinnedCommit, ok bool) {
 	if t == nil {
-		return "", "", false
+		return found, false
 	}
 	for w, c := range t.became {
 		if !strings.HasPrefix(w, strings.ToLower(prefix)) {
 			continue
 		}
-		if was != "" {
-			return "", "", false
+		if ok {
+			return ThinnedCommit{}, false
 		}
-		was, now = w, c.Now
+		found, ok = c, true
 	}
-	return was, now, was != ""
+	return found, ok
 }
 
 // Was are the commits as which a commit was made anew.

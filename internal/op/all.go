@@ -45,6 +45,7 @@ func All() []Spec {
 		gcSpec(),
 		duSpec(),
 		retentionSpec(),
+		eraseSpec(),
 		undropSpec(),
 		purgeDroppedDatabasesSpec(),
 		backupSpec(),

@@ -12,8 +12,9 @@ import (
 // Run runs a verb in a scope. The message of an error about a table that does not exist offers the names that are near.
 func Run(ctx context.Context, verb Op, s *Scope) (*Result, error) {
 	if s.Repo != nil {
-		hold := s.Repo.Hold()
-		defer hold.Release()
+		hold, outer := s.Repo.Hold(), s.hold
+		s.hold = hold
+		defer func() { hold.Release(); s.hold = outer }()
 	}
 	r, err := verb.Run(ctx, s)
 	if err != nil {

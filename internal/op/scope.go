@@ -72,6 +72,8 @@ type Scope struct {
 	// the next one. Nil: the caller has no engine.
 	Ask func(ctx context.Context, r *repo.Repo, query string) iter.Seq2[[]value.Cell, error]
 
+	hold *repo.Hold // keeps what the database has when the verb begins from being collected; a verb may release it when it needs no more of that
+
 	// Lookup finds a database that the caller has open beside Repo, by name. Nil: there are no others.
 	Lookup func(name string) (*repo.Repo, bool)
 

@@ -65,7 +65,7 @@ func examine(ctx context.Context, fsys vfs.FS, path string, c *codecs, report fu
 func SetAside(fsys vfs.FS, dir string, paths []string) (string, error) {
 	var aside string
 	for i := 1; aside == ""; i++ {
-		path := filepath.Join(dir, fmt.Sprintf("%s%d", asideDir, i))
+		path := filepath.Join(dir, fmt.Sprintf("%s%d", AsidePrefix, i))
 		if _, err := fsys.Stat(path); errs.Is(err, errs.NotFound) {
 			aside = path
 		} else if err != nil {

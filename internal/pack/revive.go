@@ -21,8 +21,8 @@ type Revival struct {
 	Aside string // directory that has the files as they were
 }
 
-// asideDir begins the names of directories that have what Revive took out of a store.
-const asideDir = "damaged-"
+// AsidePrefix begins the names of directories that have what Revive took out of a store.
+const AsidePrefix = "damaged-"
 
 // Revive makes a store readable whose journal is damaged in the middle: the journal then ends before the first record that cannot be
 // read. A damaged header of a segment is made anew by the record behind it. What was written later is lost; the files as they were

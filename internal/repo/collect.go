@@ -25,6 +25,8 @@ type CollectOptions struct {
 	Drop bool
 	// Expire, if not zero, lets the reflog forget what refs named before, so that only this reaches is garbage.
 	Expire time.Time
+	// Forget lets what only lineage names go: its rows stay, and what they name is not there any more.
+	Forget bool
 	// Marked and Copied, if not nil, are told of chunks that were found to be in use, and of bytes that were copied.
 	Marked func(chunks int)
 	Copied func(bytes int64)
@@ -188,6 +190,9 @@ func (k *collector) first(ctx context.Context) error {
 		return err
 	}
 	k.after = last
+	if k.opt.Forget {
+		return nil
+	}
 	return k.lineage(ctx)
 }
 

@@ -2,13 +2,18 @@ package repo
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
 
+	"github.com/stemmadb/stemma/internal/diff"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/lineage"
+	"github.com/stemmadb/stemma/internal/root"
+	"github.com/stemmadb/stemma/internal/table"
 	"github.com/stemmadb/stemma/internal/tree"
 )
 
@@ -44,21 +49,42 @@ type FilterOptions struct {
 	Tags        bool             // all tags as well
 	After       history.CommitID // not zero: it and what is before it stay as they are
 	Uncommitted bool             // working and staged sets are changed as well; otherwise uncommitted changes are an error
+	First       bool             // commits without parents are changed as well
+	// Erase is for content that must not stay anywhere: branches of remotes that name commits which are made anew, or which no branch or tag
+	// here has, are dropped, stashes are an error of class Conflict, and what became of commits is noted: see Thinned.
+	Erase  bool
+	DryRun bool // nothing is kept: Change and Step are called, and that is all
 	// Change makes the change of a commit's tables. id is zero for working and staged sets.
 	Change func(ctx context.Context, id history.CommitID, tx *Tx) error
 	// Planned is told how many commits are to be made anew, Step of each, with the new commit's id. Both may be nil.
 	Planned func(commits int)
 	Step    func(was, now history.CommitID)
+	// Told, if not nil, is told of each table whose rows Change has changed at a commit, before Step.
+	Told func(id history.CommitID, c FilteredTable)
+	// Ready, if not nil, is called when all changes are made and no ref has moved. Its error ends it all.
+	Ready func() error
+}
+
+// FilteredTable is a table that a filter changed at a commit, or in a working or staged set.
+type FilteredTable struct {
+	Name      string
+	Was       hash.Hash // of the table's chunk
+	diff.Stat           // from then to now
 }
 
 // Filtered is what a filter did.
 type Filtered struct {
-	Seen    int // commits
-	Changed int // of them, those that were made anew
+	Seen     int      // commits
+	Changed  int      // of them, those that were made anew; of a dry run, those whose tables change
+	Branches []string // that came to name another commit
+	Tags     []string // that did
+	Tracks   []string // branches of remotes that were dropped
+	// Made are the commits that were made anew, as they were called before.
+	Made []history.CommitID
 }
 
 // FilterHistory makes the commits of branches anew, from the oldest to the newest, with changed tables and the same authors, times,
-// messages and metadata. The first commit of all stays. Branches and tags move together, at the end; when one of them moved meanwhile
+// messages and metadata. The first commit of all stays unless it is asked for. Branches and tags move together, at the end; when one of them moved meanwhile
 // the error is of class Conflict, and nothing has changed.
 func (r *Repo) FilterHistory(ctx context.Context, opt FilterOptions) (*Filtered, error) {
 	hold := r.Hold()
@@ -70,11 +96,45 @@ func (r *Repo) FilterHistory(ctx context.Context, opt FilterOptions) (*Filtered,
 	if err := f.rewrite(ctx); err != nil {
 		return nil, err
 	}
-	s, err := f.append(ctx)
+	if opt.Ready != nil {
+		if err := opt.Ready(); err != nil {
+			return nil, err
+		}
+	}
+	if opt.DryRun {
+		return &f.out, nil
+	}
+	s, err := f.apply(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return &f.out, r.publish(ctx, s)
+}
+
+// apply moves the refs. What became of commits is noted before, for who looks for them: see retaining.apply.
+func (f *filter) apply(ctx context.Context) (*state, error) {
+	if !f.opt.Erase {
+		return f.append(ctx)
+	}
+	was, err := f.r.Thinned()
+	if err != nil {
+		return nil, err
+	}
+	var list []lineage.ThinnedCommit
+	for _, id := range f.out.Made {
+		list = append(list, lineage.ThinnedCommit{Was: id.Full(), Now: f.now[id].Full(), Erased: true})
+	}
+	if len(list) == 0 {
+		return f.append(ctx)
+	}
+	if err := f.r.noteThinned(was.With(list)); err != nil {
+		return nil, err
+	}
+	s, err := f.append(ctx)
+	if err != nil {
+		err = errors.Join(err, f.r.noteThinned(was))
+	}
+	return s, err
 }
 
 // filter is one run of FilterHistory.
@@ -113,10 +173,13 @@ func (f *filter) begin(ctx context.Context) error {
 		f.branches = append(f.branches, b)
 	}
 	f.tags, f.objects = map[string]*history.Tag{}, map[string]hash.Hash{}
+	s := f.r.published.Load()
+	if f.opt.Erase && s.stashes.Len() > 0 {
+		return errs.New(errs.Conflict, "cannot rewrite what stashes hold: there are some of %s; pop or drop them first", strings.Join(s.stashes.Keys(), ", "))
+	}
 	if !f.opt.Tags {
 		return nil
 	}
-	s := f.r.published.Load()
 	for _, n := range s.tags.Keys() {
 		h, _ := s.tags.Get(n)
 		t, err := history.GetTag(ctx, f.r.store, h)
@@ -162,7 +225,7 @@ func (f *filter) rewrite(ctx context.Context) error {
 		if c == nil {
 			break
 		}
-		if len(c.Parents) > 0 {
+		if len(c.Parents) > 0 || f.opt.First {
 			todo = append(todo, c)
 		}
 	}
@@ -191,8 +254,18 @@ func (f *filter) commit(ctx context.Context, c *history.Commit) error {
 	if err != nil {
 		return errs.New(errs.CodeOf(err), "commit %s: %w", c.ID, err)
 	}
+	if f.opt.DryRun {
+		if rt != c.Root {
+			f.out.Changed++
+		}
+		f.step(c.ID, c.ID)
+		return nil
+	}
 	n := *c
-	n.Root, n.Parents, n.Height = rt, make([]history.CommitID, len(c.Parents)), 0
+	n.Root, n.Parents = rt, make([]history.CommitID, len(c.Parents))
+	if len(c.Parents) > 0 {
+		n.Height = 0
+	}
 	for i, p := range c.Parents {
 		n.Parents[i] = f.moved(p)
 		height, known := f.heights[p]
@@ -216,12 +289,17 @@ func (f *filter) commit(ctx context.Context, c *history.Commit) error {
 			return err
 		}
 		f.out.Changed++
+		f.out.Made = append(f.out.Made, c.ID)
 	}
 	f.now[c.ID], f.heights[c.ID] = id, n.Height
-	if f.opt.Step != nil {
-		f.opt.Step(c.ID, id)
-	}
+	f.step(c.ID, id)
 	return nil
+}
+
+func (f *filter) step(was, now history.CommitID) {
+	if f.opt.Step != nil {
+		f.opt.Step(was, now)
+	}
 }
 
 // moved is what became of a commit.
@@ -266,10 +344,43 @@ func (f *filter) change(ctx context.Context, id history.CommitID, on tree.Root) 
 		return tree.Root{}, err
 	}
 	to, err := tx.Sealed(ctx)
-	if err != nil || to == on {
+	if err == nil && to != on && f.opt.Told != nil {
+		err = f.tell(ctx, id, tx, on, to)
+	}
+	if err != nil || to == on || f.opt.DryRun {
 		return to, err
 	}
 	return to, f.r.appendUnnamed(ctx, tx.Store(), departure{root: to})
+}
+
+// tell tells what a change has changed.
+func (f *filter) tell(ctx context.Context, id history.CommitID, tx *Tx, from, to tree.Root) error {
+	deltas, err := diff.Tables(ctx, tx.Store(), from, to)
+	if err != nil {
+		return err
+	}
+	for i := range deltas {
+		d := &deltas[i]
+		var sides [2]*table.Table
+		for k, e := range []root.Entry{d.From, d.To} {
+			if e.Name == "" {
+				continue
+			}
+			if sides[k], err = table.Open(ctx, tx.Store(), &f.r.schemas, e.Table, e.Comments); err != nil {
+				return err
+			}
+		}
+		pair, err := diff.NewPair(tx.Store(), sides[0], sides[1])
+		if err != nil {
+			return err
+		}
+		st, err := pair.Stat(ctx)
+		if err != nil {
+			return err
+		}
+		f.opt.Told(id, FilteredTable{Name: d.Name(), Was: d.From.Table, Stat: st})
+	}
+	return nil
 }
 
 // append moves the branches and tags in one record.
@@ -296,6 +407,9 @@ func (f *filter) append(ctx context.Context) (*state, error) {
 	tip := r.tip.Load()
 	meanwhile := func(what string) error {
 		return errs.New(errs.Conflict, "filter-branch: %s was changed meanwhile; nothing has been rewritten", what)
+	}
+	for _, t := range f.dropped(tip) {
+		ch.tracks = append(ch.tracks, refChange{name: t})
 	}
 	var next []*branch
 	wholes := make([][]string, len(f.branches))
@@ -325,9 +439,24 @@ func (f *filter) append(ctx context.Context) (*state, error) {
 			return nil, meanwhile("tag '" + n + "'")
 		}
 	}
+	f.out.Branches, f.out.Tags, f.out.Tracks = nil, nil, nil
+	for i, n := range next {
+		if n.head != f.branches[i].head {
+			f.out.Branches = append(f.out.Branches, n.name)
+		}
+	}
+	for _, t := range ch.tags {
+		f.out.Tags = append(f.out.Tags, t.name)
+	}
+	for _, t := range ch.tracks {
+		f.out.Tracks = append(f.out.Tracks, t.name)
+	}
 	return r.append(ctx, batch, ch, func(s *state) {
 		for _, t := range ch.tags {
 			s.setTag(t.name, t.object)
+		}
+		for _, t := range ch.tracks {
+			s.setTrack(t.name, history.CommitID{})
 		}
 		for i, n := range next {
 			n.lsn = s.lsn
@@ -338,4 +467,18 @@ func (f *filter) append(ctx context.Context) (*state, error) {
 			r.wrote(n.name)
 		}
 	})
+}
+
+// dropped are the branches of remotes that do not stay.
+func (f *filter) dropped(s *state) (out []string) {
+	if !f.opt.Erase {
+		return nil
+	}
+	s.tracks.Scan(func(name string, head history.CommitID) bool {
+		if now, ok := f.now[head]; !ok || now != head {
+			out = append(out, name)
+		}
+		return true
+	})
+	return out
 }

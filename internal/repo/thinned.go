@@ -44,14 +44,16 @@ func (r *Repo) errThinned(rev string) error {
 	if err != nil {
 		return err
 	}
-	was, now, ok := t.Find(rev)
-	switch {
+	switch c, ok := t.Find(rev); {
 	case !ok:
 		return nil
-	case now == "":
-		return errs.New(errs.NotFound, "commit %s is not there any more: retention rules took it out of the history", was)
+	case c.Now == "":
+		return errs.New(errs.NotFound, "commit %s is not there any more: retention rules took it out of the history", c.Was)
+	case c.Erased:
+		return errs.New(errs.NotFound, "commit %s is not there any more: when rows were erased it became %s", c.Was, c.Now)
+	default:
+		return errs.New(errs.NotFound, "commit %s is not there any more: when retention rules thinned the history it became %s, with the same tables", c.Was, c.Now)
 	}
-	return errs.New(errs.NotFound, "commit %s is not there any more: when retention rules thinned the history it became %s, with the same tables", was, now)
 }
 
 // noteThinned makes what Thinned says durable.

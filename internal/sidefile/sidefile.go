@@ -119,6 +119,19 @@ func (x *File) Close() {
 	}
 }
 
+// Remove removes the file, which is begun anew with the next record.
+func (x *File) Remove() error {
+	if x.Path == "" || x.ReadOnly {
+		return nil
+	}
+	x.Close()
+	x.off, x.size = false, 0
+	if err := x.FS.Remove(x.Path); err != nil && !errs.Is(err, errs.NotFound) {
+		return err
+	}
+	return nil
+}
+
 // Header is what files of the kind begin with.
 func (k Kind) Header() []byte { return binary.LittleEndian.AppendUint32([]byte(k.Magic), k.Version) }
 

@@ -66,3 +66,25 @@ func TestFile(t *testing.T) {
 		expect(use(fs, false), "anew")
 	}
 }
+
+// TestRemove: a file that is removed is begun anew by who has it open.
+func TestRemove(t *testing.T) {
+	fs := vfs.NewMem()
+	f := File{Kind: kind, FS: fs, Path: "/side"}
+	f.Load(func([]byte) bool { return true })
+	if err := f.Remove(); err != nil { // there is none
+		t.Fatal(err)
+	}
+	f.Append([]byte("gone"))
+	if err := f.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	if got := use(fs, true); got != nil {
+		t.Errorf("after the removal it has %q", got)
+	}
+	f.Append([]byte("new"))
+	f.Close()
+	if got := use(fs, true); !slices.Equal(got, []string{"new"}) {
+		t.Errorf("it has %q", got)
+	}
+}

@@ -70,6 +70,18 @@ func (z *Zones) Close() {
 	z.file.Close()
 }
 
+// Forget removes what is known, and the side file.
+func (z *Zones) Forget() error {
+	z.loaded.Do(func() {})
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.nodes, z.bytes = nil, 0
+	if z.closed {
+		return nil
+	}
+	return z.file.Remove()
+}
+
 func (z *Zones) load() {
 	z.mu.Lock()
 	defer z.mu.Unlock()

@@ -288,3 +288,18 @@ def test_a_call_is_interrupted(repo: stemma.Repo, interrupted: threading.Event) 
     interrupted.set()
     assert time.monotonic() - began < 15
     assert repo.sql("select 1 a").a[0] == 1
+
+
+def test_author_of_statements(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit by SQL has the author that the settings name, as one by write has."""
+    monkeypatch.delenv("STEMMA_AUTHOR_NAME")
+    monkeypatch.delenv("STEMMA_AUTHOR_EMAIL")
+    for setting in (["user.name", "Grace Hopper"], ["user.email", "grace@example.org"]):
+        subprocess.run(
+            [os.environ["STEMMA_BINARY"], "config", "--local", "--set", *setting], cwd=directory, check=True, capture_output=True
+        )
+    with stemma.connect(directory) as repo:
+        repo.write({"i": [1]}, "t", mode="create", message="by write")
+        repo.write({"i": [2]}, "t", mode="append")
+        repo.sql("call dolt_commit('-am', 'by sql')")
+        assert {(str(c.author), str(c.author_email)) for c in repo.log(number=2)} == {("Grace Hopper", "grace@example.org")}

@@ -15,7 +15,7 @@ for _line in (ROOT / "docs" / "from-2021.md").read_text().splitlines():
         _name, *_cells = [c.strip() for c in _line.strip("|").split(" | ")]
         ROWS[_name.strip("| ")] = [c.strip("| ") for c in _cells]
 
-TESTED_BY_RUNNING = {"C9", "C13", "C30", "C32", "C33"}
+TESTED_BY_RUNNING = {"C13", "C30", "C31", "C32", "C33"}
 """test_hospital.py and test_example.py run these."""
 
 PRICES = pd.DataFrame({"state": ["NY", "NY", "CA"], "code": ["a", "a", "a"], "payer": ["Cigna", "Aetna", "Cigna"], "price": [1.0, 3.0, 5.0]})
@@ -26,7 +26,18 @@ def code(cell: str) -> str:
 
 
 def test_every_row_is_known() -> None:
-    assert set(ROWS) == TESTED_BY_RUNNING | {"C25", "C25-median"}
+    assert set(ROWS) == TESTED_BY_RUNNING | {"C9", "C25", "C25-median"}
+
+
+def test_packages() -> None:
+    """What the row says to install are distributions of this tree, with the extra that it names."""
+    import tomllib
+
+    wanted = re.findall(r"([\w-]+)(?:\[(\w+)\])?", code(ROWS["C9"][1]).removeprefix("pip install "))
+    known = {p["name"]: p for d in ("python", "python/dolt-compat") if (p := tomllib.loads((ROOT / d / "pyproject.toml").read_text())["project"])}
+    assert [name for name, _ in wanted] == ["stemma-db", "stemma-dolt-compat"]
+    for name, extra in wanted:
+        assert extra == "" or extra in known[name]["optional-dependencies"]
 
 
 def test_variance() -> None:

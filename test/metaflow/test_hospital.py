@@ -192,3 +192,92 @@ def test_diff(pipeline: Pipeline) -> None:
     assert list(found) == ["hospitals", "prices"]
     assert set(found["hospitals"]["diff_type"]) == {"added"}
     assert len(found["hospitals"]) == 20
+
+
+# As the announcement prints it, but for numeric_only=True (row C25).
+PRINTED_STEP = """
+    @step
+    def start(self):
+        analysis_conf = DoltConfig(
+            database=self.hospital_price_analysis_db,
+            branch=self.hospital_price_analysis_db_branch
+        )
+
+        with DoltDT(run=self.historical_run_path or self, config=analysis_conf) as dolt:
+            median_price_by_state = dolt.read("state_procedure_medians")
+            clean = median_price_by_state[~median_price_by_state['code'].str.startswith('nan')]
+            variance_by_procedure = clean.groupby("code").var(numeric_only=True)
+            dolt.write(variance_by_procedure, "variance_by_procedure")
+
+        self.next(self.end)
+"""
+
+
+@pytest.mark.parametrize("historical", [False, True], ids=["now", "historical"])
+def test_printed_step(pipeline: Pipeline, tmp_path: Path, historical: bool) -> None:
+    """The step as it is printed: it writes to the branch of its config also when it reads what an earlier run read."""
+    branch = f"printed-{historical}"
+    dolt(pipeline.analysis, "branch", branch, pinned(pipeline)[:32])
+    head, rest = VARIANCE.read_text().split("    @step\n", 1)
+    file = tmp_path / "printed.py"
+    file.write_text(head + PRINTED_STEP.lstrip("\n") + "\n    @step\n" + rest.split("    @step\n", 1)[1])
+    given = ["--historical-run-path", f"HospitalProcedurePriceVarianceByState/{pipeline.variance}"] if historical else []
+    flow(file, "--hospital-price-analysis-db", pipeline.analysis, "--hospital-price-analysis-db-branch", branch, *given)
+    count = f"select sum(code like 'nan%') as corrupt, count(*) > 0 as has from variance_by_procedure as of '{branch}'"
+    assert dolt(pipeline.analysis, "sql", "-r", "csv", "-q", count).split()[1] in {"0,1", "0,true"}
+    made = latest("HospitalProcedurePriceVarianceByState")
+    said = dolt(pipeline.analysis, "log", branch, "-n", "1")
+    assert f"Run: HospitalProcedurePriceVarianceByState/{made.id}/start/1" in said
+    assert made.data.dolt["actions"]["state_procedure_medians"]["commit"][:32] == pinned(pipeline)[:32]
+
+
+def pinned(pipeline: Pipeline) -> str:
+    """The commit of the medians of the first run."""
+    from metaflow import Run
+
+    return str(Run(f"HospitalPriceStateMedians/{pipeline.medians}").data.dolt["actions"]["state_procedure_medians"]["commit"])
+
+
+# The lines that the announcement has its readers type into an interpreter, after the names of its author's machine and runs.
+TYPED = """
+from metaflow import Flow
+from dolt_integrations.metaflow import DoltDT
+dolt = DoltDT(run=Flow('HospitalProcedurePriceVarianceByState').latest_successful_run)
+df = dolt.read('variance_by_procedure')
+print(df)
+
+from dolt_integrations.metaflow import DoltDT
+from metaflow import Run
+doltdt = DoltDT(run=Run('HospitalProcedurePriceVarianceByState/{variance}'))
+df =doltdt.read('variance_by_procedure')
+
+from dolt_integrations.metaflow import DoltDT, DoltConfig
+downstream_doltdt = DoltDT(config=DoltConfig(database='{analysis}'))
+run = downstream_doltdt.get_run('variance_by_procedure')
+print(run)
+
+commit = Run('HospitalProcedurePriceVarianceByState/{variance}').data.dolt['actions']['state_procedure_medians']['commit']
+run = downstream_doltdt.get_run('state_procedure_medians', commit)
+print(run)
+
+upstream_doltdt = DoltDT(run=Run('HospitalPriceStateMedians/{medians}'))
+df = upstream_doltdt.read('prices')
+print(df)
+"""
+
+
+def test_typed_lines(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, Any] = {}
+    said = []
+    for lines in TYPED.format_map(vars(pipeline)).strip().split("\n\n"):
+        exec(lines, names)
+        said.append(capsys.readouterr().out)
+        if "doltdt =" in lines and "df =doltdt" in lines:
+            assert list(names["df"].columns) == ["code", "price"]  # row C30
+    assert "rows x 2 columns]" in said[0]
+    # Row C31: the path as it is, where the announcement shows it in quotes.
+    assert said[2] == f"HospitalProcedurePriceVarianceByState/{pipeline.variance}/start/1\n"
+    assert len(names["commit"]) == 52  # row C32
+    assert names["downstream_doltdt"].get_run("state_procedure_medians", names["commit"][:32]) == names["run"]
+    assert said[3] == f"HospitalPriceStateMedians/{pipeline.medians}/start/1\n"  # row C33
+    assert "[20000 rows x 4 columns]" in said[4]

@@ -43,6 +43,14 @@ def test_foreach_and_join(fan: tuple[str, Any]) -> None:
     assert all(a == audits[0] == run.data.dolt for a in audits)
 
 
+def test_an_audit_is_found_by_indexes(fan: tuple[str, Any]) -> None:
+    """What a run's tasks did is looked up from the run, not among all that the database has recorded."""
+    from stemma.metaflow import _audit
+
+    plan = dolt(fan[0], "sql", "-q", "explain " + _audit._TASKS.replace("?", "'x'"))
+    assert (plan.count("LookupJoin"), plan.count("IndexedTableAccess"), plan.count("InnerJoin") + plan.count("HashJoin")) == (2, 4, 0), plan
+
+
 def test_card(fan: tuple[str, Any]) -> None:
     runs = Path(os.environ["METAFLOW_DATASTORE_SYSROOT_LOCAL"]) / ".metaflow" / "Fan" / "runs" / fan[1].id
     (card,) = runs.glob("steps/end/tasks/*/cards/blank-stemma-*.html")
@@ -74,12 +82,13 @@ def test_a_body_that_raises_commits_nothing(database: str) -> None:
     assert rows(database, "select state, error from stemma_runs") == ["FAIL,RuntimeError: it fails inside"]
 
 
-@pytest.mark.parametrize("where", ["inside", "after"])
+@pytest.mark.parametrize("where", ["inside", "killed", "after"])
 def test_a_retry_does_not_apply_twice(database: str, where: str) -> None:
     flow(FLOWS / "fails.py", "--db", database, "--where", where, "--attempts", "1")
     assert rows(database, "select * from appended") == ["r,7"]
     assert rows(database, "select * from keyed") == ["1,a", "2,"]
     assert rows(database, "select count(*) from dolt_log where message like 'Run: %'") == ["1"]
+    assert rows(database, "select name from dolt_branches") == ["main"]
 
 
 def test_a_resumed_run_does_not_apply_twice(database: str) -> None:

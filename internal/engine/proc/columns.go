@@ -47,6 +47,8 @@ func columnsOf(verb string) []column {
 		return []column{whole("ahead"), whole("behind")}
 	case "rebase":
 		return []column{whole("status"), text("message")}
+	case "erase":
+		return []column{text("commit_hash"), text("new_commit_hash"), text("table_name"), whole("rows_removed"), whole("rows_modified")}
 	case "run start", "run end", "run record":
 		return []column{text("run_uid")}
 	case "add", "reset", "branch", "fetch", "clone", "remote", "backup", "backup restore", "clean", "gc", "conflicts resolve", "rm", "tag", "stash", "undrop",

@@ -307,9 +307,12 @@ func (c *call) client(ctx context.Context, database, ref string) (*held, error) 
 
 // connect makes a session with database as the current one.
 func (c *call) connect(ctx context.Context, database string) (*engine.Client, error) {
-	by := c.run()
+	by, author := c.run(), c.author()
+	if c.caller.trusted { // the owner's account is nobody's name
+		author = c.signature()
+	}
 	return c.s.opt.Engine.Connect(ctx, engine.ClientOptions{
-		User: c.caller.user, Host: c.caller.host, From: c.caller.from, Author: c.author(), CheckedOut: c.caller.trusted, Database: database,
+		User: c.caller.user, Host: c.caller.host, From: c.caller.from, Author: author, CheckedOut: c.caller.trusted, Database: database,
 		Run: by, ReadsIn: c.s.readsIn.of(c.caller, by.Run),
 	})
 }

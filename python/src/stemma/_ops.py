@@ -98,6 +98,7 @@ FLAGS = {
     "gc": "full/--full shallow/--shallow/-s expire=/--expire",
     "du": "",
     "retention": "",
+    "erase": "where=/--where/-w query=/--query/-q dry_run/--dry-run/-n continue_/--continue/-c",
     "undrop": "",
     "purge-dropped-databases": "",
     "backup": "verbose/--verbose/-v at=/--at force/--force/-f",
@@ -374,6 +375,17 @@ class DuRow(Row):
     bytes: int
     own_bytes: int
     shared_percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class EraseRow(Row):
+    """A row of what `erase` answers."""
+
+    commit_hash: str
+    new_commit_hash: str
+    table_name: str
+    rows_removed: int
+    rows_modified: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -2146,6 +2158,50 @@ class Verbs:
             Row,
             {
                 "args": args,
+            },
+        )
+
+    def erase(
+        self,
+        *tables: str,
+        where: str | None = None,
+        query: str | None = None,
+        dry_run: bool = False,
+        continue_: bool = False,
+    ) -> Result[EraseRow]:
+        """Remove rows from all of the history, for good.
+
+        For what the law wants gone. The rows go from the tables of every commit of every branch and tag, and of uncommitted changes. The commits
+        are made anew, with their authors, times, messages and metadata, and so get other hashes; branches and tags move along in one step. Then what
+        was goes from the files: what the reflog names, what branches of remotes named, and what only lineage did. The answer lists which commits had
+        how many such rows, and is the report to file: 'erase … -r csv'.
+
+        With -q the statements run at each commit: DELETE and UPDATE, several with semicolons between. Foreign keys are checked, so that rows which
+        refer to others go first, or by ON DELETE CASCADE.
+
+        Merges and rebases in progress are to be ended first, and stashes to be dropped. Nothing changes unless all goes well; --dry-run shows what
+        would go. Messages and metadata of commits stay as they are, and so do the names of tables.
+
+        Other copies keep the rows: remotes, backups, clones and files that were exported. It says which of them the database knows of. Erase in one
+        place, 'push --force --all --tags', and clone anew elsewhere.
+
+        Args:
+            tables: tables of which rows go; where there is none of the name nothing does.
+            where: which rows of the tables go.
+            query: statements to run at each commit instead, such as UPDATE for cells that are to be emptied.
+            dry_run: only say what would go.
+            continue_: go on where the statements fail, such as where a table lacks a column, and say where.
+
+        """
+        return self._op(
+            "erase",
+            EraseRow,
+            {
+                "tables": tables,
+                "where": where,
+                "query": query,
+                "dry_run": dry_run,
+                "continue": continue_,
             },
         )
 

@@ -1,4 +1,7 @@
-"""A task that fails: inside of the `with`, or after it, on its first attempt or on all."""
+"""A task that fails, inside of the `with`, or after it, or is killed with its rows written; on its first attempt or on all."""
+
+import os
+import signal
 
 import pandas as pd
 from metaflow import FlowSpec, Parameter, current, retry, step
@@ -18,6 +21,8 @@ class Fails(FlowSpec):
             dolt.write(pd.DataFrame({"run": ["r"], "n": [7]}), "appended", mode="append")
             dolt.write(pd.DataFrame({"id": [1, 2], "v": ["a", None]}), "keyed", ["id"])
             self.fail("inside")
+            if self.where == "killed" and current.retry_count < self.attempts:
+                os.kill(os.getpid(), signal.SIGKILL)
         self.fail("after")
         self.next(self.end)
 

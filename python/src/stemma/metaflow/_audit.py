@@ -235,14 +235,15 @@ def _recorded(run: str, kept: list[Mapping[str, Any]]) -> list[Mapping[str, Any]
     return out
 
 
+# The hints have the joins go from the run's tasks to what those read and wrote, whatever else the database has recorded.
 _TASKS = """
-select 'read' as kind, r.external_id, r.started_at, i.table_name, i.dataset_alias, i.commit_hash, i.query_text as query
-from stemma_run_inputs i join stemma_runs r on r.run_uid = i.run_uid
+select /*+ JOIN_ORDER(r,i) LOOKUP_JOIN(r,i) */ 'read' as kind, r.external_id, r.started_at, i.table_name, i.dataset_alias, i.commit_hash, i.query_text as query
+from stemma_runs r join stemma_run_inputs i on i.run_uid = r.run_uid
 where r.parent_uid = ? and i.commit_hash is not null and i.table_name is not null
   and replace(i.db, '-', '_') = replace(substring_index(database(), '/', 1), '-', '_')
 union all
-select 'write', r.external_id, r.started_at, o.table_name, o.dataset_alias, o.commit_hash, null
-from stemma_run_outputs o join stemma_runs r on r.run_uid = o.run_uid
+select /*+ JOIN_ORDER(r,o) LOOKUP_JOIN(r,o) */ 'write', r.external_id, r.started_at, o.table_name, o.dataset_alias, o.commit_hash, null
+from stemma_runs r join stemma_run_outputs o on o.run_uid = r.run_uid
 where r.parent_uid = ? and o.after_hash is not null
 """
 

@@ -1,0 +1,329 @@
+package op
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/schema"
+	"github.com/stemmadb/stemma/internal/table"
+)
+
+// eraseColumns are the columns of what erase answers: a row for each table at each commit that had something to erase. commit_hash is WORKING
+// for what was not committed; new_commit_hash is NULL then, and of a dry run.
+var eraseColumns = []Column{Text("commit_hash"), Text("new_commit_hash"), Text("table_name"), Whole("rows_removed"), Whole("rows_modified")}
+
+// Erase is the verb that removes rows from the whole history and from the files.
+type Erase struct {
+	Where    string   `flag:"where,w" value:"condition" help:"which rows of the tables go"`
+	Query    string   `flag:"query,q" value:"sql" help:"statements to run at each commit instead, such as UPDATE for cells that are to be emptied"`
+	DryRun   bool     `flag:"dry-run,n" help:"only say what would go"`
+	Continue bool     `flag:"continue,c" help:"go on where the statements fail, such as where a table lacks a column, and say where"`
+	Tables   []string `arg:"rest" value:"table" complete:"table" help:"tables of which rows go; where there is none of the name nothing does"`
+}
+
+func eraseSpec() Spec {
+	return Define[Erase](Spec{
+		Name: "erase", Columns: eraseColumns, Group: GroupCare, Needs: NeedDatabase, Admin: true,
+		Short: "Remove rows from all of the history, for good",
+		Long: `For what the law wants gone. The rows go from the tables of every commit of every branch and tag, and of uncommitted changes. The commits
+are made anew, with their authors, times, messages and metadata, and so get other hashes; branches and tags move along in one step. Then what
+was goes from the files: what the reflog names, what branches of remotes named, and what only lineage did. The answer lists which commits had
+how many such rows, and is the report to file: 'erase … -r csv'.
+
+With -q the statements run at each commit: DELETE and UPDATE, several with semicolons between. Foreign keys are checked, so that rows which
+refer to others go first, or by ON DELETE CASCADE.
+
+Merges and rebases in progress are to be ended first, and stashes to be dropped. Nothing changes unless all goes well; --dry-run shows what
+would go. Messages and metadata of commits stay as they are, and so do the names of tables.
+
+Other copies keep the rows: remotes, backups, clones and files that were exported. It says which of them the database knows of. Erase in one
+place, 'push --force --all --tags', and clone anew elsewhere.`,
+		Usage: []string{"<table>... --where <condition>", "-q <sql>"},
+		Examples: []Example{
+			{`erase --dry-run people --where "id = 17"`, "which commits have that row"},
+			{`erase people visits --where "person = 17" -r csv > report.csv`, "remove rows of two tables, and keep the report"},
+			{`erase -q "update people set name = null, birthday = null where id = 17"`, "empty cells"},
+		},
+	})
+}
+
+// erasing is one run of Erase.
+type erasing struct {
+	c       *Erase
+	s       *Scope
+	query   string // "" for rows of tables
+	r       *Result
+	at      map[history.CommitID][]repo.FilteredTable // what changed at a commit
+	tables  map[string]*erasedTable                   // by name
+	were    map[hash.Hash]bool                        // tables that had rows that go
+	clean   map[hash.Hash]*table.Table                // by tables as they were: as they are then
+	present map[string]bool                           // of the verb's tables those that some commit has
+	names   map[string]bool                           // tables of commits that have not all of them
+}
+
+// erasedTable is what is said of a table.
+type erasedTable struct{ commits, removed, modified uint64 }
+
+// Run erases.
+func (c *Erase) Run(ctx context.Context, s *Scope) (*Result, error) {
+	if err := c.check(s); err != nil {
+		return nil, err
+	}
+	e := &erasing{
+		c: c, s: s, query: c.Query, r: &Result{Columns: eraseColumns, Lines: []string{}},
+		at: map[history.CommitID][]repo.FilteredTable{}, tables: map[string]*erasedTable{}, were: map[hash.Hash]bool{},
+		clean: map[hash.Hash]*table.Table{}, present: map[string]bool{}, names: map[string]bool{},
+	}
+	var task Task = noTask{}
+	opt := repo.FilterOptions{
+		Branches: []string{s.branch()}, Tags: true, Uncommitted: true, First: true, Erase: true, DryRun: c.DryRun, Change: e.change, Told: e.told,
+		Planned: func(n int) { task = s.Start("look through the history", int64(n), "commits") },
+		Step:    func(was, now history.CommitID) { task.Add(1); e.step(was, now) },
+		Ready:   e.ready,
+	}
+	for _, b := range s.Repo.Branches() {
+		if b.Name != s.branch() {
+			opt.Branches = append(opt.Branches, b.Name)
+		}
+	}
+	done, err := s.Repo.FilterHistory(ctx, opt)
+	task.Done(err)
+	if err != nil {
+		return nil, err
+	}
+	e.step(history.CommitID{}, history.CommitID{})
+	e.summary(done)
+	if c.DryRun || len(e.at) == 0 {
+		return e.r, nil
+	}
+	return e.r, e.collect(ctx, done)
+}
+
+func (c *Erase) check(s *Scope) error {
+	switch {
+	case s.Evaluate == nil:
+		return errs.New(errs.Unsupported, "erase: SQL cannot be evaluated from here")
+	case c.Query != "" && (c.Where != "" || len(c.Tables) > 0):
+		return errs.New(errs.Invalid, "erase: give tables and --where, or statements with -q, not both")
+	case c.Query == "" && len(c.Tables) == 0:
+		return errs.New(errs.Invalid, "erase: name the tables of which rows go, and say which with --where; or give statements with -q")
+	case c.Query == "" && strings.TrimSpace(c.Where) == "":
+		return errs.New(errs.Invalid, "erase: say with --where which rows of %s go; 'true' is all of them", strings.Join(c.Tables, ", "))
+	case s.Repo.Partial() != nil:
+		return errs.New(errs.Unsupported, "erase: this database has a part of another one; erase there, or 'fetch --complete' first")
+	}
+	return nil
+}
+
+// ready refuses tables that are nowhere.
+func (e *erasing) ready() error {
+	for _, t := range e.c.Tables {
+		if !e.present[strings.ToLower(t)] {
+			return offering(errs.NotFound, errs.Nearest(t, slices.Sorted(maps.Keys(e.names))), "erase: no commit has a table %s", t)
+		}
+	}
+	return nil
+}
+
+// change makes the change of a commit's tables.
+func (e *erasing) change(ctx context.Context, id history.CommitID, tx *repo.Tx) error {
+	if e.query != "" {
+		return e.run(ctx, id, tx, e.query)
+	}
+	for _, name := range e.c.Tables {
+		v, written, ok, err := tx.Table(ctx, name)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			if err := e.note(ctx, tx); err != nil {
+				return err
+			}
+			continue
+		}
+		e.present[strings.ToLower(name)] = true
+		if err := e.delete(ctx, id, tx, v.Table, written); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// note notes the tables that there are, for who has misspelled one.
+func (e *erasing) note(ctx context.Context, tx *repo.Tx) error {
+	names, err := tx.TableNames(ctx)
+	for _, n := range names {
+		e.names[n] = true
+	}
+	return err
+}
+
+// delete deletes rows of a table. One that many commits have, and to which no other refers, is searched once.
+func (e *erasing) delete(ctx context.Context, id history.CommitID, tx *repo.Tx, t *table.Table, name string) error {
+	children, err := tx.Children(ctx, name)
+	if err != nil {
+		return err
+	}
+	was, err := t.Put(ctx, tx.Store())
+	if err != nil {
+		return err
+	}
+	if known, ok := e.clean[was]; ok && len(children) == 0 {
+		if known == t {
+			return nil
+		}
+		return tx.PutTable(ctx, name, known)
+	}
+	if err := e.run(ctx, id, tx, "delete from "+schema.QuoteName(name)+" where ("+e.c.Where+")"); err != nil {
+		return err
+	}
+	now, err := tx.FoldTable(ctx, name)
+	if err != nil {
+		return err
+	}
+	if len(children) == 0 && !e.c.DryRun { // a dry run does not keep the new table
+		e.clean[was] = now
+	}
+	return nil
+}
+
+func (e *erasing) run(ctx context.Context, id history.CommitID, tx *repo.Tx, query string) error {
+	return e.s.Evaluate(ctx, tx, query, func(statement string, err error) error {
+		if !e.c.Continue {
+			return errs.New(errs.Invalid, "%s: %w", errs.Excerpt(statement), err)
+		}
+		e.r.Hints = append(e.r.Hints, fmt.Sprintf("%s: %s", e.name(id), err))
+		return nil
+	})
+}
+
+// name is a commit, or what is not committed.
+func (e *erasing) name(id history.CommitID) string {
+	if id.IsZero() {
+		return working
+	}
+	return id.String()
+}
+
+func (e *erasing) told(id history.CommitID, c repo.FilteredTable) {
+	e.at[id] = append(e.at[id], c)
+	e.were[c.Was] = true
+	t := e.tables[c.Name]
+	if t == nil {
+		t = &erasedTable{}
+		e.tables[c.Name] = t
+	}
+	t.removed, t.modified = max(t.removed, c.RowsRemoved), max(t.modified, c.RowsModified)
+	if !id.IsZero() {
+		t.commits++
+	}
+}
+
+// step lists what was changed at a commit, or what is not committed.
+func (e *erasing) step(was, now history.CommitID) {
+	for _, c := range e.at[was] {
+		var to any
+		if !was.IsZero() && was != now {
+			to = now.String()
+		}
+		e.r.Add(e.name(was), to, c.Name, int64(c.RowsRemoved), int64(c.RowsModified))
+	}
+}
+
+func (e *erasing) summary(done *repo.Filtered) {
+	if len(e.at) == 0 {
+		e.r.Printf("Nothing to do: none of %s has such rows.", plural(uint64(done.Seen), "commit"))
+		e.r.Hints = append(e.r.Hints, "what only the reflog has, such as branches that were deleted, goes by '"+e.s.Program()+" gc --full --expire now'")
+		return
+	}
+	would := ""
+	if e.c.DryRun {
+		would = "would be "
+	}
+	for _, n := range slices.Sorted(maps.Keys(e.tables)) {
+		t := e.tables[n]
+		var what []string
+		if t.removed > 0 {
+			what = append(what, plural(t.removed, "row")+" "+would+"removed")
+		}
+		if t.modified > 0 {
+			what = append(what, plural(t.modified, "row")+" "+would+"changed")
+		}
+		if len(what) == 0 {
+			what = []string{would + "changed"}
+		}
+		e.r.Printf("%s: up to %s, at %s of %d.", n, strings.Join(what, " and "), plural(t.commits, "commit"), done.Seen)
+	}
+	if e.c.DryRun {
+		return
+	}
+	for _, m := range []struct {
+		what  string
+		names []string
+	}{{"Moved branches", done.Branches}, {"Moved tags", done.Tags}, {"Forgot branches of remotes", done.Tracks}} {
+		if len(m.names) > 0 {
+			e.r.Printf("%s: %s", m.what, strings.Join(m.names, ", "))
+		}
+	}
+}
+
+// collect removes what was from the files, and says what of it is left, and where else it may be.
+func (e *erasing) collect(ctx context.Context, done *repo.Filtered) error {
+	rp := e.s.Repo
+	e.s.hold.Release()
+	left, err := rp.ForgetAside()
+	if err != nil {
+		return err
+	}
+	task := e.s.Start("remove it from the files", 0, "chunks")
+	got, err := rp.Collect(ctx, repo.CollectOptions{Full: true, Forget: true, Expire: rp.Clock().Now(), Marked: func(n int) { task.Add(int64(n)) }})
+	task.Done(err)
+	if err != nil {
+		return errs.New(errs.CodeOf(err), "erase: no branch or tag has the rows any more, but they are in the files yet: run 'gc --full --expire now': %w", err)
+	}
+	e.r.Printf("%s before, %s now.", megabytes(got.Before), megabytes(got.After))
+	here := 0
+	for h := range e.were {
+		has, err := rp.Store().Has(ctx, h)
+		if err != nil {
+			return err
+		}
+		if has {
+			here++
+		}
+	}
+	if here > 0 {
+		e.r.Hints = append(e.r.Hints, fmt.Sprintf("%s of before %s in the files yet, because somebody reads: run 'gc --full --expire now' when nobody does",
+			plural(uint64(here), "table"), map[bool]string{true: "is", false: "are"}[here == 1]))
+	}
+	for _, d := range left {
+		e.r.Hints = append(e.r.Hints, "old chunks may be in "+d+": remove it when no server runs")
+	}
+	return e.elsewhere()
+}
+
+// elsewhere says which other copies the database knows of.
+func (e *erasing) elsewhere() error {
+	remotes, err := Remotes(e.s.Settings.Local)
+	if err != nil {
+		return err
+	}
+	backups, err := Backups(e.s.Settings.Local)
+	if err != nil {
+		return err
+	}
+	for _, x := range remotes {
+		e.r.Hints = append(e.r.Hints, fmt.Sprintf("remote %s (%s) has the rows if it had them: 'push --force --all --tags %s', and collect garbage there", x.Name, x.URL, x.Name))
+	}
+	for _, x := range backups {
+		e.r.Hints = append(e.r.Hints, fmt.Sprintf("backup %s (%s) has the rows if it had them: make it anew elsewhere, and remove this one", x.Name, x.URL))
+	}
+	return nil
+}
