@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"syscall"
+	"time"
 )
 
 // maxResident is the peak resident memory in bytes of a process that has ended.
@@ -27,4 +28,13 @@ func allocated(info fs.FileInfo) int64 {
 		return int64(s.Blocks) * 512
 	}
 	return info.Size()
+}
+
+// processorTime is what this process has had of the processors so far.
+func processorTime() time.Duration {
+	var r syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+		return 0
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }

@@ -12,6 +12,7 @@ import (
 var ranks = map[string]float64{
 	"hash": 0, "errs": 0, "invariants": 0, "clock": 0, "boot": 0, // standard library only
 	"vfs": 0.5, "binfmt": 0.5,
+	"keyset":   0.7,           // ordered sets whose copies share
 	"sidefile": 0.7,           // what may be lost
 	"chunk":    1, "value": 1, // the byte contract; types and ordered keys
 	"tree": 2, "pack": 2, "object": 2, // prolly algorithms; local store; remote objects

@@ -126,7 +126,7 @@ func (r *Repo) appendCommitAs(ctx context.Context, p *plan, opt *CommitOptions, 
 		}
 	}
 	for _, x := range p.rows {
-		next.tables.set(x.table, workTable{over: x.over()})
+		next.tables.set(x.table, workTable{over: x.changed()})
 	}
 	if err := p.checkMeanwhile(ctx, batch, cur, next); err != nil {
 		return nil, nil, err

@@ -79,11 +79,16 @@ func (r *Repo) catchUp(ctx context.Context) {
 
 // foldLarge folds tables with so many edits that neither the journal nor the overlay should hold them.
 func (t *Tx) foldLarge(ctx context.Context) error {
-	for _, l := range t.edited() {
-		if x := t.tables[l]; x.editor.Bytes() > privateFold {
-			if _, err := t.FoldTable(ctx, x.name); err != nil {
-				return err
-			}
+	var large []string
+	for l, x := range t.tables {
+		if x.editor != nil && x.editor.Dirty() && x.editor.Bytes() > privateFold {
+			large = append(large, l)
+		}
+	}
+	slices.Sort(large)
+	for _, l := range large {
+		if _, err := t.FoldTable(ctx, t.tables[l].name); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -109,7 +114,8 @@ type rowPlan struct {
 	table   string // lower case
 	whole   bool   // the transaction has replaced the table, so there is nothing to validate
 	schema  *schema.Compiled
-	over    func() *table.Overlay // the overlay with the changes, on the state of the plan
+	editor  *table.Editor  // that has made the changes on the state of the plan; nil when they have been moved
+	over    *table.Overlay // the overlay with the changes, on the state of the plan; nil while editor has it
 	changes *table.Changes
 	delta   *table.Delta // nil until needed
 }
@@ -169,7 +175,7 @@ func (t *Tx) plan() *plan {
 	p := &plan{t: t, on: t.base}
 	for _, l := range t.edited() {
 		e := t.tables[l].editor
-		p.rows = append(p.rows, &rowPlan{table: l, whole: t.whole[l], schema: e.Table().Schema, over: func() *table.Overlay { return e.View().Overlay() }, changes: e.Changes()})
+		p.rows = append(p.rows, &rowPlan{table: l, whole: t.whole[l], schema: e.Table().Schema, editor: e, changes: e.Changes()})
 	}
 	return p
 }
@@ -222,8 +228,7 @@ func (p *plan) advance(ctx context.Context, batch *pack.Batch, s *state, must bo
 			}
 			if x.delta.Clear(p.on.tables.get(x.table).over, cur.tables.get(x.table).over) {
 				y := *x
-				over := x.delta.Apply(cur.tables.get(x.table).over)
-				y.over = func() *table.Overlay { return over }
+				y.over = x.delta.Apply(cur.tables.get(x.table).over)
 				moved[i] = &y
 				continue
 			}
@@ -274,7 +279,15 @@ func (x *rowPlan) rebase(ctx context.Context, p *plan, batch *pack.Batch, cur *b
 	if err != nil {
 		return nil, err
 	}
-	return &rowPlan{table: x.table, schema: x.schema, over: func() *table.Overlay { return over }, changes: changes}, nil
+	return &rowPlan{table: x.table, schema: x.schema, over: over, changes: changes}, nil
+}
+
+// changed is the overlay with the changes, on the state of the plan.
+func (x *rowPlan) changed() *table.Overlay {
+	if x.over == nil {
+		x.over = x.editor.View().Overlay()
+	}
+	return x.over
 }
 
 // overlay is the overlay of the table in cur with the changes; false when they have to be rebased first.
@@ -285,7 +298,7 @@ func (x *rowPlan) overlay(ctx context.Context, p *plan, cur *branch) (*table.Ove
 	}
 	then, now := p.on.tables.get(x.table), cur.tables.get(x.table)
 	if x.whole || then == now {
-		return x.over(), true, nil
+		return x.changed(), true, nil
 	}
 	if x.changes.Len() > deltaUnderLock {
 		return nil, false, nil
@@ -338,7 +351,7 @@ func (r *Repo) commitPlans(ctx context.Context, plans []*plan, batch *pack.Batch
 				if x, err = x.rebase(ctx, p, batch, cur); err != nil {
 					return nil, err
 				}
-				over, payload = x.over(), nil
+				over, payload = x.over, nil
 				p.rows[j] = x
 			}
 			n.tables.set(x.table, workTable{over: over, since: cur.tables.get(x.table).since})

@@ -447,7 +447,7 @@ func (r *Repo) joinLineage(ctx context.Context, batch *pack.Batch, ch *change, n
 			if x, err = x.rebase(ctx, p, batch, cur); err != nil {
 				return nil, err
 			}
-			over = x.over()
+			over = x.changed()
 			p.rows[i] = x
 		}
 		next.tables.set(x.table, workTable{over: over, since: cur.tables.get(x.table).since})

@@ -3,8 +3,7 @@ package table
 import (
 	"bytes"
 
-	"github.com/tidwall/btree"
-
+	"github.com/stemmadb/stemma/internal/keyset"
 	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/value"
 )
@@ -17,10 +16,9 @@ import (
 type Delta struct {
 	indexes int
 	rows    []*entry
-	index   [][]*entry     // by index
-	unique  [][]keyPrefix  // by index: where another row with a unique value of these changes would stand
-	appends bool           // rows were added behind the last row of a keyless table
-	hint    btree.PathHint // where the row looked for last is in the overlays, which are much alike
+	index   [][]*entry    // by index
+	unique  [][]keyPrefix // by index: where another row with a unique value of these changes would stand
+	appends bool          // rows were added behind the last row of a keyless table
 }
 
 // keyPrefix is the range of the keys that begin alike.
@@ -71,9 +69,7 @@ func (d *Delta) Clear(then, now *Overlay) bool {
 		now = NewOverlay(d.indexes)
 	}
 	for _, e := range d.rows {
-		a, _ := then.rows.GetHint(e, &d.hint)
-		b, _ := now.rows.GetHint(e, &d.hint)
-		if a != b {
+		if !keyset.SameAt(then.rows, now.rows, e.key) {
 			return false
 		}
 	}
@@ -97,8 +93,7 @@ func (d *Delta) Clear(then, now *Overlay) bool {
 // sameEntries tells whether both have the same entries in a range.
 func sameEntries(a, b *entries, p keyPrefix) bool {
 	ia, ib := a.Iter(), b.Iter()
-	probe := &entry{key: p.lo}
-	okA, okB := ia.Seek(probe), ib.Seek(probe)
+	okA, okB := ia.Seek(p.lo), ib.Seek(p.lo)
 	within := func(ok bool, it *iterator) bool {
 		return ok && (p.hi == nil || bytes.Compare(it.Item().key, p.hi) < 0)
 	}
@@ -125,7 +120,7 @@ func (d *Delta) Apply(o *Overlay) *Overlay {
 		o = o.Copy()
 	}
 	for _, e := range d.rows {
-		o.setHint(e, &d.hint)
+		o.set(e)
 	}
 	for n, list := range d.index {
 		for _, e := range list {

@@ -4,10 +4,9 @@ import (
 	"bytes"
 	"context"
 
-	"github.com/tidwall/btree"
-
 	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/keyset"
 	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/value"
 )
@@ -34,10 +33,8 @@ type edit struct {
 	old []byte
 }
 
-func editLess(a, b *edit) bool { return bytes.Compare(a.key, b.key) < 0 }
-
 // edits is an ordered set of edits, one a key.
-type edits = btree.BTreeG[*edit]
+type edits = keyset.Set[*edit]
 
 // Editor edits a table within a transaction: it keeps the edits beside the view that it began with, and puts the two together when
 // somebody asks for a view. It belongs to one goroutine. Rows are given as cells of the rows' layout; of a keyless table the first
@@ -58,7 +55,11 @@ type Editor struct {
 
 	cells            []value.Cell // scratch
 	key, newKey, row []byte       // scratch
+	scratch          [3 * usualBytes]byte
 }
+
+// usualBytes is the length of a key or row of the usual kind.
+const usualBytes = 64
 
 // lateEdit is an edit of the rows' tree or an index that is not in the editor's view yet.
 type lateEdit struct {
@@ -68,14 +69,12 @@ type lateEdit struct {
 
 // NewEditor edits a view. Long cells are written to w.
 func NewEditor(w chunk.Store, v *View) *Editor {
-	const most = 64 // bytes of a key or row of the usual kind
-	scratch := make([]byte, 3*most)
-	e := &Editor{w: w, base: &View{Table: v.Table, r: w, over: v.over, zones: v.zones}, next: -1}
-	e.key, e.newKey, e.row = scratch[:0:most], scratch[most:most:2*most], scratch[2*most:2*most]
-	e.edits = btree.NewBTreeGOptions(editLess, btree.Options{NoLocks: true})
+	e := &Editor{w: w, base: &View{Table: v.Table, r: w, over: v.over, zones: v.zones}, edits: &edits{}, next: -1}
+	const n = usualBytes
+	e.key, e.newKey, e.row = e.scratch[:0:n], e.scratch[n:n:2*n], e.scratch[2*n:2*n]
 	e.index = make([]*entries, len(v.Table.Indexes))
 	for n := range e.index {
-		e.index[n] = newEntries()
+		e.index[n] = &entries{}
 	}
 	return e
 }
@@ -136,10 +135,7 @@ func (e *Editor) Get(ctx context.Context, key []byte, cells []value.Cell) (bool,
 
 // edit is the edit of a key.
 func (e *Editor) edit(key []byte) (*edit, bool) {
-	if e.edits.Len() == 0 {
-		return nil, false
-	}
-	return e.edits.Get(&edit{entry: &entry{key: key}})
+	return e.edits.Get(key)
 }
 
 // tuple is View.tuple with the edits so far.
@@ -318,7 +314,7 @@ func (e *Editor) record(before []byte, now *entry) {
 		e.edits.Set(x)
 	}
 	if x.old == nil && now.row == nil {
-		e.edits.Delete(x)
+		e.edits.Delete(x.key)
 		e.bytes -= entryBytes(now)
 	}
 	for _, y := range e.todo {
@@ -331,7 +327,7 @@ func (e *Editor) record(before []byte, now *entry) {
 		// Of a row that was not there before no index has an entry to be taken away. To do it still would take away that of a row which
 		// others have added under the key meanwhile.
 		if x.old == nil && y.row == nil {
-			e.index[y.n].Delete(y.entry)
+			e.index[y.n].Delete(y.key)
 			e.bytes -= entryBytes(y.entry)
 		}
 	}
@@ -465,7 +461,7 @@ func (e *Editor) other(ctx context.Context, n int, p keyPrefix, own []byte) ([]b
 		}
 	}
 	it := e.index[n].Iter()
-	for ok := it.Seek(&entry{key: p.lo}); ok && (p.hi == nil || bytes.Compare(it.Item().key, p.hi) < 0); ok = it.Next() {
+	for ok := it.Seek(p.lo); ok && (p.hi == nil || bytes.Compare(it.Item().key, p.hi) < 0); ok = it.Next() {
 		if it.Item().row == nil {
 			continue
 		}

@@ -3,15 +3,13 @@ package table
 import (
 	"context"
 
-	"github.com/tidwall/btree"
-
 	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/tree"
 )
 
 // entrySource gives the edits of an overlay to the tree editor.
 type entrySource struct {
-	it      btree.IterG[*entry]
+	it      iterator
 	started bool
 }
 
@@ -67,7 +65,7 @@ func Residue(ctx context.Context, r chunk.Reader, t *Table, then, now *Overlay) 
 	for ok := it.First(); ok; ok = it.Next() {
 		e := it.Item()
 		if then != nil {
-			if o, found := then.rows.Get(e); found && sameRow(o.row, e.row) {
+			if o, found := then.rows.Get(e.key); found && sameRow(o.row, e.row) {
 				continue
 			}
 		}
@@ -82,7 +80,7 @@ func Residue(ctx context.Context, r chunk.Reader, t *Table, then, now *Overlay) 
 		it := then.rows.Iter()
 		for ok := it.First(); ok; ok = it.Next() {
 			e := it.Item()
-			if _, found := now.rows.Get(e); !found && e.row != nil {
+			if _, found := now.rows.Get(e.key); !found && e.row != nil {
 				out.setRow(e.key, nil, true)
 			}
 		}
@@ -92,7 +90,7 @@ func Residue(ctx context.Context, r chunk.Reader, t *Table, then, now *Overlay) 
 		for ok := it.First(); ok; ok = it.Next() {
 			e := it.Item()
 			if then != nil {
-				if o, found := then.index[n].Get(e); found && sameRow(o.row, e.row) {
+				if o, found := then.index[n].Get(e.key); found && sameRow(o.row, e.row) {
 					continue
 				}
 			}

@@ -1,10 +1,9 @@
 package table
 
 import (
-	"bytes"
 	"sync"
 
-	"github.com/tidwall/btree"
+	"github.com/stemmadb/stemma/internal/keyset"
 )
 
 // entry is a key of an overlay with its row; a nil row says that the key is deleted. It is immutable, and overlays that were copied
@@ -52,17 +51,14 @@ func newEntry(key, row []byte, base bool) *entry {
 	return e
 }
 
-func entryLess(a, b *entry) bool { return bytes.Compare(a.key, b.key) < 0 }
+// SortKey implements keyset.Keyed.
+func (e *entry) SortKey() []byte { return e.key }
 
 // entries is an ordered set of entries, one a key.
-type entries = btree.BTreeG[*entry]
+type entries = keyset.Set[*entry]
 
 // iterator walks through entries.
-type iterator = btree.IterG[*entry]
-
-func newEntries() *entries {
-	return btree.NewBTreeGOptions(entryLess, btree.Options{NoLocks: true, Degree: 16})
-}
+type iterator = keyset.Iterator[*entry]
 
 // Overlay is the edits above a table's trees, in key order: those of its rows and, derived from them, of each index. A snapshot
 // costs nothing, so a reader keeps the one it began with. Once shared, an overlay is changed no more.
@@ -76,9 +72,9 @@ type Overlay struct {
 
 // NewOverlay is an empty overlay for a table with that many indexes.
 func NewOverlay(indexes int) *Overlay {
-	o := &Overlay{rows: newEntries(), index: make([]*entries, indexes)}
+	o := &Overlay{rows: &entries{}, index: make([]*entries, indexes)}
 	for i := range o.index {
-		o.index[i] = newEntries()
+		o.index[i] = &entries{}
 	}
 	return o
 }
@@ -124,17 +120,14 @@ func (o *Overlay) setRow(key, row []byte, inBase bool) {
 }
 
 // set puts an edit of a row; one that deletes what the tree lacks leaves nothing behind.
-func (o *Overlay) set(e *entry) { o.setHint(e, nil) }
-
-// setHint is set with a hint, which may be nil, where the key is.
-func (o *Overlay) setHint(e *entry, hint *btree.PathHint) {
+func (o *Overlay) set(e *entry) {
 	if e.row == nil && !e.base {
-		if old, ok := o.rows.DeleteHint(e, hint); ok {
+		if old, ok := o.rows.Delete(e.key); ok {
 			o.account(old, -1)
 		}
 		return
 	}
-	if old, ok := o.rows.SetHint(e, hint); ok {
+	if old, ok := o.rows.Set(e); ok {
 		o.account(old, -1)
 	}
 	o.account(e, 1)

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 
-	"github.com/tidwall/btree"
-
 	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/page"
@@ -93,8 +91,8 @@ func (v *View) entries(n Rows) *entries {
 
 // Get finds the row of that key and fills cells, as many as the rows' layout has, which stay valid. Long cells stay addresses.
 func (v *View) Get(ctx context.Context, key []byte, cells []value.Cell) (bool, error) {
-	if e := v.entries(RowsTree); e != nil && e.Len() > 0 {
-		if x, ok := e.Get(&entry{key: key}); ok {
+	if e := v.entries(RowsTree); e != nil {
+		if x, ok := e.Get(key); ok {
 			if x.row == nil {
 				return false, nil
 			}
@@ -114,8 +112,8 @@ func (v *View) Get(ctx context.Context, key []byte, cells []value.Cell) (bool, e
 
 // tuple finds the row payload of that key; inBase tells whether the tree below the overlay has the key.
 func (v *View) tuple(ctx context.Context, key []byte) (row []byte, found, inBase bool, err error) {
-	if e := v.entries(RowsTree); e != nil && e.Len() > 0 {
-		if x, ok := e.Get(&entry{key: key}); ok {
+	if e := v.entries(RowsTree); e != nil {
+		if x, ok := e.Get(key); ok {
 			return x.row, x.row != nil, x.base, nil
 		}
 	}
@@ -172,7 +170,7 @@ type Block struct {
 type Scan struct {
 	opt     ScanOptions
 	cur     *tree.Cursor
-	over    btree.IterG[*entry]
+	over    iterator
 	hasOver bool // over stands on an entry within bounds
 	anyOver bool
 	started bool
@@ -290,7 +288,7 @@ func (s *Scan) start(ctx context.Context) error {
 		case s.opt.Reverse && s.opt.Hi == nil:
 			s.hasOver = s.over.Last()
 		case s.opt.Reverse:
-			if s.hasOver = s.over.Seek(&entry{key: s.opt.Hi}); s.hasOver {
+			if s.hasOver = s.over.Seek(s.opt.Hi); s.hasOver {
 				s.hasOver = s.over.Prev()
 			} else {
 				s.hasOver = s.over.Last()
@@ -298,7 +296,7 @@ func (s *Scan) start(ctx context.Context) error {
 		case s.opt.Lo == nil:
 			s.hasOver = s.over.First()
 		default:
-			s.hasOver = s.over.Seek(&entry{key: s.opt.Lo})
+			s.hasOver = s.over.Seek(s.opt.Lo)
 		}
 		s.boundOver()
 	}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/stemmadb/stemma/internal/binfmt"
 	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
@@ -63,23 +64,11 @@ func headOf(b []byte) head {
 	if len(b) >= 16 {
 		return head{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])}
 	}
-	return head{first8(b), first8(b[min(8, len(b)):])}
+	return head{binfmt.Head(b), binfmt.Head(b[min(8, len(b)):])}
 }
 
 // below tells whether h comes before o.
 func (h *head) below(o *head) bool { return h[0] < o[0] || h[0] == o[0] && h[1] < o[1] }
-
-// first8 is the first 8 bytes of b, or fewer, as a number.
-func first8(b []byte) uint64 {
-	if len(b) >= 8 {
-		return binary.BigEndian.Uint64(b)
-	}
-	var v uint64
-	for i, c := range b {
-		v |= uint64(c) << (56 - 8*i)
-	}
-	return v
-}
 
 // seek is keyBlock.search.
 func (v *nodeView) seek(key []byte) (int, bool) {
