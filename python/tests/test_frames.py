@@ -45,6 +45,8 @@ def kinds(data: object) -> dict[str, str]:
         ([dt.timedelta(hours=-5)], "duration[us]"),
         ([[1, "a"], {"k": None}, None], "extension<arrow.json>"),
         ([uuid.UUID(int=7), None], "extension<arrow.uuid>"),
+        ([np.datetime64("2026-01-02"), None, np.datetime64("2026-01-02T03:04:05.000006000")], "timestamp[us]"),
+        ([np.timedelta64(1500, "ms"), dt.timedelta(hours=1), None], "duration[us]"),
         ([None, None], "null"),
     ],
 )
@@ -79,6 +81,11 @@ def test_missing_values_of_pandas_are_null() -> None:
         (["ok", "\ud800"], 1, "cannot be stored as str"),
         ([[1], [float("nan")]], 1, "JSON"),
         ([3 + 4j], 0, "complex has no SQL type"),
+        ([None, dt.time(1, tzinfo=dt.UTC)], 1, "has a time zone"),
+        ([dt.time(1), dt.time(1, tzinfo=dt.UTC)], 1, "time, and time with a time zone in row 1"),
+        ([None, np.datetime64(1, "ns")], 1, "whole microseconds"),
+        ([np.timedelta64(1, "us"), np.timedelta64(1, "ns")], 1, "whole microseconds"),
+        ([np.datetime64("20000-01-01")], 0, "out of range"),
     ],
 )
 def test_mixed_objects_are_refused(values: list[object], row: int, words: str) -> None:
@@ -121,6 +128,12 @@ def test_named_index_levels_are_columns() -> None:
     assert sent(plain.set_index(levels)).to_pylist() == [{"code": "x", "n": 1, "v": 1}, {"code": "y", "n": 2, "v": 2}]
 
 
+def test_nanoseconds_in_a_zone_are_sent_as_such() -> None:
+    """The server refuses what it cannot keep, and names the row; nothing is rounded on the way."""
+    moments = pd.Series([pd.Timestamp(1, unit="ns", tz="UTC"), None], dtype=object)
+    assert kinds(pd.DataFrame({"c": moments})) == {"c": "timestamp[ns, tz=UTC]"}
+
+
 def test_categories() -> None:
     frame = pd.DataFrame(
         {"c": pd.Categorical(["b", None, "it's"], categories=["b", "it's", "unused"]), "n": pd.Categorical([3, 3, 1])}
@@ -132,6 +145,21 @@ def test_categories() -> None:
     assert str(table.schema.field("n").type) == "int64"
     assert len(src.notes) == 1
     assert "column n" in src.notes[0]
+    holes = pd.DataFrame(
+        {
+            "i": pd.Categorical([3, None, 1]),
+            "d": pd.Categorical([pd.Timestamp("2026-01-01"), None, None]),
+            "n": pd.Categorical([np.int8(3), None, np.int8(4)], categories=pd.Index([3, 4], dtype="int8"), ordered=True),
+            "o": pd.Categorical([dt.date(2026, 1, 1), None, dt.date(2026, 1, 2)]),
+        }
+    )
+    assert {n: c.to_pylist() for n, c in zip("idno", sent(holes).columns, strict=True)} == {
+        "i": [3, None, 1],
+        "d": [dt.datetime(2026, 1, 1), None, None],
+        "n": [3, None, 4],
+        "o": [dt.date(2026, 1, 1), None, dt.date(2026, 1, 2)],
+    }
+    assert kinds(holes)["n"] == "int8"
     odd = source(pd.DataFrame({"c": pd.Categorical(["a", "A", "b "])}), "t")
     assert str(odd.schema.field("c").type) in {"string", "large_string"}
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 import stemma
+from parts import read_by_workers
 
 
 @pytest.fixture
@@ -220,6 +221,10 @@ def test_partitions(repo: stemma.Repo) -> None:
     repo.sql("delete from big")
     assert part.commit == repo.resolve("HEAD").commit
     assert part.read_pandas().x.tolist() == ["a"]
+
+
+def test_partitions_in_other_processes(repo: stemma.Repo) -> None:
+    read_by_workers(repo)
 
 
 def test_partitions_with_a_condition(repo: stemma.Repo) -> None:

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 import stemma
 from adbc_driver_stemma import dbapi
+from parts import read_by_workers
 from stemma._transport.http2 import LostError
 
 FRAME = pd.DataFrame({"id": range(5000), "x": [str(i) for i in range(5000)]})
@@ -97,6 +98,14 @@ def test_users(ports: tuple[int, int]) -> None:
         with pytest.raises(stemma.DeniedError) as e:
             stemma.connect(f"stemma://{user}@127.0.0.1:{ports[1]}/shop")
         assert "wrong" not in str(e.value)
+
+
+@pytest.mark.parametrize(("scheme", "user"), [("stemma", "root"), ("grpc", "ann:p%40ss%3Aw%2Frd")])
+def test_partitions_in_other_processes(ports: tuple[int, int], scheme: str, user: str) -> None:
+    with stemma.connect(f"{scheme}://{user}@127.0.0.1:{ports[1]}/shop") as repo:
+        read_by_workers(repo)
+        repo.sql("drop table parts")
+        repo.sql("call dolt_commit('-am', 'dropped')")
 
 
 def test_the_wrong_port(ports: tuple[int, int]) -> None:

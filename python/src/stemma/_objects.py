@@ -81,6 +81,8 @@ def kind_of(v: Any) -> str:
     t = type(v)
     if (kind := _KINDS.get(t)) is not None:
         return kind
+    if isinstance(v, dt.time):
+        return "time with a time zone" if v.tzinfo is not None else "time"
     if isinstance(v, dt.datetime):
         return "datetime with a time zone" if v.tzinfo is not None else "datetime"
     for base, kind in _BASES:
@@ -119,7 +121,6 @@ _KINDS: dict[type, str] = {
     memoryview: "bytes",
     Decimal: "Decimal",
     dt.date: "date",
-    dt.time: "time",
     dt.timedelta: "timedelta",
     list: "list or dict",
     tuple: "list or dict",
@@ -245,7 +246,32 @@ def _uuid(_name: str, cells: list[Any], _table: str) -> pa.Array:
 def _zoned(_name: str, cells: list[Any], _table: str) -> pa.Array:
     import pyarrow as pa
 
-    return pa.array([None if v is None else v.astimezone(dt.UTC) for v in cells], pa.timestamp("us", "UTC"))
+    unit = "ns" if any(getattr(v, "nanosecond", 0) for v in cells) else "us"
+    return pa.array([None if v is None else v.astimezone(dt.UTC) for v in cells], pa.timestamp(unit, "UTC"))
+
+
+def _zoned_time(name: str, cells: list[Any], table: str) -> pa.Array:
+    row = next(i for i, v in enumerate(cells) if v is not None)
+    raise InvalidError(
+        f"write {table}: column {name!r}, row {row}: {_shown(cells[row])} has a time zone, which a time of day has not in SQL",
+        hint="leave it out: .replace(tzinfo=None)",
+        table=table,
+        column=name,
+        row=row,
+    )
+
+
+def _of_numpy(v: Any) -> Any:
+    """Returns a moment or a span of numpy as that of Python."""
+    if type(v).__module__ != "numpy":
+        return v
+    plain = v.astype(v.dtype.str[1:2] + "8[us]")
+    if plain != v:
+        raise ValueError("it is not of whole microseconds, and nothing finer is kept")
+    out = plain.item()
+    if not isinstance(out, (dt.datetime, dt.timedelta)):
+        raise OverflowError("it is out of range")
+    return out
 
 
 def _typed(make: str) -> Any:
@@ -268,6 +294,8 @@ def _typed(make: str) -> Any:
             return pa.array(cells, pa.duration("ns"))
         if make == "datetime" and any(getattr(v, "nanosecond", 0) for v in cells):
             return pa.array(cells, pa.timestamp("ns"))
+        if make in {"datetime", "timedelta"}:
+            return pa.array([_of_numpy(v) for v in cells], kind)
         return pa.array(cells, kind)
 
     return array
@@ -280,6 +308,7 @@ _ARRAYS: dict[str, Any] = {
     "list or dict": _json,
     "UUID": _uuid,
     "datetime with a time zone": _zoned,
+    "time with a time zone": _zoned_time,
     **{k: _typed(k) for k in ("str", "bytes", "bool", "float", "date", "datetime", "time", "timedelta")},
 }
 

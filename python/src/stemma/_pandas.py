@@ -95,6 +95,7 @@ def _column(name: str, series: pd.Series, table: str, notes: list[str]) -> tuple
 
 
 def _category(name: str, series: pd.Series, table: str, notes: list[str]) -> tuple[Any, dict[str, str] | None]:
+    import pandas as pd
     import pyarrow as pa
 
     categories = series.cat.categories
@@ -104,8 +105,11 @@ def _category(name: str, series: pd.Series, table: str, notes: list[str]) -> tup
     notes.append(
         f"column {name}: categories are stored as their values; ENUM holds only texts that differ in more than case and do not end in spaces"
     )
-    values = series.astype(categories.dtype) if len(categories) else series.astype(object)
-    return _column(name, values, table, notes)
+    if not len(categories) or categories.dtype == object:
+        return _column(name, series.astype(object), table, notes)
+    values, metadata = _column(name, pd.Series(categories), table, notes)
+    codes = series.cat.codes.to_numpy()
+    return values.take(pa.array(codes, mask=codes < 0)), metadata  # astype fails where a number is missing
 
 
 def _has_arrays(values: Any) -> bool:
