@@ -28,7 +28,7 @@ func (c *Fetch) follow(ctx context.Context, s *Scope, p *sync.Partial) (*fetched
 		return nil, p.ErrMirror()
 	}
 	out := &fetched{lines: []string{}}
-	err := s.Repo.Follow(ctx, func(ctx context.Context) (*repo.Cloned, []hash.Hash, error) {
+	err := s.Repo.SyncMirror(ctx, func(ctx context.Context) (*repo.Cloned, []hash.Hash, error) {
 		r, err := remote.Open(ctx, p.URL, s.remoteOptions())
 		if err != nil {
 			return nil, nil, err

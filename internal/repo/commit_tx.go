@@ -457,6 +457,9 @@ func (r *Repo) append(ctx context.Context, b *pack.Batch, ch *change, apply func
 	if err := r.owned(); err != nil {
 		return nil, err
 	}
+	if err := r.mayAppend(ctx, ch); err != nil {
+		return nil, err
+	}
 	return r.enter(ctx, b, ch, apply)
 }
 
