@@ -38,6 +38,7 @@ type listening struct {
 	sql    mysql.Options
 	arrow  flight.Options
 	remote remote.Options // without an address there is no such server
+	follow following
 }
 
 // holding is what this process owns: the database of a directory, or those of its sub-directories, each with a socket on which the
@@ -61,6 +62,8 @@ type holding struct {
 	flight *flight.Server
 	others *remote.Server // nil when it does not run
 	ended  bool
+
+	followers followers
 	// evaluator is the engine of verbs that evaluate SQL; nil until one does.
 	evaluator *engine.Engine
 }
@@ -206,6 +209,15 @@ func (h *holding) start(ctx context.Context) (*mysql.Server, error) {
 			fmt.Fprintln(h.p.Err, "warning: "+l.Err.Error())
 		}
 	}
+	h.engine = e
+	fail := func(err error) (*mysql.Server, error) {
+		h.followers.end()
+		h.engine = nil
+		return nil, errors.Join(err, e.Close(ctx))
+	}
+	if err := h.follow(ctx); err != nil {
+		return fail(err)
+	}
 	o := h.sql
 	o.Engine, o.FS = e, h.fs
 	if o.Privileges == "" {
@@ -213,10 +225,10 @@ func (h *holding) start(ctx context.Context) (*mysql.Server, error) {
 	}
 	s, err := mysql.New(ctx, o)
 	if err != nil {
-		return nil, errors.Join(err, e.Close(ctx))
+		return fail(err)
 	}
 	procs.Evaluate, procs.Ask, procs.Dropped, procs.Making = e.Evaluate, h.p.askOf, e.Provider(), e.Provider()
-	h.engine, h.server = e, s
+	h.server = s
 	if h.flight, err = h.newFlight(e); err != nil {
 		return nil, err
 	}
@@ -372,6 +384,7 @@ func (h *holding) close(ctx context.Context) error {
 	h.mu.Lock()
 	h.ended = true
 	h.mu.Unlock()
+	h.followers.end()
 	var wait sync.WaitGroup
 	socks := h.unserveAll()
 	fail := make([]error, len(socks))

@@ -134,6 +134,20 @@ func TestTabularBatches(t *testing.T) {
 	}
 }
 
+// A line of a MB in one cell does not make every line of the other cells as long.
+func TestTabularLongLines(t *testing.T) {
+	long := strings.Repeat("x", 1<<20)
+	got := draw(t, Tabular, []op.Column{op.Text("a"), op.Text("b"), op.Text("c")}, []any{strings.Repeat("line\n", 999), long, "c"}, []any{"1", strings.Repeat("w", tabularWidth), "3"})
+	if n := len(got); n > 1<<20+1003*(tabularWidth+30) {
+		t.Errorf("%d bytes are drawn", n)
+	}
+	for _, want := range []string{"| line | " + long + " | c |\n", "| line | " + strings.Repeat(" ", tabularWidth) + " |   |\n", "| 1    | " + strings.Repeat("w", tabularWidth) + " | 3 |\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("there is no line %.20s…", want)
+		}
+	}
+}
+
 func TestRenderErrors(t *testing.T) {
 	boom := errs.New(errs.Corrupt, "boom")
 	failing := func(yield func([]any, error) bool) {

@@ -45,6 +45,7 @@ type serverVerb struct {
 	Privileges   string `flag:"privilege-file" value:"file" complete:"file" help:"keep users and grants in this file"`
 	NoRoot       bool   `flag:"skip-root-user-initialization" help:"do not let root in while no user has been made: make users with the command sql"`
 	RemotePort   int    `flag:"remote-port" value:"port" help:"let others push to the databases, fetch from them and clone them over HTTP, on this port (usual: 8816)"`
+	Follow       string `flag:"follow" value:"remote[=interval]" help:"make the databases read-only replicas of this remote, which is asked so often (default 10s): see stemma_replica_status"`
 	FlightPort   int    `flag:"flight-port" value:"port" help:"let Arrow clients in as well, on this port (usual: 8815)"`
 
 	// What Dolt's server has and this one has not: see refused.
@@ -110,6 +111,10 @@ A file of settings holds any of these, with the defaults shown:
       require_secure_transport: false
       flight_port: 0
       remote_port: 0
+    follow:
+      remote: origin
+      interval_millis: 10000
+      databases: [prices]
     system_variables:
       sql_mode: ANSI_QUOTES
     user_session_vars:
@@ -192,10 +197,14 @@ func (v *serverVerb) serve(ctx context.Context, scope *op.Scope) (err error) {
 	if err != nil {
 		return err
 	}
+	follow, err := c.followOptions()
+	if err != nil {
+		return err
+	}
 	var h *holding
 	var last error
 	err = v.program.owning(ctx, func() error {
-		h, last = v.program.holdAll(ctx, dir, listening{opt, arrow, others})
+		h, last = v.program.holdAll(ctx, dir, listening{opt, arrow, others, follow})
 		return last
 	}, func() error { return owner.ErrNoOwner })
 	if errs.Is(err, errs.Locked) {
@@ -277,6 +286,7 @@ func (v *serverVerb) override(c *serverConfig) {
 	set(&c.ConfigDir, v.ConfigDir)
 	set(&c.Behavior.ReadOnly, v.ReadOnly)
 	set(&c.PrivilegeFile, v.Privileges)
+	set(&c.followed, v.Follow)
 	if v.NoAutoCommit {
 		c.Behavior.AutoCommit = false
 	}
@@ -294,6 +304,19 @@ func set[T comparable](dest *T, given T) {
 func (c *serverConfig) flightOptions() (flight.Options, error) {
 	address, err := c.address("flight", "Arrow clients need", c.Listener.FlightPort)
 	return flight.Options{Address: address}, err
+}
+
+// followOptions say which databases are replicas. What the flag says of the remote and its interval wins.
+func (c *serverConfig) followOptions() (following, error) {
+	f := following{c.Follow.Remote, time.Duration(c.Follow.Interval) * time.Millisecond, c.Follow.Databases}
+	if c.followed != "" {
+		said, err := parseFollow(c.followed)
+		if err != nil {
+			return f, err
+		}
+		f.remote, f.every = said.remote, said.every
+	}
+	return f, f.check()
 }
 
 // remoteOptions are the settings as the server of remotes wants them.

@@ -46,6 +46,12 @@ type serverConfig struct {
 		FlightPort        int    `yaml:"flight_port"` // 0: Arrow clients are not let in
 		RemotePort        int    `yaml:"remote_port"` // 0: nobody pushes or fetches
 	} `yaml:"listener"`
+	Follow struct {
+		Remote    string   `yaml:"remote"`          // "": no database is a replica
+		Interval  int      `yaml:"interval_millis"` // how often it is asked
+		Databases []string `yaml:"databases"`       // all, unless some are named
+	} `yaml:"follow"`
+	followed  string            // what the flag says
 	Variables map[string]string `yaml:"system_variables"`
 	UserVars  []struct {
 		Name string            `yaml:"name"`
@@ -59,6 +65,7 @@ func defaultConfig() serverConfig {
 	c.LogLevel, c.LogFormat = "info", "text"
 	c.QueryLength = mysql.DefaultQueryLength
 	c.Behavior.AutoCommit = true
+	c.Follow.Interval = int(followEvery.Milliseconds())
 	c.Listener.Host = "localhost"
 	c.Listener.Port = mysql.DefaultPort
 	c.Listener.MaxConnections = mysql.DefaultMaxConnections

@@ -14,6 +14,10 @@ const (
 	tabularBytes = 4 << 20
 )
 
+// tabularWidth is the greatest width of a column. Longer lines stick out to the right: a cell of one line of a MB would have a MB of blanks
+// in every line of another one.
+const tabularWidth = 4096
+
 // tabular draws boxes:
 //
 //	+----+-------+
@@ -48,7 +52,9 @@ func (t *tabular) row(cells []any) error {
 		texts[i] = shown(t.cols[i], c)
 		t.bytes += len(texts[i])
 		for line := range strings.SplitSeq(texts[i], "\n") {
-			t.widths[i] = max(t.widths[i], displayWidth(line))
+			if n := displayWidth(line); n <= tabularWidth {
+				t.widths[i] = max(t.widths[i], n)
+			}
 		}
 	}
 	t.batch = append(t.batch, texts)
@@ -123,7 +129,7 @@ func (t *tabular) line(texts []string) {
 	for i, s := range texts {
 		t.w.WriteByte(' ')
 		t.w.WriteString(s)
-		for range t.widths[i] - displayWidth(s) + 1 {
+		for range max(t.widths[i]-displayWidth(s), 0) + 1 {
 			t.w.WriteByte(' ')
 		}
 		t.w.WriteByte('|')

@@ -210,6 +210,24 @@ func TestFileDurableForOthers(t *testing.T) {
 	}
 }
 
+// TestFileStaysDeleted: an object that was deleted does not come back with a power cut.
+func TestFileStaysDeleted(t *testing.T) {
+	for seed := range uint64(20) {
+		fs := vfs.NewMem()
+		s := file.Open(fs, "/r")
+		if err := s.Put(t.Context(), "packs/x", object.Bytes([]byte("x")), object.Always); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Delete(t.Context(), "packs/x"); err != nil {
+			t.Fatal(err)
+		}
+		after := file.Open(fs.CrashClone(rand.New(rand.NewPCG(seed, 1))), "/r")
+		if _, _, err := after.Get(t.Context(), "packs/x"); !errs.Is(err, errs.NotFound) {
+			t.Fatalf("seed %d: after a power cut the object is there: %v", seed, err)
+		}
+	}
+}
+
 // TestFileSyncsParents: a put makes directories durable that another writer made and died.
 func TestFileSyncsParents(t *testing.T) {
 	synced := map[string]bool{}

@@ -155,10 +155,13 @@ func (c *Backup) sync(ctx context.Context, s *Scope) (*Result, error) {
 			wants[name] = sync.Want{} // gone here
 		}
 	}
+	if err := c.others(ctx, s, r, refs, wants); err != nil {
+		return nil, err
+	}
 	var list []sync.Want
 	for _, name := range slices.Sorted(maps.Keys(wants)) {
-		w := wants[name]
-		w.Name, w.Force = name, true
+		w, seen := wants[name], refs[name].Commit
+		w.Name, w.Force, w.Lease = name, true, &seen // what comes meanwhile was not looked at
 		list = append(list, w)
 	}
 	p := &sync.Push{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Temp: s.Repo.TempDir(), Atomic: true, Held: sync.HeldIn(s.Repo.FS(), s.Repo.Dir()), Progress: s.syncProgress()}
@@ -182,6 +185,47 @@ func (c *Backup) sync(ctx context.Context, s *Scope) (*Result, error) {
 		res.Lines = []string{"Nothing is new since the last backup to " + r.URL() + "."}
 	}
 	return res, nil
+}
+
+// others refuses to make a place a mirror of the database in which others keep what would be lost: where a branch or tag that is to go or to be
+// rewritten names a commit that is not known here, or where the place is a remote of the database. --force does it all the same.
+func (c *Backup) others(ctx context.Context, s *Scope, r *sync.Remote, refs map[string]sync.Ref, wants map[string]sync.Want) error {
+	if c.Force {
+		return nil
+	}
+	shared, err := s.remoteAt(r.URL())
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(refs)) {
+		old, w := refs[name], wants[name]
+		if name == sync.Lineage || strings.HasPrefix(name, sync.Work) || old.Commit == w.Commit && old.Tag == w.Tag {
+			continue
+		}
+		known, err := s.Repo.Store().Has(ctx, old.Commit)
+		if err != nil {
+			return err
+		}
+		if known && !w.Commit.IsZero() && strings.HasPrefix(name, sync.Heads) {
+			if ok, err := history.IsAncestor(ctx, s.Repo.Store(), old.Commit, w.Commit); err != nil || ok {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+		}
+		what := "remove"
+		if !w.Commit.IsZero() {
+			what = "overwrite"
+		}
+		switch {
+		case !known:
+			return errs.New(errs.Conflict, "backup %s: this would %s %s there, which others have pushed: its commit %s is not known here. Back up to a place of your own, or say --force to make this one a mirror of the database", r.URL(), what, name, old.Commit)
+		case shared != "":
+			return errs.New(errs.Conflict, "backup %s: this would %s %s there, and the place is the remote '%s' of this database, where others may work. Back up to a place of your own, or say --force to make this one a mirror of the database", r.URL(), what, name, shared)
+		}
+	}
+	return nil
 }
 
 // verify reads all of a backup, and checks that it is whole.

@@ -462,41 +462,6 @@ func schemaLines(before, after *table.View, a, b string) []string {
 	return lineDiff(x, y)
 }
 
-// lineDiff marks the lines of a longest common subsequence with a blank, others with - or +.
-func lineDiff(x, y []string) []string {
-	n, m := len(x), len(y)
-	l := make([][]int, n+1)
-	for i := range l {
-		l[i] = make([]int, m+1)
-	}
-	for i := n - 1; i >= 0; i-- {
-		for j := m - 1; j >= 0; j-- {
-			if x[i] == y[j] {
-				l[i][j] = l[i+1][j+1] + 1
-			} else {
-				l[i][j] = max(l[i+1][j], l[i][j+1])
-			}
-		}
-	}
-	var out []string
-	i, j := 0, 0
-	for i < n || j < m {
-		switch {
-		case i < n && j < m && x[i] == y[j]:
-			out = append(out, " "+x[i])
-			i++
-			j++
-		case i < n && (j == m || l[i+1][j] >= l[i][j+1]):
-			out = append(out, "-"+x[i])
-			i++
-		default:
-			out = append(out, "+"+y[j])
-			j++
-		}
-	}
-	return out
-}
-
 // rows makes part's rows the changed rows of the pair, each behind its mark: + and - for added and removed rows, < and > for the
 // two states of a modified one.
 func (c *Diff) rows(ctx context.Context, part *Result, pair *diff.Pair, changes changeSeq) {

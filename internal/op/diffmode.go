@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/stemmadb/stemma/internal/diff"
 	"github.com/stemmadb/stemma/internal/value"
@@ -46,7 +47,7 @@ func (c *Diff) modified(from, to []any) [][]any {
 	if mode == "" || mode == diffContext {
 		mode = diffRow
 		for i := range from {
-			if strings.Contains(text(from[i])+text(to[i]), "\n") {
+			if strings.Contains(text(from[i]), "\n") || strings.Contains(text(to[i]), "\n") {
 				mode = diffLine
 			}
 		}
@@ -88,24 +89,13 @@ func (c *Diff) modified(from, to []any) [][]any {
 	return out
 }
 
-// inPlaceLimit bounds the product of the lengths of two texts whose common characters are looked for.
-const inPlaceLimit = 1 << 22
-
-// inPlace is a text with the characters of both: those that they share once.
+// inPlace is a text with the characters of both: those that they share once. Long texts stand one behind the other.
 func inPlace(a, b string) string {
-	x, y := []rune(a), []rune(b)
-	if len(x)*len(y) > inPlaceLimit {
+	if n := utf8.RuneCountInString(b); n > 0 && utf8.RuneCountInString(a) > lineDiffLimit/n {
 		return a + b
 	}
-	letters := func(r []rune) []string {
-		out := make([]string, len(r))
-		for i := range r {
-			out[i] = string(r[i])
-		}
-		return out
-	}
 	var s strings.Builder
-	for _, l := range lineDiff(letters(x), letters(y)) {
+	for _, l := range lineDiff(strings.Split(a, ""), strings.Split(b, "")) {
 		s.WriteString(l[1:])
 	}
 	return s.String()

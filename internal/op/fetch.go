@@ -3,6 +3,7 @@ package op
 import (
 	"context"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -20,9 +21,11 @@ type Fetch struct {
 	Whole  bool     `flag:"complete" help:"bring all that a database lacks which was cloned with --depth, --tables or --lazy"`
 	Old    bool     `flag:"unshallow" help:"bring the older history that a database lacks which was cloned with --depth"`
 	Force  bool     `flag:"force,f" hidden:"true" help:"accepted for compatibility: branches of remotes always become what they are there"`
+	Tags   bool     `flag:"tags,t" help:"bring new tags also where branches are named"`
+	All    bool     `flag:"all" help:"fetch from all remotes"`
 	Silent bool     `flag:"silent" hidden:"true" help:"accepted for compatibility"`
 	Remote string   `arg:"1" value:"remote" complete:"remote" help:"the name of a remote; otherwise the one that the branch follows, or origin"`
-	Refs   []string `arg:"rest" value:"branch" help:"only these branches"`
+	Refs   []string `arg:"rest" value:"branch" help:"only these branches and tags"`
 }
 
 func fetchSpec() Spec {
@@ -32,19 +35,35 @@ func fetchSpec() Spec {
 		Long: `The branches of the remote are called <remote>/<branch> here and can be named wherever a revision can. Branches of the database stay
 as they are: merge what was fetched, or use pull. Tags that are new come, too. A fetch that was interrupted has changed nothing, and
 goes on where it stopped when it is repeated.`,
-		Usage:    []string{"[-p] [<remote> [<branch>...]]", "--complete | --unshallow [<remote>]"},
+		Usage:    []string{"[-p] [-t] [<remote> [<branch>...]]", "--all [-p]", "--complete | --unshallow [<remote>]"},
 		Examples: []Example{{"fetch", "all branches of origin"}, {"fetch --complete", "what a part of a database lacks"}, {"diff main origin/main", "see what is new there"}},
 	})
 }
 
 // Run fetches.
 func (c *Fetch) Run(ctx context.Context, s *Scope) (*Result, error) {
-	f, err := c.fetch(ctx, s)
-	if err != nil {
-		return nil, err
+	names := []string{c.Remote}
+	if c.All {
+		if c.Remote != "" || c.Whole || c.Old {
+			return nil, errs.New(errs.Invalid, "fetch: --all goes without a remote, --complete and --unshallow")
+		}
+		m, err := remoteURLs(s.Settings.Local)
+		if err != nil {
+			return nil, err
+		}
+		names = slices.Sorted(maps.Keys(m))
 	}
 	r := statusResult(0)
-	r.Lines, r.Hints = f.lines, f.hints
+	r.Lines = []string{}
+	for _, name := range names {
+		one := *c
+		one.Remote = name
+		f, err := one.fetch(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		r.Lines, r.Hints = append(r.Lines, f.lines...), append(r.Hints, f.hints...)
+	}
 	return r, nil
 }
 
@@ -76,12 +95,12 @@ func (c *Fetch) fetch(ctx context.Context, s *Scope) (*fetched, error) {
 	}
 	hints := warnings(r)
 	// What is known here is read first: what others make known meanwhile is newer.
-	known := map[string]history.CommitID{}
-	for _, t := range s.Repo.Tracks() {
-		known[t.Name] = t.Head
-	}
+	known := maps.Collect(tracksOf(s))
 	refs, err := r.Refs(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if err := vanished(r, name, known, refs); err != nil {
 		return nil, err
 	}
 	got, land, told, err := c.changes(ctx, s, name, known, refs)
@@ -99,45 +118,61 @@ func (c *Fetch) fetch(ctx context.Context, s *Scope) (*fetched, error) {
 	if _, err := joinLineage(ctx, s, r, refs[sync.Lineage]); err != nil {
 		return nil, err
 	}
-	landed := map[string]bool{}
-	for _, t := range land.Tracks {
-		landed[t.Name] = true
-	}
-	for _, t := range land.Tags {
-		landed[sync.Tags+t.Name] = true
-	}
 	if c.Whole || c.Old {
 		if err := c.complete(ctx, s, r, refs); err != nil {
 			return nil, err
 		}
 	}
-	out := &fetched{refs: refs, lines: []string{}, hints: *hints}
-	for _, n := range told {
-		if landed[n.ref] {
-			out.lines = append(out.lines, n.line)
+	return &fetched{refs: refs, lines: lines(r, land, told), hints: *hints}, nil
+}
+
+// tracksOf is the branches of remotes as they were seen last.
+func tracksOf(s *Scope) iter.Seq2[string, history.CommitID] {
+	return func(yield func(string, history.CommitID) bool) {
+		for _, t := range s.Repo.Tracks() {
+			if !yield(t.Name, t.Head) {
+				return
+			}
 		}
 	}
-	if len(out.lines) > 0 {
-		out.lines = append([]string{"From " + r.URL()}, out.lines...)
+}
+
+// vanished is an error where a remote has nothing at all and branches of it are known: as a rule a disk that is not mounted, and not somebody
+// who has removed everything.
+func vanished(r *sync.Remote, name string, known map[string]history.CommitID, refs map[string]sync.Ref) error {
+	if len(refs) > 0 {
+		return nil
 	}
-	return out, nil
+	for track := range known {
+		if strings.HasPrefix(track, name+"/") {
+			return errs.New(errs.NotFound, "there is nothing at %s any more, where branches were seen: see whether the place is there, and name another with 'remote set-url %s <url>' or forget it with 'remote remove %s'", r.URL(), name, name)
+		}
+	}
+	return nil
+}
+
+// gone forgets the branches of a remote that are known and are not among its refs.
+func gone(name string, known map[string]history.CommitID, refs map[string]sync.Ref) (land []repo.LandedTrack, told []news) {
+	for _, track := range slices.Sorted(maps.Keys(known)) {
+		b, mine := strings.CutPrefix(track, name+"/")
+		if _, there := refs[sync.Heads+b]; mine && !there {
+			land = append(land, repo.LandedTrack{Name: track, Old: known[track]})
+			told = append(told, news{track, fmt.Sprintf(" - %-21s (none) -> %s", "[deleted]", track)})
+		}
+	}
+	return land, told
 }
 
 // changes is what of the refs of a remote is to be fetched, what becomes visible then, and how that is told. known are the branches of
 // remotes as they were seen last.
 func (c *Fetch) changes(ctx context.Context, s *Scope, name string, known map[string]history.CommitID, refs map[string]sync.Ref) (got []sync.Ref, land repo.Landing, told []news, err error) {
-	only := map[string]bool{}
-	for _, b := range c.Refs {
-		b, _, _ = strings.Cut(strings.TrimPrefix(b, "+"), ":")
-		b = strings.TrimPrefix(b, "refs/heads/")
-		if _, ok := refs[sync.Heads+b]; !ok {
-			return nil, land, nil, offering(errs.NotFound, errs.Nearest(b, branchNames(refs)), "invalid ref spec: the remote '%s' has no branch '%s'", name, b)
-		}
-		only[b] = true
+	only, err := c.only(name, refs)
+	if err != nil {
+		return nil, land, nil, err
 	}
 	for _, n := range slices.Sorted(maps.Keys(refs)) {
 		b, isBranch := strings.CutPrefix(n, sync.Heads)
-		if !isBranch || len(only) > 0 && !only[b] {
+		if !isBranch || only != nil && !only[n] {
 			continue
 		}
 		track, to := name+"/"+b, refs[n].Commit
@@ -153,15 +188,9 @@ func (c *Fetch) changes(ctx context.Context, s *Scope, name string, known map[st
 		}
 		told = append(told, news{track, line})
 	}
-	if len(only) > 0 {
-		return got, land, told, nil
-	}
-	for _, track := range slices.Sorted(maps.Keys(known)) {
-		b, mine := strings.CutPrefix(track, name+"/")
-		if _, there := refs[sync.Heads+b]; c.Prune && mine && !there {
-			land.Tracks = append(land.Tracks, repo.LandedTrack{Name: track, Old: known[track]})
-			told = append(told, news{track, fmt.Sprintf(" - %-21s (none) -> %s", "[deleted]", track)})
-		}
+	if c.Prune && only == nil {
+		tracks, lines := gone(name, known, refs)
+		land.Tracks, told = append(land.Tracks, tracks...), append(told, lines...)
 	}
 	have, err := s.Repo.TagObjects(ctx)
 	if err != nil {
@@ -169,7 +198,7 @@ func (c *Fetch) changes(ctx context.Context, s *Scope, name string, known map[st
 	}
 	for _, n := range slices.Sorted(maps.Keys(refs)) {
 		t, isTag := strings.CutPrefix(n, sync.Tags)
-		if !isTag || slices.ContainsFunc(have, func(h repo.LandedTag) bool { return h.Name == t }) {
+		if !isTag || only != nil && !only[n] && !c.Tags || slices.ContainsFunc(have, func(h repo.LandedTag) bool { return h.Name == t }) {
 			continue
 		}
 		if p := s.Repo.Partial(); p != nil && len(p.Shallow) > 0 {
@@ -185,6 +214,66 @@ func (c *Fetch) changes(ctx context.Context, s *Scope, name string, known map[st
 		told = append(told, news{sync.Tags + t, fmt.Sprintf(" * %-21s %s -> %s", "[new tag]", t, t)})
 	}
 	return got, land, told, nil
+}
+
+// only is the refs that the parameters name, as the remote has them; nil for all.
+func (c *Fetch) only(name string, refs map[string]sync.Ref) (map[string]bool, error) {
+	var only map[string]bool
+	for i := 0; i < len(c.Refs); i++ {
+		text := c.Refs[i]
+		ref, err := "", error(nil)
+		if text == "tag" && i+1 < len(c.Refs) { // as git has it
+			i++
+			ref, err = c.ref(name, "refs/"+sync.Tags+c.Refs[i], refs)
+		} else {
+			ref, err = c.ref(name, text, refs)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if ref == "" { // all branches
+			return nil, nil
+		}
+		if only == nil {
+			only = map[string]bool{}
+		}
+		only[ref] = true
+	}
+	return only, nil
+}
+
+// ref is the ref of the remote that a refspec means, "" for all branches. Where it goes here is no choice: branches of a remote have its name
+// before theirs.
+func (c *Fetch) ref(name, text string, refs map[string]sync.Ref) (string, error) {
+	there, here, two := strings.Cut(strings.TrimPrefix(text, "+"), ":")
+	kind, short, err := refKind(there)
+	if err != nil || short == "" || strings.Contains(here, ":") {
+		return "", errs.New(errs.Invalid, "invalid refspec '%s': write a branch or a tag of the remote", text)
+	}
+	if kind == "" {
+		kind = sync.Heads
+		_, isBranch := refs[sync.Heads+short]
+		if _, isTag := refs[sync.Tags+short]; isTag && !isBranch {
+			kind = sync.Tags
+		}
+	}
+	place := strings.TrimPrefix(here, trackPrefix)
+	if kind == sync.Tags {
+		place = name + "/" + strings.TrimPrefix(here, "refs/tags/")
+	}
+	if two && here != "" && place != name+"/"+short {
+		return "", errs.New(errs.Unsupported, "fetch: '%s' would put it at '%s': fetch makes branches of the remote %s/<branch> here and changes no others; fetch %s, and then say 'branch %s %s/%s', or pull", text, here, name, short, here, name, short)
+	}
+	if strings.Contains(short, "*") {
+		if short == "*" && kind == sync.Heads {
+			return "", nil
+		}
+		return "", errs.New(errs.Unsupported, "fetch: '%s': there is no pattern but refs/heads/*; name the branches", text)
+	}
+	if _, ok := refs[kind+short]; !ok {
+		return "", offering(errs.NotFound, errs.Nearest(short, branchNames(refs)), "invalid ref spec: the remote '%s' has no branch '%s'", name, short)
+	}
+	return kind + short, nil
 }
 
 func branchNames(refs map[string]sync.Ref) []string {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/stemmadb/stemma/internal/chunk"
+	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/fsck"
 	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/repo"
@@ -15,12 +16,14 @@ var fsckColumns = []Column{Text("problem")}
 
 // Fsck is the verb that verifies a database.
 type Fsck struct {
-	Revive bool `flag:"revive-journal-with-data-loss" help:"if the database cannot be opened, as records of its journal are damaged: go back to the state before the first of them, and keep the files as they were beside"`
-	Quiet  bool `flag:"no-progress" alias:"quiet" hidden:"true" help:"accepted for compatibility"`
+	Revive bool   `flag:"revive-journal-with-data-loss" help:"if the database cannot be opened, as records of its journal are damaged: go back to the state before the first of them, and keep the files as they were beside"`
+	Repair bool   `flag:"repair" help:"fetch what is damaged or missing from a remote, and put damaged files aside"`
+	From   string `flag:"from" value:"remote|url" help:"with --repair: from this remote or backup; otherwise from all that the database has"`
+	Quiet  bool   `flag:"no-progress" alias:"quiet" hidden:"true" help:"accepted for compatibility"`
 }
 
-// Closed implements Closed: a database with such a journal cannot be opened.
-func (c *Fsck) Closed() bool { return c.Revive }
+// Closed implements Closed: a database with such a journal or such packs cannot be opened.
+func (c *Fsck) Closed() bool { return c.Revive || c.Repair }
 
 func fsckSpec() Spec {
 	return Define[Fsck](Spec{
@@ -31,40 +34,86 @@ staged set all that they reach, with the order, counts and shape of every tree a
 a line that says what is wrong and where. The exit status is 1 when there is one.
 
 A journal with a damaged record in its middle belongs to a database that cannot be opened, since what was written behind the record was
-acknowledged. A backup is the way to have it all again. Without one --revive-journal-with-data-loss goes back to the state before that record.`,
+acknowledged. A backup is the way to have it all again. Without one --revive-journal-with-data-loss goes back to the state before that record.
+
+--repair verifies in the same way, and fetches every chunk that is damaged or missing from the remotes and backups of the database, or from the
+one that --from names. What is fetched is checked by its hash and durable before a damaged file leaves the store, and the files as they were
+are kept beside. What no remote has is listed, and the exit status is 1. Other processes must have closed the database.`,
+		Usage: []string{"", "--repair [--from <remote>|<url>]", "--revive-journal-with-data-loss"},
+		Examples: []Example{
+			{"fsck", "verify everything"}, {"fsck --repair --from origin", "fetch what is damaged or missing"},
+		},
 	})
 }
 
 // Run verifies.
-func (c *Fsck) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
-	if c.Revive {
+func (c *Fsck) Run(ctx context.Context, s *Scope) (*Result, error) {
+	switch {
+	case c.Revive && c.Repair:
+		return nil, errFlags("revive-journal-with-data-loss", "repair")
+	case c.From != "" && !c.Repair:
+		return nil, errs.New(errs.Invalid, "fsck: --from goes with --repair")
+	case c.Revive:
 		return revive(ctx, s)
+	case c.Repair:
+		return c.repair(ctx, s)
 	}
-	r := &Result{Columns: fsckColumns, Lines: []string{}}
-	found := func(text string) {
-		r.Add(text)
-		r.Lines = append(r.Lines, text)
+	v := newVerifying()
+	if err := v.files(ctx, s); err != nil {
+		return nil, err
 	}
-	st := s.Repo.Store()
-	task := s.Start("verify files", 0, "files")
-	file := func(p pack.Problem) {
-		where := p.File
-		if p.Offset > 0 {
-			where = fmt.Sprintf("%s, byte %d", p.File, p.Offset)
-		}
-		found(fmt.Sprintf("%s: %v", where, p.Err))
-	}
-	err = st.VerifyPacks(ctx, file)
+	starts, err := s.Repo.Starts(ctx)
 	if err == nil {
-		err = st.VerifyJournal(ctx, file)
+		err = v.history(ctx, s, s.Repo, starts)
 	}
-	task.Done(err)
 	if err != nil {
 		return nil, err
 	}
-	task = s.Start("verify history", 0, "commits")
+	return v.end(), nil
+}
+
+// verifying is a verification, and what it has found.
+type verifying struct {
+	*Result
+	summary string
+}
+
+func newVerifying() *verifying {
+	return &verifying{Result: &Result{Columns: fsckColumns, Lines: []string{}}}
+}
+
+func (v *verifying) found(text string) {
+	v.Add(text)
+	v.Lines = append(v.Lines, text)
+}
+
+func (v *verifying) file(p pack.Problem) { v.found(fileProblem(p)) }
+
+// fileProblem is a problem of a file as a line.
+func fileProblem(p pack.Problem) string {
+	where := p.File
+	if p.Offset > 0 {
+		where = fmt.Sprintf("%s, byte %d", p.File, p.Offset)
+	}
+	return fmt.Sprintf("%s: %v", where, p.Err)
+}
+
+// files verifies packs and journal.
+func (v *verifying) files(ctx context.Context, s *Scope) (err error) {
+	task := s.Start("verify files", 0, "files")
 	defer func() { task.Done(err) }()
-	part, absent := s.Repo.Partial(), 0
+	if err := s.Repo.Store().VerifyPacks(ctx, v.file); err != nil {
+		return err
+	}
+	return s.Repo.Store().VerifyJournal(ctx, v.file)
+}
+
+// history verifies what is reached from these places.
+func (v *verifying) history(ctx context.Context, s *Scope, r *repo.Repo, starts []fsck.Start) (err error) {
+	task := s.Start("verify history", 0, "commits")
+	defer func() { task.Done(err) }()
+	st := r.Store()
+	part, absent := r.Partial(), 0
 	var rd chunk.Reader = st
 	if part != nil && part.Lazy { // what is here is verified, and nothing is fetched for it
 		rd = st.Local()
@@ -74,35 +123,36 @@ func (c *Fsck) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
 			absent++
 			return
 		}
-		found(p.String())
+		v.found(p.String())
 	}, func(n int) { task.Add(int64(n)) })
 	if part != nil {
 		check.OnlyPart(part)
 	}
-	starts, err := s.Repo.Starts(ctx)
-	if err != nil {
-		return nil, err
-	}
 	for _, start := range starts {
 		if err := check.Check(ctx, start); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	n := check.Counts()
-	summary := fmt.Sprintf("%s, %s, %s verified", plural(uint64(n.Commits), "commit"), plural(uint64(n.Tables), "table"), plural(n.Rows, "row"))
+	v.summary = fmt.Sprintf("%s, %s, %s verified", plural(uint64(n.Commits), "commit"), plural(uint64(n.Tables), "table"), plural(n.Rows, "row"))
 	if part != nil {
-		summary += "; the database is a part of " + part.URL
+		v.summary += "; the database is a part of " + part.URL
 	}
 	if absent > 0 {
-		summary += ", where the rest was left"
+		v.summary += ", where the rest was left"
 	}
-	if len(r.Rows) == 0 {
-		r.Lines = append(r.Lines, summary+": no problems found")
-		return r, nil
+	return nil
+}
+
+// end is the answer.
+func (v *verifying) end() *Result {
+	if len(v.Rows) == 0 {
+		v.Lines = append(v.Lines, v.summary+": no problems found")
+		return v.Result
 	}
-	r.Lines = append(r.Lines, summary+": "+plural(uint64(len(r.Rows)), "problem")+" found")
-	r.ExitCode = 1
-	return r, nil
+	v.Lines = append(v.Lines, v.summary+": "+plural(uint64(len(v.Rows)), "problem")+" found")
+	v.ExitCode = 1
+	return v.Result
 }
 
 // revive makes a database with a damaged journal one that can be opened.

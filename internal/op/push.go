@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -24,6 +25,8 @@ type Push struct {
 	NoLease  bool     `flag:"no-lease" help:"with --force: whatever has become of the branches since they were last seen"`
 	All      bool     `flag:"all" help:"push all branches"`
 	Tags     bool     `flag:"tags" help:"push all tags as well"`
+	Prune    bool     `flag:"prune" help:"with --all: remove branches of the remote that are not here, if they are as they were last seen"`
+	Mirror   bool     `flag:"mirror" help:"make the remote have the branches and tags that are here, and no others: --all --tags --prune --force"`
 	Atomic   bool     `flag:"atomic" help:"change all refs of the remote or none"`
 	Delete   bool     `flag:"delete,d" help:"remove the branches or tags from the remote"`
 	Silent   bool     `flag:"silent" hidden:"true" help:"accepted for compatibility"`
@@ -43,7 +46,7 @@ merge, and push again. A push that was interrupted has changed no branch, and go
 --force moves a branch that would lose commits only if the remote's is the one that was last fetched or pushed: what others have pushed since is
 not lost unseen. At a URL that no remote here has nothing was seen, and --no-lease is needed too. Under the name dolt it moves the branch
 whatever is there.`,
-		Usage:    []string{"[-u] [-f] [--all] [--tags] [--atomic] [<remote> [<refspec>...]]", "-d <remote> <ref>..."},
+		Usage:    []string{"[-u] [-f] [--all [--prune]] [--tags] [--atomic] [<remote> [<refspec>...]]", "--mirror [<remote>]", "-d <remote> <ref>..."},
 		Examples: []Example{{"push -u origin main", "send a branch, and follow the remote's from now on"}, {"push", "send it again"}, {"push origin :fix", "remove a branch there"}},
 	})
 }
@@ -57,6 +60,16 @@ type pushed struct {
 
 // Run pushes.
 func (c *Push) Run(ctx context.Context, s *Scope) (*Result, error) {
+	switch {
+	case c.Mirror && len(c.Refs) > 0:
+		return nil, errs.New(errs.Invalid, "push: --mirror goes without branches")
+	case c.Mirror && c.Delete:
+		return nil, errFlags("mirror", "delete")
+	case c.Mirror:
+		c.All, c.Tags, c.Prune, c.Force = true, true, true, true
+	case c.Prune && !c.All:
+		return nil, errs.New(errs.Invalid, "push: --prune goes with --all; to remove one branch say push --delete <remote> <branch>")
+	}
 	branch := s.branch()
 	defaultName, theirs, err := s.remoteOf(branch)
 	if err != nil {
@@ -84,6 +97,11 @@ func (c *Push) Run(ctx context.Context, s *Scope) (*Result, error) {
 			return nil, err
 		}
 	}
+	if c.Prune {
+		if list, err = c.prune(ctx, r, list); err != nil {
+			return nil, err
+		}
+	}
 	wants := make([]sync.Want, len(list))
 	for i := range list {
 		w := &list[i].Want
@@ -92,11 +110,14 @@ func (c *Push) Run(ctx context.Context, s *Scope) (*Result, error) {
 			list[i].seen, _ = s.Repo.Track(name + "/" + list[i].there)
 		}
 		switch {
-		case !w.Force || !isBranch || c.NoLease || s.Dolt:
+		case !w.Force && !(c.Prune && w.Commit.IsZero()) || !isBranch || c.NoLease || s.Dolt:
 		case name != "":
 			w.Lease = &list[i].seen
 		default: // nobody has seen what is there
 			w.Force, c.unseen = false, true
+			if w.Commit.IsZero() {
+				w.Lease = &list[i].seen
+			}
 		}
 		wants[i] = *w
 	}
@@ -161,6 +182,24 @@ func (c *Push) wants(ctx context.Context, s *Scope, branch, theirs string) ([]pu
 		seen[p.Name] = true
 	}
 	return out, nil
+}
+
+// prune adds that what is not in the list is removed from the remote: branches, and with --mirror tags.
+func (c *Push) prune(ctx context.Context, r *sync.Remote, list []pushed) ([]pushed, error) {
+	refs, err := r.Refs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(refs)) {
+		for _, kind := range []string{sync.Heads, sync.Tags} {
+			short, ok := strings.CutPrefix(name, kind)
+			if !ok || kind == sync.Tags && !c.Mirror || slices.ContainsFunc(list, func(p pushed) bool { return p.Name == name }) {
+				continue
+			}
+			list = append(list, pushed{Want: sync.Want{Name: name, Force: c.Force}, there: short})
+		}
+	}
+	return list, nil
 }
 
 // spec reads a refspec.

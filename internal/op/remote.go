@@ -10,7 +10,6 @@ import (
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/remote"
-	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/sync"
 )
 
@@ -26,7 +25,7 @@ const defaultRemote = "origin"
 // Remote is the verb that names the remotes of a database.
 type Remote struct {
 	Verbose bool     `flag:"verbose,v" help:"list URLs too"`
-	Args    []string `arg:"rest" value:"argument" help:"add <name> <url>, or remove <name>"`
+	Args    []string `arg:"rest" value:"argument" help:"add, remove, rename, get-url, set-url or prune, and what it takes"`
 }
 
 func remoteSpec() Spec {
@@ -36,15 +35,16 @@ func remoteSpec() Spec {
 		Long: `A remote is a place that databases are pushed to and cloned from. Its URL is file:///path/to/directory, which need not exist; a path
 that begins with / or ./ means the same. Buckets are s3://bucket/path and gs://bucket/path, with the credentials that the clouds' own tools use; a
 database of a server is https://host:port/database.`,
-		Usage: []string{"[-v]", "add <name> <url>", "remove <name>"},
+		Usage: []string{"[-v]", "add <name> <url>", "remove <name>", "rename <old> <new>", "get-url <name>", "set-url <name> <url>", "prune <name>"},
 		Examples: []Example{
 			{"remote add origin file:///mnt/share/prices", "name a place"}, {"remote -v", "list the remotes"}, {"remote remove origin", "forget it again"},
+			{"remote set-url origin s3://bucket/prices", "it has moved"}, {"remote prune origin", "forget its branches that are gone there"},
 		},
 	})
 }
 
-// Reads implements Reader: a list is asked for.
-func (c *Remote) Reads() bool { return len(c.Args) == 0 }
+// Reads implements Reader: a list or a URL is asked for.
+func (c *Remote) Reads() bool { return len(c.Args) == 0 || c.Args[0] == "get-url" }
 
 // RemoteURL is a remote of a database.
 type RemoteURL struct{ Name, URL string }
@@ -134,66 +134,34 @@ func (c *Remote) Run(ctx context.Context, s *Scope) (*Result, error) {
 		}
 		return r, nil
 	}
+	part, ok := remoteParts[c.Args[0]]
 	switch {
-	case c.Args[0] == "add" && len(c.Args) == 3:
-		return statusResult(0), c.add(s, m, c.Args[1], c.Args[2])
-	case (c.Args[0] == "remove" || c.Args[0] == "rm") && len(c.Args) == 2:
-		return statusResult(0), c.remove(ctx, s, m, c.Args[1])
-	case c.Args[0] == "add":
-		return nil, errs.New(errs.Invalid, "remote add: give a name and a URL")
-	case c.Args[0] == "remove" || c.Args[0] == "rm":
-		return nil, errs.New(errs.Invalid, "remote remove: give the name of one remote")
+	case !ok:
+		return nil, offering(errs.Invalid, errs.Nearest(c.Args[0], slices.Sorted(maps.Keys(remoteParts))), "remote: want 'add', 'remove', 'rename', 'get-url', 'set-url' or 'prune', not '%s'", c.Args[0])
+	case len(c.Args) != part.args+1:
+		return nil, errs.New(errs.Invalid, "remote %s: give %s", c.Args[0], part.wants)
 	}
-	return nil, errs.New(errs.Invalid, "remote: want 'add' or 'remove', not '%s'", c.Args[0])
+	return part.run(c, ctx, s, m, c.Args[1:])
+}
+
+// remotePart is a part of the verb; run is given the remotes that there are.
+type remotePart struct {
+	args  int
+	wants string
+	run   func(c *Remote, ctx context.Context, s *Scope, m map[string]string, args []string) (*Result, error)
+}
+
+var remoteParts = map[string]remotePart{
+	"add":     {2, "a name and a URL", (*Remote).add},
+	"remove":  {1, "the name of one remote", (*Remote).remove},
+	"rm":      {1, "the name of one remote", (*Remote).remove},
+	"rename":  {2, "the name of a remote, and its new one", (*Remote).rename},
+	"get-url": {1, "the name of one remote", (*Remote).getURL},
+	"set-url": {2, "the name of a remote, and its new URL", (*Remote).setURL},
+	"prune":   {1, "the name of one remote", (*Remote).prune},
 }
 
 var remoteName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
-
-func (c *Remote) add(s *Scope, m map[string]string, name, url string) error {
-	if !remoteName.MatchString(name) {
-		return errs.New(errs.Invalid, "'%s' is no name of a remote: it may consist of letters, digits and _ . - only", name)
-	}
-	if m[name] != "" {
-		return errs.New(errs.Exists, "a remote named '%s' already exists: it is %s", name, m[name])
-	}
-	url, err := s.remoteURL(url)
-	if err != nil {
-		return err
-	}
-	return changeRemotes(s.Settings.Local, func(m map[string]string) { m[name] = url })
-}
-
-// remove forgets a remote, what was seen of it, and that branches follow its branches.
-func (c *Remote) remove(ctx context.Context, s *Scope, m map[string]string, name string) error {
-	if m[name] == "" {
-		return errNoRemote(name, m)
-	}
-	var land repo.Landing
-	for _, t := range s.Repo.Tracks() {
-		if strings.HasPrefix(t.Name, name+"/") {
-			land.Tracks = append(land.Tracks, repo.LandedTrack{Name: t.Name, Anyway: true})
-		}
-	}
-	if _, err := s.Repo.Land(ctx, nil, land); err != nil {
-		return err
-	}
-	up, err := upstreams(s)
-	if err != nil {
-		return err
-	}
-	for _, u := range up {
-		if strings.HasPrefix(u, trackPrefix+name+"/") {
-			err = changeUpstreams(s, func(m map[string]string) {
-				maps.DeleteFunc(m, func(_, u string) bool { return strings.HasPrefix(u, trackPrefix+name+"/") })
-			})
-			break
-		}
-	}
-	if err != nil {
-		return err
-	}
-	return changeRemotes(s.Settings.Local, func(m map[string]string) { delete(m, name) })
-}
 
 func errNoRemote(name string, m map[string]string) error {
 	if len(m) == 0 {

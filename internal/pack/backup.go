@@ -175,7 +175,7 @@ func (s *Store) Refresh(ctx context.Context) error {
 	s.mu.RLock()
 	oldSegs, oldPacks := s.segs, s.packs
 	s.mu.RUnlock()
-	l, err := load(ctx, s.fsys, s.dir, true, oldPacks, s.codecs)
+	l, err := load(ctx, s.fsys, s.dir, true, oldPacks, nil, s.codecs)
 	if err != nil {
 		return fmt.Errorf("refresh store %s: %w", s.dir, err)
 	}

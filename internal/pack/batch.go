@@ -361,7 +361,8 @@ func (b *Batch) Absorb(ctx context.Context, o *Batch) error {
 }
 
 // Export writes the batch's chunks into synced pack files in the batch's directory, empties the batch and returns their paths: what
-// Adopt takes, in the same process or in the owner's. It is empty when there are no chunks.
+// Adopt takes, in the same process or in the owner's. Their names need not outlast a power cut, for Adopt gives them others. It is empty
+// when there are no chunks.
 func (b *Batch) Export(ctx context.Context) ([]string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -379,12 +380,6 @@ func (b *Batch) Export(ctx context.Context) ([]string, error) {
 			return nil, fmt.Errorf("export a batch: %w", err)
 		}
 		paths = append(paths, path)
-	}
-	if len(paths) == 0 {
-		return nil, nil
-	}
-	if err := b.s.fsys.SyncDir(b.dir); err != nil {
-		return nil, fmt.Errorf("export a batch: %w", err)
 	}
 	return paths, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
@@ -56,17 +57,17 @@ func (l *loaded) close(keep map[*file]bool) error {
 const loadTries = 20
 
 // load reads a directory. known are packs that are open already and are used again. A store that may not write looks again
-// when files vanish or what it reads does not fit together, since the owner may be at work.
-func load(ctx context.Context, fsys vfs.FS, dir string, readOnly bool, known []*file, c *codecs) (*loaded, error) {
+// when files vanish or what it reads does not fit together, since the owner may be at work. Packs at the paths in without are passed over.
+func load(ctx context.Context, fsys vfs.FS, dir string, readOnly bool, known []*file, without []string, c *codecs) (*loaded, error) {
 	for try := 1; ; try++ {
-		l, err := loadOnce(ctx, fsys, dir, readOnly, known, c)
+		l, err := loadOnce(ctx, fsys, dir, readOnly, known, without, c)
 		if err == nil || !readOnly || try == loadTries || !(errs.Is(err, errs.NotFound) || errs.Is(err, errs.Corrupt)) {
 			return l, err
 		}
 	}
 }
 
-func loadOnce(ctx context.Context, fsys vfs.FS, dir string, readOnly bool, known []*file, c *codecs) (l *loaded, err error) {
+func loadOnce(ctx context.Context, fsys vfs.FS, dir string, readOnly bool, known []*file, without []string, c *codecs) (l *loaded, err error) {
 	l = &loaded{chunks: map[hash.Hash]location{}}
 	keep := map[*file]bool{}
 	for _, p := range known {
@@ -84,7 +85,7 @@ func loadOnce(ctx context.Context, fsys vfs.FS, dir string, readOnly bool, known
 	if err != nil {
 		return l, err
 	}
-	if err := l.openPacks(ctx, fsys, filepath.Join(dir, packsDir), known); err != nil {
+	if err := l.openPacks(ctx, fsys, filepath.Join(dir, packsDir), known, without); err != nil {
 		return l, err
 	}
 	if len(l.segs) == 0 {
@@ -187,8 +188,8 @@ func readAll(f vfs.File) ([]byte, error) {
 	return data, readFull(f, data, 0)
 }
 
-// openPacks opens all published packs, taking those it can from known.
-func (l *loaded) openPacks(ctx context.Context, fsys vfs.FS, dir string, known []*file) error {
+// openPacks opens all published packs but those at the paths in without, taking those it can from known.
+func (l *loaded) openPacks(ctx context.Context, fsys vfs.FS, dir string, known []*file, without []string) error {
 	names, err := fsys.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("list packs: %w", err)
@@ -201,7 +202,7 @@ func (l *loaded) openPacks(ctx context.Context, fsys vfs.FS, dir string, known [
 		if err := ctx.Err(); err != nil {
 			return errs.With(errs.Canceled, err)
 		}
-		if !strings.HasSuffix(name, packExt) {
+		if !strings.HasSuffix(name, packExt) || slices.Contains(without, filepath.Join(dir, name)) {
 			continue
 		}
 		p := have[name]

@@ -59,7 +59,7 @@ func (r *reviver) revive(ctx context.Context) (*Revival, error) {
 	if err := r.readSegments(); err != nil {
 		return nil, err
 	}
-	if err := r.l.openPacks(ctx, r.fsys, filepath.Join(r.dir, packsDir), nil); err != nil {
+	if err := r.l.openPacks(ctx, r.fsys, filepath.Join(r.dir, packsDir), nil, nil); err != nil {
 		return nil, err
 	}
 	n, keep, err := r.readable(ctx)
@@ -173,17 +173,8 @@ func (r *reviver) readable(ctx context.Context) (n int, keep int64, err error) {
 	return n, keep, nil
 }
 
-// setAside gives the segments, and the packs that the readable part of the journal does not list, a second name in a new directory.
+// setAside keeps the segments, and the packs that the readable part of the journal does not list, as they are.
 func (r *reviver) setAside() (string, error) {
-	var aside string
-	for i := 1; aside == ""; i++ {
-		path := filepath.Join(r.dir, fmt.Sprintf("%s%d", AsidePrefix, i))
-		if _, err := r.fsys.Stat(path); errs.Is(err, errs.NotFound) {
-			aside = path
-		} else if err != nil {
-			return "", err
-		}
-	}
 	paths := slices.Clone(r.rest)
 	for _, s := range r.l.segs {
 		paths = append(paths, s.path)
@@ -195,30 +186,7 @@ func (r *reviver) setAside() (string, error) {
 			}
 		}
 	}
-	for _, sub := range []string{journalDir, packsDir} {
-		if err := r.fsys.MkdirAll(filepath.Join(aside, sub)); err != nil {
-			return "", err
-		}
-	}
-	for _, path := range paths {
-		to := filepath.Join(aside, filepath.Base(filepath.Dir(path)), filepath.Base(path))
-		err := r.fsys.Link(path, to)
-		if errs.Is(err, errs.Unsupported) || errs.Is(err, errs.Denied) {
-			var data []byte
-			if data, err = vfs.ReadFile(r.fsys, path); err == nil {
-				err = vfs.WriteFile(r.fsys, to, data)
-			}
-		}
-		if err != nil {
-			return "", err
-		}
-	}
-	for _, sub := range []string{journalDir, packsDir} {
-		if err := r.fsys.SyncDir(filepath.Join(aside, sub)); err != nil {
-			return "", err
-		}
-	}
-	return aside, nil
+	return SetAside(r.fsys, r.dir, paths)
 }
 
 // cut ends the journal behind keep bytes of the n-th segment. Files are written under another name first, so that those set aside stay

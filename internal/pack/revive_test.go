@@ -37,6 +37,16 @@ func damaged(t *testing.T, fsys vfs.FS, n int) (segment string, frames []int64) 
 	return segment, frames
 }
 
+// wantRevived checks that a revived journal has the records, and still after a power cut.
+func wantRevived(t *testing.T, mem *vfs.Mem, want string) {
+	t.Helper()
+	for seed := range uint64(10) {
+		s := openStore(t, mem.CrashClone(rand.New(rand.NewPCG(seed, 2))), testDir, Options{})
+		wantRecovered(t, s, want)
+		mustClose(t, s)
+	}
+}
+
 func TestRevive(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -68,6 +78,7 @@ func TestRevive(t *testing.T) {
 			if err != nil || !slices.Equal(kept, broken) {
 				t.Fatalf("the segment was not kept as it was: %v", err)
 			}
+			wantRevived(t, mem, tt.want)
 			s := openStore(t, mem, testDir, Options{CacheBytes: -1})
 			wantRecovered(t, s, tt.want)
 			noProblems(t, s)
@@ -123,6 +134,7 @@ func TestReviveOfLaterSegment(t *testing.T) {
 	if err != nil || done == nil {
 		t.Fatalf("Revive: %+v, %v", done, err)
 	}
+	wantRevived(t, mem, "state: 7=a")
 	s = openStore(t, mem, testDir, Options{})
 	wantRecovered(t, s, "state: 7=a")
 	mustClose(t, s)

@@ -32,6 +32,8 @@ type Options struct {
 	ReadOnly bool
 	// CacheBytes is the budget of the chunk cache in bytes; 0 means DefaultCacheBytes, below 0 no cache.
 	CacheBytes int64
+	// Without are the paths of packs that are passed over, and stay: damaged ones, as Examine has found them.
+	Without []string
 }
 
 // Store is the chunk store and journal of one directory. Get, Has, NewBatch, Append, Wait, Stats and Backup may be called by many
@@ -59,6 +61,8 @@ type Store struct {
 	tail   []Record
 	end    uint64 // LSN behind the last frame when the journal was read
 	bodies []bodyAt
+	// missing is the packs that the journal listed when it was read and that were not there.
+	missing []hash.Hash
 	// swapped is the LSN of the last frame of a collection, before whose durability packs and journal on the disk are still the old ones.
 	swapped uint64
 
@@ -115,7 +119,7 @@ func open(ctx context.Context, fsys vfs.FS, dir string, opt Options) (s *Store, 
 		opt.CacheBytes = DefaultCacheBytes
 	}
 	s.cache = chunk.NewCache(storeReader{s}, max(opt.CacheBytes, 0))
-	l, err := load(ctx, fsys, dir, opt.ReadOnly, nil, s.codecs)
+	l, err := load(ctx, fsys, dir, opt.ReadOnly, nil, opt.Without, s.codecs)
 	if err != nil {
 		return nil, err
 	}
@@ -135,6 +139,7 @@ func open(ctx context.Context, fsys vfs.FS, dir string, opt Options) (s *Store, 
 			return nil, errors.Join(err, closeAll(s.segs), l.close(nil))
 		}
 	}
+	s.missing = l.missing(opt.Without)
 	l.segs = append(l.segs, s.segs...)
 	s.take(l)
 	return s, nil

@@ -487,6 +487,51 @@ func TestDyingFetch(t *testing.T) {
 	}
 }
 
+// TestFetchedIsDurable cuts the power behind a clone and behind a fetch: what they have brought is there as a whole.
+func TestFetchedIsDurable(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 3))
+	r := mustOpen(t, &mem.Store{})
+	m := newMachine(t, "ada")
+	publish := func() history.CommitID {
+		for range 3 {
+			m.work(t, "main", rng)
+		}
+		_, err := m.push(r, false, false, "main")
+		must(t, err)
+		head, _ := m.BranchHead("main")
+		return head
+	}
+	want := publish()
+	refs, err := r.Refs(ctx)
+	must(t, err)
+	fs := vfs.NewMem()
+	must(t, clone(r, fs, refs))
+	check := func(head func(m *machine) history.CommitID) {
+		t.Helper()
+		for seed := range uint64(10) {
+			c := open(t, fs.CrashClone(rand.New(rand.NewPCG(seed, 1))), "clone")
+			c.sound(t)
+			if got := head(c); got != want {
+				t.Errorf("after a power cut the branch is at %s, want %s", got, want)
+			}
+			must(t, c.Close(ctx))
+		}
+	}
+	check(func(m *machine) history.CommitID { head, _ := m.BranchHead("main"); return head })
+	c := open(t, fs, "clone")
+	want = publish()
+	must(t, c.fetch(r))
+	check(func(m *machine) history.CommitID {
+		for _, b := range m.Tracks() {
+			if b.Name == "origin/main" {
+				return b.Head
+			}
+		}
+		return history.CommitID{}
+	})
+	must(t, c.Close(ctx))
+}
+
 // TestRequests counts what the network sees: few requests, however many rows and chunks there are.
 func TestRequests(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 3))

@@ -454,6 +454,9 @@ func (t *Tx) sameEntry(ctx context.Context, cur *branch, l string) bool {
 // append appends a change to the journal and makes the state after it the tip; apply changes the copy of the tip that becomes it.
 // The caller holds the commit lock.
 func (r *Repo) append(ctx context.Context, b *pack.Batch, ch *change, apply func(*state)) (*state, error) {
+	if err := r.mayAppend(ctx, ch); err != nil {
+		return nil, err
+	}
 	if len(ch.refs)+len(ch.tags) > 0 {
 		ch.log = ch.moves(r.opt.Clock.Now())
 	}

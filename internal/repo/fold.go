@@ -150,7 +150,7 @@ func (r *Repo) swap(ctx context.Context, batch *pack.Batch, was *branch, sealed 
 		return nil, err
 	}
 	next.working, w.working = nr.Tree(), nr.Tree()
-	return r.append(ctx, batch, &change{work: []workChange{w}}, func(s *state) {
+	return r.append(asReplica(ctx), batch, &change{work: []workChange{w}}, func(s *state) {
 		next.lsn = s.lsn
 		s.put(next)
 	})

@@ -106,6 +106,8 @@ type Repo struct {
 	fetching sync.Mutex                         // held while something is fetched
 	partial  atomic.Pointer[remotesync.Partial] // nil for a whole database
 
+	following atomic.Pointer[Following] // nil for a database that is no replica
+
 	holds          holds
 	collecting     sync.Mutex   // held while garbage is collected
 	collectedBytes atomic.Int64 // that were there after the last collection; 0 when that is not known
@@ -195,6 +197,12 @@ func firstCommit(ctx context.Context, st *pack.Store, opt InitOptions) error {
 // Open opens the database in the directory path. Without Options.ReadOnly it takes the directory's lock; when another process has
 // it the error is of class Locked.
 func Open(ctx context.Context, fs vfs.FS, path string, opt Options) (*Repo, error) {
+	return open(ctx, fs, path, opt, nil)
+}
+
+// open is Open; for one that is being mended m has the lock, says which packs are passed over, and is where lost chunks come from. When it
+// fails the lock is free.
+func open(ctx context.Context, fs vfs.FS, path string, opt Options, m *Mending) (*Repo, error) {
 	if opt.Clock == nil {
 		opt.Clock = clock.System{}
 	}
@@ -213,14 +221,20 @@ func Open(ctx context.Context, fs vfs.FS, path string, opt Options) (*Repo, erro
 	r.active.since = opt.Clock.Now()
 	r.zones = table.OpenZones(fs, filepath.Join(dir, zonesName), opt.ReadOnly)
 	r.openMarks()
-	if !opt.ReadOnly {
+	storeOpt := pack.Options{ReadOnly: opt.ReadOnly, CacheBytes: opt.CacheBytes}
+	if m != nil {
+		r.lock, storeOpt.Without = m.lock, m.paths()
+	} else if !opt.ReadOnly {
 		if r.lock, err = fs.Lock(filepath.Join(dir, lockName)); err != nil {
 			return nil, err
 		}
 	}
-	r.store, err = pack.Open(ctx, fs, dir, pack.Options{ReadOnly: opt.ReadOnly, CacheBytes: opt.CacheBytes})
+	r.store, err = pack.Open(ctx, fs, dir, storeOpt)
 	if err == nil {
 		err = r.openPart()
+	}
+	if err == nil && m != nil {
+		err = m.begin(ctx, r)
 	}
 	if err == nil {
 		err = r.recover(ctx)

@@ -27,11 +27,15 @@ func Revive(ctx context.Context, fs vfs.FS, path string) (_ *pack.Revival, err e
 	if err != nil || done == nil {
 		return nil, err
 	}
-	// Side files remember chunks that may be gone.
+	return done, forgetChunks(fs, dir)
+}
+
+// forgetChunks removes side files that remember chunks which may be gone.
+func forgetChunks(fs vfs.FS, dir string) error {
 	for _, path := range []string{sync.HeldIn(fs, dir).Path, filepath.Join(dir, zonesName)} {
 		if err := fs.Remove(path); err != nil && !errs.Is(err, errs.NotFound) {
-			return done, err
+			return err
 		}
 	}
-	return done, nil
+	return nil
 }

@@ -90,7 +90,7 @@ func (r *Repo) Land(ctx context.Context, batch *pack.Batch, l Landing) (landed L
 	if len(l.Tracks)+len(l.Tags) == 0 {
 		return landed, nil
 	}
-	err = r.changeRefsWith(ctx, batch, func(s *state) (*change, func(*state), error) {
+	err = r.changeRefsWith(asReplica(ctx), batch, func(s *state) (*change, func(*state), error) {
 		landed = l.on(s)
 		return landed.change(), func(s *state) {
 			for _, t := range landed.Tracks {

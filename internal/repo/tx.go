@@ -199,9 +199,17 @@ func (t *Tx) entry(ctx context.Context, l string) (foundEntry, error) {
 	return f, err
 }
 
+// changeable reports why tables cannot be changed in the transaction.
+func (t *Tx) changeable(ctx context.Context) error {
+	if err := t.r.writable(); err != nil {
+		return err
+	}
+	return t.r.mayChange(ctx, t.branch)
+}
+
 // Editor is the editor of the table's rows.
 func (t *Tx) Editor(ctx context.Context, name string) (*table.Editor, error) {
-	if err := t.r.writable(); err != nil {
+	if err := t.changeable(ctx); err != nil {
 		return nil, err
 	}
 	x, err := t.open(ctx, strings.ToLower(name))
@@ -353,7 +361,7 @@ func referringTo(tab *table.Table, from, to string) (*table.Table, error) {
 }
 
 func (t *Tx) changeRoot(ctx context.Context, name string, c root.Change) error {
-	if err := t.r.writable(); err != nil {
+	if err := t.changeable(ctx); err != nil {
 		return err
 	}
 	nr, err := t.root.With(ctx, t.Store(), c)

@@ -204,9 +204,6 @@ func (f *Fetch) packs(ctx context.Context, packs []Pack, known *pack.Known, batc
 	if err := g.Wait(); err != nil {
 		return fmt.Errorf("fetch from %s: %w", f.Remote.URL(), err)
 	}
-	if err := f.FS.SyncDir(f.Incoming); err != nil {
-		return err
-	}
 	return batch.Adopt(ctx, slices.DeleteFunc(files, func(s string) bool { return s == "" }))
 }
 

@@ -28,6 +28,9 @@ type Source struct {
 	Remote *Remote
 	// Cache keeps the windows in a directory, where later ones find them; nil keeps none but the last, which are in memory.
 	Cache *Cache
+	// Broken, if not nil, is told of packs, or records of them, that the remote has lost or that are damaged there, and the source is one
+	// without them. Otherwise they are errors.
+	Broken func(error)
 
 	mu    gosync.Mutex
 	packs []*sourcePack // as they were added; the last are asked first
@@ -94,6 +97,12 @@ func (s *Source) Record(ctx context.Context, h hash.Hash) ([]byte, error) {
 		p := s.packs[i]
 		for _, at := range p.dir.Spans(h) {
 			rec, err := s.read(ctx, p, at)
+			if err == nil && s.Broken != nil {
+				_, _, err = pack.DecodeRecord(rec) // all of it, as another pack may have it
+			}
+			if s.broken(err) {
+				continue
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -137,6 +146,15 @@ func (s *Source) Beginning(ctx context.Context, text string, k chunk.Kind) ([]ha
 	return out, nil
 }
 
+// broken tells of a fault of the remote, if that is what err is and somebody is to be told.
+func (s *Source) broken(err error) bool {
+	if s.Broken == nil || !errs.Is(err, errs.Corrupt) {
+		return false
+	}
+	s.Broken(err)
+	return true
+}
+
 // indexes reads the indexes of packs that were not read yet; small packs are read whole. The caller holds the lock.
 func (s *Source) indexes(ctx context.Context) error {
 	if s.open {
@@ -146,6 +164,7 @@ func (s *Source) indexes(ctx context.Context) error {
 		off  int64
 		data []byte
 		dir  *pack.Directory
+		lost error // why it cannot be read, where Broken is to be told
 	}
 	parts := make([]part, len(s.packs))
 	g, gctx := errgroup.WithContext(ctx)
@@ -154,7 +173,12 @@ func (s *Source) indexes(ctx context.Context) error {
 		if p.dir != nil {
 			continue
 		}
-		g.Go(func() error {
+		g.Go(func() (err error) {
+			defer func() {
+				if s.Broken != nil && errs.Is(err, errs.Corrupt) {
+					parts[i].lost, err = err, nil
+				}
+			}()
 			tail, err := p.tail()
 			if err != nil {
 				return err
@@ -173,7 +197,7 @@ func (s *Source) indexes(ctx context.Context) error {
 			if ok {
 				dir, err := directory(data)
 				if err == nil {
-					parts[i] = part{off, data, dir}
+					parts[i] = part{off: off, data: data, dir: dir}
 					return nil
 				}
 				if err := s.Cache.drop(p.Digest); err != nil {
@@ -188,7 +212,7 @@ func (s *Source) indexes(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			parts[i] = part{off, data, dir}
+			parts[i] = part{off: off, data: data, dir: dir}
 			return s.Cache.keep(p.Digest, off, data, true)
 		})
 	}
@@ -199,11 +223,15 @@ func (s *Source) indexes(ctx context.Context) error {
 		if p.dir != nil {
 			continue
 		}
+		if s.broken(parts[i].lost) {
+			continue
+		}
 		p.dir = parts[i].dir
 		if parts[i].off == 0 {
 			s.remember(&window{p, 0, parts[i].data})
 		}
 	}
+	s.packs = slices.DeleteFunc(s.packs, func(p *sourcePack) bool { return p.dir == nil })
 	s.open = true
 	return nil
 }

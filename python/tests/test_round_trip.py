@@ -211,3 +211,20 @@ def test_what_cannot_be_held_is_refused(shared: stemma.Repo, table: str, column:
     assert "c" in (e.value.column, e.value.message.split('"')[1])
     with pytest.raises(stemma.NotFoundError):
         shared.read_arrow(table)
+
+
+def test_values_of_100_mb(repo: stemma.Repo) -> None:
+    """Longer than a message of gRPC, a packet of MySQL or a frame of HTTP/2 may be: they come in and go out whole."""
+    text, blob = "a line of 'text', ü\n" * 4_762_000, bytes(range(256)) * 390_700
+    assert len(text.encode()) > 100_000_000 < len(blob)
+    wrote = repo.write({"id": [1, 2], "s": [text, None], "b": [None, blob]}, "t", primary_key="id", message="long")
+    assert wrote.inserted == 2
+    read = repo.read_arrow("t")
+    assert read["s"].to_pylist() == [text, None]
+    assert read["b"].to_pylist() == [None, blob]
+    frame = repo.read_pandas("t", columns=["id", "s"])
+    assert frame["s"][0] == text
+    sizes = repo.sql("select length(s), length(b) from t order by id", frame="arrow").to_pylist()
+    assert [list(row.values()) for row in sizes] == [[len(text.encode()), None], [None, len(blob)]]
+    changed = repo.write({"id": [1], "s": [text + "x"], "b": [None]}, "t", mode="upsert")
+    assert (changed.inserted, changed.updated) == (0, 1)

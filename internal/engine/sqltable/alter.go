@@ -93,8 +93,11 @@ func changed(s *schema.Compiled, change func(s *schema.Schema) error) (*schema.C
 	return schema.Compile(next)
 }
 
+// hiddenColumn begins the name of the column that go-mysql-server makes for an expression that is indexed.
+const hiddenColumn = "!hidden!"
+
 // wholeLong is a column of texts or bytes of any length that is in a key without a prefix; "" for none. Unique indexes may have such
-// columns.
+// columns, and so may indexes on expressions, which cannot have a prefix: JSON_UNQUOTE gives a LONGTEXT.
 func wholeLong(s *schema.Schema) string {
 	keys := slices.Clone(s.PrimaryKey)
 	for i := range s.Indexes {
@@ -108,7 +111,11 @@ func wholeLong(s *schema.Schema) string {
 			continue
 		}
 		switch s.Columns[at].Type.Kind {
-		case value.KindText, value.KindBlob, value.KindJSON:
+		case value.KindText, value.KindBlob:
+			if !strings.HasPrefix(s.Columns[at].Name, hiddenColumn) {
+				return s.Columns[at].Name
+			}
+		case value.KindJSON:
 			return s.Columns[at].Name
 		}
 	}

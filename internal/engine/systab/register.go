@@ -33,7 +33,8 @@ func Tables() registry.SystemTables {
 			"dolt_constraint_violations": violationCounts,
 			"dolt_merge_status":          mergeStatus,
 
-			lineage.Edges: edgesTable,
+			lineage.Edges:           edgesTable,
+			"stemma_replica_status": replicaTable,
 		},
 		Prefix: map[string]registry.TableCtor{
 			prefixDiff:       diffTable,

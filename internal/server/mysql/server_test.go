@@ -620,3 +620,32 @@ func TestLongMessage(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// Values longer than a packet come in and go out whole, in the text protocol and in that of prepared statements, which sends long
+// parameters in pieces.
+func TestValuesOfManyPackets(t *testing.T) {
+	v := serve(t, vfs.NewMem(), Options{})
+	blob := bytes.Repeat([]byte("\x00\xff'\\\n bytes of all kinds"), 1<<24/26+10) // more than a packet
+	text := strings.Repeat("a line of 'text', ü\n", 100_000)
+	exec(t, open(t, v.config("root", "")), "create table t (id int primary key, b longblob, s longtext)")
+	for n, interpolate := range []bool{false, true} {
+		c := v.config("root", "")
+		c.InterpolateParams, c.MaxAllowedPacket = interpolate, 1<<30
+		db := open(t, c)
+		if _, err := db.Exec("insert into t values (?, ?, ?)", n, blob, text); err != nil {
+			t.Fatal(err)
+		}
+		var b []byte
+		var s string
+		if err := db.QueryRow("select b, s from t where id = ?", n).Scan(&b, &s); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(b, blob) || s != text {
+			t.Errorf("interpolated %v: %d bytes and %d of text came back, of %d and %d", interpolate, len(b), len(s), len(blob), len(text))
+		}
+		var lb, ls int
+		if err := db.QueryRow("select length(b), length(s) from t where s = ? and id = ?", text, n).Scan(&lb, &ls); err != nil || lb != len(blob) || ls != len(text) {
+			t.Errorf("interpolated %v: found by its text: %d, %d, %v", interpolate, lb, ls, err)
+		}
+	}
+}

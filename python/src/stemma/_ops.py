@@ -90,18 +90,18 @@ FLAGS = {
     "filter-branch": "query=/--query/-q branches/--branches/-b all/--all/-a apply_to_uncommitted/--apply-to-uncommitted continue_/--continue/-c verbose/--verbose/-v",
     "tag": "message=/--message/-m delete/--delete/-d list/--list/-l force/--force/-f verbose/--verbose/-v author=/--author",
     "remote": "verbose/--verbose/-v",
-    "fetch": "prune/--prune/-p complete/--complete unshallow/--unshallow",
+    "fetch": "prune/--prune/-p complete/--complete unshallow/--unshallow tags/--tags/-t all/--all",
     "pull": "rebase/--rebase/-r no_ff/--no-ff ff_only/--ff-only squash/--squash no_commit/--no-commit prune/--prune/-p",
-    "push": "set_upstream/--set-upstream/-u force/--force/-f no_lease/--no-lease all/--all tags/--tags atomic/--atomic delete/--delete/-d",
+    "push": "set_upstream/--set-upstream/-u force/--force/-f no_lease/--no-lease all/--all tags/--tags prune/--prune mirror/--mirror atomic/--atomic delete/--delete/-d",
     "ls-remote": "heads/--heads/--branches tags/--tags/-t",
-    "fsck": "revive_journal_with_data_loss/--revive-journal-with-data-loss",
+    "fsck": "revive_journal_with_data_loss/--revive-journal-with-data-loss repair/--repair from_=/--from",
     "gc": "full/--full shallow/--shallow/-s expire=/--expire",
     "du": "",
     "retention": "",
     "erase": "where=/--where/-w query=/--query/-q dry_run/--dry-run/-n continue_/--continue/-c",
     "undrop": "",
     "purge-dropped-databases": "",
-    "backup": "verbose/--verbose/-v at=/--at",
+    "backup": "verbose/--verbose/-v at=/--at force/--force/-f",
     "backup restore": "at=/--at",
     "table import": "create_table/--create-table/-c update_table/--update-table/-u append_table/--append-table/-a replace_table/--replace-table/-r force/--force/-f pk=/--pk schema=/--schema/-s all_text/--all-text no_header/--no-header columns=/--columns delim=/--delim file_type=/--file-type sheet=/--sheet null=/--null map=/--map/-m continue_/--continue rejects=/--rejects quiet/--quiet disable_fk_checks/--disable-fk-checks",
     "table export": "force/--force/-f file_type=/--file-type delim=/--delim no_header/--no-header map=/--map/-m",
@@ -1858,7 +1858,7 @@ class Verbs:
         database of a server is https://host:port/database.
 
         Args:
-            args: add <name> <url>, or remove <name>.
+            args: add, remove, rename, get-url, set-url or prune, and what it takes.
             verbose: list URLs too.
 
         """
@@ -1878,6 +1878,8 @@ class Verbs:
         prune: bool = False,
         complete: bool = False,
         unshallow: bool = False,
+        tags: bool = False,
+        all: bool = False,
     ) -> Result[FetchRow]:
         """Bring commits from a remote.
 
@@ -1887,10 +1889,12 @@ class Verbs:
 
         Args:
             remote: the name of a remote; otherwise the one that the branch follows, or origin.
-            refs: only these branches.
+            refs: only these branches and tags.
             prune: forget branches of the remote that are gone there.
             complete: bring all that a database lacks which was cloned with --depth, --tables or --lazy.
             unshallow: bring the older history that a database lacks which was cloned with --depth.
+            tags: bring new tags also where branches are named.
+            all: fetch from all remotes.
 
         """
         return self._op(
@@ -1902,6 +1906,8 @@ class Verbs:
                 "prune": prune,
                 "complete": complete,
                 "unshallow": unshallow,
+                "tags": tags,
+                "all": all,
             },
         )
 
@@ -1954,6 +1960,8 @@ class Verbs:
         no_lease: bool = False,
         all: bool = False,
         tags: bool = False,
+        prune: bool = False,
+        mirror: bool = False,
         atomic: bool = False,
         delete: bool = False,
     ) -> Result[PushRow]:
@@ -1974,6 +1982,8 @@ class Verbs:
             no_lease: with --force: whatever has become of the branches since they were last seen.
             all: push all branches.
             tags: push all tags as well.
+            prune: with --all: remove branches of the remote that are not here, if they are as they were last seen.
+            mirror: make the remote have the branches and tags that are here, and no others: --all --tags --prune --force.
             atomic: change all refs of the remote or none.
             delete: remove the branches or tags from the remote.
 
@@ -1989,6 +1999,8 @@ class Verbs:
                 "no_lease": no_lease,
                 "all": all,
                 "tags": tags,
+                "prune": prune,
+                "mirror": mirror,
                 "atomic": atomic,
                 "delete": delete,
             },
@@ -2023,6 +2035,8 @@ class Verbs:
         self,
         *,
         revive_journal_with_data_loss: bool = False,
+        repair: bool = False,
+        from_: str | None = None,
     ) -> Result[FsckRow]:
         """Verify the integrity of the database.
 
@@ -2033,8 +2047,14 @@ class Verbs:
         A journal with a damaged record in its middle belongs to a database that cannot be opened, since what was written behind the record was
         acknowledged. A backup is the way to have it all again. Without one --revive-journal-with-data-loss goes back to the state before that record.
 
+        --repair verifies in the same way, and fetches every chunk that is damaged or missing from the remotes and backups of the database, or from the
+        one that --from names. What is fetched is checked by its hash and durable before a damaged file leaves the store, and the files as they were
+        are kept beside. What no remote has is listed, and the exit status is 1. Other processes must have closed the database.
+
         Args:
             revive_journal_with_data_loss: if the database cannot be opened, as records of its journal are damaged: go back to the state before the first of them, and keep the files as they were beside.
+            repair: fetch what is damaged or missing from a remote, and put damaged files aside.
+            from_: with --repair: from this remote or backup; otherwise from all that the database has.
 
         """
         return self._op(
@@ -2042,6 +2062,8 @@ class Verbs:
             FsckRow,
             {
                 "revive_journal_with_data_loss": revive_journal_with_data_loss,
+                "repair": repair,
+                "from": from_,
             },
         )
 
@@ -2221,6 +2243,7 @@ class Verbs:
         *args: str,
         verbose: bool = False,
         at: str | None = None,
+        force: bool = False,
     ) -> Result[BackupRow]:
         """Copy the database to another place.
 
@@ -2228,13 +2251,15 @@ class Verbs:
         sets and all. Others may write meanwhile. A copy that was interrupted is not a database and may be deleted.
 
         A backup with a name is at the URL of a remote, and holds all branches, each with its working set as they were at one moment, tags and runs. It
-        changes as a whole, or not at all. To sync it again sends what is new only. What is no longer here is not there either afterwards. Stashes and merges in progress are not in it.
+        changes as a whole, or not at all. To sync it again sends what is new only. What is no longer here is not there either afterwards; a place
+        at which that would lose commits of others is refused, unless --force says so. Stashes and merges in progress are not in it.
 
         Args:
             path: a directory that is made, or is empty; or add, remove, sync, sync-url, restore, verify.
             args: the name of a backup, a URL, a directory.
             verbose: list URLs too.
             at: with restore: as it was at that time, or at that commit or tag.
+            force: with sync and sync-url: also where that removes or overwrites what others have pushed.
 
         """
         return self._op(
@@ -2245,6 +2270,7 @@ class Verbs:
                 "args": args,
                 "verbose": verbose,
                 "at": at,
+                "force": force,
             },
         )
 
