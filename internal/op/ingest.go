@@ -43,8 +43,10 @@ func ingestSpec() Spec {
 writes those that changed. A pull is one commit, with source and time in its metadata, or none when nothing changed. Until it is
 complete nothing is written. One that did not come to its end, because the connection was lost or the program was ended, is continued by the
 next one: the server is asked which of the rows that are here already are the same still, and sends the others. The commit is of one state
-of the server all the same. (Of tables without a key of their own, and of queries, all rows are
-sent again; what nobody goes on with for 14 days is removed.)
+of the server all the same. What nobody goes on with for 14 days is removed.
+
+All rows are sent again, and the error says so, of tables and queries without a key that is never NULL (the source's, or a --key): nothing tells
+which of their rows are here already. PostgreSQL does not tell of a query's columns whether they may be NULL. What broke off then leaves nothing.
 
 Generated columns, CHECK constraints, foreign keys, indexes and defaults that were made here stay when the source's columns change. Other columns that
 were added here have no place in what comes: a pull of such a table is refused, lest it lose what is in them.
@@ -177,10 +179,7 @@ func (c *Ingest) pull(ctx context.Context, s *Scope) (_ *Result, err error) {
 		if errs.Is(err, errs.Unavailable) {
 			next := "what has come of it is kept, and the next pull goes on with it"
 			if partial == nil {
-				next = "the next pull reads all its rows again: they have no primary key of the source's own"
-				if c.Query != "" {
-					next = "the next pull reads all its rows again: they are those of a query"
-				}
+				next = "the next pull reads all its rows again: " + c.whyAnew(src, t)
 			}
 			return nil, errs.New(errs.Unavailable, "%w; table %s: %s", err, t.Name, next)
 		}
@@ -199,6 +198,19 @@ func (c *Ingest) pull(ctx context.Context, s *Scope) (_ *Result, err error) {
 		}
 	}
 	return r, nil
+}
+
+// whyAnew tells why the pull of a table whose rows are not kept cannot be continued.
+func (c *Ingest) whyAnew(src pull.Source, t *pull.Table) string {
+	switch {
+	case len(t.Key) == 0:
+		return "there is no key by which the rest could be asked for; --key names one"
+	case !pull.Resumable(src, t) && c.Query != "":
+		return "as far as the server tells the key of a query may be NULL"
+	case !pull.Resumable(src, t):
+		return "its key may be NULL, or is of a kind that does not bound ranges, such as DOUBLE or ENUM"
+	}
+	return "another pull of it was going on"
 }
 
 // abandoned is the age at which what a pull has left is removed: the next one begins anew.

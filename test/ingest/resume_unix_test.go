@@ -27,6 +27,7 @@ type valve struct {
 	at   int64
 	do   func()
 	once sync.Once
+	wait time.Duration // before do
 }
 
 // newValve forwards connections to an address. When at bytes have come do is called, and the connection that they came on is cut.
@@ -37,7 +38,7 @@ func newValve(t *testing.T, to string, at int64, do func()) *valve {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	v := &valve{addr: l.Addr().String(), at: at, do: do}
+	v := &valve{addr: l.Addr().String(), at: at, do: do, wait: settle}
 	go func() {
 		for {
 			in, err := l.Accept()
@@ -71,7 +72,7 @@ func (v *valve) take(n int) bool {
 	first := false
 	v.once.Do(func() {
 		first = true
-		time.Sleep(settle)
+		time.Sleep(v.wait)
 		v.do()
 	})
 	return !first
@@ -103,6 +104,7 @@ type broken struct {
 	via    func(addr string) string // the address of the database by way of a proxy
 	exec   func(statements string)  // runs statements
 	wait   func()                   // until what was written is safe from a kill
+	tells  bool                     // the server tells whether a query's columns may be NULL
 }
 
 // run breaks pulls off in several ways and wants the next one to continue them, with the state of that moment.
@@ -190,6 +192,47 @@ func (b *broken) run(t *testing.T) {
 	}
 }
 
+// anew breaks off pulls that cannot be continued: of a table without a key, or with one that may be NULL, and of a query. They say so and why, leave nothing, and the next one has the
+// state of its moment.
+func (b *broken) anew(t *testing.T) {
+	const rows = 20_000
+	s := newSite(t)
+	for _, c := range []struct {
+		table, why string
+		args       []string
+	}{
+		{"plain", "there is no key by which the rest could be asked for; --key names one", []string{"-t", "plain"}},
+		{"plain", "its key may be NULL", []string{"-t", "plain", "--key", "m"}},
+		{"asked", "as far as the server tells the key of a query may be NULL", []string{"--query", "select n, note from plain", "--as", "asked", "--key", "n"}},
+	} {
+		if c.table == "asked" && b.tells {
+			continue
+		}
+		whole := newValve(t, b.host, 0, nil)
+		newSite(t).ok(append([]string{"ingest", b.via(whole.addr)}, c.args...)...)
+		cut := newValve(t, b.host, whole.sent.Load()/2, func() {})
+		cut.wait = 0
+		broke := append([]string{"ingest", b.via(cut.addr), "--retries", "0"}, c.args...)
+		s.says(6, "table "+c.table+": the next pull reads all its rows again: "+c.why, broke...)
+		s.says(0, "nothing to commit", "status")
+		s.says(3, "table not found: "+c.table, "table", "export", c.table)
+		if left, _ := filepath.Glob(filepath.Join(s.dir, ".stemma", "pulls", "*")); len(left) != 0 {
+			t.Errorf("%s left %v", c.table, left)
+		}
+		b.exec("update plain set note = concat(note, '!') where n = 1")
+		// The connection that breaks once is tried again by itself.
+		once := newValve(t, b.host, whole.sent.Load()/2, func() {})
+		once.wait = 0
+		if got := s.ok(append([]string{"ingest", b.via(once.addr)}, c.args...)...); strings.Contains(got, "continued") || !strings.Contains(got, fmt.Sprintf("+%d -0 ~0 of %d rows", rows, rows)) {
+			t.Errorf("%s: %s", c.table, got)
+		}
+		s.query("select count(*) n, count(distinct n) d, sum(note like '%!') c from "+c.table, fmt.Sprintf("n,d,c\n%d,%d,1\n", rows, rows))
+		s.ok("sql", "-q", "drop table "+c.table)
+		s.ok("commit", "-am", "dropped")
+		b.exec("update plain set note = 'note of row 1' where n = 1")
+	}
+}
+
 // damage changes a byte in the last third of the rows that a pull has left.
 func damage(t *testing.T, dir string) {
 	t.Helper()
@@ -218,7 +261,7 @@ func TestPostgresContinued(t *testing.T) {
 	srv := postgresServer(t)
 	pg(t, srv.addr, `create table wide (id int primary key, note text not null); insert into wide select i, 'note of row ' || i || ' é' from generate_series(1, 60000) i;
 		create table pairs (a varchar(10), b int, x numeric, primary key (a, b)); insert into pairs select chr(97 + i % 26), i, i / 3.0 from generate_series(1, 500) i;
-		insert into pairs values ('x''y', 3, null)`)
+		insert into pairs values ('x''y', 3, null); create table plain (n int not null, m int, note text); insert into plain select i, i, 'note of row ' || i from generate_series(1, 20000) i`)
 	u, _ := url.Parse(srv.addr)
 	b := &broken{server: srv, host: u.Host, via: func(addr string) string {
 		v := *u
@@ -226,6 +269,7 @@ func TestPostgresContinued(t *testing.T) {
 		return v.String()
 	}, exec: func(q string) { pg(t, srv.addr, q) }, wait: func() {}}
 	b.run(t)
+	b.anew(t)
 }
 
 func TestMariaDBContinued(t *testing.T) {
@@ -239,7 +283,9 @@ func TestMariaDBContinued(t *testing.T) {
 	}
 	exec(`create table wide (id int primary key, note text not null) default charset utf8mb4; insert into wide select seq, concat('note of row ', seq, ' é') from seq_1_to_60000;
 		create table pairs (a varchar(10), b int, x decimal(20,5), primary key (a, b)) default charset latin1; insert into pairs select char(97 + seq % 26), seq, seq / 3 from seq_1_to_500;
-		insert into pairs values ('x''y', 3, null)`)
-	b := &broken{server: srv, host: srv.addr, via: func(addr string) string { return "mysql://root@" + addr + "/shop" }, exec: exec, wait: func() { time.Sleep(2 * time.Second) }}
+		insert into pairs values ('x''y', 3, null); create table plain (n int not null, m int, note text) default charset utf8mb4;
+		insert into plain select seq, seq, concat('note of row ', seq) from seq_1_to_20000`)
+	b := &broken{server: srv, host: srv.addr, via: func(addr string) string { return "mysql://root@" + addr + "/shop" }, exec: exec, wait: func() { time.Sleep(2 * time.Second) }, tells: true}
 	b.run(t)
+	b.anew(t)
 }

@@ -2661,8 +2661,10 @@ class Verbs:
         writes those that changed. A pull is one commit, with source and time in its metadata, or none when nothing changed. Until it is
         complete nothing is written. One that did not come to its end, because the connection was lost or the program was ended, is continued by the
         next one: the server is asked which of the rows that are here already are the same still, and sends the others. The commit is of one state
-        of the server all the same. (Of tables without a key of their own, and of queries, all rows are
-        sent again; what nobody goes on with for 14 days is removed.)
+        of the server all the same. What nobody goes on with for 14 days is removed.
+
+        All rows are sent again, and the error says so, of tables and queries without a key that is never NULL (the source's, or a --key): nothing tells
+        which of their rows are here already. PostgreSQL does not tell of a query's columns whether they may be NULL. What broke off then leaves nothing.
 
         Generated columns, CHECK constraints, foreign keys, indexes and defaults that were made here stay when the source's columns change. Other columns that
         were added here have no place in what comes: a pull of such a table is refused, lest it lose what is in them.
