@@ -9,6 +9,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/op"
+	"github.com/stemmadb/stemma/internal/repo"
 )
 
 // followEvery is how often a remote that is followed is asked, unless told otherwise, and followLeast how often at most.
@@ -44,6 +45,14 @@ func (f following) check() error {
 		return errs.New(errs.Invalid, "follow: databases are named, and no remote")
 	}
 	return nil
+}
+
+// mark makes a database a replica that is one, so that nobody changes it before it follows.
+func (f following) mark(r *repo.Repo) {
+	same := func(name string) bool { return strings.EqualFold(name, r.Name()) }
+	if _, is := r.Following(); f.remote != "" && !is && (f.databases == nil || slices.ContainsFunc(f.databases, same)) {
+		r.SetFollowing(repo.Following{Remote: f.remote})
+	}
 }
 
 // followers are those of a process.

@@ -25,11 +25,8 @@ const (
 	envXDGCache = "XDG_CACHE_HOME"
 )
 
-// mirrorPatience is how long another process may be making the same mirror, and mirrorPause how long to wait before looking again.
-const (
-	mirrorPatience = time.Minute
-	mirrorPause    = 50 * time.Millisecond
-)
+// mirrorPause is how long to wait before looking again whether another process has made the mirror.
+const mirrorPause = 50 * time.Millisecond
 
 var urlBeginning = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]+://`)
 
@@ -78,7 +75,8 @@ func (p *Program) remoteAt(text string) (url, path string, err error) {
 	return url, "", nil
 }
 
-// mirror is the directory of the mirror of a remote, which is made when there is none, and otherwise brought to what the remote is by now.
+// mirror is the directory of the mirror of a remote, which is made when there is none, and otherwise brought to what the remote is by now. While
+// another process makes it, which may take long, it waits.
 func (p *Program) mirror(ctx context.Context, url string) (dir string, err error) {
 	if dir, err = p.mirrorDir(url); err != nil {
 		return "", err
@@ -90,8 +88,6 @@ func (p *Program) mirror(ctx context.Context, url string) (dir string, err error
 			p.dir = was
 		}
 	}()
-	patience, cancel := context.WithTimeout(ctx, mirrorPatience)
-	defer cancel()
 	for {
 		_, err := repo.Locate(vfs.OS{}, dir)
 		if err == nil {
@@ -108,17 +104,39 @@ func (p *Program) mirror(ctx context.Context, url string) (dir string, err error
 		switch {
 		case err == nil:
 			return dir, nil
-		case errs.Is(err, errs.Exists):
-			continue // another process was first
+		case errs.Is(err, errs.Exists): // another process was first, or files are left of a mirror that somebody has removed
+			if err := clearMirror(dir); err != nil {
+				return "", err
+			}
 		case !errs.Is(err, errs.Locked):
 			return "", err
 		}
 		select {
 		case <-time.After(mirrorPause):
-		case <-patience.Done():
-			return "", errs.With(errs.Locked, err)
+		case <-ctx.Done():
+			return "", errs.With(errs.Canceled, ctx.Err())
 		}
 	}
+}
+
+// clearMirror removes what is in the directory of a mirror that is none, but for one that is being made.
+func clearMirror(dir string) error {
+	if _, err := repo.Locate(vfs.OS{}, dir); !errs.Is(err, errs.NotFound) {
+		return err
+	}
+	names, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	for _, n := range names {
+		if n.Name() == repo.CloneDirName {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dir, n.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // follow brings the mirror in which the program works to what its remote is by now.
@@ -153,7 +171,7 @@ func (p *Program) mirrorDir(url string) (string, error) {
 	if err := os.MkdirAll(root, 0o700); err != nil { // what is in a bucket may not be for everybody
 		return "", errs.New(errs.Denied, "make a place for what is read of %s: set %s to a directory that can be written: %w", url, envCache, err)
 	}
-	sum := sha256.Sum256([]byte(url))
+	sum := sha256.Sum256([]byte(remote.Server(url) + "\n" + url))
 	name := url[strings.LastIndexByte(url, '/')+1:]
 	return filepath.Join(root, hex.EncodeToString(sum[:16]), name), nil
 }

@@ -70,12 +70,12 @@ type holding struct {
 
 // hold opens the database of dir for writing and serves it to others. When another process owns it the error is of class Locked.
 func (p *Program) hold(ctx context.Context, dir string) (*holding, error) {
-	return p.holdWith(ctx, dir, repo.Options{Clock: p.Clock, Expressions: engine.Expressions()})
+	return p.holdWith(ctx, dir, repo.Options{Clock: p.Clock, Expressions: engine.Expressions()}, listening{})
 }
 
-// holdWith is hold with options of the database.
-func (p *Program) holdWith(ctx context.Context, dir string, opt repo.Options) (*holding, error) {
-	h := &holding{p: p, fs: vfs.OS{}, dir: dir, drain: drainVerb}
+// holdWith is hold with options of the database, and how servers are to listen.
+func (p *Program) holdWith(ctx context.Context, dir string, opt repo.Options, on listening) (*holding, error) {
+	h := &holding{p: p, fs: vfs.OS{}, dir: dir, drain: drainVerb, listening: on}
 	r, err := repo.Open(ctx, h.fs, dir, opt)
 	if err != nil {
 		return nil, err
@@ -98,7 +98,7 @@ func (p *Program) holdAll(ctx context.Context, dir string, on listening) (h *hol
 	if _, found, err := findDatabase(dir); err != nil {
 		return nil, err
 	} else if found {
-		h, err = p.hold(ctx, dir)
+		h, err = p.holdWith(ctx, dir, repo.Options{Clock: p.Clock, Expressions: engine.Expressions()}, on)
 		if errs.Is(err, errs.Denied) || errs.Is(err, errs.ReadOnly) {
 			if h, err = p.look(ctx, dir); err == nil {
 				on.sql.ReadOnly = true
@@ -108,7 +108,7 @@ func (p *Program) holdAll(ctx context.Context, dir string, on listening) (h *hol
 			return nil, err
 		}
 	} else {
-		h = &holding{p: p, fs: vfs.OS{}, dir: dir, drain: drainVerb}
+		h = &holding{p: p, fs: vfs.OS{}, dir: dir, drain: drainVerb, listening: on}
 	}
 	h.many, h.listening = true, on
 	if on.sql.Address != "" {
@@ -128,6 +128,7 @@ func (h *holding) serve(r *repo.Repo) {
 	if h.closed || h.socks[r] != nil {
 		return
 	}
+	h.listening.follow.mark(r) // before anybody is let in
 	r.AutoCollect(h.p.growth(r))
 	s, err := owner.Serve(r.Dir(), &handler{h: h, repo: r})
 	if err != nil {
@@ -184,7 +185,7 @@ func (h *holding) start(ctx context.Context) (*mysql.Server, error) {
 	}
 	procs := proc.New(h.p.Specs, h.p.Version)
 	opt := engine.Options{
-		FS: h.fs, Repo: repo.Options{Clock: h.p.Clock}, ReadOnly: h.sql.ReadOnly, Opened: h.serve, Closing: h.unserve,
+		FS: h.fs, Repo: repo.Options{Clock: h.p.Clock}, ReadOnly: h.sql.ReadOnly, Fixed: h.listening.follow.remote != "", Opened: h.serve, Closing: h.unserve,
 		Registries: registry.Registries{
 			SystemTables:   systab.Tables(),
 			Functions:      append(fn.Functions(h.p.versions()), fn.Procedures(procs.Rows, procs.Names()...)...),

@@ -111,7 +111,7 @@ const idleOwner = 5 * time.Second
 // answerFor owns the database of dir and answers on its socket until no client has been there for a while. When another process owns the
 // database there is nothing to do.
 func (p *Program) answerFor(ctx context.Context, dir string) (err error) {
-	h, err := p.holdWith(ctx, dir, repo.Options{Clock: p.Clock, CacheBytes: privateCache, Expressions: engine.Expressions()})
+	h, err := p.holdWith(ctx, dir, repo.Options{Clock: p.Clock, CacheBytes: privateCache, Expressions: engine.Expressions()}, listening{})
 	if errs.Is(err, errs.Locked) {
 		return nil
 	}

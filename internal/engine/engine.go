@@ -34,6 +34,8 @@ type Options struct {
 	Repo repo.Options
 	// Opened and Closing are told of databases that CREATE DATABASE has made and that DROP DATABASE is about to close; nil is nobody.
 	Opened, Closing func(*repo.Repo)
+	// Fixed refuses to make, drop and restore databases: they follow a remote.
+	Fixed bool
 	// ReadOnly refuses every statement that writes.
 	ReadOnly   bool
 	Registries registry.Registries
@@ -62,7 +64,7 @@ func New(ctx context.Context, opt Options) (*Engine, error) {
 		opt.Repo.Expressions = Expressions()
 	}
 	p, err := catalog.New(ctx, catalog.Options{
-		Repos: opt.Repos, FS: opt.FS, Dir: opt.Dir, Repo: opt.Repo, Registries: opt.Registries, Opened: opt.Opened, Closing: opt.Closing,
+		Repos: opt.Repos, FS: opt.FS, Dir: opt.Dir, Repo: opt.Repo, Registries: opt.Registries, Opened: opt.Opened, Closing: opt.Closing, Fixed: opt.Fixed,
 	})
 	if err != nil {
 		return nil, err

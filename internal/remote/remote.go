@@ -70,6 +70,20 @@ func Open(ctx context.Context, url string, opt Options) (*sync.Remote, error) {
 	return sync.Open(ctx, s)
 }
 
+// Server is what the environment says, beside a normal URL, of which place that is: the server or the account of a bucket. The same URL is
+// another place where this is another text.
+func Server(url string) string {
+	switch scheme, _, _ := strings.Cut(url, "://"); scheme {
+	case "az":
+		return az.Server()
+	case "gs":
+		return gs.Server()
+	case "s3":
+		return s3.Server()
+	}
+	return ""
+}
+
 // store is the object store at a normal URL.
 func store(ctx context.Context, at string, opt Options) (object.Store, error) {
 	kind, rest, _ := strings.Cut(at, "://")

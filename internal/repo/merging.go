@@ -112,6 +112,9 @@ func (t *Tx) ResolveConflicts(ctx context.Context, names []string, theirs bool) 
 	if err != nil {
 		return err
 	}
+	if m == nil && names == nil {
+		return errs.New(errs.NothingToDo, "there is no merge in progress, and so there are no conflicts to resolve")
+	}
 	if m == nil {
 		m = &history.Merge{}
 	}

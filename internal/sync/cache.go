@@ -168,6 +168,9 @@ func (c *Cache) put(digest hash.Hash, off int64, data []byte, index bool) error 
 	if err := c.load(); err != nil {
 		return err
 	}
+	if _, err := c.FS.Stat(filepath.Dir(c.Dir)); err != nil { // whoever has removed the store has removed its cache
+		return err
+	}
 	if err := c.FS.MkdirAll(c.Dir); err != nil {
 		return err
 	}

@@ -73,6 +73,9 @@ func (p *Provider) Undrop(ctx context.Context, name string) error {
 	if found == "" {
 		return errs.New(errs.NotFound, "no database named '%s' found to undrop. %s", name, available(names))
 	}
+	if err := p.fixed("undrop " + found); err != nil {
+		return err
+	}
 	if p.opt.Repo.ReadOnly {
 		return errs.New(errs.ReadOnly, "undrop %s: the databases are open for reading only", found)
 	}

@@ -36,6 +36,8 @@ type Options struct {
 	// Opened, when set, is told of each database that CREATE DATABASE has made, and Closing of each that DROP DATABASE is about to
 	// close, which no statement finds any more.
 	Opened, Closing func(*repo.Repo)
+	// Fixed refuses to make, drop and restore databases: they follow a remote.
+	Fixed bool
 }
 
 // Provider finds databases, functions and procedures. It is used by many goroutines.
@@ -306,6 +308,9 @@ func (p *Provider) CreateDatabase(ctx *sql.Context, name string) error {
 
 // CreateCollatedDatabase implements sql.CollatedDatabaseProvider.
 func (p *Provider) CreateCollatedDatabase(ctx *sql.Context, name string, collation sql.CollationID) error {
+	if err := p.fixed("create database " + name); err != nil {
+		return session.Error(err)
+	}
 	if p.opt.Dir == "" || p.opt.Repo.ReadOnly {
 		return session.Error(errs.New(errs.ReadOnly, "create database %s: no directory for databases is open for writing", name))
 	}
@@ -324,6 +329,14 @@ func (p *Provider) CreateCollatedDatabase(ctx *sql.Context, name string, collati
 		p.opt.Opened(r)
 	}
 	return err
+}
+
+// fixed refuses what would change which databases there are, where these are replicas.
+func (p *Provider) fixed(what string) error {
+	if !p.opt.Fixed {
+		return nil
+	}
+	return errs.New(errs.ReadOnly, "%s: the server follows a remote (--follow), and its databases are those that were there when it began", what)
 }
 
 // create makes and opens a database.
@@ -356,6 +369,9 @@ func (p *Provider) create(ctx *sql.Context, s *session.Session, name string, col
 
 // MakeDatabase implements op.MadeDatabases. Others can use their databases while fill works.
 func (p *Provider) MakeDatabase(ctx context.Context, name string, fill func(fs vfs.FS, dir string) error) error {
+	if err := p.fixed("make database " + name); err != nil {
+		return err
+	}
 	if p.opt.Dir == "" || p.opt.Repo.ReadOnly {
 		return errs.New(errs.ReadOnly, "make database %s: no directory for databases is open for writing", name)
 	}
@@ -420,6 +436,9 @@ func (p *Provider) DropDatabase(ctx *sql.Context, name string) error {
 	e := p.find(name)
 	if e == nil {
 		return sql.ErrDatabaseNotFound.New(name)
+	}
+	if err := p.fixed("drop database " + name); err != nil {
+		return session.Error(err)
 	}
 	if e.repo.ReadOnly() || !e.owned {
 		return session.Error(errs.New(errs.ReadOnly, "drop database %s: it is not open for this", name))

@@ -51,6 +51,15 @@ func Open(ctx context.Context, container, path string) (*Store, error) {
 	return s, err
 }
 
+// Server is the base of URLs of the account that the environment names; "" when it names none.
+func Server() string {
+	a, err := findAccount()
+	if err != nil {
+		return ""
+	}
+	return a.endpoint
+}
+
 // URL implements object.Store.
 func (s *Store) URL() string { return s.in.URL() }
 

@@ -104,6 +104,9 @@ func credentials(ctx context.Context, client *http.Client) (source oauth2.TokenS
 	return c.TokenSource, identity, nil
 }
 
+// Server is the server that the environment names; "" for Google's.
+func Server() string { return os.Getenv(emulatorSetting) }
+
 // URL implements object.Store.
 func (s *Store) URL() string { return s.in.URL() }
 

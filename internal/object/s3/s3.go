@@ -106,6 +106,17 @@ func (s *Store) connect(region string) *s3.Client {
 	})
 }
 
+// Server is what the environment says of which server buckets are on; "" for Amazon's.
+func Server() string {
+	var said []string
+	for _, name := range []string{"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_PROFILE"} {
+		if v := os.Getenv(name); v != "" {
+			said = append(said, name+"="+v)
+		}
+	}
+	return strings.Join(said, " ")
+}
+
 // URL implements object.Store.
 func (s *Store) URL() string { return s.in.URL() }
 
