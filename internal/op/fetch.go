@@ -26,6 +26,8 @@ type Fetch struct {
 	Silent bool     `flag:"silent" hidden:"true" help:"accepted for compatibility"`
 	Remote string   `arg:"1" value:"remote" complete:"remote" help:"the name of a remote; otherwise the one that the branch follows, or origin"`
 	Refs   []string `arg:"rest" value:"branch" help:"only these branches and tags"`
+
+	before func(refs map[string]sync.Ref) error // nil, or called with what the remote has before something comes
 }
 
 func fetchSpec() Spec {
@@ -105,6 +107,11 @@ func (c *Fetch) fetch(ctx context.Context, s *Scope) (*fetched, error) {
 	}
 	if err := vanished(r, name, known, refs); err != nil {
 		return nil, err
+	}
+	if c.before != nil {
+		if err := c.before(refs); err != nil {
+			return nil, err
+		}
 	}
 	got, land, told, err := c.changes(ctx, s, name, known, refs)
 	if err != nil {

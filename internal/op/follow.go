@@ -24,6 +24,8 @@ type Follower struct {
 	Remote string          // its name
 	Every  time.Duration   // how often the remote is asked
 	Tell   func(err error) // nil, or told when following fails, and with nil when it goes on
+
+	tags map[string]string // that came from the remote: their objects, by name
 }
 
 // How long a follower waits, at most, for a remote that does not answer, and how often it writes down how it goes.
@@ -32,8 +34,14 @@ const (
 	followNoted   = time.Minute
 )
 
-// followName is the side file in which a replica notes when it was last like its remote.
+// followName is the side file in which a replica notes when it was last like its remote, and what came from there.
 const followName = "follow"
+
+// followNote is what the side file holds, as JSON.
+type followNote struct {
+	repo.Following
+	Tags map[string]string `json:",omitempty"` // as in Follower; branches that came from the remote have one of the remote's beside them
+}
 
 // Begin makes the database a replica, which nobody can change from here on. A remote that the database does not name is an error.
 func (f *Follower) Begin() error {
@@ -50,9 +58,10 @@ func (f *Follower) Begin() error {
 	}
 	state := repo.Following{Remote: f.Remote, URL: m[f.Remote]}
 	if data, err := vfs.ReadFile(r.FS(), filepath.Join(r.Dir(), followName)); err == nil {
-		var before repo.Following
+		var before followNote
 		if json.Unmarshal(data, &before) == nil && before.Remote == state.Remote && before.URL == state.URL {
 			state.Tried, state.Fetched, state.Err = before.Tried, before.Fetched, before.Err
+			f.tags = before.Tags
 		}
 	}
 	r.SetFollowing(state)
@@ -80,7 +89,7 @@ func (f *Follower) Run(ctx context.Context) {
 			f.Tell(err)
 		}
 		if now := clk.Now(); moved || state.Err != failed || now.Sub(noted) > followNoted {
-			if data, e := json.Marshal(state); e == nil && vfs.WriteFile(r.FS(), filepath.Join(r.Dir(), followName), data) == nil {
+			if f.write(state) == nil {
 				noted = now
 			}
 		}
@@ -94,8 +103,43 @@ func (f *Follower) Run(ctx context.Context) {
 	}
 }
 
-// Once makes the database like its remote, and tells whether something was new. Branches that were never there stay, and so does the one that
-// is checked out when it is gone there.
+// write writes the side file.
+func (f *Follower) write(state repo.Following) error {
+	r := f.Scope.Repo
+	data, err := json.Marshal(followNote{state, f.tags})
+	if err != nil {
+		return err
+	}
+	return vfs.WriteFile(r.FS(), filepath.Join(r.Dir(), followName), data)
+}
+
+// note makes durable which tags came from the remote.
+func (f *Follower) note(tags map[string]string) error {
+	if maps.Equal(tags, f.tags) {
+		return nil
+	}
+	f.tags = tags
+	state, _ := f.Scope.Repo.Following()
+	return f.write(state)
+}
+
+// tagsAmong are the tags among refs, and those of before that are not: a follower notes them before they come.
+func tagsAmong(refs map[string]sync.Ref, before map[string]string) map[string]string {
+	out := maps.Clone(before)
+	if out == nil {
+		out = map[string]string{}
+	}
+	for name, r := range refs {
+		if t, ok := strings.CutPrefix(name, sync.Tags); ok {
+			out[t] = r.Tag.Full()
+		}
+	}
+	return out
+}
+
+// Once makes the database like its remote, and tells whether something was new. Branches and tags that were never there stay, and so does the
+// branch that is checked out when it is gone there. What came from the remote is forgotten only when it is removed here, so that a removal that
+// is refused or interrupted is made later.
 func (f *Follower) Once(ctx context.Context) (moved bool, err error) {
 	s := f.Scope
 	seen := map[string]bool{}
@@ -117,7 +161,8 @@ func (f *Follower) Once(ctx context.Context) (moved bool, err error) {
 			return false, err
 		}
 	}
-	got, err := (&Fetch{Remote: f.Remote, Prune: true}).fetch(ctx, s)
+	mine := f.tags
+	got, err := (&Fetch{Remote: f.Remote, before: func(refs map[string]sync.Ref) error { return f.note(tagsAmong(refs, f.tags)) }}).fetch(ctx, s)
 	if err != nil {
 		return false, err
 	}
@@ -147,8 +192,11 @@ func (f *Follower) Once(ctx context.Context) (moved bool, err error) {
 			tagMoves = append(tagMoves, m)
 		}
 	}
-	for name, was := range here {
-		if _, there := got.refs[name]; !there && seen[name] && name != sync.Heads+s.Repo.CheckedOut() {
+	for _, name := range slices.Sorted(maps.Keys(here)) {
+		was := here[name]
+		tag, isTag := strings.CutPrefix(name, sync.Tags)
+		theirs := seen[name] && name != sync.Heads+s.Repo.CheckedOut() || isTag && mine[tag] == was.Tag.Full()
+		if _, there := got.refs[name]; !there && theirs {
 			moves = append(moves, sync.Move{Name: name, From: was})
 		}
 	}
@@ -167,17 +215,28 @@ func (f *Follower) Once(ctx context.Context) (moved bool, err error) {
 			return false, err
 		}
 	}
-	if len(moves) == 0 {
-		return len(got.lines) > 0 || len(tagMoves) > 0, nil
-	}
-	err = s.Repo.Follow(ctx, moves)
-	if errs.Is(err, errs.ReadOnly) && len(moves) > 1 { // one that cannot be moved does not keep the others
-		err = nil
-		for _, m := range moves {
-			err = errors.Join(err, s.Repo.Follow(ctx, []sync.Move{m}))
+	if len(moves) > 0 {
+		err = s.Repo.Follow(ctx, moves)
+		if errs.Is(err, errs.ReadOnly) && len(moves) > 1 { // one that cannot be moved does not keep the others
+			err = nil
+			for _, m := range moves {
+				err = errors.Join(err, s.Repo.Follow(ctx, []sync.Move{m}))
+			}
 		}
 	}
-	return true, err
+	if err != nil {
+		return true, err
+	}
+	return len(got.lines)+len(tagMoves)+len(moves) > 0, f.forget(ctx, got.refs)
+}
+
+// forget forgets what the remote has no more, and what is not here any more, either, or stays.
+func (f *Follower) forget(ctx context.Context, refs map[string]sync.Ref) error {
+	tracks, _ := gone(f.Remote, maps.Collect(tracksOf(f.Scope)), refs)
+	if _, err := f.Scope.Repo.Land(ctx, nil, repo.Landing{Tracks: tracks}); err != nil {
+		return err
+	}
+	return f.note(tagsAmong(refs, nil))
 }
 
 // FollowedBranch is a branch of a replica.
