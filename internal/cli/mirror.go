@@ -173,5 +173,8 @@ func (p *Program) mirrorDir(url string) (string, error) {
 	}
 	sum := sha256.Sum256([]byte(remote.Server(url) + "\n" + url))
 	name := url[strings.LastIndexByte(url, '/')+1:]
+	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, `:\`) {
+		return "", errs.New(errs.Invalid, "%s names no database: its last part, '%s', is the name that the database has here", url, name)
+	}
 	return filepath.Join(root, hex.EncodeToString(sum[:16]), name), nil
 }

@@ -86,6 +86,12 @@ func (c *Backup) Reads() bool {
 
 // Run copies.
 func (c *Backup) Run(ctx context.Context, s *Scope) (*Result, error) {
+	switch c.Path {
+	case "add", "remove", "rm", "sync", "sync-url":
+		if err := s.notMirror(); err != nil {
+			return nil, err
+		}
+	}
 	if run, ok := map[string]func(context.Context, *Scope) (*Result, error){
 		"": c.list, "add": c.add, "remove": c.remove, "rm": c.remove, "sync": c.sync, "sync-url": c.sync, "verify": c.verify, "restore": c.restoreIn,
 	}[c.Path]; ok {

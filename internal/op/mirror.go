@@ -2,7 +2,6 @@ package op
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 
@@ -20,6 +19,14 @@ const mirrorMost = 1024
 func MakeMirror(ctx context.Context, s *Scope, url, dir string) error {
 	c := &Clone{Name: defaultRemote, URL: url, Lazy: true, Most: mirrorMost, mirror: true}
 	return c.into(ctx, s, url, s.fs(), dir)
+}
+
+// notMirror refuses a mirror to what changes a remote, or what is known of remotes.
+func (s *Scope) notMirror() error {
+	if p := s.Repo.Partial(); p != nil && p.Mirror {
+		return p.ErrMirror()
+	}
+	return nil
 }
 
 // follow brings a mirror to what its remote is by now.
@@ -53,15 +60,18 @@ func (c *Fetch) follow(ctx context.Context, s *Scope, p *sync.Partial) (*fetched
 			}
 		}
 		slices.SortFunc(lists, func(a, b hash.Hash) int { return slices.Compare(a[:], b[:]) })
-		now.Batch = s.Repo.Store().NewBatch()
-		if ok, err := haveAll(ctx, s, targets); err != nil || ok {
-			return now, lists, err
+		ok, err := haveAll(ctx, s, targets)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case ok:
+			now.Batch = s.Repo.Store().NewBatch()
+		default:
+			f := &sync.Fetch{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Progress: s.syncProgress()}
+			if now.Batch, _, err = f.Some(ctx, targets, sync.Part{Bare: true}); err != nil {
+				return nil, nil, err
+			}
 		}
-		more, _, err := (&sync.Fetch{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Progress: s.syncProgress()}).Some(ctx, targets, sync.Part{Bare: true})
-		if err != nil {
-			return nil, nil, errors.Join(err, now.Batch.Close())
-		}
-		now.Batch = more
 		return now, lists, nil
 	})
 	return out, err

@@ -70,6 +70,9 @@ func (c *Push) Run(ctx context.Context, s *Scope) (*Result, error) {
 	case c.Prune && !c.All:
 		return nil, errs.New(errs.Invalid, "push: --prune goes with --all; to remove one branch say push --delete <remote> <branch>")
 	}
+	if err := s.notMirror(); err != nil {
+		return nil, err
+	}
 	branch := s.branch()
 	defaultName, theirs, err := s.remoteOf(branch)
 	if err != nil {

@@ -141,24 +141,30 @@ func (c *Remote) Run(ctx context.Context, s *Scope) (*Result, error) {
 	case len(c.Args) != part.args+1:
 		return nil, errs.New(errs.Invalid, "remote %s: give %s", c.Args[0], part.wants)
 	}
+	if !part.reads {
+		if err := s.notMirror(); err != nil {
+			return nil, err
+		}
+	}
 	return part.run(c, ctx, s, m, c.Args[1:])
 }
 
 // remotePart is a part of the verb; run is given the remotes that there are.
 type remotePart struct {
 	args  int
+	reads bool // it changes nothing
 	wants string
 	run   func(c *Remote, ctx context.Context, s *Scope, m map[string]string, args []string) (*Result, error)
 }
 
 var remoteParts = map[string]remotePart{
-	"add":     {2, "a name and a URL", (*Remote).add},
-	"remove":  {1, "the name of one remote", (*Remote).remove},
-	"rm":      {1, "the name of one remote", (*Remote).remove},
-	"rename":  {2, "the name of a remote, and its new one", (*Remote).rename},
-	"get-url": {1, "the name of one remote", (*Remote).getURL},
-	"set-url": {2, "the name of a remote, and its new URL", (*Remote).setURL},
-	"prune":   {1, "the name of one remote", (*Remote).prune},
+	"add":     {args: 2, wants: "a name and a URL", run: (*Remote).add},
+	"remove":  {args: 1, wants: "the name of one remote", run: (*Remote).remove},
+	"rm":      {args: 1, wants: "the name of one remote", run: (*Remote).remove},
+	"rename":  {args: 2, wants: "the name of a remote, and its new one", run: (*Remote).rename},
+	"get-url": {args: 1, wants: "the name of one remote", run: (*Remote).getURL, reads: true},
+	"set-url": {args: 2, wants: "the name of a remote, and its new URL", run: (*Remote).setURL},
+	"prune":   {args: 1, wants: "the name of one remote", run: (*Remote).prune},
 }
 
 var remoteName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
