@@ -70,8 +70,10 @@ func (c *Remote) rename(ctx context.Context, s *Scope, m map[string]string, args
 	if m[name] == "" {
 		return nil, errNoRemote(name, m)
 	}
-	if err := newRemoteName(now, m); err != nil {
-		return nil, err
+	if name == now || m[now] != m[name] { // with the same URL it is a renaming that broke off
+		if err := newRemoteName(now, m); err != nil {
+			return nil, err
+		}
 	}
 	return statusResult(0), c.leave(ctx, s, name, now)
 }
