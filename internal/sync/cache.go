@@ -32,7 +32,9 @@ type Cache struct {
 	pieces map[hash.Hash][]*piece // by digest
 	total  int64
 	clock  int64
-	since  int64 // bytes kept since the directory was read
+	since  int64     // bytes kept since the directory was read
+	off    bool      // nothing can be written to the directory
+	later  time.Time // nothing is written before: the last time failed
 }
 
 // piece is a file of the cache: bytes of a pack from off on.
@@ -48,6 +50,9 @@ const pieceExt = ".part"
 
 // When the directory is read again: when a process has kept that part of the bytes.
 const reloadPart = 16
+
+// putPause is how long nothing is kept after that has failed, as on a full disk.
+const putPause = time.Minute
 
 // leftAfter is the age at which a file that is not whole was left by a process that died.
 const leftAfter = time.Hour
@@ -159,8 +164,14 @@ func (c *Cache) keep(digest hash.Hash, off int64, data []byte, index bool) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.put(digest, off, data, index); err != nil {
-		c.ReadOnly = true // the disk is full, or not ours
+	if c.off || clock.Since(c.later) < 0 {
+		return
+	}
+	switch err := c.put(digest, off, data, index); {
+	case errs.Is(err, errs.Denied), errs.Is(err, errs.ReadOnly):
+		c.off = true // the directory is not ours
+	case err != nil:
+		c.later = clock.System{}.Now().Add(putPause)
 	}
 }
 
