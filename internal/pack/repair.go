@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
@@ -21,7 +22,7 @@ type Damaged struct {
 }
 
 // Examine reads all pack files of the store in a directory, those that no store could be opened with included, and gives the damaged ones
-// ordered by path. The caller holds the directory's lock.
+// ordered by path. A pack that cannot be read for another reason, such as that the user may not or too many files are open, is an error. The caller holds the directory's lock.
 func Examine(ctx context.Context, fsys vfs.FS, dir string) ([]Damaged, error) {
 	names, err := fsys.ReadDir(filepath.Join(dir, packsDir))
 	if err != nil {
@@ -42,8 +43,11 @@ func Examine(ctx context.Context, fsys vfs.FS, dir string) ([]Damaged, error) {
 		if e := ctx.Err(); e != nil {
 			return nil, errs.With(errs.Canceled, e)
 		}
-		if err != nil { // also one of the disk
+		switch {
+		case errs.Is(err, errs.Corrupt), errs.Is(err, errs.TooNew), errors.Is(err, syscall.EIO): // the last is a damaged disk
 			d.Problems = append(d.Problems, Problem{File: d.Path, Err: err})
+		case err != nil: // nothing is known of the pack
+			return nil, err
 		}
 		if len(d.Problems) > 0 {
 			out = append(out, d)
