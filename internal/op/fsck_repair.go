@@ -37,7 +37,7 @@ func (c *Fsck) repair(ctx context.Context, s *Scope) (*Result, error) {
 			err = v.history(ctx, s, m.Repo, starts)
 		}
 	}
-	if e := m.End(ctx, err != nil); e != nil {
+	if e := m.End(ctx, err != nil, err == nil && len(v.Rows) == 0); e != nil {
 		return nil, errors.Join(err, e)
 	}
 	if err != nil {

@@ -67,7 +67,7 @@ func mend(fs vfs.FS, from *sync.Spare) (problems []string, m *repo.Mending, err 
 	for i := 0; err == nil && i < len(starts); i++ {
 		err = c.Check(ctx, starts[i])
 	}
-	if e := m.End(ctx, err != nil); err == nil {
+	if e := m.End(ctx, err != nil, err == nil && len(problems) == 0); err == nil {
 		err = e
 	}
 	return problems, m, err

@@ -134,11 +134,12 @@ func (m *Mending) Starts(ctx context.Context) ([]fsck.Start, error) {
 }
 
 // End makes durable what came from elsewhere, takes the damaged files out of the store and closes the database. It does the first also when
-// the caller gives up, which failed says: then the files stay for another try.
-func (m *Mending) End(ctx context.Context, failed bool) error {
+// the caller gives up, which failed says: then the files stay for another try. Packs that are not there are no longer expected when whole says that
+// all they had is in the store.
+func (m *Mending) End(ctx context.Context, failed, whole bool) error {
 	ctx = context.WithoutCancel(ctx)
 	err := m.keep(ctx, m.Repo.store)
-	if err == nil && !failed && len(m.Damaged) > 0 {
+	if err == nil && !failed && (len(m.Damaged) > 0 || whole && len(m.Missing) > 0) {
 		err = m.Repo.store.Replace(ctx, m.paths())
 	}
 	return errors.Join(err, m.batch.Close(), m.Repo.Close(ctx))
