@@ -110,7 +110,7 @@ func (s *Store) do(ctx context.Context, q request) error {
 		r.Header.Set(k, v)
 	}
 	r.Header.Set("X-Ms-Version", version)
-	if err := s.login.sign(r); err != nil {
+	if err := s.login.sign(ctx, r); err != nil {
 		return s.tokenless(ctx, at, err)
 	}
 	answer, err := s.client.Do(r)
@@ -163,6 +163,9 @@ func (s *Store) failure(q request, answer *http.Response, text []byte) error {
 		said = code + " " + said
 	}
 	class := object.StatusClass(answer.StatusCode)
+	if code == "PublicAccessNotPermitted" { // of one without credentials, with status 409
+		class = errs.Denied
+	}
 	switch {
 	case answer.StatusCode == http.StatusRequestedRangeNotSatisfiable:
 		return object.PastEnd(q.name, answer.Header.Get("Content-Range"), q.end)

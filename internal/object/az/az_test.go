@@ -1,10 +1,13 @@
 package az_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,6 +72,7 @@ func TestErrors(t *testing.T) {
 		mentioned     string
 	}{
 		{403, "AuthorizationPermissionMismatch", "This request is not authorized.", errs.Denied, "Get Blob of az://data/p/a was denied to the key of the account acc: AuthorizationPermissionMismatch"},
+		{409, "PublicAccessNotPermitted", "Public access is not permitted on this storage account.", errs.Denied, "was denied to the key of the account acc: PublicAccessNotPermitted"},
 		{503, "ServerBusy", "The server is busy.", errs.Unavailable, "busy"},
 		{404, "ContainerNotFound", "The specified container does not exist.", errs.Invalid, "there is no bucket 'data' at " + srv.URL},
 		{404, "BlobNotFound", "The specified blob does not exist.", errs.NotFound, "not there"},
@@ -128,6 +132,103 @@ func TestCredentials(t *testing.T) {
 	t.Setenv(aztest.Setting, "")
 	if _, err := az.Open(t.Context(), "data", ""); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "AZURE_STORAGE_ACCOUNT") {
 		t.Errorf("without an account: %v", err)
+	}
+}
+
+// TestMachineAndCommand asks the machine's identity and the user of the command az for a token before it takes them for what there is.
+func TestMachineAndCommand(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the command is a shell script")
+	}
+	const old = `{"accessToken": "cli-N", "expiresOn": "2001-02-03 04:05:06.000000"}`
+	for _, c := range []struct {
+		name    string
+		machine int    // the status of its answer
+		az      string // what the command says; "" for an error
+		want    []string
+	}{
+		{"machine", 200, old, []string{"Bearer machine", "Bearer machine"}},
+		{"no identity", 400, old, []string{"Bearer cli-2", "Bearer cli-3"}}, // the first was over when it was given
+		{"no json", 204, `{"accessToken": "cli-N", "expires_on": 4102444800}`, []string{"Bearer cli-1", "Bearer cli-1"}},
+		{"nobody", 404, "", []string{"", ""}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var given []string
+			srv := at(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/metadata/identity/oauth2/token" {
+					w.WriteHeader(c.machine)
+					if c.machine == 200 && r.Header.Get("Metadata") == "true" {
+						_, _ = w.Write([]byte(`{"access_token": "machine", "expires_in": "3600"}`))
+					}
+					return
+				}
+				given = append(given, r.Header.Get("Authorization"))
+				w.Header().Set("Content-Length", "3")
+			})
+			t.Setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", srv.URL)
+			dir := t.TempDir()
+			script := "#!/bin/sh\necho 'Please run az login' >&2\nexit 1\n"
+			if c.az != "" {
+				script = "#!/bin/sh\necho x >> '" + dir + "/calls'\nn=$(wc -l < '" + dir + "/calls')\necho '" + c.az + "' | sed \"s/N/$((n))/\"\n"
+			}
+			if err := os.WriteFile(filepath.Join(dir, "az"), []byte(script), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+			s := open(t, "data", "p")
+			for range c.want {
+				if _, err := s.Stat(t.Context(), "a"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !slices.Equal(given, c.want) {
+				t.Errorf("%q, want %q", given, c.want)
+			}
+		})
+	}
+}
+
+// TestTokensInTheOpen sends no token and no secret where others could read it.
+func TestTokensInTheOpen(t *testing.T) {
+	at(t, func(http.ResponseWriter, *http.Request) {})
+	t.Setenv("AZURE_TENANT_ID", "t")
+	t.Setenv("AZURE_CLIENT_ID", "me")
+	t.Setenv("AZURE_CLIENT_SECRET", "s")
+	t.Setenv("AZURE_AUTHORITY_HOST", "http://login.example.org")
+	if _, err := az.Open(t.Context(), "data", ""); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "AZURE_AUTHORITY_HOST") {
+		t.Errorf("%v", err)
+	}
+	t.Setenv("AZURE_AUTHORITY_HOST", "")
+	t.Setenv(aztest.Setting, "http://blob.example.org")
+	if _, err := az.Open(t.Context(), "data", ""); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "https://") {
+		t.Errorf("%v", err)
+	}
+	t.Setenv("AZURE_CLIENT_SECRET", "")
+	if _, err := az.Open(t.Context(), "data", ""); err != nil {
+		t.Errorf("without credentials: %v", err)
+	}
+}
+
+// TestTokenGivenUp ends a request whose token does not come when its user gives up.
+func TestTokenGivenUp(t *testing.T) {
+	asked, end := make(chan struct{}), make(chan struct{})
+	srv := at(t, func(http.ResponseWriter, *http.Request) {
+		close(asked)
+		<-end
+	})
+	defer close(end)
+	t.Setenv("AZURE_TENANT_ID", "t")
+	t.Setenv("AZURE_CLIENT_ID", "me")
+	t.Setenv("AZURE_CLIENT_SECRET", "s")
+	t.Setenv("AZURE_AUTHORITY_HOST", srv.URL)
+	s := open(t, "data", "")
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-asked
+		cancel()
+	}()
+	if _, err := s.Stat(ctx, "a"); !errs.Is(err, errs.Canceled) {
+		t.Errorf("%v, want class canceled", err)
 	}
 }
 
