@@ -164,6 +164,9 @@ func (c *Backup) sync(ctx context.Context, s *Scope) (*Result, error) {
 		w.Name, w.Force, w.Lease = name, true, &seen // what comes meanwhile was not looked at
 		list = append(list, w)
 	}
+	if err := noteBacked(s, r.URL(), wants, false); err != nil {
+		return nil, err
+	}
 	p := &sync.Push{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Temp: s.Repo.TempDir(), Atomic: true, Held: sync.HeldIn(s.Repo.FS(), s.Repo.Dir()), Progress: s.syncProgress()}
 	p.Lineage = func(ctx context.Context, now sync.Ref) (history.CommitID, error) { return joinLineage(ctx, s, r, now) }
 	out, _, err := p.Run(ctx, list)
@@ -179,6 +182,9 @@ func (c *Backup) sync(ctx context.Context, s *Scope) (*Result, error) {
 			changed++
 		}
 	}
+	if err := noteBacked(s, r.URL(), wants, true); err != nil {
+		return nil, err
+	}
 	res := statusResult(0)
 	res.Hints = *hints
 	if res.Printf("Backed up %s to %s.", s.Repo.Name(), r.URL()); changed == 0 {
@@ -187,8 +193,8 @@ func (c *Backup) sync(ctx context.Context, s *Scope) (*Result, error) {
 	return res, nil
 }
 
-// others refuses to make a place a mirror of the database in which others keep what would be lost: where a branch or tag that is to go or to be
-// rewritten names a commit that is not known here, or where the place is a remote of the database. --force does it all the same.
+// others refuses to make a place a mirror of the database in which others keep what would be lost: where a ref that is to go or to be rewritten
+// names a commit or tag that is not known here and that the database has not put there, or where the place is a remote of the database. --force does it all the same.
 func (c *Backup) others(ctx context.Context, s *Scope, r *sync.Remote, refs map[string]sync.Ref, wants map[string]sync.Want) error {
 	if c.Force {
 		return nil
@@ -197,16 +203,25 @@ func (c *Backup) others(ctx context.Context, s *Scope, r *sync.Remote, refs map[
 	if err != nil {
 		return err
 	}
+	own := backed(s)[r.URL()]
 	for _, name := range slices.Sorted(maps.Keys(refs)) {
 		old, w := refs[name], wants[name]
-		if name == sync.Lineage || strings.HasPrefix(name, sync.Work) || old.Commit == w.Commit && old.Tag == w.Tag {
+		isWork := strings.HasPrefix(name, sync.Work)
+		if name == sync.Lineage || old.Commit == w.Commit && old.Tag == w.Tag {
 			continue
 		}
-		known, err := s.Repo.Store().Has(ctx, old.Commit)
+		known := slices.Contains(own[name], backedText(old.Target))
+		here, err := s.Repo.Store().Has(ctx, old.Commit)
+		if err == nil && here && !old.Tag.IsZero() {
+			here, err = s.Repo.Store().Has(ctx, old.Tag)
+		}
 		if err != nil {
 			return err
 		}
-		if known && !w.Commit.IsZero() && strings.HasPrefix(name, sync.Heads) {
+		if known = known || here; known && isWork {
+			continue // of one who has it
+		}
+		if here && !w.Commit.IsZero() && strings.HasPrefix(name, sync.Heads) {
 			if ok, err := history.IsAncestor(ctx, s.Repo.Store(), old.Commit, w.Commit); err != nil || ok {
 				if err != nil {
 					return err
@@ -218,9 +233,13 @@ func (c *Backup) others(ctx context.Context, s *Scope, r *sync.Remote, refs map[
 		if !w.Commit.IsZero() {
 			what = "overwrite"
 		}
+		of := "commit " + old.Commit.String()
+		if strings.HasPrefix(name, sync.Tags) {
+			of = "tag or its commit " + old.Commit.String()
+		}
 		switch {
 		case !known:
-			return errs.New(errs.Conflict, "backup %s: this would %s %s there, which others have pushed: its commit %s is not known here. Back up to a place of your own, or say --force to make this one a mirror of the database", r.URL(), what, name, old.Commit)
+			return errs.New(errs.Conflict, "backup %s: this would %s %s there, which others have pushed: its %s is not known here. Back up to a place of your own, or say --force to make this one a mirror of the database", r.URL(), what, name, of)
 		case shared != "":
 			return errs.New(errs.Conflict, "backup %s: this would %s %s there, and the place is the remote '%s' of this database, where others may work. Back up to a place of your own, or say --force to make this one a mirror of the database", r.URL(), what, name, shared)
 		}
