@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
 )
@@ -20,6 +21,28 @@ const (
 	exitUnsupported = 9   // not offered by this program or this version of it
 	exitCanceled    = 130 // interrupted, as shells count SIGINT
 )
+
+// envErrorClass is set by programs that want to know the class of an error: several share an exit status. The last line on standard error is then
+// classWord and the class.
+const (
+	envErrorClass = "STEMMA_ERROR_CLASS"
+	classWord     = "class: "
+)
+
+// parseReport takes apart what a program said that was started with envErrorClass: its message, and the class of its error. Without a class it is
+// Unavailable.
+func parseReport(said string) (message string, class errs.Code) {
+	said = strings.TrimSpace(said)
+	class = errs.Unavailable
+	last := said[strings.LastIndexByte(said, '\n')+1:]
+	if name, ok := strings.CutPrefix(last, classWord); ok {
+		if c, ok := errs.ParseCode(name); ok {
+			class = c
+		}
+		said = strings.TrimSpace(strings.TrimSuffix(said, last))
+	}
+	return said, class
+}
 
 // statusOf is the exit status of an error of class c. Classes that are not here exit with exitFailed; the test sees to it that there
 // are none.

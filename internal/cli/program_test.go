@@ -56,6 +56,24 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+// A program that asks for the class of an error finds it in the last line, where the exit status is that of several.
+func TestErrorClass(t *testing.T) {
+	for _, c := range errs.Codes() {
+		p := &Program{Env: func(k string) string { return map[string]string{envErrorClass: "1"}[k] }}
+		r := runProgram(t, p, "stemma", "do", "--fail", c.String())
+		message, class := parseReport(r.err)
+		if class != c || message != "error: it is "+c.String() {
+			t.Errorf("%q is read as %q of class %s", r.err, message, class)
+		}
+		if r := runProgram(t, &Program{}, "stemma", "do", "--fail", c.String()); strings.Contains(r.err, classWord) {
+			t.Errorf("nobody asked for the class: %q", r.err)
+		}
+	}
+	if message, class := parseReport("error: x\n"); message != "error: x" || class != errs.Unavailable {
+		t.Errorf("%q of class %s", message, class)
+	}
+}
+
 // A verb that does what the test says.
 type verb struct {
 	Exit   int    `flag:"exit" help:"status"`

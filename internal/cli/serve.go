@@ -112,8 +112,16 @@ A file of settings holds any of these, with the defaults shown:
       flight_port: 0
       remote_port: 0
     follow:
-      remote: origin
+      remote: ""
       interval_millis: 10000
+      databases: []
+    system_variables: {}
+    user_session_vars: []
+
+The last ones filled in, for example:
+
+    follow:
+      remote: origin
       databases: [prices]
     system_variables:
       sql_mode: ANSI_QUOTES

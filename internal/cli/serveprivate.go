@@ -73,6 +73,7 @@ func (p *Program) ensureOwner(ctx context.Context, dir, marker string) error {
 	// Not of this context: the owner outlives the one who starts it.
 	cmd := exec.Command(program, "serve", "--private", dir, "--here")
 	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), envErrorClass+"=1")
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	detach(cmd)
@@ -91,7 +92,8 @@ func (p *Program) ensureOwner(ctx context.Context, dir, marker string) error {
 				ended = nil // it found the database owned by somebody who does not answer yet
 				continue
 			}
-			return errs.New(errs.Unavailable, "no process could be started that answers for %s: %s", dir, bytes.TrimSpace(said.Bytes()))
+			message, class := parseReport(said.String())
+			return errs.New(class, "no process could be started that answers for %s: %s", dir, message)
 		case <-time.After(pause):
 			if answers(ctx, marker) {
 				return nil

@@ -33,8 +33,8 @@ func remoteSpec() Spec {
 		Name: "remote", Columns: remoteColumns, Group: GroupRemote, Needs: NeedDatabase, Admin: true,
 		Short: "Name the places to which the database is pushed",
 		Long: `A remote is a place that databases are pushed to and cloned from. Its URL is file:///path/to/directory, which need not exist; a path
-that begins with / or ./ means the same. Buckets are s3://bucket/path and gs://bucket/path, with the credentials that the clouds' own tools use; a
-database of a server is https://host:port/database.`,
+that begins with / or ./ means the same. Buckets are s3://bucket/path, gs://bucket/path and az://container/path, with the credentials that the clouds' own
+tools use; a database of a server is https://host:port/database.`,
 		Usage: []string{"[-v]", "add <name> <url>", "remove <name>", "rename <old> <new>", "get-url <name>", "set-url <name> <url>", "prune <name>"},
 		Examples: []Example{
 			{"remote add origin file:///mnt/share/prices", "name a place"}, {"remote -v", "list the remotes"}, {"remote remove origin", "forget it again"},

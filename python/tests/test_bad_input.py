@@ -193,6 +193,14 @@ def test_statements(shop: stemma.Repo) -> None:
         (pd.DataFrame([[1, 2]], columns=["id", "ID"]), stemma.InvalidError, "the same name in SQL", "ID", None),
         (pd.DataFrame({"id": [1, 2], "x": ["a", 2]}), stemma.InvalidError, "different types", "x", 1),
         (pd.DataFrame({"id": [1, 2], "x": [dt.date(2020, 1, 1), "b"]}), stemma.InvalidError, "different types", "x", 1),
+        (
+            # The row is that of the frame, not the category's place among the categories.
+            pd.DataFrame({"id": [1, 2, 3], "x": pd.Categorical.from_codes([1, 1, 0], pd.Index(["a", 2], dtype=object))}),
+            stemma.InvalidError,
+            "different types.* row 2 ",
+            "x",
+            2,
+        ),
         (pd.DataFrame({"id": [1], "x": [object()]}), stemma.InvalidError, "no SQL type", "x", 0),
         (pd.DataFrame({"id": [1, None], "x": ["a", "b"]}), stemma.ConstraintError, "NULL", "id", 1),
         (pd.DataFrame({"id": [1, 1], "x": ["a", "b"]}), stemma.DuplicateKeyError, "twice", None, None),

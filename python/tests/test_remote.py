@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import stemma
+from stemma import _address, _copies, _owner
 
 
 @pytest.fixture
@@ -71,7 +73,47 @@ def test_many_at_once(remote: tuple[stemma.Repo, str]) -> None:
 
 
 def test_what_is_none(tmp_path: Path) -> None:
-    with pytest.raises(stemma.StemmaError, match="bucket"):
+    with pytest.raises(stemma.InvalidError, match="names no bucket"):
         stemma.connect("gs://")
     with pytest.raises(stemma.NotFoundError, match="not a stemma database|no directory"):
         stemma.connect(f"file://{tmp_path}/nothing")
+
+
+@pytest.mark.parametrize("scheme", ["https", "http", "s3", "gs", "az"])
+def test_a_password_in_the_url_is_refused_and_not_shown(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Nothing may be started for it: the arguments of a process can be read by others.
+    monkeypatch.setenv("STEMMA_BINARY", "/does/not/exist")
+    for user in ("ada:secret", "secret", "ada:se/cret"):
+        with pytest.raises(stemma.InvalidError, match="STEMMA_REMOTE_PASSWORD") as e:
+            stemma.connect(f"{scheme}://{user}@db.example.org:8816/shop")
+        for part in ("secret", "cret@"):
+            assert part not in repr(e.value) + str(e.value)
+
+
+def test_an_at_sign_in_a_path_is_no_user() -> None:
+    for url in ("gs://bucket/a@b", "https://db.example.org:8816/a@b", "http://[::1]:8816/a@b", "http://[::1]/a@b"):
+        assert str(_address.parse(url)) == url
+
+
+def test_an_error_has_the_class_that_the_program_gives_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEMMA_CACHE", str(tmp_path))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # A scheme that stemma does not have, and a server that does not answer.
+    with pytest.raises(stemma.UnsupportedError, match="not known") as unknown:
+        _copies.copy_of("ftp://db.example.org/shop")
+    assert not isinstance(unknown.value, stemma.TooNewError)
+    with pytest.raises(stemma.UnavailableError) as gone:
+        _copies.copy_of(f"http://127.0.0.1:{port}/shop")
+    assert not isinstance(gone.value, stemma.LockedError)
+    assert "class:" not in str(unknown.value) + str(gone.value)
+
+
+def test_the_class_of_an_owner_that_does_not_start(tmp_path: Path) -> None:
+    _owner.run(["init"], "no database", _owner.START, cwd=str(tmp_path))
+    file = tmp_path / ".stemma" / "FORMAT"
+    file.write_text(file.read_text().replace("required ", "required of-later "))
+    with pytest.raises(stemma.TooNewError, match="of-later") as e:
+        stemma.connect(tmp_path)
+    assert "class:" not in str(e.value)

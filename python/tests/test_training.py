@@ -126,6 +126,21 @@ def test_parts_of_tables_of_several_databases(site: Path) -> None:
         assert report.exit_code == 10
 
 
+def test_the_lock_in_a_notebook(site: Path) -> None:
+    write(site, "train: [client_data@v1]\ntest: ['client_data@main']\n")
+    with stemma.connect(site) as repo:
+        locked = repo.data_lock()
+    commits = [row.commit for row in locked]
+    assert len(set(commits)) == 2
+    shown = locked._repr_html_()
+    assert shown.startswith("<table><thead><tr><th>split</th><th>item</th><th>commit</th><th>rows</th><th>state</th></tr></thead>")
+    for split, item, commit in zip(("train", "test"), ("client_data@v1", "client_data@main"), commits, strict=True):
+        assert f"<tr><td>{split}</td><td>{item}</td><td>{commit}</td><td>4</td><td>locked</td></tr>" in shown
+    # The second time nothing is locked that was not.
+    with stemma.connect(site) as repo:
+        assert "<td>locked</td>" not in repo.data_lock()._repr_html_()
+
+
 def test_frozen_rows_stay(site: Path) -> None:
     write(site, "train:\n- client_data@main\n")
     cli(site, "data", "lock")

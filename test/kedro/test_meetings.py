@@ -145,9 +145,24 @@ def test_a_conflict_keeps_the_branch_and_says_what_to_do(project: Project) -> No
     assert s.query("select * from dolt_status", branch=kept) == []
     # What the error says to do settles it, as it stands there.
     shown = str(e.value).partition("settle it with: ")[2].partition(" (")[0]
-    assert shown.startswith(f"stemma checkout main && stemma merge {kept}; ")
+    assert shown.startswith(f"stemma checkout main && {{ stemma merge {kept}; ")
     path = os.pathsep.join([str(Path(binary()).parent), os.environ["PATH"]])
-    done = subprocess.run(["sh", "-c", shown], cwd=s.directory, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False)
+
+    def typed(command: str) -> subprocess.CompletedProcess[str]:
+        env = os.environ | {"PATH": path}
+        return subprocess.run(["sh", "-c", command], cwd=s.directory, env=env, capture_output=True, text=True, check=False)
+
+    # A checkout that fails is the end of it, and so is a merge that is refused: nothing is committed.
+    before = s.messages()
+    s.query("update b set v = 78 where id = 1")
+    for refused in (shown.replace("checkout main", "checkout nowhere"), shown):
+        done = typed(refused)
+        assert done.returncode != 0, done.stdout + done.stderr
+        assert s.messages() == before
+        assert s.query("select v from b order by id") == [(78,), (20,), (30,)]
+    assert "nowhere" not in done.stderr
+    s.query("call dolt_reset('--hard')")
+    done = typed(shown)
     assert done.returncode == 0, done.stdout + done.stderr
     assert s.messages()[0] == "resolved"
     assert s.query("select v from b order by id") == [(50,), (60,), (70,)]

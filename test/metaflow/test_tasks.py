@@ -82,6 +82,23 @@ def test_a_body_that_raises_commits_nothing(database: str) -> None:
     assert rows(database, "select state, error from stemma_runs") == ["FAIL,RuntimeError: it fails inside"]
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_a_key_twice_in_a_frame_is_refused(database: str, there: bool) -> None:
+    """None of the two rows is chosen, and what the task had written before them goes as well."""
+    if there:
+        dolt(database, "sql", "-q", "create table keyed (id int primary key, v text); insert into keyed values (1, 'old'); "
+             "call dolt_commit('-Am', 'keyed')")  # fmt: skip
+    said = flow(FLOWS / "fails.py", "--db", database, "--where", "doubled", fails=True)
+    assert "DuplicateKeyError" in said
+    assert "twice" in said
+    assert rows(database, "show tables") == (["keyed"] if there else [])
+    if there:
+        assert rows(database, "select * from keyed") == ["1,old"]
+    assert rows(database, "select name from dolt_branches") == ["main"]
+    assert rows(database, "select count(*) from dolt_log where message like 'Run: %'") == ["0"]
+    assert set(rows(database, "select state from stemma_runs")) == {"FAIL"}
+
+
 @pytest.mark.parametrize("where", ["inside", "killed", "after"])
 def test_a_retry_does_not_apply_twice(database: str, where: str) -> None:
     flow(FLOWS / "fails.py", "--db", database, "--where", where, "--attempts", "1")

@@ -39,6 +39,7 @@ import (
 	"github.com/stemmadb/stemma/internal/engine/proc"
 	"github.com/stemmadb/stemma/internal/engine/registry"
 	"github.com/stemmadb/stemma/internal/engine/systab"
+	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/op"
 	"github.com/stemmadb/stemma/internal/page"
 	"github.com/stemmadb/stemma/internal/repo"
@@ -63,10 +64,17 @@ func serve(t testing.TB, change ...func(*Options)) *served {
 // serveAll is serve with more databases of these names beside db.
 func serveAll(t testing.TB, more []string, change ...func(*Options)) *served {
 	t.Helper()
+	return serveOn(t, vfs.NewMem(), more, change...)
+}
+
+// serveOn is serveAll on a file system; a database that is there already is opened as it is.
+func serveOn(t testing.TB, fs vfs.FS, more []string, change ...func(*Options)) *served {
+	t.Helper()
 	ctx := context.Background()
-	fs := vfs.NewMem()
 	me := op.Author{Name: "tester", Email: "t@example.com"}
-	check(t, repo.Init(ctx, fs, "/data/db", repo.InitOptions{}))
+	if err := repo.Init(ctx, fs, "/data/db", repo.InitOptions{}); !errs.Is(err, errs.Exists) {
+		check(t, err)
+	}
 	r, err := repo.Open(ctx, fs, "/data/db", repo.Options{})
 	check(t, err)
 	all := []*repo.Repo{r}

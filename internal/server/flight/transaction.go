@@ -14,6 +14,7 @@ import (
 	"github.com/stemmadb/stemma/internal/clock"
 	"github.com/stemmadb/stemma/internal/engine"
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/lineage"
 	"github.com/stemmadb/stemma/internal/repo"
 )
 
@@ -194,14 +195,16 @@ func (q *sqlServer) EndTransaction(ctx context.Context, r flightsql.ActionEndTra
 }
 
 // endTransaction commits a transaction, or rolls it back. With a message what it has changed becomes a version commit, by the same record; on
-// several branches by one each after it. The answer to one with a write id is kept, and given again when the transaction has ended already.
+// several branches by one each after it, which are made before the same end, sent again, is answered. The answer to one with a write id is kept, and given again when the transaction has ended already.
 func (s *service) endTransaction(ctx context.Context, c *call, r *endRequest, meta string) (*endResult, error) {
 	out := &endResult{}
 	commit := r.Commit == nil || *r.Commit
 	t, err := s.transactions.take(ctx, r.Transaction, c.caller)
 	if err != nil {
-		if done, ok := s.ended(r.WriteID); ok && commit {
-			return done, nil
+		if commit {
+			if done, failed := s.ended(ctx, c, r.WriteID); done != nil || failed != nil {
+				return done, failed
+			}
 		}
 		return nil, err
 	}
@@ -226,48 +229,92 @@ func (s *service) endTransaction(ctx context.Context, c *call, r *endRequest, me
 			if r.WriteID == "" {
 				return nil
 			}
-			return noteEnd(tx, r.WriteID, out)
+			return noteEnd(tx, r.WriteID, &endNoted{*out, nil})
 		}))
 		if err != nil {
 			return nil, &problem{err: err, query: "COMMIT", database: changed[0].Repo.Name(), duplicate: t.client.Duplicate()}
 		}
 		return out, nil
 	}
+	left := &unfinished{By: by, Message: message, Meta: cmp.Or(meta, t.meta)}
+	if message != "" {
+		for _, x := range changed {
+			left.Parts = append(left.Parts, part{x.Repo.Name(), x.Branch, x.Tables})
+		}
+	}
+	home := "" // the database that has the note
 	if r.WriteID != "" {
-		if err := t.client.Transaction(ctx, "", nil, func(tx *repo.Tx) error { return noteEnd(tx, r.WriteID, out) }); err != nil {
+		if err := t.client.Transaction(ctx, "", nil, func(tx *repo.Tx) error {
+			home = tx.Repo().Name()
+			return noteEnd(tx, r.WriteID, &endNoted{*out, left.orNil()})
+		}); err != nil {
 			return nil, err
 		}
 	}
 	if _, err := t.client.Exec(ctx, "COMMIT", nil); err != nil {
 		return nil, &problem{err: err, query: "COMMIT", duplicate: t.client.Duplicate()}
 	}
-	if message == "" {
-		return out, nil
-	}
-	for _, x := range changed {
-		id, err := s.commit(ctx, c, by, x.Repo, x.Branch, x.Tables, message, cmp.Or(meta, t.meta))
-		if err != nil {
-			return nil, &problem{err: err, database: x.Repo.Name()}
-		}
-		if id == "" {
-			continue
-		}
-		out.Commit = &id
-		if r.WriteID != "" {
-			w, err := endWrite(r.WriteID, out)
-			if err == nil {
-				err = x.Repo.NoteWrite(context.WithoutCancel(ctx), w)
-			}
-			if err != nil {
-				return nil, &problem{err: err, database: x.Repo.Name()}
-			}
-		}
+	if err := s.completeEnd(ctx, c, left, home, r.WriteID, out); err != nil {
+		return nil, err
 	}
 	return out, nil
 }
 
+// unfinished is what a transaction over several branches has left to do after it was committed: a version commit on each.
+type unfinished struct {
+	By      lineage.Current `json:"by"`
+	Message string          `json:"message"`
+	Meta    string          `json:"meta"`
+	Parts   []part          `json:"parts"`
+}
+
+// part is what a transaction has changed on one branch.
+type part struct {
+	Database string   `json:"database"`
+	Branch   string   `json:"branch"`
+	Tables   []string `json:"tables"`
+}
+
+func (u *unfinished) orNil() *unfinished {
+	if u == nil || len(u.Parts) == 0 {
+		return nil
+	}
+	return u
+}
+
+// completeEnd makes the version commits that are left, and notes after each, in the database home, what is left then. Who sends the end again after a
+// crash, or after one could not be made, has the rest made.
+func (s *service) completeEnd(ctx context.Context, c *call, left *unfinished, home, writeID string, out *endResult) error {
+	for left.orNil() != nil {
+		x := left.Parts[0]
+		r, _, ok := s.opt.Engine.Provider().Lookup(x.Database)
+		if !ok {
+			return errs.New(errs.NotFound, "the database %s, which the transaction has changed, is not there any more", x.Database)
+		}
+		id, err := s.commit(ctx, c, left.By, r, x.Branch, x.Tables, left.Message, left.Meta)
+		if err != nil {
+			return &problem{err: err, database: x.Database}
+		}
+		left.Parts = left.Parts[1:]
+		if id != "" {
+			out.Commit = &id
+		}
+		if writeID == "" {
+			continue
+		}
+		w, err := endWrite(writeID, &endNoted{*out, left.orNil()})
+		if at, _, ok := s.opt.Engine.Provider().Lookup(home); ok && err == nil {
+			err = at.NoteWrite(context.WithoutCancel(ctx), w)
+		}
+		if err != nil {
+			return &problem{err: err, database: home}
+		}
+	}
+	return nil
+}
+
 // noteEnd notes in a transaction how it ended.
-func noteEnd(tx *repo.Tx, id string, out *endResult) error {
+func noteEnd(tx *repo.Tx, id string, out *endNoted) error {
 	w, err := endWrite(id, out)
 	if err == nil {
 		tx.Note(w)
@@ -275,8 +322,14 @@ func noteEnd(tx *repo.Tx, id string, out *endResult) error {
 	return err
 }
 
+// endNoted is what is noted of an end: its answer, and what was left to do then.
+type endNoted struct {
+	endResult
+	Left *unfinished `json:"left,omitempty"`
+}
+
 // endWrite is the note of how a transaction ended.
-func endWrite(id string, out *endResult) (repo.Write, error) {
+func endWrite(id string, out *endNoted) (repo.Write, error) {
 	text, err := json.Marshal(out)
 	if err != nil {
 		return repo.Write{}, errs.With(errs.Internal, err)
@@ -287,10 +340,10 @@ func endWrite(id string, out *endResult) (repo.Write, error) {
 // endNote is the beginning of the notes of ends of transactions.
 const endNote = "end "
 
-// ended is how a transaction ended whose end had an id.
-func (s *service) ended(id string) (*endResult, bool) {
+// ended is the answer to the end with an id of a transaction that has ended already; nil when none is known. What is left to do of it is done.
+func (s *service) ended(ctx context.Context, c *call, id string) (*endResult, error) {
 	if id == "" {
-		return nil, false
+		return nil, nil
 	}
 	for _, name := range s.opt.Engine.Provider().Names() {
 		r, _, ok := s.opt.Engine.Provider().Lookup(name)
@@ -298,14 +351,19 @@ func (s *service) ended(id string) (*endResult, bool) {
 			continue
 		}
 		if text, ok := r.Written(id); ok && strings.HasPrefix(text, endNote) {
-			out := &endResult{}
-			if json.Unmarshal([]byte(text[len(endNote):]), out) == nil {
-				out.Already = true
-				return out, true
+			var noted endNoted
+			if json.Unmarshal([]byte(text[len(endNote):]), &noted) != nil {
+				continue
 			}
+			out := &noted.endResult
+			if err := s.completeEnd(ctx, c, noted.Left, name, id, out); err != nil {
+				return nil, err
+			}
+			out.Already = true
+			return out, nil
 		}
 	}
-	return nil, false
+	return nil, nil
 }
 
 // BeginSavepoint implements flightsql.Server.

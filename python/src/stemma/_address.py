@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -80,7 +81,8 @@ def parse(uri: str | os.PathLike[str]) -> Address:
             return Address(remote=f"file://{directory}")
         return Address(directory=directory)
     if scheme in REMOTES:
-        return Address(remote=text.rstrip("/"))
+        _without_user(rest)
+        return Address(remote=f"{scheme}://{rest.rstrip('/')}")
     if scheme not in SERVERS:
         if scheme.startswith(("mysql", "postgres")):
             hint = "stemma:// speaks to the port of Arrow Flight, 8815 unless the server was told another one"
@@ -165,6 +167,17 @@ def _configured(file: Path) -> str | None:
 
 def _directory(path: str) -> str:
     return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - as the program does it, links are not followed
+
+
+def _without_user(rest: str) -> None:
+    """Refuses a URL of a remote that holds credentials, which messages and lists of processes would show. It is not quoted."""
+    host = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if "@" in host or ("@" in rest and ":" in host and not re.fullmatch(r"\d+|.*\]", host.rpartition(":")[2])):
+        raise InvalidError(
+            "the URL of a remote holds the name or password of a user, which messages would show",
+            hint="leave out what is before the @; a server's user is STEMMA_REMOTE_USER and STEMMA_REMOTE_PASSWORD or in ~/.netrc, "
+            "and buckets take the credentials of their cloud's own tools",
+        )
 
 
 def _truth(text: str) -> bool:

@@ -1854,8 +1854,8 @@ class Verbs:
         """Name the places to which the database is pushed.
 
         A remote is a place that databases are pushed to and cloned from. Its URL is file:///path/to/directory, which need not exist; a path
-        that begins with / or ./ means the same. Buckets are s3://bucket/path and gs://bucket/path, with the credentials that the clouds' own tools use; a
-        database of a server is https://host:port/database.
+        that begins with / or ./ means the same. Buckets are s3://bucket/path, gs://bucket/path and az://container/path, with the credentials that the clouds' own
+        tools use; a database of a server is https://host:port/database.
 
         Args:
             args: add, remove, rename, get-url, set-url or prune, and what it takes.

@@ -19,6 +19,9 @@ from stemma._errors import DeniedError, LockedError, NotFoundError, UnavailableE
 LONGEST = 100
 """The longest path that every system takes for a socket."""
 
+ERROR_CLASS = "STEMMA_ERROR_CLASS"
+"""The variable of the environment that makes the program end an error with a line `class: …`: several classes share an exit code."""
+
 START = 60.0
 """Seconds that starting an owner may take."""
 
@@ -91,7 +94,14 @@ def run(arguments: list[str], failed: str, timeout: float, cwd: str | None = Non
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         try:
             done = subprocess.run(
-                [program(), *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=err, timeout=timeout, cwd=cwd, check=False
+                [program(), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                timeout=timeout,
+                cwd=cwd,
+                check=False,
+                env={**os.environ, ERROR_CLASS: "1"},
             )
         except subprocess.TimeoutExpired:
             raise LockedError(f"{failed}: it did not answer for {timeout:.0f} s") from None
@@ -101,11 +111,14 @@ def run(arguments: list[str], failed: str, timeout: float, cwd: str | None = Non
     if done.returncode:
         from stemma._errors import CLASSES
 
-        lines = [line.removeprefix("error: ") for line in said.splitlines() if not line.startswith("hint:")]
-        hints = [line.removeprefix("hint:").strip() for line in said.splitlines() if line.startswith("hint:")]
-        code = {2: "invalid", 3: "not-found", 4: "conflict", 5: "corrupt", 6: "locked", 7: "denied", 8: "no-space", 9: "too-new"}
-        raise CLASSES[code.get(done.returncode, "unavailable")](
-            f"{failed}: {' '.join(lines) or f'exit code {done.returncode}'}", hint=" ".join(hints) or None
+        *lines, last = said.splitlines() or [""]
+        name = last.removeprefix("class: ") if last.startswith("class: ") else None
+        if name is None:
+            lines.append(last)
+        hints = [line.removeprefix("hint:").strip() for line in lines if line.startswith("hint:")]
+        told = " ".join(line.removeprefix("error: ") for line in lines if not line.startswith("hint:")).strip()
+        raise CLASSES.get(name or "", UnavailableError)(
+            f"{failed}: {told or f'exit code {done.returncode}'}", hint=" ".join(hints) or None
         )
     return answer
 

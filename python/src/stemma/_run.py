@@ -247,15 +247,15 @@ class Run:
     def _kept(self, error: StemmaError) -> StemmaError:
         conflict = isinstance(error, ConflictError) or "conflict" in str(error).lower()
         why = "its rows and those of others that came meanwhile stand against each other" if conflict else error.message
-        again = f"stemma checkout {self.target} && stemma merge {self.branch}"
+        checkout, merge = f"stemma checkout {self.target}", f"stemma merge {self.branch}"
         if conflict:
-            # A merge with conflicts exits with an error, so that what follows it must not depend on it.
+            # A merge with conflicts exits with an error, so that what follows it must not depend on it, but on the checkout it must.
             what = (
-                f"settle it with: {again}; stemma conflicts resolve --theirs . && stemma commit -am resolved "
+                f"settle it with: {checkout} && {{ {merge}; stemma conflicts resolve --theirs . && stemma commit -am resolved; }} "
                 f"(with --ours the rows of {self.target} stay)"
             )
         else:
-            what = f"when what is in the way is gone: {again}"
+            what = f"when what is in the way is gone: {checkout} && {merge}"
         return (ConflictError if conflict else type(error))(
             f"the run {self.run_id} is committed on branch {self.branch}, but did not come into {self.target}: {why}",
             hint=f"the branch is kept; {what}",

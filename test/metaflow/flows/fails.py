@@ -1,4 +1,4 @@
-"""A task that fails, inside of the `with`, or after it, or is killed with its rows written; on its first attempt or on all."""
+"""A task that fails, inside of the `with`, or after it, writes a key twice, or is killed with its rows written; on its first attempt or on all."""
 
 import os
 import signal
@@ -19,7 +19,8 @@ class Fails(FlowSpec):
     def start(self):
         with DoltDT(run=self, config=DoltConfig(database=self.db)) as dolt:
             dolt.write(pd.DataFrame({"run": ["r"], "n": [7]}), "appended", mode="append")
-            dolt.write(pd.DataFrame({"id": [1, 2], "v": ["a", None]}), "keyed", ["id"])
+            ids = [1, 1] if self.where == "doubled" else [1, 2]
+            dolt.write(pd.DataFrame({"id": ids, "v": ["a", None]}), "keyed", ["id"])
             self.fail("inside")
             if self.where == "killed" and current.retry_count < self.attempts:
                 os.kill(os.getpid(), signal.SIGKILL)
