@@ -58,6 +58,9 @@ func OpenMarks(fs vfs.FS, path string, readOnly bool) *Marks {
 func (m *Marks) Close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.known == nil {
+		m.known = map[history.CommitID]*mark{}
+	}
 	m.ready = true
 	m.file.Close()
 }

@@ -62,8 +62,11 @@ func (m *merger) references(ctx context.Context, out *Result) error {
 		}
 		for _, c := range children[strings.ToLower(d.From.Name)] {
 			child, err := m.named(ctx, out.Root, c)
-			if err != nil || child == nil {
+			if err != nil {
 				return err
+			}
+			if child == nil {
+				continue
 			}
 			for k := range child.Schema.References {
 				if f := &child.Schema.References[k]; strings.EqualFold(f.Parent, d.From.Name) {

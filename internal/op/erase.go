@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/lineage"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/table"
@@ -41,7 +43,7 @@ With -q the statements run at each commit: DELETE and UPDATE, several with semic
 refer to others go first, or by ON DELETE CASCADE.
 
 Merges and rebases in progress are to be ended first, and stashes to be dropped. Nothing changes unless all goes well; --dry-run shows what
-would go. Messages and metadata of commits stay as they are, and so do the names of tables.
+would go. Messages and metadata of commits stay as they are, and so do the names of tables, and the text of queries that runs have recorded.
 
 Other copies keep the rows: remotes, backups, clones and files that were exported. It says which of them the database knows of. Erase in one
 place, 'push --force --all --tags', and clone anew elsewhere.`,
@@ -62,14 +64,17 @@ type erasing struct {
 	r       *Result
 	at      map[history.CommitID][]repo.FilteredTable // what changed at a commit
 	tables  map[string]*erasedTable                   // by name
-	were    map[hash.Hash]bool                        // tables that had rows that go
-	clean   map[hash.Hash]*table.Table                // by tables as they were: as they are then
+	clean   map[string]*table.Table                   // by hash and comments of tables as they were: as they are then, nil where nothing goes
+	asks    bool                                      // which rows go may depend on other tables
 	present map[string]bool                           // of the verb's tables those that some commit has
 	names   map[string]bool                           // tables of commits that have not all of them
 }
 
 // erasedTable is what is said of a table.
 type erasedTable struct{ commits, removed, modified uint64 }
+
+// other finds what a condition may have that reads other tables.
+var other = regexp.MustCompile(`(?i)\b(select|table)\b`)
 
 // Run erases.
 func (c *Erase) Run(ctx context.Context, s *Scope) (*Result, error) {
@@ -78,12 +83,12 @@ func (c *Erase) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	e := &erasing{
 		c: c, s: s, query: c.Query, r: &Result{Columns: eraseColumns, Lines: []string{}},
-		at: map[history.CommitID][]repo.FilteredTable{}, tables: map[string]*erasedTable{}, were: map[hash.Hash]bool{},
-		clean: map[hash.Hash]*table.Table{}, present: map[string]bool{}, names: map[string]bool{},
+		at: map[history.CommitID][]repo.FilteredTable{}, tables: map[string]*erasedTable{},
+		clean: map[string]*table.Table{}, asks: other.MatchString(c.Where), present: map[string]bool{}, names: map[string]bool{},
 	}
 	var task Task = noTask{}
 	opt := repo.FilterOptions{
-		Branches: []string{s.branch()}, Tags: true, Uncommitted: true, First: true, Erase: true, DryRun: c.DryRun, Change: e.change, Told: e.told,
+		Verb: "erase", Branches: []string{s.branch()}, Tags: true, Uncommitted: true, First: true, Erase: true, DryRun: c.DryRun, Change: e.change, Told: e.told,
 		Planned: func(n int) { task = s.Start("look through the history", int64(n), "commits") },
 		Step:    func(was, now history.CommitID) { task.Add(1); e.step(was, now) },
 		Ready:   e.ready,
@@ -100,10 +105,14 @@ func (c *Erase) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	e.step(history.CommitID{}, history.CommitID{})
 	e.summary(done)
-	if c.DryRun || len(e.at) == 0 {
+	if c.DryRun {
 		return e.r, nil
 	}
-	return e.r, e.collect(ctx, done)
+	if err := e.collect(ctx, done); err != nil { // the report is of what has happened all the same
+		e.r.ExitCode = 1
+		e.r.Hints = append(e.r.Hints, "no branch or tag has the rows any more, but the files do: run the same erase again: "+err.Error())
+	}
+	return e.r, e.elsewhere(ctx)
 }
 
 func (c *Erase) check(s *Scope) error {
@@ -149,7 +158,7 @@ func (e *erasing) change(ctx context.Context, id history.CommitID, tx *repo.Tx) 
 			continue
 		}
 		e.present[strings.ToLower(name)] = true
-		if err := e.delete(ctx, id, tx, v.Table, written); err != nil {
+		if err := e.delete(ctx, id, tx, v, written); err != nil {
 			return err
 		}
 	}
@@ -165,31 +174,40 @@ func (e *erasing) note(ctx context.Context, tx *repo.Tx) error {
 	return err
 }
 
-// delete deletes rows of a table. One that many commits have, and to which no other refers, is searched once.
-func (e *erasing) delete(ctx context.Context, id history.CommitID, tx *repo.Tx, t *table.Table, name string) error {
+// delete deletes rows of a table. One that many commits have, and to which no other refers, is searched once, where which rows go depends on
+// nothing else.
+func (e *erasing) delete(ctx context.Context, id history.CommitID, tx *repo.Tx, v *table.View, name string) error {
 	children, err := tx.Children(ctx, name)
 	if err != nil {
 		return err
 	}
-	was, err := t.Put(ctx, tx.Store())
+	alone := len(children) == 0 && v.Overlay().Len() == 0 && !e.asks
+	was, err := v.Table.Put(ctx, tx.Store())
 	if err != nil {
 		return err
 	}
-	if known, ok := e.clean[was]; ok && len(children) == 0 {
-		if known == t {
+	key := string(was[:]) + string(v.Table.Schema.EncodeComments())
+	if now, ok := e.clean[key]; ok && alone {
+		if now == nil {
 			return nil
 		}
-		return tx.PutTable(ctx, name, known)
+		return tx.PutTable(ctx, name, now)
 	}
-	if err := e.run(ctx, id, tx, "delete from "+schema.QuoteName(name)+" where ("+e.c.Where+")"); err != nil {
+	if err := e.run(ctx, id, tx, "delete from "+schema.QuoteName(name)+" where ("+e.c.Where+")"); err != nil || !alone {
 		return err
 	}
 	now, err := tx.FoldTable(ctx, name)
 	if err != nil {
 		return err
 	}
-	if len(children) == 0 && !e.c.DryRun { // a dry run does not keep the new table
-		e.clean[was] = now
+	is, err := now.Put(ctx, tx.Store())
+	switch {
+	case err != nil:
+		return err
+	case is == was:
+		e.clean[key] = nil
+	case !e.c.DryRun: // a dry run does not keep the new table
+		e.clean[key] = now
 	}
 	return nil
 }
@@ -214,7 +232,6 @@ func (e *erasing) name(id history.CommitID) string {
 
 func (e *erasing) told(id history.CommitID, c repo.FilteredTable) {
 	e.at[id] = append(e.at[id], c)
-	e.were[c.Was] = true
 	t := e.tables[c.Name]
 	if t == nil {
 		t = &erasedTable{}
@@ -239,8 +256,7 @@ func (e *erasing) step(was, now history.CommitID) {
 
 func (e *erasing) summary(done *repo.Filtered) {
 	if len(e.at) == 0 {
-		e.r.Printf("Nothing to do: none of %s has such rows.", plural(uint64(done.Seen), "commit"))
-		e.r.Hints = append(e.r.Hints, "what only the reflog has, such as branches that were deleted, goes by '"+e.s.Program()+" gc --full --expire now'")
+		e.r.Printf("None of %s has such rows.", plural(uint64(done.Seen), "commit"))
 		return
 	}
 	would := ""
@@ -274,24 +290,24 @@ func (e *erasing) summary(done *repo.Filtered) {
 	}
 }
 
-// collect removes what was from the files, and says what of it is left, and where else it may be.
+// collect removes from the files what no branch or tag has, and says what of it is left.
 func (e *erasing) collect(ctx context.Context, done *repo.Filtered) error {
 	rp := e.s.Repo
 	e.s.hold.Release()
-	left, err := rp.ForgetAside()
+	task := e.s.Start("remove it from the files", 0, "chunks")
+	got, err := rp.Collect(ctx, repo.CollectOptions{Full: true, Forget: true, Wait: true, Marked: func(n int) { task.Add(int64(n)) }})
+	task.Done(err)
 	if err != nil {
 		return err
 	}
-	task := e.s.Start("remove it from the files", 0, "chunks")
-	got, err := rp.Collect(ctx, repo.CollectOptions{Full: true, Forget: true, Expire: rp.Clock().Now(), Marked: func(n int) { task.Add(int64(n)) }})
-	task.Done(err)
+	left, err := rp.ForgetAside() // readers of what was may have noted something until now
 	if err != nil {
-		return errs.New(errs.CodeOf(err), "erase: no branch or tag has the rows any more, but they are in the files yet: run 'gc --full --expire now': %w", err)
+		return err
 	}
 	e.r.Printf("%s before, %s now.", megabytes(got.Before), megabytes(got.After))
-	here := 0
-	for h := range e.were {
-		has, err := rp.Store().Has(ctx, h)
+	here := uint64(0)
+	for _, id := range done.Made {
+		has, err := rp.Store().Has(ctx, hash.Hash(id))
 		if err != nil {
 			return err
 		}
@@ -300,17 +316,19 @@ func (e *erasing) collect(ctx context.Context, done *repo.Filtered) error {
 		}
 	}
 	if here > 0 {
-		e.r.Hints = append(e.r.Hints, fmt.Sprintf("%s of before %s in the files yet, because somebody reads: run 'gc --full --expire now' when nobody does",
-			plural(uint64(here), "table"), map[bool]string{true: "is", false: "are"}[here == 1]))
+		e.r.Hints = append(e.r.Hints, "somebody reads what was, and so it is in the files yet, of "+plural(here, "commit")+": run the same erase again when nobody does")
 	}
 	for _, d := range left {
 		e.r.Hints = append(e.r.Hints, "old chunks may be in "+d+": remove it when no server runs")
 	}
-	return e.elsewhere()
+	return nil
 }
 
 // elsewhere says which other copies the database knows of.
-func (e *erasing) elsewhere() error {
+func (e *erasing) elsewhere(ctx context.Context) error {
+	if len(e.at) == 0 {
+		return nil
+	}
 	remotes, err := Remotes(e.s.Settings.Local)
 	if err != nil {
 		return err
@@ -318,6 +336,14 @@ func (e *erasing) elsewhere() error {
 	backups, err := Backups(e.s.Settings.Local)
 	if err != nil {
 		return err
+	}
+	runs := false
+	err = e.s.Repo.Lineage().Each(ctx, func(lineage.Run, []lineage.Input, []lineage.Output) error { runs = true; return nil })
+	if err != nil {
+		return err
+	}
+	if runs {
+		e.r.Hints = append(e.r.Hints, "runs were recorded, with the text of queries, which stays: see stemma_run_inputs")
 	}
 	for _, x := range remotes {
 		e.r.Hints = append(e.r.Hints, fmt.Sprintf("remote %s (%s) has the rows if it had them: 'push --force --all --tags %s', and collect garbage there", x.Name, x.URL, x.Name))

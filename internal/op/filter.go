@@ -63,7 +63,7 @@ func (c *FilterBranch) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if strings.Trim(query, " \t\r\n;") == "" {
 		return nil, errs.New(errs.Invalid, "filter-branch: give the statements that rewrite the history with -q, or on standard input")
 	}
-	opt := repo.FilterOptions{Branches: []string{s.branch()}, Tags: c.All, Uncommitted: c.Uncommitted}
+	opt := repo.FilterOptions{Verb: "filter-branch", Branches: []string{s.branch()}, Tags: c.All, Uncommitted: c.Uncommitted}
 	if c.Branches || c.All {
 		for _, b := range s.Repo.Branches() {
 			if b.Name != s.branch() {

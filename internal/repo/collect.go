@@ -25,8 +25,10 @@ type CollectOptions struct {
 	Drop bool
 	// Expire, if not zero, lets the reflog forget what refs named before, so that only this reaches is garbage.
 	Expire time.Time
-	// Forget lets what only lineage names go: its rows stay, and what they name is not there any more.
+	// Forget lets what only lineage names go, whose rows stay, and forgets all moves of refs but the last of each, as if Expire were after them.
 	Forget bool
+	// Wait waits for a collection that is going on, and ends one that began by itself; otherwise that is an error of class Conflict.
+	Wait bool
 	// Marked and Copied, if not nil, are told of chunks that were found to be in use, and of bytes that were copied.
 	Marked func(chunks int)
 	Copied func(bytes int64)
@@ -60,7 +62,11 @@ func (r *Repo) collect(ctx context.Context, opt CollectOptions) (*Collected, err
 	if err := r.writable(); err != nil {
 		return nil, err
 	}
-	if !r.collecting.TryLock() {
+	if opt.Wait {
+		if err := r.awaitCollection(ctx); err != nil {
+			return nil, err
+		}
+	} else if !r.collecting.TryLock() {
 		return nil, errs.New(errs.Conflict, "collect garbage: that is being done already; wait until it has ended")
 	}
 	defer r.collecting.Unlock()
@@ -86,6 +92,24 @@ func (r *Repo) collect(ctx context.Context, opt CollectOptions) (*Collected, err
 	k.out.CollectStats = k.c.Stats()
 	r.noteCollected(k.out.After)
 	return &k.out, nil
+}
+
+// awaitCollection takes the lock of collections.
+func (r *Repo) awaitCollection(ctx context.Context) error {
+	const pause = 20 * time.Millisecond
+	for !r.collecting.TryLock() {
+		r.pubMu.Lock()
+		if r.selfCollect.Load() && r.stopCollect != nil {
+			r.stopCollect()
+		}
+		r.pubMu.Unlock()
+		select {
+		case <-ctx.Done():
+			return errs.With(errs.Canceled, ctx.Err())
+		case <-time.After(pause):
+		}
+	}
+	return nil
 }
 
 // collector is one run of Collect.
@@ -130,9 +154,9 @@ func (k *collector) begin(ctx context.Context) error {
 	}
 	kept := slices.Clone(ch.log)
 	slices.Reverse(kept)
-	if !k.opt.Expire.IsZero() {
+	if !k.opt.Expire.IsZero() || k.opt.Forget {
 		n := len(kept)
-		kept = expired(kept, k.opt.Expire)
+		kept = expired(kept, k.opt.Expire, k.opt.Forget)
 		k.out.Expired = n - len(kept)
 		ch.log = slices.Clone(kept)
 		slices.Reverse(ch.log)
@@ -156,12 +180,12 @@ func (k *collector) begin(ctx context.Context) error {
 	return nil
 }
 
-// expired is the moves, newest first, that are left when those before a time go, but for the last of each ref that is there.
-func expired(moves []RefMove, before time.Time) []RefMove {
+// expired is the moves, newest first, that are left when those before a time, or all, go, but for the last of each ref that is there.
+func expired(moves []RefMove, before time.Time, all bool) []RefMove {
 	var out []RefMove
 	seen := map[string]bool{}
 	for _, m := range moves {
-		if m.Time.Before(before) && (seen[m.Ref] || m.Commit.IsZero()) {
+		if (all || m.Time.Before(before)) && (seen[m.Ref] || m.Commit.IsZero()) {
 			seen[m.Ref] = true
 			continue
 		}

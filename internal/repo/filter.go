@@ -45,6 +45,7 @@ func (t *Tx) Sealed(ctx context.Context) (tree.Root, error) {
 
 // FilterOptions say which commits are made anew, and how.
 type FilterOptions struct {
+	Verb        string           // for messages
 	Branches    []string         // whose history is rewritten
 	Tags        bool             // all tags as well
 	After       history.CommitID // not zero: it and what is before it stay as they are
@@ -68,8 +69,7 @@ type FilterOptions struct {
 // FilteredTable is a table that a filter changed at a commit, or in a working or staged set.
 type FilteredTable struct {
 	Name      string
-	Was       hash.Hash // of the table's chunk
-	diff.Stat           // from then to now
+	diff.Stat // from then to now
 }
 
 // Filtered is what a filter did.
@@ -116,6 +116,8 @@ func (f *filter) apply(ctx context.Context) (*state, error) {
 	if !f.opt.Erase {
 		return f.append(ctx)
 	}
+	f.r.thinning.Lock()
+	defer f.r.thinning.Unlock()
 	was, err := f.r.Thinned()
 	if err != nil {
 		return nil, err
@@ -160,7 +162,7 @@ func (f *filter) begin(ctx context.Context) error {
 		if !ok {
 			return f.r.errNoRef(n)
 		}
-		if err := f.r.quiet(ctx, b, "filter branches"); err != nil {
+		if err := f.r.quiet(ctx, b, "rewrite the history"); err != nil {
 			return err
 		}
 		c, err := history.GetCommit(ctx, f.r.store, b.head)
@@ -378,7 +380,7 @@ func (f *filter) tell(ctx context.Context, id history.CommitID, tx *Tx, from, to
 		if err != nil {
 			return err
 		}
-		f.opt.Told(id, FilteredTable{Name: d.Name(), Was: d.From.Table, Stat: st})
+		f.opt.Told(id, FilteredTable{Name: d.Name(), Stat: st})
 	}
 	return nil
 }
@@ -406,7 +408,7 @@ func (f *filter) append(ctx context.Context) (*state, error) {
 	defer r.mu.Unlock()
 	tip := r.tip.Load()
 	meanwhile := func(what string) error {
-		return errs.New(errs.Conflict, "filter-branch: %s was changed meanwhile; nothing has been rewritten", what)
+		return errs.New(errs.Conflict, "%s: %s was changed meanwhile; nothing has been rewritten", f.opt.Verb, what)
 	}
 	for _, t := range f.dropped(tip) {
 		ch.tracks = append(ch.tracks, refChange{name: t})
@@ -433,6 +435,9 @@ func (f *filter) append(ctx context.Context) (*state, error) {
 		ch.refs = append(ch.refs, refChange{name: n.name, head: n.head})
 		ch.work = append(ch.work, w)
 		next = append(next, n)
+	}
+	if f.opt.Erase && (tip.branches.Len() != len(f.branches) || tip.tags.Len() != len(f.objects) || tip.stashes.Len() > 0) {
+		return nil, meanwhile("which branches, tags and stashes there are")
 	}
 	for n, h := range f.objects {
 		if now, _ := tip.tags.Get(n); now != h {

@@ -87,6 +87,30 @@ func TestFilter(t *testing.T) {
 	if _, err := r.FilterHistory(ctx, opt); !errs.Is(err, errs.Conflict) {
 		t.Errorf("with a commit in between: %v", err)
 	}
+	// So does what would keep the old commits, where these must not stay: a branch, a tag or a stash.
+	opt.Erase = true
+	opt.Change = func(ctx context.Context, id history.CommitID, tx *repo.Tx) error {
+		return remove(1)(edit(t, tx, "people"))
+	}
+	head := mustHead(t, r, "main")
+	for name, keep := range map[string]func() error{
+		"branch": func() error { return r.CreateBranch(ctx, "keeps", head, false) },
+		"tag": func() error {
+			return r.CreateTag(ctx, "keeps", history.Tag{Commit: head, Message: "m", Tagger: signature()}, false)
+		},
+	} {
+		opt.Branches = nil
+		for _, b := range r.Branches() {
+			opt.Branches = append(opt.Branches, b.Name)
+		}
+		opt.Ready = keep
+		if _, err := r.FilterHistory(ctx, opt); !errs.Is(err, errs.Conflict) || mustHead(t, r, "main") != head {
+			t.Errorf("with a %s made meanwhile: %v", name, err)
+		}
+		if fates, err := r.Thinned(); err != nil || fates != nil {
+			t.Errorf("of what did not happen it is noted %v, %v", fates, err)
+		}
+	}
 }
 
 // TestSquashHistory squashes parts of a history with merges.

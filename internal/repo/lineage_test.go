@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
@@ -538,5 +539,42 @@ func TestReadsOfAKilledOwner(t *testing.T) {
 	}
 	if info, err := mem.Stat("/db/.stemma/reads"); err != nil || info.Size != 0 {
 		t.Errorf("the file of reads is left with %d bytes, %v", info.Size, err)
+	}
+}
+
+// TestJoinBesideCommits: transactions of a run that are committed with their version commit, while what is known of runs is joined, do not wait
+// for each other for ever.
+func TestJoinBesideCommits(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	r, _ := withPeople(t)
+	_, err := r.Commit(ctx, repo.CommitOptions{Branch: "main", Message: "people", Author: signature(), AddNew: true})
+	must(t, err)
+	run := lineage.With(ctx, lineage.Current{Run: runID("A")})
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		for i := 0; err == nil && i < 100; i++ {
+			var tx *repo.Tx
+			if tx, err = r.Begin(run, "main"); err != nil {
+				break
+			}
+			if err = update(1, fmt.Sprint("n", i), int64(i))(edit(t, tx, "people")); err == nil {
+				_, err = tx.CommitStaged(run, repo.CommitOptions{Message: "of a run", Author: signature(), All: true})
+			}
+		}
+		done <- err
+	}()
+	for {
+		select {
+		case err := <-done:
+			must(t, err)
+			return
+		case <-ctx.Done():
+			t.Fatal("they wait for each other")
+		default:
+			_, err := r.JoinLineage(ctx, nil, history.CommitID{})
+			must(t, err)
+		}
 	}
 }

@@ -39,6 +39,9 @@ func (r *Repo) JoinLineage(ctx context.Context, batch *pack.Batch, theirs histor
 	if err := r.FlushReads(ctx); err != nil {
 		return history.CommitID{}, err
 	}
+	// In this order, as commits of runs do.
+	r.foldMu.Lock()
+	defer r.foldMu.Unlock()
 	r.lineage.mu.Lock()
 	defer r.lineage.mu.Unlock()
 	if batch == nil {
@@ -55,7 +58,7 @@ func (r *Repo) JoinLineage(ctx context.Context, batch *pack.Batch, theirs histor
 	return j.run(ctx)
 }
 
-// lineageJoin is a join with the lineage of a remote. Who makes it holds the lineage's lock.
+// lineageJoin is a join with the lineage of a remote. Who makes it holds foldMu and the lineage's lock.
 type lineageJoin struct {
 	r       *Repo
 	batch   *pack.Batch
@@ -81,7 +84,7 @@ func (j *lineageJoin) run(ctx context.Context) (id history.CommitID, err error) 
 			return id, err
 		}
 	}
-	w, err := j.r.Fold(ctx, lineageRef)
+	w, err := j.r.fold(ctx, lineageRef)
 	if err != nil {
 		return id, err
 	}

@@ -87,7 +87,8 @@ type Repo struct {
 	published atomic.Pointer[state]
 	pubMu     sync.Mutex // orders Close and the beginning of work in the background
 
-	gate     sync.RWMutex // transactions go through it; held by a commit that they have overtaken too often. Taken before foldMu
+	// Locks are taken in this order: gate, foldMu, that of lineage, mu.
+	gate     sync.RWMutex // transactions go through it; held by a commit that they have overtaken too often
 	foldMu   sync.Mutex   // one fold at a time
 	lookedAt atomic.Int64 // bytes of journal when overlays were last measured
 	work     sync.WaitGroup
@@ -112,6 +113,7 @@ type Repo struct {
 
 	holds          holds
 	collecting     sync.Mutex   // held while garbage is collected
+	thinning       sync.Mutex   // held while it is noted what became of commits, until refs have moved
 	collectedBytes atomic.Int64 // that were there after the last collection; 0 when that is not known
 	growth         atomic.Int64 // see AutoCollect
 	selfCollect    atomic.Bool  // a collection that began by itself runs

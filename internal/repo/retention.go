@@ -238,6 +238,8 @@ func (x *retaining) apply(ctx context.Context) (*state, error) {
 	if err := x.commits(ctx); err != nil {
 		return nil, err
 	}
+	x.r.thinning.Lock()
+	defer x.r.thinning.Unlock()
 	was, err := x.r.Thinned()
 	if err != nil {
 		return nil, err

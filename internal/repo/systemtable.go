@@ -36,7 +36,7 @@ func ComputedTables() (names, perTable []string) {
 	return []string{
 			"dolt_backups", "dolt_branch_activity", "dolt_branches", "dolt_column_diff", "dolt_commit_ancestors", "dolt_commits", "dolt_conflicts",
 			"dolt_constraint_violations", "dolt_diff", "dolt_help", "dolt_log", "dolt_merge_status", RebaseTable, "dolt_remote_branches", "dolt_remotes",
-			"dolt_schema_conflicts", "dolt_stashes", "dolt_status", "dolt_status_ignored", "dolt_tags", lineage.Edges,
+			"dolt_schema_conflicts", "dolt_stashes", "dolt_status", "dolt_status_ignored", "dolt_tags", lineage.Edges, "stemma_replica_status",
 		}, []string{
 			BlamePrefix, "dolt_commit_diff_", "dolt_conflicts_", "dolt_constraint_violations_", "dolt_diff_", "dolt_history_", "dolt_workspace_",
 		}

@@ -70,7 +70,7 @@ func (x *File) Load(take func(body []byte) bool) {
 
 // Append writes a record at the end. The file is never synced: the CRC tells what a crash has left.
 func (x *File) Append(body []byte) {
-	if x.off || x.size > x.Kind.Limit {
+	if x.off || x.Path == "" || x.ReadOnly || x.size > x.Kind.Limit {
 		return
 	}
 	if err := x.write(AppendRecord(nil, body)); err != nil {

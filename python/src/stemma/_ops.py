@@ -2180,7 +2180,7 @@ class Verbs:
         refer to others go first, or by ON DELETE CASCADE.
 
         Merges and rebases in progress are to be ended first, and stashes to be dropped. Nothing changes unless all goes well; --dry-run shows what
-        would go. Messages and metadata of commits stay as they are, and so do the names of tables.
+        would go. Messages and metadata of commits stay as they are, and so do the names of tables, and the text of queries that runs have recorded.
 
         Other copies keep the rows: remotes, backups, clones and files that were exported. It says which of them the database knows of. Erase in one
         place, 'push --force --all --tags', and clone anew elsewhere.
