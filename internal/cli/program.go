@@ -105,7 +105,7 @@ func (p *Program) Run(ctx context.Context) int {
 		err = errs.New(errs.Canceled, "interrupted")
 	}
 	p.report(err)
-	if p.Env(envErrorClass) != "" {
+	if p.Env(envErrorClass) == "1" {
 		fmt.Fprintf(p.Err, "%s%s\n", classWord, errs.CodeOf(err))
 	}
 	return exitStatus(err, p.dolt())
