@@ -31,7 +31,8 @@ var credentials = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*://)?[^/@?#]+@`)
 
 var scheme = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://`)
 
-// Normalize makes a URL of what a user names a remote by: a URL as it stands, or a path, which is a directory.
+// Normalize makes a URL of what a user names a remote by: a URL as it stands, or a path, which is a directory. A URL of a bucket that cannot be one
+// is an error of class Invalid.
 func Normalize(text string, opt Options) (string, error) {
 	switch {
 	case text == "":
@@ -46,7 +47,13 @@ func Normalize(text string, opt Options) (string, error) {
 		text = path
 	case scheme.MatchString(text):
 		kind, rest, _ := strings.Cut(text, "://")
-		return kind + "://" + strings.TrimRight(rest, "/"), nil
+		url := kind + "://" + strings.TrimRight(rest, "/")
+		switch kind {
+		case "az", "gs", "s3":
+			_, _, err := inBucket(url)
+			return url, err
+		}
+		return url, nil
 	case !strings.HasPrefix(text, "/") && !strings.HasPrefix(text, "./") && !strings.HasPrefix(text, "../") && text != "." && text != "..":
 		return "", errs.New(errs.Invalid, "'%s' is no URL of a remote: write file:///path, or a path that begins with / or ./", text)
 	}
