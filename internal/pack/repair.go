@@ -124,8 +124,11 @@ func (b *Batch) Salvage(ctx context.Context, path string) (kept int, err error) 
 		return kept, errors.Join(p.salvage(put), p.close())
 	}
 	f, err := b.s.fsys.Open(path)
-	if err != nil {
+	if errs.Is(err, errs.NotFound) || errors.Is(err, syscall.EIO) {
 		return 0, nil // there is nothing to be read
+	}
+	if err != nil { // such as a file that this user may not open, and that may be sound
+		return 0, err
 	}
 	size, err := f.Size()
 	if err != nil {
