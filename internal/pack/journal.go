@@ -42,7 +42,8 @@ type journal struct {
 	spare     []byte        // a buffer for the next round
 	round     *round        // the round that runs, or nil
 	queued    int           // frames in pending
-	crowd     int           // about the number of frames in a round of late
+	before    int           // frames in the last round
+	crowd     int           // frames that a round should have: half of the last two rounds'
 	pace      time.Duration // about the time that a round takes
 	broken    error         // set when what is on the disk is unknown; ends all writing
 	point     uint64        // LSN of the last checkpoint's frame, or of the journal's beginning
@@ -221,8 +222,8 @@ func (j *journal) lead() error {
 	r := &round{done: make(chan struct{})}
 	j.round = r
 	j.gather()
-	j.crowd = max(j.queued, j.crowd-max(j.crowd/8, 1))
-	j.queued = 0
+	j.crowd = (j.queued + j.before + 1) / 2
+	j.before, j.queued = j.queued, 0
 	j.writing, j.pending, j.spare = j.pending, j.spare[:0], nil
 	seg, frames, end := j.seg, j.writing, j.next
 	j.mu.Unlock()
@@ -247,9 +248,10 @@ const (
 )
 
 // gather lets other writers that are about to append do so first. Those whom one round has woken come back at about the same time:
-// if the first of them began the next round at once, it would be alone in it and all others would wait for the one after. It takes at
-// most maxGather and half of the time that a round takes, and a writer that is alone waits for nobody. It is called with mu held, which
-// it releases for a while.
+// if the first of them began the next round at once, it would be alone in it and all others would wait for the one after. It waits for
+// half of the writers, those of the last two rounds: while these are synced, the other half prepares its frames, so neither the disk
+// nor the processors wait for long. It takes at most maxGather and half of the time that a round takes, and a writer that is alone waits
+// for nobody. It is called with mu held, which it releases for a while.
 func (j *journal) gather() {
 	if j.queued >= j.crowd {
 		return
