@@ -110,7 +110,7 @@ def back(files: list[File]) -> None:
 
 def watch() -> None:
     """Begins to close files that nobody wants. To be called where a thread may be started, before files are given."""
-    global _thread
+    global _thread  # noqa: PLW0603 - one thread a process
     if fcntl is None or _thread is not None:
         return
     with _lock:
