@@ -33,6 +33,7 @@ type Clone struct {
 	Dir    string `arg:"2" value:"directory" complete:"dir" help:"the directory to be made, or an empty one; otherwise one named after the remote"`
 
 	restore bool      // all branches with their working sets, and no remote: what a backup holds
+	kept    bool      // with mirror: what is changed is changed there
 	mirror  bool      // all branches as they are there, which nothing but fetch changes; with Lazy
 	at      time.Time // with restore: as it was then; zero for as it is
 
@@ -139,6 +140,9 @@ func (c *Clone) source(url, branch string) string {
 	}
 	if c.mirror {
 		text += "mirror\n"
+	}
+	if c.kept {
+		text += "kept\n"
 	}
 	return text
 }
