@@ -15,6 +15,7 @@ import (
 	"github.com/stemmadb/stemma/internal/object"
 	"github.com/stemmadb/stemma/internal/object/file"
 	"github.com/stemmadb/stemma/internal/object/objecttest"
+	"github.com/stemmadb/stemma/internal/remote"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/schema"
 	remotesync "github.com/stemmadb/stemma/internal/sync"
@@ -27,6 +28,7 @@ var keptBy = history.Signature{Name: "Ada", Email: "ada@example.org"}
 // keptWorld makes a database with a table of counters at /rem, with the branches main and side.
 func keptWorld(t *testing.T, fs vfs.FS) {
 	t.Helper()
+	remote.Register()
 	ctx := t.Context()
 	r := rebaseWorld(t, fs)
 	defer r.Close(ctx)
