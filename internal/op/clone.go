@@ -173,6 +173,8 @@ func (c *Clone) choose(url string, refs map[string]sync.Ref) (string, error) {
 	switch {
 	case len(names) == 0 && c.restore:
 		return "", errs.New(errs.NotFound, "backup restore: there is no backup at %s", url)
+	case len(names) == 0 && c.kept:
+		return "", errNoDatabaseAt(url)
 	case len(names) == 0:
 		return "", errs.New(errs.NotFound, "clone failed: the remote at %s has no branches; push to it first", url)
 	case c.Branch != "" && c.Rev != "":

@@ -413,3 +413,117 @@ func TestKeptLists(t *testing.T) {
 	}
 	keptOK(t, countUp(ctx, b, "main", 1, false))
 }
+
+// TestKeptDenied: who may read and not write is told so, and goes on reading what is there.
+func TestKeptDenied(t *testing.T) {
+	ctx, fs := t.Context(), vfs.NewMem()
+	keptWorld(t, fs)
+	no := &denying{}
+	r := keptMachine(t, fs, "a", 0, func(s object.Store) object.Store { no.Store = s; return no })
+	no.on = true
+	if err := countUp(ctx, r, "main", 1, false); !errs.Is(err, errs.Denied) || !strings.Contains(err.Error(), "file:///rem") {
+		t.Errorf("%v, want class denied and where", err)
+	}
+	if err := r.CreateBranch(ctx, "mine", history.CommitID{1}, false); err == nil {
+		t.Error("a branch of nothing was made")
+	}
+	if v, _ := counters(t, r, "main"); v != 0 {
+		t.Errorf("what was denied is seen: %d", v)
+	}
+	no.on = false
+	keptOK(t, countUp(ctx, r, "main", 1, false))
+	if v, _ := counters(t, r, "main"); v != 1 {
+		t.Errorf("%d counts, want 1", v)
+	}
+}
+
+// denying is a store that cannot be written while it is on.
+type denying struct {
+	object.Store
+	on bool
+}
+
+// Put implements object.Store.
+func (d *denying) Put(ctx context.Context, name string, body object.Body, on object.Condition) error {
+	if d.on {
+		return errs.New(errs.Denied, "PutObject of %s was denied", name)
+	}
+	return d.Store.Put(ctx, name, body, on)
+}
+
+// TestKeptCut: a machine that dies at any request of a transaction leaves the database as it was before it or after it, and the next one goes on.
+func TestKeptCut(t *testing.T) {
+	ctx := t.Context()
+	for n := 0; ; n++ {
+		fs := vfs.NewMem()
+		keptWorld(t, fs)
+		cut := &cutOff{left: 1 << 30}
+		r := keptMachine(t, fs, "a", 0, func(s object.Store) object.Store { cut.Store = s; return cut })
+		cut.left = n
+		err := countUp(ctx, r, "main", 1, false)
+		// It comes back without what it had, and another takes its place.
+		b := keptMachine(t, fs, "b", 0, nil)
+		v, _ := counters(t, b, "main")
+		if v > 1 || err == nil && v != 1 {
+			t.Fatalf("cut at request %d: the count is %d, the answer was %v", n, v, err)
+		}
+		keptOK(t, countUp(ctx, b, "main", 1, false))
+		cut.left = 1 << 30
+		keptOK(t, r.RefreshKept(ctx))
+		if now, _ := counters(t, r, "main"); now != v+1 {
+			t.Fatalf("cut at request %d: the count is %d, want %d", n, now, v+1)
+		}
+		keptOK(t, countUp(ctx, r, "main", 1, false))
+		if err == nil {
+			if n < 4 {
+				t.Errorf("a transaction took %d requests only: the test does not test", n)
+			}
+			return
+		}
+	}
+}
+
+// cutOff is a store that can be asked so often and no more.
+type cutOff struct {
+	object.Store
+	left int
+}
+
+func (c *cutOff) ask() error {
+	if c.left--; c.left < 0 {
+		return errs.New(errs.Denied, "cut off")
+	}
+	return nil
+}
+
+// Get implements object.Store.
+func (c *cutOff) Get(ctx context.Context, name string) ([]byte, object.Generation, error) {
+	if err := c.ask(); err != nil {
+		return nil, "", err
+	}
+	return c.Store.Get(ctx, name)
+}
+
+// Put implements object.Store.
+func (c *cutOff) Put(ctx context.Context, name string, body object.Body, on object.Condition) error {
+	if err := c.ask(); err != nil {
+		return err
+	}
+	return c.Store.Put(ctx, name, body, on)
+}
+
+// List implements object.Store.
+func (c *cutOff) List(ctx context.Context, prefix string) ([]object.Info, error) {
+	if err := c.ask(); err != nil {
+		return nil, err
+	}
+	return c.Store.List(ctx, prefix)
+}
+
+// Stat implements object.Store.
+func (c *cutOff) Stat(ctx context.Context, name string) (object.Info, error) {
+	if err := c.ask(); err != nil {
+		return object.Info{}, err
+	}
+	return c.Store.Stat(ctx, name)
+}

@@ -35,6 +35,11 @@ func MakeKept(ctx context.Context, s *Scope, url, dir string) error {
 	return c.into(ctx, s, url, s.fs(), dir)
 }
 
+// errNoDatabaseAt is the error for a place to work in at which nothing was pushed.
+func errNoDatabaseAt(url string) error {
+	return errs.New(errs.NotFound, "there is no database at %s; make one with 'stemma push %s <branch>' in a database", url, url)
+}
+
 // keepEvery is how often it is looked for what others have changed in a database that is kept at a remote.
 const keepEvery = time.Second
 

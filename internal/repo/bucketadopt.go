@@ -28,7 +28,7 @@ func (b *bucket) refresh(ctx context.Context) error {
 		return err
 	}
 	if len(refs) == 0 {
-		return errs.New(errs.NotFound, "there is no database at %s; make one with 'stemma push' from a database", b.keep.Remote.URL())
+		return errs.New(errs.NotFound, "there is no database at %s any more", b.keep.Remote.URL())
 	}
 	names := map[string]bool{}
 	for _, s := range []*state{b.r.published.Load()} {
