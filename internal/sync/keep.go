@@ -174,7 +174,7 @@ func (k *Keeper) pace(name string, fn func(p *pace)) {
 // Conflict, and nothing was changed. An error of class Unavailable leaves open whether the refs were changed.
 func (k *Keeper) Swap(ctx context.Context, swaps []Swap) ([]Ref, error) {
 	began := clock.System{}.Now()
-	list, packs, err := k.send(ctx, swaps)
+	list, packs, err := k.sendAll(ctx, swaps)
 	if err != nil {
 		return nil, fmt.Errorf("write to %s: %w", k.Remote.URL(), err)
 	}
@@ -304,9 +304,27 @@ func (k *Keeper) settled(ctx context.Context, m move, v value) (Ref, error) {
 	return x, errs.New(errs.Unavailable, "it is not known whether the change was made: others have changed %s very often since; look at what is there", x.Name)
 }
 
-// send makes sure that the remote has everything that the refs are to reach, and a list that says where.
-func (k *Keeper) send(ctx context.Context, swaps []Swap) (list hash.Hash, packs []Pack, err error) {
+// sendAll is send, again where a collection of garbage removes what was counted on.
+func (k *Keeper) sendAll(ctx context.Context, swaps []Swap) (list hash.Hash, packs []Pack, err error) {
+	avoid := map[string]bool{}
+	for range sendTries {
+		list, packs, err = k.send(ctx, swaps, avoid)
+		gone := removedOf(err)
+		if len(gone) == 0 {
+			break
+		}
+		for _, n := range gone {
+			avoid[n] = true
+		}
+	}
+	return list, packs, err
+}
+
+// send makes sure that the remote has everything that the refs are to reach, and a list that says where, without objects to be avoided.
+func (k *Keeper) send(ctx context.Context, swaps []Swap, avoid map[string]bool) (list hash.Hash, packs []Pack, err error) {
+	counted := k.Remote.pledge(nil)
 	var targets []Target
+	var want []history.CommitID
 	var chunks []hash.Hash
 	seen := map[hash.Hash]bool{}
 	add := func(h hash.Hash) error {
@@ -322,6 +340,7 @@ func (k *Keeper) send(ctx context.Context, swaps []Swap) (list hash.Hash, packs 
 			continue
 		}
 		stays = true
+		want = append(want, s.To.Commit)
 		b, from, err := k.between(ctx, s)
 		if err != nil {
 			return list, nil, err
@@ -343,7 +362,7 @@ func (k *Keeper) send(ctx context.Context, swaps []Swap) (list hash.Hash, packs 
 		return list, nil, err
 	}
 	p := &Push{Remote: k.Remote, Store: k.Store, FS: k.FS, Temp: k.Temp}
-	sent, err := p.packs(ctx, chunks)
+	sent, err := p.packs(ctx, chunks, want, counted, avoid)
 	if err != nil {
 		return list, nil, err
 	}
@@ -360,11 +379,13 @@ func (k *Keeper) send(ctx context.Context, swaps []Swap) (list hash.Hash, packs 
 			packs = append(packs, x)
 		}
 	}
-	if packs, err = k.join(ctx, p, packs); err != nil {
+	if packs, err = k.join(ctx, packs, func(chunks []hash.Hash) ([]Pack, error) { return p.packs(ctx, chunks, want, counted, avoid) }); err != nil {
 		return list, nil, err
 	}
-	list, err = k.Remote.putList(ctx, packs)
-	return list, packs, err
+	if list, err = k.Remote.putList(ctx, packs, avoid); err != nil {
+		return list, nil, err
+	}
+	return list, packs, counted.claim(ctx, packs, listsDir+list.Full())
 }
 
 // between is what a swap brings, with the commit of the uncommitted changes that were there before as one more parent of what is new, since most
@@ -489,7 +510,7 @@ func (k *Keeper) packsOf(ctx context.Context, targets []Target) ([]Pack, error) 
 }
 
 // join puts the chunks of small packs, where there are many, into others, so that lists stay short.
-func (k *Keeper) join(ctx context.Context, p *Push, packs []Pack) ([]Pack, error) {
+func (k *Keeper) join(ctx context.Context, packs []Pack, send func(chunks []hash.Hash) ([]Pack, error)) ([]Pack, error) {
 	var small []Pack
 	for _, x := range packs {
 		if x.Size <= smallPack {
@@ -527,7 +548,7 @@ func (k *Keeper) join(ctx context.Context, p *Push, packs []Pack) ([]Pack, error
 			}
 		}
 	}
-	joined, err := p.packs(ctx, chunks)
+	joined, err := send(chunks)
 	if err != nil {
 		return nil, err
 	}
