@@ -80,7 +80,7 @@ func storeServers(t *testing.T, url string) {
 		t.Fatal(err)
 	}
 	stemma(t, db, "init")
-	stemma(t, db, "sql", "-q", "create table own (id varchar(20) primary key); create table shared (id int primary key, v int not null); insert into shared values (0, 0), (1, 0)")
+	stemma(t, db, "sql", "-q", "create table own (id varchar(20) primary key); create table common (id int primary key, v int not null); insert into common values (0, 0), (1, 0)")
 	stemma(t, db, "commit", "-A", "-m", "tables")
 	stemma(t, db, "push", url, "main")
 
@@ -161,7 +161,7 @@ func storeServers(t *testing.T, url string) {
 		}
 	}
 	var sum int
-	if err := last.db.QueryRow("select sum(v) from shared").Scan(&sum); err != nil {
+	if err := last.db.QueryRow("select sum(v) from common").Scan(&sum); err != nil {
 		t.Fatal(err)
 	}
 	if sum < shared || sum > shared+sharedOpen {
@@ -197,10 +197,10 @@ func storeStep(ctx context.Context, db *sql.DB, id string, n int) (own bool, err
 	}
 	defer tx.Rollback()
 	var v int
-	if err := tx.QueryRowContext(ctx, "select v from shared where id = 0").Scan(&v); err != nil {
+	if err := tx.QueryRowContext(ctx, "select v from common where id = 0").Scan(&v); err != nil {
 		return false, err
 	}
-	if _, err := tx.ExecContext(ctx, "update shared set v = ? where id = 0", v+1); err != nil {
+	if _, err := tx.ExecContext(ctx, "update common set v = ? where id = 0", v+1); err != nil {
 		return false, err
 	}
 	return false, tx.Commit()
