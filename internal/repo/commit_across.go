@@ -23,7 +23,8 @@ var opened atomic.Uint64
 // CommitAcross commits transactions on branches of one database or of several. Those of one database are one, as CommitTogether has it. Those of
 // several are validated, and have room in the journals, in all databases before the first has its record: when one cannot be committed none is.
 // There is no record of several databases, however: a crash or a device that fails after the first has its record can leave the changes of some
-// databases without those of others. Where the process lives to say so, the error names them.
+// databases without those of others. Where the process lives to say so, the error names them. A database that is kept in a bucket can only be
+// changed alone.
 func CommitAcross(ctx context.Context, txs ...*Tx) error {
 	var of []*across
 	for _, t := range txs {
@@ -81,8 +82,11 @@ func commitAcross(ctx context.Context, of []*across) error {
 	// All who take locks of several databases do so in one order.
 	slices.SortFunc(changed, func(a, b *across) int { return cmp.Compare(a.r.serial, b.r.serial) })
 	for _, a := range changed {
-		if a.r.load != nil {
+		switch {
+		case a.r.load != nil:
 			return ErrOwnerOnly
+		case a.r.bucket != nil: // where others may be first when its record is made to last, and the rest has theirs
+			return errs.New(errs.Unsupported, "commit transaction: it has changed several databases, of which %s is kept in a bucket; change that in a transaction of its own", a.r.name)
 		}
 		if err := a.r.owned(); err != nil {
 			return err

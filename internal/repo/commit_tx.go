@@ -24,6 +24,16 @@ func CommitTogether(ctx context.Context, txs ...*Tx) error {
 	var s *state
 	switch {
 	case err != nil || len(dirty) == 0:
+	case dirty[0].r.bucket != nil:
+		for try := 1; ; try++ {
+			if s, err = enqueue(ctx, dirty); err == nil && s != nil {
+				err = dirty[0].r.publish(ctx, s)
+			}
+			if !overtakenBy(err) || try == overtakenMost || ctx.Err() != nil {
+				break
+			}
+		}
+		s = nil
 	case dirty[0].r.load == nil:
 		s, err = enqueue(ctx, dirty)
 	case len(dirty) > 1:
@@ -76,6 +86,10 @@ func together(ctx context.Context, txs []*Tx, fold int64) ([]*Tx, error) {
 
 // catchUp shows the newest state to new transactions, when it is durable.
 func (r *Repo) catchUp(ctx context.Context) {
+	if r.bucket != nil {
+		r.bucket.settle()
+		return
+	}
 	if s := r.tip.Load(); s != r.published.Load() && r.store.Wait(ctx, s.lsn) == nil {
 		r.show(s)
 	}
@@ -218,6 +232,9 @@ func (p *plan) present(s *state) (*branch, error) {
 	if cur.born != p.t.base.born {
 		return nil, errs.New(errs.Conflict, "commit transaction: branch '%s' was replaced meanwhile; start the transaction again", p.t.branch)
 	}
+	if cur.era != p.on.era && p.on != p.t.base { // what it was moved onto has come to nothing
+		*p = *p.t.plan()
+	}
 	return cur, nil
 }
 
@@ -348,6 +365,7 @@ type settled struct {
 	r       *Repo
 	plans   []*plan
 	batch   *pack.Batch
+	change  *change   // without rows where they are in payload alone
 	payload []byte    // the encoded record
 	next    []*branch // of each plan
 	noted   []Write
@@ -360,8 +378,8 @@ func (r *Repo) settle(ctx context.Context, plans []*plan, batch *pack.Batch, pay
 	if err != nil {
 		return nil, err
 	}
-	out := &settled{r: r, plans: plans, batch: batch, payload: payload, next: make([]*branch, len(plans)), noted: noted}
 	ch := &change{writes: noted}
+	out := &settled{r: r, plans: plans, batch: batch, change: ch, payload: payload, next: make([]*branch, len(plans)), noted: noted}
 	for i, p := range plans {
 		cur, err := p.present(r.tip.Load())
 		if err != nil {
@@ -398,8 +416,10 @@ func (r *Repo) settle(ctx context.Context, plans []*plan, batch *pack.Batch, pay
 			return nil, err
 		}
 	}
-	if out.payload == nil {
+	if out.payload == nil || r.bucket != nil {
 		ch.rows = changedRows(plans)
+	}
+	if out.payload == nil {
 		out.payload = ch.encode()
 	}
 	return out, nil
@@ -408,7 +428,7 @@ func (r *Repo) settle(ctx context.Context, plans []*plan, batch *pack.Batch, pay
 // append appends the changes and makes the state with them the tip.
 func (e *settled) append(ctx context.Context) (*state, error) {
 	r := e.r
-	return r.appendPayload(ctx, e.batch, e.payload, func(s *state) {
+	return r.appendPayload(ctx, e.batch, e.change, e.payload, func(s *state) {
 		r.holds.leave(e.gone...)
 		s.writes = s.writes.with(e.noted)
 		for i, p := range e.plans {
@@ -513,17 +533,24 @@ func (r *Repo) enter(ctx context.Context, b *pack.Batch, ch *change, apply func(
 		ch.log = ch.moves(r.opt.Clock.Now())
 	}
 	gone := r.tip.Load().departures(ch)
-	return r.enterPayload(ctx, b, ch.encode(), func(s *state) {
+	after := func(s *state) {
 		r.holds.leave(gone...)
 		s.log = s.log.with(ch.log...)
 		apply(s)
-	})
+	}
+	if r.bucket != nil {
+		return r.bucket.append(ctx, b, ch, after)
+	}
+	return r.enterPayload(ctx, b, ch.encode(), after)
 }
 
 // appendPayload is append for a change that is encoded already.
-func (r *Repo) appendPayload(ctx context.Context, b *pack.Batch, payload []byte, apply func(*state)) (*state, error) {
+func (r *Repo) appendPayload(ctx context.Context, b *pack.Batch, ch *change, payload []byte, apply func(*state)) (*state, error) {
 	if err := r.owned(); err != nil {
 		return nil, err
+	}
+	if r.bucket != nil {
+		return r.bucket.append(ctx, b, ch, apply)
 	}
 	return r.enterPayload(ctx, b, payload, apply)
 }

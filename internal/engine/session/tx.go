@@ -115,7 +115,7 @@ func (t *Tx) commit(ctx *sql.Context, v *Version) ([]changed, error) {
 	defer t.end()
 	var out []changed
 	var versioned *repo.Tx
-	var txs []*repo.Tx
+	var txs, temporary []*repo.Tx
 	for _, p := range t.parts {
 		if p.pinned {
 			p.first = nil // there is nothing to go back to
@@ -130,6 +130,10 @@ func (t *Tx) commit(ctx *sql.Context, v *Version) ([]changed, error) {
 				return nil, errs.New(errs.Internal, "commit transaction: a commit is of one branch, and it has changed several")
 			}
 			versioned = p.tx
+			continue
+		}
+		if p.temporary {
+			temporary = append(temporary, p.tx)
 			continue
 		}
 		txs = append(txs, p.tx)
@@ -150,6 +154,9 @@ func (t *Tx) commit(ctx *sql.Context, v *Version) ([]changed, error) {
 		}
 	}
 	if err := repo.CommitAcross(by, txs...); err != nil {
+		return nil, err
+	}
+	if err := repo.CommitAcross(by, temporary...); err != nil {
 		return nil, err
 	}
 	return out, nil
