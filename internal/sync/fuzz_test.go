@@ -1,21 +1,25 @@
 package sync
 
 import (
+	"maps"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/history"
 )
 
 // FuzzRef reads objects of refs, which come from other machines: what is accepted means the same when it is written and read again.
 func FuzzRef(f *testing.F) {
 	at := Target{Commit: [hash.Size]byte{1}, List: hash.Sum([]byte("list"))}
 	tag := Target{Commit: at.Commit, Tag: hash.Sum([]byte("tag")), List: at.List}
-	for _, v := range []value{{nonce: "n"}, {Target: at, nonce: "n"}, {Target: at, change: "abc123", nonce: "n"}, {change: "c", next: at, nonce: "n"}} {
+	for _, v := range []value{{nonce: "n"}, {Target: at, nonce: "n"}, {Target: at, change: "abc123", nonce: "n"}, {change: "c", next: at, nonce: "n"},
+		{Target: at, kept: true, work: at.Commit, was: []string{"a", "b"}, nonce: "n"}, {Target: at, kept: true, change: "c", next: at, nextWork: at.Commit, nonce: "n"}} {
 		f.Add(v.encode(), Heads+"main")
 	}
 	f.Add(value{Target: tag, change: "abc", next: tag, nonce: "n"}.encode(), Tags+"v1")
-	f.Add([]byte("stemma ref 2\n"), Heads+"main")
+	f.Add([]byte("stemma ref 3\n"), Heads+"main")
 	f.Fuzz(func(t *testing.T, data []byte, name string) {
 		v, err := decodeValue(data, name)
 		if err != nil {
@@ -23,9 +27,12 @@ func FuzzRef(f *testing.F) {
 		}
 		again, err := decodeValue(v.encode(), name)
 		if v.change == "" {
-			v.next = Target{} // means nothing then, and is not written
+			v.next, v.nextWork = Target{}, history.CommitID{} // mean nothing then, and are not written
 		}
-		if err != nil || again != v {
+		if len(v.was) == 0 {
+			v.was = nil
+		}
+		if err != nil || !reflect.DeepEqual(again, v) {
 			t.Fatalf("%+v was written and read as %+v, %v", v, again, err)
 		}
 	})
@@ -78,6 +85,25 @@ func FuzzPartial(f *testing.F) {
 		again, err := decodePartial(p.encode())
 		if err != nil || !reflect.DeepEqual(again, p) {
 			t.Fatalf("%+v was written and read as %+v, %v", p, again, err)
+		}
+	})
+}
+
+// FuzzGarbage reads notes of collections, which come from other machines: what is accepted means the same when it is written and read again.
+func FuzzGarbage(f *testing.F) {
+	f.Add(garbage{}.encode())
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	f.Add(garbage{map[string]time.Time{packsDir + "a.pack": at}, map[string]time.Time{listsDir + "b": at, changesDir + "c": at}}.encode())
+	f.Add([]byte("stemma garbage 2\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		g, err := decodeGarbage(data, "mem://")
+		if err != nil {
+			return
+		}
+		again, err := decodeGarbage(g.encode(), "mem://")
+		same := func(a, b map[string]time.Time) bool { return maps.EqualFunc(a, b, time.Time.Equal) }
+		if err != nil || !same(g.unnamed, again.unnamed) || !same(g.removed, again.removed) {
+			t.Fatalf("%+v was written and read as %+v, %v", g, again, err)
 		}
 	})
 }
