@@ -76,7 +76,7 @@ func (t *Tx) commitVersion(ctx context.Context, opt *CommitOptions, keep func(*h
 	r := t.r
 	opt.Branch = t.branch
 	t.by = lineage.Of(ctx)
-	if err := t.foldLarge(ctx); err != nil {
+	if err := t.foldLarge(ctx, privateFold); err != nil {
 		return nil, err
 	}
 	p, notes := t.plan(), t.notes
