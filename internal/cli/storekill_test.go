@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -204,4 +205,75 @@ func storeStep(ctx context.Context, db *sql.DB, id string, n int) (own bool, err
 		return false, err
 	}
 	return false, tx.Commit()
+}
+
+// TestStoreRate: in a bucket that takes one write of an object a second, transactions that wait for the same branch go in one write, and branches do
+// not wait for each other.
+func TestStoreRate(t *testing.T) {
+	base := t.TempDir()
+	srv := s3test.Start(t, "data")
+	url := "s3://data/shop"
+	db := filepath.Join(base, "shop")
+	if err := os.Mkdir(db, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	stemma(t, db, "init")
+	stemma(t, db, "sql", "-q", "create table own (id varchar(20) primary key)")
+	stemma(t, db, "commit", "-A", "-m", "table")
+	stemma(t, db, "branch", "side")
+	stemma(t, db, "push", "--all", url)
+	var mu sync.Mutex
+	last, taken, early := map[string]time.Time{}, map[string]int{}, 0
+	srv.Before = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPut || !strings.Contains(r.URL.Path, "/refs/") {
+			return false
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if time.Since(last[r.URL.Path]) < time.Second {
+			early++
+			w.Header().Set("Content-Type", "application/xml")
+			w.WriteHeader(http.StatusTooManyRequests)
+			fmt.Fprint(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>slower</Message></Error>`)
+			return true
+		}
+		last[r.URL.Path] = time.Now()
+		taken[r.URL.Path]++
+		return false
+	}
+	s := serveStore(t, base, "m", url)
+	s.db.SetMaxOpenConns(40)
+	const writers, rounds = 8, 5
+	began := time.Now()
+	var wait sync.WaitGroup
+	for _, branch := range []string{"main", "side"} {
+		for g := range writers {
+			wait.Go(func() {
+				for n := range rounds {
+					if _, err := s.db.ExecContext(t.Context(), fmt.Sprintf("insert into `shop/%s`.own values ('%d-%d')", branch, g, n)); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+	}
+	wait.Wait()
+	took := time.Since(began)
+	mu.Lock()
+	defer mu.Unlock()
+	for _, branch := range []string{"main", "side"} {
+		var n int
+		if err := s.db.QueryRow("select count(*) from `shop/" + branch + "`.own").Scan(&n); err != nil || n != writers*rounds {
+			t.Errorf("%s has %d rows (%v), want %d", branch, n, err, writers*rounds)
+		}
+		writes := taken["/data/shop/refs/heads/"+branch]
+		t.Logf("%s: %d transactions in %d writes, %s", branch, n, writes, took)
+		if writes == 0 || writes > 2*rounds {
+			t.Errorf("%s: %d writes for %d rounds of transactions", branch, writes, rounds)
+		}
+	}
+	if early > 8 {
+		t.Errorf("%d writes came too early", early)
+	}
 }

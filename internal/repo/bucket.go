@@ -20,6 +20,9 @@ var errOvertaken = errs.New(errs.Conflict, "another machine has changed the same
 // overtakenMost is how often a change that others have overtaken is made anew.
 const overtakenMost = 30
 
+// manyRefs is how many branches and tags are looked at in the time in which one is; of more it is looked less often.
+const manyRefs = 50
+
 // bucket keeps branches and tags of a database in a bucket, where other machines change them, too: see Repo.KeepIn. What transactions and verbs
 // append becomes the tip, as in every database, but nothing of it is in the journal or published before it is in the bucket: for each ref
 // somebody swaps what it is there for what it is at the tip, as long as they differ, so that all that has gathered meanwhile goes at once. When
@@ -74,13 +77,14 @@ func (r *Repo) KeepIn(ctx context.Context, k *remotesync.Keeper, every time.Dura
 	}
 	if every > 0 {
 		b.jobs.Go(func() {
-			t := time.NewTicker(every)
-			defer t.Stop()
 			for {
+				b.mu.Lock()
+				n := len(b.refs)
+				b.mu.Unlock()
 				select {
 				case <-b.ctx.Done():
 					return
-				case <-t.C:
+				case <-time.After(every + every*time.Duration(n/manyRefs)): // a request for each
 					_ = b.refresh(b.ctx) // what cannot be read is read the next time; who writes is told
 				}
 			}

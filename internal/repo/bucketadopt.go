@@ -10,6 +10,7 @@ import (
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/pack"
+	"github.com/stemmadb/stemma/internal/root"
 	remotesync "github.com/stemmadb/stemma/internal/sync"
 )
 
@@ -87,6 +88,34 @@ func (b *bucket) adopt(ctx context.Context, names []string, why error) error {
 	return b.adoptThese(ctx, names, refs, why)
 }
 
+// lack notes in which lists of packs the chunks are that these refs of the bucket reach, and the others as they are known.
+func (b *bucket) lack(names []string, refs map[string]remotesync.Ref) error {
+	b.lacking.Lock()
+	defer b.lacking.Unlock()
+	lists := map[hash.Hash]bool{}
+	for _, n := range names {
+		lists[refs[n].List] = true
+	}
+	b.mu.Lock()
+	for n, x := range b.refs {
+		if !slices.Contains(names, n) {
+			lists[x.ref.List] = true
+		}
+	}
+	b.mu.Unlock()
+	delete(lists, hash.Hash{})
+	next := *b.r.Partial()
+	next.Lists = slices.SortedFunc(maps.Keys(lists), func(x, y hash.Hash) int { return slices.Compare(x[:], y[:]) })
+	if slices.Equal(next.Lists, b.r.Partial().Lists) {
+		return nil
+	}
+	if err := next.Write(b.r.fs, b.r.dir); err != nil {
+		return err
+	}
+	b.r.usePart(&next)
+	return nil
+}
+
 // adopted is a branch as it is in the bucket; is is nil when it is not there.
 type adopted struct {
 	ref     remotesync.Ref
@@ -96,15 +125,7 @@ type adopted struct {
 
 func (b *bucket) adoptThese(ctx context.Context, names []string, refs map[string]remotesync.Ref, why error) error {
 	r := b.r
-	var targets []remotesync.Target
-	for _, n := range names {
-		if x := refs[n]; !x.IsZero() {
-			targets = append(targets, x.Target)
-		}
-	}
-	b.lacking.Lock()
-	err := r.LackMore(nil, targets)
-	b.lacking.Unlock()
+	err := b.lack(names, refs)
 	if err != nil {
 		return err
 	}
@@ -224,7 +245,19 @@ func (b *bucket) branch(ctx context.Context, old *branch, ref remotesync.Ref) (*
 	batch := r.store.NewBatch()
 	defer batch.Close()
 	changed, err := r.changedTables(ctx, batch, old.working, is.working)
-	if err != nil {
+	if errs.Is(err, errs.NotFound) || errs.Is(err, errs.Corrupt) { // what is here is of a history that is not in the bucket any more
+		changed = map[string]bool{}
+		es, err := root.Open(batch, is.working).List(ctx, root.KindTable)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, e := range es {
+			changed[strings.ToLower(e.Name)] = true
+		}
+		for _, t := range old.tables {
+			changed[t.name] = true
+		}
+	} else if err != nil {
 		return nil, nil, err
 	}
 	for _, t := range old.tables {

@@ -256,7 +256,8 @@ type lazily struct {
 
 	mu      gosync.Mutex
 	src     *Source
-	renewed bool // p names lists that src does not know
+	known   map[hash.Hash]bool // the lists of src
+	renewed bool               // p names lists that src does not know
 }
 
 // Record implements pack.Elsewhere.
@@ -306,9 +307,11 @@ func (l *lazily) source(ctx context.Context, stale *Source) (*Source, error) {
 		if !l.renewed {
 			return l.src, nil
 		}
-		err := l.src.Add(ctx, l.listed()...)
+		news := slices.DeleteFunc(l.listed(), func(t Target) bool { return l.known[t.List] })
+		err := l.src.Add(ctx, news...)
 		if err == nil {
 			l.renewed = false
+			l.know(l.listed())
 			return l.src, nil
 		}
 		if !isLost(err) {
@@ -340,7 +343,16 @@ func (l *lazily) source(ctx context.Context, stale *Source) (*Source, error) {
 		return nil, err
 	}
 	l.src, l.renewed = src, false
+	l.know(l.listed())
 	return src, nil
+}
+
+// know notes that the source has these lists, and no others. The caller holds the lock.
+func (l *lazily) know(lists []Target) {
+	l.known = map[hash.Hash]bool{}
+	for _, t := range lists {
+		l.known[t.List] = true
+	}
 }
 
 // listed is the lists of packs that p names. The caller holds the lock.
