@@ -164,7 +164,11 @@ def long(shared: stemma.Repo, table: str) -> str:
     k = pa.array(range(rows), pa.int32())
     text = pa.array([f"text {i % 1000} that is no short one" for i in range(rows)])
     short = pa.array([f"t {i % 1000}" for i in range(rows)])
-    shared.write(pa.table({"k": k, "x": k.cast("double"), "y": [i / 4 if i % 3 else None for i in range(rows)], "s": text, "t": short}), table, mode="append")
+    shared.write(
+        pa.table({"k": k, "x": k.cast("double"), "y": [i / 4 if i % 3 else None for i in range(rows)], "s": text, "t": short}),
+        table,
+        mode="append",
+    )
     return table
 
 
@@ -195,7 +199,11 @@ def test_memory_is_used_again(shared: stemma.Repo, long: str) -> None:
 
 def test_memory_that_is_not_used_again_ends(shared: stemma.Repo, long: str) -> None:
     def open_() -> int:
-        return sum("memfd:stemma" in os.readlink(f"/proc/self/fd/{n}") for n in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{n}"))
+        return sum(
+            "memfd:stemma" in os.readlink(f"/proc/self/fd/{n}")
+            for n in os.listdir("/proc/self/fd")
+            if os.path.lexists(f"/proc/self/fd/{n}")
+        )
 
     frame = shared.read_pandas(long)
     assert open_() == 4, "of all columns but the short one"

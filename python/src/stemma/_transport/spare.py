@@ -44,7 +44,9 @@ class File:
 
 
 _room: queue.SimpleQueue[None] = queue.SimpleQueue()  # an entry for each file that may yet be kept
-_given: queue.SimpleQueue[File] = queue.SimpleQueue()  # from destructors, which may run anywhere: putting into such a queue is reentrant
+_given: queue.SimpleQueue[File] = (
+    queue.SimpleQueue()
+)  # from destructors, which may run anywhere: putting into such a queue is reentrant
 _kept: list[File] = []
 _lock = threading.Lock()
 _thread: threading.Thread | None = None
