@@ -41,6 +41,7 @@ var questions = []struct {
 	{"tables", "What do ten thousand tables cost?", benchTables},
 	{"shapes", "What do tables of other shapes cost?", benchShapes},
 	{"flow", "How long does a flow of Metaflow take that reads, joins, sums up and writes, and how much of it is stemma's?", benchFlow},
+	{"remotes", "How long do a clone, a push and a fetch take, and what do they ask of a remote?", benchRemotes},
 	{"gc", "How long does it take to remove a hundred times as much garbage as is in use, what room does it need, and who waits?", benchGC},
 	{"seed", "And as large as the one that was announced in 2021, which took twelve minutes?", benchSeed},
 }

@@ -156,6 +156,73 @@ def test_a_process_that_forks_keeps_its_frame(shared: stemma.Repo, filled: str) 
     assert frame["x"].iloc[:3].tolist() == [0.0, 7.0, 0.5]
 
 
+@pytest.fixture
+def long(shared: stemma.Repo, table: str) -> str:
+    """A table whose columns have files that are worth keeping; its text grows shorter and shorter as one looks at column after column."""
+    rows = 700_000
+    shared.sql(f"create table {table} (k int primary key, x double, y double, s varchar(40), t varchar(40))", frame="arrow")
+    k = pa.array(range(rows), pa.int32())
+    text = pa.array([f"text {i % 1000} that is no short one" for i in range(rows)])
+    short = pa.array([f"t {i % 1000}" for i in range(rows)])
+    shared.write(pa.table({"k": k, "x": k.cast("double"), "y": [i / 4 if i % 3 else None for i in range(rows)], "s": text, "t": short}), table, mode="append")
+    return table
+
+
+def nodes() -> set[int]:
+    """The files of memory that this process has mapped."""
+    return {int(line.split()[4]) for line in Path("/proc/self/maps").read_text().splitlines() if "memfd:stemma" in line}
+
+
+def test_memory_is_used_again(shared: stemma.Repo, long: str) -> None:
+    want = shared.scan(long).read_all()
+    before = nodes()
+    got = shared.read_arrow(long)
+    first = nodes() - before
+    assert len(first) == 5
+    assert got.equals(want)
+    del got
+    for columns in (None, ["y", "t", "x"], ["t", "s"], ["s", "y", "k"], None):
+        got = shared.read_arrow(long, columns=columns)
+        got.validate(full=True)
+        assert got.equals(want.select(columns) if columns else want)
+        del got
+    assert (nodes() - before) == set()
+    frame = shared.read_polars(long, columns=["s", "x", "t"])
+    assert (nodes() - before) & first, "no file was used again"
+    assert frame["t"].to_list() == want["t"].to_pylist()
+    assert shared.read_arrow(long, where="k < 5")["t"].to_pylist() == ["t 0", "t 1", "t 2", "t 3", "t 4"]
+
+
+def test_memory_that_is_not_used_again_ends(shared: stemma.Repo, long: str) -> None:
+    def open_() -> int:
+        return sum("memfd:stemma" in os.readlink(f"/proc/self/fd/{n}") for n in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{n}"))
+
+    frame = shared.read_pandas(long)
+    assert open_() == 4, "of all columns but the short one"
+    del frame
+    deadline = time.monotonic() + 60
+    while open_():
+        assert time.monotonic() < deadline, "files are kept for longer than they should be"
+        time.sleep(0.1)
+
+
+def test_memory_of_another_process_is_not_used_again(shared: stemma.Repo, long: str) -> None:
+    frame = shared.read_pandas(long, columns=["x", "y"])
+    was = nodes()
+    sent, send = os.pipe()
+    child = os.fork()
+    if not child:
+        os.read(sent, 1)
+        os._exit(0 if frame["x"].iloc[699_999] == 699_999 and frame["x"].sum() == 699_999 * 350_000 else 1)
+    del frame
+    gc.collect()
+    other = shared.read_pandas(long, columns=["y", "x"])
+    assert not nodes() & was
+    assert other["y"].iloc[1] == 0.25
+    os.write(send, b"x")
+    assert os.waitpid(child, 0)[1] == 0
+
+
 def test_many_readers(shared: stemma.Repo, filled: str) -> None:
     want = shared.scan(filled).read_all()
     with ThreadPoolExecutor(8) as pool:

@@ -11,6 +11,8 @@ import (
 // Server is a server of objects on this machine, which counts what it is asked, and may be late or refuse.
 type Server struct {
 	URL string
+	// Close ends the server.
+	Close func()
 	// Before, if not nil, may answer a request instead of the server; it tells whether it has.
 	Before func(w http.ResponseWriter, r *http.Request) bool
 	// Delay is waited before each answer.
@@ -61,9 +63,16 @@ func (s *Server) Reset() {
 	s.requests, s.bytes, s.answered = nil, 0, 0
 }
 
-// Serve starts a server with that handler.
+// Serve starts a server with that handler, for as long as the test runs.
 func Serve(t testing.TB, h http.Handler) *Server {
 	t.Helper()
+	s := Start(h)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// Start starts a server with that handler, which the caller closes.
+func Start(h http.Handler) *Server {
 	s := &Server{}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
@@ -77,7 +86,6 @@ func Serve(t testing.TB, h http.Handler) *Server {
 			h.ServeHTTP(counted{w, s}, r)
 		}
 	}))
-	t.Cleanup(srv.Close)
-	s.URL = srv.URL
+	s.URL, s.Close = srv.URL, srv.Close
 	return s
 }

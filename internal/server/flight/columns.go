@@ -111,11 +111,6 @@ func newColumnFiles(s *arrow.Schema, rows int64, form string, m Memory) (*column
 		case arrow.FixedWidthDataType:
 			f.width = int64(t.BitWidth() / 8)
 		}
-		file, err := m.Make()
-		if err != nil {
-			return c, err
-		}
-		f.file = file
 		f.layout.Values = aligned((rows + 7) / 8)
 		size := f.width * rows
 		if f.width == 0 {
@@ -128,11 +123,27 @@ func newColumnFiles(s *arrow.Schema, rows int64, form string, m Memory) (*column
 			// More pieces have more offsets, for which the area has room before the text begins.
 			f.layout.Text = f.layout.Values + aligned(size) + fileAlign
 			f.layout.Pieces = [][2]int64{{0, 0}}
+			continue
 		}
+		f.layout.Size = f.layout.Values + size
 	}
 	md := s.Metadata()
 	c.schema = arrow.NewSchema(fields, &md)
-	return c, nil
+	return c, c.make(m)
+}
+
+// make makes the files: of several that are at hand, those whose length is known take what fits them.
+func (c *columnFiles) make(m Memory) (err error) {
+	for _, text := range []bool{false, true} {
+		for _, f := range c.cols {
+			if f.text == text {
+				if f.file, err = m.Make(f.layout.Size); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // close closes the files: the memory is then the client's, or nobody's.
@@ -417,8 +428,15 @@ func (f *columnFile) edge(which int, at int64, v byte) {
 	f.edges[which][at] |= v
 }
 
-// finish writes what is known in the end only.
+// finish writes what is known in the end only. Nothing is taken for zero that was not written: a file may have been another's before.
 func (f *columnFile) finish(rows int64) error {
+	if !f.view {
+		for k, p := range f.layout.Pieces {
+			if _, err := f.file.WriteAt(make([]byte, f.width), f.layout.Values+(p[0]+int64(k))*f.width); err != nil {
+				return err
+			}
+		}
+	}
 	if f.layout.Nulls > 0 {
 		for _, r := range f.full {
 			if err := f.writeBits(0, r.first, r.n, nil); err != nil {

@@ -17,8 +17,9 @@ const (
 
 // Memory is where the answer to one read goes: files of memory that the client is given, on whose machine the server is.
 type Memory interface {
-	// Make makes a file of memory, which the caller closes.
-	Make() (*os.File, error)
+	// Make makes a file of memory, or takes one that the client has no more use for, with whatever was in it. The caller closes it. size is
+	// how many bytes will be written, as far as it is known; 0 when it is not.
+	Make(size int64) (*os.File, error)
 	// Give gives files to the client. Their memory is then the client's: it lives as long as one of the two has it open or mapped.
 	Give(files []*os.File) error
 }

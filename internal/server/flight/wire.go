@@ -245,7 +245,7 @@ func (m *sharedMemory) begin() (err error) {
 	if m.file != nil {
 		return nil
 	}
-	if m.file, err = m.memory.Make(); err == nil {
+	if m.file, err = m.memory.Make(0); err == nil {
 		err = m.memory.Give([]*os.File{m.file})
 	}
 	if err != nil {

@@ -74,7 +74,7 @@ func (v *served) fillShared() {
 	v.exec(sqlClient(v.dial()), "create table several (k int primary key, e enum('a','b'), s varchar(20))", "insert into several with recursive n as (select 0 as k union all select k + 1 from n where k < 999) select k, if(k % 2, 'a', 'b'), concat('text ', k) from n")
 }
 
-// testMemory is memory whose files are those of a directory, or a device that is full.
+// testMemory is memory whose files are those of a directory, with something in them that was there before, or a device that is full.
 type testMemory struct {
 	t     testing.TB
 	full  bool
@@ -82,11 +82,15 @@ type testMemory struct {
 }
 
 // Make implements Memory.
-func (m *testMemory) Make() (*os.File, error) {
+func (m *testMemory) Make(int64) (*os.File, error) {
 	if m.full {
 		return os.OpenFile("/dev/full", os.O_RDWR, 0)
 	}
-	return os.CreateTemp(m.t.TempDir(), "memory")
+	f, err := os.CreateTemp(m.t.TempDir(), "memory")
+	if err == nil {
+		_, err = f.Write(bytes.Repeat([]byte{0xa5}, 20_000))
+	}
+	return f, err
 }
 
 // Give implements Memory: the client opens the files anew, as it has descriptors of its own.

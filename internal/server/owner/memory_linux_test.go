@@ -2,6 +2,7 @@ package owner
 
 import (
 	"bufio"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -63,5 +64,74 @@ func TestMemory(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Error("the memory is not forgotten")
+	}
+}
+
+// TestSpareMemory: of the files that the client sends, that is taken which suits best, and the others are closed when it hangs up.
+func TestSpareMemory(t *testing.T) {
+	dir, f := t.TempDir(), newFake()
+	made := make(chan *Memory, 1)
+	f.made = made
+	s, err := Serve(dir, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(time.Second)
+	conn, err := net.Dial("unix", SocketPath(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte("columns\n")); err != nil {
+		t.Fatal(err)
+	}
+	u := conn.(*net.UnixConn)
+	if _, err := bufio.NewReaderSize(u, 27).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	m := <-made
+	var own []*os.File
+	for _, size := range []int64{100, 4000, 90_000} {
+		file, err := (&Memory{}).Make(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		if err := file.Truncate(size); err != nil {
+			t.Fatal(err)
+		}
+		own = append(own, file)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	rights := syscall.UnixRights(int(own[0].Fd()), int(own[1].Fd()), int(own[2].Fd()), int(w.Fd()))
+	if _, _, err := u.WriteMsgUnix([]byte{0}, rights, nil); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := u.Read(make([]byte, 1)); n != 1 || err != nil {
+		t.Fatalf("%d bytes, %v", n, err)
+	}
+	w.Close()
+	for _, c := range []struct{ want, get int64 }{{5000, 4000}, {1000, 100}, {60, 0}, {0, 90_000}, {0, 0}} {
+		file, err := m.Make(c.want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, err := file.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st.Size() != c.get {
+			t.Errorf("a file for %d bytes has %d, not %d", c.want, st.Size(), c.get)
+		}
+		file.Close()
+	}
+	// The pipe was refused and closed: its other end is read to the end.
+	if n, err := r.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		t.Errorf("%d bytes, %v", n, err)
 	}
 }

@@ -12,14 +12,28 @@ import (
 // New starts an emulator that has that bucket, empty, and gives the environment that names it.
 func New(t testing.TB, bucket string) (s *objecttest.Server, env map[string]string) {
 	t.Helper()
-	f, err := fakestorage.NewServerWithOptions(fakestorage.Options{NoListener: true, Scheme: "http"})
+	s, env, err := Serve(bucket)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(f.Stop)
+	t.Cleanup(s.Close)
+	return s, env
+}
+
+// Serve is New outside a test: the caller closes the emulator.
+func Serve(bucket string) (s *objecttest.Server, env map[string]string, err error) {
+	f, err := fakestorage.NewServerWithOptions(fakestorage.Options{NoListener: true, Scheme: "http"})
+	if err != nil {
+		return nil, nil, err
+	}
 	f.CreateBucketWithOpts(fakestorage.CreateBucketOpts{Name: bucket})
-	s = objecttest.Serve(t, f.HTTPHandler())
-	return s, map[string]string{"STORAGE_EMULATOR_HOST": s.URL}
+	s = objecttest.Start(f.HTTPHandler())
+	end := s.Close
+	s.Close = func() {
+		end()
+		f.Stop()
+	}
+	return s, map[string]string{"STORAGE_EMULATOR_HOST": s.URL}, nil
 }
 
 // Start is New, and lets the environment of the test name the emulator.

@@ -13,15 +13,25 @@ import (
 // New starts a server that has that bucket, empty, and gives the environment that names it.
 func New(t testing.TB, bucket string) (s *objecttest.Server, env map[string]string) {
 	t.Helper()
-	backend := s3mem.New()
-	if err := backend.CreateBucket(bucket); err != nil {
+	s, env, err := Serve(bucket)
+	if err != nil {
 		t.Fatal(err)
 	}
-	s = objecttest.Serve(t, gofakes3.New(backend, gofakes3.WithLogger(gofakes3.DiscardLog())).Server())
+	t.Cleanup(s.Close)
+	return s, env
+}
+
+// Serve is New outside a test: the caller closes the server.
+func Serve(bucket string) (s *objecttest.Server, env map[string]string, err error) {
+	backend := s3mem.New()
+	if err := backend.CreateBucket(bucket); err != nil {
+		return nil, nil, err
+	}
+	s = objecttest.Start(gofakes3.New(backend, gofakes3.WithLogger(gofakes3.DiscardLog())).Server())
 	return s, map[string]string{
 		"AWS_ENDPOINT_URL": s.URL, "AWS_ACCESS_KEY_ID": "AKIATEST", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1", "AWS_PROFILE": "",
 		"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true", "AWS_SESSION_TOKEN": "",
-	}
+	}, nil
 }
 
 // Start is New, and lets the environment of the test name the server.

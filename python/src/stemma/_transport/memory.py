@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import json
@@ -13,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Literal
 
 from stemma import _owner
-from stemma._transport import flight
+from stemma._transport import flight, spare
 from stemma._transport.http2 import LostError
 
 if TYPE_CHECKING:
@@ -38,10 +39,14 @@ class Memory:
     def __init__(self, connection: socket.socket, name: str) -> None:
         self.name = name
         self._socket = connection
+        self._offered: list[spare.File] = []
 
     def close(self) -> None:
         """Ends the owner's part in it; columns stay."""
         self._socket.close()
+        for f in self._offered:  # the owner may still write into it
+            f.close()
+        self._offered = []
 
     def read(
         self, call: flight.Call, ticket: bytes, begin: Callable[[pa.Schema], Callable[[int], None]], *, writable: bool = False
@@ -59,6 +64,7 @@ class Memory:
         end = told = 0
         layout: Any = None
         schema: pa.Schema | None = None
+        self._offer()
         try:
             call.send([flight.field(1, ticket)], last=True)
             import pyarrow as pa  # while the owner reads
@@ -101,6 +107,16 @@ class Memory:
         add(table.num_rows - told)
         return table
 
+    def _offer(self) -> None:
+        """Offers the owner files that nobody has mapped any more, to write into."""
+        spare.watch()
+        if not (files := spare.take()):
+            return
+        self._offered = files
+        with contextlib.suppress(OSError):  # the call says what is wrong
+            socket.send_fds(self._socket, [b"\0"], [f.file for f in files])
+            self._socket.recv(1)
+
     def _columns(self, schema: pa.Schema, layout: dict[str, Any], *, writable: bool) -> pa.Table:
         """Returns the columns that the owner has laid out."""
         import pyarrow as pa
@@ -122,6 +138,13 @@ class Memory:
             for file, size in zip(files, sizes, strict=True):
                 if os.fstat(file).st_size < size:
                     raise LostError("the memory that was read into is shorter than the owner says")
+            written = {os.fstat(file).st_ino for file in files}
+            unused = [f for f in self._offered if os.fstat(f.file).st_ino not in written]
+            for f in self._offered:
+                if f not in unused:
+                    f.close()
+            self._offered = []
+            spare.back(unused)
             return [Mapping(file, size, writable=writable) for file, size in zip(files, sizes, strict=True)]
         finally:
             for file in files:
@@ -146,6 +169,9 @@ def _nobody(_: int) -> None:
     """Is told how many rows have come before anybody wants to know."""
 
 
+_give = spare.give  # what a destructor calls is at hand even when modules end
+
+
 class Mapping:
     """A file of memory in this process's space. What is written into it is the process's own. It ends with its last view."""
 
@@ -153,11 +179,18 @@ class Mapping:
         self.size = size
         self._unmap = _libc().munmap
         self._writable = writable
-        self.address = _map(file, size, writable=writable)
+        mapped, self._file = spare.own(file, size)
+        try:
+            self.address = _map(mapped, size, writable=writable)
+        finally:
+            if mapped != file:
+                os.close(mapped)
 
     def __del__(self) -> None:
         if address := getattr(self, "address", 0):
             self._unmap(address, self.size)
+        if (file := getattr(self, "_file", None)) is not None:
+            _give(file)
 
     @property
     def __array_interface__(self) -> dict[str, Any]:
