@@ -44,7 +44,7 @@ func (p *Program) perform(ctx context.Context, spec op.Spec, verb op.Op, scope *
 	case spec.Needs == op.NeedServer:
 		r, err := p.onServer(ctx, spec, verb, scope)
 		return r, none, err
-	case spec.Needs != op.NeedDatabase || closed(verb):
+	case spec.Needs != op.NeedDatabase || closed(verb) || anywhere(verb):
 		r, err := op.Run(ctx, verb, scope)
 		return r, none, err
 	case spec.Reads(verb):
@@ -91,6 +91,12 @@ func (p *Program) perform(ctx context.Context, spec op.Spec, verb op.Op, scope *
 func closed(verb op.Op) bool {
 	c, ok := verb.(op.Closed)
 	return ok && c.Closed()
+}
+
+// anywhere tells whether a verb does without a database.
+func anywhere(verb op.Op) bool {
+	a, ok := verb.(op.Anywhere)
+	return ok && a.Anywhere()
 }
 
 // beside does the work of a verb in this process, and lets the owner commit it. The error is repo.ErrOwnerOnly when that cannot be.

@@ -187,7 +187,7 @@ func (p *Program) exec(ctx context.Context, spec op.Spec, argv []string) (err er
 	if err != nil {
 		return err
 	}
-	if spec.Needs == op.NeedDatabase && scope.Settings.Local == "" {
+	if spec.Needs == op.NeedDatabase && scope.Settings.Local == "" && !anywhere(verb) {
 		return p.noDatabase()
 	}
 	r, closeFn, err := p.carryOut(ctx, spec, verb, scope)

@@ -20,6 +20,9 @@ type GC struct {
 	Full    bool   `flag:"full" help:"rewrite every file that has any garbage, not only those that are a tenth garbage"`
 	Shallow bool   `flag:"shallow,s" help:"rewrite no packs, only remove those that are garbage as a whole"`
 	Expire  string `flag:"expire" value:"age" help:"forget what refs named before, when that is so long ago: 14d, 36h, now"`
+	Remote  string `flag:"remote" value:"remote" complete:"remote" help:"collect the garbage of this remote, a name or a URL, in place of the database's own"`
+	Grace   string `flag:"grace" value:"time" help:"with --remote: how long what no ref needs stays for the sake of pushes that are under way; otherwise 24h"`
+	DryRun  bool   `flag:"dry-run,n" help:"with --remote: only say what would be removed"`
 	Archive int    `flag:"archive-level" hidden:"true" help:"accepted for compatibility"`
 }
 
@@ -34,16 +37,30 @@ meanwhile. When it is interrupted nothing is lost and nothing is left over.
 The reflog keeps what a branch or tag named in the last 90 days; --expire shortens that, for this time.
 
 A process that keeps the database open collects garbage by itself when as much has been written as was left the last time: see gc.auto and
-gc.growth in 'config'.`,
+gc.growth in 'config'.
+
+With --remote it is packs and lists of a remote, file:// or a bucket, that go when none of its refs needs them. A push that is under way has put
+packs that nothing needs yet: so the first time they are only noted, and removed when 'gc --remote' finds them unused still after the grace
+period. Everybody may push and fetch meanwhile. A server collects the garbage of its databases itself.`,
 		Examples: []Example{
 			{"gc", "make room"},
 			{"gc --full --expire now", "remove everything that is not in use at this moment, deleted branches included"},
+			{"gc --remote file:///mnt/share/prices", "note what no ref of a remote needs, and remove what was noted a day ago"},
 		},
 	})
 }
 
+// Anywhere implements Anywhere: a remote's garbage has nothing to do with a database here.
+func (c *GC) Anywhere() bool { return c.Remote != "" }
+
 // Run collects.
 func (c *GC) Run(ctx context.Context, s *Scope) (*Result, error) {
+	if c.Remote != "" {
+		return c.remote(ctx, s)
+	}
+	if c.Grace != "" || c.DryRun {
+		return nil, errs.New(errs.Invalid, "gc: --grace and --dry-run go with --remote only")
+	}
 	if c.Full && c.Shallow {
 		return nil, errs.New(errs.Invalid, "gc: --full and --shallow exclude each other")
 	}

@@ -34,6 +34,12 @@ type Closed interface {
 	Closed() bool
 }
 
+// Anywhere is a verb that with some of its parameters works without a database.
+type Anywhere interface {
+	// Anywhere tells whether the verb, as its parameters are, does without Scope.Repo.
+	Anywhere() bool
+}
+
 // Need says what a verb must be given in its Scope.
 type Need uint8
 

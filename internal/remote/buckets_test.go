@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/object/az/aztest"
@@ -66,6 +67,57 @@ func TestBuckets(t *testing.T) {
 			want, _ := m.BranchHead("main")
 			if got, _ := c.Track("origin/main"); got != want {
 				t.Errorf("the clone has seen %s, want %s", got, want)
+			}
+		})
+	}
+}
+
+// TestCollectBuckets collects the garbage of a remote in a bucket, beside which others are.
+func TestCollectBuckets(t *testing.T) {
+	for kind, start := range buckets {
+		t.Run(kind, func(t *testing.T) {
+			start(t, "data")
+			m, rng := newMachine(t, "ada"), rand.New(rand.NewPCG(1, 2))
+			m.work(t, "main", rng)
+			at, _ := m.BranchHead("main")
+			must(t, m.CreateBranch(ctx, "fix", at, false))
+			m.work(t, "fix", rng)
+			first, other := kind+"://data/team/prices", kind+"://data/team/prices2"
+			for _, url := range []string{first, other} {
+				_, err := m.push(openURL(t, url), true, false, "main")
+				must(t, err)
+				_, err = m.push(openURL(t, url), true, false, "fix")
+				must(t, err)
+				out, err := m.run(openURL(t, url), sync.Want{Name: sync.Heads + "fix"})
+				if err != nil || out[0].Status != sync.Removed {
+					t.Fatalf("remove: %+v, %v", out, err)
+				}
+			}
+			for _, c := range []struct {
+				after            time.Duration
+				waiting, removed int
+			}{{0, 2, 0}, {time.Hour, 2, 0}, {day, 0, 2}, {day, 0, 0}} {
+				got, err := (&sync.Collect{Remote: openURL(t, first), Now: noon.Add(c.after), Grace: day}).Run(ctx)
+				must(t, err)
+				if got.Used.Objects != 2 || got.Waiting.Objects != c.waiting || got.Removed.Objects != c.removed {
+					t.Errorf("after %s: %+v", c.after, got)
+				}
+			}
+			for url, want := range map[string]int{first: 2, other: 4} {
+				r := openURL(t, url)
+				got, err := (&sync.Collect{Remote: r, Now: noon, Grace: day, DryRun: true}).Run(ctx)
+				must(t, err)
+				if n := got.Used.Objects + got.Waiting.Objects; n != want {
+					t.Errorf("%s has %d objects, want %d", url, n, want)
+				}
+				refs, err := r.Refs(ctx)
+				must(t, err)
+				fs := vfs.NewMem()
+				must(t, clone(r, fs, refs))
+				open(t, fs, "clone").sound(t)
+			}
+			if out, err := m.push(openURL(t, first), true, false, "fix"); err != nil || out[0].Status != sync.Created {
+				t.Errorf("a push of what was collected: %+v, %v", out, err)
 			}
 		})
 	}

@@ -551,7 +551,7 @@ func TestRequests(t *testing.T) {
 		m.work(t, "main", rng)
 	}
 	push := func(r *sync.Remote) error { _, err := m.push(r, false, false, "main"); return err }
-	count("the first push", 12, push)
+	count("the first push", 13, push)
 	fs := vfs.NewMem()
 	count("a clone", 7, func(r *sync.Remote) error {
 		refs, err := r.Refs(ctx)
@@ -562,13 +562,13 @@ func TestRequests(t *testing.T) {
 	})
 	c := open(t, fs, "clone")
 	m.work(t, "main", rng)
-	count("a push of one commit", 9, push)
+	count("a push of one commit", 10, push)
 	count("a push of nothing", 6, push)
 	count("a fetch of one commit", 8, c.fetch)
 	count("a fetch of nothing", 6, c.fetch)
 	for range 20 {
 		m.work(t, "main", rng)
-		count("a push of one commit", 9, push)
+		count("a push of one commit", 10, push)
 		count("a fetch of one commit behind many", 7, c.fetch)
 	}
 	// What is remembered of packs may be wrong.

@@ -1,8 +1,10 @@
 package sync
 
 import (
+	"maps"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/stemmadb/stemma/internal/hash"
 )
@@ -78,6 +80,25 @@ func FuzzPartial(f *testing.F) {
 		again, err := decodePartial(p.encode())
 		if err != nil || !reflect.DeepEqual(again, p) {
 			t.Fatalf("%+v was written and read as %+v, %v", p, again, err)
+		}
+	})
+}
+
+// FuzzGarbage reads notes of collections, which come from other machines: what is accepted means the same when it is written and read again.
+func FuzzGarbage(f *testing.F) {
+	f.Add(garbage{}.encode())
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	f.Add(garbage{map[string]time.Time{packsDir + "a.pack": at}, map[string]time.Time{listsDir + "b": at, changesDir + "c": at}}.encode())
+	f.Add([]byte("stemma garbage 2\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		g, err := decodeGarbage(data, "mem://")
+		if err != nil {
+			return
+		}
+		again, err := decodeGarbage(g.encode(), "mem://")
+		same := func(a, b map[string]time.Time) bool { return maps.EqualFunc(a, b, time.Time.Equal) }
+		if err != nil || !same(g.unnamed, again.unnamed) || !same(g.removed, again.removed) {
+			t.Fatalf("%+v was written and read as %+v, %v", g, again, err)
 		}
 	})
 }

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -79,6 +81,8 @@ type Push struct {
 	// Lineage is asked what the remote's Lineage is to name, given what it names; the zero commit leaves it. Nil sends none. It is asked when
 	// something else is sent or is there already, and again when somebody else was faster.
 	Lineage func(ctx context.Context, now Ref) (history.CommitID, error)
+	// Now tells the time for collections of the remote's garbage; nil is the system's clock.
+	Now func() time.Time
 }
 
 // lineageTries is how often a lineage is joined anew because others have changed the remote's meanwhile.
@@ -186,7 +190,7 @@ func (p *Push) again(ctx context.Context) error {
 
 // prepare sends what the refs of todo are to reach, and says how they change then.
 func (p *Push) prepare(ctx context.Context, refs map[string]Ref, out []Outcome, todo []int) ([]move, error) {
-	list, err := p.send(ctx, refs, out, todo)
+	list, err := p.sendSure(ctx, refs, out, todo)
 	if err != nil {
 		return nil, fmt.Errorf("push to %s: %w", p.Remote.URL(), err)
 	}
@@ -313,8 +317,54 @@ func (p *Push) judge(ctx context.Context, w Want, old Ref) (Status, error) {
 	return FetchFirst, nil
 }
 
-// send makes sure that the remote has everything that the refs of todo are to reach, and a list that says where.
-func (p *Push) send(ctx context.Context, refs map[string]Ref, out []Outcome, todo []int) (list hash.Hash, err error) {
+// sendTries is how often a push begins to send anew because a collection of garbage removes what it has counted on.
+const sendTries = 8
+
+// sendSure is send, of which no collection of garbage removes anything (R6). refs are those by which the push judges; where they name what is
+// gone, others are counted on.
+func (p *Push) sendSure(ctx context.Context, refs map[string]Ref, out []Outcome, todo []int) (list hash.Hash, err error) {
+	avoid := map[string]bool{} // what is removed
+	for try := range sendTries {
+		if try > 0 {
+			if refs, err = p.usable(ctx, avoid); err != nil {
+				return list, err
+			}
+		}
+		if list, err = p.send(ctx, refs, out, todo, avoid); err == nil {
+			return list, nil
+		}
+		gone := removedOf(err)
+		if len(gone) == 0 && !isLost(err) {
+			return list, err
+		}
+		for _, n := range gone {
+			avoid[n] = true
+		}
+	}
+	return list, errs.New(errs.Unavailable, "what was to be counted on is removed there as garbage again and again (%w); try again", err)
+}
+
+// usable is the refs of the remote of which nothing is removed.
+func (p *Push) usable(ctx context.Context, avoid map[string]bool) (map[string]Ref, error) {
+	refs, err := p.Remote.Refs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for name, x := range refs {
+		packs, err := p.Remote.Packs(ctx, x.Target)
+		if err != nil && !isLost(err) {
+			return nil, err
+		}
+		if err != nil || avoid[listsDir+x.List.Full()] || slices.ContainsFunc(packs, func(o Pack) bool { return avoid[o.object()] }) {
+			delete(refs, name)
+		}
+	}
+	return refs, nil
+}
+
+// send makes sure that the remote has everything that the refs of todo are to reach, and a list that says where, without objects to be avoided.
+func (p *Push) send(ctx context.Context, refs map[string]Ref, out []Outcome, todo []int, avoid map[string]bool) (list hash.Hash, err error) {
+	counted := p.Remote.pledge(p.Now)
 	var want []history.CommitID
 	var tags []hash.Hash
 	first := map[string]bool{} // whose lists are preferred
@@ -369,7 +419,7 @@ func (p *Push) send(ctx context.Context, refs map[string]Ref, out []Outcome, tod
 	if err != nil {
 		return list, err
 	}
-	sent, err := p.packs(ctx, append(chunks, tags...))
+	sent, err := p.packs(ctx, append(chunks, tags...), want, counted, avoid)
 	if err != nil {
 		return list, err
 	}
@@ -381,7 +431,10 @@ func (p *Push) send(ctx context.Context, refs map[string]Ref, out []Outcome, tod
 			packs = append(packs, s)
 		}
 	}
-	return p.Remote.putList(ctx, packs)
+	if list, err = p.Remote.putList(ctx, packs, avoid); err != nil {
+		return list, err
+	}
+	return list, counted.claim(ctx, packs, listsDir+list.Full())
 }
 
 // cover is targets of refs that together reach the commits at which the walk ended.
@@ -423,8 +476,9 @@ func (p *Push) lacking(ctx context.Context, b Between) (out []hash.Hash, err err
 	return out, err
 }
 
-// packs sends chunks in packs, which are the same for the same chunks: what an earlier push has sent of them is not sent again.
-func (p *Push) packs(ctx context.Context, chunks []hash.Hash) (out []Pack, err error) {
+// packs sends chunks in packs, which are the same for the same chunks: what an earlier push has sent of them is not sent again. Packs to be avoided
+// get their chunks in another order, or one more of those that belong to the commits, and so another name.
+func (p *Push) packs(ctx context.Context, chunks []hash.Hash, commits []history.CommitID, counted *pledge, avoid map[string]bool) (out []Pack, err error) {
 	if len(chunks) == 0 {
 		return nil, nil
 	}
@@ -433,9 +487,14 @@ func (p *Push) packs(ctx context.Context, chunks []hash.Hash) (out []Pack, err e
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(packsSent)
 	for len(chunks) > 0 && err == nil && gctx.Err() == nil {
+		if counted.due() || len(out) == 1 { // a long push finds out early that all is to have other names
+			if err = counted.claim(gctx, out, ""); err != nil {
+				break
+			}
+		}
 		var built pack.Built
 		var n int
-		if built, n, err = build(gctx, p.Store, filepath.Join(p.Temp, "push-"+rand.Text()+pack.Ext), chunks); err != nil {
+		if built, n, err = p.build(gctx, chunks, commits, avoid); err != nil {
 			break
 		}
 		chunks = chunks[n:]
@@ -456,14 +515,54 @@ func (p *Push) packs(ctx context.Context, chunks []hash.Hash) (out []Pack, err e
 	return out, err
 }
 
-// build makes a pack, in a new file, of the first chunks of a store's, and says of how many.
-func build(ctx context.Context, store *pack.Store, path string, chunks []hash.Hash) (built pack.Built, n int, err error) {
+// build makes a pack of the first chunks that is none of those to be avoided, and says of how many.
+func (p *Push) build(ctx context.Context, chunks []hash.Hash, commits []history.CommitID, avoid map[string]bool) (built pack.Built, n int, err error) {
+	path := func() string { return filepath.Join(p.Temp, "push-"+rand.Text()+pack.Ext) }
+	if built, n, err = build(ctx, p.Store, path(), chunks, sentPack); err != nil || !avoid[Pack{Digest: built.Digest}.object()] {
+		return built, n, err
+	}
+	first := slices.Clone(chunks[:n])
+	for _, other := range p.others(ctx, first, commits) {
+		if err = p.FS.Remove(built.Path); err != nil {
+			return built, n, err
+		}
+		if built, _, err = build(ctx, p.Store, path(), other, math.MaxInt64); err != nil {
+			return built, n, err
+		}
+		if !avoid[Pack{Digest: built.Digest}.object()] {
+			return built, n, nil
+		}
+	}
+	return built, n, errors.Join(errs.New(errs.Unavailable, "what is to be sent was there and is removed as garbage; try again in a day"), p.FS.Remove(built.Path))
+}
+
+// others are orders of chunks, and more chunks, that make other packs of the same.
+func (p *Push) others(ctx context.Context, chunks []hash.Hash, commits []history.CommitID) (out [][]hash.Hash) {
+	for i := 1; i < len(chunks); i++ {
+		out = append(out, append(slices.Clone(chunks[i:]), chunks[:i]...))
+	}
+	for _, id := range commits {
+		c, err := history.GetCommit(ctx, p.Store, id)
+		if err != nil {
+			continue
+		}
+		for _, h := range append([]hash.Hash{id, c.Root.Hash}, c.Parents...) {
+			if ok, err := p.Store.Has(ctx, h); err == nil && ok && !slices.Contains(chunks, h) {
+				out = append(out, append(slices.Clone(chunks), h))
+			}
+		}
+	}
+	return out[:min(len(out), sendTries*2)]
+}
+
+// build makes a pack, in a new file, of the first chunks of a store's, until it has that many bytes, and says of how many.
+func build(ctx context.Context, store *pack.Store, path string, chunks []hash.Hash, most int64) (built pack.Built, n int, err error) {
 	b, err := store.NewBuilder(path)
 	if err != nil {
 		return built, 0, err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	for n < len(chunks) && b.Size() < sentPack {
+	for n < len(chunks) && b.Size() < most {
 		if err := b.Add(ctx, chunks[n]); err != nil {
 			return built, 0, err
 		}

@@ -56,7 +56,7 @@ func TestCanceledBetweenPacks(t *testing.T) {
 	for range 3 {
 		ctx, cancel := context.WithCancel(t.Context())
 		p := &Push{Remote: &Remote{s: stopping{&mem.Store{}, cancel}}, Store: st, FS: fs, Temp: dir}
-		sent, err := p.packs(ctx, slices.Clone(chunks))
+		sent, err := p.packs(ctx, slices.Clone(chunks), nil, p.Remote.pledge(nil), nil)
 		n := 0
 		for _, s := range sent {
 			n += s.Chunks

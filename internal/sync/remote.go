@@ -309,10 +309,15 @@ func (r *Remote) relist(ctx context.Context, refs []Ref, old []Target) (out []Ta
 	return out, ok
 }
 
-// putList keeps a list of packs and returns its name.
-func (r *Remote) putList(ctx context.Context, packs []Pack) (hash.Hash, error) {
+// putList keeps a list of packs and returns its name, which is none to be avoided: a pack that is listed again makes another one.
+func (r *Remote) putList(ctx context.Context, packs []Pack, avoid map[string]bool) (hash.Hash, error) {
 	data := encodeList(packs)
 	h := hash.Sum(data)
+	for n := len(packs); avoid[listsDir+h.Full()] && n > 0; {
+		packs = append(packs[:len(packs):len(packs)], packs[0])
+		data = encodeList(packs)
+		h = hash.Sum(data)
+	}
 	err := r.s.Put(ctx, listsDir+h.Full(), object.Bytes(data), object.IfAbsent)
 	if errs.Is(err, errs.Conflict) {
 		err = nil // the same list

@@ -95,7 +95,7 @@ FLAGS = {
     "push": "set_upstream/--set-upstream/-u force/--force/-f no_lease/--no-lease all/--all tags/--tags prune/--prune mirror/--mirror atomic/--atomic delete/--delete/-d",
     "ls-remote": "heads/--heads/--branches tags/--tags/-t",
     "fsck": "revive_journal_with_data_loss/--revive-journal-with-data-loss repair/--repair from_=/--from",
-    "gc": "full/--full shallow/--shallow/-s expire=/--expire",
+    "gc": "full/--full shallow/--shallow/-s expire=/--expire remote=/--remote grace=/--grace dry_run/--dry-run/-n",
     "du": "",
     "retention": "",
     "erase": "where=/--where/-w query=/--query/-q dry_run/--dry-run/-n continue_/--continue/-c",
@@ -2073,6 +2073,9 @@ class Verbs:
         full: bool = False,
         shallow: bool = False,
         expire: str | None = None,
+        remote: str | None = None,
+        grace: str | None = None,
+        dry_run: bool = False,
     ) -> Result[GcRow]:
         """Remove what nothing reaches any more.
 
@@ -2085,10 +2088,17 @@ class Verbs:
         A process that keeps the database open collects garbage by itself when as much has been written as was left the last time: see gc.auto and
         gc.growth in 'config'.
 
+        With --remote it is packs and lists of a remote, file:// or a bucket, that go when none of its refs needs them. A push that is under way has put
+        packs that nothing needs yet: so the first time they are only noted, and removed when 'gc --remote' finds them unused still after the grace
+        period. Everybody may push and fetch meanwhile. A server collects the garbage of its databases itself.
+
         Args:
             full: rewrite every file that has any garbage, not only those that are a tenth garbage.
             shallow: rewrite no packs, only remove those that are garbage as a whole.
             expire: forget what refs named before, when that is so long ago: 14d, 36h, now.
+            remote: collect the garbage of this remote, a name or a URL, in place of the database's own.
+            grace: with --remote: how long what no ref needs stays for the sake of pushes that are under way; otherwise 24h.
+            dry_run: with --remote: only say what would be removed.
 
         """
         return self._op(
@@ -2098,6 +2108,9 @@ class Verbs:
                 "full": full,
                 "shallow": shallow,
                 "expire": expire,
+                "remote": remote,
+                "grace": grace,
+                "dry_run": dry_run,
             },
         )
 

@@ -1,0 +1,231 @@
+package sync
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/object"
+)
+
+// Collect removes the objects of a remote that no ref needs. It takes two runs: the first notes what is unnamed, a later one removes what was
+// noted a grace period ago and is unnamed still, so that pushes that are under way lose nothing. docs/design/accepted/0017-garbage-of-remotes.md
+// says why this is safe.
+type Collect struct {
+	Remote *Remote
+	Now    time.Time
+	// Grace is how long an object must have been noted before it goes. It must be longer than the time between the moment in which a push looks at the
+	// notes and that in which its ref moves, which is that of a request.
+	Grace time.Duration
+	// DryRun only finds out what would be done.
+	DryRun   bool
+	Progress Progress
+}
+
+// Amount is a number of objects and their bytes.
+type Amount struct {
+	Objects int
+	Bytes   int64
+}
+
+func (a *Amount) add(in object.Info) { a.Objects++; a.Bytes += in.Size }
+
+// Collected is what a collection of a remote has done.
+type Collected struct {
+	Used    Amount // packs, lists and outcomes that refs need
+	Waiting Amount // unnamed, and noted for less than the grace period
+	Removed Amount // of a dry run: what would have been removed
+	Packs   int    // of what was removed
+	// Next is when the first of what waits may go, zero when nothing waits.
+	Next time.Time
+}
+
+// collectTries is how often a collection begins anew because a push has claimed something meanwhile.
+const collectTries = 20
+
+// Run collects. Where nothing was pushed yet it does nothing. When it is interrupted, everything that refs need is there, and a later run does the rest.
+func (c *Collect) Run(ctx context.Context) (*Collected, error) {
+	if !c.Remote.known {
+		return &Collected{}, nil
+	}
+	for range collectTries {
+		out, err := c.once(ctx)
+		if errs.Is(err, errs.Conflict) {
+			continue
+		}
+		if err != nil {
+			err = fmt.Errorf("collect the garbage of %s: %w", c.Remote.URL(), err)
+		}
+		return out, err
+	}
+	return nil, errs.New(errs.Unavailable, "collect the garbage of %s: others push all the time; try again", c.Remote.URL())
+}
+
+// once is an error of class Conflict when the notes were changed by others while it decided.
+func (c *Collect) once(ctx context.Context) (*Collected, error) {
+	r := c.Remote
+	// The notes are read before the refs: whoever names something of them later changes them first.
+	notes, gen, err := r.garbage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []object.Info
+	for _, dir := range []string{packsDir, listsDir, changesDir} {
+		list, err := r.s.List(ctx, dir)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, list...)
+	}
+	named, err := r.named(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &Collected{}
+	next := garbage{unnamed: map[string]time.Time{}, removed: map[string]time.Time{}}
+	var doomed []object.Info
+	for _, in := range all {
+		if named[in.Name] || !collectable(in.Name) {
+			out.Used.add(in)
+			delete(notes.removed, in.Name) // which only somebody who does not know of collections can have named
+			continue
+		}
+		since, noted := notes.unnamed[in.Name]
+		if _, gone := notes.removed[in.Name]; gone { // by a collection that has died, or is at it
+			doomed = append(doomed, in)
+			out.Removed.add(in)
+			continue
+		}
+		if !noted || since.After(c.Now) { // noted by a clock that is ahead
+			since = c.Now
+		}
+		if c.Now.Sub(since) >= c.Grace {
+			doomed = append(doomed, in)
+			out.Removed.add(in)
+			next.removed[in.Name] = c.Now
+			continue
+		}
+		next.unnamed[in.Name] = since
+		out.Waiting.add(in)
+		if at := since.Add(c.Grace); out.Next.IsZero() || at.Before(out.Next) {
+			out.Next = at
+		}
+	}
+	there := map[string]bool{}
+	for _, in := range doomed {
+		there[in.Name] = true
+	}
+	for name, at := range notes.removed {
+		// A name that is still there was not removed yet; it is remembered from now on.
+		if there[name] {
+			next.removed[name] = c.Now
+		} else if c.Now.Sub(at) < max(c.Grace, removedKept) {
+			next.removed[name] = at
+		}
+	}
+	for _, in := range doomed {
+		if strings.HasPrefix(in.Name, packsDir) {
+			out.Packs++
+		}
+	}
+	if c.DryRun {
+		return out, nil
+	}
+	if len(notes.unnamed)+len(notes.removed)+len(next.unnamed)+len(next.removed) > 0 {
+		if err := r.s.Put(ctx, garbageName, object.Bytes(next.encode()), object.If(gen)); err != nil {
+			return nil, err
+		}
+	}
+	return out, c.remove(ctx, doomed)
+}
+
+// named is the names of all objects that refs need, as they are and as pushes of several refs would have them. What it cannot understand is
+// an error: nothing may go for not being understood.
+func (r *Remote) named(ctx context.Context) (map[string]bool, error) {
+	list, err := r.s.List(ctx, refsDir)
+	if err != nil {
+		return nil, err
+	}
+	values := make([]value, len(list))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	for i, in := range list {
+		g.Go(func() error {
+			name, err := refNamed(in.Name)
+			if err != nil {
+				return err
+			}
+			data, _, err := r.s.Get(gctx, in.Name)
+			if err == nil {
+				values[i], err = decodeValue(data, name)
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	out := map[string]bool{}
+	var targets []Target
+	for _, v := range values {
+		if v.change != "" {
+			out[changesDir+v.change] = true
+		}
+		targets = append(targets, v.Target, v.next)
+	}
+	for _, t := range targets {
+		if t.List != (hash.Hash{}) {
+			out[listsDir+t.List.Full()] = true
+		}
+	}
+	packs, err := r.Packs(ctx, targets...)
+	for _, p := range packs {
+		out[p.object()] = true
+	}
+	return out, err
+}
+
+// remove removes objects: lists before packs, so that whoever reads a list later finds what it names, or no list.
+func (c *Collect) remove(ctx context.Context, doomed []object.Info) (err error) {
+	if len(doomed) == 0 {
+		return nil
+	}
+	add, done := c.Progress.start("remove what no ref needs", int64(len(doomed)), "objects")
+	defer func() { done(err) }()
+	isPack := func(in object.Info) bool { return strings.HasPrefix(in.Name, packsDir) }
+	first, packs := []object.Info{}, []object.Info{}
+	for _, in := range doomed {
+		if isPack(in) {
+			packs = append(packs, in)
+		} else {
+			first = append(first, in)
+		}
+	}
+	slices.SortFunc(packs, func(a, b object.Info) int { return strings.Compare(a.Name, b.Name) })
+	var removed atomic.Int64
+	for _, part := range [][]object.Info{first, packs} {
+		g, gctx := errgroup.WithContext(ctx)
+		g.SetLimit(parallel)
+		for _, in := range part {
+			g.Go(func() error {
+				if err := c.Remote.s.Delete(gctx, in.Name); err != nil {
+					return err
+				}
+				removed.Add(1)
+				add(1)
+				return nil
+			})
+		}
+		if err := g.Wait(); err != nil {
+			return fmt.Errorf("%d of %d objects are removed; run gc again: %w", removed.Load(), len(doomed), err)
+		}
+	}
+	return nil
+}
