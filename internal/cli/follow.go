@@ -95,6 +95,7 @@ func (h *holding) follow(ctx context.Context) error {
 					log.Info("A replica follows its remote.", "database", name, "remote", f.remote)
 				}
 			}
+			one.Warn = func(text string) { log.Warn(text, "database", name, "remote", f.remote) }
 		}
 		if err := one.Begin(); err != nil {
 			return err

@@ -36,6 +36,9 @@ func isURL(text string) bool { return urlBeginning.MatchString(text) }
 // locate finds where a verb works: in a directory, or on the mirror of a remote, which is as the remote is by now.
 func (p *Program) locate(ctx context.Context, spec op.Spec, verb op.Op) error {
 	dir := p.globals.Dir
+	if v, ok := verb.(*serverVerb); ok && v.Store != "" {
+		return p.locateStore(ctx, spec, v)
+	}
 	if !isURL(dir) {
 		p.dir = absolute(p.Dir, dir)
 		return nil
@@ -60,6 +63,34 @@ func (p *Program) locate(ctx context.Context, spec op.Spec, verb op.Op) error {
 	return err
 }
 
+// locateStore finds where a server works on the database that is kept at a remote.
+func (p *Program) locateStore(ctx context.Context, spec op.Spec, v *serverVerb) error {
+	if p.globals.Dir != "" || v.Private != "" {
+		return errs.New(errs.Invalid, "%s: --store goes without --data-dir and --private", spec.Name)
+	}
+	url, path, err := p.remoteAt(v.Store)
+	if err != nil {
+		return err
+	}
+	if path != "" {
+		return errs.New(errs.NotFound, "%s: there is no database at file://%s; make one with 'stemma push <url> <branch>' in a database", spec.Name, filepath.ToSlash(path))
+	}
+	p.dir, err = p.kept(ctx, url)
+	p.base = p.Dir
+	return err
+}
+
+// kept is the directory of the copy of a database that is kept at a remote, which is made when there is none. Who has it open sees to it that it is
+// what it is there.
+func (p *Program) kept(ctx context.Context, url string) (string, error) {
+	return p.copyOf(ctx, url, "stores", op.MakeKept, func() error {
+		if marker, err := repo.Locate(vfs.OS{}, p.dir); err != nil || !answers(ctx, marker) {
+			return err // who opens it looks
+		}
+		return p.follow(ctx)
+	})
+}
+
 // remoteAt is the normal URL of the remote that a URL names, or the path of the directory that it names when that is no remote.
 func (p *Program) remoteAt(text string) (url, path string, err error) {
 	url, err = remote.Normalize(text, remote.Options{Dir: p.Dir})
@@ -78,7 +109,12 @@ func (p *Program) remoteAt(text string) (url, path string, err error) {
 // mirror is the directory of the mirror of a remote, which is made when there is none, and otherwise brought to what the remote is by now. While
 // another process makes it, which may take long, it waits.
 func (p *Program) mirror(ctx context.Context, url string) (dir string, err error) {
-	if dir, err = p.mirrorDir(url); err != nil {
+	return p.copyOf(ctx, url, "mirrors", op.MakeMirror, func() error { return p.follow(ctx) })
+}
+
+// copyOf is the directory of the copy of a remote, among those in a part of the cache: make makes it, and follow is called for one that is there.
+func (p *Program) copyOf(ctx context.Context, url, part string, make func(context.Context, *op.Scope, string, string) error, follow func() error) (dir string, err error) {
+	if dir, err = p.mirrorDir(url, part); err != nil {
 		return "", err
 	}
 	was := p.dir
@@ -91,7 +127,7 @@ func (p *Program) mirror(ctx context.Context, url string) (dir string, err error
 	for {
 		_, err := repo.Locate(vfs.OS{}, dir)
 		if err == nil {
-			return dir, p.follow(ctx)
+			return dir, follow()
 		}
 		if !errs.Is(err, errs.NotFound) {
 			return "", err
@@ -100,7 +136,7 @@ func (p *Program) mirror(ctx context.Context, url string) (dir string, err error
 		if err != nil {
 			return "", err
 		}
-		err = op.MakeMirror(ctx, scope, url, dir)
+		err = make(ctx, scope, url, dir)
 		switch {
 		case err == nil:
 			return dir, nil
@@ -153,8 +189,8 @@ func (p *Program) follow(ctx context.Context) error {
 	return errors.Join(err, closeFn())
 }
 
-// mirrorDir is the directory of the mirror of a remote. Its last part is the name of the database.
-func (p *Program) mirrorDir(url string) (string, error) {
+// mirrorDir is the directory of the copy of a remote, in a part of the cache. Its last part is the name of the database.
+func (p *Program) mirrorDir(url, part string) (string, error) {
 	root := p.Env(envCache)
 	if root == "" {
 		base := p.Env(envXDGCache)
@@ -167,7 +203,7 @@ func (p *Program) mirrorDir(url string) (string, error) {
 		}
 		root = filepath.Join(base, "stemma")
 	}
-	root = filepath.Join(absolute(p.Dir, root), "mirrors")
+	root = filepath.Join(absolute(p.Dir, root), part)
 	if err := os.MkdirAll(root, 0o700); err != nil { // what is in a bucket may not be for everybody
 		return "", errs.New(errs.Denied, "make a place for what is read of %s: set %s to a directory that can be written: %w", url, envCache, err)
 	}

@@ -80,6 +80,9 @@ func (p *Program) holdWith(ctx context.Context, dir string, opt repo.Options, on
 	if err != nil {
 		return nil, err
 	}
+	if err := op.Keep(ctx, h.fs, r); err != nil {
+		return nil, errors.Join(err, r.Close(context.WithoutCancel(ctx)))
+	}
 	h.repo = r
 	h.serve(r)
 	return h, nil

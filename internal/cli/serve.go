@@ -46,6 +46,7 @@ type serverVerb struct {
 	NoRoot       bool   `flag:"skip-root-user-initialization" help:"do not let root in while no user has been made: make users with the command sql"`
 	RemotePort   int    `flag:"remote-port" value:"port" help:"let others push to the databases, fetch from them and clone them over HTTP, on this port (usual: 8816)"`
 	Follow       string `flag:"follow" value:"remote[=interval]" help:"make the databases read-only replicas of this remote, which is asked so often (default 10s): see stemma_replica_status"`
+	Store        string `flag:"store" value:"url" help:"serve the database that is in this bucket or directory of remotes, and change it there: several servers may do so at once"`
 	FlightPort   int    `flag:"flight-port" value:"port" help:"let Arrow clients in as well, on this port (usual: 8815)"`
 
 	// What Dolt's server has and this one has not: see refused.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/stemmadb/stemma/internal/clock"
@@ -26,7 +27,11 @@ func (v *serverVerb) private(ctx context.Context) (*op.Result, error) {
 	}
 	url, dir, err := v.program.remoteAt(v.Private)
 	if err == nil && dir == "" {
-		dir, err = v.program.mirror(ctx, url)
+		at := v.program.kept
+		if strings.HasPrefix(url, "http") { // a server keeps its databases itself
+			at = v.program.mirror
+		}
+		dir, err = at(ctx, url)
 	}
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -8,7 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/op"
+	"github.com/stemmadb/stemma/internal/server/owner"
 )
 
 // TestLocalFiles finds the client's files that statements name.
@@ -90,13 +96,8 @@ func askForFile(l net.Listener, name string) (string, error) {
 		_, err := conn.Write(append(binary.LittleEndian.AppendUint32(nil, uint32(len(body))|uint32(seq)<<24), body...))
 		return err
 	}
-	// Protocol 41, secure connections, plugins of authentication, LOAD DATA LOCAL.
-	const abilities = 1<<9 | 1<<15 | 1<<19 | 1<<7
-	hello := append([]byte("\x0a8.0.0\x00\x01\x00\x00\x00saltsalt\x00"), abilities&0xff, abilities>>8&0xff, 45, 2, 0, abilities>>16, 0, 21)
-	hello = append(hello, make([]byte, 10)...)
-	hello = append(hello, "saltsaltsalt\x00mysql_native_password\x00"...)
 	done := []byte{0, 0, 0, 2, 0, 0, 0}
-	if err := write(0, hello...); err != nil {
+	if err := write(0, hello()...); err != nil {
 		return "", err
 	}
 	if _, err := read(); err != nil {
@@ -121,5 +122,41 @@ func askForFile(l net.Listener, name string) (string, error) {
 			return string(text), write(seq, done...)
 		}
 		text = append(text, b...)
+	}
+}
+
+// hello is the body of the first packet of a server: protocol 41, secure connections, plugins of authentication, LOAD DATA LOCAL.
+func hello() []byte {
+	const abilities = 1<<9 | 1<<15 | 1<<19 | 1<<7
+	b := append([]byte("\x0a8.0.0\x00\x01\x00\x00\x00saltsalt\x00"), abilities&0xff, abilities>>8&0xff, 45, 2, 0, abilities>>16, 0, 21)
+	b = append(b, make([]byte, 10)...)
+	return append(b, "saltsaltsalt\x00mysql_native_password\x00"...)
+}
+
+// TestOwnerEndsWhileConnecting: an owner that ends before there is a session is none, wherever in the handshake it does; what keeps from
+// reaching it is told.
+func TestOwnerEndsWhileConnecting(t *testing.T) {
+	packet := append(binary.LittleEndian.AppendUint32(nil, uint32(len(hello()))), hello()...)
+	for n := range len(packet) + 1 {
+		for _, reads := range []bool{false, n == len(packet)} { // after the answer has begun, or before
+			dial := func(context.Context) (net.Conn, error) {
+				here, there := net.Pipe()
+				go func() {
+					there.Write(packet[:n])
+					if reads {
+						there.Read(make([]byte, 1))
+					}
+					there.Close()
+				}()
+				return here, nil
+			}
+			if _, err := connectOwner(t.Context(), dial, op.Author{Name: "Ada"}, "db"); !errors.Is(err, owner.ErrNoOwner) {
+				t.Errorf("it ends after %d bytes: %v", n, err)
+			}
+		}
+	}
+	denied := func(context.Context) (net.Conn, error) { return nil, os.ErrPermission }
+	if _, err := connectOwner(t.Context(), denied, op.Author{}, "db"); err == nil || errs.CodeOf(err) != errs.Unavailable || !strings.Contains(err.Error(), "permission") {
+		t.Errorf("a socket that is not ours: %v", err)
 	}
 }

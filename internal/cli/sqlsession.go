@@ -81,21 +81,40 @@ func (s *sqlSession) connect(ctx context.Context) (err error) {
 			return err
 		}
 		for _, dir := range places {
-			c, err := connectSQL(ctx, func(ctx context.Context) (net.Conn, error) { return owner.DialSQL(ctx, dir) }, s.scope.Author, s.database)
+			c, err := connectOwner(ctx, func(ctx context.Context) (net.Conn, error) { return owner.DialSQL(ctx, dir) }, s.scope.Author, s.database)
 			if err == nil {
 				s.held, s.sqlConn = nil, c
 				return nil
 			}
-			if gone, _ := lost(err); !gone && !errors.Is(err, owner.ErrNoOwner) {
-				class := errs.Unavailable
-				if refused := (*client.MySQLError)(nil); errors.As(err, &refused) {
-					class = classOf(err)
-				}
-				return errs.New(class, "connect to the process that owns the database: %s", sqlMessage(err))
+			if !errors.Is(err, owner.ErrNoOwner) {
+				return err
 			}
 		}
 		return owner.ErrNoOwner
 	})
+}
+
+// connectOwner connects to the engine of an owner. The error is owner.ErrNoOwner when there is none, or it ends before there is a session:
+// whatever breaks off then, nothing has been begun.
+func connectOwner(ctx context.Context, dial dialFunc, author op.Author, database string) (*sqlConn, error) {
+	var unreached error
+	c, err := connectSQL(ctx, func(ctx context.Context) (conn net.Conn, err error) {
+		conn, unreached = dial(ctx)
+		return conn, unreached
+	}, author, database)
+	const doing = "connect to the process that owns the database"
+	refused := (*client.MySQLError)(nil)
+	switch {
+	case err == nil:
+		return c, nil
+	case errors.As(err, &refused):
+		return nil, errs.New(classOf(err), "%s: %s", doing, sqlMessage(err))
+	case ctx.Err() != nil:
+		return nil, errs.With(errs.Canceled, ctx.Err())
+	case unreached != nil && !errors.Is(unreached, owner.ErrNoOwner):
+		return nil, errs.New(errs.Unavailable, "%s: %s", doing, sqlMessage(unreached))
+	}
+	return nil, owner.ErrNoOwner
 }
 
 // places are the directories in which an owner's socket may be.

@@ -33,6 +33,14 @@ func Retry(s Store, opt RetryOptions) Store {
 	return &retry{Store: s, opt: opt}
 }
 
+// Once is the store without the tries of Retry, for who tries in a way of their own.
+func Once(s Store) Store {
+	if r, ok := s.(*retry); ok {
+		return r.Store
+	}
+	return s
+}
+
 type retry struct {
 	Store
 	opt RetryOptions

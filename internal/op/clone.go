@@ -33,6 +33,7 @@ type Clone struct {
 	Dir    string `arg:"2" value:"directory" complete:"dir" help:"the directory to be made, or an empty one; otherwise one named after the remote"`
 
 	restore bool      // all branches with their working sets, and no remote: what a backup holds
+	kept    bool      // with mirror: what is changed is changed there
 	mirror  bool      // all branches as they are there, which nothing but fetch changes; with Lazy
 	at      time.Time // with restore: as it was then; zero for as it is
 
@@ -140,6 +141,9 @@ func (c *Clone) source(url, branch string) string {
 	if c.mirror {
 		text += "mirror\n"
 	}
+	if c.kept {
+		text += "kept\n"
+	}
 	return text
 }
 
@@ -169,6 +173,8 @@ func (c *Clone) choose(url string, refs map[string]sync.Ref) (string, error) {
 	switch {
 	case len(names) == 0 && c.restore:
 		return "", errs.New(errs.NotFound, "backup restore: there is no backup at %s", url)
+	case len(names) == 0 && c.kept:
+		return "", errNoDatabaseAt(url)
 	case len(names) == 0:
 		return "", errs.New(errs.NotFound, "clone failed: the remote at %s has no branches; push to it first", url)
 	case c.Branch != "" && c.Rev != "":

@@ -70,7 +70,7 @@ func (c *Clone) fillPart(ctx context.Context, s *Scope, f *sync.Fetch, refs map[
 		}
 		targets = append([]sync.Target{t}, lists(refs)...)
 	}
-	p := &sync.Partial{URL: url, Lazy: c.Lazy, Most: c.Most << 20, Tables: c.tables(), Mirror: c.mirror}
+	p := &sync.Partial{URL: url, Lazy: c.Lazy, Most: c.Most << 20, Tables: c.tables(), Mirror: c.mirror, Kept: c.kept}
 	batch, shallow, err := f.Some(ctx, targets, sync.Part{Depth: int(c.Depth), Tables: p, Bare: c.Lazy})
 	if err != nil {
 		return err

@@ -21,9 +21,10 @@ import (
 // Follower keeps the database of a scope a replica of a remote.
 type Follower struct {
 	Scope  *Scope
-	Remote string          // its name
-	Every  time.Duration   // how often the remote is asked
-	Tell   func(err error) // nil, or told when following fails, and with nil when it goes on
+	Remote string            // its name
+	Every  time.Duration     // how often the remote is asked
+	Tell   func(err error)   // nil, or told when following fails, and with nil when it goes on
+	Warn   func(text string) // nil, or told what it does not do, in whole sentences
 
 	tags map[string]string // that came from the remote: their objects, by name
 }
@@ -196,7 +197,11 @@ func (f *Follower) Once(ctx context.Context) (moved bool, err error) {
 		was := here[name]
 		tag, isTag := strings.CutPrefix(name, sync.Tags)
 		theirs := seen[name] && name != sync.Heads+s.Repo.CheckedOut() || isTag && mine[tag] == was.Tag.Full()
-		if _, there := got.refs[name]; !there && theirs {
+		_, there := got.refs[name]
+		if !there && !isTag && !theirs && seen[name] && f.Warn != nil {
+			f.Warn("Branch '" + s.Repo.CheckedOut() + "' is gone at the remote. It stays here as it was, since it is the one that is checked out.")
+		}
+		if !there && theirs {
 			moves = append(moves, sync.Move{Name: name, From: was})
 		}
 	}

@@ -3,6 +3,7 @@ package op
 import (
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stemmadb/stemma/internal/errs"
@@ -109,6 +110,23 @@ func TestFollowRemovals(t *testing.T) {
 			t.Errorf("it follows %v", tracks)
 		}
 	})
+
+	// The branch that is checked out stays, which is said once.
+	run(s, &Push{Remote: "origin", Refs: []string{"main:other"}})
+	run(s, &Push{Remote: "origin", Delete: true, Refs: []string{"main"}})
+	live(nil, func(r *repo.Repo, f *Follower) {
+		var warned []string
+		f.Warn = func(text string) { warned = append(warned, text) }
+		once(f)
+		once(f)
+		want(r, []string{"main", "mine", "other"}, []string{"own", "v2"})
+		if len(warned) != 1 || !strings.Contains(warned[0], "'main' is gone at the remote") {
+			t.Errorf("warned %q", warned)
+		}
+	})
+	run(s, &Push{Remote: "origin", Refs: []string{"main"}})
+	run(s, &Push{Remote: "origin", Delete: true, Refs: []string{"other"}})
+	live(nil, func(r *repo.Repo, f *Follower) { once(f) })
 
 	// Without the side file a tag stays.
 	ok(fs.Remove(filepath.FromSlash("/replica/.stemma/" + followName)))

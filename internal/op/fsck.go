@@ -76,6 +76,7 @@ func (c *Fsck) Run(ctx context.Context, s *Scope) (*Result, error) {
 type verifying struct {
 	*Result
 	summary string
+	unknown bool // something was lost of which it cannot be said whether it is anywhere
 }
 
 func newVerifying() *verifying {
@@ -146,6 +147,11 @@ func (v *verifying) history(ctx context.Context, s *Scope, r *repo.Repo, starts 
 
 // end is the answer.
 func (v *verifying) end() *Result {
+	if len(v.Rows) == 0 && v.unknown {
+		v.Lines = append(v.Lines, v.summary+": no problems found in what is here, and it is not known whether what was lost is at the remote")
+		v.ExitCode = 1
+		return v.Result
+	}
 	if len(v.Rows) == 0 {
 		v.Lines = append(v.Lines, v.summary+": no problems found")
 		return v.Result

@@ -49,20 +49,15 @@ func (c *Fsck) repair(ctx context.Context, s *Scope) (*Result, error) {
 	if len(m.Damaged) > 0 {
 		v.Printf("%s of %s could be read and are kept. The files as they were are in %s", plural(uint64(m.Kept), "chunk"), plural(uint64(len(m.Damaged)), "damaged pack"), m.Aside)
 	}
-	unknown := false
 	if p := m.Repo.Partial(); p != nil && p.Lazy && len(m.Damaged)+len(m.Missing) > 0 {
-		unknown = true
+		v.unknown = true
 		v.Hints = append(v.Hints, "of a lazy clone it is not known whether what was lost is at its remote: commits that were not pushed may be gone; "+
 			"'"+s.Program()+" fetch --complete' reads all that is lacking, and fails at what is nowhere")
 	}
 	if len(v.Rows) > 0 && len(from.Open) == 0 {
 		v.Hints = append(v.Hints, "the database has no remote and no backup: say with --from where another copy of its history is")
 	}
-	r := v.end()
-	if unknown {
-		r.ExitCode = 1
-	}
-	return r, nil
+	return v.end(), nil
 }
 
 // spare is where lost chunks come from.

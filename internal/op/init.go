@@ -14,15 +14,16 @@ type Init struct {
 	Email  string `flag:"email" value:"mail" help:"mail address of that author"`
 	Date   string `flag:"date" value:"time" help:"time of the first commit"`
 	Branch string `flag:"initial-branch,b" value:"branch" help:"name of the first branch (default: init.defaultbranch, else main)"`
+	Dir    string `arg:"1" value:"directory" help:"where the database is to be, made when it is not there; otherwise this directory"`
 }
 
 func initSpec() Spec {
 	return Define[Init](Spec{
 		Name: "init", Group: GroupStart,
-		Short: "Create an empty database in this directory",
+		Short: "Create an empty database in this directory, or another",
 		Long: `The database's name is that of the directory. Everything it holds is in the directory .stemma (.dolt when the program is called
 dolt). It begins with one branch and one commit.`,
-		Examples: []Example{{"init", "make a database here"}, {"init -b trunk", "with another name for the first branch"}},
+		Examples: []Example{{"init", "make a database here"}, {"init -b trunk", "with another name for the first branch"}, {"init prices", "make a database in the new directory prices"}},
 	})
 }
 
@@ -56,7 +57,11 @@ func (c *Init) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if s.Dolt {
 		opt.DirName, word = repo.DoltDirName, "dolt"
 	}
-	if err := repo.Init(ctx, s.FS, s.Dir, opt); err != nil {
+	dir := s.Dir
+	if c.Dir != "" {
+		dir = s.path(c.Dir)
+	}
+	if err := repo.Init(ctx, s.FS, dir, opt); err != nil {
 		return nil, err
 	}
 	return Say("Successfully initialized %s data repository.", word), nil

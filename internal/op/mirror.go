@@ -4,11 +4,15 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
+	"time"
 
+	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/remote"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/sync"
+	"github.com/stemmadb/stemma/internal/vfs"
 )
 
 // mirrorMost is how much of what was read of a remote is kept in its mirror, in MiB.
@@ -19,6 +23,38 @@ const mirrorMost = 1024
 func MakeMirror(ctx context.Context, s *Scope, url, dir string) error {
 	c := &Clone{Name: defaultRemote, URL: url, Lazy: true, Most: mirrorMost, mirror: true}
 	return c.into(ctx, s, url, s.fs(), dir)
+}
+
+// MakeKept makes, in a directory, the copy of a database that is kept at a remote: a mirror, but that what is changed in it is changed at the
+// remote. See Keep.
+func MakeKept(ctx context.Context, s *Scope, url, dir string) error {
+	if kind, _, _ := strings.Cut(url, "://"); kind == "http" || kind == "https" {
+		return errs.New(errs.Unsupported, "%s is the database of a server: connect to that, or read it with --data-dir; kept are databases in buckets and directories", url)
+	}
+	c := &Clone{Name: defaultRemote, URL: url, Lazy: true, Most: mirrorMost, mirror: true, kept: true}
+	return c.into(ctx, s, url, s.fs(), dir)
+}
+
+// errNoDatabaseAt is the error for a place to work in at which nothing was pushed.
+func errNoDatabaseAt(url string) error {
+	return errs.New(errs.NotFound, "there is no database at %s; make one with 'stemma push %s <branch>' in a database", url, url)
+}
+
+// keepEvery is how often it is looked for what others have changed in a database that is kept at a remote.
+const keepEvery = time.Second
+
+// Keep has what is changed in the copy of a database that is kept at a remote be changed there: see repo.Repo.KeepIn. Other databases stay as they
+// are.
+func Keep(ctx context.Context, fs vfs.FS, r *repo.Repo) error {
+	p := r.Partial()
+	if p == nil || !p.Kept {
+		return nil
+	}
+	at, err := remote.Open(ctx, p.URL, remote.Options{FS: fs})
+	if err != nil {
+		return err
+	}
+	return r.KeepIn(ctx, &sync.Keeper{Remote: at, Store: r.Store(), FS: fs, Temp: r.TempDir()}, keepEvery)
 }
 
 // notMirror refuses a mirror to what changes a remote, or what is known of remotes.
@@ -35,6 +71,9 @@ func (c *Fetch) follow(ctx context.Context, s *Scope, p *sync.Partial) (*fetched
 		return nil, p.ErrMirror()
 	}
 	out := &fetched{lines: []string{}}
+	if s.Repo.KeptIn() {
+		return out, s.Repo.RefreshKept(ctx)
+	}
 	err := s.Repo.SyncMirror(ctx, func(ctx context.Context) (*repo.Cloned, []hash.Hash, error) {
 		r, err := remote.Open(ctx, p.URL, s.remoteOptions())
 		if err != nil {

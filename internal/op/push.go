@@ -305,7 +305,7 @@ func (c *Push) note(ctx context.Context, s *Scope, name string, list []pushed, o
 // refusals are git's words for what is refused.
 var refusals = map[sync.Status]string{
 	sync.NonFastForward: "non-fast-forward", sync.FetchFirst: "fetch first", sync.Stale: "stale info", sync.TagExists: "already exists", sync.Raced: "changed meanwhile",
-	sync.Together: "atomic push failed", sync.NotThere: "remote ref does not exist", sync.Broken: "remote failure",
+	sync.Together: "atomic push failed", sync.NotThere: "remote ref does not exist", sync.Uncommitted: "uncommitted changes there", sync.Broken: "remote failure",
 }
 
 // tell describes a push as git does, which failed in the middle if failed is not nil.
@@ -382,6 +382,10 @@ func (c *Push) advice(s *Scope, refused map[sync.Status]bool) []string {
 	case refused[sync.Stale]:
 		return []string{
 			"hint: The remote's branch is not the one that was last fetched: look at it with", "hint: '" + s.Program() + " fetch' first, or overwrite it with --force --no-lease.",
+		}
+	case refused[sync.Uncommitted]:
+		return []string{
+			"hint: Others work on the branch where it is, and have changes that are not", "hint: committed: have them committed there first, or push to another branch.",
 		}
 	case refused[sync.TagExists]:
 		return []string{"hint: A tag of that name is there and names something else; --force replaces it."}

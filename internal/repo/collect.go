@@ -48,6 +48,9 @@ type Collected struct {
 // move of a ref in the reflog or row of lineage, and nothing that a transaction or another verb reads or is writing. Others read and write
 // meanwhile. When it fails or is canceled nothing is lost, and no more is left than before.
 func (r *Repo) Collect(ctx context.Context, opt CollectOptions) (*Collected, error) {
+	if err := r.notKept("the garbage of its copy here goes with the directory " + r.dir + ", which may be removed when nobody uses it"); err != nil {
+		return nil, err
+	}
 	out, err := r.collect(ctx, opt)
 	if err != nil && ctx.Err() != nil {
 		err = errs.With(errs.Canceled, err)

@@ -39,9 +39,14 @@ type CommitOptions struct {
 // NothingToDo. It ends a merge in progress, whose commit gets both parents; while conflicts or violations are left the error is of
 // class Conflict.
 func (r *Repo) Commit(ctx context.Context, opt CommitOptions) (*history.Commit, error) {
-	for try := 0; ; try++ {
+	for try, lost := 0, 0; ; {
 		c, again, err := r.tryCommit(ctx, opt, try >= overtaken)
-		if err != nil || !again {
+		switch {
+		case again && err == nil:
+			try++
+		case again && lost < overtakenMost && ctx.Err() == nil: // another machine was faster
+			lost++
+		default:
 			return c, err
 		}
 	}
@@ -109,7 +114,8 @@ func (r *Repo) tryCommit(ctx context.Context, opt CommitOptions, alone bool) (c 
 	if err != nil || s == nil {
 		return nil, err == nil, err
 	}
-	return c, false, r.publish(ctx, s)
+	err = r.publish(ctx, s)
+	return c, overtakenBy(err), err
 }
 
 // build makes the commit that opt asks for of a folded branch, with the merge m in progress there, nil for none. Its chunk goes into the batch, of
@@ -301,8 +307,11 @@ func (r *Repo) restage(ctx context.Context, branchName string, plan func(*pack.B
 		if err != nil {
 			return err
 		}
-		if s != nil {
-			return r.publish(ctx, s)
+		if s == nil {
+			continue
+		}
+		if err := r.publish(ctx, s); !overtakenBy(err) || ctx.Err() != nil {
+			return err
 		}
 	}
 }
@@ -423,33 +432,40 @@ func (r *Repo) reset(ctx context.Context, name string, to history.CommitID, hard
 	}
 	batch := r.store.NewBatch()
 	defer batch.Close()
-	s, err := func() (*state, error) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		cur, ok := r.tip.Load().branches.Get(name)
-		if !ok {
-			return nil, r.errNoRef(name)
+	for try := 1; ; try++ {
+		s, err := r.resetTo(ctx, batch, name, c, hard, set)
+		if err == nil {
+			err = r.publish(ctx, s)
 		}
-		if to != cur.head && !hard {
-			if err := r.notMerging(ctx, cur, errs.New(errs.Conflict, "cannot move branch '%s' in the middle of a merge: commit it, or abort it with 'merge --abort'", name)); err != nil {
-				return nil, err
-			}
+		if !overtakenBy(err) || try == overtakenMost || ctx.Err() != nil {
+			return err
 		}
-		next := cur.copy(0)
-		if hard {
-			next.merge = hash.Hash{}
-		}
-		whole, err := set(batch, next, c)
-		if err != nil {
+	}
+}
+
+func (r *Repo) resetTo(ctx context.Context, batch *pack.Batch, name string, c *history.Commit, hard bool, set func(*pack.Batch, *branch, *history.Commit) ([]string, error)) (*state, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	to := c.ID
+	cur, ok := r.tip.Load().branches.Get(name)
+	if !ok {
+		return nil, r.errNoRef(name)
+	}
+	if to != cur.head && !hard {
+		if err := r.notMerging(ctx, cur, errs.New(errs.Conflict, "cannot move branch '%s' in the middle of a merge: commit it, or abort it with 'merge --abort'", name)); err != nil {
 			return nil, err
 		}
-		next.head = to
-		return r.setBranch(ctx, batch, next, &change{refs: []refChange{{name: name, head: to}}}, whole)
-	}()
-	if err != nil {
-		return err
 	}
-	return r.publish(ctx, s)
+	next := cur.copy(0)
+	if hard {
+		next.merge = hash.Hash{}
+	}
+	whole, err := set(batch, next, c)
+	if err != nil {
+		return nil, err
+	}
+	next.head = to
+	return r.setBranch(ctx, batch, next, &change{refs: []refChange{{name: name, head: to}}}, whole)
 }
 
 // resetWorking gives the branch next the roots of ResetHard and returns the tables whose content changes. The commit may be in the batch.

@@ -80,9 +80,18 @@ func (t *Tx) commitVersion(ctx context.Context, opt *CommitOptions, keep func(*h
 		return nil, err
 	}
 	p, notes := t.plan(), t.notes
+	lost := 0
 	for try := 0; ; try++ {
 		t.notes = notes
 		c, done, err := r.tryCommitAs(ctx, p, opt, keep, try >= overtaken)
+		if overtakenBy(err) && lost < overtakenMost && ctx.Err() == nil {
+			lost++
+			p = t.plan()
+			continue
+		}
+		if overtakenBy(err) {
+			t.Rollback()
+		}
 		if (errs.Is(err, errs.Conflict) || errs.Is(err, errs.DuplicateKey)) && !r.opt.ReadOnly {
 			r.catchUp(ctx) // as CommitTogether does
 		}
@@ -97,6 +106,17 @@ func (t *Tx) commitVersion(ctx context.Context, opt *CommitOptions, keep func(*h
 
 // tryCommitAs is one attempt of CommitAs; it is not done when the branch has changed meanwhile. With alone others wait for it.
 func (r *Repo) tryCommitAs(ctx context.Context, p *plan, opt *CommitOptions, keep func(*history.Commit) error, alone bool) (_ *history.Commit, done bool, err error) {
+	if r.bucket != nil { // where it takes long until it is published, which is folded then
+		s, c, err := r.appendCommitAsAlone(ctx, p, opt, keep, alone)
+		if err != nil || s == nil {
+			return nil, false, err
+		}
+		if err := r.publish(ctx, s); err != nil {
+			return nil, false, err
+		}
+		p.t.Rollback()
+		return c, true, nil
+	}
 	if alone {
 		r.gate.Lock()
 		defer r.gate.Unlock()
@@ -113,6 +133,17 @@ func (r *Repo) tryCommitAs(ctx context.Context, p *plan, opt *CommitOptions, kee
 	}
 	p.t.Rollback() // what was appended is not the transaction's any more
 	return c, true, r.publish(ctx, s)
+}
+
+// appendCommitAsAlone is appendCommitAs for who does not hold foldMu.
+func (r *Repo) appendCommitAsAlone(ctx context.Context, p *plan, opt *CommitOptions, keep func(*history.Commit) error, alone bool) (*state, *history.Commit, error) {
+	if alone {
+		r.gate.Lock()
+		defer r.gate.Unlock()
+	}
+	r.foldMu.Lock()
+	defer r.foldMu.Unlock()
+	return r.appendCommitAs(ctx, p, opt, keep)
 }
 
 // appendCommitAs puts a transaction and its commit into the journal; the state is nil when the branch has changed meanwhile. The caller holds foldMu.

@@ -50,6 +50,16 @@ func CommitTogether(ctx context.Context, txs ...*Tx) error {
 	var s *state
 	switch {
 	case err != nil || len(dirty) == 0:
+	case dirty[0].r.bucket != nil:
+		for try := 1; ; try++ {
+			if s, err = enqueue(ctx, dirty); err == nil && s != nil {
+				err = dirty[0].r.publish(ctx, s)
+			}
+			if !overtakenBy(err) || try == overtakenMost || ctx.Err() != nil {
+				break
+			}
+		}
+		s = nil
 	case dirty[0].r.load == nil:
 		s, err = enqueue(ctx, dirty)
 	case len(dirty) > 1:
@@ -72,6 +82,10 @@ func CommitTogether(ctx context.Context, txs ...*Tx) error {
 
 // catchUp shows the newest state to new transactions, when it is durable.
 func (r *Repo) catchUp(ctx context.Context) {
+	if r.bucket != nil {
+		r.bucket.settle()
+		return
+	}
 	if s := r.tip.Load(); s != r.published.Load() && r.store.Wait(ctx, s.lsn) == nil {
 		r.show(s)
 	}
@@ -198,6 +212,9 @@ func (p *plan) present(s *state) (*branch, error) {
 	}
 	if cur.born != p.t.base.born {
 		return nil, errs.New(errs.Conflict, "commit transaction: branch '%s' was replaced meanwhile; start the transaction again", p.t.branch)
+	}
+	if cur.era != p.on.era && p.on != p.t.base { // what it was moved onto has come to nothing
+		*p = *p.t.plan()
 	}
 	return cur, nil
 }
@@ -360,11 +377,13 @@ func (r *Repo) commitPlans(ctx context.Context, plans []*plan, batch *pack.Batch
 			return nil, err
 		}
 	}
-	if payload == nil {
+	if payload == nil || r.bucket != nil {
 		ch.rows = changedRows(plans)
+	}
+	if payload == nil {
 		payload = ch.encode()
 	}
-	return r.appendPayload(ctx, batch, payload, func(s *state) {
+	return r.appendPayload(ctx, batch, ch, payload, func(s *state) {
 		r.holds.leave(gone...)
 		s.writes = s.writes.with(noted)
 		for i, p := range plans {
@@ -469,17 +488,24 @@ func (r *Repo) enter(ctx context.Context, b *pack.Batch, ch *change, apply func(
 		ch.log = ch.moves(r.opt.Clock.Now())
 	}
 	gone := r.tip.Load().departures(ch)
-	return r.enterPayload(ctx, b, ch.encode(), func(s *state) {
+	after := func(s *state) {
 		r.holds.leave(gone...)
 		s.log = s.log.with(ch.log...)
 		apply(s)
-	})
+	}
+	if r.bucket != nil {
+		return r.bucket.append(ctx, b, ch, after)
+	}
+	return r.enterPayload(ctx, b, ch.encode(), after)
 }
 
 // appendPayload is append for a change that is encoded already.
-func (r *Repo) appendPayload(ctx context.Context, b *pack.Batch, payload []byte, apply func(*state)) (*state, error) {
+func (r *Repo) appendPayload(ctx context.Context, b *pack.Batch, ch *change, payload []byte, apply func(*state)) (*state, error) {
 	if err := r.owned(); err != nil {
 		return nil, err
+	}
+	if r.bucket != nil {
+		return r.bucket.append(ctx, b, ch, apply)
 	}
 	return r.enterPayload(ctx, b, payload, apply)
 }

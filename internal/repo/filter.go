@@ -87,6 +87,9 @@ type Filtered struct {
 // messages and metadata. The first commit of all stays unless it is asked for. Branches and tags move together, at the end; when one of them moved meanwhile
 // the error is of class Conflict, and nothing has changed.
 func (r *Repo) FilterHistory(ctx context.Context, opt FilterOptions) (*Filtered, error) {
+	if err := r.notKept("change its history in a clone, and push"); err != nil {
+		return nil, err
+	}
 	hold := r.Hold()
 	defer hold.Release()
 	f := &filter{r: r, opt: &opt, now: map[history.CommitID]history.CommitID{}, heights: map[history.CommitID]uint64{}, roots: map[tree.Root]tree.Root{}}

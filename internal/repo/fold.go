@@ -121,8 +121,20 @@ func (r *Repo) swap(ctx context.Context, batch *pack.Batch, was *branch, sealed 
 	if !ok {
 		return nil, r.errNoRef(was.name)
 	}
-	next := cur.copy(0)
-	w := workChange{branch: was.name, staged: cur.staged, merge: cur.merge, rebase: cur.rebase}
+	next, folded, err := r.under(ctx, batch, was, cur, sealed)
+	if err != nil {
+		return nil, err
+	}
+	w := workChange{branch: was.name, working: next.working, staged: cur.staged, merge: cur.merge, rebase: cur.rebase, folded: folded}
+	return r.append(asReplica(ctx), batch, &change{work: []workChange{w}}, func(s *state) {
+		next.lsn = s.lsn
+		s.put(next)
+	})
+}
+
+// under is the branch cur with the sealed tables of the branch as it was under the edits that came since, and what is folded then.
+func (r *Repo) under(ctx context.Context, batch *pack.Batch, was, cur *branch, sealed map[string]*table.Table) (next *branch, done []folded, err error) {
+	next = cur.copy(0)
 	now := root.Open(batch, cur.working)
 	var changes []root.Change
 	for _, l := range slices.Sorted(maps.Keys(sealed)) {
@@ -131,29 +143,26 @@ func (r *Repo) swap(ctx context.Context, batch *pack.Batch, was *branch, sealed 
 		}
 		e, ok, err := now.Get(ctx, root.KindTable, l)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if !ok {
-			return nil, errs.New(errs.Corrupt, "fold table %s: it is not in the working set", l)
+			return nil, nil, errs.New(errs.Corrupt, "fold table %s: it is not in the working set", l)
 		}
 		rest, err := table.Residue(ctx, batch, sealed[l], was.tables.get(l).over, cur.tables.get(l).over)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		next.tables.set(l, workTable{over: rest, version: cur.tables.get(l).version, since: cur.tables.get(l).since})
 		e.Table = sealed[l].Hash()
 		changes = append(changes, root.Change{Entry: e})
-		w.folded = append(w.folded, folded{table: l, upTo: max(was.lsn, upToCheckpoint)})
+		done = append(done, folded{table: l, upTo: max(was.lsn, upToCheckpoint)})
 	}
 	nr, err := now.With(ctx, batch, changes...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	next.working, w.working = nr.Tree(), nr.Tree()
-	return r.append(asReplica(ctx), batch, &change{work: []workChange{w}}, func(s *state) {
-		next.lsn = s.lsn
-		s.put(next)
-	})
+	next.working = nr.Tree()
+	return next, done, nil
 }
 
 // maintain starts a fold in the background when edits or the journal have grown.
@@ -243,15 +252,21 @@ func (r *Repo) checkpoint(ctx context.Context) error {
 		return err
 	}
 	// All of the tip is durable now. The next fold must begin with no less, since it counts all edits in the checkpoint as folded.
-	r.show(r.tip.Load())
+	if r.bucket == nil {
+		r.show(r.tip.Load())
+	}
 	return nil
 }
 
 // checkpointState is the newest state as a change from nothing. The caller holds the commit lock.
 func (r *Repo) checkpointState(ctx context.Context) (*change, error) {
-	ch := &change{head: r.tip.Load().head, auto: r.auto.save()}
+	s := r.tip.Load()
+	if r.bucket != nil {
+		s = r.published.Load() // what is not in the bucket need not last
+	}
+	ch := &change{head: s.head, auto: r.auto.save()}
 	var err error
-	r.tip.Load().each(func(b *branch) bool {
+	s.each(func(b *branch) bool {
 		name := b.name
 		ch.refs = append(ch.refs, refChange{name: name, head: b.head})
 		ch.work = append(ch.work, workChange{branch: name, working: b.working, staged: b.staged, all: true, merge: b.merge, rebase: b.rebase})
@@ -263,18 +278,18 @@ func (r *Repo) checkpointState(ctx context.Context) (*change, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.tip.Load().tags.Scan(func(name string, h hash.Hash) bool {
+	s.tags.Scan(func(name string, h hash.Hash) bool {
 		ch.tags = append(ch.tags, tagChange{name: name, object: h})
 		return true
 	})
-	ch.log = r.tip.Load().log.keep(r.opt.Clock.Now())
+	ch.log = s.log.keep(r.opt.Clock.Now())
 	slices.Reverse(ch.log)
-	r.tip.Load().stashes.Scan(func(name string, list []hash.Hash) bool {
+	s.stashes.Scan(func(name string, list []hash.Hash) bool {
 		ch.stashes = append(ch.stashes, stashChange{name: name, stashes: list})
 		return true
 	})
-	ch.writes = r.tip.Load().writes
-	r.tip.Load().tracks.Scan(func(name string, head history.CommitID) bool {
+	ch.writes = s.writes
+	s.tracks.Scan(func(name string, head history.CommitID) bool {
 		ch.tracks = append(ch.tracks, refChange{name: name, head: head})
 		return true
 	})

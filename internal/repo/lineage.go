@@ -306,6 +306,9 @@ type commitNotes struct {
 // noteOutputs is what a commit of the branch as b has it, with the working root, takes along of lineage. from is the commit that it is made
 // after, zero for none; t the transaction that becomes part of the branch with it, nil for none.
 func (r *Repo) noteOutputs(ctx context.Context, batch *pack.Batch, b *branch, working tree.Root, c *history.Commit, from history.CommitID, t *Tx) (n commitNotes, err error) {
+	if r.bucket != nil { // where runs are not recorded
+		return n, nil
+	}
 	if n.rows, err = r.outputRows(ctx, batch, b, c, from, t); err != nil {
 		return n, err
 	}

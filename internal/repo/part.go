@@ -15,7 +15,7 @@ func (r *Repo) Partial() *sync.Partial { return r.partial.Load() }
 
 // mirror is what the database lacks that only shows what is at a remote; nil for others.
 func (r *Repo) mirror() *sync.Partial {
-	if p := r.partial.Load(); p != nil && p.Mirror {
+	if p := r.partial.Load(); p != nil && p.Mirror && r.bucket == nil {
 		return p
 	}
 	return nil

@@ -300,19 +300,23 @@ func (r *Repo) changeRefs(ctx context.Context, plan func(*state) (*change, func(
 
 // changeRefsWith makes a change that plan derives from the newest state, under the commit lock.
 func (r *Repo) changeRefsWith(ctx context.Context, batch *pack.Batch, plan func(*state) (*change, func(*state), error)) error {
-	s, err := func() (*state, error) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		ch, apply, err := plan(r.tip.Load())
-		if err != nil {
-			return nil, err
+	for try := 1; ; try++ {
+		s, err := func() (*state, error) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			ch, apply, err := plan(r.tip.Load())
+			if err != nil {
+				return nil, err
+			}
+			return r.append(ctx, batch, ch, apply)
+		}()
+		if err == nil {
+			err = r.publish(ctx, s)
 		}
-		return r.append(ctx, batch, ch, apply)
-	}()
-	if err != nil {
-		return err
+		if !overtakenBy(err) || try == overtakenMost || ctx.Err() != nil {
+			return err
+		}
 	}
-	return r.publish(ctx, s)
 }
 
 // Snapshot is the database at one moment, for reading: a commit, or a branch's working set.

@@ -110,6 +110,7 @@ type Repo struct {
 	elsewhere pack.Elsewhere
 
 	following atomic.Pointer[Following] // nil for a database that is no replica
+	bucket    *bucket                   // nil for a database that is not kept in one; set before others use it
 
 	holds          holds
 	collecting     sync.Mutex   // held while garbage is collected
@@ -277,6 +278,9 @@ func (r *Repo) Close(ctx context.Context) error {
 	}
 	r.lineage.marking.cancel(ctx)
 	err := r.FlushReads(ctx)
+	if r.bucket != nil {
+		r.bucket.close()
+	}
 	r.work.Wait()
 	r.lineage.reads.log.close()
 	r.lineage.marking.close()

@@ -46,6 +46,9 @@ func (r *Repo) PlanRetention(ctx context.Context, rules map[string]history.Reten
 // progress and stashes on commits that would change are errors of class Conflict, and so are refs that move time and again meanwhile: then
 // nothing has changed. A database that is a part of another is an error of class Unsupported.
 func (r *Repo) ApplyRetention(ctx context.Context, rules map[string]history.Retention) (*Retained, error) {
+	if err := r.notKept("change its history in a clone, and push"); err != nil {
+		return nil, err
+	}
 	hold := r.Hold()
 	defer hold.Release()
 	for try := 1; ; try++ {

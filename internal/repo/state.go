@@ -35,6 +35,7 @@ type branch struct {
 	tables          workTables // those with an overlay or changed since the database was opened
 	lsn             uint64     // of the last record in it
 	born            uint64     // LSN of the record that made it, which tells it from another of its name; 0 from before opening
+	era             uint64     // how often another machine has changed it in the bucket: states of one era come after each other
 }
 
 // workTable is what a branch knows of a working table beside its root.

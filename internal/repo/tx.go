@@ -458,6 +458,9 @@ func (t *Tx) Rollback() {
 // publish waits until the state is durable and shows it to new transactions. It waits even when the caller gives up: what is in the
 // journal will be there, so to report it as canceled would be wrong.
 func (r *Repo) publish(ctx context.Context, s *state) error {
+	if r.bucket != nil {
+		return r.bucket.wait(s.lsn)
+	}
 	if err := r.store.Wait(context.WithoutCancel(ctx), s.lsn); err != nil {
 		return err
 	}

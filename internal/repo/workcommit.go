@@ -6,6 +6,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/tree"
 )
 
@@ -22,14 +23,26 @@ func (r *Repo) WorkCommit(ctx context.Context, branch string) (head, id history.
 	}
 	batch := r.store.NewBatch()
 	defer batch.Close()
-	for _, t := range []tree.Root{w.Staged.Tree(), w.Working.Tree()} {
+	work, err := putWork(ctx, batch, branch, c, w.Staged.Tree(), w.Working.Tree())
+	if err != nil || work == nil {
+		return head, id, err
+	}
+	return w.Head, work.ID, r.appendUnnamed(ctx, batch, departure{commit: work.ID})
+}
+
+// putWork makes the working set of a branch a commit, as WorkCommit says; nil for a clean one. c is the branch's head.
+func putWork(ctx context.Context, batch *pack.Batch, branch string, c *history.Commit, staged, working tree.Root) (*history.Commit, error) {
+	if staged == c.Root && working == c.Root {
+		return nil, nil
+	}
+	for _, t := range []tree.Root{staged, working} {
 		at := history.Signature{Time: c.Committer.Time.Add(time.Microsecond)}
 		c = &history.Commit{Root: t, Parents: []history.CommitID{c.ID}, Height: c.Height + 1, Author: at, Committer: at, Message: "Working set of " + branch}
 		if _, err := c.Put(ctx, batch); err != nil {
-			return head, id, err
+			return nil, err
 		}
 	}
-	return w.Head, c.ID, r.appendUnnamed(ctx, batch, departure{commit: c.ID})
+	return c, nil
 }
 
 // workOf is the commits with the working and the staged root that WorkCommit has made, nil when they are not of that head.

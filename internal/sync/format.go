@@ -182,13 +182,35 @@ type value struct {
 	change string // id of a change of several refs that is under way or was not tidied up; "" for none
 	next   Target // with change: what the ref is when that is committed
 	nonce  string // makes values different that are otherwise the same
+
+	// Of the refs of a database that is worked on where it is (K1).
+	kept     bool             // it is one
+	work     history.CommitID // its uncommitted changes, as Work holds them in a backup; zero for none
+	nextWork history.CommitID // with change
+	was      []string         // nonces of the values before, oldest first, the last wasMost of them
 }
 
-const refWords = "stemma ref 1"
+// wasMost is how many nonces of earlier values a ref keeps.
+const wasMost = 64
+
+// The first lines of a ref's object. A program that does not know of uncommitted changes in it must not replace one.
+const (
+	refWords     = "stemma ref 1"
+	keptRefWords = "stemma ref 2"
+)
 
 func (v value) encode() []byte {
 	var b bytes.Buffer
-	fmt.Fprintln(&b, refWords)
+	if v.kept {
+		fmt.Fprintln(&b, keptRefWords)
+	} else {
+		fmt.Fprintln(&b, refWords)
+	}
+	work := func(prefix string, id history.CommitID) {
+		if !id.IsZero() {
+			fmt.Fprintf(&b, "%swork %s\n", prefix, id.Full())
+		}
+	}
 	target := func(prefix string, t Target) {
 		if !t.Commit.IsZero() {
 			fmt.Fprintf(&b, "%scommit %s\n", prefix, t.Commit.Full())
@@ -201,9 +223,14 @@ func (v value) encode() []byte {
 		}
 	}
 	target("", v.Target)
+	work("", v.work)
 	if v.change != "" {
 		fmt.Fprintf(&b, "change %s\n", v.change)
 		target("next-", v.next)
+		work("next-", v.nextWork)
+	}
+	if len(v.was) > 0 {
+		fmt.Fprintf(&b, "was %s\n", strings.Join(v.was, " "))
 	}
 	fmt.Fprintf(&b, "nonce %s\n", v.nonce)
 	return b.Bytes()
@@ -221,16 +248,29 @@ func decodeValue(data []byte, name string) (value, error) {
 		return value{}, errs.New(errs.Corrupt, "read the ref %s of the remote: %s", name, why)
 	}
 	sc := bufio.NewScanner(bytes.NewReader(data))
-	if !sc.Scan() || sc.Text() != refWords {
+	if !sc.Scan() || sc.Text() != refWords && sc.Text() != keptRefWords {
 		if strings.HasPrefix(sc.Text(), "stemma ref ") {
 			return value{}, errs.New(errs.TooNew, "read the ref %s of the remote: it was written by a newer stemma; use one", name)
 		}
 		return bad("it does not begin as it should")
 	}
+	v.kept = sc.Text() == keptRefWords
 	for sc.Scan() {
 		word, rest, _ := strings.Cut(sc.Text(), " ")
 		var to *hash.Hash
+		if !v.kept && (word == "work" || word == "next-work" || word == "was") {
+			return bad(fmt.Sprintf("it has the unknown word %q", word))
+		}
 		switch word {
+		case "work":
+			to = &v.work
+		case "next-work":
+			to = &v.nextWork
+		case "was":
+			if v.was = strings.Fields(rest); len(v.was) > wasMost {
+				return bad("it says too much of what it was")
+			}
+			continue
 		case "commit":
 			to = &v.Commit
 		case "tag":
@@ -271,6 +311,10 @@ func decodeValue(data []byte, name string) (value, error) {
 		if !t.IsZero() && t.Tag.IsZero() == strings.HasPrefix(name, Tags) {
 			return bad("it is a tag without an object, or a branch with one")
 		}
+	}
+	if (!v.work.IsZero() || !v.nextWork.IsZero()) && !strings.HasPrefix(name, Heads) ||
+		!v.work.IsZero() && v.Commit.IsZero() || !v.nextWork.IsZero() && v.next.Commit.IsZero() {
+		return bad("it has changes of no branch")
 	}
 	return v, nil
 }

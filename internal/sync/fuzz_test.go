@@ -7,17 +7,19 @@ import (
 	"time"
 
 	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/history"
 )
 
 // FuzzRef reads objects of refs, which come from other machines: what is accepted means the same when it is written and read again.
 func FuzzRef(f *testing.F) {
 	at := Target{Commit: [hash.Size]byte{1}, List: hash.Sum([]byte("list"))}
 	tag := Target{Commit: at.Commit, Tag: hash.Sum([]byte("tag")), List: at.List}
-	for _, v := range []value{{nonce: "n"}, {Target: at, nonce: "n"}, {Target: at, change: "abc123", nonce: "n"}, {change: "c", next: at, nonce: "n"}} {
+	for _, v := range []value{{nonce: "n"}, {Target: at, nonce: "n"}, {Target: at, change: "abc123", nonce: "n"}, {change: "c", next: at, nonce: "n"},
+		{Target: at, kept: true, work: at.Commit, was: []string{"a", "b"}, nonce: "n"}, {Target: at, kept: true, change: "c", next: at, nextWork: at.Commit, nonce: "n"}} {
 		f.Add(v.encode(), Heads+"main")
 	}
 	f.Add(value{Target: tag, change: "abc", next: tag, nonce: "n"}.encode(), Tags+"v1")
-	f.Add([]byte("stemma ref 2\n"), Heads+"main")
+	f.Add([]byte("stemma ref 3\n"), Heads+"main")
 	f.Fuzz(func(t *testing.T, data []byte, name string) {
 		v, err := decodeValue(data, name)
 		if err != nil {
@@ -25,9 +27,12 @@ func FuzzRef(f *testing.F) {
 		}
 		again, err := decodeValue(v.encode(), name)
 		if v.change == "" {
-			v.next = Target{} // means nothing then, and is not written
+			v.next, v.nextWork = Target{}, history.CommitID{} // mean nothing then, and are not written
 		}
-		if err != nil || again != v {
+		if len(v.was) == 0 {
+			v.was = nil
+		}
+		if err != nil || !reflect.DeepEqual(again, v) {
 			t.Fatalf("%+v was written and read as %+v, %v", v, again, err)
 		}
 	})

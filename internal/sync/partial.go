@@ -28,6 +28,7 @@ type Partial struct {
 	Shallow []history.CommitID // commits whose parents are missing
 	Tables  []string           // lower-case names of the tables that are there, ascending; nil for all
 	Mirror  bool               // with Lazy: its branches and tags are those of the remote, and nothing else changes it
+	Kept    bool               // with Mirror: what is changed here is changed there: see Keeper
 }
 
 // cacheName is the directory, in that of the store, of what a lazy one has read.
@@ -37,6 +38,7 @@ const cacheName = "cache"
 const (
 	partialWords = "stemma partial 1"
 	mirrorWords  = "stemma partial 2"
+	keptWords    = "stemma partial 3"
 )
 
 // ReadPartial reads what a database in the directory dir of a store lacks; nil when it is whole.
@@ -57,9 +59,12 @@ func ReadPartial(fs vfs.FS, dir string) (*Partial, error) {
 
 func (p *Partial) encode() []byte {
 	var b bytes.Buffer
-	if p.Mirror {
+	switch {
+	case p.Kept:
+		fmt.Fprintln(&b, keptWords)
+	case p.Mirror:
 		fmt.Fprintln(&b, mirrorWords)
-	} else {
+	default:
 		fmt.Fprintln(&b, partialWords)
 	}
 	fmt.Fprintf(&b, "remote %s\n", strconv.Quote(p.URL))
@@ -68,6 +73,9 @@ func (p *Partial) encode() []byte {
 	}
 	if p.Mirror {
 		fmt.Fprintln(&b, "mirror")
+	}
+	if p.Kept {
+		fmt.Fprintln(&b, "kept")
 	}
 	for _, h := range p.Lists {
 		fmt.Fprintf(&b, "list %s\n", h.Full())
@@ -85,7 +93,7 @@ func (p *Partial) encode() []byte {
 func decodePartial(data []byte) (*Partial, error) {
 	p := &Partial{}
 	sc := bufio.NewScanner(bytes.NewReader(data))
-	if !sc.Scan() || sc.Text() != partialWords && sc.Text() != mirrorWords {
+	if !sc.Scan() || sc.Text() != partialWords && sc.Text() != mirrorWords && sc.Text() != keptWords {
 		if strings.HasPrefix(sc.Text(), "stemma partial ") {
 			return nil, errs.New(errs.TooNew, "it was written by a newer stemma; use one")
 		}
@@ -104,6 +112,8 @@ func decodePartial(data []byte) (*Partial, error) {
 			p.Most, err = strconv.ParseInt(rest, 10, 64)
 		case "mirror":
 			p.Mirror = true
+		case "kept":
+			p.Kept = true
 		case "list":
 			h, err = hash.Parse(rest)
 			p.Lists = append(p.Lists, h)
@@ -187,6 +197,9 @@ func (p *Partial) Why() string {
 
 // ErrMirror is the error for a change of a database that is a mirror.
 func (p *Partial) ErrMirror() error {
+	if p.Kept {
+		return errs.New(errs.Unsupported, "the database is kept at %s, and this cannot be done to it there: make a clone with 'stemma clone %s', do it there, and push", p.URL, p.URL)
+	}
 	return errs.New(errs.ReadOnly, "what is at %s is read without a clone, and cannot be written: make one with 'stemma clone %s', write there, and push", p.URL, p.URL)
 }
 

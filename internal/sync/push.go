@@ -56,6 +56,7 @@ const (
 	Raced          // refused: somebody else changed it meanwhile
 	Together       // refused because another ref of an atomic push was
 	NotThere       // refused: there is nothing to remove
+	Uncommitted    // refused: somebody works on it at the remote, and has changes that are not committed
 	Broken         // the push failed before it was known whether it was changed
 )
 
@@ -287,6 +288,8 @@ func (p *Push) judge(ctx context.Context, w Want, old Ref) (Status, error) {
 		return NotThere, nil
 	case old.Commit == w.Commit && old.Tag == w.Tag:
 		return UpToDate, nil
+	case !old.Work.IsZero():
+		return Uncommitted, nil
 	case w.Lease != nil && *w.Lease != old.Commit && (w.Force || w.Commit.IsZero()):
 		return Stale, nil
 	case w.Commit.IsZero():

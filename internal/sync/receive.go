@@ -134,6 +134,9 @@ func (l *Live) putRef(ctx context.Context, key string, data []byte, on object.Co
 	if err != nil {
 		return errs.With(errs.Invalid, err)
 	}
+	if v.kept {
+		return errs.New(errs.Unsupported, "put object %s: a server keeps the uncommitted changes of its databases itself; connect to it", key)
+	}
 	ctx, end, err := l.begin(ctx)
 	if err != nil {
 		return err

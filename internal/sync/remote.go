@@ -13,6 +13,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/object"
 )
 
@@ -107,8 +108,24 @@ func (r *Remote) init(ctx context.Context) error {
 type Ref struct {
 	Name string // heads/…, tags/… or Lineage
 	Target
-	raw value
-	gen object.Generation
+	Work history.CommitID // the uncommitted changes of a branch of a database that is worked on at the remote; zero for none
+	raw  value
+	gen  object.Generation
+}
+
+// after is the value of the ref's object that follows the one that was read.
+func (x Ref) after(to Target) value {
+	v := value{Target: to, nonce: nonce()}
+	if x.raw.kept {
+		v.kept, v.was = true, x.raw.past()
+	}
+	return v
+}
+
+// past is the nonces of a value and of those before it, as the next one keeps them.
+func (v value) past() []string {
+	all := append(slices.Clone(v.was), v.nonce)
+	return all[max(len(all)-wasMost, 0):]
 }
 
 // refPasses is how often refs are read again because a push of several was decided meanwhile.
@@ -198,14 +215,14 @@ func (r *Remote) ref(ctx context.Context, name string) (Ref, error) {
 	if err != nil {
 		return Ref{}, err
 	}
-	x := Ref{Name: name, Target: v.Target, raw: v, gen: gen}
+	x := Ref{Name: name, Target: v.Target, Work: v.work, raw: v, gen: gen}
 	if v.change != "" {
 		done, err := r.outcome(ctx, v.change)
 		if err != nil {
 			return Ref{}, err
 		}
 		if done {
-			x.Target = v.next
+			x.Target, x.Work = v.next, v.nextWork
 		}
 	}
 	return x, nil
@@ -329,6 +346,18 @@ func (r *Remote) putList(ctx context.Context, packs []Pack, avoid map[string]boo
 type move struct {
 	from Ref
 	to   Target
+	work history.CommitID // uncommitted changes
+	kept bool             // the ref is one of a database that is worked on at the remote
+}
+
+// value is what the ref's object becomes.
+func (m move) value() value {
+	if m.kept && m.from.raw.nonce != "" {
+		m.from.raw.kept = true
+	}
+	v := m.from.after(m.to)
+	v.kept, v.work = v.kept || m.kept, m.work
+	return v
 }
 
 // errMoved is the error for a ref that is not what was read.
@@ -341,9 +370,14 @@ func (r *Remote) update(ctx context.Context, m move) error {
 	if err := r.giveUp(ctx, m.from); err != nil {
 		return err
 	}
-	err := r.s.Put(ctx, refObject(m.from.Name), object.Bytes(value{Target: m.to, nonce: nonce()}.encode()), object.If(m.from.gen))
+	return r.put(ctx, m.from, m.value())
+}
+
+// put replaces the object of a ref by another value, if it is as it was read.
+func (r *Remote) put(ctx context.Context, from Ref, v value) error {
+	err := r.s.Put(ctx, refObject(from.Name), object.Bytes(v.encode()), object.If(from.gen))
 	if errs.Is(err, errs.Conflict) {
-		return errMoved(m.from.Name)
+		return errMoved(from.Name)
 	}
 	return err
 }
@@ -352,7 +386,8 @@ func nonce() string { return strings.ToLower(rand.Text()) }
 
 // giveUp ends an undecided change that stands in a ref. When it turns out to have been committed meanwhile, the ref is not what was read.
 func (r *Remote) giveUp(ctx context.Context, x Ref) error {
-	if x.raw.change == "" || x.Target != x.raw.Target || x.raw.next == x.raw.Target {
+	same := x.raw.next == x.raw.Target && x.raw.nextWork == x.raw.work
+	if x.raw.change == "" || same || x.Target != x.raw.Target || x.Work != x.raw.work {
 		return nil
 	}
 	err := r.s.Put(ctx, changesDir+x.raw.change, object.Bytes([]byte(outcomeGiven)), object.IfAbsent)
@@ -377,12 +412,9 @@ func (r *Remote) updateAll(ctx context.Context, moves []move) error {
 		if err := r.giveUp(ctx, m.from); err != nil {
 			return err
 		}
-		v := value{Target: m.from.Target, change: id, next: m.to, nonce: nonce()}
-		err := r.s.Put(ctx, refObject(m.from.Name), object.Bytes(v.encode()), object.If(m.from.gen))
-		if errs.Is(err, errs.Conflict) {
-			err = errMoved(m.from.Name)
-		}
-		if err != nil {
+		v := m.value()
+		v.Target, v.work, v.change, v.next, v.nextWork = m.from.Target, m.from.Work, id, m.to, m.work
+		if err := r.put(ctx, m.from, v); err != nil {
 			// Those that were announced read as they were; the outcome spares others the question.
 			if e := r.s.Put(ctx, changesDir+id, object.Bytes([]byte(outcomeGiven)), object.IfAbsent); e != nil && !errs.Is(e, errs.Conflict) {
 				return fmt.Errorf("%w (and give up the change: %w)", err, e)
@@ -403,7 +435,9 @@ func (r *Remote) updateAll(ctx context.Context, moves []move) error {
 		if err != nil || x.raw.change != id {
 			continue
 		}
-		_ = r.s.Put(ctx, refObject(x.Name), object.Bytes(value{Target: m.to, nonce: nonce()}.encode()), object.If(x.gen))
+		v := x.after(m.to)
+		v.work = m.work
+		_ = r.put(ctx, x, v)
 	}
 	return nil
 }

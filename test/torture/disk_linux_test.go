@@ -160,3 +160,57 @@ func TestFullDisk(t *testing.T) {
 	srv.stop(t)
 	s.fsck(t)
 }
+
+// TestFullDiskUnderClone fills the disk below clone, fetch and push to a directory: each says so, what was there stays, and with room the
+// same command does the rest.
+func TestFullDiskUnderClone(t *testing.T) {
+	s := newSite(t)
+	s.must(t, "sql", "-q", "create table t (id int primary key, pad longtext)")
+	s.must(t, "commit", "-Am", "table")
+	remote := "file://" + filepath.Join(t.TempDir(), "remote")
+	s.must(t, "remote", "add", "origin", remote)
+	s.grow(t, 0, 2000, 1000)
+	s.must(t, "push", "origin", "main")
+	disk := smallDisk(t, 32<<20)
+	ballast := fill(t, disk, 700<<10)
+	clone := &site{home: s.home, dir: filepath.Join(disk, "clone")}
+	full := func(at *site, args ...string) {
+		t.Helper()
+		if e := at.exits(t, 8, args...); !strings.Contains(e.err, "no space left on device") {
+			t.Errorf("stemma %q: %s", args, e)
+		}
+	}
+	room := func() {
+		t.Helper()
+		if err := os.Remove(ballast); err != nil {
+			t.Fatal(err)
+		}
+	}
+	full(s, "clone", remote, clone.dir)
+	room()
+	s.must(t, "clone", remote, clone.dir)
+	clone.fsck(t)
+	was := clone.head(t, "main")
+	s.grow(t, 1, 2000, 1000)
+	s.must(t, "push", "origin", "main")
+	ballast = fill(t, disk, 700<<10)
+	full(clone, "pull")
+	if is := clone.head(t, "main"); is != was {
+		t.Errorf("main moved to %s", is)
+	}
+	room()
+	clone.must(t, "pull")
+	clone.fsck(t)
+	if is, will := clone.head(t, "main"), s.head(t, "main"); is != will {
+		t.Errorf("main is %s, not %s", is, will)
+	}
+	small := "file://" + filepath.Join(disk, "remote")
+	s.must(t, "remote", "add", "small", small)
+	ballast = fill(t, disk, 700<<10)
+	full(s, "push", "small", "main")
+	room()
+	s.must(t, "push", "small", "main")
+	if is := s.remoteHead(t, "small"); is != s.head(t, "main") {
+		t.Errorf("main of the remote is %s", is)
+	}
+}

@@ -743,18 +743,20 @@ class Verbs:
 
     def init(
         self,
+        dir: str | None = None,
         *,
         name: str | None = None,
         email: str | None = None,
         date: str | None = None,
         initial_branch: str | None = None,
     ) -> Result[Row]:
-        """Create an empty database in this directory.
+        """Create an empty database in this directory, or another.
 
         The database's name is that of the directory. Everything it holds is in the directory .stemma (.dolt when the program is called
         dolt). It begins with one branch and one commit.
 
         Args:
+            dir: where the database is to be, made when it is not there; otherwise this directory.
             name: author of the first commit.
             email: mail address of that author.
             date: time of the first commit.
@@ -765,6 +767,7 @@ class Verbs:
             "init",
             Row,
             {
+                "dir": dir,
                 "name": name,
                 "email": email,
                 "date": date,

@@ -261,8 +261,9 @@ def connect(
 
     A path is a directory: the process that owns it answers, and is started when there is none. `stemma://host:port/database` and
     `grpc://host:port` are servers. `gs://bucket/path`, `s3://…`, `az://…`, `https://host:port/database` and `file:///path` of a remote are
-    read without a clone, as they are at this moment: only what is asked for is read, and kept in `~/.cache/stemma` for later. That copy is one
-    for all processes of the user, and whoever connects to the same remote later moves its branches here, too: name a ref, such as a tag or a
+    worked on without a clone: only what is asked for is read, and kept in `~/.cache/stemma` for later. What is written is written there, where
+    others may write at the same time: of two who change the same, one gets a ConflictError. At `https://…` nothing can be written. The copy is
+    one for all processes of the user, and its branches become what they are there all the time: name a ref, such as a tag or a
     commit, for reads that agree. Without a uri it is that of STEMMA_URI, of `database` in stemma.yaml, or the working directory.
 
     Args:

@@ -1,0 +1,382 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/pack"
+	remotesync "github.com/stemmadb/stemma/internal/sync"
+)
+
+// errOvertaken says that another machine changed a branch or tag before what was to change it here was there.
+var errOvertaken = errs.New(errs.Conflict, "another machine has changed the same branch at the same time; try again")
+
+// overtakenMost is how often a change that others have overtaken is made anew.
+const overtakenMost = 30
+
+// bucket keeps branches and tags of a database in a bucket, where other machines change them, too: see Repo.KeepIn. What transactions and verbs
+// append becomes the tip, as in every database, but nothing of it is in the journal or published before it is in the bucket: for each ref
+// somebody swaps what it is there for what it is at the tip, as long as they differ, so that all that has gathered meanwhile goes at once. When
+// another machine was faster, the tip goes back to what is there, and whoever waits appends anew.
+type bucket struct {
+	r    *Repo
+	keep *remotesync.Keeper
+	ctx  context.Context
+	stop func()
+	jobs sync.WaitGroup
+
+	mu      sync.Mutex // taken after the commit lock
+	refs    map[string]*keptRef
+	pending map[uint64]*pending // by LSN
+	look    sync.Mutex          // held while all refs are read
+	lacking sync.Mutex          // held while it is noted where chunks are
+}
+
+// keptRef is a branch or tag of the bucket, by its name there.
+type keptRef struct {
+	ref    remotesync.Ref // as published
+	seq    uint64         // how often it was changed
+	busy   bool           // somebody swaps or adopts it
+	flying *branch        // what is being swapped; nil for nothing
+	flown  uint64         // LSN of the tip that it is of
+}
+
+// pending is a change that is not in the bucket yet.
+type pending struct {
+	lsn    uint64
+	refs   []string
+	writes []Write
+	head   string
+	done   chan struct{} // closed when err is what became of it
+	err    error
+}
+
+// KeepIn makes a database, which was made to be kept in a bucket, what it is there, and from here on what is changed here is changed there, or not
+// at all. every is how often it is looked for what others have changed; 0 is never.
+func (r *Repo) KeepIn(ctx context.Context, k *remotesync.Keeper, every time.Duration) error {
+	p := r.Partial()
+	if p == nil || !p.Kept || r.opt.ReadOnly {
+		return errs.New(errs.Internal, "the database in %s was not made to be kept in a bucket", r.dir)
+	}
+	b := &bucket{r: r, keep: k, refs: map[string]*keptRef{}, pending: map[uint64]*pending{}}
+	b.ctx, b.stop = context.WithCancel(context.WithoutCancel(ctx))
+	r.bucket = b
+	if err := b.refresh(ctx); err != nil {
+		b.stop()
+		r.bucket = nil
+		return err
+	}
+	if every > 0 {
+		b.jobs.Go(func() {
+			t := time.NewTicker(every)
+			defer t.Stop()
+			for {
+				select {
+				case <-b.ctx.Done():
+					return
+				case <-t.C:
+					_ = b.refresh(b.ctx) // what cannot be read is read the next time; who writes is told
+				}
+			}
+		})
+	}
+	return nil
+}
+
+// KeptIn tells whether the database is one whose branches are in a bucket.
+func (r *Repo) KeptIn() bool { return r.bucket != nil }
+
+// RefreshKept makes what others have changed in the bucket known.
+func (r *Repo) RefreshKept(ctx context.Context) error {
+	if r.bucket == nil {
+		return errs.New(errs.Internal, "the database in %s is not kept in a bucket", r.dir)
+	}
+	return r.bucket.refresh(ctx)
+}
+
+// close waits for what is under way.
+func (b *bucket) close() {
+	b.settle()
+	b.stop()
+	b.jobs.Wait()
+}
+
+// notKept refuses what cannot be done to a database that is kept in a bucket, and says what to do instead.
+func (r *Repo) notKept(instead string) error {
+	if r.bucket == nil {
+		return nil
+	}
+	return errs.New(errs.Unsupported, "the database is kept at %s: %s", r.bucket.keep.Remote.URL(), instead)
+}
+
+// settle waits until all is in the bucket, or not, that is pending now.
+func (b *bucket) settle() {
+	b.mu.Lock()
+	all := slices.Collect(maps.Values(b.pending))
+	b.mu.Unlock()
+	for _, p := range all {
+		<-p.done
+	}
+}
+
+// refsOf are the names in a bucket of what a change changes.
+func (c *change) refsOf() []string {
+	var out []string
+	add := func(name string) {
+		if !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	for _, x := range c.refs {
+		add(remotesync.Heads + x.name)
+	}
+	for _, x := range c.work {
+		add(remotesync.Heads + x.branch)
+	}
+	for _, x := range c.rows {
+		add(remotesync.Heads + x.branch)
+	}
+	for _, x := range c.tags {
+		add(remotesync.Tags + x.name)
+	}
+	return out
+}
+
+// append makes a change part of the tip. The caller holds the commit lock.
+func (b *bucket) append(ctx context.Context, batch *pack.Batch, ch *change, apply func(*state)) (*state, error) {
+	r := b.r
+	if len(ch.stashes) > 0 {
+		return nil, errs.New(errs.Unsupported, "there are no stashes in a database that is kept in a bucket: commit on a branch of its own")
+	}
+	local := &change{head: ch.head, tracks: ch.tracks, writes: ch.writes}
+	refs := ch.refsOf()
+	if slices.Contains(refs, remotesync.Heads+lineageRef) {
+		return nil, errs.New(errs.Unsupported, "runs are not recorded in a database that is kept in a bucket")
+	}
+	if len(refs) > 0 {
+		local = &change{} // what comes with refs comes when they are in the bucket
+	}
+	lsn, err := r.store.Append(ctx, batch, pack.Record{Type: recordChange, Payload: local.encode()})
+	if err != nil {
+		return nil, err
+	}
+	s := r.tip.Load().copy(lsn)
+	apply(s)
+	for _, n := range refs {
+		name, isBranch := strings.CutPrefix(n, remotesync.Heads)
+		if x, ok := s.branches.Get(name); isBranch && ok && (!x.merge.IsZero() || !x.rebase.IsZero()) {
+			return nil, errs.New(errs.Unsupported, "a merge with conflicts or a rebase cannot be left unfinished in a database that is kept in a bucket: make it in a clone, and push")
+		}
+	}
+	r.tip.Store(s)
+	if len(refs) == 0 {
+		p := r.published.Load().copy(lsn)
+		apply(p)
+		r.published.Store(p)
+		return s, nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pending[lsn] = &pending{lsn: lsn, refs: refs, writes: ch.writes, head: ch.head, done: make(chan struct{})}
+	for _, n := range refs {
+		b.start(n)
+	}
+	return s, nil
+}
+
+// wait waits until a change is in the bucket.
+func (b *bucket) wait(lsn uint64) error {
+	b.mu.Lock()
+	p := b.pending[lsn]
+	b.mu.Unlock()
+	if p == nil {
+		return nil
+	}
+	<-p.done
+	return p.err
+}
+
+// ref is what is known of a ref. The caller holds b.mu.
+func (b *bucket) ref(name string) *keptRef {
+	x := b.refs[name]
+	if x == nil {
+		x = &keptRef{ref: remotesync.Ref{Name: name}}
+		b.refs[name] = x
+	}
+	return x
+}
+
+// start sees to it that somebody swaps a ref. The caller holds b.mu.
+func (b *bucket) start(name string) {
+	if x := b.ref(name); !x.busy {
+		x.busy = true
+		b.jobs.Go(func() { b.run(name) })
+	}
+}
+
+// end lets others have refs, and has those swapped of which more has come. The caller holds b.mu.
+func (b *bucket) end(names ...string) {
+	for _, n := range names {
+		x := b.ref(n)
+		x.busy, x.flying = false, nil
+	}
+	for _, p := range b.pending {
+		for _, n := range p.refs {
+			if slices.Contains(names, n) {
+				b.start(n)
+			}
+		}
+	}
+}
+
+// run swaps a ref, and those that change together with it, once. The ref is busy.
+func (b *bucket) run(name string) {
+	if b.keep.Ready(b.ctx, name) != nil {
+		b.fail([]string{name}, errs.New(errs.Unavailable, "the database is being closed"), 1<<63)
+		return
+	}
+	r := b.r
+	r.mu.Lock()
+	b.mu.Lock()
+	set := b.together(name)
+	for _, n := range set {
+		if x := b.ref(n); n != name && x.busy { // whoever has it takes both
+			b.ref(name).busy = false
+			b.mu.Unlock()
+			r.mu.Unlock()
+			return
+		}
+	}
+	tip := r.tip.Load()
+	for _, n := range set {
+		x := b.ref(n)
+		x.busy, x.flown = true, tip.lsn
+		if branchName, ok := strings.CutPrefix(n, remotesync.Heads); ok {
+			x.flying, _ = tip.branches.Get(branchName)
+		}
+	}
+	b.mu.Unlock()
+	r.mu.Unlock()
+	f := &flight{b: b, tip: tip, names: set, folded: map[string]*folding{}}
+	refs, err := f.swap(b.ctx)
+	if err == nil {
+		err = f.land(b.ctx, refs)
+	}
+	if errs.Is(err, errs.Conflict) {
+		err = b.adopt(b.ctx, set, errOvertaken)
+	}
+	if err != nil {
+		b.fail(set, err, tip.lsn)
+	}
+}
+
+// together are the refs that change with one, itself included. The caller holds b.mu.
+func (b *bucket) together(name string) []string {
+	set := []string{name}
+	for more := true; more; {
+		more = false
+		for _, p := range b.pending {
+			if !slices.ContainsFunc(p.refs, func(n string) bool { return slices.Contains(set, n) }) {
+				continue
+			}
+			for _, n := range p.refs {
+				if !slices.Contains(set, n) {
+					set, more = append(set, n), true
+				}
+			}
+		}
+	}
+	slices.Sort(set)
+	return set
+}
+
+// fail tells those who wait for refs up to an LSN, and those who build on them, that it failed, and makes the tip what is published. Nobody has
+// the refs any more then.
+func (b *bucket) fail(names []string, err error, upTo uint64) {
+	b.r.mu.Lock()
+	defer b.r.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	pub, tip := b.r.published.Load(), b.r.tip.Load()
+	b.undo(names, pub, tip.copy(tip.lsn), func(p *pending) error {
+		if p.lsn <= upTo {
+			return err
+		}
+		return errOvertaken
+	})
+	b.end(names...)
+}
+
+// undo makes branches and tags of the state tip, which becomes the tip, what they are in pub, which becomes the published state: those named and
+// all that have changed together with them. Those who wait for such a change are told why. The caller holds both locks.
+func (b *bucket) undo(names []string, pub, tip *state, why func(*pending) error) {
+	all := slices.Clone(names)
+	var gone []*pending
+	for more := true; more; {
+		more = false
+		for _, p := range b.pending {
+			flies := func(n string) bool { // it is on its way with another ref
+				x := b.ref(n)
+				return !slices.Contains(names, n) && x.flying != nil && p.lsn <= x.flown
+			}
+			if slices.Contains(gone, p) || slices.ContainsFunc(p.refs, flies) || !slices.ContainsFunc(p.refs, func(n string) bool { return slices.Contains(all, n) }) {
+				continue
+			}
+			gone, more = append(gone, p), true
+			for _, n := range p.refs {
+				if !slices.Contains(all, n) {
+					all = append(all, n)
+				}
+			}
+		}
+	}
+	for _, n := range all {
+		if tag, ok := strings.CutPrefix(n, remotesync.Tags); ok {
+			h, _ := pub.tags.Get(tag)
+			tip.setTag(tag, h)
+			continue
+		}
+		name := strings.TrimPrefix(n, remotesync.Heads)
+		now, ok := pub.branches.Get(name)
+		if x := b.ref(n); !slices.Contains(names, n) && x.flying != nil {
+			now, ok = x.flying, true
+		} else if ok {
+			now = now.copy(now.lsn)
+			now.era++
+			pub = b.with(pub, name, now)
+		}
+		if !ok {
+			tip.branches.Delete(name)
+			continue
+		}
+		if at, there := tip.branches.Get(name); there && at.era >= now.era {
+			now = now.copy(now.lsn)
+			now.era = at.era + 1
+		}
+		tip.branches.Set(name, now)
+	}
+	tip.head, tip.log, tip.writes = pub.head, pub.log, pub.writes
+	b.r.published.Store(pub)
+	b.r.tip.Store(tip)
+	for _, p := range gone {
+		p.err = why(p)
+		delete(b.pending, p.lsn)
+		close(p.done)
+	}
+}
+
+// with is a state with another branch.
+func (b *bucket) with(s *state, name string, x *branch) *state {
+	s = s.copy(s.lsn)
+	s.branches.Set(name, x)
+	return s
+}
+
+// overtakenBy tells whether another machine has overtaken a change, which is to be made anew.
+func overtakenBy(err error) bool { return errors.Is(err, errOvertaken) }

@@ -1,0 +1,239 @@
+package repo
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/pack"
+	remotesync "github.com/stemmadb/stemma/internal/sync"
+)
+
+// refresh adopts what others have changed in the bucket.
+func (b *bucket) refresh(ctx context.Context) error {
+	b.look.Lock()
+	defer b.look.Unlock()
+	b.mu.Lock()
+	seen := map[string]uint64{}
+	for n, x := range b.refs {
+		seen[n] = x.seq
+	}
+	b.mu.Unlock()
+	refs, err := b.keep.Look(ctx)
+	if err != nil {
+		return err
+	}
+	if len(refs) == 0 {
+		return errs.New(errs.NotFound, "there is no database at %s any more", b.keep.Remote.URL())
+	}
+	names := map[string]bool{}
+	for _, s := range []*state{b.r.published.Load()} {
+		for _, n := range s.branches.Keys() {
+			names[remotesync.Heads+n] = true
+		}
+		for _, n := range s.tags.Keys() {
+			names[remotesync.Tags+n] = true
+		}
+	}
+	for n := range refs {
+		if strings.HasPrefix(n, remotesync.Heads) || strings.HasPrefix(n, remotesync.Tags) {
+			names[n] = true
+		}
+	}
+	var changed []string
+	b.mu.Lock()
+	for _, n := range slices.Sorted(maps.Keys(names)) {
+		x := b.ref(n)
+		if x.busy || x.seq != seen[n] {
+			continue // whoever changes it finds out
+		}
+		now := refs[n]
+		if now.Name == "" {
+			now.Name = n
+		}
+		if x.seq > 0 && now.Target == x.ref.Target && now.Work == x.ref.Work {
+			continue
+		}
+		x.busy = true
+		changed = append(changed, n)
+	}
+	b.mu.Unlock()
+	if len(changed) == 0 {
+		return nil
+	}
+	if err := b.adoptThese(ctx, changed, refs, errOvertaken); err != nil {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.end(changed...)
+		return err
+	}
+	return nil
+}
+
+// adopt makes refs what they are in the bucket, which they are no more here. Nobody has them any more then, unless it fails.
+func (b *bucket) adopt(ctx context.Context, names []string, why error) error {
+	refs := map[string]remotesync.Ref{}
+	for _, n := range names {
+		x, err := b.keep.Read(ctx, n)
+		if err != nil {
+			return err
+		}
+		refs[n] = x
+	}
+	return b.adoptThese(ctx, names, refs, why)
+}
+
+// adopted is a branch as it is in the bucket; is is nil when it is not there.
+type adopted struct {
+	ref     remotesync.Ref
+	is      *branch
+	changed map[string]bool // tables, compared with what is published
+}
+
+func (b *bucket) adoptThese(ctx context.Context, names []string, refs map[string]remotesync.Ref, why error) error {
+	r := b.r
+	var targets []remotesync.Target
+	for _, n := range names {
+		if x := refs[n]; !x.IsZero() {
+			targets = append(targets, x.Target)
+		}
+	}
+	b.lacking.Lock()
+	err := r.LackMore(nil, targets)
+	b.lacking.Unlock()
+	if err != nil {
+		return err
+	}
+	pub := r.published.Load()
+	all := map[string]*adopted{}
+	ch := &change{}
+	for _, n := range names {
+		ref := refs[n]
+		ref.Name = n
+		all[n] = &adopted{ref: ref}
+		name, isBranch := strings.CutPrefix(n, remotesync.Heads)
+		if !isBranch {
+			ch.tags = append(ch.tags, tagChange{name: strings.TrimPrefix(n, remotesync.Tags), object: ref.Tag, commit: ref.Commit})
+			continue
+		}
+		old, there := pub.branches.Get(name)
+		if ref.IsZero() {
+			if there {
+				ch.refs = append(ch.refs, refChange{name: name})
+			}
+			continue
+		}
+		if !there {
+			old = &branch{name: name}
+		}
+		if all[n].is, all[n].changed, err = b.branch(ctx, old, ref); err != nil {
+			return err
+		}
+		one := all[n].is.change()
+		ch.work = append(ch.work, one.work...)
+		ch.refs = append(ch.refs, one.refs...)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	pub = r.published.Load()
+	moved := &change{tags: ch.tags}
+	for _, x := range ch.refs {
+		if old, ok := pub.branches.Get(x.name); !ok || old.head != x.head {
+			moved.refs = append(moved.refs, x)
+		}
+	}
+	ch.log = moved.moves(r.opt.Clock.Now())
+	head := pub.head
+	if gone := all[remotesync.Heads+head]; head == "" || gone != nil && gone.is == nil {
+		left := pub.branches.Copy()
+		for n, x := range all {
+			if name, ok := strings.CutPrefix(n, remotesync.Heads); ok && x.is == nil {
+				left.Delete(name)
+			} else if ok {
+				left.Set(name, x.is)
+			}
+		}
+		if keys := left.Keys(); len(keys) > 0 {
+			head = keys[0]
+			if _, ok := left.Get(DefaultBranch); ok {
+				head = DefaultBranch
+			}
+			ch.head = head
+		}
+	}
+	lsn, err := r.store.Append(ctx, nil, pack.Record{Type: recordChange, Payload: ch.encode()})
+	if err != nil {
+		return err
+	}
+	next := pub.copy(lsn)
+	next.head = head
+	next.log = next.log.with(ch.log...)
+	for n, x := range all {
+		k := b.ref(n)
+		k.ref, k.seq = x.ref, k.seq+1
+		if tag, ok := strings.CutPrefix(n, remotesync.Tags); ok {
+			next.setTag(tag, x.ref.Tag)
+			continue
+		}
+		name := strings.TrimPrefix(n, remotesync.Heads)
+		if x.is == nil {
+			next.branches.Delete(name)
+			continue
+		}
+		if x.is.lsn = lsn; x.is.born == 0 {
+			x.is.born = lsn
+		}
+		for l := range x.changed {
+			x.is.tables.set(l, workTable{version: lsn, since: lsn})
+			r.auto.mu.Lock()
+			delete(r.auto.next, l)
+			r.auto.mu.Unlock()
+		}
+		next.branches.Set(name, x.is)
+	}
+	b.undo(names, next, r.tip.Load().copy(lsn), func(*pending) error { return why })
+	b.end(names...)
+	return nil
+}
+
+// branch is a branch as its ref in the bucket says, after old, and the tables that differ.
+func (b *bucket) branch(ctx context.Context, old *branch, ref remotesync.Ref) (*branch, map[string]bool, error) {
+	r := b.r
+	c, err := history.GetCommit(ctx, r.store, ref.Commit)
+	if err != nil {
+		return nil, nil, err
+	}
+	is := old.copy(0)
+	is.head, is.working, is.staged, is.merge, is.rebase = ref.Commit, c.Root, c.Root, hash.Hash{}, hash.Hash{}
+	if !ref.Work.IsZero() {
+		working, staged, err := workOf(ctx, r.store, ref.Work, ref.Commit)
+		if err == nil && working == nil {
+			err = errs.New(errs.Corrupt, "the uncommitted changes of branch '%s' at %s are not after its commit", old.name, b.keep.Remote.URL())
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		is.working, is.staged = working.Root, staged.Root
+	}
+	batch := r.store.NewBatch()
+	defer batch.Close()
+	changed, err := r.changedTables(ctx, batch, old.working, is.working)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, t := range old.tables {
+		if t.over.Len() > 0 { // of a database that was closed in the middle
+			changed[t.name] = true
+		}
+	}
+	for i := range is.tables {
+		is.tables[i].over = nil
+	}
+	return is, changed, nil
+}

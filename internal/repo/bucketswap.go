@@ -1,0 +1,210 @@
+package repo
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/pack"
+	remotesync "github.com/stemmadb/stemma/internal/sync"
+	"github.com/stemmadb/stemma/internal/table"
+)
+
+// flight is refs on their way into the bucket.
+type flight struct {
+	b      *bucket
+	tip    *state
+	names  []string
+	folded map[string]*folding // branches, by the names of their refs
+}
+
+// folding is a branch whose edits have been brought into its trees.
+type folding struct {
+	was    *branch
+	is     *branch
+	sealed map[string]*table.Table
+}
+
+// swap makes the refs in the bucket what they are at the tip, and gives those that were changed.
+func (f *flight) swap(ctx context.Context) ([]remotesync.Ref, error) {
+	var swaps []remotesync.Swap
+	for _, n := range f.names {
+		f.b.mu.Lock()
+		s := remotesync.Swap{From: f.b.ref(n).ref}
+		f.b.mu.Unlock()
+		var err error
+		if tag, ok := strings.CutPrefix(n, remotesync.Tags); ok {
+			err = f.tag(ctx, tag, &s)
+		} else {
+			err = f.branch(ctx, n, &s)
+		}
+		if err != nil {
+			return nil, err
+		}
+		from := s.From.Target
+		from.List = hash.Hash{}
+		if from != s.To || s.From.Work != s.Work {
+			swaps = append(swaps, s)
+		}
+	}
+	if len(swaps) == 0 {
+		return nil, nil
+	}
+	return f.b.keep.Swap(ctx, swaps)
+}
+
+func (f *flight) tag(ctx context.Context, name string, s *remotesync.Swap) error {
+	h, ok := f.tip.tags.Get(name)
+	if !ok {
+		return nil
+	}
+	t, err := history.GetTag(ctx, f.b.r.store, h)
+	if err == nil {
+		s.To = remotesync.Target{Commit: t.Commit, Tag: h}
+	}
+	return err
+}
+
+// branch folds a branch, and makes a commit of its uncommitted changes.
+func (f *flight) branch(ctx context.Context, ref string, s *remotesync.Swap) error {
+	r := f.b.r
+	x, ok := f.tip.branches.Get(strings.TrimPrefix(ref, remotesync.Heads))
+	if !ok {
+		return nil
+	}
+	batch := r.store.NewBatch()
+	defer batch.Close()
+	working, sealed, err := r.seal(ctx, batch, x, nil)
+	if err != nil {
+		return err
+	}
+	is := x.copy(x.lsn)
+	is.working = working.Tree()
+	for i := range is.tables {
+		is.tables[i].over = nil
+	}
+	f.folded[ref] = &folding{was: x, is: is, sealed: sealed}
+	s.To = remotesync.Target{Commit: x.head}
+	c, err := history.GetCommit(ctx, batch, x.head)
+	if err != nil {
+		return err
+	}
+	work, err := putWork(ctx, batch, x.name, c, is.staged, is.working)
+	if err != nil {
+		return err
+	}
+	if work != nil {
+		s.Work = work.ID
+	}
+	return r.appendUnnamed(ctx, batch)
+}
+
+// land makes what is in the bucket the published state, and tells those who wait for it. Nobody has the refs any more then.
+func (f *flight) land(ctx context.Context, refs []remotesync.Ref) error {
+	b, r := f.b, f.b.r
+	ctx = context.WithoutCancel(ctx)
+	batch := r.store.NewBatch()
+	defer batch.Close()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	tip := r.tip.Load()
+	ch := &change{}
+	next := map[string]*branch{} // at the tip
+	for _, n := range f.names {
+		if tag, ok := strings.CutPrefix(n, remotesync.Tags); ok {
+			h, _ := f.tip.tags.Get(tag)
+			x := tagChange{name: tag, object: h}
+			if !h.IsZero() {
+				t, err := history.GetTag(ctx, r.store, h)
+				if err != nil {
+					return err
+				}
+				x.commit = t.Commit
+			}
+			ch.tags = append(ch.tags, x)
+			continue
+		}
+		name := strings.TrimPrefix(n, remotesync.Heads)
+		x := f.folded[n]
+		if x == nil {
+			ch.refs = append(ch.refs, refChange{name: name})
+			continue
+		}
+		one := x.is.change()
+		ch.work = append(ch.work, one.work...)
+		ch.refs = append(ch.refs, one.refs...)
+		cur, ok := tip.branches.Get(name)
+		switch {
+		case ok && cur == x.was:
+			next[name] = x.is
+		case ok && cur.born == x.was.born && cur.era == x.was.era:
+			under, _, err := r.under(ctx, batch, x.was, cur, x.sealed)
+			if err != nil {
+				return err
+			}
+			next[name] = under
+		}
+	}
+	var landed []*pending
+	for _, p := range b.pending {
+		if p.lsn <= f.tip.lsn && slices.ContainsFunc(p.refs, func(n string) bool { return slices.Contains(f.names, n) }) {
+			landed = append(landed, p)
+		}
+	}
+	slices.SortFunc(landed, func(x, y *pending) int { return int(x.lsn) - int(y.lsn) })
+	for _, p := range landed {
+		ch.writes = append(ch.writes, p.writes...)
+		if p.head != "" {
+			ch.head = p.head
+		}
+	}
+	pub := r.published.Load()
+	ch.refs = slices.DeleteFunc(ch.refs, func(x refChange) bool { // only those that move are moves
+		old, ok := pub.branches.Get(x.name)
+		return ok && old.head == x.head || !ok && x.head.IsZero()
+	})
+	ch.log = ch.moves(r.opt.Clock.Now())
+	lsn, err := r.store.Append(ctx, batch, pack.Record{Type: recordChange, Payload: ch.encode()})
+	if err != nil {
+		return err
+	}
+	pub, tip = pub.copy(lsn), tip.copy(lsn)
+	pub.log, pub.writes = pub.log.with(ch.log...), pub.writes.with(ch.writes)
+	if ch.head != "" {
+		pub.head = ch.head
+	}
+	for _, x := range ch.tags {
+		pub.setTag(x.name, x.object)
+	}
+	for _, n := range f.names {
+		name, isBranch := strings.CutPrefix(n, remotesync.Heads)
+		if !isBranch {
+			continue
+		}
+		if x := f.folded[n]; x != nil {
+			pub.branches.Set(name, x.is)
+		} else {
+			pub.branches.Delete(name)
+		}
+	}
+	for name, x := range next {
+		tip.branches.Set(name, x)
+	}
+	r.published.Store(pub)
+	r.tip.Store(tip)
+	for _, x := range refs {
+		k := b.ref(x.Name)
+		k.ref, k.seq = x, k.seq+1
+	}
+	for _, p := range landed {
+		delete(b.pending, p.lsn)
+		close(p.done)
+	}
+	b.end(f.names...)
+	r.maintain(pub)
+	return nil
+}

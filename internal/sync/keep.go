@@ -1,0 +1,593 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	gosync "sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stemmadb/stemma/internal/clock"
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/object"
+	"github.com/stemmadb/stemma/internal/pack"
+	"github.com/stemmadb/stemma/internal/vfs"
+)
+
+// How a ref is swapped where the store takes few writes of one object.
+const (
+	writePause   = time.Second            // between two writes of a ref, once the store has refused one as too early
+	pauseKept    = time.Minute            // how long after the last refusal that is heeded
+	putPatience  = 30 * time.Second       // of one try
+	swapPatience = 2 * time.Minute        // of all tries
+	putPauseLow  = 100 * time.Millisecond // before the second try, where the store is not one of few writes
+)
+
+// When small packs of a list are joined, and how far a walk goes before all refs are asked.
+const (
+	smallPacks = 64
+	nearWalk   = 8
+)
+
+// Keeper changes the refs of a database that is worked on where it is, in a bucket: chunks first, then the refs that name them, each on the
+// condition that it is what was read. It is used by many goroutines; what it knows of refs is what it has read or written last.
+type Keeper struct {
+	Remote *Remote
+	Store  *pack.Store
+	FS     vfs.FS // of the store
+	Temp   string // a directory for packs while they are sent
+
+	mu    gosync.Mutex
+	refs  map[string]Ref
+	lists map[hash.Hash][]Pack      // of refs
+	sent  map[hash.Hash][]hash.Hash // chunks of small packs
+	paces map[string]*pace
+}
+
+// pace is how fast a ref may be written.
+type pace struct {
+	wrote   time.Time     // when it was written last, as far as is known
+	refused time.Time     // when a write was refused as too early; zero for never
+	prepare time.Duration // how long it took to send what the last one names
+}
+
+// Swap is a ref of a kept database to be changed.
+type Swap struct {
+	From Ref    // as Look or Read gave it
+	To   Target // without a list; zero for no ref
+	Work history.CommitID
+}
+
+// Look reads all refs.
+func (k *Keeper) Look(ctx context.Context) (map[string]Ref, error) {
+	refs, err := k.Remote.Refs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.refs = maps.Clone(refs)
+	k.forget()
+	return refs, nil
+}
+
+// Read reads one ref; one that is not there is one without a target.
+func (k *Keeper) Read(ctx context.Context, name string) (Ref, error) {
+	x, err := k.Remote.ref(ctx, name)
+	if err != nil {
+		return x, fmt.Errorf("read the ref %s of %s: %w", name, k.Remote.URL(), err)
+	}
+	k.note(x)
+	return x, nil
+}
+
+// note remembers a ref.
+func (k *Keeper) note(x Ref) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.refs == nil {
+		k.refs = map[string]Ref{}
+	}
+	if x.IsZero() {
+		delete(k.refs, x.Name)
+	} else {
+		k.refs[x.Name] = x
+	}
+	k.forget()
+}
+
+// forget forgets lists that no ref names. The caller holds the lock.
+func (k *Keeper) forget() {
+	if len(k.lists) <= 2*len(k.refs)+smallPacks {
+		return
+	}
+	named := map[hash.Hash]bool{}
+	for _, x := range k.refs {
+		named[x.List] = true
+	}
+	maps.DeleteFunc(k.lists, func(h hash.Hash, _ []Pack) bool { return !named[h] })
+}
+
+// Ready waits until the refs may be written again, less the time that it takes to send what they name: who has several changes of one ref
+// gathers them meanwhile.
+func (k *Keeper) Ready(ctx context.Context, names ...string) error {
+	return k.wait(ctx, true, names...)
+}
+
+func (k *Keeper) wait(ctx context.Context, early bool, names ...string) error {
+	k.mu.Lock()
+	var until time.Time
+	for _, n := range names {
+		p := k.paces[n]
+		if p == nil || p.refused.IsZero() || clock.Since(p.refused) > pauseKept {
+			continue
+		}
+		at := p.wrote.Add(writePause)
+		if early {
+			at = at.Add(-p.prepare)
+		}
+		if at.After(until) {
+			until = at
+		}
+	}
+	k.mu.Unlock()
+	return rest(ctx, -clock.Since(until))
+}
+
+// rest waits.
+func rest(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return errs.With(errs.Canceled, ctx.Err())
+	case <-t.C:
+		return nil
+	}
+}
+
+// pace changes what is known of the pace of a ref.
+func (k *Keeper) pace(name string, fn func(p *pace)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.paces == nil {
+		k.paces = map[string]*pace{}
+	}
+	if k.paces[name] == nil {
+		k.paces[name] = &pace{}
+	}
+	fn(k.paces[name])
+}
+
+// Swap makes the refs what they are to be, all or none, and gives them as they are then. A ref that is not what was read is an error of class
+// Conflict, and nothing was changed. An error of class Unavailable leaves open whether the refs were changed.
+func (k *Keeper) Swap(ctx context.Context, swaps []Swap) ([]Ref, error) {
+	began := clock.System{}.Now()
+	list, packs, err := k.sendAll(ctx, swaps)
+	if err != nil {
+		return nil, fmt.Errorf("write to %s: %w", k.Remote.URL(), err)
+	}
+	moves := make([]move, len(swaps))
+	out := make([]Ref, len(swaps))
+	for i, s := range swaps {
+		m := move{from: s.From, to: s.To, work: s.Work, kept: true}
+		if !m.to.IsZero() {
+			m.to.List = list
+		}
+		moves[i] = m
+		took := clock.Since(began)
+		k.pace(s.From.Name, func(p *pace) { p.prepare = took })
+	}
+	if len(moves) == 1 {
+		out[0], err = k.swap(ctx, moves[0])
+	} else {
+		err = k.Remote.updateAll(ctx, moves)
+		for i := range moves {
+			if err != nil {
+				break
+			}
+			k.pace(moves[i].from.Name, func(p *pace) { p.wrote = clock.System{}.Now() })
+			out[i], err = k.Remote.ref(ctx, moves[i].from.Name)
+			if err == nil && (out[i].Target != moves[i].to || out[i].Work != moves[i].work) {
+				// It was changed again since. What follows reads it.
+				out[i].Target, out[i].Work = moves[i].to, moves[i].work
+				out[i].gen = ""
+			}
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("write to %s: %w", k.Remote.URL(), err)
+	}
+	for _, x := range out {
+		k.note(x)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.lists == nil {
+		k.lists = map[hash.Hash][]Pack{}
+	}
+	if !list.IsZero() {
+		k.lists[list] = packs
+	}
+	return out, nil
+}
+
+// swap puts one ref, slower where the store says that it is written too often.
+func (k *Keeper) swap(ctx context.Context, m move) (Ref, error) {
+	if err := k.Remote.giveUp(ctx, m.from); err != nil {
+		return Ref{}, err
+	}
+	name, v := m.from.Name, m.value()
+	s := object.Once(k.Remote.s)
+	body := v.encode()
+	began, pause := clock.System{}.Now(), putPauseLow
+	for try := 0; ; try++ {
+		if err := k.wait(ctx, false, name); err != nil {
+			return Ref{}, err
+		}
+		one, cancel := context.WithTimeout(ctx, putPatience)
+		err := s.Put(one, refObject(name), object.Bytes(body), object.If(m.from.gen))
+		late := one.Err() != nil && ctx.Err() == nil
+		cancel()
+		if late {
+			err = errs.With(errs.Unavailable, err)
+		}
+		now := clock.System{}.Now()
+		switch {
+		case err == nil:
+			k.pace(name, func(p *pace) { p.wrote = now })
+			return k.put(ctx, m, v, body)
+		case errs.Is(err, errs.Conflict):
+			k.pace(name, func(p *pace) { p.wrote = now })
+			return k.settled(ctx, m, v)
+		case !errs.Is(err, errs.Unavailable) || ctx.Err() != nil:
+			return Ref{}, err
+		case clock.Since(began) > swapPatience:
+			return Ref{}, errs.New(errs.Unavailable, "it is not known whether the change was made, look at what is there: %w", err)
+		}
+		if !late { // it has answered: perhaps it is written too often
+			k.pace(name, func(p *pace) {
+				p.refused = now
+				if now.Sub(p.wrote) > writePause { // by somebody else
+					p.wrote = now
+				}
+			})
+		}
+		if err := rest(ctx, pause/2+rand.N(pause/2+1)); err != nil {
+			return Ref{}, err
+		}
+		pause = min(2*pause, writePause)
+	}
+}
+
+// put is the ref that a put has made.
+func (k *Keeper) put(ctx context.Context, m move, v value, body []byte) (Ref, error) {
+	x := Ref{Name: m.from.Name, Target: m.to, Work: m.work, raw: v}
+	data, gen, err := k.Remote.s.Get(ctx, refObject(x.Name))
+	if err == nil && string(data) == string(body) { // else it was changed again since, which the next swap finds out
+		x.gen = gen
+	}
+	return x, nil
+}
+
+// settled tells what became of a put whose condition did not hold: an earlier try of it may have been done, and others may have changed the ref
+// since, who keep what it was.
+func (k *Keeper) settled(ctx context.Context, m move, v value) (Ref, error) {
+	x, err := k.Remote.ref(ctx, m.from.Name)
+	if err != nil {
+		return x, errs.New(errs.Unavailable, "it is not known whether the change was made, look at what is there: %w", err)
+	}
+	past := x.raw.past()
+	switch {
+	case slices.Contains(past, v.nonce):
+		if err := k.Remote.s.Settle(ctx, refObject(x.Name)); err != nil {
+			return x, err
+		}
+		if x.raw.nonce != v.nonce {
+			x = Ref{Name: x.Name, Target: m.to, Work: m.work, raw: v}
+		}
+		return x, nil
+	case !x.raw.kept, len(x.raw.was) < wasMost, slices.Contains(past, m.from.raw.nonce):
+		return x, errMoved(x.Name)
+	}
+	return x, errs.New(errs.Unavailable, "it is not known whether the change was made: others have changed %s very often since; look at what is there", x.Name)
+}
+
+// sendAll is send, again where a collection of garbage removes what was counted on.
+func (k *Keeper) sendAll(ctx context.Context, swaps []Swap) (list hash.Hash, packs []Pack, err error) {
+	avoid := map[string]bool{}
+	for range sendTries {
+		list, packs, err = k.send(ctx, swaps, avoid)
+		gone := removedOf(err)
+		if len(gone) == 0 {
+			break
+		}
+		for _, n := range gone {
+			avoid[n] = true
+		}
+	}
+	return list, packs, err
+}
+
+// send makes sure that the remote has everything that the refs are to reach, and a list that says where, without objects to be avoided.
+func (k *Keeper) send(ctx context.Context, swaps []Swap, avoid map[string]bool) (list hash.Hash, packs []Pack, err error) {
+	counted := k.Remote.pledge(nil)
+	var targets []Target
+	var want []history.CommitID
+	var chunks []hash.Hash
+	seen := map[hash.Hash]bool{}
+	add := func(h hash.Hash) error {
+		if !seen[h] {
+			seen[h] = true
+			chunks = append(chunks, h)
+		}
+		return nil
+	}
+	stays := false
+	for _, s := range swaps {
+		if s.To.IsZero() {
+			continue
+		}
+		stays = true
+		want = append(want, s.To.Commit)
+		b, from, err := k.between(ctx, s)
+		if err != nil {
+			return list, nil, err
+		}
+		targets = append(targets, from...)
+		if err := Missing(ctx, k.Store, b, add, func() {}); err != nil {
+			return list, nil, err
+		}
+		if !s.To.Tag.IsZero() {
+			if err := add(s.To.Tag); err != nil {
+				return list, nil, err
+			}
+		}
+	}
+	if !stays {
+		return list, nil, nil
+	}
+	if packs, err = k.packsOf(ctx, targets); err != nil {
+		return list, nil, err
+	}
+	p := &Push{Remote: k.Remote, Store: k.Store, FS: k.FS, Temp: k.Temp}
+	sent, err := p.packs(ctx, chunks, want, counted, avoid)
+	if err != nil {
+		return list, nil, err
+	}
+	if len(sent) == 1 && sent[0].Size <= smallPack {
+		k.mu.Lock()
+		if k.sent == nil {
+			k.sent = map[hash.Hash][]hash.Hash{}
+		}
+		k.sent[sent[0].Digest] = chunks
+		k.mu.Unlock()
+	}
+	for _, x := range sent {
+		if !slices.ContainsFunc(packs, func(o Pack) bool { return o.Digest == x.Digest }) {
+			packs = append(packs, x)
+		}
+	}
+	if packs, err = k.join(ctx, packs, func(chunks []hash.Hash) ([]Pack, error) { return p.packs(ctx, chunks, want, counted, avoid) }); err != nil {
+		return list, nil, err
+	}
+	if list, err = k.Remote.putList(ctx, packs, avoid); err != nil {
+		return list, nil, err
+	}
+	return list, packs, counted.claim(ctx, packs, listsDir+list.Full())
+}
+
+// between is what a swap brings, with the commit of the uncommitted changes that were there before as one more parent of what is new, since most
+// of that is in it; and targets whose lists hold all else.
+func (k *Keeper) between(ctx context.Context, s Swap) (b Between, from []Target, err error) {
+	var want []history.CommitID
+	for _, id := range []history.CommitID{s.To.Commit, s.Work} {
+		if !id.IsZero() {
+			want = append(want, id)
+		}
+	}
+	near := map[history.CommitID]bool{}
+	if !s.From.IsZero() {
+		near[s.From.Commit] = true
+	}
+	if !s.From.Work.IsZero() {
+		c, err := history.GetCommit(ctx, k.Store, s.From.Work)
+		if err != nil {
+			return b, nil, err
+		}
+		near[s.From.Work] = true
+		for _, p := range c.Parents { // with the staged set
+			near[p] = true
+		}
+	}
+	ok, err := k.near(ctx, want, near)
+	if err != nil {
+		return b, nil, err
+	}
+	if ok {
+		from = []Target{s.From.Target}
+		b, err = Commits(ctx, k.Store, want, slices.Collect(maps.Keys(near)))
+	} else {
+		b, from, err = k.far(ctx, s, want)
+	}
+	if err != nil || s.From.Work.IsZero() {
+		return b, from, err
+	}
+	for i, c := range b.Commits {
+		with := *c
+		with.Parents = append(slices.Clone(c.Parents), s.From.Work)
+		b.Commits[i] = &with
+	}
+	return b, append(from, s.From.Target), nil
+}
+
+// near tells whether a short walk from want ends at those commits.
+func (k *Keeper) near(ctx context.Context, want []history.CommitID, at map[history.CommitID]bool) (bool, error) {
+	todo := slices.Clone(want)
+	for n := 0; len(todo) > 0; n++ {
+		id := todo[0]
+		todo = todo[1:]
+		if at[id] {
+			continue
+		}
+		if n >= nearWalk {
+			return false, nil
+		}
+		c, err := history.GetCommit(ctx, k.Store, id)
+		if err != nil || len(c.Parents) == 0 {
+			return false, err
+		}
+		todo = append(todo, c.Parents...)
+	}
+	return len(at) > 0, nil
+}
+
+// far is between by what all refs of the remote have.
+func (k *Keeper) far(ctx context.Context, s Swap, want []history.CommitID) (b Between, from []Target, err error) {
+	k.mu.Lock()
+	refs := maps.Clone(k.refs)
+	k.mu.Unlock()
+	var have []Ref
+	var cut []history.CommitID
+	for _, n := range names(refs) {
+		if x := refs[n]; n != Lineage && !strings.HasPrefix(n, Work) {
+			have = append(have, x)
+			cut = append(cut, x.Commit)
+		}
+	}
+	if b, err = Commits(ctx, k.Store, want, cut); err != nil {
+		return b, nil, err
+	}
+	p := &Push{Remote: k.Remote, Store: k.Store}
+	if from, err = p.cover(ctx, b.Edge, have); err != nil {
+		return b, nil, err
+	}
+	return b, from, nil
+}
+
+// packsOf is the packs of the lists of targets.
+func (k *Keeper) packsOf(ctx context.Context, targets []Target) ([]Pack, error) {
+	var out []Pack
+	in := map[hash.Hash]bool{}
+	for _, t := range targets {
+		if t.List.IsZero() {
+			continue
+		}
+		k.mu.Lock()
+		packs, ok := k.lists[t.List]
+		k.mu.Unlock()
+		if !ok {
+			var err error
+			if packs, err = k.Remote.Packs(ctx, t); err != nil {
+				return nil, err
+			}
+			k.mu.Lock()
+			if k.lists == nil {
+				k.lists = map[hash.Hash][]Pack{}
+			}
+			k.lists[t.List] = packs
+			k.mu.Unlock()
+		}
+		for _, p := range packs {
+			if !in[p.Digest] {
+				in[p.Digest] = true
+				out = append(out, p)
+			}
+		}
+	}
+	return out, nil
+}
+
+// join puts the chunks of small packs, where there are many, into others, so that lists stay short.
+func (k *Keeper) join(ctx context.Context, packs []Pack, send func(chunks []hash.Hash) ([]Pack, error)) ([]Pack, error) {
+	var small []Pack
+	for _, x := range packs {
+		if x.Size <= smallPack {
+			small = append(small, x)
+		}
+	}
+	if len(small) < smallPacks {
+		return packs, nil
+	}
+	inside := make([][]hash.Hash, len(small))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	for i, x := range small {
+		k.mu.Lock()
+		inside[i] = k.sent[x.Digest]
+		k.mu.Unlock()
+		if inside[i] != nil {
+			continue
+		}
+		g.Go(func() (err error) {
+			inside[i], err = k.chunksIn(gctx, x)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	var chunks []hash.Hash
+	seen := map[hash.Hash]bool{}
+	for _, list := range inside {
+		for _, h := range list {
+			if !seen[h] {
+				seen[h] = true
+				chunks = append(chunks, h)
+			}
+		}
+	}
+	joined, err := send(chunks)
+	if err != nil {
+		return nil, err
+	}
+	out := slices.DeleteFunc(slices.Clone(packs), func(x Pack) bool { return x.Size <= smallPack })
+	for _, x := range joined {
+		if !slices.ContainsFunc(out, func(o Pack) bool { return o.Digest == x.Digest }) {
+			out = append(out, x)
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	clear(k.sent)
+	if len(joined) == 1 && joined[0].Size <= smallPack {
+		k.sent[joined[0].Digest] = chunks
+	}
+	return out, nil
+}
+
+// chunksIn is the hashes of the chunks of a small pack.
+func (k *Keeper) chunksIn(ctx context.Context, p Pack) ([]hash.Hash, error) {
+	tail, err := p.tail()
+	if err != nil {
+		return nil, err
+	}
+	data := make([]byte, p.Size)
+	if err := k.Remote.readPack(ctx, p, data, 0); err != nil {
+		return nil, err
+	}
+	dir, err := pack.ReadDirectory(data[p.Size-tail:], p.Size, p.Digest)
+	if err != nil {
+		return nil, err
+	}
+	out := []hash.Hash{}
+	for _, s := range byOffset(dir.Lacking(&pack.Known{})) {
+		h, err := pack.RecordHash(data[s.Off : s.Off+s.Len])
+		if err != nil {
+			return nil, errors.Join(errs.New(errs.Corrupt, "pack %s at byte %d", p.Digest.Full(), s.Off), err)
+		}
+		out = append(out, h)
+	}
+	return out, nil
+}
