@@ -88,8 +88,8 @@ func (c *sqlConn) open(ctx context.Context) error {
 	return err
 }
 
-// close ends the session.
-func (c *sqlConn) close() error { return c.conn.Close() }
+// close ends the session. That the other end was first is no error, nor whatever keeps from saying farewell.
+func (c *sqlConn) close() { _ = c.conn.Close() }
 
 // lost tells whether an error means that the connection is gone, and whether the statement has certainly not been begun.
 func lost(err error) (gone, unsent bool) {
@@ -172,12 +172,12 @@ func (c *sqlConn) one(ctx context.Context, text string) (cells []string, err err
 }
 
 // kill cancels the statement that the connection of that number runs, over a connection of its own.
-func (c *sqlConn) kill(ctx context.Context, id string) (err error) {
+func (c *sqlConn) kill(ctx context.Context, id string) error {
 	k := &sqlConn{cfg: c.cfg.Clone()}
 	if err := k.open(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, k.close()) }()
+	defer k.close()
 	a, err := k.query(ctx, "kill query "+id)
 	if err != nil {
 		return err
@@ -272,6 +272,12 @@ func sqlMessage(err error) string {
 			return "the statement was cancelled"
 		}
 		return e.Message
+	}
+	switch gone, unsent := lost(err); {
+	case unsent:
+		return "the connection has ended, and the statement was not begun"
+	case gone:
+		return "the connection ended before the statement was answered: whether it was done is not known"
 	}
 	return err.Error()
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"database/sql/driver"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -11,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	client "github.com/go-sql-driver/mysql"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/op"
@@ -158,5 +161,18 @@ func TestOwnerEndsWhileConnecting(t *testing.T) {
 	denied := func(context.Context) (net.Conn, error) { return nil, os.ErrPermission }
 	if _, err := connectOwner(t.Context(), denied, op.Author{}, "db"); err == nil || errs.CodeOf(err) != errs.Unavailable || !strings.Contains(err.Error(), "permission") {
 		t.Errorf("a socket that is not ours: %v", err)
+	}
+}
+
+// TestLostConnection: what a lost connection means for the statement is said.
+func TestLostConnection(t *testing.T) {
+	for err, want := range map[error]string{
+		driver.ErrBadConn:     "was not begun",
+		client.ErrInvalidConn: "whether it was done is not known",
+		io.ErrUnexpectedEOF:   "unexpected EOF",
+	} {
+		if got := sqlMessage(err); !strings.Contains(got, want) || strings.Contains(got, "driver:") {
+			t.Errorf("%v: %q, want %q", err, got, want)
+		}
 	}
 }

@@ -138,12 +138,9 @@ func (s *sqlSession) places() ([]string, error) {
 
 // end ends the session, and the ownership.
 func (s *sqlSession) end(ctx context.Context) error {
-	err := s.sqlConn.close()
-	if gone, _ := lost(err); gone {
-		err = nil // the other end was first
-	}
+	s.sqlConn.close()
 	if s.held != nil {
-		err = errors.Join(err, s.held.close(ctx))
+		return s.held.close(ctx)
 	}
-	return err
+	return nil
 }

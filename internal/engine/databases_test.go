@@ -162,3 +162,27 @@ func TestBranchVariables(t *testing.T) {
 	w.client().want("select @@db_head_ref", "refs/heads/new")
 	c.want("select @@global.db_default_branch", "new")
 }
+
+// TestTransactionOverDatabases commits a transaction that has changed two databases: in both or in neither, whichever of them cannot take it.
+func TestTransactionOverDatabases(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.client(), w.client()
+	a.exec("create database one", "create database two", "create table one.t (i int primary key, x int)", "create table two.t (i int primary key, x int)",
+		"insert into one.t values (1, 0)", "insert into two.t values (1, 0)")
+	for _, other := range []string{"one", "two"} {
+		a.exec("start transaction", "update two.t set x = 1 where i = 1", "insert into one.t values (2, 2)", "update one.t set x = 1 where i = 1", "insert into two.t values (2, 2)")
+		b.exec("update " + other + ".t set x = 9 where i = 1")
+		a.fails("commit", "")
+		for _, d := range []string{"one", "two"} {
+			want := "1,0"
+			if d == other {
+				want = "1,9"
+			}
+			b.want("select * from "+d+".t", want)
+		}
+		b.exec("update " + other + ".t set x = 0 where i = 1")
+	}
+	a.exec("start transaction", "update two.t set x = 1 where i = 1", "insert into one.t values (2, 2)", "commit")
+	b.want("select * from one.t", "1,0 2,2")
+	b.want("select * from two.t", "1,1")
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/repo"
@@ -99,6 +100,9 @@ func (c *Backup) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	if len(c.Args) > 0 {
 		return nil, errs.New(errs.Invalid, "backup: '%s' is none of add, remove, sync, sync-url, verify and restore, and a copy has one path", c.Path)
+	}
+	if s.Dolt && !strings.ContainsAny(c.Path, `/\`) { // there a word is a part of the verb or a mistake, and must not become the name of a copy
+		return nil, errs.New(errs.Invalid, "unrecognized dolt_backup parameter '%s'", c.Path)
 	}
 	path := c.Path
 	if !filepath.IsAbs(path) {

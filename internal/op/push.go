@@ -80,6 +80,11 @@ func (c *Push) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	if c.Remote == "" {
 		c.Remote = defaultName
+		if m, err := remoteURLs(s.Settings.Local); err != nil {
+			return nil, err
+		} else if len(m) == 0 {
+			return nil, errs.New(errs.Invalid, "fatal: No configured push destination.\nEither specify the URL from the command-line or configure a remote repository using\n\n\t%[1]s remote add <name> <url>\n\nand then push using the remote name\n\n\t%[1]s push <name>", s.Program())
+		}
 		if theirs == "" && !c.All && !c.Tags {
 			return nil, errs.New(errs.Invalid, "fatal: The current branch %s has no upstream branch.\nTo push the current branch and set the remote as upstream, use\n\t%s push --set-upstream %s %s", branch, s.Program(), defaultName, branch)
 		}

@@ -85,6 +85,29 @@ func (s *Store) Append(ctx context.Context, b *Batch, recs ...Record) (lsn uint6
 	return lsn, nil
 }
 
+// Ready does ahead what an Append of b with these records, the next one to the store, may fail at for want of room: after it only a device
+// that fails, or a frame of others, stands in its way. It appends nothing. b may be nil.
+func (s *Store) Ready(ctx context.Context, b *Batch, recs ...Record) error {
+	if s.j == nil {
+		return errReadOnly("append")
+	}
+	size := batchSize(nil, recs)
+	if b != nil {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		size = batchSize(b.list, recs) + batchSize(nil, []Record{packsRecord(packsAdd, b.full)})
+		if b.w != nil || size > maxPayload {
+			packs, err := b.toFiles(ctx)
+			if err != nil {
+				return fmt.Errorf("append a batch: %w", err)
+			}
+			b.full = packs
+			size = batchSize(nil, recs) + batchSize(nil, []Record{packsRecord(packsAdd, b.full)})
+		}
+	}
+	return s.j.reserve(frameSize(min(size, maxPayload)))
+}
+
 // appendWith gives packs their names and calls fn, which appends the frame that needs them and calls show when it is sure to be in the
 // journal. Without that the packs are removed again.
 func (s *Store) appendWith(packs []*file, fn func(show func()) (lsn uint64, err error)) (uint64, error) {

@@ -110,6 +110,16 @@ func (j *journal) room(size int) error {
 	}
 }
 
+// reserve makes sure that the next frame, of size bytes, fits.
+func (j *journal) reserve(size int) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.room(size); err != nil {
+		return fmt.Errorf("append to the journal: %w", err)
+	}
+	return nil
+}
+
 // grow lengthens the file for size more bytes.
 func (j *journal) grow(size int) error {
 	need := j.seg.offset(j.next) + int64(size) - j.allocated

@@ -1,7 +1,6 @@
 package page
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"math/big"
@@ -616,9 +615,9 @@ func jsonCells(arr arrow.Array) CellFunc {
 		return func(i int) (value.Cell, error) { return canonical(get(i)) }
 	}
 	return func(i int) (value.Cell, error) {
-		b, err := json.Marshal(arr.GetOneForMarshal(i))
+		b, err := appendNested(nil, arr, i)
 		if err != nil {
-			return value.Null, bad("%w: JSON has no such value", err)
+			return value.Null, err
 		}
 		return canonical(b)
 	}

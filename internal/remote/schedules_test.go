@@ -391,8 +391,10 @@ func (w *world) storm(branch string) {
 		w.remote[branch] = now
 	}
 	for i, m := range w.ms {
-		if at, ok := m.Track("origin/" + branch); ok {
-			w.tracks[i][branch] = at
+		for _, b := range []string{"main", "fix", "Release/1.0"} {
+			if at, ok := m.Track("origin/" + b); ok {
+				w.tracks[i][b] = at
+			}
 		}
 	}
 }

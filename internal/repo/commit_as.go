@@ -76,7 +76,7 @@ func (t *Tx) commitVersion(ctx context.Context, opt *CommitOptions, keep func(*h
 	r := t.r
 	opt.Branch = t.branch
 	t.by = lineage.Of(ctx)
-	if err := t.foldLarge(ctx); err != nil {
+	if err := t.foldLarge(ctx, privateFold); err != nil {
 		return nil, err
 	}
 	p, notes := t.plan(), t.notes
@@ -140,6 +140,9 @@ func (r *Repo) appendCommitAsAlone(ctx context.Context, p *plan, opt *CommitOpti
 	if alone {
 		r.gate.Lock()
 		defer r.gate.Unlock()
+	} else {
+		r.gate.RLock()
+		defer r.gate.RUnlock()
 	}
 	r.foldMu.Lock()
 	defer r.foldMu.Unlock()

@@ -20,33 +20,7 @@ func (t *Tx) Commit(ctx context.Context) error { return CommitTogether(ctx, t) }
 // CommitTogether commits transactions on different branches of one database as one: after it, and after a crash whenever it comes,
 // the changes of all are there or those of none. All the transactions are over then. Errors are those of Tx.Commit.
 func CommitTogether(ctx context.Context, txs ...*Tx) error {
-	var dirty []*Tx
-	err := func() error {
-		seen := map[string]bool{}
-		for _, t := range txs {
-			switch {
-			case t.done:
-				return errs.New(errs.Invalid, "commit transaction: it is over already")
-			case t.aside:
-				return errs.New(errs.Invalid, "commit transaction: it is not on a branch's working set")
-			case t.r != txs[0].r:
-				return errs.New(errs.Invalid, "commit transactions together: they are of different databases")
-			case seen[t.branch]:
-				return errs.New(errs.Invalid, "commit transactions together: two are on branch '%s'", t.branch)
-			}
-			seen[t.branch] = true
-			if t.Dirty() {
-				dirty = append(dirty, t)
-			}
-		}
-		for _, t := range dirty {
-			t.by = lineage.Of(ctx)
-			if err := t.foldLarge(ctx); err != nil {
-				return err
-			}
-		}
-		return nil
-	}()
+	dirty, err := together(ctx, txs, privateFold)
 	var s *state
 	switch {
 	case err != nil || len(dirty) == 0:
@@ -80,6 +54,36 @@ func CommitTogether(ctx context.Context, txs ...*Tx) error {
 	return txs[0].r.publish(ctx, s)
 }
 
+// together is those of transactions to be committed together that have changed something, ready for their plans: tables with more than fold
+// bytes of edits are folded.
+func together(ctx context.Context, txs []*Tx, fold int64) ([]*Tx, error) {
+	var dirty []*Tx
+	seen := map[string]bool{}
+	for _, t := range txs {
+		switch {
+		case t.done:
+			return nil, errs.New(errs.Invalid, "commit transaction: it is over already")
+		case t.aside:
+			return nil, errs.New(errs.Invalid, "commit transaction: it is not on a branch's working set")
+		case t.r != txs[0].r:
+			return nil, errs.New(errs.Invalid, "commit transactions together: they are of different databases")
+		case seen[t.branch]:
+			return nil, errs.New(errs.Invalid, "commit transactions together: two are on branch '%s'", t.branch)
+		}
+		seen[t.branch] = true
+		if t.Dirty() {
+			dirty = append(dirty, t)
+		}
+	}
+	for _, t := range dirty {
+		t.by = lineage.Of(ctx)
+		if err := t.foldLarge(ctx, fold); err != nil {
+			return nil, err
+		}
+	}
+	return dirty, nil
+}
+
 // catchUp shows the newest state to new transactions, when it is durable.
 func (r *Repo) catchUp(ctx context.Context) {
 	if r.bucket != nil {
@@ -91,11 +95,11 @@ func (r *Repo) catchUp(ctx context.Context) {
 	}
 }
 
-// foldLarge folds tables with so many edits that neither the journal nor the overlay should hold them.
-func (t *Tx) foldLarge(ctx context.Context) error {
+// foldLarge folds tables with more than limit bytes of edits: with privateFold those that neither the journal nor the overlay should hold.
+func (t *Tx) foldLarge(ctx context.Context, limit int64) error {
 	var large []string
 	for l, x := range t.tables {
-		if x.editor != nil && x.editor.Dirty() && x.editor.Bytes() > privateFold {
+		if x.editor != nil && x.editor.Dirty() && x.editor.Bytes() > limit {
 			large = append(large, l)
 		}
 	}
@@ -145,20 +149,9 @@ func enqueue(ctx context.Context, txs []*Tx) (*state, error) {
 		r.gate.RLock()
 		defer r.gate.RUnlock()
 	}
-	batch := txs[0].batch
-	plans := make([]*plan, len(txs))
-	whole := false
-	for i, t := range txs {
-		plans[i] = t.plan()
-		whole = whole || len(t.whole) > 0 || t.merge != nil || t.rebase != nil
-		if t.batch == batch {
-			continue
-		}
-		if batch == nil {
-			batch = t.batch
-		} else if err := batch.Absorb(ctx, t.batch); err != nil {
-			return nil, err
-		}
+	plans, batch, err := plansOf(ctx, txs)
+	if err != nil {
+		return nil, err
 	}
 	for try := 0; ; try++ {
 		last := try == rebaseTries
@@ -169,19 +162,45 @@ func enqueue(ctx context.Context, txs []*Tx) (*state, error) {
 				}
 			}
 		}
-		var payload []byte
-		if !whole {
-			noted, err := notes(plans, nil)
-			if err != nil {
-				return nil, err
-			}
-			payload = (&change{rows: changedRows(plans), writes: noted}).encode()
+		payload, err := encoded(plans)
+		if err != nil {
+			return nil, err
 		}
 		s, err := r.commitPlans(ctx, plans, batch, payload, last)
 		if s != nil || err != nil {
 			return s, err
 		}
 	}
+}
+
+// plansOf is the plans of transactions of one database, and the batch with the chunks of all.
+func plansOf(ctx context.Context, txs []*Tx) ([]*plan, *pack.Batch, error) {
+	batch := txs[0].batch
+	plans := make([]*plan, len(txs))
+	for i, t := range txs {
+		plans[i] = t.plan()
+		if t.batch == batch {
+			continue
+		}
+		if batch == nil {
+			batch = t.batch
+		} else if err := batch.Absorb(ctx, t.batch); err != nil {
+			return nil, nil, err
+		}
+	}
+	return plans, batch, nil
+}
+
+// encoded is the record of the plans as they are; nil when the tip has a say in it.
+func encoded(plans []*plan) ([]byte, error) {
+	if slices.ContainsFunc(plans, func(p *plan) bool { return len(p.t.whole) > 0 || p.t.merge != nil || p.t.rebase != nil }) {
+		return nil, nil
+	}
+	noted, err := notes(plans, nil)
+	if err != nil {
+		return nil, err
+	}
+	return (&change{rows: changedRows(plans), writes: noted}).encode(), nil
 }
 
 // plan is the transaction's changes as they stand on the state that it began with.
@@ -334,22 +353,42 @@ func (x *rowPlan) overlay(ctx context.Context, p *plan, cur *branch) (*table.Ove
 func (r *Repo) commitPlans(ctx context.Context, plans []*plan, batch *pack.Batch, payload []byte, last bool) (*state, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	next := make([]*branch, len(plans))
+	e, err := r.settle(ctx, plans, batch, payload, last)
+	if e == nil || err != nil {
+		return nil, err
+	}
+	return e.append(ctx)
+}
+
+// settled is changes that fit the tip as it is, for as long as the commit lock is held.
+type settled struct {
+	r       *Repo
+	plans   []*plan
+	batch   *pack.Batch
+	change  *change   // without rows where they are in payload alone
+	payload []byte    // the encoded record
+	next    []*branch // of each plan
+	noted   []Write
+	gone    []departure
+}
+
+// settle is what commitPlans does before it appends; nil when changes have to be rebased first. The caller holds the commit lock.
+func (r *Repo) settle(ctx context.Context, plans []*plan, batch *pack.Batch, payload []byte, last bool) (*settled, error) {
 	noted, err := notes(plans, r.tip.Load().writes)
 	if err != nil {
 		return nil, err
 	}
 	ch := &change{writes: noted}
-	var gone []departure
+	out := &settled{r: r, plans: plans, batch: batch, change: ch, payload: payload, next: make([]*branch, len(plans)), noted: noted}
 	for i, p := range plans {
 		cur, err := p.present(r.tip.Load())
 		if err != nil {
 			return nil, err
 		}
 		n := cur.copy(0)
-		next[i] = n
+		out.next[i] = n
 		if len(p.t.whole) > 0 || p.t.merge != nil || p.t.rebase != nil {
-			gone = append(gone, departure{branch: cur})
+			out.gone = append(out.gone, departure{branch: cur})
 			w, err := p.t.replaceTables(ctx, batch, cur, n)
 			if err != nil {
 				return nil, err
@@ -368,7 +407,7 @@ func (r *Repo) commitPlans(ctx context.Context, plans []*plan, batch *pack.Batch
 				if x, err = x.rebase(ctx, p, batch, cur); err != nil {
 					return nil, err
 				}
-				over, payload = x.over, nil
+				over, out.payload = x.over, nil
 				p.rows[j] = x
 			}
 			n.tables.set(x.table, workTable{over: over, since: cur.tables.get(x.table).since})
@@ -377,17 +416,23 @@ func (r *Repo) commitPlans(ctx context.Context, plans []*plan, batch *pack.Batch
 			return nil, err
 		}
 	}
-	if payload == nil || r.bucket != nil {
+	if out.payload == nil || r.bucket != nil {
 		ch.rows = changedRows(plans)
 	}
-	if payload == nil {
-		payload = ch.encode()
+	if out.payload == nil {
+		out.payload = ch.encode()
 	}
-	return r.appendPayload(ctx, batch, ch, payload, func(s *state) {
-		r.holds.leave(gone...)
-		s.writes = s.writes.with(noted)
-		for i, p := range plans {
-			n := next[i]
+	return out, nil
+}
+
+// append appends the changes and makes the state with them the tip.
+func (e *settled) append(ctx context.Context) (*state, error) {
+	r := e.r
+	return r.appendPayload(ctx, e.batch, e.change, e.payload, func(s *state) {
+		r.holds.leave(e.gone...)
+		s.writes = s.writes.with(e.noted)
+		for i, p := range e.plans {
+			n := e.next[i]
 			n.lsn = s.lsn
 			for _, x := range p.rows {
 				wt := n.tables.get(x.table)

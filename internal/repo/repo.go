@@ -72,6 +72,7 @@ type Repo struct {
 	fs        vfs.FS
 	dir       string // that holds FORMAT, journal and packs
 	name      string
+	serial    uint64 // of the databases that the process has opened: the order of their locks
 	opt       Options
 	lock      io.Closer
 	store     *pack.Store
@@ -87,7 +88,7 @@ type Repo struct {
 	published atomic.Pointer[state]
 	pubMu     sync.Mutex // orders Close and the beginning of work in the background
 
-	// Locks are taken in this order: gate, foldMu, that of lineage, mu.
+	// Locks are taken in this order: gate, foldMu, that of lineage, mu; each of them in several databases by serial, as CommitAcross does.
 	gate     sync.RWMutex // transactions, commits and merges go through it; held by one that others have overtaken too often
 	foldMu   sync.Mutex   // one fold at a time
 	lookedAt atomic.Int64 // bytes of journal when overlays were last measured
@@ -222,7 +223,7 @@ func open(ctx context.Context, fs vfs.FS, path string, opt Options, m *Mending) 
 	if err != nil {
 		return nil, err
 	}
-	r := &Repo{fs: fs, dir: dir, name: filepath.Base(abs), opt: opt}
+	r := &Repo{fs: fs, dir: dir, name: filepath.Base(abs), serial: opened.Add(1), opt: opt}
 	r.active.since = opt.Clock.Now()
 	r.zones = table.OpenZones(fs, filepath.Join(dir, zonesName), opt.ReadOnly)
 	r.openMarks()

@@ -256,6 +256,46 @@ def test_the_owner_is_killed_during_transactions(repo: stemma.Repo) -> None:
         assert {f"row {n}" for n in there} == {m for m in history if m.startswith("row ")}
 
 
+def test_functions_keep_their_connections(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function that names its database connects once in a process; a process that forks goes on with what it has."""
+    from stemma import _default
+
+    connected: list[object] = []
+
+    def connect(uri: object = None) -> stemma.Repo:
+        connected.append(uri)
+        return stemma.connect(uri)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(_default, "connect", connect)
+    monkeypatch.setattr(_default, "KEPT", 3)
+    uri = f"file://{directory}"
+    stemma.write(uri, FRAME, "t", primary_key="id")
+    assert len(stemma.read_pandas(uri, "t")) == 1000
+    assert stemma.sql(uri, "select count(*) n from t").n[0] == 1000
+    assert connected == [uri]
+    if pid := os.fork():
+        assert os.waitpid(pid, 0)[1] == 0
+    else:
+        code = 1
+        try:
+            stemma.write(uri, {"id": [5000], "x": ["child"]}, "t", mode="append")
+            code = int(len(stemma.read_pandas(uri, "t")) != 1001 or connected != [uri])
+        finally:
+            os._exit(code)
+    assert len(stemma.read_pandas(uri, "t")) == 1001
+    assert connected == [uri]
+    monkeypatch.setenv("STEMMA_AUTHOR_NAME", "Somebody Else")  # whom commits are to name from now on
+    stemma.write(uri, {"id": [1]}, "u", primary_key="id", message="theirs")
+    assert str(stemma.connect(uri).log()[0].author) == "Somebody Else"
+    assert connected == [uri, uri]
+    for n in range(5):
+        other = tmp_path / f"db{n}"
+        stemma.connect(other, create=True).close()
+        stemma.sql(f"file://{other}", "select 1")
+    assert len(_default._named) == 3
+    assert len(stemma.read_pandas(uri, "t")) == 1001
+
+
 def test_a_long_path(tmp_path: Path) -> None:
     directory = tmp_path / ("x" * 60) / ("y" * 60)
     with stemma.connect(directory, create=True) as repo:

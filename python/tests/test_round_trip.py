@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 from decimal import Decimal
+from uuid import UUID
 
 import hypothesis.strategies as st
 import numpy as np
@@ -188,6 +189,91 @@ def test_nested(shared: stemma.Repo, table: str, library: str) -> None:
     back = shared.read_pandas(table)
     assert back.l.tolist() == [[1, None], None]
     assert back.s.tolist() == [{"x": 1, "y": ["ä"]}, {"x": None, "y": []}]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("library", ["objects", "numpy", "pandas", "polars", "arrow"])
+def test_no_numbers_within_lists(shared: stemma.Repo, table: str, library: str, number: float) -> None:
+    """JSON has no NaN: it is neither dropped nor made a text."""
+    lists = [[1.5], None, [0.5, number]]
+    objects = pd.DataFrame({"id": [1, 2, 3], "c": pd.Series(lists, dtype=object)})
+    data: object = {
+        "objects": objects,
+        "numpy": objects.assign(c=[np.array([1.5]), None, np.array([0.5, number])]),
+        "pandas": pd.DataFrame({"id": [1, 2, 3], "c": pd.array(lists, dtype=pd.ArrowDtype(pa.list_(pa.float64())))}),
+        "polars": pl.DataFrame({"id": [1, 2, 3], "c": lists}, strict=False),
+        "arrow": pa.table({"id": [1, 2, 3], "c": pa.array([{"x": v} for v in lists])}),
+    }[library]
+    with pytest.raises(stemma.InvalidError, match=r"row 2.*JSON has no|row 2.*JSON has not") as e:
+        shared.write(data, table, primary_key="id")
+    assert (e.value.column, e.value.row) == ("c", 2)
+    with pytest.raises(stemma.NotFoundError):
+        shared.read_arrow(table)
+
+
+FLOATS = st.lists(st.none() | st.floats(allow_nan=False, allow_infinity=False), max_size=4)
+
+
+@quick
+@given(lists=st.lists(st.none() | FLOATS, min_size=1, max_size=4), narrow=st.booleans())
+def test_numbers_within_lists(shared: stemma.Repo, lists: list[list[float | None] | None], narrow: bool) -> None:
+    """Each is the float that it was, also -0.0 and one without a fraction; from Arrow and from objects the same."""
+    name = f"lists{next(serial)}"
+    ids = list(range(len(lists)))
+    kind = pa.float32() if narrow else pa.float64()
+    if narrow:
+        lists = [v and [None if x is None or abs(x) > 3e38 else float(np.float32(x)) for x in v] for v in lists]
+    shared.write(pa.table({"id": ids, "c": pa.array(lists, pa.list_(kind))}), name, primary_key="id")
+    have = shared.read_pandas(name).c.tolist()
+    if narrow:
+        have = [v and [None if x is None else float(np.float32(x)) for x in v] for v in have]
+    assert repr(have) == repr(lists)
+    if not narrow and any(v is not None for v in lists):
+        assert shared.write(pd.DataFrame({"id": ids, "c": pd.Series(lists, dtype=object)}), name).changed == 0
+    shared.sql(f"drop table {name}", frame="arrow")
+
+
+def test_what_is_text_within_lists_is_said(shared: stemma.Repo, table: str) -> None:
+    many = [Decimal("1.10"), dt.date(2020, 1, 2), UUID(int=1), np.datetime64("2020-01-02T03:04:05.000000006")]
+    wrote = shared.write({"id": [1, 2], "c": [many, {1: {3, 2}, "n": pd.NaT}]}, table, primary_key="id")
+    assert wrote.notes == (
+        "column c: sets are stored as sorted lists",
+        "column c: UUIDs, dates and times, decimals and keys that are numbers in lists and dicts are stored as text",
+    )
+    assert shared.read_pandas(table).c.tolist() == [
+        ["1.10", "2020-01-02", "00000000-0000-0000-0000-000000000001", "2020-01-02T03:04:05.000000006"],
+        {"1": [2, 3], "n": None},
+    ]
+    arrow = pa.table({"id": [1], "c": pa.array([[{"d": Decimal("1.10"), "t": dt.date(2020, 1, 2), "b": b"x"}]])})
+    for data in (arrow, pl.from_arrow(arrow), arrow.to_reader(), arrow.to_pandas(types_mapper=pd.ArrowDtype)):
+        wrote = shared.write(data, table, mode="replace", primary_key="id")
+        assert wrote.notes == ("column c: bytes (in base64), dates and times and decimals in lists and structs are stored as text",)
+        assert shared.read_pandas(table).c[0] == [{"b": "eA==", "d": "1.10", "t": "2020-01-02"}]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({1: "a", "1": "b"}, "the keys 1 and '1' are one"),
+        ({"deep": [{None: 1}]}, "a key is text, not NoneType"),
+        ({True: 1}, "a key is text, not bool"),
+        ([dt.timedelta(1)], "timedelta"),
+        ([b"x"], "bytes"),
+        ([Decimal("NaN")], "JSON has no NaN"),
+        ([1j], "complex"),
+        (["\ud800"], "surrogates"),
+    ],
+)
+def test_what_json_would_lose_is_refused(shared: stemma.Repo, table: str, value: object, words: str) -> None:
+    with pytest.raises(stemma.InvalidError, match=words) as e:
+        shared.write({"id": [1, 2], "c": [None, value]}, table, primary_key="id")
+    assert (e.value.column, e.value.row) == ("c", 1)
+
+
+def test_a_struct_with_a_field_twice(shared: stemma.Repo, table: str) -> None:
+    twice = pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+    with pytest.raises(stemma.InvalidError, match='field "a" twice'):
+        shared.write(pa.table({"id": [1], "c": twice}), table, primary_key="id")
 
 
 def test_index(shared: stemma.Repo, table: str) -> None:

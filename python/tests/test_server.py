@@ -166,10 +166,20 @@ def test_a_commit_whose_answer_is_lost(repo: stemma.Repo, done: bool) -> None:
         losing.branch("b")
 
 
-def test_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repo: stemma.Repo) -> None:
-    monkeypatch.setattr("stemma._repo.PROTOCOL", 99)
-    with pytest.raises(stemma.TooNewError, match="do not understand each other.*one version"):
-        stemma.connect(repo.uri)
+@pytest.mark.parametrize(("protocol", "older"), [(99, "program"), (0, "client")])
+def test_another_version(
+    protocol: int, older: str, monkeypatch: pytest.MonkeyPatch, repo: stemma.Repo, ports: tuple[int, int]
+) -> None:
+    """A client and a program, an owner or a server, of which either is the older one."""
+    monkeypatch.setattr("stemma._repo.PROTOCOL", protocol)
+    for uri in (repo.uri, f"stemma://root@127.0.0.1:{ports[1]}/shop"):
+        with pytest.raises(stemma.TooNewError, match=f"do not understand each other: the {older} is the older one") as e:
+            stemma.connect(uri)
+        assert "one version" in str(e.value.hint)
+        with pytest.raises(stemma.TooNewError):
+            stemma.read_pandas(f"file://{uri}" if uri == repo.uri else uri, "t")
+    monkeypatch.undo()
+    assert repo.sql("select 1 a").a[0] == 1
 
 
 def test_a_plain_driver_runs_what_it_executes(shop: stemma.Repo, ports: tuple[int, int]) -> None:

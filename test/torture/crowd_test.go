@@ -105,8 +105,10 @@ func (c *crowd) verbOf(cmd *exec.Cmd) fate {
 	switch {
 	case e.status == 0:
 		return acked
-	case e.status == -1 && e.err == "", strings.Contains(e.err, "ended before it answered"), strings.Contains(e.err, "invalid connection"):
+	case e.status == -1 && e.err == "", strings.Contains(e.err, "ended before it answered"), strings.Contains(e.err, "whether it was done is not known"):
 		return unknown // it owned and was killed, or the owner was
+	case strings.Contains(e.err, "the connection has ended, and the statement was not begun"):
+		return refused
 	case e.status == 1 && strings.Contains(e.err, "nothing to commit"):
 		return refused
 	case strings.Contains(e.err, "another transaction changed table bulk"):

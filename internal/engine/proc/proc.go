@@ -108,6 +108,9 @@ func (s *Set) Call(ctx *sql.Context, name string, args ...string) ([]sql.Row, er
 	if !ok {
 		return nil, errs.New(errs.NotFound, "call %s: there is no such procedure", name)
 	}
+	if len(args) == 0 && (name == "dolt_remote" || name == "dolt_backup") { // as in Dolt: what they would list are tables
+		return nil, session.Error(errs.New(errs.Invalid, "%[1]s: invalid argument, use '%[1]ss' system table to list %[2]ss", name, spec.Name))
+	}
 	verb, err := op.BindArgs(spec, args)
 	if err != nil {
 		return nil, session.Error(err)

@@ -108,15 +108,14 @@ type Version struct {
 	Made    *history.Commit                            // the commit, after it
 }
 
-// commit makes the changes of all parts last: those of branches of one database together or not at all, one database after the other.
+// commit makes the changes of all parts last, as repo.CommitAcross does.
 // It gives the branches that they are of, without those of temporary tables. With a version, which is nil for none, they must be of one
 // branch.
 func (t *Tx) commit(ctx *sql.Context, v *Version) ([]changed, error) {
 	defer t.end()
 	var out []changed
 	var versioned *repo.Tx
-	var repos []*repo.Repo
-	of := map[*repo.Repo][]*repo.Tx{}
+	var txs, temporary []*repo.Tx
 	for _, p := range t.parts {
 		if p.pinned {
 			p.first = nil // there is nothing to go back to
@@ -133,11 +132,11 @@ func (t *Tx) commit(ctx *sql.Context, v *Version) ([]changed, error) {
 			versioned = p.tx
 			continue
 		}
-		r := p.tx.Repo()
-		if of[r] == nil {
-			repos = append(repos, r)
+		if p.temporary {
+			temporary = append(temporary, p.tx)
+			continue
 		}
-		of[r] = append(of[r], p.tx)
+		txs = append(txs, p.tx)
 	}
 	by := context.Context(ctx)
 	if s, ok := ctx.Session.(*Session); ok && s.run.Run != "" {
@@ -154,10 +153,11 @@ func (t *Tx) commit(ctx *sql.Context, v *Version) ([]changed, error) {
 			return nil, err
 		}
 	}
-	for _, r := range repos {
-		if err := repo.CommitTogether(by, of[r]...); err != nil {
-			return nil, err
-		}
+	if err := repo.CommitAcross(by, txs...); err != nil {
+		return nil, err
+	}
+	if err := repo.CommitAcross(by, temporary...); err != nil {
+		return nil, err
 	}
 	return out, nil
 }

@@ -7,6 +7,7 @@ import inspect
 import os
 import re
 import threading
+from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
@@ -23,9 +24,12 @@ R = TypeVar("R")
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://\S+$")
 
+KEPT = 16
+"""How many connections are kept for calls that name a database or mean the default one."""
+
 _lock = threading.Lock()
 _repos: dict[tuple[_address.Address, Settings], Repo] = {}
-_named: dict[tuple[str, str], Repo] = {}
+_named: OrderedDict[tuple[str | None, ...], Repo] = OrderedDict()  # last the one used last
 
 if hasattr(os, "register_at_fork"):
 
@@ -47,11 +51,21 @@ def shared(address: _address.Address, settings: Settings) -> Repo:
 
 def default() -> Repo:
     """Returns the database of STEMMA_URI, of `database` in stemma.yaml, or of the working directory."""
-    uri = _address.default()
-    key = (uri, str(Path.cwd()))
-    repo = _named.get(key)
-    if repo is None:
-        repo = _named[key] = connect(uri)
+    return named(_address.default())
+
+
+def named(uri: str) -> Repo:
+    """Returns a connection of this process to the database of a URI; the last ones are kept."""
+    key = (uri, str(Path.cwd()), os.environ.get("STEMMA_AUTHOR_NAME"), os.environ.get("STEMMA_AUTHOR_EMAIL"))
+    with _lock:
+        if (repo := _named.get(key)) is not None:
+            _named.move_to_end(key)
+            return repo
+    repo = connect(uri)
+    with _lock:
+        _named[key] = repo
+        while len(_named) > KEPT:  # it is not closed: a scan of it may go on
+            _named.popitem(last=False)
     return repo
 
 
@@ -62,7 +76,8 @@ def _of_default(method: Callable[Concatenate[Repo, P], R]) -> Callable[P, R]:
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         if args and isinstance(args[0], str) and _URI.match(args[0]):
             rest: Any = args[1:]
-            return method(connect(args[0]), *rest, **kwargs)
+            repo = connect(args[0]) if _address.parse(args[0]).remote is not None else named(args[0])
+            return method(repo, *rest, **kwargs)
         return method(default(), *args, **kwargs)
 
     signature = inspect.signature(method)

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from stemma._errors import InvalidError
+from stemma._nested import nested_notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -69,10 +70,10 @@ def source(data: Any, table: str) -> Source:
     if hasattr(data, "__arrow_c_stream__"):
         return _of_reader(pa.RecordBatchReader.from_stream(data), table)
     if isinstance(data, dict):
-        return _of_table(_columns(data, table), table, notes)
+        return _of_table(_columns(data, table, notes), table, notes)
     if isinstance(data, (list, tuple)) and data and all(isinstance(r, dict) for r in data):
         names = list(dict.fromkeys(k for r in data for k in r))
-        return _of_table(_columns({n: [r.get(n) for r in data] for n in names}, table), table, notes)
+        return _of_table(_columns({n: [r.get(n) for r in data] for n in names}, table, notes), table, notes)
     file = isinstance(data, (str, os.PathLike))
     raise InvalidError(
         f"write {table}: {type(data).__name__} is not a frame",
@@ -87,7 +88,7 @@ def _library(data: Any) -> str:
     return type(data).__module__.split(".", 1)[0]
 
 
-def _columns(columns: dict[Any, Any], table: str) -> pa.Table:
+def _columns(columns: dict[Any, Any], table: str, notes: list[str]) -> pa.Table:
     import pyarrow as pa
 
     from stemma._objects import object_array
@@ -98,7 +99,8 @@ def _columns(columns: dict[Any, Any], table: str) -> pa.Table:
             raise InvalidError(
                 f"write {table}: column {name!r} is not a list but {type(values).__name__}", table=table, column=str(name)
             )
-        arrays.append(values if isinstance(values, (pa.Array, pa.ChunkedArray)) else object_array(str(name), list(values), table))
+        given = isinstance(values, (pa.Array, pa.ChunkedArray))
+        arrays.append(values if given else object_array(str(name), list(values), table, notes=notes))
     lengths = {len(a) for a in arrays}
     if len(lengths) > 1:
         raise InvalidError(
@@ -187,7 +189,9 @@ def check_names(names: list[Any], table: str) -> None:
 def _of_table(data: pa.Table, table: str, notes: list[str]) -> Source:
     check_names(data.column_names, table)
     data = _plain(data.unify_dictionaries() if any(map(_is_dictionary, data.schema.types)) else data)
-    return Source(data.schema, data.num_rows, lambda: data.to_reader(BATCH_ROWS), repeatable=True, notes=notes)
+    return Source(
+        data.schema, data.num_rows, lambda: data.to_reader(BATCH_ROWS), repeatable=True, notes=[*notes, *nested_notes(data.schema)]
+    )
 
 
 def _of_reader(data: pa.RecordBatchReader, table: str) -> Source:
@@ -198,7 +202,7 @@ def _of_reader(data: pa.RecordBatchReader, table: str) -> Source:
         # Its dictionaries may differ from batch to batch.
         plain = pa.schema([f.with_type(f.type.value_type) if _is_dictionary(f.type) else f for f in data.schema])
         data = pa.RecordBatchReader.from_batches(plain, (b.cast(plain) for b in data))
-    return Source(data.schema, None, lambda: data, repeatable=False)
+    return Source(data.schema, None, lambda: data, repeatable=False, notes=nested_notes(data.schema))
 
 
 def _is_dictionary(t: pa.DataType) -> bool:

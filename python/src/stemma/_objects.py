@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import math
 import uuid
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from stemma import _nested as nested
 from stemma._errors import InvalidError
 
 if TYPE_CHECKING:
@@ -16,13 +16,17 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-NESTED = (list, tuple, dict, set, frozenset)
 EXACT = 1 << 53
 """Up to here a float holds every integer."""
 
 
-def object_array(name: str, values: Sequence[Any], table: str, missing: Sequence[Any] | None = None) -> pa.Array:
-    """Returns Python objects as an array. Missing marks the values that stand for NULL; without it None and NaN-likes of pandas do."""
+def object_array(
+    name: str, values: Sequence[Any], table: str, missing: Sequence[Any] | None = None, notes: list[str] | None = None
+) -> pa.Array:
+    """Returns Python objects as an array. Missing marks the values that stand for NULL; without it None and NaN-likes of pandas do.
+
+    What is stored otherwise than it is becomes a note.
+    """
     import pyarrow as pa
 
     null = [is_missing(v) for v in values] if missing is None else missing
@@ -40,7 +44,7 @@ def object_array(name: str, values: Sequence[Any], table: str, missing: Sequence
     elif len(kinds) > 1:
         (first, _), (second, row) = list(kinds.items())[:2]
         raise InvalidError(
-            f"write {table}: column {name!r} has values of different types: {first}, and {second} in row {row} ({_shown(cells[row])})",
+            f"write {table}: column {name!r} has values of different types: {first}, and {second} in row {row} ({nested.shown(cells[row])})",
             hint="make them of one type, as with .astype(str)",
             table=table,
             column=name,
@@ -48,6 +52,8 @@ def object_array(name: str, values: Sequence[Any], table: str, missing: Sequence
         )
     else:
         (kind,) = kinds
+    if kind == "list or dict":
+        return nested.json_array(name, cells, table, [] if notes is None else notes)
     try:
         return _ARRAYS[kind](name, cells, table) if kind in _ARRAYS else _unknown(name, cells, table, kinds[kind])
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError, ValueError) as e:
@@ -55,7 +61,7 @@ def object_array(name: str, values: Sequence[Any], table: str, missing: Sequence
             raise
         row = _first_bad(kind, name, cells, table)
         raise InvalidError(
-            f"write {table}: column {name!r}, row {row}: {_shown(cells[row])} cannot be stored as {kind}: {e}",
+            f"write {table}: column {name!r}, row {row}: {nested.shown(cells[row])} cannot be stored as {kind}: {e}",
             table=table,
             column=name,
             row=row,
@@ -106,7 +112,7 @@ def kind_of(v: Any) -> str:
             return "datetime"
         if n == "timedelta64":
             return "timedelta"
-    if isinstance(v, NESTED):
+    if isinstance(v, nested.CONTAINERS):
         return "list or dict"
     return t.__name__
 
@@ -205,37 +211,6 @@ def _decimal(name: str, cells: list[Any], table: str) -> pa.Array:
     return pa.array(cells, pa.decimal128(digits, scale) if digits <= 38 else pa.decimal256(digits, scale))
 
 
-def _json(name: str, cells: list[Any], table: str) -> pa.Array:
-    import pyarrow as pa
-
-    out: list[str | None] = []
-    for row, v in enumerate(cells):
-        try:
-            out.append(
-                None if v is None else json.dumps(v, ensure_ascii=False, allow_nan=False, default=_plain_json, sort_keys=False)
-            )
-        except (TypeError, ValueError) as e:
-            raise InvalidError(
-                f"write {table}: column {name!r}, row {row}: {_shown(v)} cannot be written as JSON: {e}",
-                table=table,
-                column=name,
-                row=row,
-            ) from None
-    return pa.ExtensionArray.from_storage(pa.json_(pa.large_utf8()), pa.array(out, pa.large_utf8()))
-
-
-def _plain_json(v: Any) -> Any:
-    if hasattr(v, "tolist"):
-        return v.tolist()
-    if isinstance(v, (set, frozenset)):
-        return sorted(v)
-    if isinstance(v, (dt.date, dt.time)):
-        return v.isoformat()
-    if isinstance(v, (Decimal, uuid.UUID)):
-        return str(v)
-    raise TypeError(f"{type(v).__name__} has no form in JSON")
-
-
 def _uuid(_name: str, cells: list[Any], _table: str) -> pa.Array:
     import pyarrow as pa
 
@@ -253,7 +228,7 @@ def _zoned(_name: str, cells: list[Any], _table: str) -> pa.Array:
 def _zoned_time(name: str, cells: list[Any], table: str) -> pa.Array:
     row = next(i for i, v in enumerate(cells) if v is not None)
     raise InvalidError(
-        f"write {table}: column {name!r}, row {row}: {_shown(cells[row])} has a time zone, which a time of day has not in SQL",
+        f"write {table}: column {name!r}, row {row}: {nested.shown(cells[row])} has a time zone, which a time of day has not in SQL",
         hint="leave it out: .replace(tzinfo=None)",
         table=table,
         column=name,
@@ -305,7 +280,6 @@ _ARRAYS: dict[str, Any] = {
     "int": _int,
     "number": _number,
     "Decimal": _decimal,
-    "list or dict": _json,
     "UUID": _uuid,
     "datetime with a time zone": _zoned,
     "time with a time zone": _zoned_time,
@@ -315,7 +289,7 @@ _ARRAYS: dict[str, Any] = {
 
 def _unknown(name: str, cells: list[Any], table: str, row: int) -> pa.Array:
     raise InvalidError(
-        f"write {table}: column {name!r}, row {row}: {type(cells[row]).__name__} has no SQL type ({_shown(cells[row])})",
+        f"write {table}: column {name!r}, row {row}: {type(cells[row]).__name__} has no SQL type ({nested.shown(cells[row])})",
         hint="convert it first, as with .astype(str)",
         table=table,
         column=name,
@@ -331,8 +305,3 @@ def _first_bad(kind: str, name: str, cells: list[Any], table: str) -> int:
         except Exception:
             return row
     return 0
-
-
-def _shown(v: Any) -> str:
-    text = repr(v)
-    return text if len(text) <= 60 else text[:57] + "…"

@@ -68,9 +68,8 @@ def _column(name: str, series: pd.Series, table: str, notes: list[str]) -> tuple
     dtype: Any = series.dtype
     if isinstance(dtype, np.dtype) and dtype.kind == "O":
         values = series.to_numpy()
-        return object_array(
-            name, values.tolist() if not _has_arrays(values) else list(values), table, series.isna().to_numpy().tolist()
-        ), None
+        cells = values.tolist() if not _has_arrays(values) else list(values)
+        return object_array(name, cells, table, series.isna().to_numpy().tolist(), notes), None
     if isinstance(dtype, pd.CategoricalDtype):
         return _category(name, series, table, notes)
     if isinstance(dtype, pd.SparseDtype):

@@ -301,9 +301,11 @@ def connect(
         raise
     if said.get("protocol") != PROTOCOL:
         repo.close()
+        older = isinstance(said.get("protocol"), int) and said["protocol"] < PROTOCOL
         raise TooNewError(
-            f"stemma {said.get('version')} at {repo.uri} and this client {__version__} do not understand each other",
-            hint="install the client and the program of one version",
+            f"stemma {said.get('version')} at {repo.uri} and this client {__version__} do not understand each other: "
+            f"the {'program' if older else 'client'} is the older one",
+            hint="install the client and the program of one version; a program that runs must be started anew",
         )
     if said.get("database") is None and (repo._settings.database or repo._settings.branch or repo._settings.ref):
         try:
