@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -161,6 +162,55 @@ func TestBranchVariables(t *testing.T) {
 	c.exec("set global dolt_sql_server_branch_ref = 'main'", "set global db_default_branch = 'new'")
 	w.client().want("select @@db_head_ref", "refs/heads/new")
 	c.want("select @@global.db_default_branch", "new")
+}
+
+// TestDropIsDurable: a database that was dropped is not there after a power cut but among those that can be restored, and one that was
+// restored is.
+func TestDropIsDurable(t *testing.T) {
+	w := newWorld(t)
+	ctx := context.Background()
+	mem := w.fs
+	// after gives the databases, and those that can be restored, after power cuts.
+	after := func(want string) {
+		t.Helper()
+		for seed := range uint64(12) {
+			cut := mem.CrashClone(rand.New(rand.NewPCG(seed, 1)))
+			eng, err := New(ctx, Options{FS: cut, Dir: dataDir})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, name := range []string{"db", "shape"} {
+				if _, _, ok := eng.Provider().Lookup(name); ok {
+					got = append(got, name)
+				}
+			}
+			dropped, err := eng.Provider().Dropped()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range dropped {
+				dropped[i], _, _ = strings.Cut(dropped[i], ".backup.")
+			}
+			if s := strings.Join(got, " ") + "; " + strings.Join(dropped, " "); s != want {
+				t.Errorf("there is %q, want %q", s, want)
+			}
+			if err := eng.Close(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	c := w.client()
+	c.exec("create database shape", "create table shape.t (i int primary key)")
+	after("db shape; ")
+	c.exec("drop database shape")
+	after("db; shape")
+	if err := w.eng.Provider().Undrop(ctx, "shape"); err != nil {
+		t.Fatal(err)
+	}
+	after("db shape; ")
+	c.exec("drop database shape", "create database shape", "drop database shape")
+	after("db; shape shape")
 }
 
 // TestTransactionOverDatabases commits a transaction that has changed two databases: in both or in neither, whichever of them cannot take it.

@@ -214,7 +214,7 @@ const (
 // changeSettings rewrites a file in one step: a reader sees all of the change or nothing. Writers exclude each other by a lock on
 // path.lock, which is free when the process that had it is dead.
 func changeSettings(path string, change func(map[string]string)) (err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := (vfs.OS{}).MkdirAll(filepath.Dir(path)); err != nil {
 		return settingsError("write", path, err)
 	}
 	lock, err := lockSettings(path)
@@ -256,23 +256,7 @@ func writeSettings(path string, m map[string]string) error {
 	if err != nil {
 		return err
 	}
-	made := path + ".new"
-	f, err := os.OpenFile(made, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(b, '\n'))
-	if err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(made, path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(made))
-	}
-	return vfs.OS{}.SyncDir(filepath.Dir(path))
+	return vfs.WriteFile(vfs.OS{}, path, append(b, '\n'))
 }
 
 // settingsError gives an error of the operating system its class and object; one that has a class stays.

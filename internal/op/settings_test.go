@@ -69,7 +69,7 @@ func TestConfig(t *testing.T) {
 	if b, err := (Settings{}).DefaultBranch(); b != "main" || err != nil {
 		t.Errorf("default branch without settings %q, %v", b, err)
 	}
-	if _, err := os.Stat(s.Global + ".new"); !os.IsNotExist(err) {
+	if _, err := os.Stat(s.Global + ".tmp"); !os.IsNotExist(err) {
 		t.Errorf("the file that was made stays: %v", err)
 	}
 }
@@ -120,7 +120,7 @@ func TestSettingsLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	// As a process leaves them that is killed while it writes.
-	for _, end := range []string{".lock", ".new"} {
+	for _, end := range []string{".lock", ".tmp"} {
 		if err := os.WriteFile(s.Global+end, []byte("1\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}

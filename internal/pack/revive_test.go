@@ -123,6 +123,9 @@ func TestReviveOfLaterSegment(t *testing.T) {
 	a := commit(t, s, nil, rec("a"))
 	b := commit(t, s, nil, rec("b"))
 	commit(t, s, nil, rec("c"))
+	if err := s.fold.wait(t.Context()); err != nil { // it takes away segments
+		t.Fatal(err)
+	}
 	seg := s.segs[len(s.segs)-1]
 	if seg.base == firstLSN || a < seg.base {
 		t.Fatalf("the records are not in a later segment: base %d", seg.base)

@@ -5,6 +5,7 @@ package sidefile
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"path/filepath"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/vfs"
@@ -132,17 +133,21 @@ func (x *File) Close() {
 	}
 }
 
-// Remove removes the file, which is begun anew with the next record.
+// Remove removes the file, durably; it is begun anew with the next record.
 func (x *File) Remove() error {
 	if x.Path == "" || x.ReadOnly {
 		return nil
 	}
 	x.Close()
 	x.off, x.size = false, 0
-	if err := x.FS.Remove(x.Path); err != nil && !errs.Is(err, errs.NotFound) {
+	err := x.FS.Remove(x.Path)
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	return nil
+	return x.FS.SyncDir(filepath.Dir(x.Path))
 }
 
 // Header is what files of the kind begin with.

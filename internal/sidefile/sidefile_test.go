@@ -1,6 +1,7 @@
 package sidefile
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -81,6 +82,11 @@ func TestRemove(t *testing.T) {
 	}
 	if got := use(fs, true); got != nil {
 		t.Errorf("after the removal it has %q", got)
+	}
+	for seed := range uint64(12) {
+		if got := use(fs.CrashClone(rand.New(rand.NewPCG(seed, 1))), true); got != nil {
+			t.Errorf("after the removal and a power cut it has %q", got)
+		}
 	}
 	f.Append([]byte("new"))
 	f.Close()

@@ -42,7 +42,21 @@ func (m *Mem) CrashClone(rng *rand.Rand) *Mem {
 		c.names[name] = copies[n]
 		c.saved[name] = copies[n]
 	}
+	c.undoMoves(m.moves, rng)
 	return c
+}
+
+// undoMoves undoes some of the latest of renames of directories that were not durable. One whose old name something has got since is taken
+// to have been durable.
+func (m *Mem) undoMoves(moves []dirMove, rng *rand.Rand) {
+	if len(moves) == 0 {
+		return
+	}
+	for _, v := range slices.Backward(moves[rng.IntN(len(moves)+1):]) {
+		if m.dirs[v.to] && !m.dirs[v.from] && m.names[v.from] == nil {
+			m.moveDir(moving(v.to, v.from))
+		}
+	}
 }
 
 // crash is the content that the file could have after a power cut.

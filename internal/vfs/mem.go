@@ -23,6 +23,7 @@ type Mem struct {
 	saved map[string]*inode // as they are on the disk
 	queue []nameOp          // changes of names that are not saved yet, oldest first
 	dirs  map[string]bool   // durable at once (V4)
+	moves []dirMove         // renames of directories that are not durable yet, oldest first
 	locks map[string]bool
 }
 
@@ -43,6 +44,19 @@ type dataOp struct {
 type nameOp struct {
 	old, new string
 	file     *inode
+}
+
+// dirMove is one rename of a directory, of which the paths are those of before and after it. It is durable when both directories are synced
+// in which the name changed.
+type dirMove struct {
+	from, to   string
+	gone, come bool // whether the directory of from, that of to, was synced since
+}
+
+// synced notes that a directory was synced.
+func (v *dirMove) synced(dir string) {
+	v.gone = v.gone || filepath.Dir(v.from) == dir
+	v.come = v.come || filepath.Dir(v.to) == dir
 }
 
 // NewMem is an empty file system that holds the root directory and the working directory.
@@ -114,7 +128,7 @@ func (op nameOp) in(dir string) bool {
 	return op.old != "" && filepath.Dir(op.old) == dir || op.new != "" && filepath.Dir(op.new) == dir
 }
 
-// Rename implements FS. That of a directory is durable at once.
+// Rename implements FS.
 func (m *Mem) Rename(oldname, newname string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -132,20 +146,32 @@ func (m *Mem) Rename(oldname, newname string) error {
 	return nil
 }
 
-// renameDir moves a directory with all that is below it. The caller holds mu.
-func (m *Mem) renameDir(oldname, from, to string) error {
-	moved := func(p string) (string, bool) {
+// moving gives the paths below one directory those below another; ok is false for other paths.
+func moving(from, to string) func(p string) (now string, ok bool) {
+	return func(p string) (string, bool) {
 		if p == from || strings.HasPrefix(p, from+string(filepath.Separator)) {
 			return to + p[len(from):], true
 		}
 		return p, false
 	}
+}
+
+// renameDir moves a directory with all that is below it. The caller holds mu.
+func (m *Mem) renameDir(oldname, from, to string) error {
+	moved := moving(from, to)
 	switch _, inside := moved(to); {
 	case !m.dirs[filepath.Dir(to)]:
 		return pathError("rename", oldname, fs.ErrNotExist)
 	case m.dirs[to] || m.names[to] != nil || inside:
 		return pathError("rename", oldname, fs.ErrExist)
 	}
+	m.moveDir(moved)
+	m.moves = append(m.moves, dirMove{from: from, to: to})
+	return nil
+}
+
+// moveDir gives all that is below a directory another path. The caller holds mu.
+func (m *Mem) moveDir(moved func(p string) (string, bool)) {
 	for _, names := range []map[string]*inode{m.names, m.saved} {
 		for _, p := range slices.Collect(maps.Keys(names)) {
 			if now, ok := moved(p); ok {
@@ -165,7 +191,6 @@ func (m *Mem) renameDir(oldname, from, to string) error {
 		op.old, _ = moved(op.old)
 		op.new, _ = moved(op.new)
 	}
-	return nil
 }
 
 // Link implements FS.
@@ -184,7 +209,7 @@ func (m *Mem) Link(oldname, newname string) error {
 	return nil
 }
 
-// Remove implements FS.
+// Remove implements FS. That of a directory is durable at once.
 func (m *Mem) Remove(name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -194,6 +219,7 @@ func (m *Mem) Remove(name string) error {
 			return pathError("remove", name, syscall.ENOTEMPTY)
 		}
 		delete(m.dirs, path)
+		m.saveNames(path) // a directory that is gone durably holds nothing that could come back
 		return nil
 	}
 	if m.names[path] == nil {
@@ -265,6 +291,16 @@ func (m *Mem) SyncDir(name string) error {
 	if !m.dirs[dir] {
 		return pathError("syncdir", name, fs.ErrNotExist)
 	}
+	m.saveNames(dir)
+	for i := range m.moves {
+		m.moves[i].synced(dir)
+	}
+	m.moves = slices.DeleteFunc(m.moves, func(v dirMove) bool { return v.gone && v.come })
+	return nil
+}
+
+// saveNames makes the changes of names in a directory durable. The caller holds mu.
+func (m *Mem) saveNames(dir string) {
 	rest := m.queue[:0]
 	for _, op := range m.queue {
 		if op.in(dir) {
@@ -274,7 +310,6 @@ func (m *Mem) SyncDir(name string) error {
 		}
 	}
 	m.queue = rest
-	return nil
 }
 
 // Lock implements FS between the users of one Mem.

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -362,5 +364,50 @@ func TestFailAt(t *testing.T) {
 	}
 	if err := h.Remove("g"); !errors.Is(err, boom) {
 		t.Errorf("Remove: %v", err)
+	}
+}
+
+// TestCrashCloneMove checks V2 of the renames of directories: one that is not durable is there or is not, with all that is below it, a
+// later one only with the earlier ones; and one is durable when both its directories are synced.
+func TestCrashCloneMove(t *testing.T) {
+	ok := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := NewMem()
+	for _, dir := range []string{filepath.Join("a", "x"), "aside"} {
+		ok(m.MkdirAll(dir))
+	}
+	ok(WriteFile(m, filepath.Join("a", "x", "f"), []byte("f")))
+	states := func() string {
+		t.Helper()
+		seen := map[string]bool{}
+		for seed := range uint64(50) {
+			c := m.CrashClone(rand.New(rand.NewPCG(seed, 3)))
+			seen[strings.ReplaceAll(c.Files(), "\n", " ")] = true
+		}
+		return strings.Join(slices.Sorted(maps.Keys(seen)), "| ")
+	}
+	want := func(when, want string) {
+		t.Helper()
+		if got := states(); got != want {
+			t.Errorf("%s: crashes leave %q, want %q", when, got, want)
+		}
+	}
+	want("at first", "a/x/f 1 ")
+	ok(m.Rename("a", filepath.Join("aside", "b")))
+	want("moved", "a/x/f 1 | aside/b/x/f 1 ")
+	ok(m.Rename(filepath.Join("aside", "b", "x"), filepath.Join("aside", "b", "y")))
+	want("moved below", "a/x/f 1 | aside/b/x/f 1 | aside/b/y/f 1 ")
+	ok(m.SyncDir("aside"))
+	want("one of the directories synced", "a/x/f 1 | aside/b/x/f 1 | aside/b/y/f 1 ")
+	ok(m.SyncDir("."))
+	want("both synced", "aside/b/x/f 1 | aside/b/y/f 1 ")
+	ok(m.SyncDir(filepath.Join("aside", "b")))
+	want("all synced", "aside/b/y/f 1 ")
+	if m.Files() != "aside/b/y/f 1\n" {
+		t.Errorf("CrashClone changed the file system: %s", m.Files())
 	}
 }
