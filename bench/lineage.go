@@ -65,7 +65,7 @@ func benchRun(i int) string {
 
 // makeRuns makes n commits in this process, each by a run that writes one of lineageTables from the one before.
 func makeRuns(ctx context.Context, dir string, n int) (err error) {
-	r, err := openRepo(ctx, dir)
+	r, err := fillRepo(ctx, dir)
 	if err != nil {
 		return err
 	}

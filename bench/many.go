@@ -83,7 +83,7 @@ func (e *env) makeLong(ctx context.Context, s *system, dir string, n int) (err e
 
 // makeLongStore makes n commits in this process.
 func makeLongStore(ctx context.Context, dir string, n int) (err error) {
-	r, err := openRepo(ctx, dir)
+	r, err := fillRepo(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -197,7 +197,7 @@ func (e *env) makeBranches(ctx context.Context, s *system, dir string, n int) (e
 
 // branchEach makes a branch at each of the newest n commits.
 func branchEach(ctx context.Context, dir string, n int) (err error) {
-	r, err := openRepo(ctx, dir)
+	r, err := fillRepo(ctx, dir)
 	if err != nil {
 		return err
 	}

@@ -117,6 +117,9 @@ func (p *Program) holdAll(ctx context.Context, dir string, on listening) (h *hol
 	if on.sql.Address != "" {
 		h.drain = drainServer
 	}
+	if h.repo != nil {
+		h.repo.MarkHistory()
+	}
 	if _, err := h.start(ctx); err != nil {
 		return nil, errors.Join(err, h.close(ctx))
 	}
@@ -133,6 +136,9 @@ func (h *holding) serve(r *repo.Repo) {
 	}
 	h.listening.follow.mark(r) // before anybody is let in
 	r.AutoCollect(h.p.growth(r))
+	if h.many {
+		r.MarkHistory()
+	}
 	s, err := owner.Serve(r.Dir(), &handler{h: h, repo: r})
 	if err != nil {
 		return

@@ -2,7 +2,6 @@ package lineage
 
 import (
 	"context"
-	"slices"
 	"sync"
 
 	"github.com/stemmadb/stemma/internal/errs"
@@ -158,61 +157,6 @@ func (b *Book) Children(ctx context.Context, uid string) ([]Run, error) {
 // EachRun calls fn for all runs, the last started first, until it returns false.
 func (b *Book) EachRun(ctx context.Context, fn func(Run) (bool, error)) error {
 	return look(ctx, b, runs, "by_started_at", true, fn)
-}
-
-// RunAfter is the run with the smallest id above uid; ok is false when there is none.
-func (b *Book) RunAfter(ctx context.Context, uid string) (run Run, ok bool, err error) {
-	err = b.look(ctx, Runs, "", false, func(l *schema.Layout) (lo, hi []byte) {
-		if uid == "" {
-			return nil, nil
-		}
-		return value.PrefixEnd(value.AppendKeyPart(nil, &l.Parts[0], value.BytesCell([]byte(uid)))), nil
-	}, func(cells []value.Cell) (bool, error) {
-		run, ok = runs.record(cells), true
-		return false, nil
-	})
-	return run, ok, err
-}
-
-// Edge is a table that a run changed, and one that it read for it; one of them is nil where there is no other side.
-type Edge struct {
-	Input  *Input
-	Output *Output
-}
-
-// EdgesOf are the edges of a run: each output with the inputs that it was made from, as feeding tells.
-func (b *Book) EdgesOf(ctx context.Context, uid string) ([]Edge, error) {
-	ins, err := b.InputsOf(ctx, uid)
-	if err != nil {
-		return nil, err
-	}
-	outs, err := b.OutputsOf(ctx, uid)
-	if err != nil {
-		return nil, err
-	}
-	var edges []Edge
-	used := make([]bool, len(ins))
-	for i := range ins {
-		used[i] = isOwn(outs, &ins[i])
-	}
-	for o := range outs {
-		from := feeding(ins, outs, outs[o].Node)
-		for _, i := range from {
-			edges, used[i] = append(edges, Edge{&ins[i], &outs[o]}), true
-		}
-		if len(from) == 0 {
-			edges = append(edges, Edge{Output: &outs[o]})
-		}
-	}
-	for i := range ins {
-		// What another node made something of led to something.
-		if in := &ins[i]; !used[i] && !slices.ContainsFunc(edges, func(e Edge) bool {
-			return e.Input != nil && e.Output != nil && in.Hash != "" && e.Input.Hash == in.Hash && e.Input.DB == in.DB && e.Input.Table == in.Table
-		}) {
-			edges = append(edges, Edge{Input: in})
-		}
-	}
-	return edges, nil
 }
 
 // InputsOf are what a run read, in the order in which it was recorded.

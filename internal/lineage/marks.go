@@ -29,15 +29,16 @@ type Marks struct {
 	known map[history.CommitID]*mark
 	ready bool // the file was read
 	busy  bool // an Extend is at work
+	round int  // counts Forget
 	apart int  // MarksApart but in tests
 }
 
 // mark is a commit, and what is other there than at the mark before it.
 type mark struct {
 	id     history.CommitID
-	base   *mark  // nil for none
-	body   []byte // of its record
-	tables map[string][]turn
+	base   *mark             // nil for none
+	body   []byte            // of its record
+	tables map[string][]turn // no turns for a table that is not there, or of which they are not known
 }
 
 // turn is what a mark keeps of a Turn.
@@ -63,6 +64,16 @@ func (m *Marks) Close() {
 	}
 	m.ready = true
 	m.file.Close()
+}
+
+// Forget takes all marks away. It is called when more of the history is there than before, of which they know nothing.
+func (m *Marks) Forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.load()
+	m.round++
+	m.known = map[history.CommitID]*mark{}
+	m.file.Clear()
 }
 
 // load reads the file once; m.mu is held.
@@ -96,8 +107,7 @@ func (m *Marks) at(id history.CommitID) *mark {
 	return m.known[id]
 }
 
-// own is what differs at a mark from the mark before it, by the tables' names in lower case; no turns for a table that is not there. Errors
-// are of class Corrupt.
+// own is what differs at a mark from the mark before it, as mark has it. Errors are of class Corrupt.
 func (m *Marks) own(x *mark) (map[string][]turn, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -142,7 +152,8 @@ type lasts struct {
 	id      history.CommitID
 	root    tree.Root
 	parents []history.CommitID
-	tables  *btree.Map[string, []turn] // by the name in lower case
+	cut     bool                       // the history before it is not here
+	tables  *btree.Map[string, []turn] // by the name in lower case; those of which the turns are known
 	base    *mark
 	atBase  *btree.Map[string, []turn]
 	since   int // commits since the mark, on the way of first parents
@@ -150,11 +161,12 @@ type lasts struct {
 }
 
 // Extend makes marks of the commits that a commit comes after, the oldest first, so that little is lost when it is canceled. It does
-// nothing when it is at work for another caller.
-func (m *Marks) Extend(ctx context.Context, rd chunk.Reader, from history.CommitID) error {
+// nothing when it is at work for another caller. cut names commits before which the history is not here; what has not changed since then
+// has no turns at the marks. When more of the history is there later, Forget is to be called.
+func (m *Marks) Extend(ctx context.Context, rd chunk.Reader, from history.CommitID, cut func(history.CommitID) bool) error {
 	m.mu.Lock()
 	m.load()
-	again := m.busy
+	again, round := m.busy, m.round
 	m.busy = true
 	m.mu.Unlock()
 	if again {
@@ -165,7 +177,7 @@ func (m *Marks) Extend(ctx context.Context, rd chunk.Reader, from history.Commit
 		m.busy = false
 		m.mu.Unlock()
 	}()
-	order, known, err := m.discover(ctx, rd, from)
+	order, known, err := m.discover(ctx, rd, from, cut)
 	if err != nil {
 		return err
 	}
@@ -182,8 +194,8 @@ func (m *Marks) Extend(ctx context.Context, rd chunk.Reader, from history.Commit
 		if err := x.derive(ctx, w, parents); err != nil {
 			return err
 		}
-		if x.since >= m.apart {
-			m.put(x)
+		if x.since >= m.apart && !m.put(x, round) {
+			return nil
 		}
 		for i, p := range x.parents {
 			if parents[i].wanted--; parents[i].wanted == 0 {
@@ -195,7 +207,7 @@ func (m *Marks) Extend(ctx context.Context, rd chunk.Reader, from history.Commit
 }
 
 // discover finds the commits between one and the marks before it: known has them and those marks, order the former, parents first.
-func (m *Marks) discover(ctx context.Context, rd chunk.Reader, from history.CommitID) (order []history.CommitID, known map[history.CommitID]*lasts, err error) {
+func (m *Marks) discover(ctx context.Context, rd chunk.Reader, from history.CommitID, cut func(history.CommitID) bool) (order []history.CommitID, known map[history.CommitID]*lasts, err error) {
 	known = map[history.CommitID]*lasts{}
 	type step struct {
 		id   history.CommitID
@@ -221,7 +233,9 @@ func (m *Marks) discover(ctx context.Context, rd chunk.Reader, from history.Comm
 			x.atBase = x.tables.Copy()
 			return false, nil
 		}
-		x.parents = c.Parents
+		if x.cut = cut(id); !x.cut {
+			x.parents = c.Parents
+		}
 		return true, nil
 	}
 	deeper, err := visit(from)
@@ -273,8 +287,8 @@ func (m *Marks) whole(x *mark) (*btree.Map[string, []turn], error) {
 	return out, nil
 }
 
-// put makes a mark of a commit, and the mark the one from which the commit counts.
-func (m *Marks) put(x *lasts) {
+// put makes a mark of a commit, and the mark the one from which the commit counts, unless Forget was called since the round.
+func (m *Marks) put(x *lasts, round int) bool {
 	own, before := map[string][]turn{}, x.atBase
 	x.tables.Scan(func(name string, turns []turn) bool {
 		if old, ok := before.Get(name); !ok || !slices.Equal(old, turns) {
@@ -291,14 +305,21 @@ func (m *Marks) put(x *lasts) {
 	y := &mark{id: x.id, base: x.base, tables: own}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.round != round {
+		return false
+	}
 	m.known[y.id] = y
 	m.file.Append(encodeMark(y))
 	x.base, x.atBase, x.since = y, x.tables.Copy(), 0
+	return true
 }
 
 // derive finds the last changes at a commit from those at its parents, by the rule of backward.
 func (x *lasts) derive(ctx context.Context, w *backward, parents []*lasts) error {
 	x.tables, x.atBase = &btree.Map[string, []turn]{}, &btree.Map[string, []turn]{}
+	if x.cut {
+		return nil
+	}
 	if len(parents) > 0 {
 		first := parents[0]
 		x.tables, x.base, x.atBase, x.since = first.tables.Copy(), first.base, first.atBase, first.since+1
@@ -309,14 +330,9 @@ func (x *lasts) derive(ctx context.Context, w *backward, parents []*lasts) error
 		if err != nil {
 			return err
 		}
-		if i > 0 && p.tables != parents[0].tables {
-			p.tables.Scan(func(name string, turns []turn) bool {
-				first, ok := parents[0].tables.Get(name)
-				if _, seen := other[name]; !seen && (!ok || !slices.Equal(first, turns)) {
-					other[name] = true
-				}
-				return true
-			})
+		if i > 0 {
+			differing(parents[0].tables, p.tables, other)
+			differing(p.tables, parents[0].tables, other)
 		}
 	}
 	if len(parents) == 0 {
@@ -329,31 +345,47 @@ func (x *lasts) derive(ctx context.Context, w *backward, parents []*lasts) error
 			x.tables.Delete(name)
 			continue
 		}
-		turns, err := x.turnsOf(ctx, w, parents, name)
+		turns, known, err := x.turnsOf(ctx, w, parents, name)
 		if err != nil {
 			return err
 		}
-		x.tables.Set(name, turns)
+		if known {
+			x.tables.Set(name, turns)
+		} else {
+			x.tables.Delete(name)
+		}
 	}
 	return nil
 }
 
-// turnsOf are the last changes of a table that is not in all parents as it is at the commit, or differs in its last changes.
-func (x *lasts) turnsOf(ctx context.Context, w *backward, parents []*lasts, name string) ([]turn, error) {
+// differing adds the tables whose last changes are known in b and not in a, or are others there, to those that are looked at.
+func differing(a, b *btree.Map[string, []turn], out map[string]bool) {
+	b.Scan(func(name string, turns []turn) bool {
+		first, ok := a.Get(name)
+		if _, seen := out[name]; !seen && (!ok || !slices.Equal(first, turns)) {
+			out[name] = true
+		}
+		return true
+	})
+}
+
+// turnsOf are the last changes of a table that is not in all parents as it is at the commit, or differs in its last changes; known is false
+// when some of them are before the history that is here.
+func (x *lasts) turnsOf(ctx context.Context, w *backward, parents []*lasts, name string) (out []turn, known bool, err error) {
 	p, ok, err := w.at(ctx, x.id, name)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if !ok {
-		return nil, errs.New(errs.Corrupt, "find who changed %s last: commit %s lacks it", name, x.id)
+		return nil, false, errs.New(errs.Corrupt, "find who changed %s last: commit %s lacks it", name, x.id)
 	}
 	var same, others []turn
-	equal := false
+	equal, sameKnown, othersKnown := false, true, true
 	t := turn{commit: x.id, table: p.table.Name, after: p.table.Table.Full()}
 	for i, parent := range parents {
 		was, found, err := w.before(ctx, p, x.parents[i])
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if !found {
 			continue
@@ -361,20 +393,20 @@ func (x *lasts) turnsOf(ctx context.Context, w *backward, parents []*lasts, name
 		if i == 0 {
 			t.before = was.table.Table.Full()
 		}
-		turns, _ := parent.tables.Get(was.name)
+		turns, known := parent.tables.Get(was.name)
 		if was.table.Table == p.table.Table {
-			same, equal = append(same, turns...), true
+			same, equal, sameKnown = append(same, turns...), true, sameKnown && known
 		} else {
-			others = append(others, turns...)
+			others, othersKnown = append(others, turns...), othersKnown && known
 		}
 	}
 	if equal {
-		return onceEach(same), nil
+		return onceEach(same), sameKnown, nil
 	}
 	if t.merged = len(parents) > 1; t.merged { // what is not its own is its parents'
-		return onceEach(append([]turn{t}, others...)), nil
+		return onceEach(append([]turn{t}, others...)), othersKnown, nil
 	}
-	return []turn{t}, nil
+	return []turn{t}, true, nil
 }
 
 // onceEach is the turns without those that are there twice.

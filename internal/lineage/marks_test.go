@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/stemmadb/stemma/internal/chunk"
+	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/root"
@@ -86,7 +87,7 @@ func TestMarks(t *testing.T) {
 		m := open(false)
 		for _, c := range commits {
 			if rapid.IntRange(0, 4).Draw(t, "extend") == 0 || c == commits[len(commits)-1] {
-				if err := m.Extend(ctx, st, c.ID); err != nil {
+				if err := m.Extend(ctx, st, c.ID, whole); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -158,13 +159,124 @@ func TestMarksAreUsed(t *testing.T) {
 	if ask(known); far != 1 {
 		t.Errorf("a way over %d commits was long %d times", n, far)
 	}
-	if err := known.Marks.Extend(ctx, st, last); err != nil {
+	if err := known.Marks.Extend(ctx, st, last, whole); err != nil {
 		t.Fatal(err)
 	}
 	fresh := &Memory{Marks: known.Marks, Far: known.Far}
 	if reads := ask(fresh); reads > 3*MarksApart || far != 1 {
 		t.Errorf("%d chunks are read with marks, and the way was long %d times", reads, far)
 	}
+}
+
+// whole is a history of which nothing is missing.
+func whole(history.CommitID) bool { return false }
+
+// TestMarksOfAShortHistory makes marks of a history that begins late on some of its ways: they tell what the whole history tells, or nothing;
+// and nothing only where a way back leads out of what is there. When the rest has come, they are made anew and tell all.
+func TestMarksOfAShortHistory(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		ctx := t.Context()
+		st, fs := chunk.NewMem(), vfs.NewMem()
+		commits := drawHistory(t, st)
+		last := commits[len(commits)-1]
+		cuts := map[history.CommitID]bool{}
+		for _, c := range commits {
+			if len(c.Parents) > 0 && rapid.IntRange(0, 7).Draw(t, "cut") == 0 {
+				cuts[c.ID] = true
+			}
+		}
+		cut := func(id history.CommitID) bool { return cuts[id] }
+		m := OpenMarks(fs, "/marks", false)
+		m.apart = rapid.IntRange(1, 8).Draw(t, "apart")
+		if err := m.Extend(ctx, st, last.ID, cut); err != nil {
+			t.Fatal(err)
+		}
+		m.Close()
+		apart := m.apart
+		m = OpenMarks(fs, "/marks", false)
+		m.apart = apart
+		marked(m)
+		names := []string{"A", "b", "c", "d"}
+		absent := gone(commits, last.ID, cuts)
+		clean := true // no commit that a cut leaves out is there on another way
+		for _, c := range commits {
+			if cuts[c.ID] && !absent[c.ID] {
+				clean = clean && !slices.ContainsFunc(c.Parents, func(p history.CommitID) bool { return !absent[p] })
+			}
+		}
+		for id := range m.known {
+			for _, name := range names {
+				want, there, err := (&backward{rd: st, compare: differs}).raw(ctx, id, name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				short := &backward{rd: missing{st, absent}, compare: differs}
+				_, _, out := short.raw(ctx, id, name)
+				got, known, err := m.turns(ctx, st, spot{id, strings.ToLower(name)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if known && out != nil || clean && known != (there && out == nil) || known && turnsText(got) != turnsText(want) {
+					t.Fatalf("%s at %s: marks tell %v %s\nthe history %v %s, the part of it %v", name, id, known, turnsText(got), there, turnsText(want), out)
+				}
+			}
+		}
+		m.Forget()
+		if err := m.Extend(ctx, st, last.ID, whole); err != nil {
+			t.Fatal(err)
+		}
+		made := marked(m)
+		m.Close()
+		m = OpenMarks(fs, "/marks", true)
+		if marked(m) != made {
+			t.Fatalf("%d marks were made anew, the file has %d", made, marked(m))
+		}
+		for id := range m.known {
+			for _, name := range names {
+				want, there, err := (&backward{rd: st, compare: differs}).raw(ctx, id, name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, known, err := m.turns(ctx, st, spot{id, strings.ToLower(name)}); err != nil || known != there || turnsText(got) != turnsText(want) {
+					t.Fatalf("%s at %s: marks tell %v %s, %v\nthe history %v %s", name, id, known, turnsText(got), err, there, turnsText(want))
+				}
+			}
+		}
+	})
+}
+
+// gone are the commits that are not in a part of a history which begins at the cuts.
+func gone(commits []*history.Commit, from history.CommitID, cuts map[history.CommitID]bool) map[hash.Hash]bool {
+	out, by := map[hash.Hash]bool{}, map[history.CommitID]*history.Commit{}
+	for _, c := range commits {
+		out[c.ID], by[c.ID] = true, c
+	}
+	stack := []history.CommitID{from}
+	for len(stack) > 0 {
+		c := by[stack[len(stack)-1]]
+		stack = stack[:len(stack)-1]
+		if !out[c.ID] {
+			continue
+		}
+		delete(out, c.ID)
+		if !cuts[c.ID] {
+			stack = append(stack, c.Parents...)
+		}
+	}
+	return out
+}
+
+// missing is a reader without some chunks.
+type missing struct {
+	chunk.Reader
+	gone map[hash.Hash]bool
+}
+
+func (m missing) Get(ctx context.Context, h hash.Hash) ([]byte, error) {
+	if m.gone[h] {
+		return nil, errs.New(errs.NotFound, "%s is missing", h)
+	}
+	return m.Reader.Get(ctx, h)
 }
 
 // marked is the number of marks.

@@ -39,19 +39,25 @@ type CommitOptions struct {
 // NothingToDo. It ends a merge in progress, whose commit gets both parents; while conflicts or violations are left the error is of
 // class Conflict.
 func (r *Repo) Commit(ctx context.Context, opt CommitOptions) (*history.Commit, error) {
-	for lost := 0; ; {
-		c, again, err := r.tryCommit(ctx, opt)
-		if again && err != nil && lost < overtakenMost && ctx.Err() == nil {
+	for try, lost := 0, 0; ; {
+		c, again, err := r.tryCommit(ctx, opt, try >= overtaken)
+		switch {
+		case again && err == nil:
+			try++
+		case again && lost < overtakenMost && ctx.Err() == nil: // another machine was faster
 			lost++
-			continue
-		}
-		if err != nil || !again {
+		default:
 			return c, err
 		}
 	}
 }
 
-func (r *Repo) tryCommit(ctx context.Context, opt CommitOptions) (c *history.Commit, again bool, err error) {
+// tryCommit is one attempt of Commit. With alone others wait for it.
+func (r *Repo) tryCommit(ctx context.Context, opt CommitOptions, alone bool) (c *history.Commit, again bool, err error) {
+	if alone {
+		r.gate.Lock()
+		defer r.gate.Unlock()
+	}
 	w, err := r.Fold(ctx, opt.Branch)
 	if err != nil {
 		return nil, false, err
@@ -75,6 +81,10 @@ func (r *Repo) tryCommit(ctx context.Context, opt CommitOptions) (c *history.Com
 		return nil, false, err
 	}
 	s, err := func() (*state, error) {
+		if !alone {
+			r.gate.RLock()
+			defer r.gate.RUnlock()
+		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		cur, ok := r.tip.Load().branches.Get(opt.Branch)

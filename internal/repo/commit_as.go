@@ -12,7 +12,7 @@ import (
 	"github.com/stemmadb/stemma/internal/root"
 )
 
-// overtaken is how often a commit of a transaction begins anew because others have changed the branch, before it makes them wait.
+// overtaken is how often a commit or a merge begins anew because others have changed the branch, before it makes them wait.
 const overtaken = 3
 
 // CommitAs commits the transaction together with a version commit of the tables that it has changed: both are one record, so that after it,
@@ -104,7 +104,7 @@ func (t *Tx) commitVersion(ctx context.Context, opt *CommitOptions, keep func(*h
 	}
 }
 
-// tryCommitAs is one attempt of CommitAs; it is not done when the branch has changed meanwhile. With alone other transactions wait for it.
+// tryCommitAs is one attempt of CommitAs; it is not done when the branch has changed meanwhile. With alone others wait for it.
 func (r *Repo) tryCommitAs(ctx context.Context, p *plan, opt *CommitOptions, keep func(*history.Commit) error, alone bool) (_ *history.Commit, done bool, err error) {
 	if r.bucket != nil { // where it takes long until it is published, which is folded then
 		s, c, err := r.appendCommitAsAlone(ctx, p, opt, keep, alone)
@@ -120,6 +120,9 @@ func (r *Repo) tryCommitAs(ctx context.Context, p *plan, opt *CommitOptions, kee
 	if alone {
 		r.gate.Lock()
 		defer r.gate.Unlock()
+	} else {
+		r.gate.RLock()
+		defer r.gate.RUnlock()
 	}
 	// A fold would replace what is folded here, and the next one must begin with no less: what it builds trees of is what is published.
 	r.foldMu.Lock()
@@ -137,6 +140,9 @@ func (r *Repo) appendCommitAsAlone(ctx context.Context, p *plan, opt *CommitOpti
 	if alone {
 		r.gate.Lock()
 		defer r.gate.Unlock()
+	} else {
+		r.gate.RLock()
+		defer r.gate.RUnlock()
 	}
 	r.foldMu.Lock()
 	defer r.foldMu.Unlock()

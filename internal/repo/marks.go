@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/lineage"
@@ -19,8 +20,13 @@ type marking struct {
 	mu   sync.Mutex
 	made int // commits since marks were made
 	head history.CommitID
-	stop func() // ends what is at work; nil when nothing is
+	stop func()        // ends what is at work; nil when nothing is
+	done chan struct{} // closed when that has ended
 }
+
+// marksWait is how long Close waits for marks in the making, so that those who open the database for a moment and ask each time for what
+// changed long ago need not go all the way for ever.
+const marksWait = 2 * time.Second
 
 // openMarks makes the memory of lineage use the side file.
 func (r *Repo) openMarks() {
@@ -39,12 +45,21 @@ func (m *marking) close() {
 	}
 }
 
-// cancel ends what is at work.
-func (m *marking) cancel() {
+// cancel ends what is at work, a moment later unless ctx is over.
+func (m *marking) cancel(ctx context.Context) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.stop != nil {
-		m.stop()
+	stop, done := m.stop, m.done
+	m.mu.Unlock()
+	if stop == nil {
+		return
+	}
+	defer stop()
+	wait := time.NewTimer(marksWait)
+	defer wait.Stop()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	case <-wait.C:
 	}
 }
 
@@ -54,6 +69,27 @@ func (m *marking) note(head history.CommitID) {
 	defer m.mu.Unlock()
 	m.made++
 	m.head = head
+}
+
+// MarkHistory begins to make the marks of lineage that the longest history lacks, in the background, so that no question about what was
+// changed long ago has to go all the way. It does nothing in a database that records no runs.
+func (r *Repo) MarkHistory() {
+	if r.published.Load().lineage == nil {
+		return
+	}
+	r.markFrom(func(ctx context.Context) (from history.CommitID, err error) {
+		longest := uint64(0)
+		for _, b := range r.Branches() {
+			c, err := history.GetCommit(ctx, r.store, b.Head)
+			if err != nil {
+				return from, err
+			}
+			if c.Height > longest {
+				from, longest = c.ID, c.Height
+			}
+		}
+		return from, nil
+	})
 }
 
 // markWhenDue begins to make marks when there are enough new commits.
@@ -67,26 +103,45 @@ func (r *Repo) markWhenDue() {
 	}
 }
 
-// mark makes marks of the commits that one comes after, in the background. What goes wrong there costs time at most: it is told to those
-// who need the same chunks.
+// mark makes marks of the commits that one comes after, in the background.
 func (r *Repo) mark(from history.CommitID) {
+	r.markFrom(func(context.Context) (history.CommitID, error) { return from, nil })
+}
+
+// markFrom is mark from a commit that is looked for first. What goes wrong there costs time at most: it is told to those who need the same
+// chunks.
+func (r *Repo) markFrom(find func(context.Context) (history.CommitID, error)) {
 	r.pubMu.Lock() // against Close, which waits for what has begun
 	defer r.pubMu.Unlock()
 	m := &r.lineage.marking
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.stop != nil || r.closed.Load() || r.opt.ReadOnly {
+	part := r.Partial()
+	// What is read where it is asked for is not read for marks.
+	if m.stop != nil || r.closed.Load() || r.opt.ReadOnly || part != nil && part.Lazy {
 		return
 	}
+	cut := func(history.CommitID) bool { return false }
+	if part != nil {
+		shallow := map[history.CommitID]bool{}
+		for _, id := range part.Shallow {
+			shallow[id] = true
+		}
+		cut = func(id history.CommitID) bool { return shallow[id] }
+	}
 	ctx, cancel := context.WithCancel(context.Background())
-	m.stop, m.made = cancel, 0
+	done := make(chan struct{})
+	m.stop, m.done, m.made = cancel, done, 0
 	r.work.Add(1)
 	go func() {
 		defer r.work.Done()
-		_ = m.marks.Extend(ctx, r.store, from)
+		if from, err := find(ctx); err == nil && !from.IsZero() {
+			_ = m.marks.Extend(ctx, r.store, from, cut)
+		}
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		cancel()
 		m.stop = nil
+		close(done)
 	}()
 }

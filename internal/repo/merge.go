@@ -53,6 +53,7 @@ type Merged struct {
 	UpToDate    bool             // the branch has theirs already
 	FastForward bool
 	Merge       *history.Merge // what is in progress now; nil for nothing
+	Tries       int            // one more than it began anew because others went before
 }
 
 // Unresolved tells whether conflicts or violations are left.
@@ -84,12 +85,16 @@ var (
 )
 
 // Merge merges a commit into a branch's head and working set. Tables of the working set with uncommitted changes stay as they are
-// when the merge does not touch them; when it does, or when something is staged, the error is of class Conflict.
+// when the merge does not touch them; when it does, or when something is staged, the error is of class Conflict. Commits that change the
+// branch meanwhile go before it a few times, then they wait.
 func (r *Repo) Merge(ctx context.Context, opt MergeOptions) (*Merged, error) {
-	for {
-		out, s, err := r.tryMerge(ctx, &opt)
+	for try := 0; ; try++ {
+		out, s, err := r.tryMerge(ctx, &opt, try >= overtaken)
 		if err != nil {
 			return nil, err
+		}
+		if out != nil {
+			out.Tries = try + 1
 		}
 		if s != nil {
 			return out, r.publish(ctx, s)
@@ -100,8 +105,12 @@ func (r *Repo) Merge(ctx context.Context, opt MergeOptions) (*Merged, error) {
 	}
 }
 
-// tryMerge is one attempt of Merge; both results are nil when it must begin anew.
-func (r *Repo) tryMerge(ctx context.Context, opt *MergeOptions) (*Merged, *state, error) {
+// tryMerge is one attempt of Merge; both results are nil when it must begin anew. With alone others wait for it.
+func (r *Repo) tryMerge(ctx context.Context, opt *MergeOptions, alone bool) (*Merged, *state, error) {
+	if alone {
+		r.gate.Lock()
+		defer r.gate.Unlock()
+	}
 	if _, err := r.Fold(ctx, opt.Branch); err != nil {
 		return nil, nil, err
 	}
@@ -134,6 +143,10 @@ func (r *Repo) tryMerge(ctx context.Context, opt *MergeOptions) (*Merged, *state
 	}
 	if err := p.conclude(ctx); err != nil {
 		return nil, nil, err
+	}
+	if !alone {
+		r.gate.RLock()
+		defer r.gate.RUnlock()
 	}
 	s, err := p.append(ctx)
 	if err != nil || s == nil {

@@ -31,7 +31,9 @@ func (r *Repo) openPart() error {
 }
 
 func (r *Repo) usePart(p *sync.Partial) {
-	r.partial.Store(p)
+	if was := r.partial.Swap(p); was != nil && !slices.Equal(was.Shallow, p.Shallow) {
+		r.lineage.marking.marks.Forget()
+	}
 	if r.elsewhere == nil || !p.Renew(r.elsewhere) {
 		r.elsewhere = p.Elsewhere(r.fs, r.dir, r.opt.ReadOnly)
 	}
@@ -80,6 +82,7 @@ func (r *Repo) Complete(ctx context.Context, batch *pack.Batch, historyOnly bool
 		return err
 	}
 	r.partial.Store(nil)
+	r.lineage.marking.marks.Forget()
 	r.elsewhere = nil
 	r.store.SetElsewhere(nil)
 	return nil

@@ -89,7 +89,7 @@ type Repo struct {
 	pubMu     sync.Mutex // orders Close and the beginning of work in the background
 
 	// Locks are taken in this order: gate, foldMu, that of lineage, mu; each of them in several databases by serial, as CommitAcross does.
-	gate     sync.RWMutex // transactions go through it; held by a commit that they have overtaken too often
+	gate     sync.RWMutex // transactions, commits and merges go through it; held by one that others have overtaken too often
 	foldMu   sync.Mutex   // one fold at a time
 	lookedAt atomic.Int64 // bytes of journal when overlays were last measured
 	work     sync.WaitGroup
@@ -273,11 +273,11 @@ func (r *Repo) Close(ctx context.Context) error {
 	if r.stopCollect != nil {
 		r.stopCollect()
 	}
-	r.lineage.marking.cancel()
 	r.pubMu.Unlock()
 	if again {
 		return nil
 	}
+	r.lineage.marking.cancel(ctx)
 	err := r.FlushReads(ctx)
 	if r.bucket != nil {
 		r.bucket.close()

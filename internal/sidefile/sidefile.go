@@ -111,6 +111,19 @@ func (x *File) open() (err error) {
 	return x.write(x.Kind.Header())
 }
 
+// Clear takes all records away. A file that cannot be removed keeps them, for who loads it next.
+func (x *File) Clear() {
+	if x.off || x.Path == "" || x.ReadOnly {
+		return
+	}
+	if x.f != nil {
+		x.f.Close()
+		x.f = nil
+	}
+	x.size = 0
+	_ = x.FS.Remove(x.Path)
+}
+
 // Close ends the use of the file. What closing says of one that may be lost is of no interest.
 func (x *File) Close() {
 	x.off = true

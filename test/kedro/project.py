@@ -80,6 +80,15 @@ class Server:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(30)
 
+    def processor(self) -> float:
+        """The seconds for which the server has kept processors busy since it was started."""
+        assert self.process is not None
+        if threads := list(Path("/proc").glob(f"{self.process.pid}/task/*/schedstat")):
+            return sum(int(t.read_text().split()[0]) for t in threads) / 1e9
+        said = subprocess.run(["ps", "-o", "time=", "-p", str(self.process.pid)], capture_output=True, text=True, check=True).stdout
+        minutes, _, seconds = said.strip().rpartition(":")
+        return int(minutes) * 60 + float(seconds)
+
     def query(self, sql: str, *params: Any, branch: str | None = None) -> list[tuple[Any, ...]]:
         name = self.database if branch is None else f"{self.database}/{branch}"
         with pymysql.connect(host="127.0.0.1", port=self.port, user="root", database=name, autocommit=True) as c, c.cursor() as cur:

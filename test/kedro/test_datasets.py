@@ -12,10 +12,11 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import yaml
 from kedro.io import DataCatalog, DatasetError, Version
 
 import stemma
-from project import OWN, PIPELINE, PLAIN, Project, Server
+from project import OWN, PIPELINE, PLAIN, ROOT, Project, Server
 from stemma.kedro import QueryDataset, TableDataset
 
 FRAME = pd.DataFrame({"id": [1, 2, 3], "v": [1.5, 2.5, None], "t": ["x", None, "z"]})
@@ -248,3 +249,19 @@ def test_commands_on_the_plain_catalog(project: Project) -> None:
     assert "Params" in project.kedro("stemma", "log", "-d", database)
     assert "| + | 3  | 40 |" in project.kedro("stemma", "diff", "HEAD~1", "HEAD", "b", "-d", database)
     assert "only datasets of stemma.kedro are locked" in project.kedro("stemma", "lock", "-d", database, fails=True)
+
+
+def test_the_catalog_of_the_guide(own: Server) -> None:
+    """What docs/kedro.md shows is loaded as it stands there."""
+    own.query("create table prices (code int primary key, state varchar(2), price double)")
+    own.query("insert into prices values (1, 'CA', 3), (2, 'CA', 5), (3, 'NY', 7)")
+    own.query("call dolt_commit('-Am', 'prices')")
+    own.query("call dolt_tag('v2025')")
+    own.query("delete from prices where code = 3")
+    shown = (ROOT / "docs" / "kedro.md").read_text().split("```yaml\n")[1].split("```")[0]
+    catalog, credentials = shown.split("# conf/local/credentials.yml\n")
+    given = yaml.safe_load(credentials.replace("stemma://localhost:8815/shop", own.uri))
+    loaded = DataCatalog.from_config(yaml.safe_load(catalog), given)
+    assert loaded.load("prices")["price"].tolist() == [3, 5]
+    assert loaded.load("last_year")["price"].tolist() == [3, 5, 7]
+    assert loaded.load("means").rows() == [("CA", 4.0)]

@@ -67,21 +67,29 @@ def test_landing_goes_on_while_the_target_moves(project: Project, monkeypatch: p
     project.catalog(PLAIN)
     project.pipeline(PIPELINE)
     project.run(n=1)
-    s, head, moves = project.server, Run._head, []
+    s, head, land, moves = project.server, Run._head, Run._land, []
+
+    def move() -> None:
+        moves.append(s.head())
+        s.query("create table if not exists other (i int primary key)")
+        s.query("insert into other values (%s)", len(moves))
+        s.query("insert into b values (9, 9, 9)")
+        s.query("call dolt_commit('-Am', %s)", f"move {len(moves)}")
 
     def moving(self: Run, branch: str) -> str:
         at = head(self, branch)
         if branch == self.target and len(moves) < 3:
-            moves.append(at)
-            s.query("create table if not exists other (i int primary key)")
-            s.query("insert into other values (%s)", len(moves))
-            s.query("insert into b values (9, 9, 9)")
-            s.query("call dolt_commit('-Am', %s)", f"move {len(moves)}")
+            move()
         return at
+
+    def landing(self: Run, *arguments: object) -> str:
+        move()
+        return land(self, *arguments)
 
     s.query("alter table b add column w int")
     s.query("call dolt_commit('-am', 'a column')")
     monkeypatch.setattr(Run, "_head", moving)
+    monkeypatch.setattr(Run, "_land", landing)
     run = project.run(n=5)
     assert len(moves) == 3
     assert s.query("select * from b order by id") == [(1, 50), (2, 60), (3, 70)]

@@ -154,15 +154,10 @@ func edgesTable(_ *sql.Context, db registry.Handle, name string) (sql.Table, boo
 			return nil, err
 		}
 		if all {
-			next := ""
+			runs := book.AllEdges()
 			return each(func(ctx *sql.Context) (rows []sql.Row, more bool, err error) {
-				var run lineage.Run
-				if run, more, err = book.RunAfter(ctx, next); err != nil || !more {
-					return nil, false, err
-				}
-				next = run.UID
-				rows, err = edgesOf(ctx, book, run.UID)
-				return rows, true, err
+				more, err = runs.Next(ctx, func(uid string, edges []lineage.Edge) { rows = append(rows, edgeRows(uid, edges)...) })
+				return rows, more, err
 			}), nil
 		}
 		return each(func(ctx *sql.Context) ([]sql.Row, bool, error) {
@@ -171,8 +166,8 @@ func edgesTable(_ *sql.Context, db registry.Handle, name string) (sql.Table, boo
 			}
 			uid := runs[0]
 			runs = runs[1:]
-			rows, err := edgesOf(ctx, book, uid)
-			return rows, true, err
+			edges, err := book.EdgesOf(ctx, uid)
+			return edgeRows(uid, edges), true, err
 		}), nil
 	}), true, nil
 }
@@ -211,13 +206,8 @@ func runsAt(ctx context.Context, book *lineage.Book, at Point) (uids []string, a
 	return uids, false, err
 }
 
-// edgesOf are the rows of stemma_lineage_edges of a run.
-func edgesOf(ctx context.Context, book *lineage.Book, uid string) ([]sql.Row, error) {
-	edges, err := book.EdgesOf(ctx, uid)
-	if err != nil {
-		return nil, err
-	}
-	var rows []sql.Row
+// edgeRows are the rows of stemma_lineage_edges of a run.
+func edgeRows(uid string, edges []lineage.Edge) (rows []sql.Row) {
 	for _, e := range edges {
 		row := sql.Row{uid, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil}
 		set := func(i int, s string) {
@@ -244,5 +234,5 @@ func edgesOf(ctx context.Context, book *lineage.Book, uid string) ([]sql.Row, er
 		}
 		rows = append(rows, row)
 	}
-	return rows, nil
+	return rows
 }

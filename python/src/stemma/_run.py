@@ -79,7 +79,10 @@ class Run:
 
         """
         rows = self.database.rows
-        ((start, head),) = rows("select active_branch(), hashof('HEAD')")
+        at = _runs.start(rows, self.system, self.run_id)
+        if at.other is not None:
+            raise ExistsError(f"two runs with the id {self.run_id}: the database has one", hint=f"see run {at.other}")
+        start = at.branch
         if start is None and target is None and writes:
             raise NotFoundError(f"{self.database.name} is at a commit, not on a branch", hint="name one: --params branch=…")
         self.target = target or start or "HEAD"
@@ -87,7 +90,7 @@ class Run:
             if not writes:
                 raise NotFoundError(f"there is no branch {target!r}, and the run writes nothing to make one for", ref=target)
             self._make(target, start or "HEAD")
-        self.base = str(head) if target is None else self._head(self.target)
+        self.base = at.head if target is None else self._head(self.target)
         if writes:
             branch = branch_name(self.run_id)
             try:
@@ -102,7 +105,8 @@ class Run:
                 ) from None
             self.branch = branch
         try:
-            self._record(about)
+            if at.records:
+                self._record(about)
         except BaseException:
             self._drop()
             raise
@@ -118,17 +122,14 @@ class Run:
             pass  # another run made it just now
 
     def _record(self, about: Mapping[str, Any]) -> None:
-        rows = self.database.rows
-        try:
-            other = _runs.find(rows, self.system, self.run_id)
-        except NotFoundError:
-            return
-        if other is not None:
-            raise ExistsError(
-                f"two runs with the id {self.run_id}: the database has one, which is {other[1]}", hint=f"see run {other[0]}"
-            )
         self.uid = _runs.begin(
-            rows, self._wanted, system=self.system, external_id=self.run_id, branch=self.target, base=self.base, **about
+            self.database.rows,
+            self._wanted,
+            system=self.system,
+            external_id=self.run_id,
+            branch=self.target,
+            base=self.base,
+            **about,
         )
 
     def finish(self, message: str, metadata: Mapping[str, Any], replaced: Collection[str], author: str | None = None) -> str | None:
@@ -156,10 +157,11 @@ class Run:
             self._carry()
             self.database.run = self.uid
             try:
-                rows(f"call dolt_commit({', '.join('?' * len(given))})", *given, branch=branch)
+                made = rows(f"call dolt_commit({', '.join('?' * len(given))})", *given, branch=branch)
             finally:
                 self.database.run = None
-            head = self._head(branch)
+            # Where there was nothing more to commit, the pipeline may have committed itself.
+            head = str(made[0][0] or "") or self._head(branch)
             if head == self.base:
                 self._drop_branch()
             else:
@@ -187,8 +189,8 @@ class Run:
         rows, branch = self.database.rows, str(self.branch)
         deadline = time.monotonic() + LANDING
         whole: dict[str, str] | None = None
+        tip = self.base  # as long as nothing tells otherwise
         while True:
-            tip = self._head(self.target)
             try:
                 if tip == self.base:
                     rows("call dolt_merge(?, '--ff-only')", branch, branch=self.target)
@@ -207,7 +209,8 @@ class Run:
             except StemmaError as e:
                 # What stands against each other does so however the target moves on; anything else may be its moving.
                 against = "merge conflict" in str(e).lower()
-                if against or self._head(self.target) == tip or time.monotonic() > deadline:
+                seen, tip = tip, self._head(self.target)
+                if against or tip == seen or time.monotonic() > deadline:
                     raise self._kept(e) from e
                 time.sleep(random.uniform(0, 0.02))  # noqa: S311 - so that runs which ended together do not meet again
 

@@ -6,23 +6,44 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from stemma._errors import NotFoundError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     Rows = Callable[..., list[tuple[Any, ...]]]
 
-__all__ = ["Edge", "begin", "carry", "end", "find", "lineage"]
+__all__ = ["Edge", "Start", "begin", "carry", "end", "lineage", "start"]
 
 
-def find(rows: Rows, system: str, external_id: str) -> tuple[str, str] | None:
-    """Returns uid and state of the run that a system calls so; None when there is none.
+@dataclass(frozen=True)
+class Start:
+    """Where a session is when a run begins.
 
-    Raises:
-        NotFoundError: the database does not record runs.
+    Attributes:
+        branch: its branch; None at a commit.
+        head: the commit there.
+        other: uid and state of the run that the system calls as it calls this one, as text; None when there is none.
+        records: whether the database records runs.
 
     """
-    found = rows("select run_uid, state from stemma_runs where `system` = ? and external_id = ?", system, external_id)
-    return (str(found[0][0]), str(found[0][1])) if found else None
+
+    branch: str | None
+    head: str
+    other: str | None = None
+    records: bool = True
+
+
+def start(rows: Rows, system: str, external_id: str) -> Start:
+    """Returns where the session is, and what the database knows of a run that the system calls so, with one statement."""
+    here = "select active_branch(), hashof('HEAD')"
+    other = "(select concat(run_uid, ', which is ', state) from stemma_runs where `system` = ? and external_id = ? limit 1)"
+    try:
+        ((branch, head, found),) = rows(f"{here}, {other}", system, external_id)
+    except NotFoundError:
+        ((branch, head),) = rows(here)
+        return Start(branch, str(head), records=False)
+    return Start(branch, str(head), None if found is None else str(found))
 
 
 def begin(rows: Rows, run: str, **known: Any) -> str:
