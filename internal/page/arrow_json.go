@@ -52,7 +52,11 @@ func appendNested(dst []byte, arr arrow.Array, i int) ([]byte, error) {
 	case *array.Dictionary:
 		return appendNested(dst, a.Dictionary(), a.GetValueIndex(i))
 	case array.ExtensionArray:
-		return appendNested(dst, a.Storage(), i)
+		switch a.ExtensionType().ExtensionName() {
+		case "arrow.uuid", "arrow.json", "arrow.bool8": // which have a form of their own in JSON
+		default:
+			return appendNested(dst, a.Storage(), i)
+		}
 	case *array.Float16:
 		return appendFloat(dst, float64(a.Value(i).Float32()), 32)
 	case *array.Float32:

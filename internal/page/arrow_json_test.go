@@ -7,6 +7,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/extensions"
 	"github.com/apache/arrow-go/v18/arrow/float16"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 )
@@ -26,6 +27,7 @@ func TestNestedJSON(t *testing.T) {
 		{arrow.StructOf(arrow.Field{Name: "a\"b", Type: arrow.PrimitiveTypes.Int8, Nullable: true}, arrow.Field{Name: "x", Type: arrow.FixedWidthTypes.Boolean, Nullable: true}),
 			`[{"a\"b": 1, "x": null}]`, `{"a\"b":1,"x":null}`},
 		{arrow.MapOf(arrow.BinaryTypes.String, arrow.PrimitiveTypes.Float64), `[[{"key": "a", "value": 2}, {"key": "a", "value": null}]]`, `[{"key":"a","value":2.0},{"key":"a","value":null}]`},
+		{arrow.ListOf(extensions.NewUUIDType()), `[["550e8400-e29b-41d4-a716-446655440000", null]]`, `["550e8400-e29b-41d4-a716-446655440000",null]`},
 		{arrow.ListOf(arrow.FixedWidthTypes.Date32), `[["2020-01-02"]]`, `["2020-01-02"]`},
 	} {
 		arr, _, err := array.FromJSON(memory.DefaultAllocator, c.typ, strings.NewReader(c.text))

@@ -235,3 +235,25 @@ func TestCommitAcrossInAnyOrder(t *testing.T) {
 		}
 	}
 }
+
+// TestCommitAcrossOfOneChange: where one of two databases is only read, a commit lets in what others have done to other rows, however large
+// it is.
+func TestCommitAcrossOfOneChange(t *testing.T) {
+	a, b := twoBeds(t)
+	one, two := a.edit("main", "t", 10), b.begin("main")
+	e, err := one.Editor(a.ctx, "t")
+	a.must(err)
+	for i := range 30_000 {
+		a.must(e.Insert(a.ctx, []value.Cell{value.IntCell(int64(i + 11))}))
+	}
+	_, _, _, err = two.Table(b.ctx, "t")
+	b.must(err)
+	a.put("main", "t", 1)
+	a.must(CommitAcross(a.ctx, two, one))
+	if got := a.numbers("main", "t"); !strings.HasPrefix(got, "1 10 11 ") {
+		t.Errorf("the table has %.40q", got)
+	}
+	if err := two.Commit(b.ctx); !errs.Is(err, errs.Invalid) {
+		t.Errorf("the transaction that only read is not over: %v", err)
+	}
+}

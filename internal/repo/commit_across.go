@@ -37,6 +37,16 @@ func CommitAcross(ctx context.Context, txs ...*Tx) error {
 	if len(of) < 2 {
 		return CommitTogether(ctx, txs...)
 	}
+	// Of several databases that were used only one is changed, as a rule: then nothing is to be done for the sake of others.
+	changed := slices.DeleteFunc(slices.Clone(of), func(a *across) bool { return !slices.ContainsFunc(a.txs, (*Tx).Dirty) })
+	if len(changed) == 1 {
+		rest := slices.DeleteFunc(slices.Clone(txs), func(t *Tx) bool { return t.r == changed[0].r })
+		err := CommitTogether(ctx, changed[0].txs...)
+		for _, t := range rest {
+			t.Rollback()
+		}
+		return err
+	}
 	err := commitAcross(ctx, of)
 	for _, t := range txs {
 		t.Rollback() // what was appended is not the transaction's any more

@@ -257,6 +257,7 @@ def test_what_is_text_within_lists_is_said(shared: stemma.Repo, table: str) -> N
         ({1: "a", "1": "b"}, "the keys 1 and '1' are one"),
         ({"deep": [{None: 1}]}, "a key is text, not NoneType"),
         ({True: 1}, "a key is text, not bool"),
+        ({"in": np.array([{1: "a", "1": "b"}], dtype=object)}, "the keys 1 and '1' are one"),
         ([dt.timedelta(1)], "timedelta"),
         ([b"x"], "bytes"),
         ([Decimal("NaN")], "JSON has no NaN"),
@@ -268,6 +269,18 @@ def test_what_json_would_lose_is_refused(shared: stemma.Repo, table: str, value:
     with pytest.raises(stemma.InvalidError, match=words) as e:
         shared.write({"id": [1, 2], "c": [None, value]}, table, primary_key="id")
     assert (e.value.column, e.value.row) == ("c", 1)
+
+
+def test_arrays_and_uuids_within_json(shared: stemma.Repo, table: str) -> None:
+    cells = [{"zero": np.array(5), "two": np.array([[1, 2], [3, 4]])}, {"zero": np.array([], dtype=object)}]
+    shared.write({"id": [1, 2], "c": cells}, table, primary_key="id")
+    assert shared.read_pandas(table).c.tolist() == [{"two": [[1, 2], [3, 4]], "zero": 5}, {"zero": []}]
+    one = UUID("550e8400-e29b-41d4-a716-446655440000")
+    ids = pa.ExtensionArray.from_storage(pa.uuid(), pa.array([one.bytes], pa.binary(16)))
+    lists = pa.ListArray.from_arrays([0, 1], ids)
+    wrote = shared.write(pa.table({"id": [1], "c": lists}), table, mode="replace", primary_key="id")
+    assert wrote.notes == ("column c: UUIDs in lists and structs are stored as text",)
+    assert shared.read_pandas(table).c[0] == [str(one)]
 
 
 def test_a_struct_with_a_field_twice(shared: stemma.Repo, table: str) -> None:

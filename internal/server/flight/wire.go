@@ -233,9 +233,10 @@ type sharedMemory struct {
 	buf    []byte // for short pieces
 }
 
-// close closes the file.
+// close closes the file, which is no longer than what was written: it may have been another's before.
 func (m *sharedMemory) close() {
 	if m.file != nil {
+		_ = m.file.Truncate(max(m.end, 1)) // at worst it takes more memory than it needs
 		m.file.Close()
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -74,6 +75,9 @@ func (v *served) fillShared() {
 	v.exec(sqlClient(v.dial()), "create table several (k int primary key, e enum('a','b'), s varchar(20))", "insert into several with recursive n as (select 0 as k union all select k + 1 from n where k < 999) select k, if(k % 2, 'a', 'b'), concat('text ', k) from n")
 }
 
+// dirty is more bytes than what the tests read takes.
+const dirty = 100_000
+
 // testMemory is memory whose files are those of a directory, with something in them that was there before, or a device that is full.
 type testMemory struct {
 	t     testing.TB
@@ -88,7 +92,7 @@ func (m *testMemory) Make(int64) (*os.File, error) {
 	}
 	f, err := os.CreateTemp(m.t.TempDir(), "memory")
 	if err == nil {
-		_, err = f.Write(bytes.Repeat([]byte{0xa5}, 20_000))
+		_, err = f.Write(bytes.Repeat([]byte{0xa5}, 2*dirty))
 	}
 	return f, err
 }
@@ -135,6 +139,17 @@ func TestSharedMemory(t *testing.T) {
 	check(t, r.Err())
 	if rows != 1000 || p.Next() || len(m.given) != 1 {
 		t.Errorf("%d rows in %d files", rows, len(m.given))
+	}
+	// The file has no more than that, although it was longer before.
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		st, err := m.given[0].Stat()
+		check(t, err)
+		if st.Size() < 2*dirty {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the file has %d bytes", st.Size())
+		}
 	}
 	// The name serves once.
 	again, err := c.DoGet(ctx, ticket)

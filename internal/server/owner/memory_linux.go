@@ -68,7 +68,9 @@ func (m *Memory) receive() error {
 		}
 		for _, fd := range fds {
 			f := os.NewFile(uintptr(fd), "stemma")
-			if st, err := f.Stat(); err == nil && st.Mode().IsRegular() {
+			// Only files of memory have seals. Nothing else is written over, whatever a client takes for one.
+			_, foreign := unix.FcntlInt(f.Fd(), unix.F_GET_SEALS, 0)
+			if st, err := f.Stat(); err == nil && foreign == nil {
 				files = append(files, spare{f, st.Size()})
 			} else {
 				f.Close()

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -108,7 +109,15 @@ func TestSpareMemory(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
-	rights := syscall.UnixRights(int(own[0].Fd()), int(own[1].Fd()), int(own[2].Fd()), int(w.Fd()))
+	disk, err := os.Create(filepath.Join(dir, "the user's own"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer disk.Close()
+	if err := disk.Truncate(5000); err != nil {
+		t.Fatal(err)
+	}
+	rights := syscall.UnixRights(int(disk.Fd()), int(own[0].Fd()), int(own[1].Fd()), int(own[2].Fd()), int(w.Fd()))
 	if _, _, err := u.WriteMsgUnix([]byte{0}, rights, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -77,6 +77,11 @@ def _leaves(t: pa.DataType, texts: set[str], *, within: bool) -> None:
         for i in range(t.num_fields):
             _leaves(t.field(i).type, texts, within=True)
     elif within:
+        if isinstance(t, pa.BaseExtensionType):
+            if t.extension_name == "arrow.uuid":
+                texts.add("UUIDs")
+                return
+            t = t.storage_type
         if pa.types.is_decimal(t):
             texts.add("decimals")
         elif pa.types.is_temporal(t):
@@ -92,6 +97,10 @@ def _listed(words: set[str]) -> str:
 
 def _check_keys(v: Any, texts: set[str]) -> None:
     """Refuses dicts whose keys are not apart, or not what they are, as texts; json.dumps takes most of them."""
+    if hasattr(v, "tolist"):
+        v = v.tolist() if v.dtype == object else ()
+        if not isinstance(v, CONTAINERS):
+            return
     if isinstance(v, dict):
         for k in v:
             if type(k) is int:
@@ -102,7 +111,7 @@ def _check_keys(v: Any, texts: set[str]) -> None:
                 raise TypeError(f"a key is text, not {type(k).__name__}")
         v = v.values()
     for x in v:
-        if isinstance(x, CONTAINERS):
+        if isinstance(x, CONTAINERS) or hasattr(x, "tolist"):
             _check_keys(x, texts)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 import json
@@ -44,9 +43,8 @@ class Memory:
     def close(self) -> None:
         """Ends the owner's part in it; columns stay."""
         self._socket.close()
-        for f in self._offered:  # the owner may still write into it
-            f.close()
-        self._offered = []
+        while self._offered:  # the owner may still write into it
+            self._offered.pop().close()
 
     def read(
         self, call: flight.Call, ticket: bytes, begin: Callable[[pa.Schema], Callable[[int], None]], *, writable: bool = False
@@ -64,8 +62,8 @@ class Memory:
         end = told = 0
         layout: Any = None
         schema: pa.Schema | None = None
-        self._offer()
         try:
+            self._offer()
             call.send([flight.field(1, ticket)], last=True)
             import pyarrow as pa  # while the owner reads
 
@@ -110,12 +108,16 @@ class Memory:
     def _offer(self) -> None:
         """Offers the owner files that nobody has mapped any more, to write into."""
         spare.watch()
-        if not (files := spare.take()):
+        spare.take(self._offered)
+        if not self._offered:
             return
-        self._offered = files
-        with contextlib.suppress(OSError):  # the call says what is wrong
-            socket.send_fds(self._socket, [b"\0"], [f.file for f in files])
-            self._socket.recv(1)
+        try:
+            socket.send_fds(self._socket, [b"\0"], [f.file for f in self._offered])
+            taken = self._socket.recv(1)
+        except OSError:
+            taken = b""
+        if not taken:
+            raise LostError("the owner ended, or takes no files, before it was asked for what is read")
 
     def _columns(self, schema: pa.Schema, layout: dict[str, Any], *, writable: bool) -> pa.Table:
         """Returns the columns that the owner has laid out."""
@@ -138,13 +140,13 @@ class Memory:
             for file, size in zip(files, sizes, strict=True):
                 if os.fstat(file).st_size < size:
                     raise LostError("the memory that was read into is shorter than the owner says")
-            written = {os.fstat(file).st_ino for file in files}
-            unused = [f for f in self._offered if os.fstat(f.file).st_ino not in written]
-            for f in self._offered:
-                if f not in unused:
+            written = {spare.node(file) for file in files}
+            while self._offered:
+                f = self._offered.pop()
+                if f.node in written:
                     f.close()
-            self._offered = []
-            spare.back(unused)
+                else:
+                    spare.back(f)
             return [Mapping(file, size, writable=writable) for file, size in zip(files, sizes, strict=True)]
         finally:
             for file in files:

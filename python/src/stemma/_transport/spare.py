@@ -35,12 +35,19 @@ class File:
     file: int
     size: int
     pid: int
+    node: tuple[int, int]
     since: float = 0.0
 
     def close(self) -> None:
-        """Gives the memory back to the system, but for what others have mapped."""
-        os.close(self.file)
-        _room.put(None)
+        """Gives the memory back to the system, but for what others have mapped. Once is enough."""
+        file, self.file = self.file, -1
+        if file < 0:
+            return
+        with contextlib.suppress(OSError):
+            if node(file) == self.node:  # and not what somebody has opened under a number that was closed behind our back
+                os.close(file)
+        if self.pid == os.getpid():
+            _room.put(None)
 
 
 _room: queue.SimpleQueue[None] = queue.SimpleQueue()  # an entry for each file that may yet be kept
@@ -55,6 +62,12 @@ for _ in range(MOST):
     _room.put(None)
 
 
+def node(file: int) -> tuple[int, int]:
+    """Returns what tells a file from all others."""
+    st = os.fstat(file)
+    return st.st_dev, st.st_ino
+
+
 def own(file: int, size: int) -> tuple[int, File | None]:
     """Opens a file of memory once more.
 
@@ -63,7 +76,7 @@ def own(file: int, size: int) -> tuple[int, File | None]:
         not worth it. Then the descriptor is that which was given.
 
     """
-    if fcntl is None or size < SMALLEST:
+    if fcntl is None or _thread is None or size < SMALLEST:
         return file, None
     try:
         _room.get_nowait()
@@ -73,7 +86,7 @@ def own(file: int, size: int) -> tuple[int, File | None]:
     try:
         # The mapping holds an open file of its own, in this process and in those that it forks: so `_free` sees whether there is one.
         kept = os.open(f"/proc/self/fd/{file}", os.O_RDWR | os.O_CLOEXEC)
-        return os.open(f"/proc/self/fd/{file}", os.O_RDWR | os.O_CLOEXEC), File(kept, size, os.getpid())
+        return os.open(f"/proc/self/fd/{file}", os.O_RDWR | os.O_CLOEXEC), File(kept, size, os.getpid(), node(kept))
     except OSError:
         if kept >= 0:
             os.close(kept)
@@ -84,30 +97,29 @@ def own(file: int, size: int) -> tuple[int, File | None]:
 def give(f: File) -> None:
     """Takes a file that this process has no longer mapped. Destructors may call it."""
     if f.pid != os.getpid():
-        os.close(f.file)
+        f.close()
         return
     f.since = time.monotonic()
     _given.put(f)
 
 
-def take() -> list[File]:
-    """Returns the files that nobody has mapped: the caller gives them away or closes them."""
+def back(f: File) -> None:
+    """Takes a file that was not used after all, and is no newer for that."""
+    _given.put(f)
+
+
+def take(into: list[File]) -> None:
+    """Moves the files that nobody has mapped to a list, whose owner gives them away or closes them."""
     if _thread is None:
-        return []
+        return
     with _lock:
         _collect()
-        out = [f for f in _kept if _free(f)]
-        for f in _kept:
-            if f not in out:
+        while _kept:
+            f = _kept.pop()
+            if _free(f):
+                into.append(f)
+            else:
                 f.close()
-        _kept.clear()
-    return out
-
-
-def back(files: list[File]) -> None:
-    """Takes files that were not used after all."""
-    for f in files:
-        _given.put(f)
 
 
 def watch() -> None:
@@ -118,8 +130,9 @@ def watch() -> None:
     with _lock:
         if _thread is None:
             thread = threading.Thread(target=_watch, name="stemma-memory", daemon=True)
-            thread.start()
-            _thread = thread
+            with contextlib.suppress(RuntimeError):  # no more threads can be had: nothing is kept
+                thread.start()
+                _thread = thread
 
 
 def _watch() -> None:
@@ -143,16 +156,23 @@ def _collect() -> None:
         except queue.Empty:
             break
     now, size = time.monotonic(), 0
-    for f in sorted(_kept, key=lambda f: -f.since):
+    _kept.sort(key=lambda f: -f.since)
+    for f in _kept:
         size += f.size
         if size > LARGEST or now - f.since > LONGEST:
-            _kept.remove(f)
             f.close()
+    _kept[:] = [f for f in _kept if f.file >= 0]
 
 
 def _free(f: File) -> bool:
-    """Tells whether nobody else has a file open or mapped, as a process may that was forked from this one: only then can it be leased."""
+    """Tells whether no process that was forked from this one has a file mapped: only then can it be leased.
+
+    The lease sees who has opened the file by its name, as a mapping has; not the owner's first descriptor of it, into which nothing is
+    written once the read is over.
+    """
     try:
+        if node(f.file) != f.node:
+            return False
         fcntl.fcntl(f.file, fcntl.F_SETSIG, signal.SIGURG)  # not the signal that ends a process, should somebody open it just now
         fcntl.fcntl(f.file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
         fcntl.fcntl(f.file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
@@ -162,17 +182,17 @@ def _free(f: File) -> bool:
 
 
 def _after_fork() -> None:
-    """Lets go of what is the parent's."""
-    global _room, _given, _lock, _thread
-    with contextlib.suppress(queue.Empty):
-        while True:
-            _kept.append(_given.get_nowait())
-    for f in _kept:
-        os.close(f.file)
-    _kept.clear()
-    _room, _given, _lock, _thread = queue.SimpleQueue(), queue.SimpleQueue(), threading.Lock(), None
+    """Lets go of what is the parent's. A thread of that may have been anywhere."""
+    global _room, _given, _kept, _lock, _thread
+    theirs, given = _kept, _given
+    _room, _given, _kept, _lock, _thread = queue.SimpleQueue(), queue.SimpleQueue(), [], threading.Lock(), None
     for _ in range(MOST):
         _room.put(None)
+    for f in theirs:
+        f.close()
+    with contextlib.suppress(queue.Empty):
+        while True:
+            given.get_nowait().close()
 
 
 if hasattr(os, "register_at_fork"):
