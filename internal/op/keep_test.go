@@ -461,6 +461,34 @@ func TestKeptRewritten(t *testing.T) {
 	keptOK(t, countUp(ctx, a, "main", 1, false))
 }
 
+// TestKeptRewrittenMeanwhile: a machine that works on while the history is rewritten, and what it counts on is removed, finds out at its next write.
+func TestKeptRewrittenMeanwhile(t *testing.T) {
+	ctx, fs := t.Context(), vfs.NewMem()
+	keptWorld(t, fs)
+	a := keptMachine(t, fs, "a", 0, nil)
+	for i := range int64(5) {
+		keptOK(t, countUp(ctx, a, "main", i, false))
+	}
+	_, err := a.Commit(ctx, repo.CommitOptions{Branch: "main", Message: "counted", Author: keptBy, All: true})
+	keptOK(t, err)
+	settings := filepath.Join(t.TempDir(), "config")
+	old, err := repo.Open(ctx, fs, "/db", repo.Options{}) // which has not seen that
+	keptOK(t, err)
+	defer old.Close(ctx)
+	_, err = (&Push{Remote: "/rem", Refs: []string{"main"}, Force: true, NoLease: true}).Run(ctx, &Scope{Repo: old, FS: fs, Dir: "/db", Settings: Settings{Local: settings}})
+	keptOK(t, err)
+	at, err := remotesync.Open(ctx, file.Open(fs, "/rem"))
+	keptOK(t, err)
+	for range 2 {
+		_, err = (&remotesync.Collect{Remote: at, Now: time.Now()}).Run(ctx)
+		keptOK(t, err)
+	}
+	keptOK(t, countUp(ctx, a, "main", 9, false))
+	if v, _ := counters(t, a, "main"); v != 1 {
+		t.Errorf("%d counts are there, want 1", v)
+	}
+}
+
 // TestKeptDenied: who may read and not write is told so, and goes on reading what is there.
 func TestKeptDenied(t *testing.T) {
 	ctx, fs := t.Context(), vfs.NewMem()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/pack"
 	remotesync "github.com/stemmadb/stemma/internal/sync"
 )
@@ -36,9 +37,10 @@ type bucket struct {
 
 	mu      sync.Mutex // taken after the commit lock
 	refs    map[string]*keptRef
-	pending map[uint64]*pending // by LSN
-	look    sync.Mutex          // held while all refs are read
-	lacking sync.Mutex          // held while it is noted where chunks are
+	coming  map[string]hash.Hash // lists of packs of the refs that are being adopted
+	pending map[uint64]*pending  // by LSN
+	look    sync.Mutex           // held while all refs are read
+	lacking sync.Mutex           // held while it is noted where chunks are
 }
 
 // keptRef is a branch or tag of the bucket, by its name there.
@@ -67,7 +69,7 @@ func (r *Repo) KeepIn(ctx context.Context, k *remotesync.Keeper, every time.Dura
 	if p == nil || !p.Kept || r.opt.ReadOnly {
 		return errs.New(errs.Internal, "the database in %s was not made to be kept in a bucket", r.dir)
 	}
-	b := &bucket{r: r, keep: k, refs: map[string]*keptRef{}, pending: map[uint64]*pending{}}
+	b := &bucket{r: r, keep: k, refs: map[string]*keptRef{}, coming: map[string]hash.Hash{}, pending: map[uint64]*pending{}}
 	b.ctx, b.stop = context.WithCancel(context.WithoutCancel(ctx))
 	r.bucket = b
 	if err := b.refresh(ctx); err != nil {
@@ -117,6 +119,14 @@ func (r *Repo) notKept(instead string) error {
 		return nil
 	}
 	return errs.New(errs.Unsupported, "the database is kept at %s: %s", r.bucket.keep.Remote.URL(), instead)
+}
+
+// settleKept waits, where the database is kept in a bucket, until what is published is the tip as it is now. A change is planned by the one and has to
+// fit the other, so to plan it again before is in vain.
+func (r *Repo) settleKept() {
+	if r.bucket != nil {
+		r.bucket.settle()
+	}
 }
 
 // settle waits until all is in the bucket, or not, that is pending now.
@@ -178,32 +188,36 @@ func (b *bucket) append(ctx context.Context, batch *pack.Batch, ch *change, appl
 			return nil, errs.New(errs.Unsupported, "a merge with conflicts or a rebase cannot be left unfinished in a database that is kept in a bucket: make it in a clone, and push")
 		}
 	}
-	r.tip.Store(s)
 	if len(refs) == 0 {
+		r.tip.Store(s)
 		p := r.published.Load().copy(lsn)
 		apply(p)
 		r.published.Store(p)
 		return s, nil
 	}
+	s.kept = &pending{lsn: lsn, refs: refs, writes: ch.writes, head: ch.head, done: make(chan struct{})}
+	r.tip.Store(s)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.pending[lsn] = &pending{lsn: lsn, refs: refs, writes: ch.writes, head: ch.head, done: make(chan struct{})}
+	b.pending[lsn] = s.kept
 	for _, n := range refs {
 		b.start(n)
 	}
 	return s, nil
 }
 
-// wait waits until a change is in the bucket.
-func (b *bucket) wait(lsn uint64) error {
-	b.mu.Lock()
-	p := b.pending[lsn]
-	b.mu.Unlock()
+// wait waits until a change is in the bucket, or is not going to be. nil is one that does not have to be there.
+func (p *pending) wait() error {
 	if p == nil {
 		return nil
 	}
 	<-p.done
 	return p.err
+}
+
+// within tells whether a change was part of a swap of refs of the tip with that LSN.
+func (p *pending) within(names []string, tip uint64) bool {
+	return p.lsn <= tip && slices.ContainsFunc(p.refs, func(n string) bool { return slices.Contains(names, n) })
 }
 
 // ref is what is known of a ref. The caller holds b.mu.
@@ -229,6 +243,7 @@ func (b *bucket) end(names ...string) {
 	for _, n := range names {
 		x := b.ref(n)
 		x.busy, x.flying = false, nil
+		delete(b.coming, n)
 	}
 	for _, p := range b.pending {
 		for _, n := range p.refs {
@@ -269,11 +284,14 @@ func (b *bucket) run(name string) {
 	r.mu.Unlock()
 	f := &flight{b: b, tip: tip, names: set, folded: map[string]*folding{}}
 	refs, err := f.swap(b.ctx)
-	if err == nil {
-		err = f.land(b.ctx, refs)
-	}
-	if errs.Is(err, errs.Conflict) {
-		err = b.adopt(b.ctx, set, errOvertaken)
+	overtaken := func(*pending) error { return errOvertaken }
+	switch {
+	case err == nil:
+		if err = f.land(b.ctx, refs); err != nil {
+			err = f.relearn(b.ctx, err)
+		}
+	case errs.Is(err, errs.Conflict):
+		err = b.adopt(b.ctx, set, overtaken)
 	}
 	if err != nil {
 		b.fail(set, err, tip.lsn)
@@ -300,8 +318,8 @@ func (b *bucket) together(name string) []string {
 	return set
 }
 
-// fail tells those who wait for refs up to an LSN, and those who build on them, that it failed, and makes the tip what is published. Nobody has
-// the refs any more then.
+// fail tells those who wait for refs up to an LSN that it failed, and those who build on them that they were overtaken, and makes the tip what is
+// published. Nobody has the refs any more then.
 func (b *bucket) fail(names []string, err error, upTo uint64) {
 	b.r.mu.Lock()
 	defer b.r.mu.Unlock()
@@ -309,7 +327,7 @@ func (b *bucket) fail(names []string, err error, upTo uint64) {
 	defer b.mu.Unlock()
 	pub, tip := b.r.published.Load(), b.r.tip.Load()
 	b.undo(names, pub, tip.copy(tip.lsn), func(p *pending) error {
-		if p.lsn <= upTo {
+		if p.within(names, upTo) {
 			return err
 		}
 		return errOvertaken

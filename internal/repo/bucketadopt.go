@@ -57,6 +57,9 @@ func (b *bucket) refresh(ctx context.Context) error {
 			now.Name = n
 		}
 		if x.seq > 0 && now.Target == x.ref.Target && now.Work == x.ref.Work {
+			if !now.IsZero() { // else it says less of the object than what is known
+				x.ref = now
+			}
 			continue
 		}
 		x.busy = true
@@ -66,7 +69,7 @@ func (b *bucket) refresh(ctx context.Context) error {
 	if len(changed) == 0 {
 		return nil
 	}
-	if err := b.adoptThese(ctx, changed, refs, errOvertaken); err != nil {
+	if err := b.adoptThese(ctx, changed, refs, func(*pending) error { return errOvertaken }); err != nil {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.end(changed...)
@@ -75,8 +78,9 @@ func (b *bucket) refresh(ctx context.Context) error {
 	return nil
 }
 
-// adopt makes refs what they are in the bucket, which they are no more here. Nobody has them any more then, unless it fails.
-func (b *bucket) adopt(ctx context.Context, names []string, why error) error {
+// adopt makes refs what they are in the bucket, which they are no more here. Who waits for a change of them is told why. Nobody has them any more
+// then, unless it fails.
+func (b *bucket) adopt(ctx context.Context, names []string, why func(*pending) error) error {
 	refs := map[string]remotesync.Ref{}
 	for _, n := range names {
 		x, err := b.keep.Read(ctx, n)
@@ -88,15 +92,19 @@ func (b *bucket) adopt(ctx context.Context, names []string, why error) error {
 	return b.adoptThese(ctx, names, refs, why)
 }
 
-// lack notes in which lists of packs the chunks are that these refs of the bucket reach, and the others as they are known.
+// lack notes in which lists of packs the chunks are that these refs of the bucket reach, which are being adopted, and the others as they are known
+// or are being adopted by others meanwhile.
 func (b *bucket) lack(names []string, refs map[string]remotesync.Ref) error {
 	b.lacking.Lock()
 	defer b.lacking.Unlock()
 	lists := map[hash.Hash]bool{}
-	for _, n := range names {
-		lists[refs[n].List] = true
-	}
 	b.mu.Lock()
+	for _, n := range names {
+		b.coming[n] = refs[n].List
+	}
+	for _, h := range b.coming {
+		lists[h] = true
+	}
 	for n, x := range b.refs {
 		if !slices.Contains(names, n) {
 			lists[x.ref.List] = true
@@ -123,7 +131,7 @@ type adopted struct {
 	changed map[string]bool // tables, compared with what is published
 }
 
-func (b *bucket) adoptThese(ctx context.Context, names []string, refs map[string]remotesync.Ref, why error) error {
+func (b *bucket) adoptThese(ctx context.Context, names []string, refs map[string]remotesync.Ref, why func(*pending) error) error {
 	r := b.r
 	err := b.lack(names, refs)
 	if err != nil {
@@ -218,7 +226,7 @@ func (b *bucket) adoptThese(ctx context.Context, names []string, refs map[string
 		}
 		next.branches.Set(name, x.is)
 	}
-	b.undo(names, next, r.tip.Load().copy(lsn), func(*pending) error { return why })
+	b.undo(names, next, r.tip.Load().copy(lsn), why)
 	b.end(names...)
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/pack"
@@ -101,6 +102,21 @@ func (f *flight) branch(ctx context.Context, ref string, s *remotesync.Swap) err
 	return r.appendUnnamed(ctx, batch)
 }
 
+// relearn reads from the bucket what was put there and could not be made the published state because of err. Nobody has the refs any more then,
+// unless it fails: what was put is there all the same, which the error says.
+func (f *flight) relearn(ctx context.Context, err error) error {
+	again := f.b.adopt(ctx, f.names, func(p *pending) error {
+		if p.within(f.names, f.tip.lsn) {
+			return nil
+		}
+		return errOvertaken
+	})
+	if again == nil {
+		return nil
+	}
+	return errs.New(errs.Unavailable, "the change was made at %s, but this machine could not take note of it: %w", f.b.keep.Remote.URL(), err)
+}
+
 // land makes what is in the bucket the published state, and tells those who wait for it. Nobody has the refs any more then.
 func (f *flight) land(ctx context.Context, refs []remotesync.Ref) error {
 	b, r := f.b, f.b.r
@@ -151,7 +167,7 @@ func (f *flight) land(ctx context.Context, refs []remotesync.Ref) error {
 	}
 	var landed []*pending
 	for _, p := range b.pending {
-		if p.lsn <= f.tip.lsn && slices.ContainsFunc(p.refs, func(n string) bool { return slices.Contains(f.names, n) }) {
+		if p.within(f.names, f.tip.lsn) {
 			landed = append(landed, p)
 		}
 	}

@@ -40,37 +40,43 @@ type CommitOptions struct {
 // class Conflict.
 func (r *Repo) Commit(ctx context.Context, opt CommitOptions) (*history.Commit, error) {
 	for try, lost := 0, 0; ; {
-		c, again, err := r.tryCommit(ctx, opt, try >= overtaken)
+		c, s, err := r.tryCommit(ctx, opt, try >= overtaken)
 		switch {
-		case again && err == nil:
+		case err != nil:
+			return nil, err
+		case s == nil:
 			try++
-		case again && lost < overtakenMost && ctx.Err() == nil: // another machine was faster
-			lost++
-		default:
+			r.settleKept()
+			continue
+		}
+		err = r.publish(ctx, s)
+		if !overtakenBy(err) || lost == overtakenMost || ctx.Err() != nil {
 			return c, err
 		}
+		lost++ // another machine was faster
 	}
 }
 
-// tryCommit is one attempt of Commit. With alone others wait for it.
-func (r *Repo) tryCommit(ctx context.Context, opt CommitOptions, alone bool) (c *history.Commit, again bool, err error) {
+// tryCommit is one attempt of Commit, to be published; the state is nil when it must begin anew. With alone others wait for it.
+func (r *Repo) tryCommit(ctx context.Context, opt CommitOptions, alone bool) (*history.Commit, *state, error) {
 	if alone {
 		r.gate.Lock()
 		defer r.gate.Unlock()
+		r.settleKept()
 	}
 	w, err := r.Fold(ctx, opt.Branch)
 	if err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
 	m, mergeHash, err := r.merging(ctx, opt.Branch)
 	if err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
 	batch := r.store.NewBatch()
 	defer batch.Close()
 	c, staged, err := r.build(ctx, batch, w, m, &opt)
 	if err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
 	var amended history.CommitID
 	if opt.Amend {
@@ -78,7 +84,7 @@ func (r *Repo) tryCommit(ctx context.Context, opt CommitOptions, alone bool) (c 
 	}
 	noted, err := r.noteOutputs(ctx, batch, w.at, w.Working.Tree(), c, amended, nil)
 	if err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
 	s, err := func() (*state, error) {
 		if !alone {
@@ -111,11 +117,7 @@ func (r *Repo) tryCommit(ctx context.Context, opt CommitOptions, alone bool) (c 
 			join(s)
 		})
 	}()
-	if err != nil || s == nil {
-		return nil, err == nil, err
-	}
-	err = r.publish(ctx, s)
-	return c, overtakenBy(err), err
+	return c, s, err
 }
 
 // build makes the commit that opt asks for of a folded branch, with the merge m in progress there, nil for none. Its chunk goes into the batch, of
@@ -302,17 +304,19 @@ func (r *Repo) StageRemoval(ctx context.Context, branchName string, names []stri
 // restage sets the branch's staged set to what plan makes of the folded branch, and begins anew when another changes head or staged
 // set meanwhile.
 func (r *Repo) restage(ctx context.Context, branchName string, plan func(*pack.Batch, *Working) (*root.Root, error)) error {
-	for {
+	for lost := 0; ; {
 		s, err := r.tryRestage(ctx, branchName, plan)
 		if err != nil {
 			return err
 		}
 		if s == nil {
+			r.settleKept()
 			continue
 		}
-		if err := r.publish(ctx, s); !overtakenBy(err) || ctx.Err() != nil {
+		if err := r.publish(ctx, s); !overtakenBy(err) || lost == overtakenMost || ctx.Err() != nil {
 			return err
 		}
+		lost++
 	}
 }
 

@@ -46,7 +46,7 @@ func (t *Tx) CommitAs(ctx context.Context, opt CommitOptions, keep func(*history
 // both are one record, as with CommitAs. The commit is nil when there is nothing to commit; the transaction is committed all the same.
 //
 // opt's Branch is the transaction's. When a commit cannot be made nothing is changed, and the transaction is still open (see Over): its caller may
-// commit it alone.
+// commit it alone. Where it is not known whether it was made, or it cannot be made to last, the transaction is over.
 func (t *Tx) CommitStaged(ctx context.Context, opt CommitOptions) (*history.Commit, error) {
 	if err := t.versionable(); err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (t *Tx) versionable() error {
 }
 
 // commitVersion commits the transaction and a version commit by one record. On error nothing is changed and the transaction open, unless what is
-// in the journal could not be made to last.
+// in the journal could not be made to last, or in the bucket: then the transaction is over.
 func (t *Tx) commitVersion(ctx context.Context, opt *CommitOptions, keep func(*history.Commit) error) (*history.Commit, error) {
 	r := t.r
 	opt.Branch = t.branch
@@ -112,6 +112,9 @@ func (r *Repo) tryCommitAs(ctx context.Context, p *plan, opt *CommitOptions, kee
 			return nil, false, err
 		}
 		if err := r.publish(ctx, s); err != nil {
+			if !overtakenBy(err) { // it may be there, so it must not be made again
+				p.t.Rollback()
+			}
 			return nil, false, err
 		}
 		p.t.Rollback()

@@ -87,7 +87,7 @@ func together(ctx context.Context, txs []*Tx, fold int64) ([]*Tx, error) {
 // catchUp shows the newest state to new transactions, when it is durable.
 func (r *Repo) catchUp(ctx context.Context) {
 	if r.bucket != nil {
-		r.bucket.settle()
+		r.settleKept()
 		return
 	}
 	if s := r.tip.Load(); s != r.published.Load() && r.store.Wait(ctx, s.lsn) == nil {

@@ -88,20 +88,27 @@ var (
 // when the merge does not touch them; when it does, or when something is staged, the error is of class Conflict. Commits that change the
 // branch meanwhile go before it a few times, then they wait.
 func (r *Repo) Merge(ctx context.Context, opt MergeOptions) (*Merged, error) {
-	for try := 0; ; try++ {
+	for try, lost := 0, 0; ; {
 		out, s, err := r.tryMerge(ctx, &opt, try >= overtaken)
 		if err != nil {
 			return nil, err
 		}
 		if out != nil {
-			out.Tries = try + 1
+			out.Tries = try + lost + 1
 		}
 		if s != nil {
-			return out, r.publish(ctx, s)
+			err := r.publish(ctx, s)
+			if !overtakenBy(err) || lost == overtakenMost || ctx.Err() != nil {
+				return out, err
+			}
+			lost++ // another machine was faster
+			continue
 		}
 		if out != nil {
 			return out, nil
 		}
+		try++
+		r.settleKept()
 	}
 }
 
@@ -110,6 +117,7 @@ func (r *Repo) tryMerge(ctx context.Context, opt *MergeOptions, alone bool) (*Me
 	if alone {
 		r.gate.Lock()
 		defer r.gate.Unlock()
+		r.settleKept()
 	}
 	if _, err := r.Fold(ctx, opt.Branch); err != nil {
 		return nil, nil, err

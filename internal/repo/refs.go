@@ -101,7 +101,11 @@ func (r *Repo) copyBranch(ctx context.Context, from, to string, force, move bool
 		return nil
 	}
 	return r.changeRefs(ctx, func(s *state) (*change, func(*state), error) {
-		src, ok := s.branches.Get(from)
+		at := s
+		if r.bucket != nil && !move { // of what is not in the bucket yet nobody knows whether it is going to be; what moves goes along with it
+			at = r.published.Load()
+		}
+		src, ok := at.branches.Get(from)
 		if !ok {
 			return nil, nil, r.errNoRef(from)
 		}

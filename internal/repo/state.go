@@ -23,6 +23,7 @@ type state struct {
 	writes   writes
 	lineage  *branch                              // of lineageRef; nil until the first run
 	tracks   *btree.Map[string, history.CommitID] // branches of remotes as they were fetched last, by remote/branch
+	kept     *pending                             // in a bucket, the change that made this state, if it is to be there; no copy has it
 }
 
 // branch is a branch with its working set. It is immutable.
@@ -82,8 +83,8 @@ func newState() *state {
 	return &state{branches: &btree.Map[string, *branch]{}, tags: &btree.Map[string, hash.Hash]{}, stashes: &btree.Map[string, []hash.Hash]{}, tracks: &btree.Map[string, history.CommitID]{}}
 }
 
-// copy is a state to be changed before it is published: branches in place, tags, stashes and tracks by setTag, setStashes and setTrack. The caller holds
-// the commit lock.
+// copy is a state to be changed before it is published, without kept: branches in place, tags, stashes and tracks by setTag, setStashes and setTrack. The
+// caller holds the commit lock.
 func (s *state) copy(lsn uint64) *state {
 	return &state{lsn: lsn, branches: s.branches.Copy(), tags: s.tags, head: s.head, log: s.log, stashes: s.stashes, writes: s.writes, lineage: s.lineage, tracks: s.tracks}
 }

@@ -459,7 +459,7 @@ func (t *Tx) Rollback() {
 // journal will be there, so to report it as canceled would be wrong.
 func (r *Repo) publish(ctx context.Context, s *state) error {
 	if r.bucket != nil {
-		return r.bucket.wait(s.lsn)
+		return s.kept.wait()
 	}
 	if err := r.store.Wait(context.WithoutCancel(ctx), s.lsn); err != nil {
 		return err

@@ -47,6 +47,7 @@ type Keeper struct {
 
 	mu    gosync.Mutex
 	refs  map[string]Ref
+	seen  time.Time                 // when all refs were read last, which named the lists then
 	lists map[hash.Hash][]Pack      // of refs
 	sent  map[hash.Hash][]hash.Hash // chunks of small packs
 	paces map[string]*pace
@@ -68,13 +69,14 @@ type Swap struct {
 
 // Look reads all refs.
 func (k *Keeper) Look(ctx context.Context) (map[string]Ref, error) {
+	began := clock.System{}.Now()
 	refs, err := k.Remote.Refs(ctx)
 	if err != nil {
 		return nil, err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.refs = maps.Clone(refs)
+	k.refs, k.seen = maps.Clone(refs), began
 	k.forget()
 	return refs, nil
 }
@@ -198,12 +200,12 @@ func (k *Keeper) Swap(ctx context.Context, swaps []Swap) ([]Ref, error) {
 				break
 			}
 			k.pace(moves[i].from.Name, func(p *pace) { p.wrote = clock.System{}.Now() })
-			out[i], err = k.Remote.ref(ctx, moves[i].from.Name)
-			if err == nil && (out[i].Target != moves[i].to || out[i].Work != moves[i].work) {
-				// It was changed again since. What follows reads it.
-				out[i].Target, out[i].Work = moves[i].to, moves[i].work
-				out[i].gen = ""
+			x, e := k.Remote.ref(ctx, moves[i].from.Name)
+			if e != nil || x.Target != moves[i].to || x.Work != moves[i].work {
+				// It is done, and perhaps it was changed again since. What follows reads it.
+				x = Ref{Name: moves[i].from.Name, Target: moves[i].to, Work: moves[i].work}
 			}
+			out[i] = x
 		}
 	}
 	if err != nil {
@@ -250,7 +252,7 @@ func (k *Keeper) swap(ctx context.Context, m move) (Ref, error) {
 			return k.put(ctx, m, v, body)
 		case errs.Is(err, errs.Conflict):
 			k.pace(name, func(p *pace) { p.wrote = now })
-			return k.settled(ctx, m, v)
+			return k.settled(ctx, m, v, try == 0)
 		case !errs.Is(err, errs.Unavailable) || ctx.Err() != nil:
 			return Ref{}, err
 		case clock.Since(began) > swapPatience:
@@ -282,8 +284,8 @@ func (k *Keeper) put(ctx context.Context, m move, v value, body []byte) (Ref, er
 }
 
 // settled tells what became of a put whose condition did not hold: an earlier try of it may have been done, and others may have changed the ref
-// since, who keep what it was.
-func (k *Keeper) settled(ctx context.Context, m move, v value) (Ref, error) {
+// since, who keep what it was. With first there was none.
+func (k *Keeper) settled(ctx context.Context, m move, v value, first bool) (Ref, error) {
 	x, err := k.Remote.ref(ctx, m.from.Name)
 	if err != nil {
 		return x, errs.New(errs.Unavailable, "it is not known whether the change was made, look at what is there: %w", err)
@@ -292,37 +294,63 @@ func (k *Keeper) settled(ctx context.Context, m move, v value) (Ref, error) {
 	switch {
 	case slices.Contains(past, v.nonce):
 		if err := k.Remote.s.Settle(ctx, refObject(x.Name)); err != nil {
-			return x, err
+			return x, errs.New(errs.Unavailable, "the change was made, but it is not known whether it lasts, look at what is there: %w", err)
 		}
 		if x.raw.nonce != v.nonce {
 			x = Ref{Name: x.Name, Target: m.to, Work: m.work, raw: v}
 		}
 		return x, nil
-	case !x.raw.kept, len(x.raw.was) < wasMost, slices.Contains(past, m.from.raw.nonce):
+	case first, !x.raw.kept, len(x.raw.was) < wasMost, slices.Contains(past, m.from.raw.nonce):
 		return x, errMoved(x.Name)
 	}
 	return x, errs.New(errs.Unavailable, "it is not known whether the change was made: others have changed %s very often since; look at what is there", x.Name)
 }
 
-// sendAll is send, again where a collection of garbage removes what was counted on.
+// sendAll is send, again where a collection of garbage removes what was counted on. That may be because others have changed the refs, which is an
+// error of class Conflict.
 func (k *Keeper) sendAll(ctx context.Context, swaps []Swap) (list hash.Hash, packs []Pack, err error) {
 	avoid := map[string]bool{}
 	for range sendTries {
 		list, packs, err = k.send(ctx, swaps, avoid)
 		gone := removedOf(err)
-		if len(gone) == 0 {
+		if len(gone) == 0 && !isLost(err) {
 			break
 		}
 		for _, n := range gone {
 			avoid[n] = true
 		}
+		if err := k.again(ctx, swaps); err != nil {
+			return list, nil, err
+		}
 	}
 	return list, packs, err
+}
+
+// again reads all refs anew, and forgets what their lists were. A ref to be changed that is not what it was is an error of class Conflict.
+func (k *Keeper) again(ctx context.Context, swaps []Swap) error {
+	refs, err := k.Look(ctx)
+	if err != nil {
+		return err
+	}
+	k.mu.Lock()
+	clear(k.lists)
+	k.mu.Unlock()
+	for _, s := range swaps {
+		if x := refs[s.From.Name]; x.Target != s.From.Target || x.Work != s.From.Work {
+			return errMoved(s.From.Name)
+		}
+	}
+	return nil
 }
 
 // send makes sure that the remote has everything that the refs are to reach, and a list that says where, without objects to be avoided.
 func (k *Keeper) send(ctx context.Context, swaps []Swap, avoid map[string]bool) (list hash.Hash, packs []Pack, err error) {
 	counted := k.Remote.pledge(nil)
+	k.mu.Lock()
+	if !k.seen.IsZero() {
+		counted.begun = k.seen // the lists of refs are known from then on
+	}
+	k.mu.Unlock()
 	var targets []Target
 	var want []history.CommitID
 	var chunks []hash.Hash

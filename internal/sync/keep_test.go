@@ -1,0 +1,62 @@
+package sync
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stemmadb/stemma/internal/clock"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/object/mem"
+	"github.com/stemmadb/stemma/internal/pack"
+)
+
+// TestKeeperCountsAnew: what a keeper has known for longer than collections remember what they have removed it does not count on unseen.
+func TestKeeperCountsAnew(t *testing.T) {
+	ctx := t.Context()
+	st, fs, dir := newStore(t)
+	s := &mem.Store{}
+	keeper := func() *Keeper { return &Keeper{Remote: &Remote{s: s}, Store: st, FS: fs, Temp: dir} }
+	commit := func(message string, parents ...history.CommitID) history.CommitID {
+		t.Helper()
+		by := history.Signature{Name: "Ada", Email: "ada@example.org", Time: time.Date(2021, 4, 7, 9, 0, 0, 0, time.UTC)}
+		batch := st.NewBatch()
+		defer batch.Close()
+		id, err := (&history.Commit{Height: uint64(len(parents)) + 1, Author: by, Committer: by, Message: message, Parents: parents}).Put(ctx, batch)
+		must(t, err)
+		lsn, err := st.Append(ctx, batch, pack.Record{Type: 1})
+		must(t, err)
+		must(t, st.Wait(ctx, lsn))
+		return id
+	}
+	first := commit("first")
+	k := keeper()
+	_, err := k.Swap(ctx, []Swap{{From: Ref{Name: "heads/one"}, To: Target{Commit: first}}})
+	must(t, err)
+	_, err = k.Look(ctx)
+	must(t, err)
+
+	// Another removes the branch, and its garbage goes, so long ago that nobody knows of it any more.
+	other := keeper()
+	one, err := other.Read(ctx, "heads/one")
+	must(t, err)
+	_, err = other.Swap(ctx, []Swap{{From: one}})
+	must(t, err)
+	for range 2 {
+		_, err = (&Collect{Remote: other.Remote, Now: clock.System{}.Now()}).Run(ctx)
+		must(t, err)
+	}
+	must(t, s.Delete(ctx, garbageName))
+	k.seen = clock.System{}.Now().Add(-claimSure - time.Minute)
+
+	_, err = k.Swap(ctx, []Swap{{From: Ref{Name: "heads/two"}, To: Target{Commit: commit("second", first)}}})
+	must(t, err)
+	two, err := other.Read(ctx, "heads/two")
+	must(t, err)
+	packs, err := other.Remote.Packs(ctx, two.Target)
+	must(t, err)
+	for _, p := range packs {
+		if _, err := s.Stat(ctx, p.object()); err != nil {
+			t.Errorf("a pack that the branch needs is not there: %v", err)
+		}
+	}
+}
