@@ -117,6 +117,9 @@ func (r *Repo) tryCommit(ctx context.Context, opt CommitOptions, alone bool) (*h
 			join(s)
 		})
 	}()
+	if alone && s != nil && r.bucket == nil { // who waits begins with what is published; in a bucket that takes long
+		err = r.publish(ctx, s)
+	}
 	return c, s, err
 }
 

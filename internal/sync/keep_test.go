@@ -15,7 +15,7 @@ func TestKeeperCountsAnew(t *testing.T) {
 	ctx := t.Context()
 	st, fs, dir := newStore(t)
 	s := &mem.Store{}
-	keeper := func() *Keeper { return &Keeper{Remote: &Remote{s: s}, Store: st, FS: fs, Temp: dir} }
+	keeper := func() *Keeper { return &Keeper{Remote: &Remote{s: s, known: true}, Store: st, FS: fs, Temp: dir} }
 	commit := func(message string, parents ...history.CommitID) history.CommitID {
 		t.Helper()
 		by := history.Signature{Name: "Ada", Email: "ada@example.org", Time: time.Date(2021, 4, 7, 9, 0, 0, 0, time.UTC)}
@@ -29,6 +29,7 @@ func TestKeeperCountsAnew(t *testing.T) {
 		return id
 	}
 	first := commit("first")
+	must(t, (&Remote{s: s}).init(ctx))
 	k := keeper()
 	_, err := k.Swap(ctx, []Swap{{From: Ref{Name: "heads/one"}, To: Target{Commit: first}}})
 	must(t, err)

@@ -2093,7 +2093,8 @@ class Verbs:
 
         With --remote it is packs and lists of a remote, file:// or a bucket, that go when none of its refs needs them. A push that is under way has put
         packs that nothing needs yet: so the first time they are only noted, and removed when 'gc --remote' finds them unused still after the grace
-        period. Everybody may push and fetch meanwhile. A server collects the garbage of its databases itself.
+        period. Everybody may push and fetch meanwhile. '--grace 0s' is for when nobody pushes; a bucket on which 'sql-server --store' works is written to
+        all the time, so it is none for that. A server collects the garbage of its databases itself.
 
         Args:
             full: rewrite every file that has any garbage, not only those that are a tenth garbage.
