@@ -25,6 +25,9 @@ import (
 // sentPack is the length in bytes at which a pack that is sent ends. Tests have shorter ones.
 var sentPack int64 = 64 << 20
 
+// askedPack is the length in bytes of the longest pack that is sent without asking whether the remote has it, as it may after a push that died.
+const askedPack = 8 << 20
+
 // packsSent is how many packs are sent at a time, while the next one is made.
 const packsSent = 2
 
@@ -590,7 +593,7 @@ func (r *Remote) putPack(ctx context.Context, fs vfs.FS, built pack.Built, p Pac
 		}
 		return true, err
 	}
-	if p.Size > smallPack { // rather send a short one in vain than ask for each
+	if p.Size > askedPack { // rather send a short one in vain than ask for each
 		if ok, err := there(); ok || err != nil {
 			return err
 		}
