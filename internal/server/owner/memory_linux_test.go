@@ -12,6 +12,24 @@ import (
 	"time"
 )
 
+// askForMemory asks the owner of a directory for memory and returns the connection and the memory's name.
+func askForMemory(t *testing.T, dir string) (*net.UnixConn, string) {
+	t.Helper()
+	conn, err := net.Dial("unix", SocketPath(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if _, err := conn.Write([]byte("columns\n")); err != nil {
+		t.Fatal(err)
+	}
+	name, err := bufio.NewReaderSize(conn, 27).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn.(*net.UnixConn), strings.TrimSpace(name)
+}
+
 // TestMemory: the client is given files that the owner makes, and the owner forgets the name when the client hangs up.
 func TestMemory(t *testing.T) {
 	dir, f := t.TempDir(), newFake()
@@ -20,20 +38,7 @@ func TestMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close(time.Second)
-	conn, err := net.Dial("unix", SocketPath(dir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if _, err := conn.Write([]byte("columns\n")); err != nil {
-		t.Fatal(err)
-	}
-	u := conn.(*net.UnixConn)
-	name, err := bufio.NewReaderSize(u, 27).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	name = strings.TrimSpace(name)
+	u, name := askForMemory(t, dir)
 	f.memory <- name
 	data, control := make([]byte, 10), make([]byte, syscall.CmsgSpace(8))
 	n, k, _, _, err := u.ReadMsgUnix(data, control)
@@ -57,7 +62,7 @@ func TestMemory(t *testing.T) {
 		}
 		file.Close()
 	}
-	conn.Close()
+	u.Close()
 	select {
 	case got := <-f.begun:
 		if got != "forget "+name {
@@ -78,18 +83,7 @@ func TestSpareMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close(time.Second)
-	conn, err := net.Dial("unix", SocketPath(dir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if _, err := conn.Write([]byte("columns\n")); err != nil {
-		t.Fatal(err)
-	}
-	u := conn.(*net.UnixConn)
-	if _, err := bufio.NewReaderSize(u, 27).ReadString('\n'); err != nil {
-		t.Fatal(err)
-	}
+	u, _ := askForMemory(t, dir)
 	m := <-made
 	var own []*os.File
 	for _, size := range []int64{100, 4000, 90_000} {
