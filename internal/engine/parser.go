@@ -33,6 +33,8 @@ const (
 //   - TIME(n) has n digits.
 //   - EXPLAIN without a format shows the plan as a tree.
 //   - Only character sets that statements can be converted from are a client's.
+//   - Names of functions such as STD and VARIANCE, and other words that are not reserved, are names of columns and tables where no function
+//     is called.
 type parser struct{ sql.Parser }
 
 var _ sql.Parser = parser{}
@@ -41,27 +43,32 @@ func newParser() parser { return parser{sql.NewMysqlParser()} }
 
 // ParseSimple implements sql.Parser.
 func (p parser) ParseSimple(query string) (sqlparser.Statement, error) {
-	s, err := p.Parser.ParseSimple(plainComments(query))
+	s, _, err := unreserved(plainComments(query), func(query string) (sqlparser.Statement, int, error) {
+		s, err := p.Parser.ParseSimple(query)
+		return s, len(query), err
+	})
 	return checked(s, err)
 }
 
 // Parse implements sql.Parser.
 func (p parser) Parse(ctx *sql.Context, query string, multi bool) (s sqlparser.Statement, parsed, rest string, err error) {
-	s, parsed, rest, err = p.Parser.Parse(ctx, plainComments(query), multi)
-	s, err = checked(s, err)
-	return s, parsed, rest, err
+	return unreservedOf(plainComments(query), func(query string) (sqlparser.Statement, string, string, error) {
+		return p.Parser.Parse(ctx, query, multi)
+	})
 }
 
 // ParseWithOptions implements sql.Parser.
 func (p parser) ParseWithOptions(ctx context.Context, query string, delimiter rune, multi bool, opt sqlparser.ParserOptions) (s sqlparser.Statement, parsed, rest string, err error) {
-	s, parsed, rest, err = p.Parser.ParseWithOptions(ctx, plainComments(query), delimiter, multi, opt)
-	s, err = checked(s, err)
-	return s, parsed, rest, err
+	return unreservedOf(plainComments(query), func(query string) (sqlparser.Statement, string, string, error) {
+		return p.Parser.ParseWithOptions(ctx, query, delimiter, multi, opt)
+	})
 }
 
 // ParseOneWithOptions implements sql.Parser.
 func (p parser) ParseOneWithOptions(ctx context.Context, query string, opt sqlparser.ParserOptions) (sqlparser.Statement, int, error) {
-	s, n, err := p.Parser.ParseOneWithOptions(ctx, plainComments(query), opt)
+	s, n, err := unreserved(plainComments(query), func(query string) (sqlparser.Statement, int, error) {
+		return p.Parser.ParseOneWithOptions(ctx, query, opt)
+	})
 	s, err = checked(s, err)
 	return s, n, err
 }
@@ -120,6 +127,100 @@ func plainComments(query string) string {
 		return query
 	}
 	return string(out)
+}
+
+// unreservedWords are the words that MySQL takes as names and the SQL engine's parser does not: names of functions, as which it goes on to take
+// them where a parenthesis follows, and others.
+var unreservedWords = map[string]bool{
+	"bit_and": true, "bit_or": true, "bit_xor": true, "group_concat": true, "json_arrayagg": true, "json_objectagg": true,
+	"std": true, "stddev": true, "stddev_pop": true, "stddev_samp": true, "var_pop": true, "var_samp": true, "variance": true,
+	"next": false, "off": false, "plan": false,
+}
+
+// unreserved parses a text with parse, which returns the statement and how much of the text that is. Where it finds an error, words that
+// MySQL does not reserve are put in backquotes, and it tries again; the error is the first one's.
+func unreserved(query string, parse func(string) (sqlparser.Statement, int, error)) (sqlparser.Statement, int, error) {
+	s, n, err := parse(query)
+	if err == nil {
+		return s, n, nil
+	}
+	text, at := quoteUnreserved(query)
+	if len(at) == 0 {
+		return s, n, err
+	}
+	again, m, wrong := parse(text)
+	if wrong != nil {
+		return s, n, err
+	}
+	if d, ok := again.(*sqlparser.DDL); ok {
+		// Where the text of a view or a trigger is.
+		d.SubStatementPositionStart = unquotedAt(at, d.SubStatementPositionStart)
+		d.SubStatementPositionEnd = unquotedAt(at, d.SubStatementPositionEnd)
+	}
+	return again, unquotedAt(at, m), nil
+}
+
+// unreservedOf is unreserved for what returns the statement's text and the rest, and checks the statement.
+func unreservedOf(query string, parse func(string) (s sqlparser.Statement, parsed, rest string, err error)) (s sqlparser.Statement, parsed, rest string, err error) {
+	changed := false
+	s, n, err := unreserved(query, func(text string) (sqlparser.Statement, int, error) {
+		changed = text != query
+		s, p, r, err := parse(text)
+		if !changed {
+			parsed, rest = p, r
+		}
+		return s, len(text) - len(r), err
+	})
+	if changed && err == nil {
+		parsed, rest = query[:n], query[n:]
+	}
+	s, err = checked(s, err)
+	return s, parsed, rest, err
+}
+
+// quoteUnreserved puts unreservedWords in backquotes where they are no functions. It returns the places in the new text of the quotes.
+func quoteUnreserved(query string) (text string, at []int) {
+	var out []byte
+	for i := 0; i < len(query); {
+		rest := query[i:]
+		n := 1
+		switch {
+		case rest[0] == '\'' || rest[0] == '"' || rest[0] == '`':
+			n = quoted(rest)
+		case rest[0] == '#' || strings.HasPrefix(rest, "--") && (len(rest) == 2 || rest[2] <= ' '):
+			n = upTo(rest, 1, "\n")
+		case strings.HasPrefix(rest, "/*"):
+			n = upTo(rest, 2, "*/")
+		case inWord(rest[0]):
+			for n < len(rest) && inWord(rest[n]) {
+				n++
+			}
+			function, known := unreservedWords[strings.ToLower(rest[:n])]
+			if known && !(function && strings.HasPrefix(strings.TrimLeft(rest[n:], " \t\r\n"), "(")) {
+				at = append(at, len(out), len(out)+n+1)
+				out = append(append(append(out, '`'), rest[:n]...), '`')
+				i += n
+				continue
+			}
+		}
+		out = append(out, rest[:n]...)
+		i += n
+	}
+	return string(out), at
+}
+
+// inWord tells whether a byte is of a name, or of a variable, which is none of the words.
+func inWord(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '$' || c == '@' || c >= 0x80
+}
+
+// unquotedAt is the place in the text without the quotes that at tells of, for one in the text with them.
+func unquotedAt(at []int, place int) int {
+	n := 0
+	for n < len(at) && at[n] < place {
+		n++
+	}
+	return place - n
 }
 
 // quoted is the length of the string or quoted name that s begins with.
