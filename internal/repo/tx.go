@@ -276,6 +276,9 @@ func (t *Tx) CreateTable(ctx context.Context, name string, s *schema.Schema) err
 	} else if ok {
 		return errs.New(errs.Exists, "table %s already exists", name)
 	}
+	if err := noView(ctx, t, name); err != nil {
+		return err
+	}
 	c, err := schema.Compile(s)
 	if err != nil {
 		return err
@@ -310,6 +313,9 @@ func (t *Tx) RenameTable(ctx context.Context, from, to string) error {
 			return err
 		} else if ok {
 			return errs.New(errs.Exists, "table %s already exists", to)
+		}
+		if err := noView(ctx, t, to); err != nil {
+			return err
 		}
 	}
 	children, err := t.Children(ctx, from)
