@@ -191,13 +191,16 @@ func (t *Tx) CreateView(ctx context.Context, f Fragment) error {
 	return e.Insert(ctx, row)
 }
 
-// noView refuses the name of a view for a table.
-func noView(ctx context.Context, in tableNames, name string) error {
-	f, err := ViewIn(ctx, in, name)
-	if err == nil && f != nil {
-		err = errs.New(errs.Exists, "there is a view %s, whose name no table can have", f.Name)
+// noView refuses the name of a view for a table that is not there yet.
+func (t *Tx) noView(ctx context.Context, name string) error {
+	f, err := ViewIn(ctx, t, name)
+	if err != nil || f == nil {
+		return err
 	}
-	return err
+	if _, _, ok, err := t.Table(ctx, name); ok || err != nil { // a merge has brought one of the two
+		return err
+	}
+	return errs.New(errs.Exists, "table %s cannot be made: there is a view %s", name, f.Name)
 }
 
 // DropView drops a view; ok is false when there is none. With the last row dolt_schemas goes, so that a view that was made and dropped

@@ -100,6 +100,19 @@ func (d *Database) GetViewDefinition(ctx *sql.Context, name string) (none sql.Vi
 	return def, true, nil
 }
 
+// View is the name, as written, of the view that a name means at a ref, "" for what the session sees; ok is false when it means none.
+func (d *Database) View(ctx *sql.Context, name, ref string) (written string, ok bool, err error) {
+	var asOf any
+	if ref != "" {
+		asOf = ref
+	}
+	f, err := d.view(ctx, name, asOf)
+	if err != nil || f == nil {
+		return "", false, err
+	}
+	return f.Name, true, nil
+}
+
 // view is the view that a name means; nil when it means none.
 func (d *Database) view(ctx *sql.Context, name string, asOf any) (*repo.Fragment, error) {
 	if asOf != nil {
