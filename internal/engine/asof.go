@@ -167,6 +167,9 @@ func readView(s sqlparser.Statement, r *catalog.ViewReading) error {
 		}
 		return q
 	}
+	d.ViewSpec.ViewName.DbQualifier = sqlparser.NewTableIdent(r.View)
+	d.Table = d.ViewSpec.ViewName
+	d.Auth.AuthType = sqlparser.AuthType_IGNORE // nothing is made
 	asOf := r.AsOf()
 	return sqlparser.Walk(func(n sqlparser.SQLNode) (bool, error) {
 		switch n := n.(type) {

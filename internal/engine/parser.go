@@ -193,6 +193,9 @@ func checked(query string, s sqlparser.Statement, err error) (sqlparser.Statemen
 		// The engine answers with a row of nothing to what does not ask for a plan.
 		s.Plan = true
 	case *sqlparser.DDL:
+		if s.ViewSpec != nil && s.Table.IsEmpty() { // where the engine looks for the database
+			s.Table = s.ViewSpec.ViewName
+		}
 		err = checkTable(s.TableSpec)
 	case *sqlparser.AlterTable:
 		for _, d := range s.Statements {

@@ -197,7 +197,7 @@ func (d *Database) definition(ctx *sql.Context, f *repo.Fragment, asOf any) (def
 	if f.Extra != "" {
 		_ = json.Unmarshal([]byte(f.Extra), &extra) // what others have put there says nothing
 	}
-	reading := ViewReading{Database: cmp.Or(extra.Database, d.name), Mode: f.SQLMode}
+	reading := ViewReading{View: d.name, Database: cmp.Or(extra.Database, d.name), Mode: f.SQLMode}
 	if extra.Self != "" && !strings.EqualFold(extra.Self, d.name) {
 		reading.Self, reading.Is = extra.Self, d.name
 	}

@@ -18,6 +18,7 @@ import (
 // ViewReading says how the statement of a view is read. The SQL engine gives the parser the statement only, so that a mark in front of it
 // tells it this.
 type ViewReading struct {
+	View     string     `json:"view"`           // the database of the view
 	Database string     `json:"database"`       // of tables that the statement names without one
 	Self     string     `json:"self,omitempty"` // what the statement calls the database of the view
 	Is       string     `json:"is,omitempty"`   // what Self means; "" when it means itself
