@@ -18,8 +18,14 @@ import (
 
 // verify checks the whole file: every record's CRC and hash, the index against the records, the digest of the hashes.
 func (p *file) verify(ctx context.Context, c *codecs, report func(Problem)) error {
-	if ok, err := p.sound(ctx, c); ok || err != nil {
-		return err
+	_, err := p.verified(ctx, c, report)
+	return err
+}
+
+// verified is verify, and the hashes of the chunks in the order of the file when nothing is wrong.
+func (p *file) verified(ctx context.Context, c *codecs, report func(Problem)) ([]hash.Hash, error) {
+	if hashes, ok, err := p.sound(ctx, c); ok || err != nil {
+		return hashes, err
 	}
 	// Something is wrong: say what, and where, in the order of the file.
 	var count uint32
@@ -37,15 +43,15 @@ func (p *file) verify(ctx context.Context, c *codecs, report func(Problem)) erro
 	})
 	if errs.Is(err, errs.Corrupt) || errs.Is(err, errs.TooNew) {
 		report(Problem{File: p.path, Err: err})
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !p.complete(count, sum) {
 		report(Problem{File: p.path, Err: errs.New(errs.Corrupt, "its %d records are not the %d that its footer names", count, p.ft.count)})
 	}
-	return nil
+	return nil, nil
 }
 
 // listed is an error unless the index has the record.
@@ -61,12 +67,12 @@ func (p *file) complete(count uint32, sum gohash.Hash) bool {
 	return count == p.ft.count && [sha256.Size]byte(sum.Sum(nil)) == p.ft.hashes
 }
 
-// verifiedAtOnce is how many bytes of a pack a goroutine verifies at least.
-const verifiedAtOnce = 4 << 20
+// verifiedAtOnce is how many bytes of a pack a goroutine verifies at least. Tests have fewer.
+var verifiedAtOnce int64 = 4 << 20
 
-// sound tells whether verify would find nothing, from parts of the file that are checked side by side. The index says where they begin; where it
+// sound tells whether verify would find nothing, and then the hashes of the chunks, from parts of the file that are checked side by side. The index says where they begin; where it
 // is wrong a part does not end where the next one begins.
-func (p *file) sound(ctx context.Context, c *codecs) (bool, error) {
+func (p *file) sound(ctx context.Context, c *codecs) (all []hash.Hash, ok bool, err error) {
 	parts := min(int64(runtime.GOMAXPROCS(0)), int64(p.ft.indexOff)/verifiedAtOnce+1)
 	starts := []int64{packHeader, int64(p.ft.indexOff)}
 	if parts > 1 {
@@ -97,41 +103,38 @@ func (p *file) sound(ctx context.Context, c *codecs) (bool, error) {
 			})
 		})
 	}
-	err := g.Wait()
+	err = g.Wait()
 	if errs.Is(err, errs.Corrupt) || errs.Is(err, errs.TooNew) {
-		return false, nil
+		return nil, false, nil
 	}
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
+	all = slices.Concat(hashes...)
 	sum := sha256.New()
-	count := 0
-	for _, part := range hashes {
-		count += len(part)
-		for _, h := range part {
-			sum.Write(h[:])
-		}
+	for _, h := range all {
+		sum.Write(h[:])
 	}
-	return p.complete(uint32(count), sum), nil
+	return all, p.complete(uint32(len(all)), sum), nil
 }
 
-// VerifyFile checks a pack file of that digest that is in no store yet, every chunk's hash included.
-func VerifyFile(ctx context.Context, fsys vfs.FS, path string, digest hash.Hash) (err error) {
+// VerifyFile checks a pack file of that digest that is in no store yet, every chunk's hash included, and is these hashes in the order of the file.
+func VerifyFile(ctx context.Context, fsys vfs.FS, path string, digest hash.Hash) (hashes []hash.Hash, err error) {
 	p, err := openNamed(fsys, path, digest)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
 	var found error
-	err = p.verify(ctx, newCodecs(), func(pr Problem) {
+	hashes, err = p.verified(ctx, newCodecs(), func(pr Problem) {
 		if found == nil {
 			found = fmt.Errorf("pack file %s at byte %d: %w", path, pr.Offset, pr.Err)
 		}
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		err = found
 	}
-	return found
+	return hashes, err
 }
 
 // ReadHashes calls visit with the hash of every chunk in a pack file of that digest, in the order of the file, and checks every record's CRC.
