@@ -26,7 +26,7 @@ func TestNodeWith(t *testing.T) {
 		}
 		data, err := encodeNode(2, es)
 		ok(t, err)
-		nd, err := openNode(data)
+		nd, err := openNode(bytes.Clone(data))
 		ok(t, err)
 		var puts []put
 		before := nd.countLog
