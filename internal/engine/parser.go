@@ -2,12 +2,14 @@ package engine
 
 import (
 	"context"
+	"regexp"
 	"strings"
 
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/vitess/go/mysql"
 	"github.com/dolthub/vitess/go/vt/sqlparser"
 
+	"github.com/stemmadb/stemma/internal/engine/catalog"
 	"github.com/stemmadb/stemma/internal/engine/session"
 	"github.com/stemmadb/stemma/internal/engine/types"
 )
@@ -33,6 +35,8 @@ const (
 //   - TIME(n) has n digits.
 //   - EXPLAIN without a format shows the plan as a tree.
 //   - Only character sets that statements can be converted from are a client's.
+//
+// It reads the statements of views as the catalog has marked them, and makes the session know what AS OF says.
 type parser struct{ sql.Parser }
 
 var _ sql.Parser = parser{}
@@ -42,27 +46,36 @@ func newParser() parser { return parser{sql.NewMysqlParser()} }
 // ParseSimple implements sql.Parser.
 func (p parser) ParseSimple(query string) (sqlparser.Statement, error) {
 	s, err := p.Parser.ParseSimple(plainComments(query))
-	return checked(s, err)
+	return checked(query, s, err)
 }
 
 // Parse implements sql.Parser.
 func (p parser) Parse(ctx *sql.Context, query string, multi bool) (s sqlparser.Statement, parsed, rest string, err error) {
+	if r := catalog.ReadingOf(query); r != nil {
+		return p.ParseWithOptions(ctx, query, ';', multi, sqlparser.ParserOptions{})
+	}
 	s, parsed, rest, err = p.Parser.Parse(ctx, plainComments(query), multi)
-	s, err = checked(s, err)
+	s, err = checked(query, s, err)
 	return s, parsed, rest, err
 }
 
 // ParseWithOptions implements sql.Parser.
 func (p parser) ParseWithOptions(ctx context.Context, query string, delimiter rune, multi bool, opt sqlparser.ParserOptions) (s sqlparser.Statement, parsed, rest string, err error) {
+	if r := catalog.ReadingOf(query); r != nil {
+		opt = sql.NewSqlModeFromString(r.Mode).ParserOptions()
+	}
 	s, parsed, rest, err = p.Parser.ParseWithOptions(ctx, plainComments(query), delimiter, multi, opt)
-	s, err = checked(s, err)
+	s, err = checked(query, s, err)
 	return s, parsed, rest, err
 }
 
 // ParseOneWithOptions implements sql.Parser.
 func (p parser) ParseOneWithOptions(ctx context.Context, query string, opt sqlparser.ParserOptions) (sqlparser.Statement, int, error) {
+	if r := catalog.ReadingOf(query); r != nil {
+		opt = sql.NewSqlModeFromString(r.Mode).ParserOptions()
+	}
 	s, n, err := p.Parser.ParseOneWithOptions(ctx, plainComments(query), opt)
-	s, err = checked(s, err)
+	s, err = checked(query, s, err)
 	return s, n, err
 }
 
@@ -142,6 +155,9 @@ func upTo(s string, n int, mark string) int {
 	return len(s)
 }
 
+// asOfWords is what every statement with AS OF has.
+var asOfWords = regexp.MustCompile(`(?i)\bof\b`)
+
 // primaryKey is how the parser marks a column with PRIMARY KEY.
 var primaryKey = func() sqlparser.ColumnKeyOption {
 	s, err := sqlparser.Parse("create table t (x int primary key)")
@@ -152,9 +168,19 @@ var primaryKey = func() sqlparser.ColumnKeyOption {
 }()
 
 // checked is a parsed statement with the types of its columns, or the error that MySQL has for it.
-func checked(s sqlparser.Statement, err error) (sqlparser.Statement, error) {
+func checked(query string, s sqlparser.Statement, err error) (sqlparser.Statement, error) {
 	if err != nil {
 		return s, err
+	}
+	if asOfWords.MatchString(query) {
+		if err := tellAsOfs(s); err != nil {
+			return nil, err
+		}
+	}
+	if r := catalog.ReadingOf(query); r != nil {
+		if err := readView(s, r); err != nil {
+			return nil, err
+		}
 	}
 	switch s := s.(type) {
 	case *sqlparser.Set:
@@ -167,6 +193,9 @@ func checked(s sqlparser.Statement, err error) (sqlparser.Statement, error) {
 		// The engine answers with a row of nothing to what does not ask for a plan.
 		s.Plan = true
 	case *sqlparser.DDL:
+		if s.ViewSpec != nil && s.Table.IsEmpty() { // where the engine looks for the database
+			s.Table = s.ViewSpec.ViewName
+		}
 		err = checkTable(s.TableSpec)
 	case *sqlparser.AlterTable:
 		for _, d := range s.Statements {

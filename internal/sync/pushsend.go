@@ -178,7 +178,8 @@ func (p *Push) lacking(ctx context.Context, b Between) (out []hash.Hash, err err
 	return out, err
 }
 
-// packs sends chunks in packs, which are the same for the same chunks: what an earlier push has sent of them is not sent again. Packs to be avoided
+// packs sends chunks in packs, which are the same for the same chunks: what an earlier push has sent of them is not sent again. The store's own
+// packs go as they are where all of their chunks are to be sent. Packs to be avoided
 // get their chunks in another order, or one more of those that belong to the commits, and so another name.
 func (p *Push) packs(ctx context.Context, chunks []hash.Hash, commits []history.CommitID, counted *pledge, avoid map[string]bool) (out []Pack, err error) {
 	if len(chunks) == 0 {
@@ -188,24 +189,33 @@ func (p *Push) packs(ctx context.Context, chunks []hash.Hash, commits []history.
 	defer func() { done(err) }()
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(packsSent)
+	own := p.Store.Within(chunks, ownLeast, ownMost)
 	for len(chunks) > 0 && err == nil && gctx.Err() == nil {
 		if counted.due() || len(out) == 1 { // a long push finds out early that all is to have other names
 			if err = counted.claim(gctx, out, ""); err != nil {
 				break
 			}
 		}
-		var built pack.Built
-		var n int
-		if built, n, err = p.build(gctx, chunks, commits, avoid); err != nil {
+		var next sending
+		if len(own) > 0 {
+			next, chunks, err = p.own(gctx, own[0], chunks, avoid)
+			if own = own[1:]; err == nil && next.file == nil {
+				continue
+			}
+		} else {
+			next, chunks, err = p.made(gctx, chunks, commits, avoid)
+		}
+		if err != nil {
 			break
 		}
-		chunks = chunks[n:]
-		x := Pack{Digest: built.Digest, Size: built.Size, Chunks: built.Chunks}
-		out = append(out, x)
+		out = append(out, next.pack)
 		g.Go(func() error {
-			err := p.Remote.putPack(gctx, p.FS, built, x)
-			add(int64(n))
-			return errors.Join(err, p.FS.Remove(built.Path))
+			err := p.Remote.putPack(gctx, next.file, next.pack)
+			add(int64(next.pack.Chunks))
+			if err = errors.Join(err, next.file.Close()); next.made {
+				err = errors.Join(err, p.FS.Remove(next.file.Name()))
+			}
+			return err
 		})
 	}
 	if e := g.Wait(); e != nil {
@@ -215,6 +225,63 @@ func (p *Push) packs(ctx context.Context, chunks []hash.Hash, commits []history.
 		err = errs.With(errs.Canceled, ctx.Err())
 	}
 	return out, err
+}
+
+// sending is a pack on its way.
+type sending struct {
+	pack Pack
+	file vfs.File
+	made bool // for this push: its file is removed when it is sent
+}
+
+// The lengths in bytes of packs of the store that are sent as they are: shorter ones are rather sent together, and longer ones in parts, since
+// what has been sent of a pack when a push dies is sent again.
+const (
+	ownLeast = 1 << 20
+	ownMost  = 256 << 20
+)
+
+// own is a pack of the store, if all of its chunks are among those to be sent, and the chunks that are left then. One that is damaged is not sent:
+// whoever reads the chunk that is damaged says so.
+func (p *Push) own(ctx context.Context, o pack.Published, chunks []hash.Hash, avoid map[string]bool) (next sending, left []hash.Hash, err error) {
+	x := Pack{Digest: o.Digest, Size: o.Size, Chunks: o.Chunks}
+	if avoid[x.object()] {
+		return next, chunks, nil
+	}
+	wanted := make(map[hash.Hash]bool, len(chunks)) // false once it is found in the pack
+	for _, h := range chunks {
+		wanted[h] = true
+	}
+	all := true
+	err = pack.ReadHashes(ctx, p.FS, o.Path, o.Digest, func(h hash.Hash) {
+		all = all && wanted[h]
+		wanted[h] = false
+	})
+	var f vfs.File
+	if err == nil && all {
+		f, err = p.FS.Open(o.Path)
+	}
+	switch {
+	case errs.Is(err, errs.Corrupt), errs.Is(err, errs.NotFound): // a fold removes packs whose chunks are elsewhere
+		return next, chunks, nil
+	case err != nil || !all:
+		return next, chunks, err
+	}
+	left = slices.DeleteFunc(slices.Clone(chunks), func(h hash.Hash) bool { return !wanted[h] })
+	return sending{pack: x, file: f}, left, nil
+}
+
+// made is a new pack of the first chunks, and those that are left.
+func (p *Push) made(ctx context.Context, chunks []hash.Hash, commits []history.CommitID, avoid map[string]bool) (next sending, left []hash.Hash, err error) {
+	built, n, err := p.build(ctx, chunks, commits, avoid)
+	if err != nil {
+		return next, chunks, err
+	}
+	f, err := p.FS.Open(built.Path)
+	if err != nil {
+		return next, chunks, errors.Join(err, p.FS.Remove(built.Path))
+	}
+	return sending{pack: Pack{Digest: built.Digest, Size: built.Size, Chunks: built.Chunks}, file: f, made: true}, chunks[n:], nil
 }
 
 // build makes a pack of the first chunks that is none of those to be avoided, and says of how many.
@@ -275,7 +342,7 @@ func build(ctx context.Context, store *pack.Store, path string, chunks []hash.Ha
 }
 
 // putPack sends a pack unless the remote has it. Afterwards it is durable there.
-func (r *Remote) putPack(ctx context.Context, fs vfs.FS, built pack.Built, p Pack) (err error) {
+func (r *Remote) putPack(ctx context.Context, f vfs.File, p Pack) error {
 	there := func() (bool, error) {
 		in, err := r.s.Stat(ctx, p.object())
 		if errs.Is(err, errs.NotFound) {
@@ -294,12 +361,7 @@ func (r *Remote) putPack(ctx context.Context, fs vfs.FS, built pack.Built, p Pac
 			return err
 		}
 	}
-	f, err := fs.Open(built.Path)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	err = r.s.Put(ctx, p.object(), sized{f, p.Size}, object.IfAbsent)
+	err := r.s.Put(ctx, p.object(), sized{f, p.Size}, object.IfAbsent)
 	if errs.Is(err, errs.Conflict) { // somebody else sends the same
 		_, err = there()
 	}
