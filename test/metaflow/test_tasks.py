@@ -43,6 +43,17 @@ def test_foreach_and_join(fan: tuple[str, Any]) -> None:
     assert all(a == audits[0] == run.data.dolt for a in audits)
 
 
+def test_tasks_that_append_at_once(database: str, tmp_path: Path) -> None:
+    """What a task appends is beside what others have appended meanwhile, in a table without a key as well, and in one that each of them makes."""
+    gate = tmp_path / "gate"
+    gate.mkdir()
+    flow(FLOWS / "append.py", "--db", database, "--gate", str(gate), "--max-workers", "4")
+    appended = ["0,0", "0,1", "1,0", "1,1"]
+    assert rows(database, "select * from known order by o, i") == [*appended, "9,9"]
+    assert rows(database, "select * from fresh order by o, i") == appended
+    assert rows(database, "select name from dolt_branches") == ["main"]
+
+
 def test_an_audit_is_found_by_indexes(fan: tuple[str, Any]) -> None:
     """What a run's tasks did is looked up from the run, not among all that the database has recorded."""
     from stemma.metaflow import _audit

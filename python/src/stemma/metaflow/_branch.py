@@ -44,7 +44,8 @@ class TaskBranch(Run):
         """Commits what is there and brings it into the target. Returns the target's commit; None when nothing differs.
 
         Args:
-            tables: what was written; of those without a primary key the task's rows count, not a mixture with what others wrote meanwhile.
+            tables: what was written as a whole; of those without a primary key the task's rows count, not a mixture with what others wrote
+                meanwhile.
 
         """
         task = self._task

@@ -77,6 +77,7 @@ class DoltDT:
         self._used: dict[str, DoltConfig] = {}
         self._frames: list[tuple[str, Any]] = []
         self._branch: TaskBranch | None = None
+        self._whole: set[str] = set()  # the tables that were written as a whole
         self._inside = False
 
     # --- reading
@@ -170,6 +171,8 @@ class DoltDT:
                 # What an earlier attempt appended would be there twice.
                 chosen, df = "append", df[:0]
             result = at.write(df, table_name, mode=chosen, primary_key=keys)  # type: ignore[arg-type]
+            if mode not in {"append", "upsert", "create_append"}:
+                self._whole.add(table_name)
         except BaseException:
             if not self._inside:
                 self._discard()
@@ -257,8 +260,9 @@ class DoltDT:
         if branch is None:
             return
         branch.sources = self._sources()
+        whole, self._whole = sorted(self._whole), set()
         written = [a for a in self._actions.values() if a.kind == "write" and a.commit is None]
-        commit = branch.written([str(a.table_name) for a in written])
+        commit = branch.written(whole)
         if commit is not None and self._repo is not None:
             commit = self._repo.resolve(commit).commit  # the whole hash
         for a in written:
@@ -296,6 +300,7 @@ class DoltDT:
 
     def _discard(self) -> None:
         branch, self._branch = self._branch, None
+        self._whole.clear()
         if branch is not None:
             branch.give_up()
 
