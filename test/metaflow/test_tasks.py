@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,29 @@ def test_a_key_twice_in_a_frame_is_refused(database: str, there: bool) -> None:
     assert rows(database, "select name from dolt_branches") == ["main"]
     assert rows(database, "select count(*) from dolt_log where message like 'Run: %'") == ["0"]
     assert set(rows(database, "select state from stemma_runs")) == {"FAIL"}
+
+
+def test_a_conflict_keeps_the_branch_and_says_what_to_do(database: str) -> None:
+    dolt(database, "sql", "-q", "create table keyed (id int primary key, v text); insert into keyed values (1, 'old'); call dolt_commit('-Am', 'keyed')")
+    said = flow(FLOWS / "fails.py", "--db", database, "--where", "overtaken", "--attempts", "9", fails=True)
+    said = re.sub(r"\s+", " ", re.sub(r"(?m)^\S+ \S+ \[\S+ \(pid \d+\)\] ", "", said))
+    (kept,) = [b for b in rows(database, "select name from dolt_branches") if b.startswith("run/Fails/")]
+    assert f"is committed on branch {kept}, but did not come into main" in said
+    assert rows(database, "select * from keyed") == ["1,other 1"]
+    assert rows(database, "show tables") == ["keyed"]
+    shown = said.rpartition("settle it with: ")[2].partition(" (with --ours")[0]
+    assert shown.startswith(f"stemma checkout main && {{ stemma merge {kept}; ")
+    subprocess.run(["sh", "-c", shown], cwd=database, check=True, capture_output=True)
+    assert rows(database, "select * from keyed") == ["1,a", "2,"]
+    assert rows(database, "select * from appended") == ["r,7"]
+
+
+def test_a_retry_that_nobody_overtakes_lands(database: str) -> None:
+    dolt(database, "sql", "-q", "create table keyed (id int primary key, v text); insert into keyed values (1, 'old'); call dolt_commit('-Am', 'keyed')")
+    flow(FLOWS / "fails.py", "--db", database, "--where", "overtaken", "--attempts", "1")
+    assert rows(database, "select * from keyed") == ["1,a", "2,"]
+    assert rows(database, "select * from appended") == ["r,7"]
+    assert rows(database, "select name from dolt_branches") == ["main"]
 
 
 @pytest.mark.parametrize("where", ["inside", "killed", "after"])
