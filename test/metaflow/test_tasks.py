@@ -143,6 +143,15 @@ def test_a_retry_does_not_apply_twice(database: str, where: str) -> None:
     assert rows(database, "select name from dolt_branches") == ["main"]
 
 
+@pytest.mark.parametrize(("dies", "mode"), [(9, "append"), (1, "append"), (2, "create_append"), (3, "append"), (5, "append")])
+def test_a_task_that_appends_in_several_commits(database: str, dies: int, mode: str) -> None:
+    """Each of them is there once, whichever the first attempt has come to, and none is taken for another."""
+    flow(FLOWS / "again.py", "--db", database, "--dies", str(dies), "--mode", mode)
+    assert rows(database, "select * from appended order by n") == ["0", "1", "2", "3", "4", "10", "11", "12"]
+    assert rows(database, "select * from renewed order by n") == ["0", "1"]
+    assert rows(database, "select name from dolt_branches") == ["main"]
+
+
 def test_a_resumed_run_does_not_apply_twice(database: str) -> None:
     flow(FLOWS / "fails.py", "--db", database, "--where", "after", "--attempts", "2", fails=True)
     assert rows(database, "select * from appended") == ["r,7"]
