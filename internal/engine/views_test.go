@@ -149,6 +149,35 @@ func TestNamesOfViews(t *testing.T) {
 	c.want("select count(*) from dolt_schemas where type = 'view'", "4")
 }
 
+// Views that name one another are refused, and cannot be read where they have come about otherwise.
+func TestRecursionOfViews(t *testing.T) {
+	w := newWorld(t)
+	c := w.client()
+	c.exec("create table t (i int primary key)", "insert into t values (1)", "create view a as select * from t", "create view b as select * from a")
+	c.fails("create or replace view a as select * from a", "`db`.`a` contains view recursion")
+	c.fails("create or replace view a as select * from db.b", "contains view recursion")
+	c.fails("create or replace view a as select 1 as i where 1 in (select i from b)", "contains view recursion")
+	c.want("select * from b", "1")
+	c.exec("create or replace view a as with a as (select 5 as i) select * from a")
+	c.want("select * from b", "5")
+	c.exec("update dolt_schemas set fragment = 'create view a as select x.i from b x join b y' where name = 'a'")
+	c.fails("select * from b", "contains view recursion")
+	c.fails("select * from t join a on t.i = a.i", "contains view recursion")
+	c.want("select table_name from information_schema.tables where table_schema = 'db' and table_type = 'VIEW' order by 1", "a b")
+	c.want("select count(*) from information_schema.views where table_schema = 'db'", "0")
+	c.exec("create or replace view a as select * from t")
+	// Many views within one another, and many selects beside one another, are none.
+	for i := range 50 {
+		from := "b"
+		if i > 0 {
+			from = fmt.Sprint("v", i-1)
+		}
+		c.exec(fmt.Sprintf("create view v%d as select * from %s", i, from))
+	}
+	c.want("select count(*) from v49", "1")
+	c.want("select count(*) from ("+strings.Repeat("select i from v9 union all ", 200)+"select i from b) x", "201")
+}
+
 func TestViewsInTransactions(t *testing.T) {
 	w := newWorld(t)
 	c, other := w.client(), w.client()
