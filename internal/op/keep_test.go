@@ -360,7 +360,7 @@ func TestKeptCut(t *testing.T) {
 		keptWorld(t, fs)
 		cut := &cutOff{left: 1 << 30}
 		r := keptMachine(t, fs, "a", 0, func(s object.Store) object.Store { cut.Store = s; return cut })
-		cut.left = n
+		cut.set(n)
 		err := countUp(ctx, r, "main", 1, false)
 		// It comes back without what it had, and another takes its place.
 		b := keptMachine(t, fs, "b", 0, nil)
@@ -369,7 +369,7 @@ func TestKeptCut(t *testing.T) {
 			t.Fatalf("cut at request %d: the count is %d, the answer was %v", n, v, err)
 		}
 		keptOK(t, countUp(ctx, b, "main", 1, false))
-		cut.left = 1 << 30
+		cut.set(1 << 30)
 		keptOK(t, r.RefreshKept(ctx))
 		if now, _ := counters(t, r, "main"); now != v+1 {
 			t.Fatalf("cut at request %d: the count is %d, want %d", n, now, v+1)

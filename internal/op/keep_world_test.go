@@ -192,10 +192,19 @@ func (d *denying) Put(ctx context.Context, name string, body object.Body, on obj
 // cutOff is a store that can be asked so often and no more.
 type cutOff struct {
 	object.Store
+	mu   sync.Mutex
 	left int
 }
 
+func (c *cutOff) set(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.left = n
+}
+
 func (c *cutOff) ask() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.left--; c.left < 0 {
 		return errs.New(errs.Denied, "cut off")
 	}

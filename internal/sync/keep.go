@@ -61,20 +61,23 @@ type Swap struct {
 	From Ref    // as Look or Read gave it
 	To   Target // without a list; zero for no ref
 	Work history.CommitID
+	// Runs is what the branch tells of runs from then on, as Ref.Runs has it: what it tells already, a commit in the store without a list, which is
+	// sent, or nothing.
+	Runs Target
 }
 
-// Look reads all refs.
-func (k *Keeper) Look(ctx context.Context) (map[string]Ref, error) {
+// Look reads all refs, and what branches tell of runs that Lineage may lack.
+func (k *Keeper) Look(ctx context.Context) (map[string]Ref, []Target, error) {
 	began := clock.System{}.Now()
-	refs, err := k.Remote.Refs(ctx)
+	refs, runs, err := k.Remote.RefsAndRuns(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.refs, k.seen = maps.Clone(refs), began
 	k.forget()
-	return refs, nil
+	return refs, runs, nil
 }
 
 // Read reads one ref; one that is not there is one without a target.
@@ -172,14 +175,17 @@ func (k *Keeper) pace(name string, fn func(p *pace)) {
 // Conflict, and nothing was changed. An error of class Unavailable leaves open whether the refs were changed.
 func (k *Keeper) Swap(ctx context.Context, swaps []Swap) ([]Ref, error) {
 	began := clock.System{}.Now()
-	list, packs, err := k.sendAll(ctx, swaps)
+	list, runs, packs, err := k.sendAll(ctx, swaps)
 	if err != nil {
 		return nil, fmt.Errorf("write to %s: %w", k.Remote.URL(), err)
 	}
 	moves := make([]move, len(swaps))
 	out := make([]Ref, len(swaps))
 	for i, s := range swaps {
-		m := move{from: s.From, to: s.To, work: s.Work, kept: true}
+		m := move{from: s.From, to: s.To, work: s.Work, runs: s.Runs, kept: true}
+		if s.tells() {
+			m.runs.List = runs
+		}
 		if !m.to.IsZero() {
 			m.to.List = list
 		}
@@ -197,9 +203,9 @@ func (k *Keeper) Swap(ctx context.Context, swaps []Swap) ([]Ref, error) {
 			}
 			k.pace(moves[i].from.Name, func(p *pace) { p.wrote = clock.System{}.Now() })
 			x, e := k.Remote.ref(ctx, moves[i].from.Name)
-			if e != nil || x.Target != moves[i].to || x.Work != moves[i].work {
+			if e != nil || x.Target != moves[i].to || x.Work != moves[i].work || x.Runs != moves[i].runs {
 				// It is done, and perhaps it was changed again since. What follows reads it.
-				x = Ref{Name: moves[i].from.Name, Target: moves[i].to, Work: moves[i].work}
+				x = Ref{Name: moves[i].from.Name, Target: moves[i].to, Work: moves[i].work, Runs: moves[i].runs}
 			}
 			out[i] = x
 		}
@@ -220,6 +226,9 @@ func (k *Keeper) Swap(ctx context.Context, swaps []Swap) ([]Ref, error) {
 	}
 	return out, nil
 }
+
+// tells tells whether the branch is to tell of runs what it has not told before.
+func (s *Swap) tells() bool { return !s.Runs.Commit.IsZero() && s.Runs.List.IsZero() }
 
 // swap puts one ref, slower where the store says that it is written too often.
 func (k *Keeper) swap(ctx context.Context, m move) (Ref, error) {
@@ -271,7 +280,7 @@ func (k *Keeper) swap(ctx context.Context, m move) (Ref, error) {
 
 // put is the ref that a put has made.
 func (k *Keeper) put(ctx context.Context, m move, v value, body []byte) (Ref, error) {
-	x := Ref{Name: m.from.Name, Target: m.to, Work: m.work, raw: v}
+	x := Ref{Name: m.from.Name, Target: m.to, Work: m.work, Runs: m.runs, raw: v}
 	data, gen, err := k.Remote.s.Get(ctx, refObject(x.Name))
 	if err == nil && string(data) == string(body) { // else it was changed again since, which the next swap finds out
 		x.gen = gen
@@ -293,7 +302,7 @@ func (k *Keeper) settled(ctx context.Context, m move, v value, first bool) (Ref,
 			return x, errs.New(errs.Unavailable, "the change was made, but it is not known whether it lasts, look at what is there: %w", err)
 		}
 		if x.raw.nonce != v.nonce {
-			x = Ref{Name: x.Name, Target: m.to, Work: m.work, raw: v}
+			x = Ref{Name: x.Name, Target: m.to, Work: m.work, Runs: m.runs, raw: v}
 		}
 		return x, nil
 	case first, !x.raw.kept, len(x.raw.was) < wasMost, slices.Contains(past, m.from.raw.nonce):

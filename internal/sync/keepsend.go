@@ -17,10 +17,10 @@ import (
 
 // sendAll is send, again where a collection of garbage removes what was counted on. That may be because others have changed the refs, which is an
 // error of class Conflict.
-func (k *Keeper) sendAll(ctx context.Context, swaps []Swap) (list hash.Hash, packs []Pack, err error) {
+func (k *Keeper) sendAll(ctx context.Context, swaps []Swap) (list, runs hash.Hash, packs []Pack, err error) {
 	avoid := map[string]bool{}
 	for range sendTries {
-		list, packs, err = k.send(ctx, swaps, avoid)
+		list, runs, packs, err = k.send(ctx, swaps, avoid)
 		gone := removedOf(err)
 		if len(gone) == 0 && !isLost(err) {
 			break
@@ -29,15 +29,15 @@ func (k *Keeper) sendAll(ctx context.Context, swaps []Swap) (list hash.Hash, pac
 			avoid[n] = true
 		}
 		if err := k.again(ctx, swaps); err != nil {
-			return list, nil, err
+			return list, runs, nil, err
 		}
 	}
-	return list, packs, err
+	return list, runs, packs, err
 }
 
 // again reads all refs anew, and forgets what their lists were. A ref to be changed that is not what it was is an error of class Conflict.
 func (k *Keeper) again(ctx context.Context, swaps []Swap) error {
-	refs, err := k.Look(ctx)
+	refs, _, err := k.Look(ctx)
 	if err != nil {
 		return err
 	}
@@ -52,8 +52,9 @@ func (k *Keeper) again(ctx context.Context, swaps []Swap) error {
 	return nil
 }
 
-// send makes sure that the remote has everything that the refs are to reach, and a list that says where, without objects to be avoided.
-func (k *Keeper) send(ctx context.Context, swaps []Swap, avoid map[string]bool) (list hash.Hash, packs []Pack, err error) {
+// send makes sure that the remote has everything that the refs are to reach, and a list that says where, and a list of where that is which they tell
+// of runs, without objects to be avoided.
+func (k *Keeper) send(ctx context.Context, swaps []Swap, avoid map[string]bool) (list, runs hash.Hash, packs []Pack, err error) {
 	counted := k.Remote.pledge(nil)
 	k.mu.Lock()
 	if !k.seen.IsZero() {
@@ -71,8 +72,19 @@ func (k *Keeper) send(ctx context.Context, swaps []Swap, avoid map[string]bool) 
 		}
 		return nil
 	}
-	stays := false
+	stays, tells := false, false
 	for _, s := range swaps {
+		if s.tells() {
+			tells = true
+			c, err := history.GetCommit(ctx, k.Store, s.Runs.Commit)
+			if err == nil {
+				err = Missing(ctx, k.Store, Between{Commits: []*history.Commit{c}}, add, func() {})
+			}
+			if err != nil {
+				return list, runs, nil, err
+			}
+			want = append(want, c.ID)
+		}
 		if s.To.IsZero() {
 			continue
 		}
@@ -80,28 +92,36 @@ func (k *Keeper) send(ctx context.Context, swaps []Swap, avoid map[string]bool) 
 		want = append(want, s.To.Commit)
 		b, from, err := k.between(ctx, s)
 		if err != nil {
-			return list, nil, err
+			return list, runs, nil, err
 		}
 		targets = append(targets, from...)
 		if err := Missing(ctx, k.Store, b, add, func() {}); err != nil {
-			return list, nil, err
+			return list, runs, nil, err
 		}
 		if !s.To.Tag.IsZero() {
 			if err := add(s.To.Tag); err != nil {
-				return list, nil, err
+				return list, runs, nil, err
 			}
 		}
 	}
-	if !stays {
-		return list, nil, nil
+	if !stays && !tells {
+		return list, runs, nil, nil
 	}
 	if packs, err = k.packsOf(ctx, targets); err != nil {
-		return list, nil, err
+		return list, runs, nil, err
 	}
 	p := &Push{Remote: k.Remote, Store: k.Store, FS: k.FS, Temp: k.Temp}
 	sent, err := p.packs(ctx, chunks, want, counted, avoid)
 	if err != nil {
-		return list, nil, err
+		return list, runs, nil, err
+	}
+	if tells { // all of it is new, and so in what was sent
+		if runs, err = k.Remote.putList(ctx, sent, avoid); err == nil {
+			err = counted.claim(ctx, sent, listsDir+runs.Full())
+		}
+		if err != nil || !stays {
+			return list, runs, nil, err
+		}
 	}
 	if len(sent) == 1 && sent[0].Size <= smallPack {
 		k.mu.Lock()
@@ -117,12 +137,12 @@ func (k *Keeper) send(ctx context.Context, swaps []Swap, avoid map[string]bool) 
 		}
 	}
 	if packs, err = k.join(ctx, packs, func(chunks []hash.Hash) ([]Pack, error) { return p.packs(ctx, chunks, want, counted, avoid) }); err != nil {
-		return list, nil, err
+		return list, runs, nil, err
 	}
 	if list, err = k.Remote.putList(ctx, packs, avoid); err != nil {
-		return list, nil, err
+		return list, runs, nil, err
 	}
-	return list, packs, counted.claim(ctx, packs, listsDir+list.Full())
+	return list, runs, packs, counted.claim(ctx, packs, listsDir+list.Full())
 }
 
 // between is what a swap brings, with the commit of the uncommitted changes that were there before as one more parent of what is new, since most
@@ -197,6 +217,12 @@ func (k *Keeper) far(ctx context.Context, s Swap, want []history.CommitID) (b Be
 	k.mu.Unlock()
 	var have []Ref
 	var cut []history.CommitID
+	if s.From.Name == Lineage { // which no branch reaches
+		refs = map[string]Ref{}
+		if !s.From.IsZero() {
+			have, cut = []Ref{s.From}, []history.CommitID{s.From.Commit}
+		}
+	}
 	for _, n := range names(refs) {
 		if x := refs[n]; n != Lineage && !strings.HasPrefix(n, Work) {
 			have = append(have, x)

@@ -90,7 +90,9 @@ var viewParser = sql.NewMysqlParser()
 
 // parseView reads the statement of a view.
 func parseView(ctx context.Context, text, mode string) (*sqlparser.DDL, error) {
-	s, _, err := viewParser.ParseOneWithOptions(ctx, text, sql.NewSqlModeFromString(mode).ParserOptions())
+	s, _, err := Unreserved(text, func(text string) (sqlparser.Statement, int, error) {
+		return viewParser.ParseOneWithOptions(ctx, text, sql.NewSqlModeFromString(mode).ParserOptions())
+	})
 	if err != nil {
 		return nil, err
 	}
