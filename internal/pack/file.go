@@ -8,6 +8,7 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
@@ -23,6 +24,7 @@ type file struct {
 	ft   footer
 	idx  *index
 	f    vfs.File
+	dict atomic.Pointer[Dictionary] // when it was read
 }
 
 const packExt = ".pack"
@@ -100,7 +102,8 @@ func (p *file) get(h hash.Hash, m *readMemory) (e encoded, off uint64, ok bool, 
 			return e, off, true, p.at(off, err)
 		}
 		if e.hash == h {
-			return e, off, true, nil
+			err = p.complete(&e)
+			return e, off, true, err
 		}
 	}
 	return encoded{}, 0, false, nil
@@ -160,6 +163,10 @@ func (p *file) each(ctx context.Context, whole bool, fn func(e encoded, off uint
 			if e, err = parseRecord(rec); err != nil {
 				return p.at(uint64(off), err)
 			}
+			// Without its dictionary a chunk is as damaged as that: whoever decodes it is told.
+			if err := p.complete(&e); err != nil && !errs.Is(err, errs.Corrupt) {
+				return err
+			}
 		}
 		if err := fn(e, uint64(off)); err != nil {
 			return err
@@ -173,6 +180,13 @@ func (p *file) each(ctx context.Context, whole bool, fn func(e encoded, off uint
 func (p *file) verify(ctx context.Context, c *codecs, report func(Problem)) error {
 	var count uint32
 	sum := sha256.New()
+	if p.hasDictionary() {
+		if _, err := p.dictionary(); errs.Is(err, errs.Corrupt) {
+			report(Problem{File: p.path, Offset: packHeader, Err: err})
+		} else if err != nil {
+			return err
+		}
+	}
 	err := p.each(ctx, true, func(e encoded, off uint64) error {
 		count++
 		sum.Write(e.hash[:])

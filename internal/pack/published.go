@@ -12,6 +12,11 @@ type Published struct {
 	Chunks int
 }
 
+// HasDictionaries tells whether packs of the store have dictionaries, or may have had some.
+func (s *Store) HasDictionaries() bool {
+	return s.dicts.Load()
+}
+
 // Published is the store's packs, and the chunks that are in the journal only, in the order in which they were put: together, all chunks.
 func (s *Store) Published() (packs []Published, journal []hash.Hash) {
 	s.mu.RLock()
