@@ -62,14 +62,19 @@ func serveStore(t *testing.T, base, machine, url string) *storeServer {
 	}
 }
 
-// TestStoreServers has servers on several machines change one database in a bucket, each of which is killed now and then in the middle: what was
-// acknowledged is there once, and what was not is there once or not at all.
-func TestStoreServers(t *testing.T) {
-	for kind, start := range map[string]func(*testing.T) (url string){
+// stores are places for databases, of each kind, that a test starts.
+func stores() map[string]func(*testing.T) (url string) {
+	return map[string]func(*testing.T) (url string){
 		"file": func(t *testing.T) string { return "file://" + filepath.ToSlash(filepath.Join(t.TempDir(), "shop")) },
 		"gs":   func(t *testing.T) string { gstest.Start(t, "data"); return "gs://data/shop" },
 		"s3":   func(t *testing.T) string { s3test.Start(t, "data"); return "s3://data/shop" },
-	} {
+	}
+}
+
+// TestStoreServers has servers on several machines change one database in a bucket, each of which is killed now and then in the middle: what was
+// acknowledged is there once, and what was not is there once or not at all.
+func TestStoreServers(t *testing.T) {
+	for kind, start := range stores() {
 		t.Run(kind, func(t *testing.T) { storeServers(t, start(t)) })
 	}
 }
@@ -276,4 +281,107 @@ func TestStoreRate(t *testing.T) {
 	if early > 8 {
 		t.Errorf("%d writes came too early", early)
 	}
+}
+
+// TestStoreRuns has servers on several machines commit for runs and be killed in the middle: of each commit that is there it is known which run has
+// made it, once.
+func TestStoreRuns(t *testing.T) {
+	for kind, start := range stores() {
+		t.Run(kind, func(t *testing.T) { storeRuns(t, start(t)) })
+	}
+}
+
+func storeRuns(t *testing.T, url string) {
+	base := t.TempDir()
+	db := filepath.Join(base, "shop")
+	if err := os.Mkdir(db, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	stemma(t, db, "init")
+	stemma(t, db, "sql", "-q", "create table own (id varchar(20) primary key)")
+	stemma(t, db, "commit", "-A", "-m", "table")
+	stemma(t, db, "push", url, "main")
+	rng := rand.New(rand.NewPCG(3, 9))
+	const machines = 2
+	var mu sync.Mutex
+	acknowledged := map[string]bool{} // commits
+	for round := range 2 {
+		var wait sync.WaitGroup
+		for m := range machines {
+			s := serveStore(t, base, fmt.Sprint("m", m), url)
+			ctx, cancel := context.WithCancel(t.Context())
+			for g := range 2 {
+				wait.Go(func() {
+					for n := 0; ctx.Err() == nil; n++ {
+						id := fmt.Sprintf("%d-%d-%d-%d", round, m, g, n)
+						commit, err := runStep(ctx, s.db, fmt.Sprint("run ", g), id)
+						var told *mysql.MySQLError
+						switch {
+						case err == nil:
+							mu.Lock()
+							acknowledged[commit] = true
+							mu.Unlock()
+						case !errors.As(err, &told):
+							return // it was killed
+						case told.Number != 1213:
+							t.Errorf("%s: %v", id, err)
+						}
+					}
+				})
+			}
+			kill := time.Duration(1000+rng.IntN(1500)) * time.Millisecond
+			wait.Go(func() {
+				time.Sleep(kill)
+				s.cmd.Process.Kill()
+				s.cmd.Wait()
+				cancel()
+			})
+		}
+		wait.Wait()
+	}
+	last := serveStore(t, base, "last", url)
+	rows, err := last.db.Query("select l.commit_hash, count(o.run_uid), min(l.message) from dolt_log l left join stemma_run_outputs o on left(o.commit_hash, 32) = l.commit_hash group by l.commit_hash")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for rows.Next() {
+		var commit, message string
+		var n int
+		if err := rows.Scan(&commit, &n, &message); err != nil {
+			t.Fatal(err)
+		}
+		if acknowledged[commit] {
+			found++
+		}
+		if made := strings.HasPrefix(message, "step "); made && n != 1 || !made && n != 0 {
+			t.Errorf("commit %s (%s) was made by %d runs", commit, message, n)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if found != len(acknowledged) {
+		t.Errorf("%d of %d commits that were acknowledged are there", found, len(acknowledged))
+	}
+	t.Logf("%d commits of runs", found)
+	if found < 4 {
+		t.Error("too little was done: the test does not test")
+	}
+}
+
+// runStep makes a row in a transaction of a run that ends with a commit.
+func runStep(ctx context.Context, db *sql.DB, run, id string) (commit string, err error) {
+	c, err := db.Conn(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	for _, q := range []string{fmt.Sprintf("set @@stemma_run = '%s'", run), "begin", fmt.Sprintf("insert into own values ('%s')", id)} {
+		if _, err := c.ExecContext(ctx, q); err != nil {
+			return "", err
+		}
+	}
+	err = c.QueryRowContext(ctx, fmt.Sprintf("select dolt_commit('-a', '-m', 'step %s')", id)).Scan(&commit)
+	return commit, err
 }

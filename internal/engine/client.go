@@ -63,7 +63,7 @@ func (e *Engine) Connect(ctx context.Context, opt ClientOptions) (*Client, error
 	if opt.CheckedOut {
 		so.Databases = CheckedOut(e.provider)
 	}
-	c := &Client{e: e, s: session.New(base, so), id: id}
+	c := &Client{e: e, s: e.session(base, so), id: id}
 	c.s.SetCurrentDatabase(opt.Database)
 	c.s.SetRun(opt.Run, opt.ReadsIn)
 	list := e.sqle.ProcessList

@@ -3,10 +3,12 @@ package engine
 import (
 	"context"
 
+	"github.com/dolthub/go-mysql-server/sql"
+
+	"github.com/stemmadb/stemma/internal/engine/catalog"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/table"
-	"github.com/stemmadb/stemma/internal/value"
 )
 
 // Resolved is what a name and a ref mean.
@@ -59,20 +61,40 @@ func (c *Client) Resolve(ctx context.Context, database, ref string) (*Resolved, 
 
 // Views are the names of the views of the session's current database.
 func (c *Client) Views(ctx context.Context) ([]string, error) {
-	rows, err := c.Query(ctx, "SELECT table_name FROM information_schema.views WHERE table_schema = DATABASE() ORDER BY 1", nil)
-	if err != nil {
-		return nil, err
-	}
 	var names []string
-	cells := make([]value.Cell, len(rows.Columns))
-	for {
-		ok, err := rows.Next(cells)
-		if err != nil || !ok {
-			if e := rows.Close(); err == nil {
-				err = e
-			}
-			return names, err
+	err := c.current(ctx, func(sctx *sql.Context, db *catalog.Database) error {
+		all, err := db.AllViews(sctx)
+		for i := range all {
+			names = append(names, all[i].Name)
 		}
-		names = append(names, string(cells[0].Bytes()))
+		return err
+	})
+	return names, err
+}
+
+// View is the name, as written, of the view that a name of the session's current database means at a ref, "" for the session's own view of
+// its branch; ok is false when it means none.
+func (c *Client) View(ctx context.Context, name, ref string) (written string, ok bool, err error) {
+	err = c.current(ctx, func(sctx *sql.Context, db *catalog.Database) error {
+		written, ok, err = db.View(sctx, name, ref)
+		return err
+	})
+	return written, ok, err
+}
+
+// current runs fn on the session's current database.
+func (c *Client) current(ctx context.Context, fn func(ctx *sql.Context, db *catalog.Database) error) error {
+	sctx, end, err := c.begin(ctx, "")
+	if err != nil {
+		return err
 	}
+	defer end()
+	db, err := c.e.provider.Database(sctx, c.s.GetCurrentDatabase())
+	if err != nil {
+		return err
+	}
+	if err = fn(sctx, db.(*catalog.Database)); err == nil && !c.inTransaction() {
+		c.settle(sctx)
+	}
+	return err
 }

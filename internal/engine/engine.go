@@ -122,12 +122,20 @@ func (e *Engine) InUse(r *repo.Repo, branch string) bool { return e.active.InUse
 
 // NewSession makes a session on the engine's own part of one.
 func (e *Engine) NewSession(base *sql.BaseSession) *session.Session {
-	return session.New(base, session.Options{Databases: e.provider, Author: e.opt.Author, Query: e.Answer})
+	return e.session(base, session.Options{Databases: e.provider, Author: e.opt.Author, Query: e.Answer})
 }
 
 // NewClientSession is NewSession for a client that connects from a host, as user() is to name it.
 func (e *Engine) NewClientSession(base *sql.BaseSession, host string) *session.Session {
-	return session.New(base, session.Options{Databases: e.provider, Author: e.opt.Author, Client: host, Active: &e.active, Query: e.Answer})
+	return e.session(base, session.Options{Databases: e.provider, Author: e.opt.Author, Client: host, Active: &e.active, Query: e.Answer})
+}
+
+// session makes a session. Where there are no accounts it has all privileges, for information_schema, which asks for them all the same.
+func (e *Engine) session(base *sql.BaseSession, opt session.Options) *session.Session {
+	if e.opt.Users == nil && e.opt.PersistUsers == nil {
+		base.SetPrivilegeSet(mysql_db.NewPrivilegeSetWithAllPrivileges(), 0)
+	}
+	return session.New(base, opt)
 }
 
 // NewContext makes the context of a statement of a session.

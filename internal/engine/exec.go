@@ -51,6 +51,8 @@ func (e *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 		}
 	case *plan.HashLookup:
 		return nil, hashesLong(ctx, x)
+	case *plan.ShowTables:
+		return nil, tellViewsAsOf(ctx, x)
 	case *plan.Sort, *plan.TopN, *plan.InsertInto, *plan.Update, *plan.UpdateSource, *plan.Set, *plan.CreateCheck, *plan.AddColumn, *plan.JSONTable:
 		out, err := readingLong(ctx, n)
 		if err != nil {

@@ -37,7 +37,7 @@ func TestRunReads(t *testing.T) {
 	w := newWorld(t)
 	c := w.client()
 	c.exec("create table t (id int primary key, a int)", "insert into t values (1, 1), (2, 2)", "create table u (id int primary key)",
-		"insert into u values (1)")
+		"insert into u values (1)", "create view vt as select id, a from t", "create view vj as select x.id as k, x.a from vt x where x.a > 0")
 	first := w.commitFor(runA, "main", "one")
 	c.exec("update t set a = 5 where id = 1")
 	second := w.commitFor(runB, "main", "two")
@@ -67,6 +67,10 @@ func TestRunReads(t *testing.T) {
 		{"a subquery", "select 1 where exists (select id from t where a = 2)", "t,NULL,2,"},
 		{"what is written from", "insert into u select id + 10 from t where id = 1", "t,NULL,2,"},
 		{"rows that change", "update t set a = 7 where id = 2", "t,NULL,2,"},
+		{"a view", "select * from vt", "t,NULL,2,[\"id\", \"a\"]"},
+		{"a view of a view joined with a table", "select vj.a, u.id from vj join u on u.id = vj.k", "t,NULL,2,[\"id\", \"a\"] u,NULL,2,[\"id\"]"},
+		{"a view as of", "select k from vj as of '" + first.String() + "'", "t," + first.String() + ",1,[\"id\", \"a\"]"},
+		{"a view of a revision", "select k from `db/main~0`.vj", "t,main~0,2,[\"id\", \"a\"]"},
 		{"none", "select 1", ""},
 		{"system tables", "select count(*) from stemma_runs", ""},
 	} {
@@ -141,7 +145,11 @@ func TestRunOrigins(t *testing.T) {
 	w := newWorld(t)
 	c := w.client()
 	c.exec("create table prices (npi int primary key, code varchar(10), price double)", "create table hospitals (npi int primary key, state varchar(2))",
-		"insert into prices values (1, 'a', 10), (2, 'b', 20)", "insert into hospitals values (1, 'CA'), (2, 'NY')")
+		"insert into prices values (1, 'a', 10), (2, 'b', 20)", "insert into hospitals values (1, 'CA'), (2, 'NY')",
+		"create view named (id, c, price) as select npi, upper(code), price from prices",
+		"create view joined as select n.id, n.c, h.state from named n join hospitals h on h.npi = n.id",
+		"create view sums as select h.state, sum(n.price) as total from named n join hospitals h on h.npi = n.id group by h.state",
+		"create view both_of as select npi as k from prices union select npi + 1 from hospitals")
 	w.commitFor(runA, "main", "tables")
 	for _, x := range []struct {
 		name string
@@ -203,6 +211,15 @@ func TestRunOrigins(t *testing.T) {
 			"insert into o values (1, 5, 6) on duplicate key update n = n + values(n), m = values(n)"}, "n: o.n T"},
 		{"replace", []string{"create table o (npi int primary key, p double)", "insert into o values (1, 1)", "replace into o select npi, price from prices"},
 			"npi: prices.npi I; p: prices.price I"},
+		{"a view of a view", []string{"create table o as select id, c, state as st from joined"}, "c: prices.code T; id: prices.npi I; st: hospitals.state I"},
+		{"a view with groups", []string{"create table o (a varchar(2), b double)", "insert into o (b, a) select total * 2, state from sums"},
+			"a: hospitals.state I; b: prices.price A"},
+		{"a view joined with a table", []string{"create table o (a int, b double)", "insert into o select j.id + p.npi, p.price from joined j join prices p on p.npi = j.id"},
+			"a: prices.npi T; b: prices.price I"},
+		{"a view with a union", []string{"create table o (a int)", "insert into o select k from both_of"}, "a: hospitals.npi T, prices.npi T"},
+		{"a view as of a commit", []string{"create table o (a int, b text)", "replace into o select id, c from joined as of 'HEAD'"}, "a: prices.npi I; b: prices.code T"},
+		{"an update from a view", []string{"create table o (npi int primary key, p double)", "insert into o values (1, 1)", "update o join sums s on s.state = 'CA' set o.p = s.total"},
+			"p: prices.price A"},
 		{"rows that are deleted", []string{"create table o (npi int primary key)", "insert into o values (1), (2)", "delete o from o join prices on o.npi = prices.npi"}, ""},
 	} {
 		t.Run(x.name, func(t *testing.T) {

@@ -2,12 +2,14 @@ package engine
 
 import (
 	"context"
+	"regexp"
 	"strings"
 
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/vitess/go/mysql"
 	"github.com/dolthub/vitess/go/vt/sqlparser"
 
+	"github.com/stemmadb/stemma/internal/engine/catalog"
 	"github.com/stemmadb/stemma/internal/engine/session"
 	"github.com/stemmadb/stemma/internal/engine/types"
 )
@@ -33,6 +35,10 @@ const (
 //   - TIME(n) has n digits.
 //   - EXPLAIN without a format shows the plan as a tree.
 //   - Only character sets that statements can be converted from are a client's.
+//   - Names of functions such as STD and VARIANCE, and other words that are not reserved, are names of columns and tables where no function
+//     is called.
+//
+// It reads the statements of views as the catalog has marked them, and makes the session know what AS OF says.
 type parser struct{ sql.Parser }
 
 var _ sql.Parser = parser{}
@@ -41,28 +47,42 @@ func newParser() parser { return parser{sql.NewMysqlParser()} }
 
 // ParseSimple implements sql.Parser.
 func (p parser) ParseSimple(query string) (sqlparser.Statement, error) {
-	s, err := p.Parser.ParseSimple(plainComments(query))
-	return checked(s, err)
+	s, _, err := catalog.Unreserved(plainComments(query), func(text string) (sqlparser.Statement, int, error) {
+		s, err := p.Parser.ParseSimple(text)
+		return s, len(text), err
+	})
+	return checked(query, s, err)
 }
 
 // Parse implements sql.Parser.
 func (p parser) Parse(ctx *sql.Context, query string, multi bool) (s sqlparser.Statement, parsed, rest string, err error) {
-	s, parsed, rest, err = p.Parser.Parse(ctx, plainComments(query), multi)
-	s, err = checked(s, err)
-	return s, parsed, rest, err
+	if r := catalog.ReadingOf(query); r != nil {
+		return p.ParseWithOptions(ctx, query, ';', multi, sqlparser.ParserOptions{})
+	}
+	return unreservedOf(query, func(text string) (sqlparser.Statement, string, string, error) {
+		return p.Parser.Parse(ctx, text, multi)
+	})
 }
 
 // ParseWithOptions implements sql.Parser.
 func (p parser) ParseWithOptions(ctx context.Context, query string, delimiter rune, multi bool, opt sqlparser.ParserOptions) (s sqlparser.Statement, parsed, rest string, err error) {
-	s, parsed, rest, err = p.Parser.ParseWithOptions(ctx, plainComments(query), delimiter, multi, opt)
-	s, err = checked(s, err)
-	return s, parsed, rest, err
+	if r := catalog.ReadingOf(query); r != nil {
+		opt = sql.NewSqlModeFromString(r.Mode).ParserOptions()
+	}
+	return unreservedOf(query, func(text string) (sqlparser.Statement, string, string, error) {
+		return p.Parser.ParseWithOptions(ctx, text, delimiter, multi, opt)
+	})
 }
 
 // ParseOneWithOptions implements sql.Parser.
 func (p parser) ParseOneWithOptions(ctx context.Context, query string, opt sqlparser.ParserOptions) (sqlparser.Statement, int, error) {
-	s, n, err := p.Parser.ParseOneWithOptions(ctx, plainComments(query), opt)
-	s, err = checked(s, err)
+	if r := catalog.ReadingOf(query); r != nil {
+		opt = sql.NewSqlModeFromString(r.Mode).ParserOptions()
+	}
+	s, n, err := catalog.Unreserved(plainComments(query), func(text string) (sqlparser.Statement, int, error) {
+		return p.Parser.ParseOneWithOptions(ctx, text, opt)
+	})
+	s, err = checked(query, s, err)
 	return s, n, err
 }
 
@@ -76,15 +96,15 @@ func plainComments(query string) string {
 	for i := 0; i < len(query); {
 		switch rest := query[i:]; {
 		case rest[0] == '\'' || rest[0] == '"' || rest[0] == '`':
-			i += quoted(rest)
+			i += catalog.QuotedLength(rest)
 		case rest[0] == '#' || strings.HasPrefix(rest, "--") && (len(rest) == 2 || rest[2] <= ' '):
-			i += upTo(rest, 1, "\n")
+			i += catalog.LengthUpTo(rest, 1, "\n")
 		case strings.HasPrefix(rest, "/*M!"):
 			if out == nil {
 				out = []byte(query)
 			}
 			out[i+3] = ' '
-			i += upTo(rest, 2, "*/")
+			i += catalog.LengthUpTo(rest, 2, "*/")
 		case strings.HasPrefix(rest, "/*!"):
 			n := 0
 			for n < 6 && 3+n < len(rest) && rest[3+n] >= '0' && rest[3+n] <= '9' {
@@ -100,7 +120,7 @@ func plainComments(query string) string {
 					out = []byte(query)
 				}
 				out[i+2] = ' '
-				i += upTo(rest, 2, "*/")
+				i += catalog.LengthUpTo(rest, 2, "*/")
 			case n == 6:
 				if out == nil {
 					out = []byte(query)
@@ -111,7 +131,7 @@ func plainComments(query string) string {
 				i += 3 + n // what is in it is scanned as text of the statement
 			}
 		case strings.HasPrefix(rest, "/*"):
-			i += upTo(rest, 2, "*/")
+			i += catalog.LengthUpTo(rest, 2, "*/")
 		default:
 			i++
 		}
@@ -122,25 +142,26 @@ func plainComments(query string) string {
 	return string(out)
 }
 
-// quoted is the length of the string or quoted name that s begins with.
-func quoted(s string) int {
-	for i := 1; i < len(s); i++ {
-		if s[i] == '\\' && s[0] != '`' {
-			i++
-		} else if s[i] == s[0] {
-			return i + 1 // a doubled quote begins another one
+// unreservedOf is catalog.Unreserved for what returns the statement's text and the rest, and checks the statement.
+func unreservedOf(query string, parse func(string) (s sqlparser.Statement, parsed, rest string, err error)) (s sqlparser.Statement, parsed, rest string, err error) {
+	plain, changed := plainComments(query), false
+	s, n, err := catalog.Unreserved(plain, func(text string) (sqlparser.Statement, int, error) {
+		changed = text != plain
+		s, p, r, err := parse(text)
+		if !changed {
+			parsed, rest = p, r
 		}
+		return s, len(text) - len(r), err
+	})
+	if changed && err == nil {
+		parsed, rest = plain[:n], plain[n:]
 	}
-	return len(s)
+	s, err = checked(query, s, err)
+	return s, parsed, rest, err
 }
 
-// upTo is the length of s up to the end of the first mark behind its first n bytes, or of s.
-func upTo(s string, n int, mark string) int {
-	if i := strings.Index(s[n:], mark); i >= 0 {
-		return n + i + len(mark)
-	}
-	return len(s)
-}
+// asOfWords is what every statement with AS OF has.
+var asOfWords = regexp.MustCompile(`(?i)\bof\b`)
 
 // primaryKey is how the parser marks a column with PRIMARY KEY.
 var primaryKey = func() sqlparser.ColumnKeyOption {
@@ -152,9 +173,19 @@ var primaryKey = func() sqlparser.ColumnKeyOption {
 }()
 
 // checked is a parsed statement with the types of its columns, or the error that MySQL has for it.
-func checked(s sqlparser.Statement, err error) (sqlparser.Statement, error) {
+func checked(query string, s sqlparser.Statement, err error) (sqlparser.Statement, error) {
 	if err != nil {
 		return s, err
+	}
+	if asOfWords.MatchString(query) {
+		if err := tellAsOfs(s); err != nil {
+			return nil, err
+		}
+	}
+	if r := catalog.ReadingOf(query); r != nil {
+		if err := readView(s, r); err != nil {
+			return nil, err
+		}
 	}
 	switch s := s.(type) {
 	case *sqlparser.Set:
@@ -167,6 +198,9 @@ func checked(s sqlparser.Statement, err error) (sqlparser.Statement, error) {
 		// The engine answers with a row of nothing to what does not ask for a plan.
 		s.Plan = true
 	case *sqlparser.DDL:
+		if s.ViewSpec != nil && s.Table.IsEmpty() { // where the engine looks for the database
+			s.Table = s.ViewSpec.ViewName
+		}
 		err = checkTable(s.TableSpec)
 	case *sqlparser.AlterTable:
 		for _, d := range s.Statements {

@@ -39,11 +39,9 @@ func (c *Client) Plain(ctx context.Context, query string) (*PlainSelect, bool) {
 	}
 	out := &PlainSelect{Database: name.DbQualifier.String(), Table: name.Name.String()}
 	if a := from.AsOf; a != nil {
-		v, ok := a.Time.(*sqlparser.SQLVal)
-		if !ok || v.Type != sqlparser.StrVal || a.Start != nil || a.End != nil || a.All {
+		if out.Ref, ok = asOfText(a.Time); !ok || a.Start != nil || a.End != nil || a.All {
 			return nil, false
 		}
-		out.Ref = string(v.Val)
 	}
 	called := out.Table
 	if !from.As.IsEmpty() {

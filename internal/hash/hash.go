@@ -2,6 +2,7 @@
 package hash
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
@@ -29,6 +30,9 @@ func Sum(data []byte) Hash { return sha256.Sum256(data) }
 
 // IsZero tells whether h names nothing.
 func (h Hash) IsZero() bool { return h == Hash{} }
+
+// Compare orders hashes by their bytes: it is negative, zero or positive when h is before, the same as or after o.
+func (h Hash) Compare(o Hash) int { return bytes.Compare(h[:], o[:]) }
 
 // String is the first ShortLen characters of h in base32 (digits, then a to v), the form users see.
 func (h Hash) String() string { return h.Full()[:ShortLen] }

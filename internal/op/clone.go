@@ -107,9 +107,12 @@ func (c *Clone) into(ctx context.Context, s *Scope, url string, fs vfs.FS, dir s
 	}
 	hints := warnings(r)
 	defer func() { c.hints = *hints }()
-	refs, err := r.Refs(ctx)
+	refs, runs, err := r.RefsAndRuns(ctx)
 	if err != nil {
 		return err
+	}
+	if c.mirror { // whose lineage is the remote's, or is joined when it is opened
+		runs = nil
 	}
 	branch, err := c.choose(url, refs)
 	if err != nil {
@@ -119,14 +122,21 @@ func (c *Clone) into(ctx context.Context, s *Scope, url string, fs vfs.FS, dir s
 	f := &sync.Fetch{Remote: r, FS: fs, Progress: s.syncProgress()}
 	err = repo.Clone(ctx, fs, dir, opt, c.source(url, branch), func(ctx context.Context, st *pack.Store, made, incoming string) (*repo.Cloned, error) {
 		f.Store, f.Incoming = st, incoming
-		return c.fill(ctx, s, f, refs, branch, url, made)
+		return c.fill(ctx, s, f, refs, runs, branch, url, made)
 	})
 	if err != nil {
 		return err
 	}
 	f.Incoming = "" // it went with the directory in which the clone was made
 	f.Held = sync.HeldIn(fs, filepath.Join(dir, opt))
-	return f.Landed()
+	if err := f.Landed(); err != nil || len(runs) == 0 {
+		return err
+	}
+	made, err := repo.Open(ctx, fs, dir, repo.Options{Clock: s.Clock})
+	if err != nil {
+		return err
+	}
+	return errors.Join(made.TakeRuns(ctx, nil, commitsOf(runs)), made.Close(ctx))
 }
 
 // source says what the clone is to be like: one that was interrupted goes on only where that is the same.
@@ -224,8 +234,9 @@ func (c *Clone) seen(refs map[string]sync.Ref, branch string) (out *repo.Cloned,
 }
 
 // fill fetches into the store of the clone, and writes its settings.
-func (c *Clone) fill(ctx context.Context, s *Scope, f *sync.Fetch, refs map[string]sync.Ref, branch, url, dir string) (*repo.Cloned, error) {
+func (c *Clone) fill(ctx context.Context, s *Scope, f *sync.Fetch, refs map[string]sync.Ref, runs []sync.Target, branch, url, dir string) (*repo.Cloned, error) {
 	out, got := c.seen(refs, branch)
+	got = append(got, asLineage(runs)...)
 	out.Time = s.Clock.Now()
 	var err error
 	if c.part() || c.Rev != "" {

@@ -59,16 +59,18 @@ func (c *Dump) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
 		}
 		args = []string{c.Revision}
 	}
-	snap, _, names, err := tablesAt(ctx, s, args)
+	snap, _, names, views, err := tablesAt(ctx, s, args)
 	if err != nil {
 		return nil, err
 	}
 	done := &Result{Lines: []string{}}
 	if c.Format == "sql" {
-		// They are made by their first row and cannot be made by a statement; a server of another kind has none of them.
+		// They are made by their first row and cannot be made by a statement; a server of another kind has none of them. Views are made by
+		// their own statements.
 		own := slices.Clone(names)
 		names = slices.DeleteFunc(names, repo.IsSystemTable)
-		if own = slices.DeleteFunc(own, func(n string) bool { return !repo.IsSystemTable(n) }); len(own) > 0 {
+		own = slices.DeleteFunc(own, func(n string) bool { return !repo.IsSystemTable(n) || strings.EqualFold(n, repo.SchemasTable) })
+		if len(own) > 0 {
 			done.Hints = append(done.Hints, "not in the dump: "+strings.Join(own, ", ")+"; -r csv and -r json write them, too")
 		}
 	}
@@ -104,9 +106,9 @@ func (c *Dump) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
 		if s.Out == nil {
 			return nil, errs.New(errs.Invalid, "dump: there is no standard output; name a file")
 		}
-		return done, c.sql(ctx, s.Out, s.Repo.Name(), snap, names, task)
+		return done, c.sql(ctx, s.Out, s.Repo.Name(), snap, names, views, task)
 	}
-	err = writeFile(s, file, c.Force, func(w io.Writer) error { return c.sql(ctx, w, s.Repo.Name(), snap, names, task) })
+	err = writeFile(s, file, c.Force, func(w io.Writer) error { return c.sql(ctx, w, s.Repo.Name(), snap, names, views, task) })
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +154,7 @@ const (
 )
 
 // sql writes the statements.
-func (c *Dump) sql(ctx context.Context, w io.Writer, database string, snap *repo.Snapshot, names []string, task Task) error {
+func (c *Dump) sql(ctx context.Context, w io.Writer, database string, snap *repo.Snapshot, names []string, views []repo.Fragment, task Task) error {
 	out := bufio.NewWriterSize(w, 1<<20)
 	lines := "SET FOREIGN_KEY_CHECKS=0;\nSET UNIQUE_CHECKS=0;\n"
 	if !c.NoCreateDB {
@@ -175,6 +177,9 @@ func (c *Dump) sql(ctx context.Context, w io.Writer, database string, snap *repo
 		if err := c.inserts(ctx, out, v, written, task); err != nil {
 			return err
 		}
+	}
+	if _, err := out.WriteString(dumpViews(views)); err != nil {
+		return err
 	}
 	return out.Flush()
 }

@@ -101,7 +101,7 @@ func (c *Fetch) fetch(ctx context.Context, s *Scope) (*fetched, error) {
 	hints := warnings(r)
 	// What is known here is read first: what others make known meanwhile is newer.
 	known := maps.Collect(tracksOf(s))
-	refs, err := r.Refs(ctx)
+	refs, runs, err := r.RefsAndRuns(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -126,6 +126,9 @@ func (c *Fetch) fetch(ctx context.Context, s *Scope) (*fetched, error) {
 		return nil, err
 	}
 	if _, err := joinLineage(ctx, s, r, refs[sync.Lineage]); err != nil {
+		return nil, err
+	}
+	if err := takeRuns(ctx, s, r, runs); err != nil {
 		return nil, err
 	}
 	if c.Whole || c.Old {
@@ -357,6 +360,31 @@ func joinLineage(ctx context.Context, s *Scope, r *sync.Remote, theirs sync.Ref)
 		return err
 	})
 	return id, err
+}
+
+// takeRuns takes over what branches of a database that is worked on at a remote tell of runs, which its lineage may lack.
+func takeRuns(ctx context.Context, s *Scope, r *sync.Remote, told []sync.Target) error {
+	if len(told) == 0 {
+		return nil
+	}
+	return bring(ctx, s, r, asLineage(told), nil, func(batch *pack.Batch) error { return s.Repo.TakeRuns(ctx, batch, commitsOf(told)) })
+}
+
+// asLineage is what branches tell of runs as refs, which are fetched as the lineage is.
+func asLineage(told []sync.Target) []sync.Ref {
+	out := make([]sync.Ref, len(told))
+	for i, t := range told {
+		out[i] = sync.Ref{Name: sync.Lineage, Target: t}
+	}
+	return out
+}
+
+func commitsOf(targets []sync.Target) []history.CommitID {
+	out := make([]history.CommitID, len(targets))
+	for i, t := range targets {
+		out[i] = t.Commit
+	}
+	return out
 }
 
 // Pull is the verb that fetches and merges.

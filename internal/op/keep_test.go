@@ -1,7 +1,6 @@
 package op
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -15,141 +14,10 @@ import (
 	"github.com/stemmadb/stemma/internal/object"
 	"github.com/stemmadb/stemma/internal/object/file"
 	"github.com/stemmadb/stemma/internal/object/objecttest"
-	"github.com/stemmadb/stemma/internal/remote"
 	"github.com/stemmadb/stemma/internal/repo"
-	"github.com/stemmadb/stemma/internal/schema"
 	remotesync "github.com/stemmadb/stemma/internal/sync"
-	"github.com/stemmadb/stemma/internal/value"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
-
-var keptBy = history.Signature{Name: "Ada", Email: "ada@example.org"}
-
-// keptWorld makes a database with a table of counters at /rem, with the branches main and side.
-func keptWorld(t *testing.T, fs vfs.FS) {
-	t.Helper()
-	remote.Register()
-	ctx := t.Context()
-	r := rebaseWorld(t, fs)
-	defer r.Close(ctx)
-	whole := value.Type{Kind: value.KindInt64}
-	s := &schema.Schema{}
-	for _, n := range []string{"id", "v", "w"} {
-		s.Columns = append(s.Columns, schema.Column{ID: schema.AssignID(n, whole, nil, nil), Name: n, Type: whole})
-	}
-	s.PrimaryKey = []schema.IndexColumn{{Column: s.Columns[0].ID}}
-	for _, b := range []string{"main", "side"} {
-		tx, err := r.Begin(ctx, b)
-		keptOK(t, err)
-		keptOK(t, tx.CreateTable(ctx, "c", s))
-		e, err := tx.Editor(ctx, "c")
-		keptOK(t, err)
-		for i := range 10 {
-			keptOK(t, e.Insert(ctx, []value.Cell{value.IntCell(int64(i)), value.IntCell(0), value.IntCell(0)}))
-		}
-		keptOK(t, tx.Commit(ctx))
-		_, err = r.Commit(ctx, repo.CommitOptions{Branch: b, Message: "counters", Author: keptBy, AddNew: true})
-		keptOK(t, err)
-	}
-	settings := filepath.Join(t.TempDir(), "config")
-	scope := &Scope{Repo: r, FS: fs, Dir: "/db", Settings: Settings{Local: settings}}
-	_, err := (&Remote{Args: []string{"add", "origin", "/rem"}}).Run(ctx, scope)
-	keptOK(t, err)
-	_, err = (&Push{Remote: "origin", All: true}).Run(ctx, scope)
-	keptOK(t, err)
-}
-
-func keptOK(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// keptMachine is a machine on which the database at /rem is worked on.
-func keptMachine(t *testing.T, fs vfs.FS, name string, every time.Duration, in func(object.Store) object.Store) *repo.Repo {
-	t.Helper()
-	ctx := t.Context()
-	dir := filepath.Join("/", name, "rem")
-	keptOK(t, fs.MkdirAll(filepath.Dir(dir)))
-	if _, err := repo.Locate(fs, dir); err != nil {
-		keptOK(t, MakeKept(ctx, &Scope{FS: fs, Dir: "/", Clock: tick{}, Settings: Settings{Local: filepath.Join(t.TempDir(), "config")}}, "file:///rem", dir))
-	}
-	r, err := repo.Open(ctx, fs, dir, repo.Options{})
-	keptOK(t, err)
-	var s object.Store = file.Open(fs, "/rem")
-	if in != nil {
-		s = object.Retry(in(s), object.RetryOptions{Tries: 30, Pause: time.Microsecond})
-	}
-	at, err := remotesync.Open(ctx, s)
-	keptOK(t, err)
-	keptOK(t, r.KeepIn(ctx, &remotesync.Keeper{Remote: at, Store: r.Store(), FS: fs, Temp: r.TempDir()}, every))
-	t.Cleanup(func() { r.Close(context.Background()) })
-	return r
-}
-
-type tick struct{}
-
-// Now implements clock.Clock.
-func (tick) Now() time.Time { return time.Now() }
-
-// counter is the cells of a counter on the transaction's branch.
-func counter(ctx context.Context, tx *repo.Tx, id int64) ([]value.Cell, error) {
-	v, _, _, err := tx.Table(ctx, "c")
-	if err != nil {
-		return nil, err
-	}
-	cells := []value.Cell{value.IntCell(id), value.IntCell(0), value.IntCell(0)}
-	ok, err := tx.Row(ctx, "c", v.Schema().Primary.AppendKey(nil, cells), cells)
-	if err == nil && !ok {
-		err = errs.New(errs.NotFound, "counter %d is not there", id)
-	}
-	return cells, err
-}
-
-// countUp adds one to a counter: to v, or w where other is set.
-func countUp(ctx context.Context, r *repo.Repo, branch string, id int64, other bool) error {
-	tx, err := r.Begin(ctx, branch)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	if err := countIn(ctx, tx, id, other); err != nil {
-		return err
-	}
-	return tx.Commit(ctx)
-}
-
-func countIn(ctx context.Context, tx *repo.Tx, id int64, other bool) error {
-	cells, err := counter(ctx, tx, id)
-	if err != nil {
-		return err
-	}
-	e, err := tx.Editor(ctx, "c")
-	if err != nil {
-		return err
-	}
-	next := []value.Cell{cells[0], value.IntCell(cells[1].Int() + 1), cells[2]}
-	if other {
-		next[1], next[2] = cells[1], value.IntCell(cells[2].Int()+1)
-	}
-	_, err = e.Update(ctx, cells, next)
-	return err
-}
-
-// counters are the sums of v and w of all counters of a branch.
-func counters(t *testing.T, r *repo.Repo, branch string) (v, w int64) {
-	t.Helper()
-	tx, err := r.Begin(t.Context(), branch)
-	keptOK(t, err)
-	defer tx.Rollback()
-	for i := range int64(10) {
-		cells, err := counter(t.Context(), tx, i)
-		keptOK(t, err)
-		v, w = v+cells[1].Int(), w+cells[2].Int()
-	}
-	return v, w
-}
 
 // TestKeptTogether: what two machines change lands where they change different cells, and one is refused where they change the same; commits,
 // branches and tags of one are seen by the other.
@@ -302,34 +170,6 @@ func keptModel(t *testing.T, seed uint64) {
 	if total < 12 {
 		t.Errorf("only %d of 63 counts came to something", total)
 	}
-}
-
-// fewWrites is a store that takes a write of one ref in a while.
-type fewWrites struct {
-	object.Store
-	pause time.Duration
-
-	mu   sync.Mutex
-	last map[string]time.Time
-	puts map[string]int
-}
-
-// Put implements object.Store.
-func (f *fewWrites) Put(ctx context.Context, name string, body object.Body, on object.Condition) error {
-	f.mu.Lock()
-	late := time.Since(f.last[name]) < f.pause
-	f.mu.Unlock()
-	if late {
-		return errs.New(errs.Unavailable, "429 Too Many Requests: %s", name)
-	}
-	err := f.Store.Put(ctx, name, body, on)
-	if err == nil {
-		f.mu.Lock()
-		f.last[name] = time.Now()
-		f.puts[name]++
-		f.mu.Unlock()
-	}
-	return err
 }
 
 // TestKeptGroups: where a ref can be written once a second, transactions that wait for it go in one write, and branches do not wait for each
@@ -512,20 +352,6 @@ func TestKeptDenied(t *testing.T) {
 	}
 }
 
-// denying is a store that cannot be written while it is on.
-type denying struct {
-	object.Store
-	on bool
-}
-
-// Put implements object.Store.
-func (d *denying) Put(ctx context.Context, name string, body object.Body, on object.Condition) error {
-	if d.on {
-		return errs.New(errs.Denied, "PutObject of %s was denied", name)
-	}
-	return d.Store.Put(ctx, name, body, on)
-}
-
 // TestKeptCut: a machine that dies at any request of a transaction leaves the database as it was before it or after it, and the next one goes on.
 func TestKeptCut(t *testing.T) {
 	ctx := t.Context()
@@ -534,7 +360,7 @@ func TestKeptCut(t *testing.T) {
 		keptWorld(t, fs)
 		cut := &cutOff{left: 1 << 30}
 		r := keptMachine(t, fs, "a", 0, func(s object.Store) object.Store { cut.Store = s; return cut })
-		cut.left = n
+		cut.set(n)
 		err := countUp(ctx, r, "main", 1, false)
 		// It comes back without what it had, and another takes its place.
 		b := keptMachine(t, fs, "b", 0, nil)
@@ -543,7 +369,7 @@ func TestKeptCut(t *testing.T) {
 			t.Fatalf("cut at request %d: the count is %d, the answer was %v", n, v, err)
 		}
 		keptOK(t, countUp(ctx, b, "main", 1, false))
-		cut.left = 1 << 30
+		cut.set(1 << 30)
 		keptOK(t, r.RefreshKept(ctx))
 		if now, _ := counters(t, r, "main"); now != v+1 {
 			t.Fatalf("cut at request %d: the count is %d, want %d", n, now, v+1)
@@ -556,49 +382,4 @@ func TestKeptCut(t *testing.T) {
 			return
 		}
 	}
-}
-
-// cutOff is a store that can be asked so often and no more.
-type cutOff struct {
-	object.Store
-	left int
-}
-
-func (c *cutOff) ask() error {
-	if c.left--; c.left < 0 {
-		return errs.New(errs.Denied, "cut off")
-	}
-	return nil
-}
-
-// Get implements object.Store.
-func (c *cutOff) Get(ctx context.Context, name string) ([]byte, object.Generation, error) {
-	if err := c.ask(); err != nil {
-		return nil, "", err
-	}
-	return c.Store.Get(ctx, name)
-}
-
-// Put implements object.Store.
-func (c *cutOff) Put(ctx context.Context, name string, body object.Body, on object.Condition) error {
-	if err := c.ask(); err != nil {
-		return err
-	}
-	return c.Store.Put(ctx, name, body, on)
-}
-
-// List implements object.Store.
-func (c *cutOff) List(ctx context.Context, prefix string) ([]object.Info, error) {
-	if err := c.ask(); err != nil {
-		return nil, err
-	}
-	return c.Store.List(ctx, prefix)
-}
-
-// Stat implements object.Store.
-func (c *cutOff) Stat(ctx context.Context, name string) (object.Info, error) {
-	if err := c.ask(); err != nil {
-		return object.Info{}, err
-	}
-	return c.Store.Stat(ctx, name)
 }

@@ -22,7 +22,7 @@ type Ls struct {
 func lsSpec() Spec {
 	return Define[Ls](Spec{
 		Name: "ls", Columns: lsColumns, Group: GroupLook, Needs: NeedDatabase, ReadOnly: true,
-		Short:    "List tables",
+		Short:    "List tables and views",
 		Examples: []Example{{"ls", "tables of the working set"}, {"ls -v HEAD~1", "tables of the commit before, with their sizes"}},
 	})
 }
@@ -63,6 +63,10 @@ func (c *Ls) Run(ctx context.Context, s *Scope) (*Result, error) {
 	system := slices.DeleteFunc(names, func(n string) bool { return !repo.IsSystemTable(n) })
 	r := &Result{Columns: lsColumns}
 	if c.All || !c.System {
+		views, err := viewsOf(ctx, snap)
+		if err != nil {
+			return nil, err
+		}
 		if len(user) == 0 {
 			r.Lines = append(r.Lines, "No tables in "+where)
 			if s.Dolt && c.Verbose {
@@ -73,6 +77,13 @@ func (c *Ls) Run(ctx context.Context, s *Scope) (*Result, error) {
 		}
 		if err := c.list(ctx, r, snap, user, c.Verbose); err != nil {
 			return nil, err
+		}
+		if len(views) > 0 && !s.Dolt { // Dolt lists none
+			r.Lines = append(r.Lines, "Views in "+where+":")
+			for _, f := range views {
+				r.Add(f.Name, nil, nil)
+				r.Printf("\t%s\n", f.Name)
+			}
 		}
 	}
 	if c.All || c.System {

@@ -88,11 +88,7 @@ func workingNames(ctx context.Context, s *Scope, names []string) ([]string, erro
 			return nil, err
 		}
 		if !ok {
-			all, err := snap.TableNames(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return nil, offering(errs.NotFound, errs.Nearest(n, all), "table not found: %s", n)
+			return nil, notATable(ctx, snap, n)
 		}
 		out[i] = written
 	}

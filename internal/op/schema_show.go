@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/repo"
 )
 
@@ -29,7 +28,7 @@ func schemaShowSpec() Spec {
 
 // Run prints.
 func (c *SchemaShow) Run(ctx context.Context, s *Scope) (*Result, error) {
-	snap, title, names, err := tablesAt(ctx, s, c.Args)
+	snap, title, names, views, err := tablesAt(ctx, s, c.Args)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +36,7 @@ func (c *SchemaShow) Run(ctx context.Context, s *Scope) (*Result, error) {
 		return repo.IsSystemTable(n) && !slices.ContainsFunc(c.Args, func(a string) bool { return strings.EqualFold(a, n) })
 	})
 	r := &Result{Columns: schemaColumns, Lines: []string{}}
-	if len(names) == 0 {
+	if len(names) == 0 && len(views) == 0 {
 		r.Lines = []string{"No tables in working set"}
 		if title != "working" {
 			r.Lines[0] = "No tables in " + title
@@ -56,46 +55,65 @@ func (c *SchemaShow) Run(ctx context.Context, s *Scope) (*Result, error) {
 		r.Printf("%s @ %s\n%s\n", written, title, sql)
 		r.Add(written, sql)
 	}
+	for i, f := range views {
+		if i > 0 || len(names) > 0 {
+			r.Lines = append(r.Lines, "")
+		}
+		r.Printf("%s @ %s\n%s;\n", f.Name, title, f.Text)
+		r.Add(f.Name, f.Text+";")
+	}
 	return r, nil
 }
 
 // tablesAt is the snapshot that the first argument names, if it is no table of the working set but a revision, else the working set;
-// and the tables of it that the others name, all of them when there are none.
-func tablesAt(ctx context.Context, s *Scope, args []string) (snap *repo.Snapshot, title string, names []string, err error) {
+// and the tables and views of it that the others name, all of them when there are none.
+func tablesAt(ctx context.Context, s *Scope, args []string) (snap *repo.Snapshot, title string, names []string, views []repo.Fragment, err error) {
 	title = "working"
 	if snap, err = s.Repo.SnapshotWorking(s.branch()); err != nil {
-		return nil, "", nil, err
+		return nil, "", nil, nil, err
 	}
 	if len(args) > 0 {
 		_, _, isTable, err := snap.Table(ctx, args[0])
 		if err != nil {
-			return nil, "", nil, err
+			return nil, "", nil, nil, err
+		}
+		if view, err := repo.ViewIn(ctx, snap, args[0]); err != nil {
+			return nil, "", nil, nil, err
+		} else if view != nil {
+			isTable = true
 		}
 		if id, err := s.Repo.Resolve(ctx, args[0], s.branch()); !isTable && err == nil {
 			if snap, err = s.Repo.SnapshotAt(ctx, id); err != nil {
-				return nil, "", nil, err
+				return nil, "", nil, nil, err
 			}
 			title, args = id.String(), args[1:]
 		}
 	}
-	all, err := snap.TableNames(ctx)
-	if err != nil {
-		return nil, "", nil, err
-	}
 	if len(args) == 0 {
-		return snap, title, all, nil
+		if names, err = snap.TableNames(ctx); err == nil {
+			views, err = viewsOf(ctx, snap)
+		}
+		return snap, title, names, views, err
 	}
 	for _, n := range args {
 		_, written, ok, err := snap.Table(ctx, n)
 		if err != nil {
-			return nil, "", nil, err
+			return nil, "", nil, nil, err
 		}
-		if !ok {
-			return nil, "", nil, offering(errs.NotFound, errs.Nearest(n, all), "table not found: %s", n)
+		if ok {
+			names = append(names, written)
+			continue
 		}
-		names = append(names, written)
+		f, err := repo.ViewIn(ctx, snap, n)
+		if err == nil && f == nil {
+			err = notATable(ctx, snap, n)
+		}
+		if err != nil {
+			return nil, "", nil, nil, err
+		}
+		views = append(views, *f)
 	}
-	return snap, title, names, nil
+	return snap, title, names, views, nil
 }
 
 // SchemaExport is the verb that writes the statements that make tables to a file.
@@ -132,9 +150,19 @@ func (c *SchemaExport) Run(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, err
 	}
 	names = slices.DeleteFunc(names, repo.IsSystemTable)
+	views, err := viewsOf(ctx, snap)
+	if err != nil {
+		return nil, err
+	}
 	if len(args) > 0 {
-		if names, err = workingNames(ctx, s, args); err != nil {
+		if view, err := repo.ViewIn(ctx, snap, args[0]); err != nil {
 			return nil, err
+		} else if view != nil {
+			names, views = nil, []repo.Fragment{*view}
+		} else if names, err = workingNames(ctx, s, args); err != nil {
+			return nil, err
+		} else {
+			views = nil
 		}
 	}
 	var text strings.Builder
@@ -144,6 +172,9 @@ func (c *SchemaExport) Run(ctx context.Context, s *Scope) (*Result, error) {
 			return nil, err
 		}
 		text.WriteString(v.Schema().CreateTable(written) + "\n")
+	}
+	for _, f := range inOrder(views) {
+		text.WriteString(f.Text + ";\n")
 	}
 	if file == "" || file == "-" {
 		return Say("%s", text.String()), nil

@@ -118,6 +118,9 @@ func (c *TableExport) view(ctx context.Context, s *Scope) (*table.View, error) {
 		return nil, err
 	}
 	if !ok {
+		if f, err := repo.ViewIn(ctx, snap, name); err == nil && f != nil {
+			return nil, notATable(ctx, snap, name)
+		}
 		names, err := snap.TableNames(ctx)
 		if err != nil {
 			return nil, err

@@ -273,7 +273,7 @@ func (s *sampler) look(x coldChunk) error {
 			e, err = parseRecord(rec)
 		}
 		if err == nil {
-			err = x.p.complete(&e)
+			err = x.p.supply(&e)
 		}
 		if err != nil {
 			err = x.p.at(off, err)

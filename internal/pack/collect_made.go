@@ -102,7 +102,7 @@ func (m *made) copyPack(ctx context.Context, p *candidate) error {
 		}
 		e, err := parseRecord(buf)
 		if err == nil {
-			err = p.complete(&e)
+			err = p.supply(&e)
 		}
 		if err == nil {
 			err = m.put(ctx, e, x.cold)

@@ -108,8 +108,8 @@ func (p *file) dictionary() (*Dictionary, error) {
 	return d, nil
 }
 
-// complete gives a chunk of the pack the dictionary that it needs.
-func (p *file) complete(e *encoded) (err error) {
+// supply gives a chunk of the pack the dictionary that it needs.
+func (p *file) supply(e *encoded) (err error) {
 	if e.codec == codecDict {
 		e.dict, err = p.dictionary()
 	}

@@ -2,7 +2,6 @@ package pack
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -102,7 +101,7 @@ func (p *file) get(h hash.Hash, m *readMemory) (e encoded, off uint64, ok bool, 
 			return e, off, true, p.at(off, err)
 		}
 		if e.hash == h {
-			err = p.complete(&e)
+			err = p.supply(&e)
 			return e, off, true, err
 		}
 	}
@@ -140,8 +139,13 @@ func (p *file) at(off uint64, err error) error {
 // each walks the records in the order of the file. header calls get e.data nil and are cheap; with whole set the CRC is
 // verified and e.data is valid until fn returns. A record that cannot be parsed ends the walk with an error.
 func (p *file) each(ctx context.Context, whole bool, fn func(e encoded, off uint64) error) error {
-	r := &window{f: p.f, end: int64(p.ft.indexOff)}
-	for off := int64(packHeader); off < int64(p.ft.indexOff); {
+	return p.between(ctx, packHeader, int64(p.ft.indexOff), whole, fn)
+}
+
+// between is each from the record at byte from up to byte to, where one ends.
+func (p *file) between(ctx context.Context, from, to int64, whole bool, fn func(e encoded, off uint64) error) error {
+	r := &window{f: p.f, end: to}
+	for off := from; off < to; {
 		if err := ctx.Err(); err != nil {
 			return errs.With(errs.Canceled, err)
 		}
@@ -164,7 +168,7 @@ func (p *file) each(ctx context.Context, whole bool, fn func(e encoded, off uint
 				return p.at(uint64(off), err)
 			}
 			// Without its dictionary a chunk is as damaged as that: whoever decodes it is told.
-			if err := p.complete(&e); err != nil && !errs.Is(err, errs.Corrupt) {
+			if err := p.supply(&e); err != nil && !errs.Is(err, errs.Corrupt) {
 				return err
 			}
 		}
@@ -172,41 +176,6 @@ func (p *file) each(ctx context.Context, whole bool, fn func(e encoded, off uint
 			return err
 		}
 		off += size
-	}
-	return nil
-}
-
-// verify checks the whole file: every record's CRC and hash, the index against the records, the digest of the hashes.
-func (p *file) verify(ctx context.Context, c *codecs, report func(Problem)) error {
-	var count uint32
-	sum := sha256.New()
-	if p.hasDictionary() {
-		if _, err := p.dictionary(); errs.Is(err, errs.Corrupt) {
-			report(Problem{File: p.path, Offset: packHeader, Err: err})
-		} else if err != nil {
-			return err
-		}
-	}
-	err := p.each(ctx, true, func(e encoded, off uint64) error {
-		count++
-		sum.Write(e.hash[:])
-		if err := c.check(e); err != nil {
-			report(Problem{File: p.path, Offset: int64(off), Hash: e.hash, Err: err})
-		}
-		if !p.idx.lists(e.hash, off, uint32(len(e.data))) {
-			report(Problem{File: p.path, Offset: int64(off), Hash: e.hash, Err: errs.New(errs.Corrupt, "the index does not list chunk %s here", e.hash)})
-		}
-		return nil
-	})
-	if errs.Is(err, errs.Corrupt) || errs.Is(err, errs.TooNew) {
-		report(Problem{File: p.path, Err: err})
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if count != p.ft.count || [sha256.Size]byte(sum.Sum(nil)) != p.ft.hashes {
-		report(Problem{File: p.path, Err: errs.New(errs.Corrupt, "its %d records are not the %d that its footer names", count, p.ft.count)})
 	}
 	return nil
 }

@@ -2,12 +2,10 @@ package pack
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
-	"github.com/stemmadb/stemma/internal/vfs"
 )
 
 // Ext ends the names of pack files.
@@ -62,7 +60,10 @@ func (b *Builder) Size() int64 { return b.w.size() }
 // Finish ends the pack. It is not synced to last longer than the process: whoever sends it on makes it again when it is lost.
 func (b *Builder) Finish(ctx context.Context) (Built, error) {
 	out := Built{Path: b.w.path, Chunks: len(b.w.entries)}
-	p, err := b.w.finish(ctx)
+	if err := b.w.end(ctx); err != nil {
+		return Built{}, err
+	}
+	p, err := b.w.reopen()
 	if err != nil {
 		return Built{}, err
 	}
@@ -216,28 +217,6 @@ func (b *Batch) PutRecord(ctx context.Context, rec []byte, d *Dictionary) error 
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.add(e)
-}
-
-// VerifyFile checks a pack file of that digest that is in no store yet, every chunk's hash included.
-func VerifyFile(ctx context.Context, fsys vfs.FS, path string, digest hash.Hash) (err error) {
-	p, err := openPack(fsys, path, false)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, p.close()) }()
-	if p.ft.digest != digest {
-		return errs.New(errs.Corrupt, "pack file %s is %s, not %s", path, p.ft.digest.Full(), digest.Full())
-	}
-	var found error
-	err = p.verify(ctx, newCodecs(), func(pr Problem) {
-		if found == nil {
-			found = fmt.Errorf("pack file %s at byte %d: %w", path, pr.Offset, pr.Err)
-		}
-	})
-	if err != nil {
-		return err
-	}
-	return found
 }
 
 // Empty tells whether the store had no chunks.

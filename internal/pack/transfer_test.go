@@ -2,6 +2,8 @@ package pack
 
 import (
 	"path/filepath"
+	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/stemmadb/stemma/internal/chunk"
@@ -52,7 +54,7 @@ func TestTransfer(t *testing.T) {
 	if p.Digest != again.Digest || p.Size != again.Size {
 		t.Errorf("the same chunks make another pack: %+v, %+v", p, again)
 	}
-	if err := VerifyFile(t.Context(), mem, p.Path, p.Digest); err != nil {
+	if _, err := VerifyFile(t.Context(), mem, p.Path, p.Digest); err != nil {
 		t.Fatal(err)
 	}
 	data, err := vfs.ReadFile(mem, p.Path)
@@ -106,28 +108,46 @@ func TestTransfer(t *testing.T) {
 
 // TestVerifyFile finds each byte of a pack that is not what it was.
 func TestVerifyFile(t *testing.T) {
+	t.Run("in one part", func(t *testing.T) { testVerifyFile(t, 3) })
+	t.Run("in parts", func(t *testing.T) {
+		defer func(n int64) { verifiedAtOnce = n }(verifiedAtOnce)
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
+		verifiedAtOnce = 64
+		testVerifyFile(t, 7)
+	})
+}
+
+// testVerifyFile is TestVerifyFile for a pack of that many chunks.
+func testVerifyFile(t *testing.T, chunks int) {
 	mem := vfs.NewMem()
-	p, _ := built(t, mem, "from", 0, 3)
-	data, err := vfs.ReadFile(mem, p.Path)
+	p, data := built(t, mem, "from", 0, chunks)
+	var want []hash.Hash
+	for _, d := range data {
+		want = append(want, hash.Sum(d))
+	}
+	file, err := vfs.ReadFile(mem, p.Path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := VerifyFile(t.Context(), mem, p.Path, hash.Sum(nil)); !errs.Is(err, errs.Corrupt) {
+	if got, err := VerifyFile(t.Context(), mem, p.Path, p.Digest); err != nil || !slices.Equal(got, want) {
+		t.Errorf("the hashes are %v, %v; want %v", got, err, want)
+	}
+	if _, err := VerifyFile(t.Context(), mem, p.Path, hash.Sum(nil)); !errs.Is(err, errs.Corrupt) {
 		t.Errorf("as another pack: %v", err)
 	}
 	path := filepath.Join("/from", "damaged")
-	for at := packHeader; at < len(data); at++ {
-		damaged := append([]byte(nil), data...)
+	for at := packHeader; at < len(file); at++ {
+		damaged := append([]byte(nil), file...)
 		damaged[at] ^= 0x10
 		if err := vfs.WriteFile(mem, path, damaged); err != nil {
 			t.Fatal(err)
 		}
-		if err := VerifyFile(t.Context(), mem, path, p.Digest); err == nil {
-			t.Fatalf("byte %d of %d: a flipped bit is not found", at, len(data))
+		if _, err := VerifyFile(t.Context(), mem, path, p.Digest); err == nil {
+			t.Fatalf("byte %d of %d: a flipped bit is not found", at, len(file))
 		}
 	}
-	tail := data[p.Size-TailSize(p.Chunks):]
-	for name, bad := range map[string][]byte{"short": tail[:50], "cut": tail[1:], "longer": data[p.Size-TailSize(p.Chunks)-indexEntry:]} {
+	tail := file[p.Size-TailSize(p.Chunks):]
+	for name, bad := range map[string][]byte{"short": tail[:50], "cut": tail[1:], "longer": file[p.Size-TailSize(p.Chunks)-indexEntry:]} {
 		if _, err := ReadDirectory(bad, p.Size, p.Digest); !errs.Is(err, errs.Corrupt) {
 			t.Errorf("an index that is %s: %v", name, err)
 		}

@@ -118,21 +118,31 @@ func (w *writer) get(h hash.Hash) (e encoded, ok bool, err error) {
 	return e, true, err
 }
 
-// finish writes index and footer, syncs, and opens the pack for reading.
+// finish ends the pack, durably, and opens it for reading.
 func (w *writer) finish(ctx context.Context) (*file, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, errs.With(errs.Canceled, err)
-	}
-	ft := footer{indexOff: uint64(w.size()), count: uint32(len(w.entries)), version: w.version()}
-	w.sum.Sum(ft.hashes[:0])
-	x := newIndex(w.entries)
-	w.buf = append(w.buf, encodeTail(x, &ft)...)
-	if err := w.flush(); err != nil {
+	if err := w.end(ctx); err != nil {
 		return nil, err
 	}
 	if err := w.f.Sync(); err != nil {
 		return nil, fmt.Errorf("sync pack %s: %w", w.path, err)
 	}
+	return w.reopen()
+}
+
+// end writes index and footer.
+func (w *writer) end(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return errs.With(errs.Canceled, err)
+	}
+	ft := footer{indexOff: uint64(w.size()), count: uint32(len(w.entries)), version: w.version()}
+	w.sum.Sum(ft.hashes[:0])
+	x := newIndex(w.entries)
+	w.buf = append(w.buf, encodeTail(x, &ft)...)
+	return w.flush()
+}
+
+// reopen opens the pack that has ended for reading.
+func (w *writer) reopen() (*file, error) {
 	if err := w.f.Close(); err != nil {
 		return nil, fmt.Errorf("close pack %s: %w", w.path, err)
 	}

@@ -41,6 +41,7 @@ type bucket struct {
 	pending map[uint64]*pending  // by LSN
 	look    sync.Mutex           // held while all refs are read
 	lacking sync.Mutex           // held while it is noted where chunks are
+	runs    keptRuns
 }
 
 // keptRef is a branch or tag of the bucket, by its name there.
@@ -58,6 +59,8 @@ type pending struct {
 	refs   []string
 	writes []Write
 	head   string
+	runs   runRows
+	landed []func()
 	done   chan struct{} // closed when err is what became of it
 	err    error
 }
@@ -107,9 +110,16 @@ func (r *Repo) RefreshKept(ctx context.Context) error {
 }
 
 // close waits for what is under way.
-func (b *bucket) close() {
+func (b *bucket) close(ctx context.Context) {
 	b.settle()
+	if b.runs.dirty.Load() {
+		ctx, cancel := context.WithTimeout(ctx, runsLast)
+		_ = b.pushRuns(ctx) // else it goes there when the copy is opened again; what commits tell is there
+		cancel()
+	}
+	b.mu.Lock()
 	b.stop()
+	b.mu.Unlock()
 	b.jobs.Wait()
 }
 
@@ -139,11 +149,11 @@ func (b *bucket) settle() {
 	}
 }
 
-// refsOf are the names in a bucket of what a change changes.
+// refsOf are the names in a bucket of what a change changes. The tables of runs are of each machine: see keptRuns.
 func (c *change) refsOf() []string {
 	var out []string
 	add := func(name string) {
-		if !slices.Contains(out, name) {
+		if name != remotesync.Heads+lineageRef && !slices.Contains(out, name) {
 			out = append(out, name)
 		}
 	}
@@ -168,11 +178,7 @@ func (b *bucket) append(ctx context.Context, batch *pack.Batch, ch *change, appl
 	if len(ch.stashes) > 0 {
 		return nil, errs.New(errs.Unsupported, "there are no stashes in a database that is kept in a bucket: commit on a branch of its own")
 	}
-	local := &change{head: ch.head, tracks: ch.tracks, writes: ch.writes}
-	refs := ch.refsOf()
-	if slices.Contains(refs, remotesync.Heads+lineageRef) {
-		return nil, errs.New(errs.Unsupported, "runs are not recorded in a database that is kept in a bucket")
-	}
+	local, refs := ch, ch.refsOf()
 	if len(refs) > 0 {
 		local = &change{} // what comes with refs comes when they are in the bucket
 	}
@@ -195,7 +201,7 @@ func (b *bucket) append(ctx context.Context, batch *pack.Batch, ch *change, appl
 		r.published.Store(p)
 		return s, nil
 	}
-	s.kept = &pending{lsn: lsn, refs: refs, writes: ch.writes, head: ch.head, done: make(chan struct{})}
+	s.kept = &pending{lsn: lsn, refs: refs, writes: ch.writes, head: ch.head, runs: ch.runs, landed: ch.landed, done: make(chan struct{})}
 	r.tip.Store(s)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -289,6 +295,9 @@ func (b *bucket) run(name string) {
 	case err == nil:
 		if err = f.land(b.ctx, refs); err != nil {
 			err = f.relearn(b.ctx, err)
+		}
+		if !f.told.IsZero() {
+			b.runsWritten()
 		}
 	case errs.Is(err, errs.Conflict):
 		err = b.adopt(b.ctx, set, overtaken)

@@ -24,7 +24,7 @@ func (b *bucket) refresh(ctx context.Context) error {
 		seen[n] = x.seq
 	}
 	b.mu.Unlock()
-	refs, err := b.keep.Look(ctx)
+	refs, told, err := b.keep.Look(ctx)
 	if err != nil {
 		return err
 	}
@@ -66,16 +66,15 @@ func (b *bucket) refresh(ctx context.Context) error {
 		changed = append(changed, n)
 	}
 	b.mu.Unlock()
-	if len(changed) == 0 {
-		return nil
+	if len(changed) > 0 {
+		if err := b.adoptThese(ctx, changed, refs, func(*pending) error { return errOvertaken }); err != nil {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.end(changed...)
+			return err
+		}
 	}
-	if err := b.adoptThese(ctx, changed, refs, func(*pending) error { return errOvertaken }); err != nil {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.end(changed...)
-		return err
-	}
-	return nil
+	return b.adoptRuns(ctx, refs[remotesync.Lineage], told)
 }
 
 // adopt makes refs what they are in the bucket, which they are no more here. Who waits for a change of them is told why. Nobody has them any more
@@ -101,6 +100,7 @@ func (b *bucket) lack(names []string, refs map[string]remotesync.Ref) error {
 	b.mu.Lock()
 	for _, n := range names {
 		b.coming[n] = refs[n].List
+		lists[refs[n].Runs.List] = true
 	}
 	for _, h := range b.coming {
 		lists[h] = true
@@ -109,6 +109,10 @@ func (b *bucket) lack(names []string, refs map[string]remotesync.Ref) error {
 		if !slices.Contains(names, n) {
 			lists[x.ref.List] = true
 		}
+		lists[x.ref.Runs.List] = true
+	}
+	for _, t := range b.runs.told {
+		lists[t.List] = true
 	}
 	b.mu.Unlock()
 	delete(lists, hash.Hash{})

@@ -19,6 +19,7 @@ type flight struct {
 	tip    *state
 	names  []string
 	folded map[string]*folding // branches, by the names of their refs
+	told   history.CommitID    // what it tells of runs; zero for nothing
 }
 
 // folding is a branch whose edits have been brought into its trees.
@@ -31,11 +32,21 @@ type folding struct {
 // swap makes the refs in the bucket what they are at the tip, and gives those that were changed.
 func (f *flight) swap(ctx context.Context) ([]remotesync.Ref, error) {
 	var swaps []remotesync.Swap
+	var rows runRows
+	for _, p := range f.flown() {
+		rows.ins, rows.outs = append(rows.ins, p.runs.ins...), append(rows.outs, p.runs.outs...)
+	}
 	for _, n := range f.names {
 		f.b.mu.Lock()
 		s := remotesync.Swap{From: f.b.ref(n).ref}
 		f.b.mu.Unlock()
 		var err error
+		if strings.HasPrefix(n, remotesync.Heads) { // the first tells what all have to tell
+			if err = f.tell(ctx, rows, &s); err != nil {
+				return nil, err
+			}
+			rows = runRows{}
+		}
 		if tag, ok := strings.CutPrefix(n, remotesync.Tags); ok {
 			err = f.tag(ctx, tag, &s)
 		} else {
@@ -46,7 +57,7 @@ func (f *flight) swap(ctx context.Context) ([]remotesync.Ref, error) {
 		}
 		from := s.From.Target
 		from.List = hash.Hash{}
-		if from != s.To || s.From.Work != s.Work {
+		if from != s.To || s.From.Work != s.Work || s.Runs != s.From.Runs && !s.Runs.IsZero() {
 			swaps = append(swaps, s)
 		}
 	}
@@ -54,6 +65,25 @@ func (f *flight) swap(ctx context.Context) ([]remotesync.Ref, error) {
 		return nil, nil
 	}
 	return f.b.keep.Swap(ctx, swaps)
+}
+
+// flown are the changes that go with it, oldest first.
+func (f *flight) flown() []*pending {
+	f.b.mu.Lock()
+	defer f.b.mu.Unlock()
+	return f.carried()
+}
+
+// carried is flown for who holds the bucket's lock.
+func (f *flight) carried() []*pending {
+	var out []*pending
+	for _, p := range f.b.pending {
+		if p.within(f.names, f.tip.lsn) {
+			out = append(out, p)
+		}
+	}
+	slices.SortFunc(out, func(x, y *pending) int { return int(x.lsn) - int(y.lsn) })
+	return out
 }
 
 func (f *flight) tag(ctx context.Context, name string, s *remotesync.Swap) error {
@@ -121,6 +151,11 @@ func (f *flight) relearn(ctx context.Context, err error) error {
 func (f *flight) land(ctx context.Context, refs []remotesync.Ref) error {
 	b, r := f.b, f.b.r
 	ctx = context.WithoutCancel(ctx)
+	if !f.told.IsZero() { // others may have taken it over and given it back already
+		if err := r.TakeRuns(ctx, nil, []history.CommitID{f.told}); err != nil {
+			return err
+		}
+	}
 	batch := r.store.NewBatch()
 	defer batch.Close()
 	r.mu.Lock()
@@ -165,13 +200,7 @@ func (f *flight) land(ctx context.Context, refs []remotesync.Ref) error {
 			next[name] = under
 		}
 	}
-	var landed []*pending
-	for _, p := range b.pending {
-		if p.within(f.names, f.tip.lsn) {
-			landed = append(landed, p)
-		}
-	}
-	slices.SortFunc(landed, func(x, y *pending) int { return int(x.lsn) - int(y.lsn) })
+	landed := f.carried()
 	for _, p := range landed {
 		ch.writes = append(ch.writes, p.writes...)
 		if p.head != "" {
@@ -217,6 +246,9 @@ func (f *flight) land(ctx context.Context, refs []remotesync.Ref) error {
 		k.ref, k.seq = x, k.seq+1
 	}
 	for _, p := range landed {
+		for _, fn := range p.landed {
+			fn()
+		}
 		delete(b.pending, p.lsn)
 		close(p.done)
 	}

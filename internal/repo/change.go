@@ -37,6 +37,10 @@ type change struct {
 	stashes []stashChange
 	writes  []Write     // notes; in checkpoints all that are kept, oldest first
 	tracks  []refChange // of branches of remotes, by remote/branch
+
+	// Of a database in a bucket, where they are not part of the record that is made of it.
+	runs   runRows
+	landed []func() // called when it is there, under the commit lock
 }
 
 // refChange moves, makes or, with a zero head, removes a branch.

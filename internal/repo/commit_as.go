@@ -246,10 +246,10 @@ func (r *Repo) appendCommitAs(ctx context.Context, p *plan, opt *CommitOptions, 
 			next.tables.set(l, workTable{version: s.lsn, since: s.lsn})
 		}
 		s.put(next)
-		r.lineage.written.take(t, next, s.lsn)
+		r.whenThere(ch, func() { r.lineage.written.take(t, next, next.lsn) })
 		join(s)
 		if c != nil {
-			r.lineage.written.forget(t.told(s.lsn))
+			r.whenThere(ch, func() { r.lineage.written.forget(t.told(next.lsn)) })
 		}
 		r.wrote(t.branch)
 	})

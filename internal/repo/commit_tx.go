@@ -44,7 +44,7 @@ func CommitTogether(ctx context.Context, txs ...*Tx) error {
 	for _, t := range txs {
 		t.Rollback() // what was appended is not the transaction's any more
 	}
-	if (errs.Is(err, errs.Conflict) || errs.Is(err, errs.DuplicateKey)) && !txs[0].r.opt.ReadOnly {
+	if (errs.Is(err, errs.Conflict) || errs.Is(err, errs.DuplicateKey)) && !txs[0].r.opt.ReadOnly && txs[0].branch != lineageRef {
 		// So that a new try begins on what this one failed at. The error stands, whatever becomes of the wait.
 		txs[0].r.catchUp(ctx)
 	}
@@ -445,7 +445,7 @@ func (e *settled) append(ctx context.Context) (*state, error) {
 				n.tables.set(l, wt)
 			}
 			s.put(n)
-			r.lineage.written.take(p.t, n, s.lsn)
+			r.whenThere(e.change, func() { r.lineage.written.take(p.t, n, n.lsn) })
 			r.wrote(p.t.branch)
 		}
 	})

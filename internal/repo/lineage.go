@@ -130,6 +130,11 @@ func emptyLineage(ctx context.Context, batch *pack.Batch) (*root.Root, error) {
 // StartRun records that a run begins or begins anew: a run of the same id, system and external id is taken up again with what is new of
 // it (a retry), and one that a session named before it was started gets what it lacks. Another run of the id is an error of class Exists.
 func (r *Repo) StartRun(ctx context.Context, run lineage.Run) (lineage.Run, error) {
+	run, err := r.startRun(ctx, run)
+	return run, r.shareRuns(ctx, err)
+}
+
+func (r *Repo) startRun(ctx context.Context, run lineage.Run) (lineage.Run, error) {
 	r.lineage.mu.Lock()
 	defer r.lineage.mu.Unlock()
 	old, there, err := r.Lineage().Run(ctx, run.UID)
@@ -186,6 +191,11 @@ func (r *Repo) EndRun(ctx context.Context, uid string, end func(*lineage.Run)) (
 	if err := r.FlushReads(ctx); err != nil {
 		return lineage.Run{}, err
 	}
+	run, err := r.endRun(ctx, uid, end)
+	return run, r.shareRuns(ctx, err)
+}
+
+func (r *Repo) endRun(ctx context.Context, uid string, end func(*lineage.Run)) (lineage.Run, error) {
 	r.lineage.mu.Lock()
 	defer r.lineage.mu.Unlock()
 	run, ok, err := r.Lineage().Run(ctx, uid)
@@ -204,6 +214,10 @@ func (r *Repo) EndRun(ctx context.Context, uid string, end func(*lineage.Run)) (
 
 // RecordRun adds inputs and outputs that a client declares to a run, numbered here.
 func (r *Repo) RecordRun(ctx context.Context, uid string, ins []lineage.Input, outs []lineage.Output) error {
+	return r.shareRuns(ctx, r.recordRun(ctx, uid, ins, outs))
+}
+
+func (r *Repo) recordRun(ctx context.Context, uid string, ins []lineage.Input, outs []lineage.Output) error {
 	r.lineage.mu.Lock()
 	defer r.lineage.mu.Unlock()
 	if err := r.ensureRun(ctx, lineage.Current{Run: uid}); err != nil {
@@ -252,13 +266,25 @@ func (w *LineageTx) OutputSeq(ctx context.Context, uid string) (int64, error) {
 // ChangeLineage makes what fn writes to the tables of package lineage last, all or nothing. Rows that fn adds to a run are numbered by
 // the transaction's InputSeq and OutputSeq.
 func (r *Repo) ChangeLineage(ctx context.Context, fn func(w *LineageTx) error) error {
-	r.lineage.mu.Lock()
-	defer r.lineage.mu.Unlock()
-	return r.writeRuns(ctx, func(w lineage.Sink) error { return fn(&LineageTx{w.(*Tx)}) })
+	write := func() error {
+		r.lineage.mu.Lock()
+		defer r.lineage.mu.Unlock()
+		return r.writeRuns(ctx, func(w lineage.Sink) error { return fn(&LineageTx{w.(*Tx)}) })
+	}
+	return r.shareRuns(ctx, write())
 }
 
-// writeRuns makes what fn writes last. The caller holds the lineage's lock.
+// writeRuns makes what fn writes last. In a bucket it is soon. The caller holds the lineage's lock.
 func (r *Repo) writeRuns(ctx context.Context, fn func(w lineage.Sink) error) error {
+	err := r.putRuns(ctx, fn)
+	if err == nil && r.bucket != nil {
+		r.bucket.runsWritten()
+	}
+	return err
+}
+
+// putRuns makes what fn writes last here. The caller holds the lineage's lock.
+func (r *Repo) putRuns(ctx context.Context, fn func(w lineage.Sink) error) error {
 	tx, err := r.beginLineage(ctx)
 	if err != nil {
 		return err
@@ -300,16 +326,20 @@ func takeSeq(next *map[string]int64, uid string, least int64, first func() (int6
 // commitNotes is what a commit takes along of lineage.
 type commitNotes struct {
 	rows *plan        // of lineageRef; nil for none
+	kept runRows      // instead of them in a bucket
 	told []toldWrites // what need not be remembered any more
 }
 
 // noteOutputs is what a commit of the branch as b has it, with the working root, takes along of lineage. from is the commit that it is made
 // after, zero for none; t the transaction that becomes part of the branch with it, nil for none.
 func (r *Repo) noteOutputs(ctx context.Context, batch *pack.Batch, b *branch, working tree.Root, c *history.Commit, from history.CommitID, t *Tx) (n commitNotes, err error) {
-	if r.bucket != nil { // where runs are not recorded
-		return n, nil
+	rows, err := r.outputRows(ctx, b, batch, c, from, t)
+	if err != nil {
+		return n, err
 	}
-	if n.rows, err = r.outputRows(ctx, batch, b, c, from, t); err != nil {
+	if r.bucket != nil {
+		n.kept = rows
+	} else if n.rows, err = r.rowsPlan(ctx, batch, rows); err != nil {
 		return n, err
 	}
 	same := map[string]bool{} // whether the commit has a table as the working set has it
@@ -332,38 +362,10 @@ func (r *Repo) noteOutputs(ctx context.Context, batch *pack.Batch, b *branch, wo
 	return n, nil
 }
 
-// outputRows is the plan of the rows that tell which run made a commit of the branch as b has it: the run of the context and, when the commit
-// is made after another (from is not zero), the runs that made that one. It is nil when there is none. Their chunks are in the batch. t is that
-// of noteOutputs.
-func (r *Repo) outputRows(ctx context.Context, batch *pack.Batch, b *branch, c *history.Commit, from history.CommitID, t *Tx) (*plan, error) {
-	cur := lineage.Of(ctx)
-	var carried []lineage.Output
-	if !from.IsZero() && r.published.Load().lineage != nil {
-		var err error
-		if carried, err = r.Lineage().OutputsIn(ctx, from.Full()); err != nil {
-			return nil, err
-		}
-	}
-	if cur.Run == "" && len(carried) == 0 {
+// rowsPlan is the plan of rows of runs, which go with a commit; nil for none. Their chunks are in the batch.
+func (r *Repo) rowsPlan(ctx context.Context, batch *pack.Batch, rows runRows) (*plan, error) {
+	if len(rows.ins)+len(rows.outs) == 0 {
 		return nil, nil
-	}
-	if err := r.FlushReads(ctx); err != nil {
-		return nil, err
-	}
-	changes, err := r.outputsOf(ctx, batch, c)
-	if err != nil || len(changes) == 0 {
-		return nil, err
-	}
-	elsewhere, err := r.readsElsewhere(ctx, cur.Run)
-	if err != nil {
-		return nil, err
-	}
-	r.lineage.mu.Lock()
-	defer r.lineage.mu.Unlock()
-	if cur.Run != "" {
-		if err := r.ensureRun(ctx, cur); err != nil {
-			return nil, err
-		}
 	}
 	tx, err := r.beginLineage(ctx)
 	if err != nil {
@@ -371,19 +373,62 @@ func (r *Repo) outputRows(ctx context.Context, batch *pack.Batch, b *branch, c *
 	}
 	tx.batch, tx.done = batch, true // the rows go with the commit
 	defer tx.hold.Release()
+	for i := range rows.ins {
+		if err := lineage.PutInput(ctx, tx, &rows.ins[i]); err != nil {
+			return nil, err
+		}
+	}
+	for i := range rows.outs {
+		if err := lineage.PutOutput(ctx, tx, &rows.outs[i]); err != nil {
+			return nil, err
+		}
+	}
+	return tx.plan(), nil
+}
+
+// outputRows is the rows that tell which run made a commit of the branch as b has it: the run of the context and, when the commit is made after
+// another (from is not zero), the runs that made that one. t is that of noteOutputs.
+func (r *Repo) outputRows(ctx context.Context, b *branch, batch *pack.Batch, c *history.Commit, from history.CommitID, t *Tx) (rows runRows, err error) {
+	cur := lineage.Of(ctx)
+	var carried []lineage.Output
+	if !from.IsZero() && r.published.Load().lineage != nil {
+		if carried, err = r.Lineage().OutputsIn(ctx, from.Full()); err != nil {
+			return rows, err
+		}
+	}
+	if cur.Run == "" && len(carried) == 0 {
+		return rows, nil
+	}
+	if err := r.FlushReads(ctx); err != nil {
+		return rows, err
+	}
+	changes, err := r.outputsOf(ctx, batch, c)
+	if err != nil || len(changes) == 0 {
+		return rows, err
+	}
+	elsewhere, err := r.readsElsewhere(ctx, cur.Run)
+	if err != nil {
+		return rows, err
+	}
+	r.lineage.mu.Lock()
+	defer r.lineage.mu.Unlock()
+	if cur.Run != "" {
+		if err := r.ensureRun(ctx, cur); err != nil {
+			return rows, err
+		}
+	}
 	for _, x := range elsewhere {
 		if x.Seq, err = r.inputSeq(ctx, x.Run); err != nil {
-			return nil, err
+			return rows, err
 		}
-		if err := lineage.PutInput(ctx, tx, &x); err != nil {
-			return nil, err
-		}
+		rows.ins = append(rows.ins, x)
 	}
 	put := func(x lineage.Output) error {
 		if x.Seq, err = r.outputSeq(ctx, x.Run); err != nil {
 			return err
 		}
-		return lineage.PutOutput(ctx, tx, &x)
+		rows.outs = append(rows.outs, x)
+		return nil
 	}
 	for _, x := range changes {
 		for _, old := range carried {
@@ -393,7 +438,7 @@ func (r *Repo) outputRows(ctx context.Context, batch *pack.Batch, b *branch, c *
 			y := x
 			y.Run, y.Node, y.Attempt, y.Alias, y.ColumnLineage, y.Via = old.Run, old.Node, old.Attempt, old.Alias, old.ColumnLineage, from.Full()
 			if err := put(y); err != nil {
-				return nil, err
+				return rows, err
 			}
 		}
 		if cur.Run != "" {
@@ -410,20 +455,20 @@ func (r *Repo) outputRows(ctx context.Context, batch *pack.Batch, b *branch, c *
 				}
 				was, err := old.Origins()
 				if err != nil {
-					return nil, err
+					return rows, err
 				}
 				origins = lineage.MergeOrigins(was, origins)
 			}
 			x.Run, x.Node, x.Attempt, x.Alias = cur.Run, by.Node, by.Attempt, by.Alias
 			if x.ColumnLineage, err = lineage.EncodeOrigins(origins); err != nil {
-				return nil, err
+				return rows, err
 			}
 			if err := put(x); err != nil {
-				return nil, err
+				return rows, err
 			}
 		}
 	}
-	return tx.plan(), nil
+	return rows, nil
 }
 
 // joinLineage puts what a commit takes along of lineage into its change; the result puts it into the state. The caller holds the commit
@@ -432,10 +477,14 @@ func (r *Repo) joinLineage(ctx context.Context, batch *pack.Batch, ch *change, n
 	for _, x := range ch.refs {
 		r.lineage.marking.note(x.head)
 	}
-	p := n.rows
-	if p == nil {
-		return func(*state) { r.lineage.written.forget(n.told) }, nil
+	if r.bucket != nil {
+		ch.runs = n.kept
 	}
+	forget := func(*state) { r.whenThere(ch, func() { r.lineage.written.forget(n.told) }) }
+	if n.rows == nil {
+		return forget, nil
+	}
+	p := n.rows
 	cur, err := p.present(r.tip.Load())
 	if err != nil {
 		return nil, err
@@ -457,7 +506,7 @@ func (r *Repo) joinLineage(ctx context.Context, batch *pack.Batch, ch *change, n
 	}
 	ch.rows = append(ch.rows, changedRows([]*plan{p})...)
 	return func(s *state) {
-		r.lineage.written.forget(n.told)
+		forget(s)
 		next.lsn = s.lsn
 		for _, x := range p.rows {
 			wt := next.tables.get(x.table)

@@ -182,7 +182,7 @@ func (j *lineageJoin) write(ctx context.Context, uids []string, base tree.Root) 
 		return nil
 	}
 	was, theirs := j.book(base), j.book(j.theirs.Root)
-	return j.r.writeRuns(ctx, func(w lineage.Sink) error {
+	return j.r.putRuns(ctx, func(w lineage.Sink) error {
 		for _, uid := range uids {
 			x, err := lineage.Join(ctx, was, lineage.Open(w, nil), theirs, uid)
 			if err != nil {

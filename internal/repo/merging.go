@@ -307,7 +307,7 @@ func (t *Tx) takeTable(ctx context.Context, x *history.MergeTable) error {
 	} else if ok {
 		return errs.New(errs.Exists, "table %s already exists", x.Theirs.Name)
 	}
-	return t.PutTable(ctx, x.Theirs.Name, side.Table)
+	return t.putTable(ctx, x.Theirs.Name, side.Table)
 }
 
 // VerifyOptions say which rows VerifyConstraints looks at.

@@ -82,7 +82,7 @@ func (r *Repo) NoteRead(ctx context.Context, x Read) {
 
 // NoteReadOf is NoteRead of a table of another database, which the run of this one read.
 func (r *Repo) NoteReadOf(by lineage.Current, from *Repo, x Read) {
-	if by.Run != "" && !IsSystemTable(x.Table) && r.bucket == nil {
+	if by.Run != "" && !IsSystemTable(x.Table) {
 		r.noteRead(by, from, x)
 	}
 }

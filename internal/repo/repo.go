@@ -280,7 +280,7 @@ func (r *Repo) Close(ctx context.Context) error {
 	r.lineage.marking.cancel(ctx)
 	err := r.FlushReads(ctx)
 	if r.bucket != nil {
-		r.bucket.close()
+		r.bucket.close(ctx)
 	}
 	r.work.Wait()
 	r.lineage.reads.log.close()

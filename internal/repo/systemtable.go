@@ -22,11 +22,12 @@ const (
 	QueryCatalogTable = "dolt_query_catalog"   // saved queries
 	TestsTable        = "dolt_tests"           // queries and what they must answer
 	NonlocalTable     = "dolt_nonlocal_tables" // names of tables that are those of another ref
+	SchemasTable      = "dolt_schemas"         // views
 )
 
 // SystemTables are the names of the system tables that are kept as tables, whether or not they have been written to.
 func SystemTables() []string {
-	return []string{DocsTable, IgnoreTable, NonlocalTable, QueryCatalogTable, TestsTable}
+	return []string{DocsTable, IgnoreTable, NonlocalTable, QueryCatalogTable, SchemasTable, TestsTable}
 }
 
 // ComputedTables are the names of the system tables that are not kept but computed, and the beginnings of the names of those that there
@@ -77,6 +78,7 @@ func SystemSchema(name string) *schema.Schema {
 		return schema.Column{ID: schema.AssignID(name, t, nil, nil), Name: name, Type: t, Nullable: nullable}
 	}
 	s := &schema.Schema{Collation: value.CollationUtf8mb40900Bin}
+	keys := 1
 	switch strings.ToLower(name) {
 	case IgnoreTable:
 		s.Columns = []schema.Column{
@@ -104,10 +106,21 @@ func SystemSchema(name string) *schema.Schema {
 			column("table_name", text(1023), false), column("target_ref", text(1023), true), column("ref_table", text(1023), true),
 			column("options", text(1023), true),
 		}
+	case SchemasTable:
+		nocase := func(n uint32) value.Type {
+			return value.Type{Kind: value.KindVarchar, Length: n, Collation: value.CollationUtf8mb40900AiCi}
+		}
+		s.Columns = []schema.Column{
+			column("type", nocase(64), false), column("name", nocase(64), false), column("fragment", long, true),
+			column("extra", value.Type{Kind: value.KindJSON}, true), column("sql_mode", nocase(256), true),
+		}
+		keys = 2
 	default:
 		return nil
 	}
-	s.PrimaryKey = []schema.IndexColumn{{Column: s.Columns[0].ID}}
+	for i := range keys {
+		s.PrimaryKey = append(s.PrimaryKey, schema.IndexColumn{Column: s.Columns[i].ID})
+	}
 	return s
 }
 

@@ -259,8 +259,15 @@ func (t *Tx) FoldTable(ctx context.Context, name string) (*table.Table, error) {
 	return tab, t.PutTable(ctx, written, tab)
 }
 
-// PutTable makes or replaces the table as a whole.
+// PutTable makes or replaces the table as a whole. A table that is made cannot have the name of a view.
 func (t *Tx) PutTable(ctx context.Context, name string, tab *table.Table) error {
+	if err := t.noView(ctx, name); err != nil {
+		return err
+	}
+	return t.putTable(ctx, name, tab)
+}
+
+func (t *Tx) putTable(ctx context.Context, name string, tab *table.Table) error {
 	h, err := tab.Put(ctx, t.Store())
 	if err != nil {
 		return err

@@ -178,7 +178,7 @@ func (r *Remote) named(ctx context.Context) (map[string]bool, error) {
 		if v.change != "" {
 			out[changesDir+v.change] = true
 		}
-		targets = append(targets, v.Target, v.next)
+		targets = append(targets, v.Target, v.next, v.runs, v.nextRuns)
 	}
 	for _, t := range targets {
 		if t.List != (hash.Hash{}) {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	gosync "sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -39,6 +40,7 @@ const (
 	lostTries    = 5        // of all, where the remote has taken lists or packs away meanwhile
 	packsAtOnce  = 3
 	rangesAtOnce = 4 // of one pack
+	mostTook     = 1 << 20
 )
 
 // tempSuffix ends the name of a pack that is not whole yet.
@@ -54,6 +56,8 @@ type Fetch struct {
 	Progress Progress
 
 	seen []Pack
+	mu   gosync.Mutex
+	took []hash.Hash // chunks of packs that were verified as they came, as many as are remembered; sorted once all packs are there
 }
 
 // Landed remembers what was fetched, when that is in the store durably, and removes the packs in which it came.
@@ -156,6 +160,9 @@ func (f *Fetch) whole(ctx context.Context, batch *pack.Batch, want []Target, hav
 
 // there lets the batch rely on a chunk; one that is neither in it nor in the store is an error of class NotFound.
 func (f *Fetch) there(ctx context.Context, batch *pack.Batch, h hash.Hash) error {
+	if _, ok := slices.BinarySearchFunc(f.took, h, hash.Hash.Compare); ok { // no need to read it in its pack again
+		return nil
+	}
 	ok, err := batch.Rely(ctx, h)
 	if err == nil && !ok {
 		err = errs.New(errs.NotFound, "chunk %s is in none of them", h)
@@ -165,6 +172,7 @@ func (f *Fetch) there(ctx context.Context, batch *pack.Batch, h hash.Hash) error
 
 // packs fetches packs into the batch.
 func (f *Fetch) packs(ctx context.Context, packs []Pack, known *pack.Known, batch *pack.Batch) (err error) {
+	f.took = nil
 	wanted := map[string]bool{}
 	total := int64(0)
 	var todo []Pack
@@ -204,6 +212,7 @@ func (f *Fetch) packs(ctx context.Context, packs []Pack, known *pack.Known, batc
 	if err := g.Wait(); err != nil {
 		return fmt.Errorf("fetch from %s: %w", f.Remote.URL(), err)
 	}
+	slices.SortFunc(f.took, hash.Hash.Compare)
 	return batch.Adopt(ctx, slices.DeleteFunc(files, func(s string) bool { return s == "" }))
 }
 
@@ -333,9 +342,16 @@ func (f *Fetch) take(ctx context.Context, p Pack, file string, add func(int64)) 
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(rangesAtOnce)
+	var free gosync.Pool // of buffers: memory that is used again need not be cleared by the system
 	for off := int64(0); off < p.Size; off += rangeSize {
 		g.Go(func() error {
-			data := make([]byte, min(rangeSize, p.Size-off))
+			buf, _ := free.Get().(*[]byte)
+			if buf == nil {
+				b := make([]byte, min(rangeSize, p.Size))
+				buf = &b
+			}
+			defer free.Put(buf)
+			data := (*buf)[:min(rangeSize, p.Size-off)]
 			if err := f.Remote.s.GetRange(gctx, p.object(), data, off); err != nil {
 				return err
 			}
@@ -347,14 +363,28 @@ func (f *Fetch) take(ctx context.Context, p Pack, file string, add func(int64)) 
 		})
 	}
 	err = g.Wait()
-	if err == nil {
-		err = out.Sync()
+	if err == nil { // the device works while the chunks are hashed
+		var both errgroup.Group
+		both.Go(out.Sync)
+		both.Go(func() error { return f.verify(ctx, tmp, p) })
+		err = both.Wait()
 	}
-	if err = errors.Join(err, out.Close()); err == nil {
-		err = pack.VerifyFile(ctx, f.FS, tmp, p.Digest)
-	}
-	if err != nil {
+	if err = errors.Join(err, out.Close()); err != nil {
 		return errors.Join(err, f.FS.Remove(tmp))
 	}
 	return f.FS.Rename(tmp, file)
+}
+
+// verify checks a pack that has come, and remembers its chunks.
+func (f *Fetch) verify(ctx context.Context, path string, p Pack) error {
+	hashes, err := pack.VerifyFile(ctx, f.FS, path, p.Digest)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.took)+len(hashes) <= mostTook {
+		f.took = append(f.took, hashes...)
+	}
+	return nil
 }

@@ -191,6 +191,11 @@ type value struct {
 	work     history.CommitID // its uncommitted changes, as Work holds them in a backup; zero for none
 	nextWork history.CommitID // with change
 	was      []string         // nonces of the values before, oldest first, the last wasMost of them
+
+	// runs is what the ref tells of runs that Lineage may lack (K3): a commit of their tables, without parents; zero for nothing. It stays where the ref
+	// is removed.
+	runs     Target
+	nextRuns Target // with change
 }
 
 // wasMost is how many nonces of earlier values a ref keeps.
@@ -200,13 +205,17 @@ const wasMost = 64
 const (
 	refWords     = "stemma ref 1"
 	keptRefWords = "stemma ref 2"
+	runsRefWords = "stemma ref 3" // and one that does not know of runs neither
 )
 
 func (v value) encode() []byte {
 	var b bytes.Buffer
-	if v.kept {
+	switch {
+	case !v.runs.IsZero() || v.change != "" && !v.nextRuns.IsZero():
+		fmt.Fprintln(&b, runsRefWords)
+	case v.kept:
 		fmt.Fprintln(&b, keptRefWords)
-	} else {
+	default:
 		fmt.Fprintln(&b, refWords)
 	}
 	work := func(prefix string, id history.CommitID) {
@@ -225,12 +234,19 @@ func (v value) encode() []byte {
 			fmt.Fprintf(&b, "%slist %s\n", prefix, t.List.Full())
 		}
 	}
+	runs := func(prefix string, t Target) {
+		if !t.IsZero() {
+			fmt.Fprintf(&b, "%sruns %s\n%sruns-list %s\n", prefix, t.Commit.Full(), prefix, t.List.Full())
+		}
+	}
 	target("", v.Target)
 	work("", v.work)
+	runs("", v.runs)
 	if v.change != "" {
 		fmt.Fprintf(&b, "change %s\n", v.change)
 		target("next-", v.next)
 		work("next-", v.nextWork)
+		runs("next-", v.nextRuns)
 	}
 	if len(v.was) > 0 {
 		fmt.Fprintf(&b, "was %s\n", strings.Join(v.was, " "))
@@ -251,17 +267,19 @@ func decodeValue(data []byte, name string) (value, error) {
 		return value{}, errs.New(errs.Corrupt, "read the ref %s of the remote: %s", name, why)
 	}
 	sc := bufio.NewScanner(bytes.NewReader(data))
-	if !sc.Scan() || sc.Text() != refWords && sc.Text() != keptRefWords {
+	if !sc.Scan() || sc.Text() != refWords && sc.Text() != keptRefWords && sc.Text() != runsRefWords {
 		if strings.HasPrefix(sc.Text(), "stemma ref ") {
 			return value{}, errs.New(errs.TooNew, "read the ref %s of the remote: it was written by a newer stemma; use one", name)
 		}
 		return bad("it does not begin as it should")
 	}
-	v.kept = sc.Text() == keptRefWords
+	tells := sc.Text() == runsRefWords
+	v.kept = tells || sc.Text() == keptRefWords
 	for sc.Scan() {
 		word, rest, _ := strings.Cut(sc.Text(), " ")
 		var to *hash.Hash
-		if !v.kept && (word == "work" || word == "next-work" || word == "was") {
+		ofRuns := strings.HasPrefix(strings.TrimPrefix(word, "next-"), "runs")
+		if !v.kept && (word == "work" || word == "next-work" || word == "was") || !tells && ofRuns {
 			return bad(fmt.Sprintf("it has the unknown word %q", word))
 		}
 		switch word {
@@ -274,6 +292,14 @@ func decodeValue(data []byte, name string) (value, error) {
 				return bad("it says too much of what it was")
 			}
 			continue
+		case "runs":
+			to = &v.runs.Commit
+		case "runs-list":
+			to = &v.runs.List
+		case "next-runs":
+			to = &v.nextRuns.Commit
+		case "next-runs-list":
+			to = &v.nextRuns.List
 		case "commit":
 			to = &v.Commit
 		case "tag":
@@ -313,6 +339,11 @@ func decodeValue(data []byte, name string) (value, error) {
 		}
 		if !t.IsZero() && t.Tag.IsZero() == strings.HasPrefix(name, Tags) {
 			return bad("it is a tag without an object, or a branch with one")
+		}
+	}
+	for _, t := range []Target{v.runs, v.nextRuns} {
+		if t.Commit.IsZero() != t.List.IsZero() || !t.IsZero() && !strings.HasPrefix(name, Heads) {
+			return bad("it tells of runs without a list of packs, or is no branch")
 		}
 	}
 	if (!v.work.IsZero() || !v.nextWork.IsZero()) && !strings.HasPrefix(name, Heads) ||

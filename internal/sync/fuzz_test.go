@@ -15,11 +15,12 @@ func FuzzRef(f *testing.F) {
 	at := Target{Commit: [hash.Size]byte{1}, List: hash.Sum([]byte("list"))}
 	tag := Target{Commit: at.Commit, Tag: hash.Sum([]byte("tag")), List: at.List}
 	for _, v := range []value{{nonce: "n"}, {Target: at, nonce: "n"}, {Target: at, change: "abc123", nonce: "n"}, {change: "c", next: at, nonce: "n"},
-		{Target: at, kept: true, work: at.Commit, was: []string{"a", "b"}, nonce: "n"}, {Target: at, kept: true, change: "c", next: at, nextWork: at.Commit, nonce: "n"}} {
+		{Target: at, kept: true, work: at.Commit, was: []string{"a", "b"}, nonce: "n"}, {Target: at, kept: true, change: "c", next: at, nextWork: at.Commit, nonce: "n"},
+		{kept: true, runs: at, nonce: "n"}, {Target: at, kept: true, runs: at, change: "c", next: at, nextRuns: at, nonce: "n"}} {
 		f.Add(v.encode(), Heads+"main")
 	}
 	f.Add(value{Target: tag, change: "abc", next: tag, nonce: "n"}.encode(), Tags+"v1")
-	f.Add([]byte("stemma ref 3\n"), Heads+"main")
+	f.Add([]byte("stemma ref 4\n"), Heads+"main")
 	f.Fuzz(func(t *testing.T, data []byte, name string) {
 		v, err := decodeValue(data, name)
 		if err != nil {
@@ -27,7 +28,7 @@ func FuzzRef(f *testing.F) {
 		}
 		again, err := decodeValue(v.encode(), name)
 		if v.change == "" {
-			v.next, v.nextWork = Target{}, history.CommitID{} // mean nothing then, and are not written
+			v.next, v.nextWork, v.nextRuns = Target{}, history.CommitID{}, Target{} // mean nothing then, and are not written
 		}
 		if len(v.was) == 0 {
 			v.was = nil

@@ -33,7 +33,7 @@ func TestKeeperCountsAnew(t *testing.T) {
 	k := keeper()
 	_, err := k.Swap(ctx, []Swap{{From: Ref{Name: "heads/one"}, To: Target{Commit: first}}})
 	must(t, err)
-	_, err = k.Look(ctx)
+	_, _, err = k.Look(ctx)
 	must(t, err)
 
 	// Another removes the branch, and its garbage goes, so long ago that nobody knows of it any more.

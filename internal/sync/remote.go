@@ -109,14 +109,16 @@ type Ref struct {
 	Name string // heads/…, tags/… or Lineage
 	Target
 	Work history.CommitID // the uncommitted changes of a branch of a database that is worked on at the remote; zero for none
+	// Runs is what a branch tells of runs that Lineage may lack: a commit without parents of what is not known there. It outlasts the branch.
+	Runs Target
 	raw  value
 	gen  object.Generation
 }
 
 // after is the value of the ref's object that follows the one that was read.
 func (x Ref) after(to Target) value {
-	v := value{Target: to, nonce: nonce()}
-	if x.raw.kept {
+	v := value{Target: to, nonce: nonce(), runs: x.Runs}
+	if x.raw.kept || !x.Runs.IsZero() {
 		v.kept, v.was = true, x.raw.past()
 	}
 	return v
@@ -134,26 +136,33 @@ const refPasses = 10
 // Refs reads all refs by name, as they were at one moment as far as pushes of several refs go (R4). Objects that are no refs are passed over
 // with a warning.
 func (r *Remote) Refs(ctx context.Context) (map[string]Ref, error) {
+	refs, _, err := r.RefsAndRuns(ctx)
+	return refs, err
+}
+
+// RefsAndRuns is Refs, and what branches, removed ones too, tell of runs that Lineage may lack.
+func (r *Remote) RefsAndRuns(ctx context.Context) (map[string]Ref, []Target, error) {
 	// A push of several refs is decided by an object that is put once: when none came, all refs are as of before or of after each such push.
 	decided, err := r.decided(ctx)
 	for pass := 0; err == nil; pass++ {
 		var names []string
 		var refs map[string]Ref
+		var runs []Target
 		if names, err = r.list(ctx); err != nil {
 			break
 		}
-		if refs, err = r.read(ctx, names); err != nil {
+		if refs, runs, err = r.read(ctx, names); err != nil {
 			break
 		}
 		before := decided
 		if decided, err = r.decided(ctx); err == nil && slices.Equal(before, decided) {
-			return refs, nil
+			return refs, runs, nil
 		}
 		if err == nil && pass >= refPasses {
 			err = errs.New(errs.Unavailable, "others push several refs at once all the time; try again")
 		}
 	}
-	return nil, fmt.Errorf("read the refs of %s: %w", r.URL(), err)
+	return nil, nil, fmt.Errorf("read the refs of %s: %w", r.URL(), err)
 }
 
 // decided lists the outcomes of pushes of several refs.
@@ -179,8 +188,8 @@ func (r *Remote) list(ctx context.Context) ([]string, error) {
 	return out, err
 }
 
-// read reads refs. Removed ones are not in the result.
-func (r *Remote) read(ctx context.Context, names []string) (map[string]Ref, error) {
+// read reads refs, without removed ones, and what all tell of runs.
+func (r *Remote) read(ctx context.Context, names []string) (map[string]Ref, []Target, error) {
 	refs := make([]Ref, len(names))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
@@ -191,15 +200,19 @@ func (r *Remote) read(ctx context.Context, names []string) (map[string]Ref, erro
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	out := map[string]Ref{}
+	var runs []Target
 	for _, x := range refs {
 		if !x.IsZero() {
 			out[x.Name] = x
 		}
+		if !x.Runs.IsZero() {
+			runs = append(runs, x.Runs)
+		}
 	}
-	return out, nil
+	return out, runs, nil
 }
 
 // ref reads one ref. One that is not there is one without a target.
@@ -215,14 +228,14 @@ func (r *Remote) ref(ctx context.Context, name string) (Ref, error) {
 	if err != nil {
 		return Ref{}, err
 	}
-	x := Ref{Name: name, Target: v.Target, Work: v.work, raw: v, gen: gen}
+	x := Ref{Name: name, Target: v.Target, Work: v.work, Runs: v.runs, raw: v, gen: gen}
 	if v.change != "" {
 		done, err := r.outcome(ctx, v.change)
 		if err != nil {
 			return Ref{}, err
 		}
 		if done {
-			x.Target, x.Work = v.next, v.nextWork
+			x.Target, x.Work, x.Runs = v.next, v.nextWork, v.nextRuns
 		}
 	}
 	return x, nil
@@ -347,6 +360,7 @@ type move struct {
 	from Ref
 	to   Target
 	work history.CommitID // uncommitted changes
+	runs Target           // what it tells of runs, of a kept one; others tell what they have told
 	kept bool             // the ref is one of a database that is worked on at the remote
 }
 
@@ -357,6 +371,9 @@ func (m move) value() value {
 	}
 	v := m.from.after(m.to)
 	v.kept, v.work = v.kept || m.kept, m.work
+	if m.kept {
+		v.runs = m.runs
+	}
 	return v
 }
 
@@ -386,8 +403,8 @@ func nonce() string { return strings.ToLower(rand.Text()) }
 
 // giveUp ends an undecided change that stands in a ref. When it turns out to have been committed meanwhile, the ref is not what was read.
 func (r *Remote) giveUp(ctx context.Context, x Ref) error {
-	same := x.raw.next == x.raw.Target && x.raw.nextWork == x.raw.work
-	if x.raw.change == "" || same || x.Target != x.raw.Target || x.Work != x.raw.work {
+	same := x.raw.next == x.raw.Target && x.raw.nextWork == x.raw.work && x.raw.nextRuns == x.raw.runs
+	if x.raw.change == "" || same || x.Target != x.raw.Target || x.Work != x.raw.work || x.Runs != x.raw.runs {
 		return nil
 	}
 	err := r.s.Put(ctx, changesDir+x.raw.change, object.Bytes([]byte(outcomeGiven)), object.IfAbsent)
@@ -413,7 +430,8 @@ func (r *Remote) updateAll(ctx context.Context, moves []move) error {
 			return err
 		}
 		v := m.value()
-		v.Target, v.work, v.change, v.next, v.nextWork = m.from.Target, m.from.Work, id, m.to, m.work
+		v.nextRuns = v.runs
+		v.Target, v.work, v.runs, v.change, v.next, v.nextWork = m.from.Target, m.from.Work, m.from.Runs, id, m.to, m.work
 		if err := r.put(ctx, m.from, v); err != nil {
 			// Those that were announced read as they were; the outcome spares others the question.
 			if e := r.s.Put(ctx, changesDir+id, object.Bytes([]byte(outcomeGiven)), object.IfAbsent); e != nil && !errs.Is(e, errs.Conflict) {

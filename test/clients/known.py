@@ -5,9 +5,7 @@ from __future__ import annotations
 KNOWN: list[tuple[str, str]] = [
     # (beginning of a test's id behind "test_", reason)
     ("sqlalchemy.py::test_objects", "the engine's SUM of decimals is a double"),
-    ("sqlalchemy.py::test_views", "views are not there yet"),
-    ("sqlalchemy.py::test_reflected_tables_are_of_use", "views are not there yet"),
-    ("command_line.py::test_script_on_standard_input", "views and stored procedures are not there yet"),
+    ("command_line.py::test_script_on_standard_input", "stored procedures are not there yet"),
     ("doltcli.py::test_status_of_new_tables_behind_staged_ones", "doltcli looks for 'Untracked files:', which Dolt has called 'Untracked tables:' since"),
 ]
 

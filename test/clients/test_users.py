@@ -79,6 +79,56 @@ def test_other_databases_are_closed(users: Server) -> None:
     assert refused(users, user="ben", password="b", database="shop/main") == 1044
 
 
+DENIED = (1044, 1142, 1227)
+
+
+def test_views_need_their_privileges(tmp_path: Path) -> None:
+    directory = tmp_path / "data"
+    directory.mkdir()
+    users = Server(directory).start()
+    try:
+        for statement in (
+            "create database shop",
+            "create database eves",
+            "create table shop.seen (id int primary key)",
+            "insert into shop.seen values (1)",
+            "create view shop.v as select id from shop.seen",
+            "create view shop.w as select id from seen",
+            "create user eve identified by 'e'",
+            "grant all on eves.* to eve",
+            "create table eves.seen (id int primary key)",
+            "grant select on shop.v to eve",
+            "grant select on shop.w to eve",
+        ):
+            users.query(statement, "shop" if "shop.w" in statement else None)
+
+        def eve(sql: str) -> list[tuple]:
+            with users.connect("eves", user="eve", password="e") as c, c.cursor() as cur:
+                cur.execute(sql)
+                return list(cur.fetchall())
+
+        def refuses(sql: str) -> None:
+            with pytest.raises(pymysql.err.Error) as e:
+                eve(sql)
+            assert e.value.args[0] in DENIED, (sql, e.value)
+
+        # The tables below are not hers, though one of her own has the name of one of them.
+        refuses("select * from shop.v")
+        refuses("select * from shop.w")
+        users.query("grant select on shop.seen to eve")
+        assert eve("select * from shop.v") == eve("select * from shop.w") == [(1,)]
+        assert eve("select column_name from information_schema.columns where table_name = 'v'") == [("id",)]
+        for statement in ("create view shop.x as select 1", "create or replace view shop.v as select 1", "drop view shop.v"):
+            refuses(statement)
+        assert eve("select table_name from information_schema.views") == []
+        users.query("grant create view, show view, drop on shop.* to eve")
+        eve("create or replace view shop.v as select 2 as two")
+        assert sorted(eve("select table_name from information_schema.views")) == [("v",), ("w",)]
+        eve("drop view shop.v")
+    finally:
+        users.stop()
+
+
 def test_users_survive_a_restart(users: Server) -> None:
     users.query("create role reader")
     users.query("grant select on shop.* to reader")

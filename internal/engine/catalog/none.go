@@ -6,32 +6,13 @@ import (
 	"github.com/dolthub/go-mysql-server/sql"
 )
 
-// The engine asks every database for views, triggers, procedures and events once it has accounts. Databases have none of them:
+// The engine asks every database for triggers, procedures and events once it has accounts. Databases have none of them:
 // there are none to find, and none can be made.
 var (
-	_ sql.ViewDatabase            = (*Database)(nil)
 	_ sql.TriggerDatabase         = (*Database)(nil)
 	_ sql.StoredProcedureDatabase = (*Database)(nil)
 	_ sql.QuiescableEventDatabase = (*Database)(nil)
 )
-
-// CreateView implements sql.ViewDatabase.
-func (d *Database) CreateView(*sql.Context, string, string, string) error {
-	return sql.ErrViewsNotSupported.New(d.name)
-}
-
-// DropView implements sql.ViewDatabase.
-func (d *Database) DropView(_ *sql.Context, name string) error {
-	return sql.ErrViewDoesNotExist.New(d.name, name)
-}
-
-// GetViewDefinition implements sql.ViewDatabase.
-func (d *Database) GetViewDefinition(*sql.Context, string) (sql.ViewDefinition, bool, error) {
-	return sql.ViewDefinition{}, false, nil
-}
-
-// AllViews implements sql.ViewDatabase.
-func (d *Database) AllViews(*sql.Context) ([]sql.ViewDefinition, error) { return nil, nil }
 
 // GetTriggers implements sql.TriggerDatabase.
 func (d *Database) GetTriggers(*sql.Context) ([]sql.TriggerDefinition, error) { return nil, nil }

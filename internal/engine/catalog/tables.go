@@ -33,11 +33,27 @@ func (d *Database) create(ctx *sql.Context, name string, s sql.PrimaryKeySchema,
 	} else if rule != nil {
 		return errs.New(errs.Invalid, "table %s cannot be made: %s says that it is a table of '%s'", name, repo.NonlocalTable, rule.Ref)
 	}
+	if err := d.noView(ctx, p, name); err != nil {
+		return err
+	}
 	stored, err := storedSchema(ctx, s, primary, collation, comment)
 	if err != nil {
 		return session.Error(err)
 	}
 	return p.Alter(func(tx *repo.Tx) error { return createIn(ctx, tx, name, stored) })
+}
+
+// noView refuses a name for a table that is a view's.
+func (d *Database) noView(ctx *sql.Context, p *session.Part, name string) error {
+	v, err := d.schemas(ctx, p.Tx())
+	if err != nil || v == nil {
+		return session.Error(err)
+	}
+	f, err := repo.ViewOf(ctx, v, name)
+	if err == nil && f != nil {
+		err = sql.ErrTableAlreadyExists.New(name)
+	}
+	return session.Error(err)
 }
 
 func storedSchema(ctx *sql.Context, s sql.PrimaryKeySchema, primary []sql.IndexColumn, collation sql.CollationID, comment string) (*schema.Schema, error) {
@@ -97,6 +113,9 @@ func (d *Database) RenameTable(ctx *sql.Context, from, to string) error {
 	}
 	if d.reserved(to) {
 		return errs.New(errs.Invalid, "table %s cannot be renamed to %s: names that begin with dolt_ or stemma_ are those of system tables", from, to)
+	}
+	if err := d.noView(ctx, p, to); err != nil {
+		return err
 	}
 	return p.Alter(func(tx *repo.Tx) error {
 		if _, _, ok, err := tx.Table(ctx, from); err != nil {

@@ -70,7 +70,7 @@ func (h *harness) Setup(data ...[]setup.SetupScript) {
 }
 
 // unsupported is a statement that a setup must not use yet.
-var unsupported = regexp.MustCompile(`(?is)^(create view|create vector index)`)
+var unsupported = regexp.MustCompile(`(?is)^create vector index`)
 
 // NewEngine implements enginetest.Harness.
 func (h *harness) NewEngine(t *testing.T) (enginetest.QueryEngine, error) {

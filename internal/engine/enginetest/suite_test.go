@@ -98,3 +98,13 @@ func TestDisallowedCheckConstraints(t *testing.T) {
 func TestDropCheckConstraints(t *testing.T) { enginetest.TestDropCheckConstraints(t, newHarness(t)) }
 
 func TestVersionedQueries(t *testing.T) { enginetest.TestVersionedQueries(t, newHarness(t)) }
+
+func TestViews(t *testing.T)         { enginetest.TestViews(t, newHarness(t)) }
+func TestViewsPrepared(t *testing.T) { enginetest.TestViewsPrepared(t, newHarness(t)) }
+func TestRecursiveViewDefinition(t *testing.T) {
+	enginetest.TestRecursiveViewDefinition(t, newHarness(t))
+}
+func TestVersionedViews(t *testing.T) { enginetest.TestVersionedViews(t, newHarness(t)) }
+func TestVersionedViewsPrepared(t *testing.T) {
+	enginetest.TestVersionedViewsPrepared(t, newHarness(t))
+}

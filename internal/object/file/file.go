@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/stemmadb/stemma/internal/clock"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
@@ -234,12 +236,17 @@ func (s *Store) lock(ctx context.Context) (io.Closer, error) {
 // block is how much is written at a time.
 const block = 1 << 20
 
+// syncAhead is after how many bytes of a long file a sync of it begins that nobody waits for.
+const syncAhead = 8 * block
+
 // write writes a synced file.
 func (s *Store) write(ctx context.Context, path string, body object.Body) error {
 	f, err := s.fs.Create(path)
 	if err != nil {
 		return err
 	}
+	var ahead errgroup.Group // a sync that runs while more is written: the last one has less to do then
+	ahead.SetLimit(1)
 	err = func() error {
 		buf := make([]byte, min(body.Size(), block))
 		for off := int64(0); off < body.Size(); off += int64(len(buf)) {
@@ -256,9 +263,16 @@ func (s *Store) write(ctx context.Context, path string, body object.Body) error 
 			if _, err := f.WriteAt(buf, off); err != nil {
 				return err
 			}
+			if written := off + int64(len(buf)); written%syncAhead == 0 && written < body.Size() {
+				ahead.TryGo(f.Sync)
+			}
 		}
-		return f.Sync()
+		return nil
 	}()
+	// One sync at a time: of two at once on a file one might hide from the other that a write has failed.
+	if err = errors.Join(err, ahead.Wait()); err == nil {
+		err = f.Sync()
+	}
 	return errors.Join(err, f.Close())
 }
 

@@ -313,9 +313,13 @@ func (s *service) resolve(ctx context.Context, c *call, b []byte) (any, error) {
 	if r.Table == "" {
 		return out, nil
 	}
-	f, err := s.find(ctx, c, h.Client, r.Database, r.Table, ref)
+	f, err := s.findRows(ctx, c, h.Client, r.Database, r.Table, ref)
 	if err != nil {
 		return nil, err
+	}
+	if f.view == nil {
+		out.Table, out.PrimaryKey = &f.name, []string{}
+		return out, nil
 	}
 	rows := f.view.Count()
 	schemaHash := f.view.Schema().Hash.Full()

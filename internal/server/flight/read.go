@@ -48,13 +48,22 @@ type queryRequest struct {
 // found is a table at a ref.
 type found struct {
 	*engine.Resolved
-	view *table.View
+	view *table.View // nil of a view of SQL
 	name string
 	ref  string // as asked
 }
 
 // find finds a table for reading. client is the session that looks; its current database is that of the call.
 func (s *service) find(ctx context.Context, c *call, client *engine.Client, database, name, ref string) (*found, error) {
+	f, err := s.findRows(ctx, c, client, database, name, ref)
+	if err == nil && f.view == nil {
+		return nil, f.problem(errs.New(errs.Unsupported, "%s is a view, which has no rows of its own: it can be read, as a whole, and by SQL", f.name))
+	}
+	return f, err
+}
+
+// findRows is find of a table or a view of SQL.
+func (s *service) findRows(ctx context.Context, c *call, client *engine.Client, database, name, ref string) (*found, error) {
 	about := problem{database: database, ref: ref, table: name}
 	if name == "" {
 		return nil, invalid("name a table")
@@ -74,6 +83,9 @@ func (s *service) find(ctx context.Context, c *call, client *engine.Client, data
 		return nil, &about
 	}
 	if !ok {
+		if written, ok, err := client.View(ctx, name, ref); err == nil && ok {
+			return &found{Resolved: r, name: written, ref: ref}, nil
+		}
 		return nil, s.missing(ctx, client, r, about)
 	}
 	return &found{Resolved: r, view: view, name: written, ref: ref}, nil
@@ -138,7 +150,7 @@ func (f *found) metadata() map[string]string {
 	if !f.Commit.IsZero() {
 		m[metaCommit] = f.Commit.Full()
 	}
-	if f.view.Overlay().Len() == 0 {
+	if f.view != nil && f.view.Overlay().Len() == 0 {
 		m[metaHash] = f.view.Table.Hash().Full()
 	}
 	return m
@@ -164,9 +176,12 @@ func (s *service) openRead(ctx context.Context, c *call, r *readRequest) (_ sour
 			h.release()
 		}
 	}()
-	f, err := s.find(ctx, c, h.Client, r.Database, r.Table, c.ref(r.Ref))
+	f, err := s.findRows(ctx, c, h.Client, r.Database, r.Table, c.ref(r.Ref))
 	if err != nil {
 		return nil, err
+	}
+	if f.view == nil {
+		return s.readBySQL(ctx, c, h, r, f)
 	}
 	if r.Filter != "" || !frame.Plain(f.view.Schema(), r.Columns) {
 		h.release()
@@ -227,7 +242,49 @@ func (s *scanSource) Close() error {
 }
 
 // readSQL is the statement that reads what a request asks for, in the order of the key.
-func readSQL(ctx context.Context, r *readRequest, f *found) (string, error) {
+func (s *service) readSQL(ctx context.Context, h *held, r *readRequest, f *found) (string, error) {
+	if f.view != nil {
+		return tableSQL(ctx, r, f)
+	}
+	return viewSQL(ctx, h, r, f)
+}
+
+// viewSQL is readSQL of a view.
+func viewSQL(ctx context.Context, h *held, r *readRequest, f *found) (string, error) {
+	if r.Range != nil {
+		return "", f.problem(errs.New(errs.Unsupported, "%s is a view, whose rows have no places: it can only be read as a whole", f.name))
+	}
+	from := " FROM " + schema.QuoteName(f.name)
+	if at := cmp.Or(f.at(), f.ref); at != "" {
+		from += " AS OF " + schema.QuoteText(at)
+	}
+	what := "*"
+	if r.Columns != nil {
+		d, err := h.Describe(ctx, "SELECT *"+from, nil)
+		if err != nil {
+			return "", f.problem(err)
+		}
+		var all, names []string
+		for _, c := range d.Columns {
+			all = append(all, c.Name)
+		}
+		for _, n := range r.Columns {
+			i := slices.IndexFunc(all, func(a string) bool { return strings.EqualFold(a, n) })
+			if i < 0 {
+				return "", f.problem(&frame.ColumnError{Column: n, Near: errs.Nearest(n, all)})
+			}
+			names = append(names, schema.QuoteName(all[i]))
+		}
+		what = cmp.Or(strings.Join(names, ", "), "1")
+	}
+	if r.Filter != "" {
+		from += " WHERE (" + r.Filter + "\n)"
+	}
+	return "SELECT " + what + from, nil
+}
+
+// tableSQL is readSQL of a table.
+func tableSQL(ctx context.Context, r *readRequest, f *found) (string, error) {
 	sc := f.view.Schema()
 	var b strings.Builder
 	within, err := rangeSQL(ctx, r.Range, f)
@@ -338,7 +395,7 @@ func literalOf(t value.Type, c value.Cell) string {
 
 // readBySQL reads a table with a statement.
 func (s *service) readBySQL(ctx context.Context, c *call, h *held, r *readRequest, f *found) (source, error) {
-	query, err := readSQL(ctx, r, f)
+	query, err := s.readSQL(ctx, h, r, f)
 	if err != nil {
 		return nil, err
 	}
@@ -361,16 +418,18 @@ func (s *service) describeRead(ctx context.Context, c *call, r *readRequest) (*a
 		return nil, 0, err
 	}
 	defer func() { h.release() }()
-	f, err := s.find(ctx, c, h.Client, r.Database, r.Table, c.ref(r.Ref))
+	f, err := s.findRows(ctx, c, h.Client, r.Database, r.Table, c.ref(r.Ref))
 	if err != nil {
 		return nil, 0, err
 	}
-	if r.Filter != "" || !frame.Plain(f.view.Schema(), r.Columns) {
-		h.release()
-		if h, err = c.client(ctx, r.Database, f.at()); err != nil {
-			return nil, 0, err
+	if f.view == nil || r.Filter != "" || !frame.Plain(f.view.Schema(), r.Columns) {
+		if f.view != nil {
+			h.release()
+			if h, err = c.client(ctx, r.Database, f.at()); err != nil {
+				return nil, 0, err
+			}
 		}
-		query, err := readSQL(ctx, r, f)
+		query, err := s.readSQL(ctx, h, r, f)
 		if err != nil {
 			return nil, 0, err
 		}

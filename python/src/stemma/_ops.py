@@ -1325,7 +1325,7 @@ class Verbs:
         system: bool = False,
         all: bool = False,
     ) -> Result[LsRow]:
-        """List tables.
+        """List tables and views.
 
         Args:
             revision: list those of a commit; the working set's otherwise.

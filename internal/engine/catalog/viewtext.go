@@ -1,0 +1,202 @@
+package catalog
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/vitess/go/vt/sqlparser"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/schema"
+)
+
+// ViewReading says how the statement of a view is read. The SQL engine gives the parser the statement only, so that a mark in front of it
+// tells it this.
+type ViewReading struct {
+	View     string     `json:"view"`           // the database of the view
+	Database string     `json:"database"`       // of tables that the statement names without one
+	Self     string     `json:"self,omitempty"` // what the statement calls the database of the view
+	Is       string     `json:"is,omitempty"`   // what Self means; "" when it means itself
+	Ref      string     `json:"ref,omitempty"`  // of AS OF, for all tables without one of their own; "" for none
+	Time     *time.Time `json:"time,omitempty"` // likewise
+	Mode     string     `json:"mode,omitempty"` // sql_mode
+}
+
+// AsOf is Ref or Time; nil for neither.
+func (r *ViewReading) AsOf() any {
+	switch {
+	case r.Time != nil:
+		return *r.Time
+	case r.Ref != "":
+		return r.Ref
+	}
+	return nil
+}
+
+const viewMark, viewMarkEnd = "/*read view ", "*/ "
+
+// mark is the statement of a view with the mark.
+func (r *ViewReading) mark(text string) (string, error) {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return "", err
+	}
+	return viewMark + base64.StdEncoding.EncodeToString(b) + viewMarkEnd + text, nil
+}
+
+// ReadingOf is how a statement of a view is read; nil for statements without a mark.
+func ReadingOf(query string) *ViewReading {
+	if !strings.HasPrefix(query, viewMark) {
+		return nil
+	}
+	text, _, ok := strings.Cut(query[len(viewMark):], viewMarkEnd)
+	if !ok {
+		return nil
+	}
+	b, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return nil
+	}
+	r := &ViewReading{}
+	if json.Unmarshal(b, r) != nil {
+		return nil
+	}
+	return r
+}
+
+// unmarked is a statement without the mark.
+func unmarked(query string) string {
+	if ReadingOf(query) == nil {
+		return query
+	}
+	_, text, _ := strings.Cut(query, viewMarkEnd)
+	return text
+}
+
+// viewExtra is the column extra of a view.
+type viewExtra struct {
+	Database string `json:"database,omitempty"` // of tables that the statement names without one; "" is that of the view
+	Self     string `json:"self,omitempty"`     // what the statement calls the database of the view; "" for nothing
+}
+
+// viewParser reads the statements of views.
+var viewParser = sql.NewMysqlParser()
+
+// parseView reads the statement of a view.
+func parseView(ctx context.Context, text, mode string) (*sqlparser.DDL, error) {
+	s, _, err := Unreserved(text, func(text string) (sqlparser.Statement, int, error) {
+		return viewParser.ParseOneWithOptions(ctx, text, sql.NewSqlModeFromString(mode).ParserOptions())
+	})
+	if err != nil {
+		return nil, err
+	}
+	d, ok := s.(*sqlparser.DDL)
+	if !ok || d.ViewSpec == nil {
+		return nil, errs.New(errs.Invalid, "it is not a statement that makes a view: %s", text)
+	}
+	return d, nil
+}
+
+// viewFragment is the row of dolt_schemas of a view that a statement makes under a name in the database called self. current is the
+// session's current database.
+func viewFragment(ctx *sql.Context, text, name, self, current string) (repo.Fragment, error) {
+	mode := sql.LoadSqlMode(ctx).String()
+	text = strings.TrimRight(strings.TrimSpace(text), "; \t\r\n")
+	d, err := parseView(ctx, text, mode)
+	if err != nil {
+		return repo.Fragment{}, err
+	}
+	f := repo.Fragment{Type: repo.ViewFragment, Name: name, SQLMode: mode}
+	f.Text = viewStatement(d, text, name)
+	if !strings.Contains(f.Text, `"`) {
+		f.SQLMode = withoutMode(mode, "ANSI_QUOTES")
+	}
+	var extra viewExtra
+	if base, _ := splitRevision(current); current != "" && !strings.EqualFold(base, self) {
+		extra.Database = current
+	}
+	err = sqlparser.Walk(func(n sqlparser.SQLNode) (bool, error) {
+		if t, ok := n.(sqlparser.TableName); ok && strings.EqualFold(t.DbQualifier.String(), self) {
+			extra.Self = self
+		}
+		return true, nil
+	}, d.ViewSpec.ViewExpr)
+	if err != nil || extra == (viewExtra{}) {
+		return f, err
+	}
+	b, err := json.Marshal(extra)
+	f.Extra = string(b)
+	return f, err
+}
+
+// splitRevision splits the name of a database before its revision.
+func splitRevision(name string) (base, rev string) {
+	if i := strings.IndexAny(name, "/@"); i >= 0 {
+		return name[:i], name[i+1:]
+	}
+	return name, ""
+}
+
+// withoutMode is an sql_mode without one of its modes.
+func withoutMode(mode, without string) string {
+	var out []string
+	for _, m := range strings.Split(mode, ",") {
+		if !strings.EqualFold(m, without) {
+			out = append(out, m)
+		}
+	}
+	return strings.Join(out, ",")
+}
+
+// viewStatement is the statement that is kept: as it was written, where that makes a view of this name in the present database and does no
+// more; otherwise one that does.
+func viewStatement(d *sqlparser.DDL, text, name string) string {
+	v := d.ViewSpec
+	if v.ViewName.DbQualifier.IsEmpty() && strings.EqualFold(v.ViewName.Name.String(), name) && !d.OrReplace && !d.IfNotExists && !strings.Contains(text, "/*!") {
+		return text
+	}
+	var b strings.Builder
+	b.WriteString("CREATE ")
+	if v.Algorithm != "" {
+		b.WriteString("ALGORITHM = " + v.Algorithm + " ")
+	}
+	if v.Definer != "" {
+		b.WriteString("DEFINER = " + v.Definer + " ")
+	}
+	if v.Security != "" {
+		b.WriteString("SQL SECURITY " + v.Security + " ")
+	}
+	b.WriteString("VIEW " + schema.QuoteName(name))
+	if len(v.Columns) > 0 {
+		names := make([]string, len(v.Columns))
+		for i, c := range v.Columns {
+			names[i] = schema.QuoteName(c.String())
+		}
+		b.WriteString(" (" + strings.Join(names, ", ") + ")")
+	}
+	b.WriteString(" AS " + viewSelect(d, text))
+	switch v.CheckOption {
+	case sqlparser.ViewCheckOptionCascaded:
+		b.WriteString(" WITH CASCADED CHECK OPTION")
+	case sqlparser.ViewCheckOptionLocal:
+		b.WriteString(" WITH LOCAL CHECK OPTION")
+	}
+	return b.String()
+}
+
+// viewSelect is the query of a view, as written.
+func viewSelect(d *sqlparser.DDL, text string) string {
+	if d.SubStatementStr != "" {
+		return d.SubStatementStr
+	}
+	from, to := d.SubStatementPositionStart, d.SubStatementPositionEnd
+	if from < 0 || from > to || to > len(text) {
+		return sqlparser.String(d.ViewSpec.ViewExpr)
+	}
+	return strings.TrimSpace(text[from:to])
+}

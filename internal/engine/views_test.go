@@ -1,0 +1,180 @@
+package engine
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stemmadb/stemma/internal/repo"
+)
+
+func TestViewsAreVersioned(t *testing.T) {
+	w := newWorld(t)
+	c := w.client()
+	day := func(n int) time.Time { return time.Date(2021, 3, n, 12, 0, 0, 0, time.UTC) }
+	c.exec("create table t (i int primary key, s varchar(10))", "insert into t values (1, 'a')")
+	w.commit("main", "one", day(1))
+	c.exec("create view v as select i, s from t where i < 10", "insert into t values (2, 'b')")
+	c.want("select * from v", "1,a 2,b")
+	c.want("select type, name, fragment, extra from dolt_schemas", "view,v,create view v as select i, s from t where i < 10,NULL")
+	w.commit("main", "two", day(2))
+	c.exec("create or replace view V as select i * 10 as j from t", "insert into t values (3, 'c')")
+	c.want("select * from v", "10 20 30")
+	w.commit("main", "three", day(3))
+	c.exec("drop view v")
+	c.fails("select * from v", "not found")
+	c.want("select * from dolt_schemas", "")
+	w.commit("main", "four", day(4))
+
+	// AS OF is the view as it was, over its tables as they were, however it is said.
+	c.want("select * from v as of 'HEAD~2'", "1,a 2,b")
+	c.want("select * from v as of 'HEAD~1'", "10 20 30")
+	c.fails("select * from v as of 'HEAD~3'", "not found")
+	c.fails("select * from v as of 'nothing'", "not found")
+	c.want("select * from v as of '2021-03-02 13:00:00'", "1,a 2,b")
+	c.want("select * from v as of timestamp('2021-03-03 13:00:00')", "10 20 30")
+	c.want("select x.i, y.j from v as of 'HEAD~2' x join v as of 'HEAD~1' y on y.j = x.i * 10 where x.i in (select i from v as of 'HEAD~2')", "1,10 2,20")
+	c.exec("set @r = 'HEAD~2'")
+	c.want("select * from v as of @r", "1,a 2,b")
+	c.want("with w as (select * from v as of 'HEAD~1') select * from w", "10 20 30")
+	c.exec("create table copied as select * from v as of 'HEAD~2'")
+	c.want("select * from copied", "1,a 2,b")
+	c.want("show tables as of 'HEAD~2'", "t v")
+	c.want("show full tables", "copied,BASE TABLE t,BASE TABLE")
+	c.want("select * from `db/HEAD~1`.v", "10 20 30")
+
+	// A view that came later reads older tables.
+	c.exec("create view later as select count(*) as n from t", "create view beyond as select n + 100 as m from later")
+	c.want("select * from later as of 'HEAD~3'", "1")
+	c.want("select * from beyond as of 'HEAD~2'", "102")
+	c.want("select n, (select m from beyond as of 'HEAD~1') from later", "3,103")
+	c.exec("set @r = 'HEAD~3', @s = 'HEAD~2'", "prepare p from 'select m, i from beyond as of ? join t as of ?'")
+	c.want("execute p using @s, @r", "102,1")
+	c.want("execute p using @r, @s", "101,1 101,2")
+	w.reopen(repo.Options{})
+	c = w.client()
+	c.want("select * from beyond", "103")
+}
+
+func TestViewsOfBranches(t *testing.T) {
+	w := newWorld(t)
+	c := w.client()
+	c.exec("create table t (i int primary key)", "insert into t values (1)", "create view v as select * from db.t where db.t.i > 0")
+	head := w.commit("main", "one", time.Date(2021, 3, 1, 0, 0, 0, 0, time.UTC))
+	if err := w.repo().CreateBranch(t.Context(), "dev", head, false); err != nil {
+		t.Fatal(err)
+	}
+	c.exec("insert into `db/dev`.t values (2)", "insert into t values (3)", "create view `db/dev`.w as select i + 1 as k from t")
+	c.want("select * from v", "1 3")
+	// A view of a branch reads the branch, even where it names its database.
+	c.want("select * from `db/dev`.v", "1 2")
+	c.want("select * from `db/dev`.w", "2 3")
+	c.want("select * from `db@main~0`.v", "1")
+	c.fails("select * from w", "not found")
+	c.fails("create view `db@main~0`.x as select 1", "cannot be written")
+	c.fails("drop view `db@main~0`.v", "cannot be written")
+	c.exec("use `db/dev`")
+	c.want("select * from w order by k desc", "3 2")
+	c.exec("use db")
+
+	c.exec("create database other", "create table other.t (i int)", "insert into other.t values (50)")
+	// Names without a database are those of the database that the view was made in.
+	c.exec("create view other.here as select * from t", "use other", "create view there as select * from t")
+	c.want("select * from here", "1 3")
+	c.want("select * from other.there", "50")
+	c.want("select * from db.v", "1 3")
+	c.exec("create view joined as select a.i from db.v a join here b on a.i = b.i")
+	c.want("select * from joined", "1 3")
+	c.want("select table_name, column_name from information_schema.columns where table_schema = 'db' and table_name = 'v'", "v,i")
+	c.want("select table_name, view_definition from information_schema.views where table_schema = 'db'", "v,select * from db.t where db.t.i > 0")
+}
+
+func TestNamesOfViews(t *testing.T) {
+	w := newWorld(t)
+	c := w.client()
+	c.exec("create table t (i int primary key)", "insert into t values (1)", "create view v as select 7 as x")
+	c.fails("create table v (i int)", "already exists")
+	c.fails("create table V as select 1 as one", "already exists")
+	c.exec("create table if not exists v (i int)")
+	c.fails("create view T as select 1", "already exists")
+	c.fails("create view v as select 1", "already exists")
+	c.fails("create view V as select 1", "already exists")
+	c.fails("rename table t to v", "already exists")
+	c.fails("rename table v to t", "already exists")
+	c.fails("alter table v add column a int", "")
+	c.fails("insert into v values (1)", "")
+	c.fails("drop view t", "does not exist")
+	c.fails("drop table v", "")
+	c.fails("create view dolt_x as select 1", "system tables")
+	c.fails("create view stemma_x as select 1", "system tables")
+	c.fails("create table dolt_schemas (i int)", "system tables")
+	c.fails("create view c (a, b) as select 1", "")
+	c.fails("create view x as select 2, v from nowhere", "not found")
+	c.exec("drop view if exists nothing", "create view if not exists v as select 8 as x", "rename table v to w")
+	c.want("select w.x from w", "7")
+	c.want("show tables", "t w")
+	c.want("select fragment from dolt_schemas", "CREATE VIEW `w` AS select 7 as x")
+	c.exec("create or replace view w as select 9 as x")
+	c.want("select * from w", "9")
+	c.exec("create view cols (a, b) as select i, i + 1 from t")
+	c.want("select b, a from cols", "2,1")
+	c.want("show create view cols", "cols,CREATE VIEW `cols` AS select i, i + 1 from t,utf8mb4,utf8mb4_0900_bin")
+	c.exec("create temporary table w (y int)", "insert into w values (4)")
+	c.want("select * from w", "4")
+	c.exec("drop table w")
+	c.want("select * from w", "9")
+	c.exec("create view `café` as select 1 as x")
+	c.fails("create view cafe as select 2 as x", "café")
+	c.fails("select * from cafe", "not found")
+	c.want("select * from `CAFÉ`", "1")
+
+	// A view of what is gone says so, and does not keep others from being listed.
+	c.exec("create view gone as select i from t", "alter table t rename column i to k")
+	c.fails("select * from gone", "gone")
+	c.want("select table_name from information_schema.tables where table_schema = 'db' and table_type = 'VIEW' order by 1", "café cols gone w")
+	c.want("select count(*) from information_schema.columns where table_schema = 'db' and table_name = 'w'", "1")
+	c.want("show full tables like 'w'", "w,VIEW")
+
+	// The rows of dolt_schemas are views, whoever writes them.
+	c.exec("insert into dolt_schemas values ('view', 'mine', 'create view mine as select 5 as x', null, null), ('view', 'broken', 'not sql', null, null), ('trigger', 'x', 'nothing', null, null)")
+	c.want("select * from mine", "5")
+	c.fails("select * from broken", "broken")
+	c.want("select count(*) from information_schema.views where table_schema = 'db'", "3")
+	c.exec("drop view mine, broken")
+	c.want("select count(*) from dolt_schemas where type = 'view'", "4")
+}
+
+func TestViewsInTransactions(t *testing.T) {
+	w := newWorld(t)
+	c, other := w.client(), w.client()
+	c.exec("create table t (i int primary key)", "set autocommit = 0", "start transaction", "insert into t values (1)", "create view v as select * from t")
+	// It ends the transaction by a commit, as CREATE TABLE does.
+	other.want("select * from v", "1")
+	c.exec("insert into t values (2)", "create or replace view v as select i + 1 from t", "rollback")
+	other.want("select * from v", "2 3")
+	c.fails("create or replace view v as select nothing from t", "not")
+	other.want("select * from v", "2 3")
+	c.exec("insert into t values (5)")
+	c.fails("create or replace view t as select 1", "already exists")
+	c.exec("rollback")
+	other.want("select * from v", "2 3")
+	c.exec("create view u as select 1 as x", "drop view u")
+	other.want("select name from dolt_schemas", "v")
+}
+
+func TestQuotesInViews(t *testing.T) {
+	w := newWorld(t)
+	c := w.client()
+	c.exec("create table t (i int primary key, `a b` int)", "insert into t values (1, 2)", "set sql_mode = 'ANSI_QUOTES'",
+		`create view q as select "a b" as "c d" from "t"`, "create view plain as select i from t", "set sql_mode = ''", `create view d as select "text" as x`)
+	c.want("select * from q", "2")
+	c.want("select `c d` from q", "2")
+	c.want("select * from d", "text")
+	c.want("select name, sql_mode from dolt_schemas order by 1", "d, plain, q,ANSI_QUOTES")
+	c.want("select column_name from information_schema.columns where table_schema = 'db' and table_name = 'q'", "c d")
+	c.exec("set sql_mode = 'ANSI_QUOTES'")
+	c.want("select * from d", "text")
+	c.want(`select "c d" from q`, "2")
+	c.exec("create /*!50017 definer=`root`@`localhost` */ /*!50013 sql security definer */ view db.dumped as select i from t")
+	c.want("select * from dumped", "1")
+	c.want("select fragment from dolt_schemas where name = 'dumped'", "CREATE DEFINER = `root`@`localhost` SQL SECURITY definer VIEW `dumped` AS select i from t")
+}
