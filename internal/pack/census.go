@@ -84,7 +84,7 @@ func (c *Census) IsDictionary(i int) bool {
 	}
 	k := sort.SearchInts(c.first, i+1) - 1
 	p := c.packs[k]
-	return p.hasDictionary() && p.idx.off(i-c.first[k]) == packHeader
+	return p.isDictionary(i - c.first[k])
 }
 
 // Size is what the chunk of a number takes in its file, in bytes.

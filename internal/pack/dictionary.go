@@ -81,6 +81,9 @@ func readDictionary(rec []byte) (*Dictionary, error) {
 // hasDictionary tells whether the pack has a dictionary.
 func (p *file) hasDictionary() bool { return p.ft.version == dictVersion }
 
+// isDictionary tells whether the record at a position of the index is the pack's dictionary.
+func (p *file) isDictionary(i int) bool { return p.hasDictionary() && p.idx.off(i) == packHeader }
+
 // dictionary is that of the pack. It is read once.
 func (p *file) dictionary() (*Dictionary, error) {
 	if d := p.dict.Load(); d != nil {

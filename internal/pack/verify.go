@@ -152,7 +152,7 @@ func VerifyFile(ctx context.Context, fsys vfs.FS, path string, digest hash.Hash)
 	return hashes, err
 }
 
-// ReadHashes calls visit with the hash of every chunk in a pack file of that digest, in the order of the file, and checks every record's CRC.
+// ReadHashes calls visit with the hash of every chunk in a pack file of that digest but for a dictionary, in the order of the file, and checks every record's CRC.
 // Without an error the file is as it was written.
 func ReadHashes(ctx context.Context, fsys vfs.FS, path string, digest hash.Hash, visit func(h hash.Hash)) (err error) {
 	p, err := openNamed(fsys, path, digest)
@@ -162,10 +162,12 @@ func ReadHashes(ctx context.Context, fsys vfs.FS, path string, digest hash.Hash,
 	defer func() { err = errors.Join(err, p.close()) }()
 	var count uint32
 	sum := sha256.New()
-	err = p.each(ctx, true, func(e encoded, _ uint64) error {
+	err = p.each(ctx, true, func(e encoded, off uint64) error {
 		count++
 		sum.Write(e.hash[:])
-		visit(e.hash)
+		if off != packHeader || !p.hasDictionary() {
+			visit(e.hash)
+		}
 		return nil
 	})
 	if err == nil && !p.complete(count, sum) {

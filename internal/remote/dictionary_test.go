@@ -12,6 +12,7 @@ import (
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/object"
 	"github.com/stemmadb/stemma/internal/object/az"
+	"github.com/stemmadb/stemma/internal/object/file"
 	"github.com/stemmadb/stemma/internal/object/gs"
 	"github.com/stemmadb/stemma/internal/object/s3"
 	"github.com/stemmadb/stemma/internal/pack"
@@ -100,15 +101,15 @@ func wantPast(t tb, m, want *machine, head history.CommitID) {
 }
 
 // TestCompressedHistoryTravels pushes a database whose history is compressed with dictionaries to remotes of all kinds, clones it, fetches what comes
-// later and compares what old commits hold. What is in the remote needs no dictionary.
+// later and compares what old commits hold. A pack goes with its dictionary where all of it is new to the remote, and in no other case.
 func TestCompressedHistoryTravels(t *testing.T) {
 	urls := map[string]func(t *testing.T) (url string, fs *vfs.Mem){
-		"file": func(*testing.T) (string, *vfs.Mem) { return "file:///remote", vfs.NewMem() },
+		"file": func(*testing.T) (string, *vfs.Mem) { return "file:///data/first", vfs.NewMem() },
 	}
 	for kind, start := range buckets {
 		urls[kind] = func(t *testing.T) (string, *vfs.Mem) {
 			start(t, "data")
-			return kind + "://data/team/prices", vfs.NewMem()
+			return kind + "://data/first", vfs.NewMem()
 		}
 	}
 	for kind, at := range urls {
@@ -123,6 +124,7 @@ func TestCompressedHistoryTravels(t *testing.T) {
 			m := compacted(t, rng)
 			_, err := m.push(openURL(), false, false, "main")
 			must(t, err)
+			wantMarker(t, kind, disk, false)
 			r := openURL()
 			refs, err := r.Refs(ctx)
 			must(t, err)
@@ -144,9 +146,47 @@ func TestCompressedHistoryTravels(t *testing.T) {
 			c.sound(t)
 			head, _ = m.BranchHead("main")
 			wantPast(t, c, m, head)
+			wantMarker(t, kind, disk, false)
+			must(t, c.Close(ctx))
+
+			// A long history that is pushed at once.
+			m.bulk(t, 4<<20, rng)
+			for range 3 {
+				m.work(t, "main", rng)
+			}
+			m.compact(t)
+			url = strings.Replace(url, "first", "second", 1)
+			_, err = m.push(openURL(), false, false, "main")
+			must(t, err)
+			wantMarker(t, kind, disk, true)
+			refs, err = openURL().Refs(ctx)
+			must(t, err)
+			fs = vfs.NewMem()
+			must(t, clone(openURL(), fs, refs))
+			c = open(t, fs, "second clone")
+			c.sound(t)
+			head, _ = m.BranchHead("main")
+			wantPast(t, c, m, head)
+			if !c.Store().HasDictionaries() {
+				t.Error("no pack was sent with its dictionary: the test does not test")
+			}
 			must(t, c.Close(ctx))
 			must(t, m.Close(ctx))
 		})
+	}
+}
+
+// wantMarker looks whether the remote, the second of a test when it is to have dictionaries, says that it has some.
+func wantMarker(t *testing.T, kind string, disk *vfs.Mem, dictionaries bool) {
+	t.Helper()
+	path := "first"
+	if dictionaries {
+		path = "second"
+	}
+	data, _, err := bucketOf(t, kind, "data", path, disk).Get(ctx, sync.MarkerName)
+	must(t, err)
+	if strings.Contains(string(data), "dictionary-1") != dictionaries {
+		t.Errorf("the marker is %q", data)
 	}
 }
 
@@ -243,10 +283,12 @@ func TestCompressedHistoryIsServed(t *testing.T) {
 	}
 }
 
-func bucketOf(t *testing.T, kind, bucket, path string) (s object.Store) {
+func bucketOf(t *testing.T, kind, bucket, path string, disk *vfs.Mem) (s object.Store) {
 	t.Helper()
 	var err error
 	switch kind {
+	case "file":
+		s = file.Open(disk, "/"+bucket+"/"+path)
 	case "s3":
 		s, err = s3.Open(ctx, bucket, path)
 	case "gs":
@@ -268,7 +310,7 @@ func TestPacksWithDictionariesInBuckets(t *testing.T) {
 			s, err := m.Serve("the server", nil)
 			must(t, err)
 			defer s.Close()
-			to := bucketOf(t, kind, "data", "copied")
+			to := bucketOf(t, kind, "data", "copied", nil)
 			list, _, err := s.Get(ctx, sync.MarkerName)
 			must(t, err)
 			must(t, to.Put(ctx, sync.MarkerName, object.Bytes(list), object.IfAbsent))
