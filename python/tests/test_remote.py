@@ -66,10 +66,13 @@ def test_writes_where_it_is(remote: tuple[stemma.Repo, str], tmp_path: Path, mon
         one.write({"id": [7]}, "new", mode="create")
         one.sql("call dolt_commit('-Am', 'three')")
         one.branch("mine")
+        one.write({"id": [8]}, "new", mode="append", write_id="load-1")
     monkeypatch.setenv("STEMMA_CACHE", str(tmp_path / "other machine"))
     with stemma.connect(url) as two:
         assert two.read_arrow("prices").column("price").to_pylist() == [7, 1.5]
         assert two.read_arrow("new", "mine").num_rows == 1
+        two.write({"id": [8]}, "new", mode="append", write_id="load-1")  # sent again, after the first machine died, say
+        assert two.read_arrow("new").num_rows == 2
         assert next(iter(two.log())).message == "three"
 
 
