@@ -4,6 +4,7 @@
 //	go run ./bench -run import,diff           some of them
 //	go run ./bench -rows 200000 -count 1      small, to try a change; nothing is kept
 //	go run ./bench -run python -python PYTHON the Python package, with a Python that has what its tests require
+//	go run ./bench -run kedro -kedro PYTHON   runs of Kedro with hooks and without, with a Python that has it
 //	go run ./bench -run flow,seed -flows PYTHON  flows of Metaflow, with a Python that has it; only when asked for
 //	go run ./bench -dolt PATH -duckdb PYTHON  beside peers, which do the same work in the same run; the report has the ratios
 //

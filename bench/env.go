@@ -24,6 +24,7 @@ type env struct {
 	duckdb           string // a Python
 	python           string // a Python that has the package's requirements; "" for none
 	flows            string // a Python that has Metaflow; "" for none
+	kedro            string // a Python that has Kedro; "" for none
 	variants, shapes string
 
 	prices   *data.Prices

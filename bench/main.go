@@ -37,6 +37,7 @@ var questions = []struct {
 	{"past", "Who changed this row, when, and what was it before?", benchPast},
 	{"log", "How soon does a long history answer?", benchLog},
 	{"lineage", "Which run made this table, and from what, after a hundred thousand runs?", benchLineage},
+	{"kedro", "What do hooks and records add to a run of Kedro?", benchKedro},
 	{"branches", "What do ten thousand branches cost?", benchBranches},
 	{"tables", "What do ten thousand tables cost?", benchTables},
 	{"shapes", "What do tables of other shapes cost?", benchShapes},
@@ -75,6 +76,7 @@ func run(ctx context.Context) error {
 	flag.StringVar(&e.dolt, "dolt", os.Getenv("BENCH_DOLT"), "Dolt's program, to compare with")
 	flag.StringVar(&e.duckdb, "duckdb", os.Getenv("BENCH_DUCKDB"), "a Python that has DuckDB, to compare with")
 	flag.StringVar(&e.python, "python", venvPython(os.Getenv("BENCH_PYTHON"), "python"), "a Python that has what the package's tests require")
+	flag.StringVar(&e.kedro, "kedro", venvPython(os.Getenv("BENCH_KEDRO"), "kedro"), "a Python that has what the tests with Kedro require")
 	flag.StringVar(&e.flows, "flows", venvPython(os.Getenv("BENCH_FLOWS"), "metaflow"), "a Python that has what the tests with Metaflow require")
 	flag.IntVar(&e.peerCount, "peer-count", 1, "repetitions of peers")
 	flag.StringVar(&e.variants, "variants", "", "shapes: also try these settings: target, long or both")

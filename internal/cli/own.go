@@ -182,6 +182,17 @@ func (h *holding) unserveAll() []*owner.Server {
 	return slices.Collect(maps.Values(h.socks))
 }
 
+// fixed says why the databases that are served are neither made nor dropped; "" when they may be.
+func (h *holding) fixed() string {
+	switch {
+	case h.listening.follow.remote != "":
+		return "the server follows a remote (--follow), and its databases are those that were there when it began"
+	case h.repo != nil && h.repo.KeptIn():
+		return "the server works on one database in a bucket (--store); one beside its copy here would be in no bucket"
+	}
+	return ""
+}
+
 // start starts the SQL engine and its server, unless they run.
 func (h *holding) start(ctx context.Context) (*mysql.Server, error) {
 	h.mu.Lock()
@@ -194,7 +205,7 @@ func (h *holding) start(ctx context.Context) (*mysql.Server, error) {
 	}
 	procs := proc.New(h.p.Specs, h.p.Version)
 	opt := engine.Options{
-		FS: h.fs, Repo: repo.Options{Clock: h.p.Clock}, ReadOnly: h.sql.ReadOnly, Fixed: h.listening.follow.remote != "", Opened: h.serve, Closing: h.unserve,
+		FS: h.fs, Repo: repo.Options{Clock: h.p.Clock}, ReadOnly: h.sql.ReadOnly, Fixed: h.fixed(), Opened: h.serve, Closing: h.unserve,
 		Registries: registry.Registries{
 			SystemTables:   systab.Tables(),
 			Functions:      append(fn.Functions(h.p.versions()), fn.Procedures(procs.Rows, procs.Names()...)...),

@@ -34,8 +34,8 @@ type Options struct {
 	Repo repo.Options
 	// Opened and Closing are told of databases that CREATE DATABASE has made and that DROP DATABASE is about to close; nil is nobody.
 	Opened, Closing func(*repo.Repo)
-	// Fixed refuses to make, drop and restore databases: they follow a remote.
-	Fixed bool
+	// Fixed refuses to make, drop and restore databases, and says why; empty when it does not.
+	Fixed string
 	// ReadOnly refuses every statement that writes.
 	ReadOnly   bool
 	Registries registry.Registries

@@ -35,6 +35,8 @@ const (
 //   - TIME(n) has n digits.
 //   - EXPLAIN without a format shows the plan as a tree.
 //   - Only character sets that statements can be converted from are a client's.
+//   - Names of functions such as STD and VARIANCE, and other words that are not reserved, are names of columns and tables where no function
+//     is called.
 //
 // It reads the statements of views as the catalog has marked them, and makes the session know what AS OF says.
 type parser struct{ sql.Parser }
@@ -45,7 +47,10 @@ func newParser() parser { return parser{sql.NewMysqlParser()} }
 
 // ParseSimple implements sql.Parser.
 func (p parser) ParseSimple(query string) (sqlparser.Statement, error) {
-	s, err := p.Parser.ParseSimple(plainComments(query))
+	s, _, err := catalog.Unreserved(plainComments(query), func(text string) (sqlparser.Statement, int, error) {
+		s, err := p.Parser.ParseSimple(text)
+		return s, len(text), err
+	})
 	return checked(query, s, err)
 }
 
@@ -54,9 +59,9 @@ func (p parser) Parse(ctx *sql.Context, query string, multi bool) (s sqlparser.S
 	if r := catalog.ReadingOf(query); r != nil {
 		return p.ParseWithOptions(ctx, query, ';', multi, sqlparser.ParserOptions{})
 	}
-	s, parsed, rest, err = p.Parser.Parse(ctx, plainComments(query), multi)
-	s, err = checked(query, s, err)
-	return s, parsed, rest, err
+	return unreservedOf(query, func(text string) (sqlparser.Statement, string, string, error) {
+		return p.Parser.Parse(ctx, text, multi)
+	})
 }
 
 // ParseWithOptions implements sql.Parser.
@@ -64,9 +69,9 @@ func (p parser) ParseWithOptions(ctx context.Context, query string, delimiter ru
 	if r := catalog.ReadingOf(query); r != nil {
 		opt = sql.NewSqlModeFromString(r.Mode).ParserOptions()
 	}
-	s, parsed, rest, err = p.Parser.ParseWithOptions(ctx, plainComments(query), delimiter, multi, opt)
-	s, err = checked(query, s, err)
-	return s, parsed, rest, err
+	return unreservedOf(query, func(text string) (sqlparser.Statement, string, string, error) {
+		return p.Parser.ParseWithOptions(ctx, text, delimiter, multi, opt)
+	})
 }
 
 // ParseOneWithOptions implements sql.Parser.
@@ -74,7 +79,9 @@ func (p parser) ParseOneWithOptions(ctx context.Context, query string, opt sqlpa
 	if r := catalog.ReadingOf(query); r != nil {
 		opt = sql.NewSqlModeFromString(r.Mode).ParserOptions()
 	}
-	s, n, err := p.Parser.ParseOneWithOptions(ctx, plainComments(query), opt)
+	s, n, err := catalog.Unreserved(plainComments(query), func(text string) (sqlparser.Statement, int, error) {
+		return p.Parser.ParseOneWithOptions(ctx, text, opt)
+	})
 	s, err = checked(query, s, err)
 	return s, n, err
 }
@@ -89,15 +96,15 @@ func plainComments(query string) string {
 	for i := 0; i < len(query); {
 		switch rest := query[i:]; {
 		case rest[0] == '\'' || rest[0] == '"' || rest[0] == '`':
-			i += quoted(rest)
+			i += catalog.QuotedLength(rest)
 		case rest[0] == '#' || strings.HasPrefix(rest, "--") && (len(rest) == 2 || rest[2] <= ' '):
-			i += upTo(rest, 1, "\n")
+			i += catalog.LengthUpTo(rest, 1, "\n")
 		case strings.HasPrefix(rest, "/*M!"):
 			if out == nil {
 				out = []byte(query)
 			}
 			out[i+3] = ' '
-			i += upTo(rest, 2, "*/")
+			i += catalog.LengthUpTo(rest, 2, "*/")
 		case strings.HasPrefix(rest, "/*!"):
 			n := 0
 			for n < 6 && 3+n < len(rest) && rest[3+n] >= '0' && rest[3+n] <= '9' {
@@ -113,7 +120,7 @@ func plainComments(query string) string {
 					out = []byte(query)
 				}
 				out[i+2] = ' '
-				i += upTo(rest, 2, "*/")
+				i += catalog.LengthUpTo(rest, 2, "*/")
 			case n == 6:
 				if out == nil {
 					out = []byte(query)
@@ -124,7 +131,7 @@ func plainComments(query string) string {
 				i += 3 + n // what is in it is scanned as text of the statement
 			}
 		case strings.HasPrefix(rest, "/*"):
-			i += upTo(rest, 2, "*/")
+			i += catalog.LengthUpTo(rest, 2, "*/")
 		default:
 			i++
 		}
@@ -135,24 +142,22 @@ func plainComments(query string) string {
 	return string(out)
 }
 
-// quoted is the length of the string or quoted name that s begins with.
-func quoted(s string) int {
-	for i := 1; i < len(s); i++ {
-		if s[i] == '\\' && s[0] != '`' {
-			i++
-		} else if s[i] == s[0] {
-			return i + 1 // a doubled quote begins another one
+// unreservedOf is catalog.Unreserved for what returns the statement's text and the rest, and checks the statement.
+func unreservedOf(query string, parse func(string) (s sqlparser.Statement, parsed, rest string, err error)) (s sqlparser.Statement, parsed, rest string, err error) {
+	plain, changed := plainComments(query), false
+	s, n, err := catalog.Unreserved(plain, func(text string) (sqlparser.Statement, int, error) {
+		changed = text != plain
+		s, p, r, err := parse(text)
+		if !changed {
+			parsed, rest = p, r
 		}
+		return s, len(text) - len(r), err
+	})
+	if changed && err == nil {
+		parsed, rest = plain[:n], plain[n:]
 	}
-	return len(s)
-}
-
-// upTo is the length of s up to the end of the first mark behind its first n bytes, or of s.
-func upTo(s string, n int, mark string) int {
-	if i := strings.Index(s[n:], mark); i >= 0 {
-		return n + i + len(mark)
-	}
-	return len(s)
+	s, err = checked(query, s, err)
+	return s, parsed, rest, err
 }
 
 // asOfWords is what every statement with AS OF has.

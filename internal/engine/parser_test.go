@@ -66,6 +66,25 @@ func TestParser(t *testing.T) {
 	c.exec("set names latin1", "set names 'utf8mb4'", "set names utf8", "set names binary", "set names ascii", "set names default")
 }
 
+// Columns of frames are called std and variance; pandas and SQLAlchemy quote only what MySQL reserves.
+func TestNamesThatAreNotReserved(t *testing.T) {
+	c := newWorld(t).client()
+	for _, name := range []string{"std", "STDDEV", "stddev_pop", "stddev_samp", "variance", "var_pop", "var_samp", "bit_and", "group_concat", "json_arrayagg", "plan", "next", "off"} {
+		c.exec("create table t (id int primary key, "+name+" double, key "+name+"_i ("+name+"))",
+			"insert into t (id, "+name+") values (1, 2), (2, 4)",
+			"update t set "+name+" = "+name+" + 1 where t."+name+" = 2")
+		c.want("select "+name+", t."+name+", "+name+" as x, sum("+name+"), std("+name+"), variance("+name+") from t where "+name+" = 3 group by "+name, "3,3,3,3,0,0")
+		c.want("select max("+name+") over (), id as "+name+" from t order by "+name, "4,1 4,2")
+		c.exec("create view v as select " + name + ", 'std' as said from t where id = 1")
+		c.want("select "+name+", said from v", "3,std")
+		c.exec("drop view v", "alter table t rename column "+name+" to x", "drop table t")
+	}
+	c.exec("create table std (id int)", "insert into std values (1)", "drop table std")
+	c.want("select 1 as variance", "1")
+	c.fails("create table t (rank int)", "near 'rank'")
+	c.fails("select std from where", "near 'from'")
+}
+
 func TestTime(t *testing.T) {
 	w := newWorld(t)
 	c := w.client()

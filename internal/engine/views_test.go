@@ -1,8 +1,14 @@
 package engine
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/stemmadb/stemma/internal/repo"
 )
@@ -143,6 +149,35 @@ func TestNamesOfViews(t *testing.T) {
 	c.want("select count(*) from dolt_schemas where type = 'view'", "4")
 }
 
+// Views that name one another are refused, and cannot be read where they have come about otherwise.
+func TestRecursionOfViews(t *testing.T) {
+	w := newWorld(t)
+	c := w.client()
+	c.exec("create table t (i int primary key)", "insert into t values (1)", "create view a as select * from t", "create view b as select * from a")
+	c.fails("create or replace view a as select * from a", "`db`.`a` contains view recursion")
+	c.fails("create or replace view a as select * from db.b", "contains view recursion")
+	c.fails("create or replace view a as select 1 as i where 1 in (select i from b)", "contains view recursion")
+	c.want("select * from b", "1")
+	c.exec("create or replace view a as with a as (select 5 as i) select * from a")
+	c.want("select * from b", "5")
+	c.exec("update dolt_schemas set fragment = 'create view a as select x.i from b x join b y' where name = 'a'")
+	c.fails("select * from b", "contains view recursion")
+	c.fails("select * from t join a on t.i = a.i", "contains view recursion")
+	c.want("select table_name from information_schema.tables where table_schema = 'db' and table_type = 'VIEW' order by 1", "a b")
+	c.want("select count(*) from information_schema.views where table_schema = 'db'", "0")
+	c.exec("create or replace view a as select * from t")
+	// Many views within one another, and many selects beside one another, are none.
+	for i := range 50 {
+		from := "b"
+		if i > 0 {
+			from = fmt.Sprint("v", i-1)
+		}
+		c.exec(fmt.Sprintf("create view v%d as select * from %s", i, from))
+	}
+	c.want("select count(*) from v49", "1")
+	c.want("select count(*) from ("+strings.Repeat("select i from v9 union all ", 200)+"select i from b) x", "201")
+}
+
 func TestViewsInTransactions(t *testing.T) {
 	w := newWorld(t)
 	c, other := w.client(), w.client()
@@ -177,4 +212,118 @@ func TestQuotesInViews(t *testing.T) {
 	c.exec("create /*!50017 definer=`root`@`localhost` */ /*!50013 sql security definer */ view db.dumped as select i from t")
 	c.want("select * from dumped", "1")
 	c.want("select fragment from dolt_schemas where name = 'dumped'", "CREATE DEFINER = `root`@`localhost` SQL SECURITY definer VIEW `dumped` AS select i from t")
+}
+
+// Views of two branches merge as rows do, whatever was made, changed and dropped on them.
+func TestMergesOfViews(t *testing.T) {
+	names := []string{"a", "b", "c"}
+	rapid.Check(t, func(rt *rapid.T) {
+		c := versioned(t)
+		defer c.w.eng.Close(t.Context())
+		change := func(views map[string]int, label string) {
+			for range rapid.IntRange(0, 4).Draw(rt, label) {
+				name, n := rapid.SampledFrom(names).Draw(rt, "name"), rapid.IntRange(0, 2).Draw(rt, "text")
+				if n == 0 {
+					c.exec("drop view if exists " + name)
+					delete(views, name)
+					continue
+				}
+				views[name] = n
+				c.exec(fmt.Sprintf("create or replace view %s as select %d as x", name, n))
+			}
+			c.exec("call dolt_commit('-Am', '" + label + "', '--allow-empty')")
+		}
+		check := func(views map[string]int) {
+			t.Helper()
+			var want []string
+			for _, name := range slices.Sorted(maps.Keys(views)) {
+				want = append(want, name+",VIEW")
+				c.want("select * from "+name, fmt.Sprint(views[name]))
+			}
+			c.want("show full tables", strings.Join(want, " "))
+		}
+		base := map[string]int{}
+		change(base, "base")
+		ours, theirs := maps.Clone(base), maps.Clone(base)
+		c.exec("call dolt_checkout('-b', 'side')")
+		change(theirs, "theirs")
+		check(theirs)
+		c.exec("call dolt_checkout('main')")
+		check(base)
+		change(ours, "ours")
+		merged, conflicts := map[string]int{}, false
+		for _, name := range names {
+			b, o, th := base[name], ours[name], theirs[name]
+			switch {
+			case o == th || th == b:
+			case o == b:
+				o = th
+			default:
+				conflicts = true
+			}
+			if o > 0 {
+				merged[name] = o
+			}
+		}
+		if conflicts {
+			c.fails("call dolt_merge('side')", "Merge conflict detected")
+			check(ours)
+			c.exec("set @@dolt_allow_commit_conflicts = 1", "call dolt_merge('side')")
+			c.want("select `table` from dolt_conflicts", "dolt_schemas")
+			c.exec("call dolt_conflicts_resolve('--theirs', 'dolt_schemas')")
+			for _, name := range names {
+				if base[name] != ours[name] && base[name] != theirs[name] && ours[name] != theirs[name] {
+					if merged[name] = theirs[name]; theirs[name] == 0 {
+						delete(merged, name)
+					}
+				}
+			}
+			check(merged)
+			return
+		}
+		c.exec("call dolt_merge('side')")
+		check(merged)
+	})
+}
+
+// A merge can bring a view and a table of one name: the table counts, and the view is not lost.
+func TestMergeOfViewAndTable(t *testing.T) {
+	c := forked(t, []string{"create table t (id int primary key)"}, []string{"create view v as select 5 as x"}, []string{"create table v (y int primary key)", "insert into v values (7)"})
+	c.exec("call dolt_merge('side')")
+	c.want("select * from v", "7")
+	c.want("show full tables", "t,BASE TABLE v,BASE TABLE")
+	c.exec("insert into v values (8)", "alter table v add column z int", "call dolt_commit('-Am', 'still written')", "rename table v to w")
+	c.want("select * from v", "5")
+	c.exec("drop view v")
+	c.want("select y from w", "7 8")
+	c.want("select count(*) from dolt_schemas", "0")
+}
+
+// Stashes, resets, reverts, cherry-picks and rebases take views along.
+func TestHistoriesOfViews(t *testing.T) {
+	c := versioned(t)
+	c.exec("create table t (id int primary key)", "insert into t values (1)", "create view v as select id from t", "call dolt_commit('-Am', 'one')",
+		"create or replace view v as select id + 1 as k from t", "create view w as select 1 as x", "call dolt_stash('push', 'here')")
+	c.want("select * from v", "1")
+	c.exec("call dolt_stash('pop', 'here')")
+	c.want("select k, x from v, w", "2,1")
+	c.exec("call dolt_commit('-Am', 'two')", "call dolt_revert('HEAD')")
+	c.want("select * from v", "1")
+	c.fails("select * from w", "not found")
+	c.exec("call dolt_reset('--hard', 'HEAD~1')")
+	c.want("select k, x from v, w", "2,1")
+	c.exec("call dolt_checkout('-b', 'side', 'HEAD~1')", "create view z as select * from v", "call dolt_commit('-Am', 'three')", "call dolt_cherry_pick('main')")
+	c.want("select k, x from z, w", "2,1")
+	c.exec("drop view w", "call dolt_checkout('dolt_schemas')")
+	c.want("select x from w", "1")
+	c.exec("create view staged as select 1 as one", "call dolt_add('dolt_schemas')", "create view later as select 2 as two")
+	c.want("select staged, status from dolt_status order by staged", "0,modified 1,modified")
+	c.exec("call dolt_commit('-m', 'staged')", "call dolt_reset('--hard')")
+	c.want("select * from staged", "1")
+	c.fails("select * from later", "not found")
+	c.exec("insert into dolt_nonlocal_tables values ('dolt_schemas', 'main', '', 'immediate')")
+	c.fails("select * from z", "not found")
+	c.want("select k, x from v, w", "2,1")
+	c.fails("create view more as select 1", "main")
+	c.fails("drop view w", "main")
 }

@@ -172,11 +172,7 @@ func (t *trainingRun) noTable(ctx context.Context, r *repo.Repo, snap *repo.Snap
 	if len(has) > 0 {
 		return errs.New(errs.NotFound, "there is no such table at that revision; the branch %s has it", strings.Join(has, ", "))
 	}
-	names, err := snap.TableNames(ctx)
-	if err != nil {
-		return err
-	}
-	return offering(errs.NotFound, errs.Nearest(name, names), "table not found: %s", name)
+	return notATable(ctx, snap, name)
 }
 
 // pin makes the entry of a lock.

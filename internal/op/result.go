@@ -14,6 +14,8 @@ import (
 type Column struct {
 	Name string
 	Type value.Type
+	// UTC says that its times are moments, in UTC; those of a DATETIME in a table have no zone.
+	UTC bool
 }
 
 // Result is the answer of a verb: rows for programs, lines for people, or both.
@@ -61,9 +63,9 @@ func Flag(name string) Column {
 	return Column{Name: name, Type: value.Type{Kind: value.KindInt8, Length: 1}}
 }
 
-// Moment is a column of times with microseconds.
+// Moment is a column of moments in UTC with microseconds.
 func Moment(name string) Column {
-	return Column{Name: name, Type: value.Type{Kind: value.KindDatetime, Precision: 6}}
+	return Column{Name: name, Type: value.Type{Kind: value.KindDatetime, Precision: 6}, UTC: true}
 }
 
 // Document is a column of JSON text.
@@ -159,6 +161,7 @@ type wireColumn struct {
 	SRID      uint32          `json:"srid,omitempty"`
 	HasSRID   bool            `json:"has_srid,omitempty"`
 	Values    []string        `json:"values,omitempty"`
+	UTC       bool            `json:"utc,omitempty"`
 }
 
 // MarshalJSON encodes r. Errors are of class Internal: a row as long as the columns are not, a cell of a type that its column does not
@@ -170,7 +173,7 @@ func (r *Result) MarshalJSON() ([]byte, error) {
 	w := wireResult{Lines: r.Lines, Parts: r.Parts, Hints: r.Hints, Detail: r.Detail, ExitCode: r.ExitCode}
 	for _, c := range r.Columns {
 		t := c.Type
-		w.Columns = append(w.Columns, wireColumn{c.Name, t.Kind, t.Length, t.Precision, t.Scale, t.Collation, t.Subtype, t.SRID, t.HasSRID, t.Values})
+		w.Columns = append(w.Columns, wireColumn{c.Name, t.Kind, t.Length, t.Precision, t.Scale, t.Collation, t.Subtype, t.SRID, t.HasSRID, t.Values, c.UTC})
 	}
 	for i, row := range r.Rows {
 		if len(row) != len(r.Columns) {
@@ -203,7 +206,7 @@ func (r *Result) UnmarshalJSON(data []byte) error {
 	*r = Result{Lines: w.Lines, Parts: w.Parts, Hints: w.Hints, Detail: w.Detail, ExitCode: w.ExitCode}
 	for _, c := range w.Columns {
 		r.Columns = append(r.Columns, Column{c.Name, value.Type{Kind: c.Kind, Length: c.Length, Precision: c.Precision, Scale: c.Scale,
-			Collation: c.Collation, Subtype: c.Subtype, SRID: c.SRID, HasSRID: c.HasSRID, Values: c.Values}})
+			Collation: c.Collation, Subtype: c.Subtype, SRID: c.SRID, HasSRID: c.HasSRID, Values: c.Values}, c.UTC})
 	}
 	for i, row := range w.Rows {
 		if len(row) != len(r.Columns) {

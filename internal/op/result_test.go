@@ -49,7 +49,7 @@ func TestResultRoundTrip(t *testing.T) {
 		kinds := rapid.SliceOfN(rapid.IntRange(1, int(value.KindVector)), 0, 5).Draw(t, "kinds")
 		for _, k := range kinds {
 			in.Columns = append(in.Columns, Column{Name: rapid.String().Draw(t, "name"), Type: value.Type{Kind: value.Kind(k),
-				Length: rapid.Uint32().Draw(t, "length"), Precision: rapid.Uint8().Draw(t, "precision"), Values: rapid.SliceOfN(rapid.String(), 1, 2).Draw(t, "values")}})
+				Length: rapid.Uint32().Draw(t, "length"), Precision: rapid.Uint8().Draw(t, "precision"), Values: rapid.SliceOfN(rapid.String(), 1, 2).Draw(t, "values")}, UTC: rapid.Bool().Draw(t, "utc")})
 		}
 		for range rapid.IntRange(0, 4).Draw(t, "rows") {
 			row := make([]any, len(kinds))

@@ -377,3 +377,45 @@ func TestBucketLacksAll(t *testing.T) {
 		t.Errorf("the lists are %v, want %v", now, before)
 	}
 }
+
+// TestBucketBesideOthers: a transaction that changes a database in a bucket and another one is refused, and neither has anything of it; one that
+// changes either alone is not.
+func TestBucketBesideOthers(t *testing.T) {
+	for _, first := range []bool{true, false} {
+		kept, plain := newKept(t), &bed{T: t, fs: vfs.NewMem(), ctx: t.Context()}
+		plain.must(Init(plain.ctx, plain.fs, "/plain", InitOptions{Author: ada, Committer: ada}))
+		plain.openAt(plain.fs, "/plain")
+		tx := plain.begin("main")
+		plain.must(tx.CreateTable(plain.ctx, "t", numbers()))
+		plain.must(tx.Commit(plain.ctx))
+		clear(kept.store.puts)
+		txs := []*Tx{kept.edit("main", "t", 1), plain.edit("main", "t", 1)}
+		if !first {
+			slices.Reverse(txs)
+		}
+		err := CommitAcross(kept.ctx, txs...)
+		if !errs.Is(err, errs.Unsupported) || !strings.Contains(err.Error(), "db is kept in a bucket; change that in a transaction of its own") {
+			t.Fatalf("%v, want class unsupported and the name of the database", err)
+		}
+		for _, tx := range txs {
+			if err := tx.Commit(kept.ctx); !errs.Is(err, errs.Invalid) {
+				t.Errorf("commit after the refusal: %v, want that it is over", err)
+			}
+		}
+		kept.r.bucket.settle()
+		if len(kept.store.puts) > 0 {
+			t.Errorf("what was refused was put: %v", kept.store.puts)
+		}
+		if a, b := kept.numbers("main", "t"), plain.numbers("main", "t"); a != "" || b != "" {
+			t.Errorf("refused, but there is %q and %q", a, b)
+		}
+		kept.must(CommitAcross(kept.ctx, kept.edit("main", "t", 2), plain.begin("main")))
+		kept.must(CommitAcross(kept.ctx, kept.begin("main"), plain.edit("main", "t", 3)))
+		if a, b := kept.numbers("main", "t"), plain.numbers("main", "t"); a != "2" || b != "3" {
+			t.Errorf("there is %q and %q, want 2 and 3", a, b)
+		}
+		if n := kept.store.puts[mainRef]; n != 1 {
+			t.Errorf("%d writes of the ref, want 1", n)
+		}
+	}
+}

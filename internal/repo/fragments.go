@@ -203,8 +203,8 @@ func (t *Tx) noView(ctx context.Context, name string) error {
 	return errs.New(errs.Exists, "table %s cannot be made: there is a view %s", name, f.Name)
 }
 
-// DropView drops a view; ok is false when there is none. With the last row dolt_schemas goes, so that a view that was made and dropped
-// again leaves nothing.
+// DropView drops a view; ok is false when there is none. With the last row dolt_schemas goes, unless the head has it: a view that was made
+// and dropped again leaves nothing, and a branch that dropped all views merges with one that made others.
 func (t *Tx) DropView(ctx context.Context, name string) (ok bool, err error) {
 	f, err := ViewIn(ctx, t, name)
 	if err != nil || f == nil {
@@ -223,8 +223,15 @@ func (t *Tx) DropView(ctx context.Context, name string) (ok bool, err error) {
 	if _, err := e.Delete(ctx, row); err != nil {
 		return false, err
 	}
-	if e.View().Count() == 0 {
-		return true, t.DropTable(ctx, SchemasTable)
+	if e.View().Count() > 0 {
+		return true, nil
 	}
-	return true, nil
+	head, err := t.r.SnapshotAt(ctx, t.Head())
+	if err != nil {
+		return false, err
+	}
+	if _, _, kept, err := head.Table(ctx, SchemasTable); err != nil || kept {
+		return true, err
+	}
+	return true, t.DropTable(ctx, SchemasTable)
 }

@@ -179,8 +179,8 @@ func (p *Push) lacking(ctx context.Context, b Between) (out []hash.Hash, err err
 }
 
 // packs sends chunks in packs, which are the same for the same chunks: what an earlier push has sent of them is not sent again. The store's own
-// packs go as they are where all of their chunks are to be sent. Packs to be avoided
-// get their chunks in another order, or one more of those that belong to the commits, and so another name.
+// packs go as they are where all of their chunks are to be sent. Packs to be avoided get their chunks in another order, or one more of those that
+// belong to the commits, and so another name.
 func (p *Push) packs(ctx context.Context, chunks []hash.Hash, commits []history.CommitID, counted *pledge, avoid map[string]bool) (out []Pack, err error) {
 	if len(chunks) == 0 {
 		return nil, nil
@@ -190,6 +190,13 @@ func (p *Push) packs(ctx context.Context, chunks []hash.Hash, commits []history.
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(packsSent)
 	own := p.Store.Within(chunks, ownLeast, ownMost)
+	var wanted map[hash.Hash]bool // chunks that are in none of the store's packs that are sent
+	if len(own) > 0 {
+		wanted = make(map[hash.Hash]bool, len(chunks))
+		for _, h := range chunks {
+			wanted[h] = true
+		}
+	}
 	for len(chunks) > 0 && err == nil && gctx.Err() == nil {
 		if counted.due() || len(out) == 1 { // a long push finds out early that all is to have other names
 			if err = counted.claim(gctx, out, ""); err != nil {
@@ -198,8 +205,11 @@ func (p *Push) packs(ctx context.Context, chunks []hash.Hash, commits []history.
 		}
 		var next sending
 		if len(own) > 0 {
-			next, chunks, err = p.own(gctx, own[0], chunks, avoid)
-			if own = own[1:]; err == nil && next.file == nil {
+			next, err = p.own(gctx, own[0], wanted, avoid)
+			if own = own[1:]; len(own) == 0 {
+				chunks = slices.DeleteFunc(slices.Clone(chunks), func(h hash.Hash) bool { return !wanted[h] })
+			}
+			if err == nil && next.file == nil {
 				continue
 			}
 		} else {
@@ -241,21 +251,17 @@ const (
 	ownMost  = 256 << 20
 )
 
-// own is a pack of the store, if all of its chunks are among those to be sent, and the chunks that are left then. One that is damaged is not sent:
-// whoever reads the chunk that is damaged says so.
-func (p *Push) own(ctx context.Context, o pack.Published, chunks []hash.Hash, avoid map[string]bool) (next sending, left []hash.Hash, err error) {
+// own is a pack of the store if all of its chunks are wanted, which they are no more then. One that is damaged is not sent: whoever reads the chunk
+// that is damaged says so.
+func (p *Push) own(ctx context.Context, o pack.Published, wanted map[hash.Hash]bool, avoid map[string]bool) (next sending, err error) {
 	x := Pack{Digest: o.Digest, Size: o.Size, Chunks: o.Chunks}
 	if avoid[x.object()] {
-		return next, chunks, nil
+		return next, nil
 	}
-	wanted := make(map[hash.Hash]bool, len(chunks)) // false once it is found in the pack
-	for _, h := range chunks {
-		wanted[h] = true
-	}
-	all := true
+	all, hashes := true, make([]hash.Hash, 0, o.Chunks)
 	err = pack.ReadHashes(ctx, p.FS, o.Path, o.Digest, func(h hash.Hash) {
 		all = all && wanted[h]
-		wanted[h] = false
+		hashes = append(hashes, h)
 	})
 	var f vfs.File
 	if err == nil && all {
@@ -263,12 +269,14 @@ func (p *Push) own(ctx context.Context, o pack.Published, chunks []hash.Hash, av
 	}
 	switch {
 	case errs.Is(err, errs.Corrupt), errs.Is(err, errs.NotFound): // a fold removes packs whose chunks are elsewhere
-		return next, chunks, nil
+		return next, nil
 	case err != nil || !all:
-		return next, chunks, err
+		return next, err
 	}
-	left = slices.DeleteFunc(slices.Clone(chunks), func(h hash.Hash) bool { return !wanted[h] })
-	return sending{pack: x, file: f}, left, nil
+	for _, h := range hashes {
+		wanted[h] = false
+	}
+	return sending{pack: x, file: f}, nil
 }
 
 // made is a new pack of the first chunks, and those that are left.

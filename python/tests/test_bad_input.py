@@ -89,6 +89,8 @@ def test_a_missing_program(directory: Path, monkeypatch: pytest.MonkeyPatch) -> 
         (" ", stemma.InvalidError, (), "ref is empty"),
         (1234567, stemma.InvalidError, (), "YAML reads some hashes as numbers"),
         (12e10, stemma.InvalidError, (), "YAML reads some hashes as numbers"),
+        (dt.datetime(2021, 4, 1, tzinfo=dt.UTC), stemma.InvalidError, (), r"a time is one, too.*'2021-04-01T00:00:00\+00:00'"),
+        (Path("main"), stemma.InvalidError, (), r"a ref is text, not PosixPath\('main'\)$"),
     ],
 )
 def test_refs(shop: stemma.Repo, ref: Any, kind: type[stemma.StemmaError], meant: tuple[str, ...], says: str) -> None:

@@ -96,8 +96,15 @@ def test_modes_that_fail(repo: stemma.Repo, prices: pd.DataFrame) -> None:
     with pytest.raises(stemma.DuplicateKeyError) as e:
         repo.write(prices, "prices", mode="append")
     assert (e.value.table, e.value.row) == ("prices", 0)
-    with pytest.raises(stemma.InvalidError, match="key"):
+    with pytest.raises(stemma.InvalidError, match="as in primary_key='id'; mode='create' makes a table without one"):
         repo.write(prices, "fresh")
+    with pytest.raises(stemma.NotFoundError, match=r"not found: fresh \(mode='create_append' makes it\)"):
+        repo.write(prices, "fresh", mode="append")
+    with pytest.raises(stemma.NotFoundError, match=r"not found: fresh \(mode='replace' makes it\)"):
+        repo.write(prices, "fresh", mode="replace_rows")
+    with pytest.raises(stemma.NotFoundError, match="no column") as missing:
+        repo.write(prices.assign(z=1), "prices", mode="append")
+    assert missing.value.hint is None
     with pytest.raises(stemma.InvalidError, match="no mode 'mrge'"):
         repo.write(prices, "prices", mode="mrge")  # type: ignore[arg-type]
     with pytest.raises(stemma.InvalidError, match="no column 'id' for the primary key"):
@@ -279,6 +286,15 @@ def test_errors(repo: stemma.Repo, prices: pd.DataFrame) -> None:
     assert "goroutine" not in str(e.value)
     with pytest.raises(stemma.NotFoundError):
         repo.at(branch="nowhere").read_pandas("prices")
+    with pytest.raises(stemma.NotFoundError) as e:
+        repo.sql("select * from prices as of 'mian'")
+    assert (e.value.ref, e.value.did_you_mean) == ("mian", ("main",))
+    with pytest.raises(stemma.NotFoundError) as e:
+        repo.sql("select code, m from prices")
+    assert e.value.column == "m"
+    with pytest.raises(stemma.NotFoundError, match="idd") as e:
+        repo.read_pandas("prices", where="idd > 1")
+    assert e.value.column == "idd"
 
 
 def test_settings(directory: Path) -> None:
@@ -407,3 +423,38 @@ def test_messages_are_in_the_words_of_python(repo: stemma.Repo, prices: pd.DataF
     # In SQL the flags are those that are written there.
     with pytest.raises(stemma.StemmaError, match="commit with -A"):
         repo.sql("call dolt_commit('-m', 'x')")
+
+
+def test_rows_of_a_diff_have_the_types_of_a_read(repo: stemma.Repo) -> None:
+    columns = "d date, t datetime(6), ts timestamp, s time(3), u bigint unsigned, n decimal(10, 2), j json, b varbinary(4)"
+    repo.sql(f"create table t (id int primary key, {columns})")
+    repo.commit("empty", ALL=True)
+    repo.sql(
+        "insert into t values (1, '2020-01-02', '2020-01-02 03:04:05', '2020-01-02 03:04:05', '-30:00:01.5', 18446744073709551615, 1.5, '[1]', 'ab'),"
+        """ (2, '0000-00-00', null, null, null, null, null, '{"a": 1}', null)"""
+    )
+    diff = repo.diff()
+    one, two = diff.parts[0]
+    assert (one.d, two.d) == (dt.date(2020, 1, 2), "0000-00-00")
+    assert one.t == dt.datetime(2020, 1, 2, 3, 4, 5)
+    assert one.ts == dt.datetime(2020, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
+    assert one.s == -dt.timedelta(hours=30, seconds=1, milliseconds=500)
+    repo.sql("delete from t where id = 2")
+    frame = repo.diff().to_pandas()  # of its only table
+    read = repo.read_pandas("t")
+    same = ["t", "ts", "s", "u", "n", "j", "b"]
+    pd.testing.assert_frame_equal(frame[same], read[same])
+    assert frame.d[0] == read.d[0]
+    # Times of a verb's own are moments, beside those of a table.
+    repo.commit("row", ALL=True)
+    blame = repo.blame("t")[0]
+    assert blame.commit_date == repo.log()[0].date
+    assert blame.commit_date.tzinfo is dt.UTC
+    repo.sql("create table k (at datetime primary key)")
+    repo.sql("insert into k values ('2020-01-02 03:04:05')")
+    repo.sql("delete from t")
+    with pytest.raises(stemma.InvalidError, match="answered with 2 tables, which are no single frame"):
+        repo.diff("HEAD").to_pandas()
+    repo.commit("key", ALL=True)
+    assert [(r.at, r.commit_date.tzinfo) for r in repo.blame("k")] == [(dt.datetime(2020, 1, 2, 3, 4, 5), dt.UTC)]
+    assert repo.log().to_pandas().date.dtype == "datetime64[us, UTC]"

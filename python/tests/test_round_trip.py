@@ -283,6 +283,36 @@ def test_arrays_and_uuids_within_json(shared: stemma.Repo, table: str) -> None:
     assert shared.read_pandas(table).c[0] == [str(one)]
 
 
+def test_a_type_that_is_not_kept_is_said(shared: stemma.Repo, table: str) -> None:
+    frame = pd.DataFrame(
+        {
+            "id": [1, 2],
+            "at": [dt.time(1, 2), None],
+            "grade": pd.Categorical(["b", "a"], categories=["b", "a"], ordered=True),
+            "key": [UUID(int=1), None],
+            "half": np.array([0.5, 2], dtype="float16"),
+            "none": [None, None],
+        }
+    )
+    wrote = shared.write(frame, table, primary_key="id")
+    kept = (
+        "column grade: ENUM keeps the order of its values, but not that the category is ordered",
+        "column at: times of day are stored as TIME, which is read as a span of time",
+        "column key: UUIDs are stored as text",
+        "column half: floats of 16 bits are stored in 32",
+    )
+    assert wrote.notes == (*kept, "column none: is text, as it has only NULL, which says of no type")
+    assert "note: column key: UUIDs are stored as text" in repr(wrote)
+    back = shared.read_pandas(table)
+    assert back["at"][0] == pd.Timedelta(hours=1, minutes=2)
+    assert back.grade.cat.categories.tolist() == ["b", "a"]
+    assert (back.key[0], back.half.dtype, back.half.tolist()) == (str(UUID(int=1)), "float32", [0.5, 2])
+    assert shared.write(frame, table).notes == kept  # the column is there, and has a type
+    assert shared.write(pl.DataFrame({"n": [None]}), table, mode="replace").notes == (
+        "column n: is text, as it has only NULL, which says of no type",
+    )
+
+
 def test_a_struct_with_a_field_twice(shared: stemma.Repo, table: str) -> None:
     twice = pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
     with pytest.raises(stemma.InvalidError, match='field "a" twice'):

@@ -62,6 +62,25 @@ def test_versions_to_load(filled: Server) -> None:
     assert len(TableDataset(table="t", credentials=filled.uri, version=Version("old", "x")).load()) == 2
 
 
+def test_views(filled: Server) -> None:
+    with stemma.connect(filled.uri) as repo:
+        repo.write(FRAME, "below", primary_key="id", message="below")
+        repo.sql("create view shown as select id * 10 as k from below")
+        repo.commit("a view", ALL=True)
+        repo.tag("shown", "HEAD")
+        repo.sql("create or replace view shown as select id from below where id < 3")
+    view = TableDataset(table="shown", credentials=filled.uri)
+    assert view.exists()
+    assert view.load()["id"].tolist() == [1, 2]
+    assert TableDataset(table="shown", credentials=filled.uri, ref="shown", where="k > 10").load()["k"].tolist() == [20, 30]
+    assert view.preview(1)["data"] == [[1]]
+    with pytest.raises(DatasetError, match="view shown"):
+        TableDataset(table="shown", credentials=filled.uri, primary_key="id").save(FRAME)
+    with stemma.connect(filled.uri) as repo:
+        repo.sql("drop view shown")
+    assert not view.exists()
+
+
 def test_modes(filled: Server) -> None:
     def dataset(table: str, **options: object) -> TableDataset:
         return TableDataset(table=table, credentials=filled.uri, **options)

@@ -57,6 +57,10 @@ def test_what_is_not_there(own: Server, tracking: None) -> None:
     with stemma.connect(own.uri) as repo:
         repo.write({"x": [1]}, "t", mode="replace", message="one")
         at = repo.resolve("HEAD", "t")
+        repo.sql("create view v as select x from t")
+        repo.commit("a view", ALL=True)
+    with pytest.raises(stemma.InvalidError, match="v is a view"):
+        mlflow.data.from_stemma("v", uri=own.uri)
     source = stemma.mlflow.StemmaSource(uri=own.uri, table="t", commit=str(at.commit), table_hash="0" * 52)
     with pytest.raises(stemma.NotFoundError, match="is not the one"):
         source.load()

@@ -231,3 +231,22 @@ def test_frames_are_equal(project: Project) -> None:
     project.run()
     with stemma.connect(project.server.uri) as repo:
         pd.testing.assert_frame_equal(repo.read_pandas("a"), frame, check_dtype=False)
+
+
+def test_columns_with_names_of_functions(shop: Project) -> None:
+    """What describe() gives has a column std, which neither MySQL nor SQLAlchemy thinks has to be quoted."""
+    shop.pipeline(
+        """
+        def first(n):
+            return pd.DataFrame({"id": [1, 2, 3], "v": [n, n + 1.0, n + 2]})
+
+        def second(a):
+            return a[["v"]].describe().T.reset_index(drop=True).assign(id=1, variance=a["v"].var())
+
+        def register_pipelines():
+            return {"__default__": pipeline([node(first, "params:n", "a"), node(second, "a", "b")])}
+        """
+    )
+    shop.run(n=1)
+    shop.run(n=2)
+    assert shop.server.query("select mean, std, variance, max from b") == [(3, 1, 1, 4)]

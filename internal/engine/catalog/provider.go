@@ -36,8 +36,8 @@ type Options struct {
 	// Opened, when set, is told of each database that CREATE DATABASE has made, and Closing of each that DROP DATABASE is about to
 	// close, which no statement finds any more.
 	Opened, Closing func(*repo.Repo)
-	// Fixed refuses to make, drop and restore databases: they follow a remote.
-	Fixed bool
+	// Fixed refuses to make, drop and restore databases, and says why; empty when it does not.
+	Fixed string
 }
 
 // Provider finds databases, functions and procedures. It is used by many goroutines.
@@ -331,12 +331,12 @@ func (p *Provider) CreateCollatedDatabase(ctx *sql.Context, name string, collati
 	return err
 }
 
-// fixed refuses what would change which databases there are, where these are replicas.
+// fixed refuses what would change which databases there are, where these are fixed.
 func (p *Provider) fixed(what string) error {
-	if !p.opt.Fixed {
+	if p.opt.Fixed == "" {
 		return nil
 	}
-	return errs.New(errs.ReadOnly, "%s: the server follows a remote (--follow), and its databases are those that were there when it began", what)
+	return errs.New(errs.ReadOnly, "%s: %s", what, p.opt.Fixed)
 }
 
 // create makes and opens a database.

@@ -3,10 +3,12 @@ package catalog
 import (
 	"cmp"
 	"encoding/json"
+	"runtime"
 	"strings"
 	"time"
 
 	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/vitess/go/mysql"
 
 	"github.com/stemmadb/stemma/internal/engine/registry"
 	"github.com/stemmadb/stemma/internal/engine/session"
@@ -42,6 +44,11 @@ func (d *Database) CreateView(ctx *sql.Context, name, _, statement string) error
 			return err
 		} else if old != nil {
 			return sql.ErrExistingView.New(d.name, name)
+		}
+		if self, err := d.names(ctx, tx, &f, name); err != nil {
+			return err
+		} else if self {
+			return d.recursion(name)
 		}
 		return tx.CreateView(ctx, f)
 	})
@@ -93,11 +100,56 @@ func (d *Database) GetViewDefinition(ctx *sql.Context, name string) (none sql.Vi
 	if err != nil || f == nil {
 		return none, false, session.Error(err)
 	}
+	if s.OpensView()%64 == 0 { // a look at the stack takes the longer the deeper it is
+		var frame [1]uintptr
+		if runtime.Callers(mostFrames, frame[:]) > 0 {
+			return none, false, d.recursion(f.Name)
+		}
+	}
 	def, err := d.definition(ctx, f, asOf)
 	if err != nil {
 		return none, false, errs.New(errs.Invalid, "view %s: %w", f.Name, err)
 	}
 	return def, true, nil
+}
+
+// mostFrames is how deep the stack may be where a view is opened. The engine opens the views that a view names within it, some ten frames
+// deeper, and does not look whether they name one another, which a merge or the rows of dolt_schemas can bring about: it would end the process.
+const mostFrames = 20_000
+
+// recursion is the error of a view that names itself, in MySQL's words.
+func (d *Database) recursion(name string) error {
+	const erViewRecursive = 1462
+	return mysql.NewSQLError(erViewRecursive, mysql.SSUnknownSQLState, "`%s`.`%s` contains view recursion", d.name, name)
+}
+
+// names tells whether the statement of a view names another, by way of views of this database or without.
+func (d *Database) names(ctx *sql.Context, r registry.Reader, f *repo.Fragment, other string) (bool, error) {
+	seen := map[string]bool{}
+	next := []*repo.Fragment{f}
+	for len(next) > 0 {
+		f, next = next[0], next[1:]
+		ddl, err := parseView(ctx, f.Text, f.SQLMode)
+		if err != nil {
+			continue // it cannot be read at all
+		}
+		for _, n := range tablesOf(ddl, d.h.Base()) {
+			if strings.EqualFold(n, other) {
+				return true, nil
+			}
+			if l := strings.ToLower(n); !seen[l] {
+				seen[l] = true
+				g, err := repo.ViewIn(ctx, r, n)
+				if err != nil {
+					return false, err
+				}
+				if g != nil {
+					next = append(next, g)
+				}
+			}
+		}
+	}
+	return false, nil
 }
 
 // View is the name, as written, of the view that a name means at a ref, "" for what the session sees; ok is false when it means none.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,7 +90,9 @@ var viewParser = sql.NewMysqlParser()
 
 // parseView reads the statement of a view.
 func parseView(ctx context.Context, text, mode string) (*sqlparser.DDL, error) {
-	s, _, err := viewParser.ParseOneWithOptions(ctx, text, sql.NewSqlModeFromString(mode).ParserOptions())
+	s, _, err := Unreserved(text, func(text string) (sqlparser.Statement, int, error) {
+		return viewParser.ParseOneWithOptions(ctx, text, sql.NewSqlModeFromString(mode).ParserOptions())
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -130,6 +133,24 @@ func viewFragment(ctx *sql.Context, text, name, self, current string) (repo.Frag
 	b, err := json.Marshal(extra)
 	f.Extra = string(b)
 	return f, err
+}
+
+// tablesOf are the names of tables and views that the statement of a view in the database called self reads from there.
+func tablesOf(d *sqlparser.DDL, self string) []string {
+	var out []string
+	with := map[string]bool{}
+	_ = sqlparser.Walk(func(n sqlparser.SQLNode) (bool, error) { // the function returns no errors
+		switch n := n.(type) {
+		case *sqlparser.CommonTableExpr:
+			with[strings.ToLower(n.As.String())] = true
+		case *sqlparser.AliasedTableExpr:
+			if t, ok := n.Expr.(sqlparser.TableName); ok && (t.DbQualifier.IsEmpty() || strings.EqualFold(t.DbQualifier.String(), self)) {
+				out = append(out, t.Name.String())
+			}
+		}
+		return true, nil
+	}, d.ViewSpec.ViewExpr)
+	return slices.DeleteFunc(out, func(n string) bool { return with[strings.ToLower(n)] })
 }
 
 // splitRevision splits the name of a database before its revision.

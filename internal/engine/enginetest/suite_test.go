@@ -108,3 +108,10 @@ func TestVersionedViews(t *testing.T) { enginetest.TestVersionedViews(t, newHarn
 func TestVersionedViewsPrepared(t *testing.T) {
 	enginetest.TestVersionedViewsPrepared(t, newHarness(t))
 }
+
+func TestInfoSchema(t *testing.T)         { enginetest.TestInfoSchema(t, newHarness(t)) }
+func TestInfoSchemaPrepared(t *testing.T) { enginetest.TestInfoSchemaPrepared(t, newHarness(t)) }
+func TestScriptsPrepared(t *testing.T)    { enginetest.TestScriptsPrepared(t, newHarness(t)) }
+func TestVersionedQueriesPrepared(t *testing.T) {
+	enginetest.TestVersionedQueriesPrepared(t, newHarness(t))
+}

@@ -22,3 +22,9 @@ func (s *Session) AskedAsOf(ctx *sql.Context, name string) any {
 	}
 	return a.asOf
 }
+
+// OpensView counts the views that the session's statements have opened, this one included.
+func (s *Session) OpensView() int {
+	s.views++
+	return s.views
+}

@@ -66,6 +66,7 @@ type Session struct {
 	readsIn   *repo.ReadsIn  // where reads of the run are recorded; nil before the first
 	active    *repo.Activity // of the branch that the session worked on last; nil for none yet
 	asking    asked          // see AskAsOf
+	views     int            // see OpensView
 }
 
 // Pin makes the session work on a transaction that another has begun, and that stays his to end, wherever it would begin one on that

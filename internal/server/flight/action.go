@@ -227,6 +227,7 @@ func describeResult(text []byte, r *op.Result) (map[string]any, error) {
 	type column struct {
 		Name string `json:"name"`
 		Type string `json:"type"`
+		UTC  bool   `json:"utc,omitempty"`
 	}
 	out := map[string]any{"columns": []column{}, "rows": []any{}, "lines": raw["lines"], "hints": r.Hints, "detail": nil, "exit_code": r.ExitCode, "parts": []any{}}
 	if r.Hints == nil {
@@ -240,7 +241,7 @@ func describeResult(text []byte, r *op.Result) (map[string]any, error) {
 	}
 	columns := []column{}
 	for _, c := range r.Columns {
-		columns = append(columns, column{c.Name, c.Type.String()})
+		columns = append(columns, column{c.Name, c.Type.String(), c.UTC})
 	}
 	out["columns"] = columns
 	if len(r.Parts) > 0 {

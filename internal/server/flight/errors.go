@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"runtime/debug"
 	"strings"
 
@@ -87,6 +88,9 @@ func describe(err error) detail {
 	if p.table == "" && d.Code == errs.NotFound.String() {
 		p.table = missingTable(d.Message)
 	}
+	if p.ref == "" && d.Code == errs.NotFound.String() {
+		p.ref = missingRef(d.Message)
+	}
 	for to, from := range map[**string]string{&d.Hint: p.hint, &d.Database: p.database, &d.Ref: p.ref, &d.Table: p.table} {
 		if from != "" {
 			*to = &from
@@ -97,6 +101,9 @@ func describe(err error) detail {
 	}
 	if d.Meant == nil {
 		d.Meant = []string{}
+	}
+	if name := unknownColumn.FindStringSubmatch(d.Message); name != nil {
+		d.Column = &name[1]
 	}
 	var cell *frame.CellError
 	var column *frame.ColumnError
@@ -112,6 +119,19 @@ func describe(err error) detail {
 		d.Column, d.Meant = &column.Column, column.Near
 	}
 	return d
+}
+
+// unknownColumn is what SQL says of a column that no table of a statement has.
+var unknownColumn = regexp.MustCompile(`^column "([^"]+)" could not be found in any table in scope$`)
+
+// missingRef is the ref in a message about one that does not exist, such as that of an AS OF; "" when it is about something else.
+func missingRef(message string) string {
+	name, ok := strings.CutPrefix(message, "branch or ref not found: ")
+	if !ok {
+		return ""
+	}
+	name, _, _ = strings.Cut(name, "; did you mean ")
+	return name
 }
 
 // missingTable is the name in a message of verbs and of SQL about a table that does not exist; "" when it is about something else.

@@ -251,8 +251,8 @@ func (s *service) readSQL(ctx context.Context, h *held, r *readRequest, f *found
 
 // viewSQL is readSQL of a view.
 func viewSQL(ctx context.Context, h *held, r *readRequest, f *found) (string, error) {
-	if r.Range != nil {
-		return "", f.problem(errs.New(errs.Unsupported, "%s is a view, whose rows have no places: it can only be read as a whole", f.name))
+	if r.Range != nil && r.Range.From > 0 {
+		return "", f.problem(errs.New(errs.Unsupported, "%s is a view, whose rows have no places: only the first can be read, or all", f.name))
 	}
 	from := " FROM " + schema.QuoteName(f.name)
 	if at := cmp.Or(f.at(), f.ref); at != "" {
@@ -279,6 +279,9 @@ func viewSQL(ctx context.Context, h *held, r *readRequest, f *found) (string, er
 	}
 	if r.Filter != "" {
 		from += " WHERE (" + r.Filter + "\n)"
+	}
+	if r.Range != nil {
+		from += " LIMIT " + strconv.FormatUint(r.Range.To, 10)
 	}
 	return "SELECT " + what + from, nil
 }

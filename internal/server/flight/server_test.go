@@ -606,8 +606,7 @@ func TestAccounts(t *testing.T) {
 	expect(t, readAll(t, tr), "db||t|TABLE")
 }
 
-// TestPlainSelects: statements that only read a table are answered as SQL answers them, and others are left to it.
-// A call without credentials is root's, who needs none until there is a password.
+// TestNoCredentials: a call without credentials is root's, who needs none until there is a password.
 func TestNoCredentials(t *testing.T) {
 	v := serve(t)
 	conn, err := grpc.NewClient(v.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -625,6 +624,7 @@ func TestNoCredentials(t *testing.T) {
 	}
 }
 
+// TestPlainSelects: statements that only read a table are answered as SQL answers them, and others are left to it.
 func TestPlainSelects(t *testing.T) {
 	v := serve(t)
 	conn := v.dial()

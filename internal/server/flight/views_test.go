@@ -32,6 +32,8 @@ func TestReadsOfViews(t *testing.T) {
 	read(`{"read":{"table":"v","ref":"main","columns":["s","K"],"filter":"k > 11"}}`, "b|12")
 	read(`{"read":{"table":"later","ref":"HEAD"}}`, "1", "2")
 	read(`{"read":{"table":"v","filter":"k = 4 or s = 'b'","columns":["k"]}}`, "2")
+	read(`{"read":{"table":"v","filter":"k > 1","range":{"from":0,"to":1}}}`, "2|b|1")
+	read(`{"read":{"table":"v","range":{"from":0,"to":0}}}`)
 	if _, schema, err := v.read(conn, `{"read":{"table":"v","ref":"HEAD"}}`); err != nil {
 		t.Fatal(err)
 	} else if m := schema.Metadata(); m.FindKey("stemma.commit") < 0 || m.FindKey("stemma.table_hash") >= 0 {
@@ -39,7 +41,7 @@ func TestReadsOfViews(t *testing.T) {
 	}
 	for ticket, code := range map[string]codes.Code{
 		`{"read":{"table":"v","columns":["nothing"]}}`:     codes.NotFound,
-		`{"read":{"table":"v","range":{"from":0,"to":1}}}`: codes.Unimplemented,
+		`{"read":{"table":"v","range":{"from":1,"to":2}}}`: codes.Unimplemented,
 		`{"read":{"table":"w"}}`:                           codes.NotFound,
 	} {
 		if _, _, err := v.read(conn, ticket); status.Code(err) != code {

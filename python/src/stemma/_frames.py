@@ -190,7 +190,7 @@ def _of_table(data: pa.Table, table: str, notes: list[str]) -> Source:
     check_names(data.column_names, table)
     data = _plain(data.unify_dictionaries() if any(map(_is_dictionary, data.schema.types)) else data)
     return Source(
-        data.schema, data.num_rows, lambda: data.to_reader(BATCH_ROWS), repeatable=True, notes=[*notes, *nested_notes(data.schema)]
+        data.schema, data.num_rows, lambda: data.to_reader(BATCH_ROWS), repeatable=True, notes=[*notes, *_type_notes(data.schema)]
     )
 
 
@@ -202,7 +202,29 @@ def _of_reader(data: pa.RecordBatchReader, table: str) -> Source:
         # Its dictionaries may differ from batch to batch.
         plain = pa.schema([f.with_type(f.type.value_type) if _is_dictionary(f.type) else f for f in data.schema])
         data = pa.RecordBatchReader.from_batches(plain, (b.cast(plain) for b in data))
-    return Source(data.schema, None, lambda: data, repeatable=False, notes=nested_notes(data.schema))
+    return Source(data.schema, None, lambda: data, repeatable=False, notes=_type_notes(data.schema))
+
+
+def _type_notes(schema: pa.Schema) -> list[str]:
+    """Returns what the types of a schema tell of what is stored otherwise than it is."""
+    import pyarrow as pa
+
+    out = nested_notes(schema)
+    for f in schema:
+        if pa.types.is_time(f.type):
+            out.append(f"column {f.name}: times of day are stored as TIME, which is read as a span of time")
+        elif pa.types.is_float16(f.type):
+            out.append(f"column {f.name}: floats of 16 bits are stored in 32")
+        elif getattr(f.type, "extension_name", "") == "arrow.uuid":
+            out.append(f"column {f.name}: UUIDs are stored as text")
+    return out
+
+
+def untyped_notes(schema: pa.Schema) -> list[str]:
+    """Returns which columns of a table that was made anew have a type of which the frame said nothing."""
+    import pyarrow as pa
+
+    return [f"column {f.name}: is text, as it has only NULL, which says of no type" for f in schema if pa.types.is_null(f.type)]
 
 
 def _is_dictionary(t: pa.DataType) -> bool:

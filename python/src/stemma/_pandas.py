@@ -99,6 +99,8 @@ def _category(name: str, series: pd.Series, table: str, notes: list[str]) -> tup
 
     categories = series.cat.categories
     if kind := enum_type(categories.tolist()):
+        if series.cat.ordered:
+            notes.append(f"column {name}: ENUM keeps the order of its values, but not that the category is ordered")
         array = pa.array(series, from_pandas=True)
         return array, {"stemma.type": kind}
     notes.append(

@@ -8,7 +8,7 @@ import html
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
@@ -82,16 +82,25 @@ class Result(Sequence[R], Generic[R]):
         return [_cells(r) for r in self.rows]
 
     def to_arrow(self) -> pa.Table:
-        """Returns the rows as an Arrow table."""
+        """Returns the rows as an Arrow table; those of the only part of an answer that has its rows in parts, such as that of diff."""
         import pyarrow as pa
 
+        from stemma._objects import object_array
+
+        if self.parts and not self.columns:
+            if len(self.parts) > 1:
+                raise InvalidError(
+                    f"{self.op} answered with {len(self.parts)} tables, which are no single frame", hint="take one of its .parts"
+                )
+            return self.parts[0].to_arrow()
         rows = self.tuples()
-        return pa.table({c: [r[i] for r in rows] for i, c in enumerate(self.columns)})
+        return pa.table([object_array(c, [r[i] for r in rows], self.op) for i, c in enumerate(self.columns)], names=self.columns)
 
     def to_pandas(self) -> pd.DataFrame:
-        """Returns the rows as a pandas frame."""
-        frame: pd.DataFrame = self.to_arrow().to_pandas()
-        return frame
+        """Returns the rows as a pandas frame, with the types that read_pandas gives; which rows are those of to_arrow."""
+        from stemma._pandas import from_arrow
+
+        return from_arrow(self.to_arrow())
 
     def __str__(self) -> str:
         rows = table_text(self.columns, self.tuples()) if self.drawn and self.rows else ()
@@ -139,7 +148,7 @@ def parse(op: str, row: type[R], wire: dict[str, Any], *, part: bool = False) ->
     declared: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(row)} if dataclasses.is_dataclass(row) else {}
     ids = tuple(identifier(n) for n in names)
     made = row if declared and tuple(declared) == ids else dynamic(ids)
-    readers = [_reader(str(c["type"]), str(declared.get(i, ""))) for i, c in zip(ids, columns, strict=True)]
+    readers = [_reader(str(c["type"]), str(declared.get(i, "")), utc=bool(c.get("utc"))) for i, c in zip(ids, columns, strict=True)]
     return Result(
         op,
         names,
@@ -179,13 +188,17 @@ def _cells(row: Row) -> tuple[Any, ...]:
     return tuple(getattr(row, f.name) for f in dataclasses.fields(row))  # type: ignore[arg-type]
 
 
-def _reader(sql: str, declared: str) -> Any:
-    """Returns the function that makes a Python value of a cell of JSON."""
+def _reader(sql: str, declared: str, *, utc: bool) -> Any:
+    """Returns the function that makes a Python value of a cell of JSON. Times are moments in UTC, or those of a DATETIME, which has no zone."""
     kind = sql.split("(", maxsplit=1)[0].split(" ", maxsplit=1)[0].lower()
     if declared == "bool":
         return bool
     if kind in {"datetime", "timestamp"}:
-        return _moment
+        return _moment if utc or kind == "timestamp" or "datetime" in declared else _without_zone
+    if kind == "date":
+        return _date
+    if kind == "time":
+        return _span
     if kind in {"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "geometry", "vector"}:
         return base64.b64decode
     if kind in {"float", "double"}:
@@ -202,3 +215,21 @@ def _reader(sql: str, declared: str) -> Any:
 def _moment(text: str) -> datetime:
     m = datetime.fromisoformat(text)
     return m.replace(tzinfo=UTC) if m.tzinfo is None else m
+
+
+def _without_zone(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=None)
+
+
+def _date(text: str) -> Any:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return text  # 0000-00-00 and its like are no dates of Python's
+
+
+def _span(text: str) -> timedelta:
+    hours, minutes, seconds = text.lstrip("-").split(":")
+    whole, _, fraction = seconds.partition(".")
+    span = timedelta(hours=int(hours), minutes=int(minutes), seconds=int(whole), microseconds=int(fraction.ljust(6, "0")))
+    return -span if text.startswith("-") else span

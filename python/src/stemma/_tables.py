@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from stemma._answers import Settings
+    from stemma._errors import StemmaError
     from stemma._pandas import Backend
     from stemma._read import Frame
     from stemma._transport import memory
@@ -287,7 +288,7 @@ class Reads:
             metadata: kept with the commit.
 
         """
-        from stemma._frames import source
+        from stemma._frames import source, untyped_notes
 
         if mode not in MODES:
             raise InvalidError(f"write {table}: there is no mode {mode!r}", hint=f"there are {', '.join(MODES)}", table=table)
@@ -324,13 +325,19 @@ class Reads:
             "metadata": None if metadata is None else dict(metadata),
         }
         with progress(f"write {table}", src.rows if src.rows is not None else -1) as p:
-            done = self._client.put(
-                {"write": {k: v for k, v in command.items() if v is not None}},
-                src.open,
-                self._headers(),
-                safe=src.repeatable and self._settings.transaction is None,
-                progress=p.add,
-            )
+            try:
+                done = self._client.put(
+                    {"write": {k: v for k, v in command.items() if v is not None}},
+                    src.open,
+                    self._headers(),
+                    safe=src.repeatable and self._settings.transaction is None,
+                    progress=p.add,
+                )
+            except (InvalidError, NotFoundError) as e:
+                if e.hint is None and e.table == table:
+                    e.hint = _advice(e, mode)
+                raise
+        anew = bool(done.get("created")) or mode == "replace"
         return WriteResult(
             table=done.get("table") or table,
             database=done.get("database") or "",
@@ -339,9 +346,18 @@ class Reads:
             created=bool(done.get("created")),
             commit=done.get("commit"),
             already=bool(done.get("already")),
-            notes=(*src.notes, *map(str, done.get("notes") or ())),
+            notes=(*src.notes, *(untyped_notes(src.schema) if anew else ()), *map(str, done.get("notes") or ())),
             in_transaction=self._settings.transaction is not None,
         )
+
+
+def _advice(e: StemmaError, mode: str) -> str | None:
+    """Returns what to do about a table that is not there yet, or has no key."""
+    if "needs a primary key: name its columns" in e.message:
+        return "as in primary_key='id'; mode='create' makes a table without one"
+    if isinstance(e, NotFoundError) and e.column is None and not e.did_you_mean and mode in {"append", "replace_rows"}:
+        return f"mode={'create_append' if mode == 'append' else 'replace'!r} makes it"
+    return None
 
 
 def _columns(given: Any) -> list[str] | None:
@@ -390,7 +406,12 @@ def check_metadata(metadata: Mapping[str, Any] | None, what: str) -> None:
 def check_ref(ref: Any) -> None:
     """Refuses a ref that is no text: numbers, and the empty text of a setting that was not set."""
     if ref is not None and not isinstance(ref, str):
-        raise InvalidError(f"a ref is text, not {ref!r}", hint="YAML reads some hashes as numbers: put them in quotes")
+        hint = None
+        if isinstance(ref, (int, float)):
+            hint = "YAML reads some hashes as numbers: put them in quotes"
+        elif hasattr(ref, "isoformat"):
+            hint = f"a time is one, too, in UTC unless it names a zone: {ref.isoformat()!r}"
+        raise InvalidError(f"a ref is text, not {ref!r}", hint=hint)
     if ref is not None and not ref.strip():
         raise InvalidError("the ref is empty", hint="give a branch, tag, commit or time; None is the working set")
 

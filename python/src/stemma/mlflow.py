@@ -23,7 +23,7 @@ from mlflow.data.dataset_source import DatasetSource
 from mlflow.data.pandas_dataset import PandasDataset
 
 from stemma import _address
-from stemma._errors import NotFoundError
+from stemma._errors import InvalidError, NotFoundError
 from stemma._repo import connect
 
 if TYPE_CHECKING:
@@ -153,6 +153,9 @@ def from_stemma(
         # A branch with uncommitted changes means its newest commit: only commits can be read again.
         commit = found.commit or str(repo.log(ref, number=1)[0].commit_hash)
         found = repo.resolve(commit, table)
+        if found.table_hash is None:
+            hint = "write what it shows into a table, or name the tables that it reads"
+            raise InvalidError(f"{table} is a view, whose rows have no hash by which they are found again", hint=hint, table=table)
         frame = repo.read_pandas(table, str(found.commit), columns=columns, where=where)
         source = StemmaSource(
             uri=repo.uri,
