@@ -28,13 +28,15 @@ const (
 	KindMerge   Kind = 10 // merge in progress
 	KindStash   Kind = 11 // changes set aside
 	KindRebase  Kind = 12 // rebase in progress
+
+	KindDictionary Kind = 13 // a dictionary with which others of its pack are compressed; no part of a database
 )
 
 // String is what messages call a chunk of the kind.
 func (k Kind) String() string {
 	names := [...]string{
 		KindPage: "page", KindNode: "tree node", KindRowLeaf: "leaf", KindGroup: "column group", KindBlob: "piece of a long cell", KindSchema: "schema",
-		KindTable: "table", KindCommit: "commit", KindTag: "tag", KindMerge: "merge in progress", KindStash: "stash", KindRebase: "rebase in progress",
+		KindTable: "table", KindCommit: "commit", KindTag: "tag", KindMerge: "merge in progress", KindStash: "stash", KindRebase: "rebase in progress", KindDictionary: "dictionary",
 	}
 	if int(k) < len(names) && names[k] != "" {
 		return names[k]

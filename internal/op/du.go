@@ -7,9 +7,9 @@ import (
 	"github.com/stemmadb/stemma/internal/repo"
 )
 
-// duColumns are the columns of what du answers: what takes how many bytes, how many of them nothing else of its kind reaches, and the part of
-// the others in hundredths.
-var duColumns = []Column{Text("kind"), Text("name"), Whole("bytes"), Whole("own_bytes"), Whole("shared_percent")}
+// duColumns are the columns of what du answers: what takes how many bytes, how many of them nothing else of its kind reaches, the part of
+// the others in hundredths, and how many bytes it would be without compression.
+var duColumns = []Column{Text("kind"), Text("name"), Whole("bytes"), Whole("own_bytes"), Whole("shared_percent"), Whole("uncompressed_bytes")}
 
 // DU is the verb that says where the bytes of a database are.
 type DU struct{}
@@ -21,7 +21,8 @@ func duSpec() Spec {
 		Long: `Counts the bytes of packs and journal that tables of the working set, branches, older commits and what else is kept take, and those of
 garbage. Tables and branches share what is equal in them: such bytes count for each, and the last column says how many per cent of its bytes
 a table shares with other tables, a branch with other branches. Of kind "current" is what working sets reach, of kind "history" what branches
-and tags reach beside that, of kind "kept" what only stashes, branches of remotes, the reflog and lineage keep.`,
+and tags reach beside that (see 'gc --compress'), of kind "kept" what only stashes, branches of remotes, the reflog and lineage keep. Sizes are those in the files; where they are less
+than a tenth below what they would be without compression, that is left out of the text.`,
 		Examples: []Example{{"du", "where space is"}, {"du -r json", "as JSON"}},
 	})
 }
@@ -40,10 +41,17 @@ func (c *DU) Run(ctx context.Context, s *Scope) (*Result, error) {
 		if x.Bytes > 0 {
 			shared = (x.Bytes - x.Own) * 100 / x.Bytes
 		}
-		r.Add(kind, x.Name, x.Bytes, x.Own, shared)
+		if x.Raw == 0 {
+			r.Add(kind, x.Name, x.Bytes, x.Own, shared, nil)
+		} else {
+			r.Add(kind, x.Name, x.Bytes, x.Own, shared, x.Raw)
+		}
 		text := fmt.Sprintf("%-8s %12s", kind, kilobytes(x.Bytes))
 		if x.Name != "" {
 			text += fmt.Sprintf("  %3d%% shared  %s", shared, x.Name)
+		}
+		if x.Bytes > 0 && x.Raw-x.Bytes >= x.Raw/10 && x.Raw > 0 {
+			text += fmt.Sprintf("  (%s uncompressed)", kilobytes(x.Raw))
 		}
 		r.Lines = append(r.Lines, text)
 	}
@@ -54,10 +62,13 @@ func (c *DU) Run(ctx context.Context, s *Scope) (*Result, error) {
 		add("branch", x)
 	}
 	for _, x := range []struct {
-		kind string
-		n    int64
-	}{{"current", u.Current}, {"history", u.History}, {"kept", u.Kept}, {"garbage", u.Garbage}, {"other", u.Other}, {"total", u.Total}} {
-		add(x.kind, repo.Share{Bytes: x.n, Own: x.n})
+		kind   string
+		n, raw int64
+	}{
+		{"current", u.Current, u.CurrentRaw}, {"history", u.History, u.HistoryRaw}, {"kept", u.Kept, u.KeptRaw}, {"garbage", u.Garbage, u.GarbageRaw},
+		{"other", u.Other, 0}, {"total", u.Total, 0},
+	} {
+		add(x.kind, repo.Share{Bytes: x.n, Own: x.n, Raw: x.raw})
 	}
 	if u.Garbage > u.Total/4 {
 		r.Hints = append(r.Hints, "'"+s.Program()+" gc' removes garbage")

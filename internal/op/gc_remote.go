@@ -15,7 +15,7 @@ const defaultGrace = 24 * time.Hour
 
 // remote collects the garbage of a remote.
 func (c *GC) remote(ctx context.Context, s *Scope) (*Result, error) {
-	if c.Full || c.Shallow || c.Expire != "" {
+	if c.Full || c.Shallow || c.Expire != "" || c.Compress != "auto" && c.Compress != "" {
 		return nil, errs.New(errs.Invalid, "gc: --remote goes with --grace and --dry-run only")
 	}
 	grace := defaultGrace
@@ -45,7 +45,7 @@ func (c *GC) remote(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	after := done.Used.Bytes + done.Waiting.Bytes
 	res := &Result{Columns: gcColumns, Lines: []string{}}
-	res.Add(int64(0), after+done.Removed.Bytes, after, nil, nil, int64(done.Packs), int64(0), done.Waiting.Bytes, nil)
+	res.Add(int64(0), after+done.Removed.Bytes, after, nil, nil, int64(done.Packs), int64(0), done.Waiting.Bytes, nil, nil, nil)
 	verb := "removed"
 	if c.DryRun {
 		verb = "would be removed"

@@ -32,7 +32,8 @@ func (s *Store) Backup(ctx context.Context, dst vfs.FS, dir string, progress fun
 	} else if !errs.Is(err, errs.NotFound) {
 		return err
 	}
-	format, err := vfs.ReadFile(s.fsys, filepath.Join(s.dir, formatFile))
+	// Before the files are: a part that is being made whole may lack chunks in them.
+	format, err := checkFormat(s.fsys, s.dir, true)
 	if err != nil {
 		return err
 	}
@@ -41,7 +42,7 @@ func (s *Store) Backup(ctx context.Context, dst vfs.FS, dir string, progress fun
 			return err
 		}
 	}
-	files, err := s.pin(ctx)
+	files, dicts, err := s.pin(ctx)
 	defer func() {
 		for _, c := range files {
 			err = errors.Join(err, c.from.Close())
@@ -49,6 +50,9 @@ func (s *Store) Backup(ctx context.Context, dst vfs.FS, dir string, progress fun
 	}()
 	if err != nil {
 		return err
+	}
+	if dicts {
+		format.set(dictionaryFeature, true)
 	}
 	for _, sub := range []string{journalDir, packsDir} {
 		if err := dst.MkdirAll(filepath.Join(dir, sub)); err != nil {
@@ -79,14 +83,15 @@ func (s *Store) Backup(ctx context.Context, dst vfs.FS, dir string, progress fun
 	if err != nil {
 		return err
 	}
-	return vfs.WriteFile(dst, filepath.Join(dir, formatFile), format)
+	return vfs.WriteFile(dst, filepath.Join(dir, formatFile), format.encode())
 }
 
-// pin opens the files that make up the store as of now, so that they can be read to the end whatever is removed meanwhile.
+// pin opens the files that make up the store as of now, so that they can be read to the end whatever is removed meanwhile, and
+// tells whether packs among them have dictionaries.
 //
 // Packs and segments change under mu only, a pack before any frame that relies on it. So the packs and the frames below durable, both
 // taken under mu, fit together.
-func (s *Store) pin(ctx context.Context) (files []copying, err error) {
+func (s *Store) pin(ctx context.Context) (files []copying, dicts bool, err error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for s.j != nil && s.swapped >= s.j.durable.Load() { // then what is durable goes with files that are about to be removed
@@ -95,7 +100,7 @@ func (s *Store) pin(ctx context.Context) (files []copying, err error) {
 		err := s.j.wait(ctx, lsn)
 		s.mu.RLock()
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
 	end := s.end
@@ -112,8 +117,9 @@ func (s *Store) pin(ctx context.Context) (files []copying, err error) {
 	}
 	for _, p := range s.packs {
 		if err := open(p.path, packsDir, p.size); err != nil {
-			return files, err
+			return files, dicts, err
 		}
+		dicts = dicts || p.hasDictionary()
 	}
 	for i, seg := range slices.Clone(s.segs) {
 		to := end
@@ -121,10 +127,10 @@ func (s *Store) pin(ctx context.Context) (files []copying, err error) {
 			to = min(end, s.segs[i+1].base)
 		}
 		if err := open(seg.path, journalDir, seg.offset(to)); err != nil {
-			return files, err
+			return files, dicts, err
 		}
 	}
-	return files, nil
+	return files, dicts, nil
 }
 
 // copy copies the file and syncs the copy.

@@ -13,7 +13,9 @@ type Census struct {
 	packs   []*file
 	first   []int // number of each pack's first chunk
 	journal map[hash.Hash]int
-	sizes   []int64 // of those in the journal
+	sizes   []int64  // of those in the journal
+	raws    []int64  // lengths of those in the journal without compression, and their overhead
+	known   []uint32 // lengths of others, as they were asked for; 0 for not yet
 	n       int
 	files   int64
 }
@@ -31,6 +33,7 @@ func (s *Store) Census() *Census {
 	for h, loc := range s.chunks {
 		c.journal[h] = c.n + len(c.sizes)
 		c.sizes = append(c.sizes, int64(loc.length))
+		c.raws = append(c.raws, int64(loc.raw))
 	}
 	return c
 }
@@ -52,6 +55,36 @@ func (c *Census) Find(h hash.Hash) (int, error) {
 		}
 	}
 	return 0, chunk.ErrMissing(h)
+}
+
+// Raw is what the chunk of a number would take if it were not compressed, in bytes.
+func (c *Census) Raw(i int) (int64, error) {
+	if i >= c.n {
+		return c.raws[i-c.n], nil
+	}
+	if c.known == nil {
+		c.known = make([]uint32, c.n)
+	}
+	if c.known[i] == 0 {
+		k := sort.SearchInts(c.first, i+1) - 1
+		off := c.packs[k].idx.off(i - c.first[k])
+		var b [4]byte // of the record's header
+		if err := readFull(c.packs[k].f, b[:], int64(off)+hash.Size); err != nil {
+			return 0, c.packs[k].at(off, err)
+		}
+		c.known[i] = leUint32(b[:])
+	}
+	return recordHeader + indexEntry + int64(c.known[i]), nil
+}
+
+// IsDictionary tells whether a number is that of the dictionary of a pack, which is none of the database's chunks.
+func (c *Census) IsDictionary(i int) bool {
+	if i >= c.n {
+		return false
+	}
+	k := sort.SearchInts(c.first, i+1) - 1
+	p := c.packs[k]
+	return p.isDictionary(i - c.first[k])
 }
 
 // Size is what the chunk of a number takes in its file, in bytes.

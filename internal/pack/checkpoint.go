@@ -245,7 +245,7 @@ func sortMoved(list []movedChunk) {
 // smallPacks is the packs to be folded too, if there are enough of them, and the other packs.
 func (s *Store) smallPacks() (small, others []*file) {
 	for _, p := range s.packs {
-		if p.size < smallPack {
+		if p.size < smallPack && !p.hasDictionary() { // those are a collection's affair
 			small = append(small, p)
 		} else {
 			others = append(others, p)

@@ -16,6 +16,7 @@ import (
 const (
 	codecRaw  uint8 = 0 // the canonical bytes
 	codecZstd uint8 = 1 // one zstd frame (RFC 8878)
+	codecDict uint8 = 2 // one zstd frame that needs the dictionary of its pack
 )
 
 // hotPage is the length in bytes up to which a page is stored raw: pages are encoded already, and a point read must not
@@ -45,6 +46,7 @@ type encoded struct {
 	data  []byte // stored bytes
 	raw   uint32 // length of the canonical bytes
 	codec uint8
+	dict  *Dictionary // of codecDict; nil when it cannot be read
 }
 
 // codecs compresses and decompresses. Both coders are made at first use and may be used by many goroutines.
@@ -96,11 +98,18 @@ func (c *codecs) appendTo(dst []byte, e encoded) ([]byte, error) {
 			return nil, errs.New(errs.Corrupt, "read chunk %s: %d bytes stored raw, want %d", e.hash, len(e.data), e.raw)
 		}
 		return append(dst, e.data...), nil
-	case codecZstd:
+	case codecZstd, codecDict:
 		if e.raw > chunk.MaxSize {
 			return nil, errs.New(errs.Corrupt, "read chunk %s: length %d is above the limit", e.hash, e.raw)
 		}
-		dec, err := c.dec()
+		make := c.dec
+		if e.codec == codecDict {
+			if e.dict == nil {
+				return nil, errs.New(errs.Corrupt, "decompress chunk %s: the dictionary that it needs is not there", e.hash)
+			}
+			make = e.dict.dec
+		}
+		dec, err := make()
 		if err != nil {
 			return nil, errs.New(errs.Internal, "decompress chunk %s: %w", e.hash, err)
 		}
@@ -118,14 +127,32 @@ func (c *codecs) appendTo(dst []byte, e encoded) ([]byte, error) {
 
 // check is decode followed by a comparison with the hash.
 func (c *codecs) check(e encoded) error {
+	_, err := c.checked(e)
+	return err
+}
+
+// checked is check, and the canonical bytes.
+func (c *codecs) checked(e encoded) ([]byte, error) {
 	data, err := c.decode(e)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if have := hash.Sum(data); have != e.hash {
-		return errs.New(errs.Corrupt, "verify chunk %s: its bytes have the hash %s", e.hash, have)
+		return nil, errs.New(errs.Corrupt, "verify chunk %s: its bytes have the hash %s", e.hash, have)
 	}
-	return nil
+	return data, nil
+}
+
+// plain is e in a form that can be read without a dictionary: for all places but the packs that have it.
+func (c *codecs) plain(e encoded) (encoded, error) {
+	if e.codec != codecDict {
+		return e, nil
+	}
+	data, err := c.checked(e)
+	if err != nil {
+		return e, err
+	}
+	return c.encode(e.hash, data)
 }
 
 // castagnoli is CRC32C. MakeTable returns the package's own hardware-backed table at no cost.

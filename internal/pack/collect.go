@@ -25,6 +25,7 @@ type Collection struct {
 	old   map[*segment]bool      // candidates
 	other map[hash.Hash]bool     // kept chunks that are in no candidate pack; true for marked ones
 	late  map[hash.Hash]struct{} // kept after their pack was rewritten
+	hot   map[hash.Hash]struct{} // those of MarkHot that are in no candidate pack
 	stats CollectStats
 
 	mu      sync.Mutex
@@ -40,6 +41,8 @@ type CollectStats struct {
 	SegmentsRemoved int
 	ChunksKept      int   // in the packs that were removed, and copied
 	ChunksRemoved   int   // not there any more; one that was there twice counts each time
+	Compressed      int   // chunks that a dictionary was used for, and that had none
+	Saved           int64 // bytes that they take less, dictionaries included
 	GarbageLeft     int64 // bytes of garbage in packs that were not worth rewriting
 	Peak            int64 // most bytes that were there beyond Before
 }
@@ -49,8 +52,10 @@ type candidate struct {
 	*file
 	marked    bitset // positions of the index that Mark has been asked for
 	kept      bitset // those, and others that somebody relies on, whose names have not been followed
+	hot       bitset // positions that MarkHot has been asked for
 	n         int    // kept chunks
 	bytes     int64  // of their records
+	dict      int    // position of the pack's dictionary, which is never kept; below 0 for none
 	rewriting bool   // its kept chunks have been copied
 }
 
@@ -78,7 +83,21 @@ func (c *candidate) keep(i int) (first bool) {
 }
 
 // garbage is the bytes of records that are not kept.
-func (c *candidate) garbage() int64 { return int64(c.ft.indexOff) - packHeader - c.bytes }
+func (c *candidate) garbage() int64 {
+	n := int64(c.ft.indexOff) - packHeader - c.bytes
+	if c.dict >= 0 && c.n > 0 {
+		n -= recordHeader + int64(c.idx.length(c.dict))
+	}
+	return n
+}
+
+// chunks is how many chunks of the database are in the pack.
+func (c *candidate) chunks() int {
+	if c.dict >= 0 {
+		return c.idx.len() - 1
+	}
+	return c.idx.len()
+}
 
 // Collect is Checkpoint, and the beginning of a collection of all that was stored before. The store folds nothing until the collection
 // is closed. Only one runs at a time: another is an error of class Conflict. What can be read is the same during and after it, but for
@@ -99,13 +118,18 @@ func (s *Store) Collect(ctx context.Context, state []byte) (*Collection, error) 
 	}
 	c := &Collection{
 		s: s, seg: seg, old: map[*segment]bool{}, other: map[hash.Hash]bool{}, late: map[hash.Hash]struct{}{},
-		brought: map[string]bool{},
+		hot: map[hash.Hash]struct{}{}, brought: map[string]bool{},
 	}
 	s.barrier.Lock()
 	defer s.barrier.Unlock()
 	s.mu.RLock()
 	for _, p := range s.packs {
-		c.packs = append(c.packs, &candidate{file: p, marked: newBitset(p.idx.len()), kept: newBitset(p.idx.len())})
+		n := p.idx.len()
+		x := &candidate{file: p, marked: newBitset(n), kept: newBitset(n), hot: newBitset(n), dict: -1}
+		if p.hasDictionary() {
+			x.dict = p.idx.first()
+		}
+		c.packs = append(c.packs, x)
 		c.stats.Before += p.size
 	}
 	for _, x := range s.segs {
@@ -123,6 +147,9 @@ func (s *Store) Collect(ctx context.Context, state []byte) (*Collection, error) 
 	s.mu.RUnlock()
 	for _, h := range pieces {
 		if _, err := c.Mark(h); err != nil {
+			return nil, fmt.Errorf("collect garbage: %w", err)
+		}
+		if _, err := c.MarkHot(h); err != nil {
 			return nil, fmt.Errorf("collect garbage: %w", err)
 		}
 	}
@@ -161,6 +188,32 @@ func (c *Collection) Mark(h hash.Hash) (first bool, err error) {
 		return false, chunk.ErrMissing(h)
 	}
 	c.other[h] = true
+	return true, nil
+}
+
+// MarkHot says that a chunk is read often: it is never compressed with a dictionary. first tells that it was not marked so before. It keeps
+// nothing: see Mark.
+func (c *Collection) MarkHot(h hash.Hash) (first bool, err error) {
+	if _, ok := c.hot[h]; ok {
+		return false, nil
+	}
+	for k := len(c.packs) - 1; k >= 0; k-- {
+		i, ok, err := c.packs[k].position(h)
+		if err != nil {
+			return false, err
+		}
+		if ok {
+			return c.packs[k].hot.set(i), nil
+		}
+	}
+	there, err := c.s.Has(context.Background(), h)
+	if err != nil {
+		return false, err
+	}
+	if !there {
+		return false, chunk.ErrMissing(h)
+	}
+	c.hot[h] = struct{}{}
 	return true, nil
 }
 
@@ -235,7 +288,7 @@ func (c *Collection) keepPrefixes(prefixes []uint64) error {
 
 // keepAt keeps the chunk at a position of a candidate.
 func (c *Collection) keepAt(p *candidate, i int) error {
-	if !p.keep(i) || !p.rewriting {
+	if i == p.dict || !p.keep(i) || !p.rewriting {
 		return nil
 	}
 	var h hash.Hash

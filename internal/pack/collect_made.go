@@ -13,52 +13,84 @@ import (
 // made is the packs that a group of a collection has made and that do not count yet.
 type made struct {
 	c        *Collection
+	plan     *plan
 	progress func(n int64)
-	w        *writer
+	w        [1 + classes]*writer   // of chunks as they are, and of those that go with each dictionary
 	packs    []*file                // shown
 	all      map[string]bool        // names of all that were made, those included that the store had already
 	copied   map[hash.Hash]struct{} // of late ones
 	ok       bool
 }
 
-// put copies a chunk in its stored form, whose hash is verified.
-func (m *made) put(ctx context.Context, e encoded) error {
+// put copies a chunk, whose hash is verified: in its stored form, or compressed when it is cold.
+func (m *made) put(ctx context.Context, e encoded, cold bool) error {
 	if err := ctx.Err(); err != nil {
 		return errs.With(errs.Canceled, err)
 	}
 	s := m.c.s
-	if err := s.codecs.check(e); err != nil {
+	data, err := s.codecs.checked(e)
+	if err != nil {
 		return err
 	}
-	if m.w == nil {
-		w, err := newWriter(s.fsys, s.tmpPath())
-		if err != nil {
-			return err
-		}
-		m.w = w
+	size := recordHeader + int64(len(e.data))
+	place := 0
+	if cold {
+		e, place, err = m.plan.encode(s.codecs, e, data)
+	} else if e.codec == codecDict {
+		e, err = s.codecs.encode(e.hash, data)
 	}
-	if err := m.w.add(e); err != nil {
+	if err != nil {
+		return err
+	}
+	if now := recordHeader + int64(len(e.data)); e.codec == codecDict && now < size {
+		m.c.stats.Compressed++
+		m.c.stats.Saved += size - now
+	}
+	w, err := m.writer(place)
+	if err == nil {
+		err = w.add(e)
+	}
+	if err != nil {
 		return err
 	}
 	if m.progress != nil {
-		m.progress(recordHeader + int64(len(e.data)))
+		m.progress(size)
 	}
-	if m.w.size() >= packBytes {
-		return m.finish(ctx)
+	if w.size() >= packBytes {
+		return m.end(ctx, place)
 	}
 	return nil
+}
+
+// writer is the one of a place, 0 or behind a class.
+func (m *made) writer(place int) (*writer, error) {
+	if m.w[place] != nil {
+		return m.w[place], nil
+	}
+	w, err := newWriter(m.c.s.fsys, m.c.s.tmpPath())
+	if err != nil {
+		return nil, err
+	}
+	m.w[place] = w
+	if place > 0 {
+		d := m.plan.class[place-1].dict
+		m.c.stats.Saved -= int64(len(d.chunk))
+		err = w.use(d)
+	}
+	return w, err
 }
 
 // copyPack copies the kept chunks of a pack, in the order in which they are in it.
 func (m *made) copyPack(ctx context.Context, p *candidate) error {
 	type record struct {
-		off int64
-		n   int
+		off  int64
+		n    int
+		cold bool
 	}
 	list := make([]record, 0, p.n)
 	for i := range p.idx.len() {
 		if p.kept.has(i) {
-			list = append(list, record{int64(p.idx.off(i)), recordHeader + int(p.idx.length(i))})
+			list = append(list, record{int64(p.idx.off(i)), recordHeader + int(p.idx.length(i)), m.plan != nil && !p.hot.has(i)})
 		}
 	}
 	slices.SortFunc(list, func(a, b record) int { return int(min(max(a.off-b.off, -1), 1)) })
@@ -69,10 +101,13 @@ func (m *made) copyPack(ctx context.Context, p *candidate) error {
 			return p.at(uint64(x.off), err)
 		}
 		e, err := parseRecord(buf)
-		if err != nil {
-			return p.at(uint64(x.off), err)
+		if err == nil {
+			err = p.supply(&e)
 		}
-		if err := m.put(ctx, e); err != nil {
+		if err == nil {
+			err = m.put(ctx, e, x.cold)
+		}
+		if err != nil {
 			return p.at(uint64(x.off), err)
 		}
 	}
@@ -114,6 +149,9 @@ func (m *made) rest() ([]encoded, error) {
 			continue
 		}
 		e, _, err := c.s.find(h, nil)
+		if err == nil {
+			e, err = c.s.codecs.plain(e)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -134,21 +172,33 @@ func (m *made) copyRest(ctx context.Context) (int, error) {
 
 func (m *made) add(ctx context.Context, list []encoded) error {
 	for _, e := range list {
-		if err := m.put(ctx, e); err != nil {
+		_, other := m.c.other[e.hash]
+		_, hot := m.c.hot[e.hash]
+		if err := m.put(ctx, e, m.plan != nil && other && !hot); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// finish ends the pack that is being written and gives it its name. Its chunks are the store's from here on, as further copies, but no
-// frame lists it: a crash takes it away.
+// finish ends the packs that are being written and gives them their names. Their chunks are the store's from here on, as further copies, but no
+// frame lists them: a crash takes them away.
 func (m *made) finish(ctx context.Context) error {
-	if m.w == nil {
+	for place := len(m.w) - 1; place >= 0; place-- { // what is read often is looked up first
+		if err := m.end(ctx, place); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// end finishes one pack.
+func (m *made) end(ctx context.Context, place int) error {
+	w := m.w[place]
+	if w == nil {
 		return nil
 	}
-	w := m.w
-	m.w = nil
+	m.w[place] = nil
 	p, err := w.finish(ctx)
 	if err != nil {
 		return errors.Join(err, w.abort())
@@ -188,9 +238,11 @@ func (m *made) done() { m.ok = true }
 // undo removes the packs when they do not count.
 func (m *made) undo() error {
 	var err error
-	if m.w != nil {
-		err = m.w.abort()
-		m.w = nil
+	for i, w := range m.w {
+		if w != nil {
+			err = errors.Join(err, w.abort())
+			m.w[i] = nil
+		}
 	}
 	if m.ok || len(m.packs) == 0 {
 		return err

@@ -15,6 +15,13 @@ type RewriteOptions struct {
 	Garbage int
 	// Drop rewrites nothing: only packs without any marked chunk go.
 	Drop bool
+	// Compress says what becomes of chunks that are not hot.
+	Compress Compression
+	// CompressLeast is how many bytes of cold chunks of a kind are worth a dictionary; 0 is 256 KiB, and below 0 one is used wherever one can be
+	// made, whatever it saves.
+	CompressLeast int64
+	// Renew rewrites every pack that has a dictionary: one may hold pieces of chunks that are gone.
+	Renew bool
 	// GroupBytes bounds, about, how much is copied before the originals go; 0 is a gibibyte.
 	GroupBytes int64
 	// Settle marks, once more, all that is to stay, as the caller's state is by now; it is called several times, outside of all locks.
@@ -38,6 +45,9 @@ func (c *Collection) Rewrite(ctx context.Context, opt RewriteOptions) error {
 	if opt.GroupBytes == 0 {
 		opt.GroupBytes = groupBytes
 	}
+	if opt.CompressLeast == 0 {
+		opt.CompressLeast = leastCold
+	}
 	if err := c.rewrite(ctx, opt); err != nil {
 		return fmt.Errorf("collect garbage: %w", err)
 	}
@@ -48,13 +58,18 @@ func (c *Collection) rewrite(ctx context.Context, opt RewriteOptions) error {
 	var todo []*candidate
 	for _, p := range c.packs {
 		switch g := p.garbage(); {
-		case p.n == 0:
+		case p.n == 0, opt.Renew && p.dict >= 0:
 			todo = append(todo, p)
 		case opt.Drop || g == 0:
 		case g*100 >= int64(opt.Garbage)*p.size || p.size < smallPack:
 			todo = append(todo, p)
 		}
 	}
+	todo, plan, err := c.compression(ctx, opt, todo)
+	if err != nil {
+		return err
+	}
+	defer plan.close()
 	// Those with the least to copy come first: they make room for what follows.
 	slices.SortStableFunc(todo, func(a, b *candidate) int { return int(min(max(a.bytes-b.bytes, -1), 1)) })
 	for first := true; first || len(todo) > 0; first = false {
@@ -63,7 +78,7 @@ func (c *Collection) rewrite(ctx context.Context, opt RewriteOptions) error {
 			size += todo[n].bytes
 			n++
 		}
-		if err := c.group(ctx, opt, todo[:n]); err != nil {
+		if err := c.group(ctx, opt, plan, todo[:n]); err != nil {
 			return err
 		}
 		todo = todo[n:]
@@ -75,8 +90,8 @@ func (c *Collection) rewrite(ctx context.Context, opt RewriteOptions) error {
 }
 
 // group replaces some packs and, the first time, the old segments.
-func (c *Collection) group(ctx context.Context, opt RewriteOptions, packs []*candidate) (err error) {
-	made := &made{c: c, progress: opt.Progress}
+func (c *Collection) group(ctx context.Context, opt RewriteOptions, plan *plan, packs []*candidate) (err error) {
+	made := &made{c: c, plan: plan, progress: opt.Progress}
 	defer func() { err = errors.Join(err, made.undo()) }()
 	for _, p := range packs {
 		p.rewriting = true
@@ -207,7 +222,7 @@ func (c *Collection) swap(ctx context.Context, made *made, packs []*candidate) (
 		if slices.Contains(gone, p.file) {
 			c.stats.PacksRemoved++
 			c.stats.ChunksKept += p.n
-			c.stats.ChunksRemoved += p.idx.len() - p.n
+			c.stats.ChunksRemoved += p.chunks() - p.n
 		}
 	}
 	c.stats.SegmentsRemoved += len(segs)

@@ -22,6 +22,7 @@
 //	                 sorted by (prefix, offset)
 //	          footer: u64 index offset | u64 index length | u32 count | u32 version | SHA-256 of all hashes in record order |
 //	                  digest = SHA-256 of the index and the 56 bytes before | "STMPEND1"
+//	          version 2: the first record is a dictionary, which those with codec 2 need
 //
 // What always holds:
 //
@@ -41,4 +42,6 @@
 //	    a list of all in a frame behind. So packs that are not listed are what a crash has left, and the next owner removes them.
 //	P11 A batch relies on chunks of the store that it was given and did not keep. A collection keeps them until the batch is closed, and to
 //	    the end of those collections that run when it is appended.
+//	P12 A record with codec 2 is in a pack that begins with the dictionary that it needs. What leaves such a pack, for the journal, a batch, a
+//	    pack that is built for others or one of another collection, is stored anew; only packs as a whole are taken as they are.
 package pack

@@ -12,7 +12,7 @@ import (
 
 // Elsewhere has the chunks that a store lacks which is a part of a database. It is used by many goroutines.
 type Elsewhere interface {
-	// Record is the record of a chunk as packs have it. The error for one that is not to be had is chunk.ErrAbsent's.
+	// Record is the record of a chunk as packs have it, but for those that need a dictionary: it can be read without one. The error for one that is not to be had is chunk.ErrAbsent's.
 	Record(ctx context.Context, h hash.Hash) ([]byte, error)
 }
 

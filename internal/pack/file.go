@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
@@ -22,6 +23,7 @@ type file struct {
 	ft   footer
 	idx  *index
 	f    vfs.File
+	dict atomic.Pointer[Dictionary] // when it was read
 }
 
 const packExt = ".pack"
@@ -99,7 +101,8 @@ func (p *file) get(h hash.Hash, m *readMemory) (e encoded, off uint64, ok bool, 
 			return e, off, true, p.at(off, err)
 		}
 		if e.hash == h {
-			return e, off, true, nil
+			err = p.supply(&e)
+			return e, off, true, err
 		}
 	}
 	return encoded{}, 0, false, nil
@@ -163,6 +166,10 @@ func (p *file) between(ctx context.Context, from, to int64, whole bool, fn func(
 			}
 			if e, err = parseRecord(rec); err != nil {
 				return p.at(uint64(off), err)
+			}
+			// Without its dictionary a chunk is as damaged as that: whoever decodes it is told.
+			if err := p.supply(&e); err != nil && !errs.Is(err, errs.Corrupt) {
+				return err
 			}
 		}
 		if err := fn(e, uint64(off)); err != nil {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
@@ -27,7 +28,8 @@ const (
 	listsFeature   = "pack-lists" // the journal lists the packs, so that others are known to be left over
 
 	// What most directories lack.
-	partialFeature = "partial" // chunks that are reached may be elsewhere, as the file "partial" says
+	dictionaryFeature = "dictionary-1" // packs have dictionaries
+	partialFeature    = "partial"      // chunks that are reached may be elsewhere, as the file "partial" says
 )
 
 // format is the content of the file FORMAT: which programs may open the directory.
@@ -98,7 +100,7 @@ func (f format) admits(readOnly bool) error {
 		return errs.New(errs.TooNew, "the database has format version %d and this program knows %d; use a newer stemma", f.version, formatVersion)
 	}
 	known := current()
-	known.required = append(known.required, partialFeature)
+	known.required = append(known.required, dictionaryFeature, partialFeature)
 	for _, flag := range f.required {
 		if !slices.Contains(known.required, flag) {
 			return errs.New(errs.TooNew, "the database requires the feature %q, which this program does not know; use a newer stemma", flag)
@@ -153,17 +155,31 @@ const PartialFile = "partial"
 // SetPartial notes in FORMAT, durably, whether chunks that are reached may be missing in the store in dir. Who makes a store partial does so
 // before it lacks any, and who completes one after it lacks none.
 func SetPartial(fsys vfs.FS, dir string, on bool) error {
+	return require(fsys, dir, partialFeature, on)
+}
+
+// changingFormat is held by who replaces a FORMAT, so that nobody undoes what another notes.
+var changingFormat sync.Mutex
+
+// require notes in FORMAT, durably, whether the store in dir requires a feature.
+func require(fsys vfs.FS, dir, feature string, on bool) error {
+	changingFormat.Lock()
+	defer changingFormat.Unlock()
 	f, err := checkFormat(fsys, dir, false)
-	if err != nil || slices.Contains(f.required, partialFeature) == on {
+	if err != nil || slices.Contains(f.required, feature) == on {
 		return err
 	}
-	if on {
-		f.required = append(f.required, partialFeature)
-		slices.Sort(f.required)
-	} else {
-		f.required = slices.DeleteFunc(f.required, func(x string) bool { return x == partialFeature })
-	}
+	f.set(feature, on)
 	return vfs.WriteFile(fsys, filepath.Join(dir, formatFile), f.encode())
+}
+
+// set lets the format require a feature, or not.
+func (f *format) set(feature string, on bool) {
+	f.required = slices.DeleteFunc(f.required, func(x string) bool { return x == feature })
+	if on {
+		f.required = append(f.required, feature)
+		slices.Sort(f.required)
+	}
 }
 
 // checkVacant tells whether the directory of a store without FORMAT holds no more than an interrupted Create leaves.

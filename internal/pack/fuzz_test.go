@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"encoding/hex"
 	"math"
+	"os"
 	"testing"
 
 	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/chunk/chunktest"
+	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
@@ -117,6 +119,80 @@ func packBytesOf(t testing.TB, n int) []byte {
 	return b
 }
 
+// FuzzDictionary feeds any bytes to the decoders of dictionaries and of what is compressed with them.
+func FuzzDictionary(f *testing.F) {
+	cold := phrases(chunk.KindPage, 60, 1)
+	d, err := train(cold, dictionaryLeast)
+	if err != nil || d == nil {
+		f.Fatal(d, err)
+	}
+	e, err := d.encoder()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(d.chunk, e.EncodeAll(cold[0], nil), uint32(len(cold[0])))
+	f.Add(d.chunk[:len(d.chunk)/2], []byte{}, uint32(0))
+	f.Add([]byte{byte(chunk.KindDictionary), 1}, e.EncodeAll(cold[1], nil), uint32(1<<30))
+	codecs := newCodecs()
+	f.Fuzz(func(t *testing.T, dict, frame []byte, raw uint32) {
+		if _, err := ReadDictionary(dict); err == nil {
+			t.Log("a record")
+		}
+		d, err := newDictionary(hash.Sum(dict), dict)
+		if err != nil {
+			if !errs.Is(err, errs.Corrupt) && !errs.Is(err, errs.TooNew) {
+				t.Fatalf("a dictionary: %v", err)
+			}
+			return
+		}
+		data, err := codecs.decode(encoded{data: frame, raw: raw, codec: codecDict, dict: d})
+		if err == nil && len(data) != int(raw) {
+			t.Fatalf("%d bytes, want %d", len(data), raw)
+		}
+		if err != nil && !errs.Is(err, errs.Corrupt) {
+			t.Fatalf("a frame: %v", err)
+		}
+	})
+}
+
+// TestGoldenDictionary reads a pack of version 2 as it was written once.
+func TestGoldenDictionary(t *testing.T) {
+	data, err := os.ReadFile("testdata/dictionary.pack")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mem := vfs.NewMem()
+	if err := vfs.WriteFile(mem, "p", data); err != nil {
+		t.Fatal(err)
+	}
+	p, err := openPack(mem, "p", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := hash.Sum(data).Full(); got != goldenDictionary || p.ft.version != 2 || p.idx.len() != 5 {
+		t.Errorf("the pack has the hash %s, version %d and %d chunks", got, p.ft.version, p.idx.len())
+	}
+	codecs := newCodecs()
+	if err := p.verify(t.Context(), codecs, func(x Problem) { t.Error(x.Err) }); err != nil {
+		t.Error(err)
+	}
+	for i, want := range phrases(chunk.KindPage, 4, 1) {
+		e, _, ok, err := p.get(hash.Sum(want), nil)
+		if err != nil || !ok {
+			t.Fatalf("chunk %d: %v, %v", i, ok, err)
+		}
+		if e.codec != codecDict {
+			t.Errorf("chunk %d has codec %d", i, e.codec)
+		}
+		if got, err := codecs.decode(e); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("chunk %d reads back as other bytes, %v", i, err)
+		}
+	}
+	if err := p.close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func FuzzFormat(f *testing.F) {
 	f.Add(current().encode())
 	f.Add([]byte("stemma database\nversion 2\n"))
@@ -158,8 +234,9 @@ const (
 		"00000000000000000000000000000000000000000000000000000000b7702ec5"
 	goldenFrame = "53000000394bbf8b00100000000000000200000000000000001000000000000001" + // header
 		"0001dc60590b61c21053f5830301cd536451827589560661467a488f1736e520431200060601017061676501070465646974" + "0000000000"
-	goldenRecord = "dc60590b61c21053f5830301cd536451827589560661467a488f1736e5204312" + "060000000600000000000000020f0d96" + "010170616765"
-	goldenPack   = "qlbe8g4grap5qmll6b2t52d1860qith6g9mr4f86eqrvsm55i9mg"
+	goldenRecord     = "dc60590b61c21053f5830301cd536451827589560661467a488f1736e5204312" + "060000000600000000000000020f0d96" + "010170616765"
+	goldenPack       = "qlbe8g4grap5qmll6b2t52d1860qith6g9mr4f86eqrvsm55i9mg"
+	goldenDictionary = "lau00dl93mhi6t6ftcqc5mdbt21tfgh11rb7f453j5290e52pf00"
 )
 
 func unhex(t *testing.T, s string) []byte {

@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	packVersion  = 1
+	packVersion  = 1  // all chunks can be read on their own
+	dictVersion  = 2  // the first chunk is a dictionary
 	packHeader   = 16 // bytes before the first record
 	recordHeader = 48 // bytes before a record's stored bytes
 	indexEntry   = 20 // bytes of index a chunk
@@ -107,6 +108,7 @@ func (x *index) len() int { return x.n }
 type footer struct {
 	indexOff uint64
 	count    uint32
+	version  uint32
 	hashes   [sha256.Size]byte // SHA-256 of all full hashes in the order of the records
 	digest   hash.Hash         // SHA-256 of index and the footer's fields before it; the pack's name
 }
@@ -119,7 +121,7 @@ func encodeTail(x *index, ft *footer) []byte {
 	out = le.AppendUint64(out, ft.indexOff)
 	out = le.AppendUint64(out, uint64(n))
 	out = le.AppendUint32(out, ft.count)
-	out = le.AppendUint32(out, packVersion)
+	out = le.AppendUint32(out, ft.version)
 	out = append(out, ft.hashes[:]...)
 	ft.digest = hash.Sum(out)
 	out = append(out, ft.digest[:]...)
@@ -132,10 +134,11 @@ func parseFooter(b []byte, size int64) (footer, error) {
 	if len(b) != footerSize || string(b[88:]) != footerMagic {
 		return footer{}, errs.New(errs.Corrupt, "it does not end like a pack")
 	}
-	if v := le.Uint32(b[20:]); v != packVersion {
-		return footer{}, errs.New(errs.TooNew, "its format version is %d and this program knows %d; use a newer stemma", v, packVersion)
+	v := le.Uint32(b[20:])
+	if v < packVersion || v > dictVersion {
+		return footer{}, errs.New(errs.TooNew, "its format version is %d and this program knows %d; use a newer stemma", v, dictVersion)
 	}
-	ft := footer{indexOff: le.Uint64(b), count: le.Uint32(b[16:])}
+	ft := footer{indexOff: le.Uint64(b), count: le.Uint32(b[16:]), version: v}
 	copy(ft.hashes[:], b[24:])
 	copy(ft.digest[:], b[56:])
 	n := uint64(ft.count) * indexEntry
@@ -167,5 +170,18 @@ func parseTail(b []byte, ft footer) (*index, error) {
 		last = prefix
 	}
 	x.fan()
+	if ft.version == dictVersion && x.first() < 0 {
+		return nil, errs.New(errs.Corrupt, "its index does not list the dictionary with which it begins")
+	}
 	return x, nil
+}
+
+// first is the position of the record with which the pack begins; below 0 when there is none.
+func (x *index) first() int {
+	for i := range x.n {
+		if x.off(i) == packHeader {
+			return i
+		}
+	}
+	return -1
 }

@@ -12,6 +12,13 @@ type Published struct {
 	Digest hash.Hash
 	Size   int64 // in bytes
 	Chunks int
+	// Dictionary says that chunks of the pack need the dictionary with which it begins, one of its chunks: older programs cannot read it.
+	Dictionary bool
+}
+
+// HasDictionaries tells whether packs of the store have dictionaries, or may have had some.
+func (s *Store) HasDictionaries() bool {
+	return s.dicts.Load()
 }
 
 // Published is the store's packs, and the chunks that are in the journal only, in the order in which they were put: together, all chunks.
@@ -32,7 +39,7 @@ func (s *Store) Within(wanted []hash.Hash, least, most int64) (out []Published) 
 	s.mu.RLock()
 	packs := s.packs
 	s.mu.RUnlock()
-	packs = slices.DeleteFunc(slices.Clone(packs), func(p *file) bool { return p.size < least || p.size > most || int(p.ft.count) > len(wanted) })
+	packs = slices.DeleteFunc(slices.Clone(packs), func(p *file) bool { return p.size < least || p.size > most || int(p.ft.count) > len(wanted)+1 })
 	if len(packs) == 0 {
 		return nil
 	}
@@ -44,6 +51,7 @@ func (s *Store) Within(wanted []hash.Hash, least, most int64) (out []Published) 
 		all := true
 		for i := 0; i < p.idx.len() && all; i++ {
 			_, all = prefixes[p.idx.prefix(i)]
+			all = all || p.isDictionary(i)
 		}
 		if all {
 			out = append(out, p.published())
@@ -53,5 +61,5 @@ func (s *Store) Within(wanted []hash.Hash, least, most int64) (out []Published) 
 }
 
 func (p *file) published() Published {
-	return Published{Path: p.path, Digest: p.ft.digest, Size: p.size, Chunks: int(p.ft.count)}
+	return Published{Path: p.path, Digest: p.ft.digest, Size: p.size, Chunks: int(p.ft.count), Dictionary: p.hasDictionary()}
 }

@@ -92,7 +92,10 @@ func (l *loaded) sweep(ctx context.Context, fsys vfs.FS, dir string) error {
 			}
 		}
 	}
-	var err error
+	err := fsys.Remove(filepath.Join(dir, formatFile+tmpExt))
+	if errs.Is(err, errs.NotFound) {
+		err = nil
+	}
 	for _, path := range l.dead {
 		err = errors.Join(err, fsys.Remove(path))
 	}

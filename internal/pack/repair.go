@@ -106,9 +106,14 @@ func SetAside(fsys vfs.FS, dir string, paths []string) (string, error) {
 // Salvage puts the chunks of a damaged pack that can still be read into a batch of the store, and counts the records. Where the index
 // cannot be read the records are taken one behind the other, as far as they can be told apart.
 func (b *Batch) Salvage(ctx context.Context, path string) (kept int, err error) {
+	var dict *Dictionary
 	put := func(rec []byte, e error) error {
 		if e == nil {
-			e = b.PutRecord(ctx, rec)
+			if d, err := readDictionary(rec); err == nil { // it is none of the database's chunks
+				dict = d
+				return nil
+			}
+			e = b.PutRecord(ctx, rec, dict)
 		}
 		if e == nil {
 			kept++

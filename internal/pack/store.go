@@ -43,7 +43,8 @@ type Store struct {
 	dir       string
 	packsPath string // of the directory of packs
 	readOnly  bool
-	lists     bool // the journal lists the packs
+	lists     bool        // the journal lists the packs
+	dicts     atomic.Bool // FORMAT allows for packs with dictionaries
 	codecs    *codecs
 	cache     *chunk.Cache
 	j         *journal // nil when read-only
@@ -113,6 +114,7 @@ func open(ctx context.Context, fsys vfs.FS, dir string, opt Options) (s *Store, 
 	}
 	s = &Store{fsys: fsys, dir: dir, packsPath: filepath.Join(dir, packsDir), readOnly: opt.ReadOnly, codecs: newCodecs()}
 	s.lists = slices.Contains(f.required, listsFeature)
+	s.dicts.Store(slices.Contains(f.required, dictionaryFeature))
 	s.bufs.New = func() any { return new([]byte) }
 	s.reads.New = func() any { return new(readMemory) }
 	if opt.CacheBytes == 0 {
@@ -369,7 +371,11 @@ func (s *Store) name(packs []*file) (named []*file, err error) {
 			}
 			continue
 		}
-		if err := p.rename(s.fsys, path); err != nil {
+		err := s.allowDictionary(p)
+		if err == nil {
+			err = p.rename(s.fsys, path)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("publish pack %s: %w", p.name, errors.Join(err, s.drop(append(named, packs[i:]...))))
 		}
 		named = append(named, p)
@@ -381,6 +387,18 @@ func (s *Store) name(packs []*file) (named []*file, err error) {
 		return nil, fmt.Errorf("publish packs: %w", errors.Join(err, s.drop(named)))
 	}
 	return named, nil
+}
+
+// allowDictionary notes in FORMAT that there are packs with dictionaries before p becomes the first.
+func (s *Store) allowDictionary(p *file) error {
+	if s.dicts.Load() || !p.hasDictionary() {
+		return nil
+	}
+	if err := require(s.fsys, s.dir, dictionaryFeature, true); err != nil {
+		return err
+	}
+	s.dicts.Store(true)
+	return nil
 }
 
 // show makes the chunks of named packs visible.

@@ -45,6 +45,9 @@ func (b *Builder) Add(ctx context.Context, h hash.Hash) error {
 	if err != nil {
 		e, err = b.s.bring(ctx, h, err)
 	}
+	if err == nil {
+		e, err = b.s.codecs.plain(e)
+	}
 	if err != nil {
 		return err
 	}
@@ -113,11 +116,41 @@ func ReadDirectory(tail []byte, size int64, digest hash.Hash) (*Directory, error
 // Span is a record of a pack: where it is in the file and its length, both in bytes.
 type Span struct{ Off, Len int64 }
 
+// isDictionary tells whether the record at a position of the index is the pack's dictionary.
+func (d *Directory) isDictionary(i int) bool {
+	return d.ft.version == dictVersion && d.idx.off(i) == packHeader
+}
+
+// Dictionary is the record of the pack's dictionary, which records of other chunks need; ok is false when it has none.
+func (d *Directory) Dictionary() (at Span, ok bool) {
+	if d.ft.version != dictVersion {
+		return Span{}, false
+	}
+	return Span{packHeader, recordHeader + int64(d.idx.length(d.idx.first()))}, true
+}
+
+// NeedsDictionary tells whether a record can be read only with the dictionary of its pack.
+func NeedsDictionary(rec []byte) bool { return len(rec) >= recordHeader && rec[40] == codecDict }
+
+// Standalone is a record of the same chunk that can be read without the dictionary d of its pack, after a check of CRC and hash.
+func Standalone(rec []byte, d *Dictionary) ([]byte, error) {
+	e, err := parseRecord(rec)
+	if err != nil {
+		return nil, err
+	}
+	e.dict = d
+	data, err := newCodecs().checked(e)
+	if err != nil {
+		return nil, err
+	}
+	return appendRecord(nil, encoded{hash: e.hash, data: data, raw: e.raw, codec: codecRaw}), nil
+}
+
 // Lacking is the records, in the order of the index, of the chunks that a store seems to lack: chunks of one prefix count as one.
 func (d *Directory) Lacking(k *Known) []Span {
 	var out []Span
 	for i := range d.idx.len() {
-		if !k.has(d.idx.prefix(i)) {
+		if !k.has(d.idx.prefix(i)) && !d.isDictionary(i) {
 			out = append(out, Span{int64(d.idx.off(i)), recordHeader + int64(d.idx.length(i))})
 		}
 	}
@@ -156,20 +189,31 @@ func (k *Known) has(prefix uint64) bool {
 // HasPack tells whether the store has a pack of that digest.
 func (s *Store) HasPack(digest hash.Hash) bool { return s.hasPack(digest.Full()) }
 
-// PutRecord keeps the chunk of a record of another store's pack, as Lacking says where it is, after a check of its CRC and its hash. rec may
-// be used again afterwards.
-func (b *Batch) PutRecord(ctx context.Context, rec []byte) error {
+// PutRecord keeps the chunk of a record of another store's pack, as Lacking says where it is, after a check of its CRC and its hash; d is the
+// dictionary of that pack, nil for none. rec may be used again afterwards.
+func (b *Batch) PutRecord(ctx context.Context, rec []byte, d *Dictionary) error {
 	e, err := parseRecord(rec)
 	if err != nil {
 		return err
 	}
-	if err := b.s.codecs.check(e); err != nil {
+	if e.codec == codecDict {
+		e.dict = d
+	}
+	data, err := b.s.codecs.checked(e)
+	if err != nil {
 		return err
 	}
 	if ok, err := b.Rely(ctx, e.hash); ok || err != nil {
 		return err
 	}
-	e.data = append([]byte(nil), e.data...)
+	if e.codec == codecDict {
+		e, err = b.s.codecs.encode(e.hash, data)
+		if err != nil {
+			return err
+		}
+	} else {
+		e.data = append([]byte(nil), e.data...)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.add(e)

@@ -77,11 +77,11 @@ func TestTransfer(t *testing.T) {
 	for i, sp := range spans {
 		rec := append([]byte(nil), data[sp.Off:sp.Off+sp.Len]...)
 		rec[len(rec)-1] ^= 1
-		if err := b.PutRecord(t.Context(), rec); !errs.Is(err, errs.Corrupt) {
+		if err := b.PutRecord(t.Context(), rec, nil); !errs.Is(err, errs.Corrupt) {
 			t.Errorf("record %d with a bit flipped: %v", i, err)
 		}
 		rec[len(rec)-1] ^= 1
-		if err := b.PutRecord(t.Context(), rec); err != nil {
+		if err := b.PutRecord(t.Context(), rec, nil); err != nil {
 			t.Fatal(err)
 		}
 		clear(rec)

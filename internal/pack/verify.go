@@ -28,6 +28,13 @@ func (p *file) verified(ctx context.Context, c *codecs, report func(Problem)) ([
 		return hashes, err
 	}
 	// Something is wrong: say what, and where, in the order of the file.
+	if p.hasDictionary() {
+		if _, err := p.dictionary(); errs.Is(err, errs.Corrupt) || errs.Is(err, errs.TooNew) {
+			report(Problem{File: p.path, Offset: packHeader, Err: err})
+		} else if err != nil {
+			return nil, err
+		}
+	}
 	var count uint32
 	sum := sha256.New()
 	err := p.each(ctx, true, func(e encoded, off uint64) error {
@@ -90,6 +97,14 @@ func (p *file) sound(ctx context.Context, c *codecs) (all []hash.Hash, ok bool, 
 		slices.Sort(starts)
 		starts = slices.Compact(starts)
 	}
+	if p.hasDictionary() {
+		if _, err := p.dictionary(); err != nil {
+			if errs.Is(err, errs.Corrupt) || errs.Is(err, errs.TooNew) {
+				err = nil // the search for what is wrong says it
+			}
+			return nil, false, err
+		}
+	}
 	hashes := make([][]hash.Hash, len(starts)-1)
 	g, gctx := errgroup.WithContext(ctx)
 	for k := range hashes {
@@ -137,7 +152,7 @@ func VerifyFile(ctx context.Context, fsys vfs.FS, path string, digest hash.Hash)
 	return hashes, err
 }
 
-// ReadHashes calls visit with the hash of every chunk in a pack file of that digest, in the order of the file, and checks every record's CRC.
+// ReadHashes calls visit with the hash of every chunk in a pack file of that digest but for a dictionary, in the order of the file, and checks every record's CRC.
 // Without an error the file is as it was written.
 func ReadHashes(ctx context.Context, fsys vfs.FS, path string, digest hash.Hash, visit func(h hash.Hash)) (err error) {
 	p, err := openNamed(fsys, path, digest)
@@ -147,10 +162,12 @@ func ReadHashes(ctx context.Context, fsys vfs.FS, path string, digest hash.Hash,
 	defer func() { err = errors.Join(err, p.close()) }()
 	var count uint32
 	sum := sha256.New()
-	err = p.each(ctx, true, func(e encoded, _ uint64) error {
+	err = p.each(ctx, true, func(e encoded, off uint64) error {
 		count++
 		sum.Write(e.hash[:])
-		visit(e.hash)
+		if off != packHeader || !p.hasDictionary() {
+			visit(e.hash)
+		}
 		return nil
 	})
 	if err == nil && !p.complete(count, sum) {

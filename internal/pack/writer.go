@@ -27,6 +27,7 @@ type writer struct {
 	entries []entry
 	at      map[hash.Hash]int // positions in entries
 	sum     gohash.Hash
+	dict    *Dictionary // the pack's; nil for none
 }
 
 // writeBlock is how many bytes a writer collects before it writes.
@@ -39,16 +40,39 @@ func newWriter(fsys vfs.FS, path string) (*writer, error) {
 		return nil, fmt.Errorf("write pack %s: %w", path, err)
 	}
 	w := &writer{fsys: fsys, path: path, f: f, at: map[hash.Hash]int{}, sum: sha256.New()}
-	w.buf = append(w.buf, packMagic...)
-	w.buf = binary.LittleEndian.AppendUint32(w.buf, packVersion)
-	w.buf = append(w.buf, 0, 0, 0, 0)
+	w.begin(packVersion)
 	return w, nil
+}
+
+// begin writes the header.
+func (w *writer) begin(version uint32) {
+	w.buf = append(w.buf[:0], packMagic...)
+	w.buf = binary.LittleEndian.AppendUint32(w.buf, version)
+	w.buf = append(w.buf, 0, 0, 0, 0)
+}
+
+// use makes the pack, which has no chunks yet, one whose chunks may need that dictionary.
+func (w *writer) use(d *Dictionary) error {
+	w.begin(dictVersion)
+	w.dict = d
+	return w.add(d.encoded())
+}
+
+// version is that of the pack's format.
+func (w *writer) version() uint32 {
+	if w.dict != nil {
+		return dictVersion
+	}
+	return packVersion
 }
 
 // add appends a chunk unless it is there.
 func (w *writer) add(e encoded) error {
 	if _, ok := w.at[e.hash]; ok {
 		return nil
+	}
+	if e.codec == codecDict && (w.dict == nil || e.dict == nil || e.dict.hash != w.dict.hash) {
+		return errs.New(errs.Internal, "write pack %s: chunk %s needs a dictionary that is not in it", w.path, e.hash)
 	}
 	if uint64(len(w.entries)) >= 1<<32-1 {
 		return errs.New(errs.Unsupported, "write pack %s: too many chunks", w.path)
@@ -110,7 +134,7 @@ func (w *writer) end(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return errs.With(errs.Canceled, err)
 	}
-	ft := footer{indexOff: uint64(w.size()), count: uint32(len(w.entries))}
+	ft := footer{indexOff: uint64(w.size()), count: uint32(len(w.entries)), version: w.version()}
 	w.sum.Sum(ft.hashes[:0])
 	x := newIndex(w.entries)
 	w.buf = append(w.buf, encodeTail(x, &ft)...)

@@ -73,7 +73,7 @@ func TestSource(t *testing.T) {
 		for _, h := range hashes {
 			rec, err := src.Record(ctx, h)
 			must(t, err)
-			must(t, b.PutRecord(ctx, rec))
+			must(t, b.PutRecord(ctx, rec, nil))
 		}
 		_, err := src.Record(ctx, chunkHash{1})
 		if !chunk.IsAbsent(err) || !errs.Is(err, errs.NotFound) {

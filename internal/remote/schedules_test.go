@@ -20,6 +20,7 @@ import (
 	"github.com/stemmadb/stemma/internal/object/file"
 	"github.com/stemmadb/stemma/internal/object/mem"
 	"github.com/stemmadb/stemma/internal/object/objecttest"
+	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/sync"
 	"github.com/stemmadb/stemma/internal/table"
@@ -49,6 +50,8 @@ type world struct {
 	heads   []map[string]history.CommitID // of the machines' branches
 	tracks  []map[string]history.CommitID // what they have seen of the remote's
 	remote  map[string]history.CommitID
+
+	compressed int // chunks, by collections of the machines
 }
 
 // flip is the part of schedules, one of so many, in which reads return wrong bytes.
@@ -434,12 +437,13 @@ func (w *world) step() {
 	case n < 17:
 		w.collect(i, w.rng.IntN(3) == 0)
 	case n < 18:
-		opt := repo.CollectOptions{Full: w.rng.IntN(2) == 0, Wait: true}
+		opt := repo.CollectOptions{Full: w.rng.IntN(2) == 0, Wait: true, Compress: pack.Compression(w.rng.IntN(3)), CompressLeast: -1}
 		if w.rng.IntN(2) == 0 {
 			opt.Expire = clock.Fixed{T: noon}.Now().Add(365 * day)
 		}
-		_, err := w.ms[i].Collect(ctx, opt)
+		done, err := w.ms[i].Collect(ctx, opt)
 		must(w.t, err)
+		w.compressed += done.Compressed
 	case n < 19:
 		w.crash(i)
 	default:
@@ -498,6 +502,7 @@ func TestSchedulesInDirectory(t *testing.T) {
 }
 
 func schedules(t *testing.T, make func() object.Store) {
+	compressed := 0
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t, rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 6)), make())
 		for range 20 {
@@ -508,5 +513,9 @@ func schedules(t *testing.T, make func() object.Store) {
 			w.collect(0, false)
 		}
 		w.check()
+		compressed += w.compressed
 	})
+	if compressed < 10 {
+		t.Errorf("%d chunks were compressed with dictionaries: the test does not test", compressed)
+	}
 }

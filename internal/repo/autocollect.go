@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
 
@@ -51,7 +52,7 @@ func (r *Repo) collectWhenDue() {
 		defer r.work.Done()
 		defer r.selfCollect.Store(false)
 		defer cancel()
-		_, err := r.Collect(ctx, CollectOptions{})
+		_, err := r.Collect(ctx, CollectOptions{Compress: pack.CompressAll})
 		if errs.Is(err, errs.Conflict) || errs.Is(err, errs.Canceled) {
 			return // somebody does it already, or the database is being closed
 		}

@@ -27,6 +27,10 @@ type CollectOptions struct {
 	Expire time.Time
 	// Forget lets what only lineage names go, whose rows stay, and forgets all moves of refs but the last of each, as if Expire were after them.
 	Forget bool
+	// Compress says what becomes of chunks that neither heads nor working and staged sets reach. With Full, CompressAuto is CompressAll.
+	Compress pack.Compression
+	// CompressLeast is pack.RewriteOptions.CompressLeast.
+	CompressLeast int64
 	// Wait waits for a collection that is going on, and ends one that began by itself; otherwise that is an error of class Conflict.
 	Wait bool
 	// Marked and Copied, if not nil, are told of chunks that were found to be in use, and of bytes that were copied.
@@ -85,9 +89,12 @@ func (r *Repo) collect(ctx context.Context, opt CollectOptions) (*Collected, err
 	if err := k.first(ctx); err != nil {
 		return nil, err
 	}
-	rw := pack.RewriteOptions{Garbage: worthRewriting, Drop: opt.Drop, Settle: k.settle, Lock: k.lock, Progress: opt.Copied}
+	rw := pack.RewriteOptions{Garbage: worthRewriting, Drop: opt.Drop, Settle: k.settle, Lock: k.lock, Progress: opt.Copied, Compress: opt.Compress, CompressLeast: opt.CompressLeast, Renew: opt.Forget}
 	if opt.Full {
 		rw.Garbage = 0
+		if opt.Compress == pack.CompressAuto {
+			rw.Compress = pack.CompressAll
+		}
 	}
 	if err := k.c.Rewrite(ctx, rw); err != nil {
 		return nil, err
@@ -200,6 +207,11 @@ func expired(moves []RefMove, before time.Time, all bool) []RefMove {
 
 // first marks what is reached at the beginning.
 func (k *collector) first(ctx context.Context) error {
+	if k.opt.Compress != pack.CompressNone {
+		if err := k.hot(ctx); err != nil {
+			return err
+		}
+	}
 	states, left, last, whole := k.r.holds.kept(0, true)
 	if !whole {
 		return errs.New(errs.Conflict, "collect garbage: a transaction has been open for so long that what it may read is not known any more; end it first")
@@ -221,6 +233,44 @@ func (k *collector) first(ctx context.Context) error {
 		return nil
 	}
 	return k.lineage(ctx)
+}
+
+// hotMarks are the chunks that are read often.
+type hotMarks struct{ c *pack.Collection }
+
+// Mark implements gc.Marks.
+func (m hotMarks) Mark(h hash.Hash) (bool, error) { return m.c.MarkHot(h) }
+
+// hot marks what heads, working sets and staged sets reach at the beginning. What comes to be reached later is hot the next time.
+func (k *collector) hot(ctx context.Context) (err error) {
+	m := gc.New(k.r.store.Local(), hotMarks{k.c}, nil)
+	m.Partial = k.m.Partial
+	k.tip.each(func(b *branch) bool {
+		roots := []tree.Root{b.working, b.staged}
+		if !b.head.IsZero() {
+			var c *history.Commit
+			if c, err = history.GetCommit(ctx, k.r.store.Local(), b.head); err == nil {
+				roots = append(roots, c.Root)
+				_, err = k.c.MarkHot(b.head)
+			}
+			if m.Partial {
+				err = missingIsNone(err)
+			}
+			if err != nil {
+				return false
+			}
+		}
+		for _, t := range roots {
+			if err = m.Root(ctx, t); err != nil {
+				return false
+			}
+		}
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("find what is read often: %w", err)
+	}
+	return nil
 }
 
 // settle marks what has come to be reached since the last time.

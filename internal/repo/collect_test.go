@@ -28,7 +28,7 @@ func openBare(t *testing.T, fs vfs.FS) *repo.Repo {
 
 // everything removes all that is not in use, what refs named before included.
 func everything() repo.CollectOptions {
-	return repo.CollectOptions{Full: true, Expire: testClock.Now().Add(time.Hour)}
+	return repo.CollectOptions{Full: true, Expire: testClock.Now().Add(time.Hour), CompressLeast: -1}
 }
 
 // fill replaces the table people by one of n rows that begin at from, and commits when a message is given.

@@ -104,7 +104,7 @@ func (m *Mending) keep(ctx context.Context, st *pack.Store) error {
 func (m *Mending) Record(ctx context.Context, h hash.Hash) ([]byte, error) {
 	rec, err := m.from.Record(ctx, h)
 	if err == nil {
-		err = m.batch.PutRecord(ctx, rec)
+		err = m.batch.PutRecord(ctx, rec, nil)
 	}
 	if err != nil {
 		return nil, err

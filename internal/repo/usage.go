@@ -17,6 +17,7 @@ type Share struct {
 	Name  string
 	Bytes int64
 	Own   int64 // of them, what no other Share of the list reaches
+	Raw   int64 // what they would be without compression
 }
 
 // Usage says where the bytes of a database are.
@@ -29,6 +30,8 @@ type Usage struct {
 	Garbage  int64   // chunks that nothing reaches
 	Other    int64   // records of the journal, and what files need beside their chunks
 	Total    int64   // all packs and the journal
+
+	CurrentRaw, HistoryRaw, KeptRaw, GarbageRaw int64 // what those of the same names would be without compression
 }
 
 // usageTries is how often files are counted anew when some have been replaced meanwhile.
@@ -80,13 +83,18 @@ func (x *reach) Mark(h hash.Hash) (bool, error) {
 	return true, nil
 }
 
-func (x *reach) bytes(take func(i int) bool) (n int64) {
+// bytes is what the chunks that take says take, and what they would without compression.
+func (x *reach) bytes(take func(i int) bool) (n, raw int64, err error) {
 	for _, i := range x.at {
 		if take(i) {
-			n += x.c.Size(i)
+			r, err := x.c.Raw(i)
+			if err != nil {
+				return 0, 0, err
+			}
+			n, raw = n+x.c.Size(i), raw+r
 		}
 	}
-	return n
+	return n, raw, nil
 }
 
 func all(int) bool { return true }
@@ -106,8 +114,12 @@ type sharing struct {
 
 func (u *usage) sharing() *sharing { return &sharing{c: u.c, owner: make([]int32, u.c.Len())} }
 
-func (x *sharing) add(name string, of *reach) {
-	x.out = append(x.out, Share{Name: name, Bytes: of.bytes(all)})
+func (x *sharing) add(name string, of *reach) error {
+	n, raw, err := of.bytes(all)
+	if err != nil {
+		return err
+	}
+	x.out = append(x.out, Share{Name: name, Bytes: n, Raw: raw})
 	for _, i := range of.at {
 		if x.owner[i] == 0 {
 			x.owner[i] = int32(len(x.out))
@@ -115,6 +127,7 @@ func (x *sharing) add(name string, of *reach) {
 			x.owner[i] = -1
 		}
 	}
+	return nil
 }
 
 // shares is what was added.
@@ -154,7 +167,9 @@ func (u *usage) count(ctx context.Context, branchName string) (*Usage, error) {
 				return nil, err
 			}
 		}
-		branches.add(name, x)
+		if err := branches.add(name, x); err != nil {
+			return nil, err
+		}
 	}
 	out.Branches = branches.shares()
 	var err error
@@ -178,15 +193,28 @@ func (u *usage) count(ctx context.Context, branchName string) (*Usage, error) {
 	if err := k.lineage(ctx); err != nil {
 		return nil, err
 	}
-	out.Current = current.bytes(all)
-	out.History = named.bytes(func(i int) bool { return !current.set[i] })
-	out.Kept = everything.bytes(all)
+	if out.Current, out.CurrentRaw, err = current.bytes(all); err != nil {
+		return nil, err
+	}
+	if out.History, out.HistoryRaw, err = named.bytes(func(i int) bool { return !current.set[i] }); err != nil {
+		return nil, err
+	}
+	if out.Kept, out.KeptRaw, err = everything.bytes(all); err != nil {
+		return nil, err
+	}
 	out.Other = out.Total
 	for i := range everything.set {
 		size := u.c.Size(i)
 		out.Other -= size
-		if !everything.set[i] {
-			out.Garbage += size
+		switch {
+		case u.c.IsDictionary(i):
+			out.Other += size
+		case !everything.set[i]:
+			raw, err := u.c.Raw(i)
+			if err != nil {
+				return nil, err
+			}
+			out.Garbage, out.GarbageRaw = out.Garbage+size, out.GarbageRaw+raw
 		}
 	}
 	return out, nil
@@ -204,7 +232,9 @@ func (u *usage) tables(ctx context.Context, out *Usage, at tree.Root) error {
 		if err := u.marker(x).Table(ctx, e.Table); err != nil {
 			return err
 		}
-		tables.add(e.Name, x)
+		if err := tables.add(e.Name, x); err != nil {
+			return err
+		}
 	}
 	out.Tables = tables.shares()
 	return nil

@@ -250,8 +250,14 @@ func (f *Fetch) pack(ctx context.Context, p Pack, known *pack.Known, batch *pack
 		if err != nil {
 			return "", err
 		}
+		var dict *pack.Dictionary
+		if at, ok := dir.Dictionary(); ok {
+			if dict, err = pack.ReadDictionary(data[at.Off : at.Off+at.Len]); err != nil {
+				return "", err
+			}
+		}
 		for _, s := range byOffset(dir.Lacking(known)) {
-			if err := batch.PutRecord(ctx, data[s.Off:s.Off+s.Len]); err != nil {
+			if err := batch.PutRecord(ctx, data[s.Off:s.Off+s.Len], dict); err != nil {
 				return "", fmt.Errorf("pack %s at byte %d: %w", p.Digest.Full(), s.Off, err)
 			}
 		}
@@ -276,7 +282,17 @@ func (f *Fetch) pack(ctx context.Context, p Pack, known *pack.Known, batch *pack
 	if bytes*100 >= p.Size*wholePercent {
 		return file, f.take(ctx, p, file, add)
 	}
-	if err := f.some(ctx, p, lacking, batch); err != nil {
+	var dict *pack.Dictionary
+	if at, ok := dir.Dictionary(); ok && len(lacking) > 0 {
+		rec := make([]byte, at.Len)
+		if err := f.Remote.s.GetRange(ctx, p.object(), rec, at.Off); err != nil {
+			return "", err
+		}
+		if dict, err = pack.ReadDictionary(rec); err != nil {
+			return "", fmt.Errorf("pack %s: %w", p.Digest.Full(), err)
+		}
+	}
+	if err := f.some(ctx, p, lacking, dict, batch); err != nil {
 		return "", err
 	}
 	add(p.Size)
@@ -288,8 +304,8 @@ func byOffset(spans []pack.Span) []pack.Span {
 	return spans
 }
 
-// some fetches records of a pack, neighbours together.
-func (f *Fetch) some(ctx context.Context, p Pack, spans []pack.Span, batch *pack.Batch) error {
+// some fetches records of a pack, whose dictionary is dict, neighbours together.
+func (f *Fetch) some(ctx context.Context, p Pack, spans []pack.Span, dict *pack.Dictionary, batch *pack.Batch) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(rangesAtOnce)
 	for len(spans) > 0 {
@@ -307,7 +323,7 @@ func (f *Fetch) some(ctx context.Context, p Pack, spans []pack.Span, batch *pack
 			}
 			for _, s := range part {
 				at := s.Off - part[0].Off
-				if err := batch.PutRecord(ctx, data[at:at+s.Len]); err != nil {
+				if err := batch.PutRecord(ctx, data[at:at+s.Len], dict); err != nil {
 					return fmt.Errorf("pack %s at byte %d: %w", p.Digest.Full(), s.Off, err)
 				}
 			}

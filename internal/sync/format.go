@@ -43,9 +43,12 @@ const Lineage = "lineage"
 // marker is the content of the object that makes a place a remote: which programs may use it. Its words are those of a database's FORMAT.
 const marker = "stemma remote\nversion 1\nrequired pack-1 page-2 sha256 weights-2\nread-only\noptional\n"
 
+// dictionaryMarker is the marker of a remote that has packs with dictionaries.
+const dictionaryMarker = "stemma remote\nversion 1\nrequired dictionary-1 pack-1 page-2 sha256 weights-2\nread-only\noptional\n"
+
 // checkMarker reports why this program cannot use the remote with that marker.
 func checkMarker(data []byte, url string) error {
-	known := map[string]bool{"pack-1": true, "page-2": true, "sha256": true, "weights-2": true}
+	known := map[string]bool{"dictionary-1": true, "pack-1": true, "page-2": true, "sha256": true, "weights-2": true}
 	sc := bufio.NewScanner(bytes.NewReader(data))
 	if !sc.Scan() || sc.Text() != "stemma remote" {
 		return errs.New(errs.Corrupt, "%s is no remote: its object %s does not begin as it should", url, MarkerName)

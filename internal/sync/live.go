@@ -120,8 +120,11 @@ func generationOf(t Target) object.Generation {
 // servedNonce is the nonce of refs that are written for their reader.
 const servedNonce = "served"
 
-// markerGeneration is that of the marker, which never changes.
-const markerGeneration object.Generation = "1"
+// The generations of the markers.
+const (
+	markerGeneration     object.Generation = "1"
+	dictionaryGeneration object.Generation = "2"
+)
 
 // Get implements object.Store.
 func (l *Live) Get(ctx context.Context, name string) ([]byte, object.Generation, error) {
@@ -133,6 +136,9 @@ func (l *Live) Get(ctx context.Context, name string) ([]byte, object.Generation,
 	}
 	switch kind(name) {
 	case MarkerName:
+		if l.store.HasDictionaries() {
+			return []byte(dictionaryMarker), dictionaryGeneration, nil
+		}
 		return []byte(marker), markerGeneration, nil
 	case refsDir:
 		return l.ref(ctx, name)
@@ -272,7 +278,11 @@ func (l *Live) List(ctx context.Context, prefix string) ([]object.Info, error) {
 		return nil, err
 	}
 	if strings.HasPrefix(MarkerName, prefix) {
-		out = append(out, object.Info{Name: MarkerName, Size: int64(len(marker))})
+		data, _, err := l.Get(ctx, MarkerName)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, object.Info{Name: MarkerName, Size: int64(len(data))})
 	}
 	for name, t := range refs {
 		if n := refObject(name); strings.HasPrefix(n, prefix) {

@@ -151,7 +151,7 @@ func (g *growing) ensure(ctx context.Context, h hash.Hash) error {
 		}
 		rec, err := g.src.Record(ctx, h)
 		if err == nil {
-			err = g.PutRecord(ctx, rec)
+			err = g.PutRecord(ctx, rec, nil)
 		}
 		if err != nil {
 			return err

@@ -179,7 +179,7 @@ func (p *Push) lacking(ctx context.Context, b Between) (out []hash.Hash, err err
 }
 
 // packs sends chunks in packs, which are the same for the same chunks: what an earlier push has sent of them is not sent again. The store's own
-// packs go as they are where all of their chunks are to be sent. Packs to be avoided get their chunks in another order, or one more of those that
+// packs go as they are where all of their chunks are to be sent, those with dictionaries included; what is made needs none. Packs to be avoided get their chunks in another order, or one more of those that
 // belong to the commits, and so another name.
 func (p *Push) packs(ctx context.Context, chunks []hash.Hash, commits []history.CommitID, counted *pledge, avoid map[string]bool) (out []Pack, err error) {
 	if len(chunks) == 0 {
@@ -272,6 +272,11 @@ func (p *Push) own(ctx context.Context, o pack.Published, wanted map[hash.Hash]b
 		return next, nil
 	case err != nil || !all:
 		return next, err
+	}
+	if o.Dictionary {
+		if ok, err := p.Remote.allowDictionaries(ctx); err != nil || !ok {
+			return next, errors.Join(err, f.Close())
+		}
 	}
 	for _, h := range hashes {
 		wanted[h] = false

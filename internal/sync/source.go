@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	gosync "sync"
@@ -43,7 +44,8 @@ type Source struct {
 type sourcePack struct {
 	Pack
 	dir  *pack.Directory
-	runs []run // the one that was used last at the end
+	dict *pack.Dictionary // when it was needed
+	runs []run            // the one that was used last at the end
 }
 
 // run is windows of a pack that were read one behind the other.
@@ -121,7 +123,7 @@ func (s *Source) Record(ctx context.Context, h hash.Hash) ([]byte, error) {
 	for i := len(s.packs) - 1; i >= 0; i-- {
 		p := s.packs[i]
 		for _, at := range p.dir.Spans(h) {
-			rec, err := s.read(ctx, p, at)
+			rec, err := s.record(ctx, p, at)
 			if err == nil && s.Broken != nil {
 				_, _, err = pack.DecodeRecord(rec) // all of it, as another pack may have it
 			}
@@ -154,7 +156,7 @@ func (s *Source) Beginning(ctx context.Context, text string, k chunk.Kind) ([]ha
 	var out []hash.Hash
 	for _, p := range s.packs {
 		for _, at := range p.dir.Beginning(lo, hi) {
-			rec, err := s.read(ctx, p, at)
+			rec, err := s.record(ctx, p, at)
 			if err != nil {
 				return nil, err
 			}
@@ -269,7 +271,29 @@ func (s *Source) remember(w *window) {
 	s.last = append(s.last, w)
 }
 
-// read is a record of a pack. The caller holds the lock, and does not change the bytes.
+// record is a record of a pack that can be read without the pack's dictionary. The caller holds the lock, and does not change the bytes.
+func (s *Source) record(ctx context.Context, p *sourcePack, at pack.Span) ([]byte, error) {
+	rec, err := s.read(ctx, p, at)
+	if err != nil || !pack.NeedsDictionary(rec) {
+		return rec, err
+	}
+	if p.dict == nil {
+		at, ok := p.dir.Dictionary()
+		if !ok {
+			return nil, errs.New(errs.Corrupt, "pack %s has no dictionary, and a chunk needs one", p.Digest.Full())
+		}
+		rec, err := s.read(ctx, p, at)
+		if err == nil {
+			p.dict, err = pack.ReadDictionary(rec)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("pack %s: %w", p.Digest.Full(), err)
+		}
+	}
+	return pack.Standalone(rec, p.dict)
+}
+
+// read is a record of a pack as it is there. The caller holds the lock, and does not change the bytes.
 func (s *Source) read(ctx context.Context, p *sourcePack, at pack.Span) ([]byte, error) {
 	for i := len(s.last) - 1; i >= 0; i-- {
 		w := s.last[i]

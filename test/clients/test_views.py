@@ -46,6 +46,32 @@ def test_life_of_a_view(shared: Server, db: str) -> None:
         assert e.value.args[0] == 1050
 
 
+@pytest.mark.parametrize(
+    ("statement", "number"),
+    [
+        ("create view v as select 2", 1050),
+        ("create table v (x int)", 1050),
+        ("drop view nothing", 1051),
+        ("drop view t", 1051),
+        ("select * from gone", 1356),
+        ("select * from nothing", 1146),
+        ("create or replace view v as select * from v", 1462),
+        ("create view x as select nothing from t", 1054),
+        ("create view x as select 1, 'un", 1064),
+    ],
+)
+def test_errors_of_views(shared: Server, db: str, statement: str, number: int) -> None:
+    with shared.connect(db, autocommit=True) as c, c.cursor() as cur:
+        cur.execute("create table t (id int primary key)")
+        cur.execute("create table old (id int primary key)")
+        cur.execute("create view v as select id from t")
+        cur.execute("create view gone as select id from old")
+        cur.execute("drop table old")
+        with pytest.raises(pymysql.MySQLError) as e:
+            cur.execute(statement)
+        assert e.value.args[0] == number, e.value
+
+
 def test_prepared_as_of(shared: Server, db: str) -> None:
     with shared.connect(db, autocommit=True) as c, c.cursor() as cur:
         cur.execute("create table t (id int primary key)")

@@ -36,6 +36,9 @@ var numbers = []struct {
 }{
 	{matching(`^no database selected`), 1046},
 	{matching(`^table with name .* already exists`), 1050},
+	{matching(`^the view .* already exists$`), 1050},
+	{matching(`^the view .* does not exist$`), 1051},
+	{matching(`^View '.*' references invalid `), 1356},
 	{matching(`^table not found: `), 1146},
 	{matching(`^database not found: |^no database named '.*' found to undrop`), 1049},
 	{matching(`^column ".*" could not be found in any table in scope|^table ".*" does not have column ".*"$`), 1054},

@@ -1,0 +1,115 @@
+package repo_test
+
+import (
+	"fmt"
+	"path"
+	"strings"
+	"testing"
+
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/pack"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/vfs"
+)
+
+// at is the rows of people at a commit.
+func at(t *testing.T, r *repo.Repo, id history.CommitID) string {
+	t.Helper()
+	s, err := r.SnapshotAt(t.Context(), id)
+	must(t, err)
+	v, _, ok, err := s.Table(t.Context(), "people")
+	must(t, err)
+	if !ok {
+		t.Fatal("there is no table")
+	}
+	return dump(t, v)
+}
+
+// TestCollectCompressesHistory compresses what only older commits have: they give what they gave, to readers that were there before and come
+// later, and what the head has is stored as it was.
+func TestCollectCompressesHistory(t *testing.T) {
+	_, fs := newRepoClosed(t)
+	r := openBare(t, fs)
+	var ids []history.CommitID
+	var want []string
+	for i := range 8 {
+		fill(t, r, "main", fmt.Sprint("version ", i), 1000*i, 3000)
+		id, _ := r.BranchHead("main")
+		ids, want = append(ids, id), append(want, at(t, r, id))
+	}
+	reader, err := repo.Open(t.Context(), fs, "/db", repo.Options{Clock: testClock, CacheBytes: -1, ReadOnly: true})
+	must(t, err)
+	plain, err := r.Collect(t.Context(), repo.CollectOptions{Full: true, Compress: pack.CompressNone})
+	must(t, err)
+	if plain.Compressed != 0 || r.Store().HasDictionaries() {
+		t.Fatalf("%+v", plain)
+	}
+	before, err := r.Usage(t.Context(), "main", nil)
+	must(t, err)
+	done, err := r.Collect(t.Context(), repo.CollectOptions{Full: true})
+	must(t, err)
+	after, err := r.Usage(t.Context(), "main", nil)
+	must(t, err)
+	if done.Compressed < 20 || done.Saved < (before.History-after.History)*8/10 || done.After > plain.After*8/10 {
+		t.Errorf("%+v, before %+v", done.CollectStats, plain.CollectStats)
+	}
+	if after.Current != before.Current || after.History*10 > before.History*8 || after.HistoryRaw != before.HistoryRaw || after.Garbage != 0 {
+		t.Errorf("%+v, before %+v", after, before)
+	}
+	if done.Peak > done.Before*11/10 {
+		t.Errorf("%d bytes came on top for a time, of %d", done.Peak, done.Before)
+	}
+	check := func(r *repo.Repo) {
+		t.Helper()
+		for i, id := range ids {
+			if at(t, r, id) != want[i] {
+				t.Fatalf("version %d is not what it was", i)
+			}
+		}
+		wantSound(t, r)
+	}
+	check(r)
+	check(reader) // its files are open
+	must(t, reader.Refresh(t.Context()))
+	check(reader)
+	must(t, reader.Close(t.Context()))
+	again, err := r.Collect(t.Context(), repo.CollectOptions{Full: true})
+	must(t, err)
+	if again.PacksWritten > 0 || again.Compressed > 0 {
+		t.Errorf("a second time: %+v", again.CollectStats)
+	}
+	must(t, r.Close(t.Context()))
+	late, err := repo.Open(t.Context(), fs, "/db", repo.Options{Clock: testClock, CacheBytes: -1, ReadOnly: true})
+	must(t, err)
+	check(late)
+	must(t, late.Close(t.Context()))
+
+	// What is old is read often again when a branch goes back to it.
+	r = openBare(t, fs)
+	must(t, r.ResetHard(t.Context(), "main", ids[3]))
+	must(t, r.CreateBranch(t.Context(), "last", ids[7], false))
+	done, err = r.Collect(t.Context(), repo.CollectOptions{Full: true})
+	must(t, err)
+	check(r)
+	if u, err := r.Usage(t.Context(), "main", nil); err != nil || u.Current*100 < (u.CurrentRaw)*95 {
+		t.Errorf("%+v, %v", u, err)
+	}
+
+	// And an erasure, which forgets, leaves no dictionary that was made of what is gone.
+	format := func() string {
+		data, err := vfs.ReadFile(fs, path.Join(r.Dir(), "FORMAT"))
+		must(t, err)
+		return string(data)
+	}
+	if !strings.Contains(format(), "dictionary-1") {
+		t.Errorf("FORMAT is %q", format())
+	}
+	must(t, r.DeleteBranch(t.Context(), "last", "", true))
+	_, err = r.Collect(t.Context(), repo.CollectOptions{Full: true, Forget: true, Compress: pack.CompressNone})
+	must(t, err)
+	if u, err := r.Usage(t.Context(), "main", nil); err != nil || u.HistoryRaw > u.History*21/20 || u.Garbage != 0 {
+		t.Errorf("%+v, %v", u, err)
+	}
+	wantSound(t, r)
+	must(t, r.Close(t.Context()))
+}
