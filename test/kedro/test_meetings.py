@@ -98,8 +98,16 @@ def test_landing_goes_on_while_the_target_moves(project: Project, monkeypatch: p
     assert s.branches() == ["main"]
 
 
-def test_rows_of_runs_with_keys_are_merged(project: Project) -> None:
-    project.catalog(OWN.replace("primary_key: id}", "primary_key: id, mode: upsert}"))
+ADDING = {
+    "upsert": OWN.replace("primary_key: id}", "primary_key: id, mode: upsert}"),
+    "append": OWN.replace("primary_key: id}", "mode: create_append}"),
+    "plain": PLAIN.replace("if_exists: replace", "if_exists: append"),
+}
+
+
+@pytest.mark.parametrize("mode", list(ADDING))
+def test_rows_of_runs_that_add_are_merged(project: Project, mode: str) -> None:
+    project.catalog(ADDING[mode])
     project.pipeline(
         f"""
         import time
@@ -124,6 +132,7 @@ def test_rows_of_runs_with_keys_are_merged(project: Project) -> None:
     out, _ = slow.communicate(timeout=120)
     assert slow.returncode == 0, out
     assert project.server.query("select id from b order by id") == [(1,), (100,), (200,)]
+    assert project.server.branches() == ["main"]
 
 
 def test_a_conflict_keeps_the_branch_and_says_what_to_do(project: Project) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,17 @@ def test_foreach_and_join(fan: tuple[str, Any]) -> None:
     assert set(run.data.dolt["actions"]) == {"squares", "total", *(f"part_{i}" for i in range(1, 5))}
     audits = [t.data.dolt for t in run["part"]]
     assert all(a == audits[0] == run.data.dolt for a in audits)
+
+
+def test_tasks_that_append_at_once(database: str, tmp_path: Path) -> None:
+    """What a task appends is beside what others have appended meanwhile, in a table without a key as well, and in one that each of them makes."""
+    gate = tmp_path / "gate"
+    gate.mkdir()
+    flow(FLOWS / "append.py", "--db", database, "--gate", str(gate), "--max-workers", "4")
+    appended = ["0,0", "0,1", "1,0", "1,1"]
+    assert rows(database, "select * from known order by o, i") == [*appended, "9,9"]
+    assert rows(database, "select * from fresh order by o, i") == appended
+    assert rows(database, "select name from dolt_branches") == ["main"]
 
 
 def test_an_audit_is_found_by_indexes(fan: tuple[str, Any]) -> None:
@@ -99,12 +111,44 @@ def test_a_key_twice_in_a_frame_is_refused(database: str, there: bool) -> None:
     assert set(rows(database, "select state from stemma_runs")) == {"FAIL"}
 
 
+def test_a_conflict_keeps_the_branch_and_says_what_to_do(database: str) -> None:
+    dolt(database, "sql", "-q", "create table keyed (id int primary key, v text); insert into keyed values (1, 'old'); call dolt_commit('-Am', 'keyed')")
+    said = flow(FLOWS / "fails.py", "--db", database, "--where", "overtaken", "--attempts", "9", fails=True)
+    said = re.sub(r"\s+", " ", re.sub(r"(?m)^\S+ \S+ \[\S+ \(pid \d+\)\] ", "", said))
+    (kept,) = [b for b in rows(database, "select name from dolt_branches") if b.startswith("run/Fails/")]
+    assert f"is committed on branch {kept}, but did not come into main" in said
+    assert rows(database, "select * from keyed") == ["1,other 1"]
+    assert rows(database, "show tables") == ["keyed"]
+    shown = said.rpartition("settle it with: ")[2].partition(" (with --ours")[0]
+    assert shown.startswith(f"stemma checkout main && {{ stemma merge {kept}; ")
+    subprocess.run(["sh", "-c", shown], cwd=database, check=True, capture_output=True)
+    assert rows(database, "select * from keyed") == ["1,a", "2,"]
+    assert rows(database, "select * from appended") == ["r,7"]
+
+
+def test_a_retry_that_nobody_overtakes_lands(database: str) -> None:
+    dolt(database, "sql", "-q", "create table keyed (id int primary key, v text); insert into keyed values (1, 'old'); call dolt_commit('-Am', 'keyed')")
+    flow(FLOWS / "fails.py", "--db", database, "--where", "overtaken", "--attempts", "1")
+    assert rows(database, "select * from keyed") == ["1,a", "2,"]
+    assert rows(database, "select * from appended") == ["r,7"]
+    assert rows(database, "select name from dolt_branches") == ["main"]
+
+
 @pytest.mark.parametrize("where", ["inside", "killed", "after"])
 def test_a_retry_does_not_apply_twice(database: str, where: str) -> None:
     flow(FLOWS / "fails.py", "--db", database, "--where", where, "--attempts", "1")
     assert rows(database, "select * from appended") == ["r,7"]
     assert rows(database, "select * from keyed") == ["1,a", "2,"]
     assert rows(database, "select count(*) from dolt_log where message like 'Run: %'") == ["1"]
+    assert rows(database, "select name from dolt_branches") == ["main"]
+
+
+@pytest.mark.parametrize(("dies", "mode"), [(9, "append"), (1, "append"), (2, "create_append"), (3, "append"), (5, "append")])
+def test_a_task_that_appends_in_several_commits(database: str, dies: int, mode: str) -> None:
+    """Each of them is there once, whichever the first attempt has come to, and none is taken for another."""
+    flow(FLOWS / "again.py", "--db", database, "--dies", str(dies), "--mode", mode)
+    assert rows(database, "select * from appended order by n") == ["0", "1", "2", "3", "4", "10", "11", "12"]
+    assert rows(database, "select * from renewed order by n") == ["0", "1"]
     assert rows(database, "select name from dolt_branches") == ["main"]
 
 

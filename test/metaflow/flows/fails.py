@@ -1,4 +1,5 @@
-"""A task that fails, inside of the `with`, or after it, writes a key twice, or is killed with its rows written; on its first attempt or on all."""
+"""A task that fails, inside of the `with`, or after it, writes a key twice, is killed with its rows written, or is overtaken by somebody who changes
+the same row; on its first attempt or on all."""
 
 import os
 import signal
@@ -6,6 +7,7 @@ import signal
 import pandas as pd
 from metaflow import FlowSpec, Parameter, current, retry, step
 
+import stemma
 from stemma.metaflow import DoltConfig, DoltDT
 
 
@@ -21,6 +23,9 @@ class Fails(FlowSpec):
             dolt.write(pd.DataFrame({"run": ["r"], "n": [7]}), "appended", mode="append")
             ids = [1, 1] if self.where == "doubled" else [1, 2]
             dolt.write(pd.DataFrame({"id": ids, "v": ["a", None]}), "keyed", ["id"])
+            if self.where == "overtaken" and current.retry_count < self.attempts:
+                other = pd.DataFrame({"id": [1], "v": [f"other {current.retry_count}"]})
+                stemma.connect(self.db).write(other, "keyed", mode="upsert", message="by hand")
             self.fail("inside")
             if self.where == "killed" and current.retry_count < self.attempts:
                 os.kill(os.getpid(), signal.SIGKILL)

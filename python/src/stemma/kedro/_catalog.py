@@ -95,7 +95,7 @@ def place(metadata: Any, env: str | None, database: str | None) -> Place:
         catalog = session.load_context().catalog
     wanted = database or getattr(settings, "DOLT_DATABASE", None)
     found = []
-    for name in sorted(catalog):
+    for name in _names(catalog):
         dataset = unwrapped(catalog.get(name))
         if isinstance(dataset, _Dataset) or (_plain.database(dataset) is not None and wanted in {None, _plain.database(dataset)}):
             found.append((name, dataset))
@@ -111,6 +111,16 @@ def place(metadata: Any, env: str | None, database: str | None) -> Place:
             hint="give one the type stemma.kedro.TableDataset",
         )
     raise InvalidError(f"the catalog has several databases: {', '.join(names)}", hint="choose one with --database")
+
+
+def _names(catalog: Any) -> list[str]:
+    """Returns the names of a catalog's datasets, with those of the project's pipelines that a pattern of the catalog makes."""
+    names = set(catalog)
+    if catalog.config_resolver.list_patterns():
+        from kedro.framework.project import pipelines
+
+        names |= {n for p in pipelines.values() for n in p.datasets() if not n.startswith("params:") and n in catalog}
+    return sorted(names)
 
 
 def same(name: str | None, other: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from stemma._database import OfRepo
@@ -29,6 +30,8 @@ class TaskBranch(Run):
         self._task = task
         self.node = task.node
         self.target, self.base = str(config.branch), str(config.head)
+        self.appended: set[str] = set()
+        """The tables, in small letters, that rows were appended to: the commit's metadata has them."""
 
     def open(self) -> str:
         """Makes the branch at the commit that the task reads, and returns its name. What earlier attempts left is removed."""
@@ -44,11 +47,13 @@ class TaskBranch(Run):
         """Commits what is there and brings it into the target. Returns the target's commit; None when nothing differs.
 
         Args:
-            tables: what was written; of those without a primary key the task's rows count, not a mixture with what others wrote meanwhile.
+            tables: what was written as a whole; of those without a primary key the task's rows count, not a mixture with what others wrote
+                meanwhile.
 
         """
         task = self._task
-        return self.finish(f"Run: {task.pathspec}", {"metaflow": task.pathspec}, tables)
+        appended = {"appended": sorted(self.appended)} if self.appended else {}
+        return self.finish(f"Run: {task.pathspec}", {"metaflow": task.pathspec, **appended}, tables)
 
     def give_up(self) -> None:
         """Removes the branch and what was written there."""
@@ -57,25 +62,33 @@ class TaskBranch(Run):
         except NotFoundError:
             self.branch = None
 
-    def landed(self, runs: list[str], node: str, table: str) -> bool:
-        """Tells whether an earlier attempt of the task has brought rows of a table into the target.
+    def landed(self, runs: list[str], node: str, table: str) -> int:
+        """Returns how many commits that appended to a table earlier attempts of the task have brought into the target.
 
         Args:
             runs: the ids of the runs of Metaflow that the task may have been part of: this one, and the one that it resumes.
             node: the step and the place in its foreach.
-            table: the table.
+            table: the table, in small letters.
 
         """
         rows = self.database.rows
         holders = ", ".join("?" * len(runs))
         found = rows(
-            "select o.commit_hash from stemma_run_outputs o join stemma_runs r on r.run_uid = o.run_uid "  # noqa: S608 - only question marks
-            f"where r.parent_uid in ({holders}) and o.node = ? and o.table_name = ?",
+            "select distinct o.commit_hash from stemma_run_outputs o join stemma_runs r on r.run_uid = o.run_uid "  # noqa: S608 - only question marks
+            f"where r.parent_uid in ({holders}) and o.node = ? and lower(o.table_name) = ?",
             *runs,
             node,
             table,
         )
-        return any(rows("select dolt_merge_base(?, ?) = hashof(?)", commit, self.target, commit)[0][0] for (commit,) in found)
+        return sum(
+            bool(rows("select dolt_merge_base(?, ?) = hashof(?)", commit, self.target, commit)[0][0])
+            and table in self._appended_in(commit)
+            for (commit,) in found
+        )
+
+    def _appended_in(self, commit: str) -> list[str]:
+        known = self.database.rows("select metadata->'$.appended' from dolt_log(?) limit 1", commit)[0][0]
+        return list(json.loads(known)) if isinstance(known, str) else known or []
 
     def _end(self, state: str, **_: Any) -> None:
         """The record of the task ends with the task, not with its branch."""

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import logging
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stemma._database import OfRepo
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from stemma._runs import Rows
 
 __all__ = ["DoltDT"]
+
+APPENDING = ("append", "create_append")
+"""The modes that put rows into a table twice when they are repeated."""
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +81,7 @@ class DoltDT:
         self._used: dict[str, DoltConfig] = {}
         self._frames: list[tuple[str, Any]] = []
         self._branch: TaskBranch | None = None
+        self._whole: set[str] = set()  # the tables that were written as a whole
         self._inside = False
 
     # --- reading
@@ -164,12 +169,16 @@ class DoltDT:
             self._branch.open()
         branch = self._branch
         at = repo.at(branch=branch.branch, run_alias=key)
-        chosen, keys = self._mode(at, table_name, pks, mode)
+        # What tells of the table is no read of the task's.
+        chosen, keys = self._mode(self._plain.at(branch=branch.branch), table_name, pks, mode)
         try:
-            if chosen == "append" and branch.landed(task.runs(), task.node, table_name):
+            if mode in APPENDING and len(df) and self._appends(task, branch, table_name).again(branch.appended):
                 # What an earlier attempt appended would be there twice.
-                chosen, df = "append", df[:0]
+                df = df[:0]
             result = at.write(df, table_name, mode=chosen, primary_key=keys)  # type: ignore[arg-type]
+            if mode not in {*APPENDING, "upsert"}:
+                self._whole.add(table_name)
+                _in_attempt[self._place(task, table_name)] = _Appends(table_name.lower(), 0)
         except BaseException:
             if not self._inside:
                 self._discard()
@@ -181,13 +190,24 @@ class DoltDT:
             self._end(None)
         return result
 
+    def _appends(self, task: Task, branch: TaskBranch, table: str) -> _Appends:
+        """Returns how often this attempt of the task has appended to a table, and how often earlier ones have."""
+        key = self._place(task, table)
+        if key not in _in_attempt:
+            _in_attempt[key] = _Appends(table.lower(), branch.landed(task.runs(), task.node, table.lower()))
+        return _in_attempt[key]
+
+    def _place(self, task: Task, table: str) -> tuple[str, int, str, str]:
+        return task.pathspec, task.attempt, self._plain.uri, table.lower()
+
     def _mode(self, repo: Repo, table: str, pks: Sequence[str] | None, mode: str | None) -> tuple[str, list[str] | None]:
         """Returns how to write a table: by the key that it has or is given, or as a whole."""
         wanted = list(pks) if pks else None
         try:
-            has = list(repo.resolve("HEAD", table).primary_key or ())
+            schema = repo.scan(table, rows=(0, 0)).schema  # as the task has written it so far
         except NotFoundError:
             return "create", wanted
+        has = [str(k) for k in json.loads((schema.metadata or {}).get(b"stemma.primary_key", b"null")) or ()]
         if mode is not None:
             return mode, wanted
         if wanted is None or [k.lower() for k in wanted] == [k.lower() for k in has]:
@@ -257,8 +277,9 @@ class DoltDT:
         if branch is None:
             return
         branch.sources = self._sources()
+        whole, self._whole = sorted(self._whole), set()
         written = [a for a in self._actions.values() if a.kind == "write" and a.commit is None]
-        commit = branch.written([str(a.table_name) for a in written])
+        commit = branch.written(whole)
         if commit is not None and self._repo is not None:
             commit = self._repo.resolve(commit).commit  # the whole hash
         for a in written:
@@ -296,7 +317,11 @@ class DoltDT:
 
     def _discard(self) -> None:
         branch, self._branch = self._branch, None
+        self._whole.clear()
         if branch is not None:
+            if self._task is not None:
+                for table in branch.appended:
+                    self._appends(self._task, branch, table).here -= 1
             branch.give_up()
 
     # --- inside
@@ -418,6 +443,32 @@ class DoltDT:
             parts.append(f"audit of {', '.join(self._audit['actions']) or 'nothing'}")
         return f"DoltDT({', '.join(parts)})"
 
+
+@dataclass
+class _Appends:
+    """How often a task has appended to a table, by the commits that this makes.
+
+    Attributes:
+        table: the table, in small letters.
+        earlier: commits of earlier attempts that are there; 0 once the task has written the table as a whole.
+        here: commits of this attempt, with those that it need not make.
+
+    """
+
+    table: str
+    earlier: int
+    here: int = 0
+
+    def again(self, appended: set[str]) -> bool:
+        """Counts a commit that has not appended to the table yet, and tells whether an earlier attempt has made it."""
+        if self.table not in appended:
+            appended.add(self.table)
+            self.here += 1
+        return 0 < self.here <= self.earlier
+
+
+_in_attempt: dict[tuple[str, int, str, str], _Appends] = {}
+"""By task, attempt, database and table."""
 
 _in_task: dict[tuple[str, int], dict[str, Repo]] = {}
 """The databases that a task of this process has read or written, by its path and attempt."""
