@@ -73,7 +73,7 @@ func (p *Program) locateStore(ctx context.Context, spec op.Spec, v *serverVerb) 
 		return err
 	}
 	if path != "" {
-		return errs.New(errs.NotFound, "%s: there is no database at file://%s; make one with 'stemma push <url> <branch>' in a database", spec.Name, filepath.ToSlash(path))
+		return errs.New(errs.NotFound, "%s: there is no database at file://%s; make one with 'stemma init <url>', or with 'stemma push <url> <branch>' in a database", spec.Name, filepath.ToSlash(path))
 	}
 	p.dir, err = p.kept(ctx, url)
 	p.base = p.Dir

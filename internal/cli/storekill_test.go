@@ -385,3 +385,52 @@ func runStep(ctx context.Context, db *sql.DB, run, id string) (commit string, er
 	err = c.QueryRowContext(ctx, fmt.Sprintf("select dolt_commit('-a', '-m', 'step %s')", id)).Scan(&commit)
 	return commit, err
 }
+
+// TestStoreInit: of those who make a database at one place at the same moment one does, and who is killed meanwhile leaves it to the others.
+func TestStoreInit(t *testing.T) {
+	for kind, start := range stores() {
+		t.Run(kind, func(t *testing.T) {
+			url, base := start(t), t.TempDir()
+			for n := range 6 { // killed ever later, so that some have done it and some have not
+				cmd := command(base, "init", url)
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Duration(n) * 10 * time.Millisecond)
+				cmd.Process.Kill()
+				cmd.Wait()
+			}
+			there := command(base, "ls-remote", url)
+			text, err := there.CombinedOutput()
+			made := err == nil && strings.Contains(string(text), "refs/heads/main")
+			var wait sync.WaitGroup
+			results := make([]error, 4)
+			said := make([]string, len(results))
+			for i := range results {
+				wait.Go(func() {
+					out, err := command(base, "init", url).CombinedOutput()
+					results[i], said[i] = err, string(out)
+				})
+			}
+			wait.Wait()
+			done := 0
+			for i, err := range results {
+				if err == nil {
+					done++
+				} else if !strings.Contains(said[i], "there is a database at "+url+" already") {
+					t.Errorf("%v: %s", err, said[i])
+				}
+			}
+			if made && done != 0 || !made && done != 1 {
+				t.Errorf("%d have made a database where there was one: %t", done, made)
+			}
+			s := serveStore(t, base, "m", url)
+			if _, err := s.db.Exec("create table t (id int primary key)"); err != nil {
+				t.Error(err)
+			}
+			if _, err := s.db.Exec("call dolt_commit('-Am', 't')"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -234,7 +234,7 @@ func (c *Clone) seen(refs map[string]sync.Ref, branch string) (out *repo.Cloned,
 }
 
 // fill fetches into the store of the clone, and writes its settings.
-func (c *Clone) fill(ctx context.Context, s *Scope, f *sync.Fetch, refs map[string]sync.Ref, runs []sync.Target, branch, url, dir string) (*repo.Cloned, error) {
+func (c *Clone) fill(ctx context.Context, s *Scope, f *sync.Fetch, refs map[string]sync.Ref, runs []sync.Ref, branch, url, dir string) (*repo.Cloned, error) {
 	out, got := c.seen(refs, branch)
 	got = append(got, asLineage(runs)...)
 	out.Time = s.Clock.Now()

@@ -363,7 +363,7 @@ func joinLineage(ctx context.Context, s *Scope, r *sync.Remote, theirs sync.Ref)
 }
 
 // takeRuns takes over what branches of a database that is worked on at a remote tell of runs, which its lineage may lack.
-func takeRuns(ctx context.Context, s *Scope, r *sync.Remote, told []sync.Target) error {
+func takeRuns(ctx context.Context, s *Scope, r *sync.Remote, told []sync.Ref) error {
 	if len(told) == 0 {
 		return nil
 	}
@@ -371,18 +371,19 @@ func takeRuns(ctx context.Context, s *Scope, r *sync.Remote, told []sync.Target)
 }
 
 // asLineage is what branches tell of runs as refs, which are fetched as the lineage is.
-func asLineage(told []sync.Target) []sync.Ref {
+func asLineage(told []sync.Ref) []sync.Ref {
 	out := make([]sync.Ref, len(told))
-	for i, t := range told {
-		out[i] = sync.Ref{Name: sync.Lineage, Target: t}
+	for i, x := range told {
+		out[i] = sync.Ref{Name: sync.Lineage, Target: x.Runs}
 	}
 	return out
 }
 
-func commitsOf(targets []sync.Target) []history.CommitID {
-	out := make([]history.CommitID, len(targets))
-	for i, t := range targets {
-		out[i] = t.Commit
+// commitsOf is the commits by which branches tell of runs.
+func commitsOf(told []sync.Ref) []history.CommitID {
+	out := make([]history.CommitID, len(told))
+	for i, x := range told {
+		out[i] = x.Runs.Commit
 	}
 	return out
 }

@@ -2,10 +2,14 @@ package op
 
 import (
 	"context"
+	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/remote"
 	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/sync"
+	"github.com/stemmadb/stemma/internal/vfs"
 )
 
 // Init is the verb that makes a database.
@@ -14,7 +18,7 @@ type Init struct {
 	Email  string `flag:"email" value:"mail" help:"mail address of that author"`
 	Date   string `flag:"date" value:"time" help:"time of the first commit"`
 	Branch string `flag:"initial-branch,b" value:"branch" help:"name of the first branch (default: init.defaultbranch, else main)"`
-	Dir    string `arg:"1" value:"directory" help:"where the database is to be, made when it is not there; otherwise this directory"`
+	Dir    string `arg:"1" value:"directory|url" help:"where the database is to be: a directory, made when it is not there, or a place in a bucket; otherwise this directory"`
 }
 
 func initSpec() Spec {
@@ -22,8 +26,13 @@ func initSpec() Spec {
 		Name: "init", Group: GroupStart,
 		Short: "Create an empty database in this directory, or another",
 		Long: `The database's name is that of the directory. Everything it holds is in the directory .stemma (.dolt when the program is called
-dolt). It begins with one branch and one commit.`,
-		Examples: []Example{{"init", "make a database here"}, {"init -b trunk", "with another name for the first branch"}, {"init prices", "make a database in the new directory prices"}},
+dolt). It begins with one branch and one commit. At the URL of a bucket, or file:// of a directory that several machines see, it is made for servers
+with --store and programs that work on it there; where others have made one at the same moment, theirs stays.`,
+		Usage: []string{"[-b <branch>] [<directory>]", "[-b <branch>] <url>"},
+		Examples: []Example{
+			{"init", "make a database here"}, {"init -b trunk", "with another name for the first branch"}, {"init prices", "make a database in the new directory prices"},
+			{"init s3://bucket/prices", "make a database in a bucket"},
+		},
 	})
 }
 
@@ -53,6 +62,9 @@ func (c *Init) Run(ctx context.Context, s *Scope) (*Result, error) {
 		branch = v
 	}
 	opt := repo.InitOptions{Branch: branch, Author: who, Committer: who}
+	if strings.Contains(c.Dir, "://") {
+		return c.at(ctx, s, opt)
+	}
 	word := "stemma"
 	if s.Dolt {
 		opt.DirName, word = repo.DoltDirName, "dolt"
@@ -65,6 +77,49 @@ func (c *Init) Run(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, err
 	}
 	return Say("Successfully initialized %s data repository.", word), nil
+}
+
+// at makes the database at a remote. What it begins with is pushed from memory.
+func (c *Init) at(ctx context.Context, s *Scope, opt repo.InitOptions) (*Result, error) {
+	url, err := s.remoteURL(c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := keepable(url); err != nil {
+		return nil, err
+	}
+	there := errs.New(errs.Exists, "there is a database at %s already", url)
+	at, err := remote.Open(ctx, url, s.remoteOptions())
+	if err != nil {
+		return nil, err
+	}
+	refs, err := at.Refs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(refs) > 0 {
+		return nil, there
+	}
+	const dir = "/new"
+	fs := vfs.NewMem()
+	if err := repo.Init(ctx, fs, dir, opt); err != nil {
+		return nil, err
+	}
+	r, err := repo.Open(ctx, fs, dir, repo.Options{Clock: s.Clock})
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close(ctx)
+	head, _ := r.BranchHead(opt.Branch)
+	push := &sync.Push{Remote: at, Store: r.Store(), FS: fs, Temp: r.TempDir()}
+	out, _, err := push.Run(ctx, []sync.Want{{Name: sync.Heads + opt.Branch, Commit: head}})
+	if err != nil {
+		return nil, err
+	}
+	if out[0].Status != sync.Created {
+		return nil, there
+	}
+	return Say("Successfully initialized a data repository at %s.", url), nil
 }
 
 // signatureWith is the author given by a flag as "Name <mail>", else the scope's.

@@ -323,6 +323,12 @@ func TestKeptRunsModel(t *testing.T) {
 			t.Errorf("%s tells of runs still what the lineage has", branch)
 		}
 	}
+	// Of branches that are gone nothing is left to be told.
+	keptOK(t, last.RefreshKept(ctx))
+	keptOK(t, last.RefreshKept(ctx))
+	if _, telling, err := at.RefsAndRuns(ctx); err != nil || len(telling) > 0 {
+		t.Errorf("%d branches tell of runs still what the lineage has: %v", len(telling), err)
+	}
 	// Collections keep what branches tell and the lineage.
 	for range 2 {
 		_, err = (&remotesync.Collect{Remote: at, Now: time.Now()}).Run(ctx)

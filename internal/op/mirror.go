@@ -28,16 +28,24 @@ func MakeMirror(ctx context.Context, s *Scope, url, dir string) error {
 // MakeKept makes, in a directory, the copy of a database that is kept at a remote: a mirror, but that what is changed in it is changed at the
 // remote. See Keep.
 func MakeKept(ctx context.Context, s *Scope, url, dir string) error {
-	if kind, _, _ := strings.Cut(url, "://"); kind == "http" || kind == "https" {
-		return errs.New(errs.Unsupported, "%s is the database of a server: connect to that, or read it with --data-dir; kept are databases in buckets and directories", url)
+	if err := keepable(url); err != nil {
+		return err
 	}
 	c := &Clone{Name: defaultRemote, URL: url, Lazy: true, Most: mirrorMost, mirror: true, kept: true}
 	return c.into(ctx, s, url, s.fs(), dir)
 }
 
+// keepable reports why a database cannot be worked on at a URL.
+func keepable(url string) error {
+	if kind, _, _ := strings.Cut(url, "://"); kind == "http" || kind == "https" {
+		return errs.New(errs.Unsupported, "%s is the database of a server: connect to that, or read it with --data-dir; kept are databases in buckets and directories", url)
+	}
+	return nil
+}
+
 // errNoDatabaseAt is the error for a place to work in at which nothing was pushed.
 func errNoDatabaseAt(url string) error {
-	return errs.New(errs.NotFound, "there is no database at %s; make one with 'stemma push %s <branch>' in a database", url, url)
+	return errs.New(errs.NotFound, "there is no database at %s; make one with 'stemma init %s', or with 'stemma push %s <branch>' in a database", url, url, url)
 }
 
 // keepEvery is how often it is looked for what others have changed in a database that is kept at a remote.

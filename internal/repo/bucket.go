@@ -169,6 +169,9 @@ func (c *change) refsOf() []string {
 	for _, x := range c.tags {
 		add(remotesync.Tags + x.name)
 	}
+	if c.notes != "" {
+		add(remotesync.Heads + c.notes)
+	}
 	return out
 }
 
@@ -177,6 +180,11 @@ func (b *bucket) append(ctx context.Context, batch *pack.Batch, ch *change, appl
 	r := b.r
 	if len(ch.stashes) > 0 {
 		return nil, errs.New(errs.Unsupported, "there are no stashes in a database that is kept in a bucket: commit on a branch of its own")
+	}
+	for _, w := range ch.writes {
+		if _, err := remotesync.Noting(nil, []remotesync.Wrote{remotesync.Wrote(w)}); err != nil {
+			return nil, err
+		}
 	}
 	local, refs := ch, ch.refsOf()
 	if len(refs) > 0 {

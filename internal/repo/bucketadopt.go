@@ -56,7 +56,7 @@ func (b *bucket) refresh(ctx context.Context) error {
 		if now.Name == "" {
 			now.Name = n
 		}
-		if x.seq > 0 && now.Target == x.ref.Target && now.Work == x.ref.Work {
+		if x.seq > 0 && now.Target == x.ref.Target && now.Work == x.ref.Work && slices.Equal(now.Wrote, x.ref.Wrote) {
 			if !now.IsZero() { // else it says less of the object than what is known
 				x.ref = now
 			}
@@ -182,6 +182,13 @@ func (b *bucket) adoptThese(ctx context.Context, names []string, refs map[string
 		}
 	}
 	ch.log = moved.moves(r.opt.Clock.Now())
+	for _, n := range names {
+		for _, w := range refs[n].Wrote {
+			if text, ok := pub.writes.find(w.ID); !ok || text != w.Result {
+				ch.writes = append(ch.writes, Write(w))
+			}
+		}
+	}
 	head := pub.head
 	if gone := all[remotesync.Heads+head]; head == "" || gone != nil && gone.is == nil {
 		left := pub.branches.Copy()
@@ -207,6 +214,7 @@ func (b *bucket) adoptThese(ctx context.Context, names []string, refs map[string
 	next := pub.copy(lsn)
 	next.head = head
 	next.log = next.log.with(ch.log...)
+	next.writes = next.writes.with(ch.writes)
 	for n, x := range all {
 		k := b.ref(n)
 		k.ref, k.seq = x.ref, k.seq+1

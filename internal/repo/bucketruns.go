@@ -38,6 +38,7 @@ type keptRuns struct {
 	done    uint64                    // asked, when what is in the bucket now was begun; under joining
 	joined  history.CommitID          // the bucket's lineage that is known here; under joining
 	taken   map[history.CommitID]bool // what branches tell that is; under joining
+	tidied  map[history.CommitID]bool // what a removed branch tells and need not; under joining
 
 	mu      sync.Mutex
 	covered map[history.CommitID]bool // what branches tell that the bucket's lineage has
@@ -199,7 +200,11 @@ func (b *bucket) takeTold(ctx context.Context, told []remotesync.Target) error {
 }
 
 // adoptRuns takes over what all refs, as they were read, tell of runs, and has it put into the bucket's lineage where that lacks it.
-func (b *bucket) adoptRuns(ctx context.Context, now remotesync.Ref, told []remotesync.Target) error {
+func (b *bucket) adoptRuns(ctx context.Context, now remotesync.Ref, telling []remotesync.Ref) error {
+	var told []remotesync.Target
+	for _, x := range telling {
+		told = append(told, x.Runs)
+	}
 	b.mu.Lock()
 	b.runs.told = told
 	b.mu.Unlock()
@@ -226,14 +231,19 @@ func (b *bucket) adoptRuns(ctx context.Context, now remotesync.Ref, told []remot
 		}
 		b.runs.joined = now.Commit
 	}
-	for _, t := range told {
-		there, err := b.covers(ctx, t.Commit)
-		if err != nil {
+	for _, x := range telling {
+		there, err := b.covers(ctx, x.Runs.Commit)
+		switch {
+		case err != nil:
 			return err
-		}
-		if !there {
+		case !there:
 			b.runsSoon(runsLater)
-			break
+		case x.IsZero() && !b.runs.tidied[x.Runs.Commit]: // no change of the branch will leave it out
+			if b.runs.tidied == nil || len(b.runs.tidied) > knownRuns {
+				b.runs.tidied = map[history.CommitID]bool{}
+			}
+			b.runs.tidied[x.Runs.Commit] = true
+			_, _ = b.keep.Swap(ctx, []remotesync.Swap{{From: x, Wrote: x.Wrote}}) // whose error is no harm: it tells what is known
 		}
 	}
 	return nil

@@ -33,7 +33,11 @@ type folding struct {
 func (f *flight) swap(ctx context.Context) ([]remotesync.Ref, error) {
 	var swaps []remotesync.Swap
 	var rows runRows
+	var wrote []remotesync.Wrote
 	for _, p := range f.flown() {
+		for _, w := range p.writes {
+			wrote = append(wrote, remotesync.Wrote(w))
+		}
 		rows.ins, rows.outs = append(rows.ins, p.runs.ins...), append(rows.outs, p.runs.outs...)
 	}
 	for _, n := range f.names {
@@ -45,7 +49,10 @@ func (f *flight) swap(ctx context.Context) ([]remotesync.Ref, error) {
 			if err = f.tell(ctx, rows, &s); err != nil {
 				return nil, err
 			}
-			rows = runRows{}
+			if s.Wrote, err = remotesync.Noting(s.From.Wrote, wrote); err != nil {
+				return nil, err
+			}
+			rows, wrote = runRows{}, nil
 		}
 		if tag, ok := strings.CutPrefix(n, remotesync.Tags); ok {
 			err = f.tag(ctx, tag, &s)
@@ -57,7 +64,7 @@ func (f *flight) swap(ctx context.Context) ([]remotesync.Ref, error) {
 		}
 		from := s.From.Target
 		from.List = hash.Hash{}
-		if from != s.To || s.From.Work != s.Work || s.Runs != s.From.Runs && !s.Runs.IsZero() {
+		if from != s.To || s.From.Work != s.Work || s.Runs != s.From.Runs && !s.Runs.IsZero() || !slices.Equal(s.Wrote, s.From.Wrote) {
 			swaps = append(swaps, s)
 		}
 	}

@@ -40,6 +40,7 @@ type change struct {
 
 	// Of a database in a bucket, where they are not part of the record that is made of it.
 	runs   runRows
+	notes  string   // a branch that notes the writes, also where it does not change
 	landed []func() // called when it is there, under the commit lock
 }
 

@@ -27,7 +27,7 @@ type CollectOptions struct {
 	Expire time.Time
 	// Forget lets what only lineage names go, whose rows stay, and forgets all moves of refs but the last of each, as if Expire were after them.
 	Forget bool
-	// Compress says what becomes of chunks that neither heads nor working and staged sets reach. With Full, CompressAuto is CompressAll.
+	// Compress says what becomes of chunks that neither heads nor tagged commits nor working and staged sets reach. With Full, CompressAuto is CompressAll.
 	Compress pack.Compression
 	// CompressLeast is pack.RewriteOptions.CompressLeast.
 	CompressLeast int64
@@ -241,36 +241,53 @@ type hotMarks struct{ c *pack.Collection }
 // Mark implements gc.Marks.
 func (m hotMarks) Mark(h hash.Hash) (bool, error) { return m.c.MarkHot(h) }
 
-// hot marks what heads, working sets and staged sets reach at the beginning. What comes to be reached later is hot the next time.
+// hot marks what heads, working sets, staged sets and tagged commits, not those before them, reach at the beginning. What comes to be reached
+// later is hot the next time.
 func (k *collector) hot(ctx context.Context) (err error) {
 	m := gc.New(k.r.store.Local(), hotMarks{k.c}, nil)
 	m.Partial = k.m.Partial
 	k.tip.each(func(b *branch) bool {
-		roots := []tree.Root{b.working, b.staged}
-		if !b.head.IsZero() {
-			var c *history.Commit
-			if c, err = history.GetCommit(ctx, k.r.store.Local(), b.head); err == nil {
-				roots = append(roots, c.Root)
-				_, err = k.c.MarkHot(b.head)
+		if err = k.hotCommit(ctx, m, b.head); err == nil {
+			err = m.Root(ctx, b.working)
+		}
+		if err == nil {
+			err = m.Root(ctx, b.staged)
+		}
+		return err == nil
+	})
+	if err == nil {
+		k.tip.tags.Scan(func(_ string, h hash.Hash) bool {
+			var t *history.Tag
+			if t, err = history.GetTag(ctx, k.r.store.Local(), h); err == nil {
+				err = k.hotCommit(ctx, m, t.Commit)
 			}
 			if m.Partial {
 				err = missingIsNone(err)
 			}
-			if err != nil {
-				return false
-			}
-		}
-		for _, t := range roots {
-			if err = m.Root(ctx, t); err != nil {
-				return false
-			}
-		}
-		return true
-	})
+			return err == nil
+		})
+	}
 	if err != nil {
 		return fmt.Errorf("find what is read often: %w", err)
 	}
 	return nil
+}
+
+// hotCommit marks a commit, if it is one, and what it reaches, without its parents.
+func (k *collector) hotCommit(ctx context.Context, m *gc.Marker, id history.CommitID) error {
+	if id.IsZero() {
+		return nil
+	}
+	c, err := history.GetCommit(ctx, k.r.store.Local(), id)
+	if err == nil {
+		if _, err = k.c.MarkHot(id); err == nil {
+			err = m.Root(ctx, c.Root)
+		}
+	}
+	if m.Partial {
+		err = missingIsNone(err)
+	}
+	return err
 }
 
 // settle marks what has come to be reached since the last time.

@@ -241,6 +241,9 @@ func (p *plan) present(s *state) (*branch, error) {
 // advance validates the changes against the state s and moves them onto it, so that there is little left to do under the commit
 // lock: all of them when must is set, else those that are too many for that.
 func (p *plan) advance(ctx context.Context, batch *pack.Batch, s *state, must bool) error {
+	if _, err := notes([]*plan{p}, s.writes); err != nil { // it was written by its other try, and no conflict with that
+		return err
+	}
 	cur, err := p.present(s)
 	if err != nil || cur == p.on {
 		return err
@@ -379,6 +382,9 @@ func (r *Repo) settle(ctx context.Context, plans []*plan, batch *pack.Batch, pay
 		return nil, err
 	}
 	ch := &change{writes: noted}
+	if len(noted) > 0 && plans[0].t.branch != lineageRef {
+		ch.notes = plans[0].t.branch
+	}
 	out := &settled{r: r, plans: plans, batch: batch, change: ch, payload: payload, next: make([]*branch, len(plans)), noted: noted}
 	for i, p := range plans {
 		cur, err := p.present(r.tip.Load())

@@ -113,3 +113,29 @@ func TestCollectCompressesHistory(t *testing.T) {
 	wantSound(t, r)
 	must(t, r.Close(t.Context()))
 }
+
+// TestTaggedIsReadOften: what a tag names stays as it was stored, until the tag is gone.
+func TestTaggedIsReadOften(t *testing.T) {
+	_, fs := newRepoClosed(t)
+	r := openBare(t, fs)
+	defer func() { must(t, r.Close(t.Context())) }()
+	for i := range 8 {
+		fill(t, r, "main", fmt.Sprint("version ", i), 1000*i, 3000)
+		id, _ := r.BranchHead("main")
+		must(t, r.CreateTag(t.Context(), fmt.Sprint("v", i), history.Tag{Commit: id}, false))
+	}
+	done, err := r.Collect(t.Context(), repo.CollectOptions{Full: true})
+	must(t, err)
+	if done.Compressed > 0 {
+		t.Errorf("of what tags name %d chunks were compressed", done.Compressed)
+	}
+	for i := range 7 {
+		must(t, r.DeleteTag(t.Context(), fmt.Sprint("v", i)))
+	}
+	done, err = r.Collect(t.Context(), repo.CollectOptions{Full: true})
+	must(t, err)
+	if done.Compressed < 20 {
+		t.Errorf("%+v", done.CollectStats)
+	}
+	wantSound(t, r)
+}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/stemmadb/stemma/internal/errs"
+	remotesync "github.com/stemmadb/stemma/internal/sync"
 )
 
 // keptWrites is how many notes of writes a database keeps.
@@ -57,13 +58,25 @@ func (t *Tx) Noted(id string) (result string, ok bool) { return writes(t.notes).
 
 // NoteWrite keeps a note, over one of the same id.
 func (r *Repo) NoteWrite(ctx context.Context, w Write) error {
-	r.mu.Lock()
-	s, err := r.append(ctx, nil, &change{writes: []Write{w}}, func(s *state) { s.writes = s.writes.with([]Write{w}) })
-	r.mu.Unlock()
-	if err != nil {
-		return err
+	return r.changeRefs(ctx, func(s *state) (*change, func(*state), error) {
+		ch := &change{writes: []Write{w}}
+		if r.bucket != nil {
+			ch.notes = r.bucket.notedBy(s, w.ID)
+		}
+		return ch, func(s *state) { s.writes = s.writes.with(ch.writes) }, nil
+	})
+}
+
+// notedBy is the branch that has a note of the write with an id, or else is to have it. The caller holds the commit lock.
+func (b *bucket) notedBy(s *state, id string) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, name := range s.branches.Keys() {
+		if x := b.refs[remotesync.Heads+name]; x != nil && slices.ContainsFunc(x.ref.Wrote, func(w remotesync.Wrote) bool { return w.ID == id }) {
+			return name
+		}
 	}
-	return r.publish(ctx, s)
+	return s.head
 }
 
 // notes are the notes of the plans' transactions. One whose id is known already is an error of class Exists.

@@ -3,8 +3,10 @@ package sync
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -196,6 +198,39 @@ type value struct {
 	// is removed.
 	runs     Target
 	nextRuns Target // with change
+
+	wrote     []Wrote // notes of the branch's last writes, oldest first; they stay where the ref is removed
+	nextWrote []Wrote // with change
+}
+
+// Wrote is the note of a write that its client may ask for again: an id of the client's choice, and what it was answered.
+type Wrote struct{ ID, Result string }
+
+// The bounds of what a ref notes of writes: how many, and how long they are together and how long one is, in bytes.
+const (
+	wroteMost   = 64
+	wroteLength = 16 << 10
+	oneWrote    = 24 << 10
+)
+
+// Noting is notes with others behind them, which stand over those of the same id, as a ref keeps them. One that is too long is an error of class
+// Unsupported.
+func Noting(old, more []Wrote) ([]Wrote, error) {
+	out := slices.DeleteFunc(slices.Clone(old), func(x Wrote) bool {
+		return slices.ContainsFunc(more, func(m Wrote) bool { return m.ID == x.ID })
+	})
+	out = append(out, more...)
+	length := 0
+	for i, x := range slices.Backward(out) {
+		n := len(x.ID) + len(x.Result)
+		if n > oneWrote {
+			return nil, errs.New(errs.Unsupported, "what is to be kept with the id of the write has %d bytes, and in a bucket %d are kept at most: write to fewer branches at once", n, oneWrote)
+		}
+		if length += n; len(out)-i > wroteMost || length > wroteLength && i < len(out)-1 {
+			return slices.Clone(out[i+1:]), nil
+		}
+	}
+	return out, nil
 }
 
 // wasMost is how many nonces of earlier values a ref keeps.
@@ -205,14 +240,14 @@ const wasMost = 64
 const (
 	refWords     = "stemma ref 1"
 	keptRefWords = "stemma ref 2"
-	runsRefWords = "stemma ref 3" // and one that does not know of runs neither
+	toldRefWords = "stemma ref 3" // and one that does not know of runs and writes neither
 )
 
 func (v value) encode() []byte {
 	var b bytes.Buffer
 	switch {
-	case !v.runs.IsZero() || v.change != "" && !v.nextRuns.IsZero():
-		fmt.Fprintln(&b, runsRefWords)
+	case !v.runs.IsZero() || len(v.wrote) > 0 || v.change != "" && (!v.nextRuns.IsZero() || len(v.nextWrote) > 0):
+		fmt.Fprintln(&b, toldRefWords)
 	case v.kept:
 		fmt.Fprintln(&b, keptRefWords)
 	default:
@@ -239,14 +274,21 @@ func (v value) encode() []byte {
 			fmt.Fprintf(&b, "%sruns %s\n%sruns-list %s\n", prefix, t.Commit.Full(), prefix, t.List.Full())
 		}
 	}
+	wrote := func(prefix string, notes []Wrote) {
+		for _, x := range notes {
+			fmt.Fprintf(&b, "%swrote %s.%s\n", prefix, wroteText.EncodeToString([]byte(x.ID)), wroteText.EncodeToString([]byte(x.Result)))
+		}
+	}
 	target("", v.Target)
 	work("", v.work)
 	runs("", v.runs)
+	wrote("", v.wrote)
 	if v.change != "" {
 		fmt.Fprintf(&b, "change %s\n", v.change)
 		target("next-", v.next)
 		work("next-", v.nextWork)
 		runs("next-", v.nextRuns)
+		wrote("next-", v.nextWrote)
 	}
 	if len(v.was) > 0 {
 		fmt.Fprintf(&b, "was %s\n", strings.Join(v.was, " "))
@@ -267,19 +309,20 @@ func decodeValue(data []byte, name string) (value, error) {
 		return value{}, errs.New(errs.Corrupt, "read the ref %s of the remote: %s", name, why)
 	}
 	sc := bufio.NewScanner(bytes.NewReader(data))
-	if !sc.Scan() || sc.Text() != refWords && sc.Text() != keptRefWords && sc.Text() != runsRefWords {
+	if !sc.Scan() || sc.Text() != refWords && sc.Text() != keptRefWords && sc.Text() != toldRefWords {
 		if strings.HasPrefix(sc.Text(), "stemma ref ") {
 			return value{}, errs.New(errs.TooNew, "read the ref %s of the remote: it was written by a newer stemma; use one", name)
 		}
 		return bad("it does not begin as it should")
 	}
-	tells := sc.Text() == runsRefWords
+	tells := sc.Text() == toldRefWords
 	v.kept = tells || sc.Text() == keptRefWords
 	for sc.Scan() {
 		word, rest, _ := strings.Cut(sc.Text(), " ")
 		var to *hash.Hash
-		ofRuns := strings.HasPrefix(strings.TrimPrefix(word, "next-"), "runs")
-		if !v.kept && (word == "work" || word == "next-work" || word == "was") || !tells && ofRuns {
+		plain := strings.TrimPrefix(word, "next-")
+		told := strings.HasPrefix(plain, "runs") || plain == "wrote"
+		if !v.kept && (word == "work" || word == "next-work" || word == "was") || !tells && told {
 			return bad(fmt.Sprintf("it has the unknown word %q", word))
 		}
 		switch word {
@@ -300,6 +343,17 @@ func decodeValue(data []byte, name string) (value, error) {
 			to = &v.nextRuns.Commit
 		case "next-runs-list":
 			to = &v.nextRuns.List
+		case "wrote", "next-wrote":
+			x, err := decodeWrote(rest)
+			if err != nil {
+				return bad("its note of a write cannot be understood")
+			}
+			if word == "wrote" {
+				v.wrote = append(v.wrote, x)
+			} else {
+				v.nextWrote = append(v.nextWrote, x)
+			}
+			continue
 		case "commit":
 			to = &v.Commit
 		case "tag":
@@ -346,11 +400,27 @@ func decodeValue(data []byte, name string) (value, error) {
 			return bad("it tells of runs without a list of packs, or is no branch")
 		}
 	}
+	if len(v.wrote)+len(v.nextWrote) > 0 && !strings.HasPrefix(name, Heads) {
+		return bad("it has notes of writes and is no branch")
+	}
 	if (!v.work.IsZero() || !v.nextWork.IsZero()) && !strings.HasPrefix(name, Heads) ||
 		!v.work.IsZero() && v.Commit.IsZero() || !v.nextWork.IsZero() && v.next.Commit.IsZero() {
 		return bad("it has changes of no branch")
 	}
 	return v, nil
+}
+
+// wroteText is how notes of writes are written, whose parts may be any text.
+var wroteText = base64.RawURLEncoding.Strict()
+
+func decodeWrote(text string) (x Wrote, err error) {
+	id, result, ok := strings.Cut(text, ".")
+	if !ok {
+		return x, errors.New("it has one part")
+	}
+	a, err := wroteText.DecodeString(id)
+	b, err2 := wroteText.DecodeString(result)
+	return Wrote{string(a), string(b)}, errors.Join(err, err2)
 }
 
 // Pack is a pack of a list.

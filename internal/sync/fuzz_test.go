@@ -16,7 +16,8 @@ func FuzzRef(f *testing.F) {
 	tag := Target{Commit: at.Commit, Tag: hash.Sum([]byte("tag")), List: at.List}
 	for _, v := range []value{{nonce: "n"}, {Target: at, nonce: "n"}, {Target: at, change: "abc123", nonce: "n"}, {change: "c", next: at, nonce: "n"},
 		{Target: at, kept: true, work: at.Commit, was: []string{"a", "b"}, nonce: "n"}, {Target: at, kept: true, change: "c", next: at, nextWork: at.Commit, nonce: "n"},
-		{kept: true, runs: at, nonce: "n"}, {Target: at, kept: true, runs: at, change: "c", next: at, nextRuns: at, nonce: "n"}} {
+		{kept: true, runs: at, nonce: "n"}, {Target: at, kept: true, runs: at, change: "c", next: at, nextRuns: at, nonce: "n"},
+		{Target: at, kept: true, wrote: []Wrote{{"a b", "{}"}, {"", ""}}, change: "c", nextWrote: []Wrote{{"ä", "\n"}}, nonce: "n"}} {
 		f.Add(v.encode(), Heads+"main")
 	}
 	f.Add(value{Target: tag, change: "abc", next: tag, nonce: "n"}.encode(), Tags+"v1")
@@ -28,7 +29,7 @@ func FuzzRef(f *testing.F) {
 		}
 		again, err := decodeValue(v.encode(), name)
 		if v.change == "" {
-			v.next, v.nextWork, v.nextRuns = Target{}, history.CommitID{}, Target{} // mean nothing then, and are not written
+			v.next, v.nextWork, v.nextRuns, v.nextWrote = Target{}, history.CommitID{}, Target{}, nil // mean nothing then, and are not written
 		}
 		if len(v.was) == 0 {
 			v.was = nil

@@ -64,10 +64,12 @@ type Swap struct {
 	// Runs is what the branch tells of runs from then on, as Ref.Runs has it: what it tells already, a commit in the store without a list, which is
 	// sent, or nothing.
 	Runs Target
+	// Wrote is what the branch notes of writes from then on: see Noting.
+	Wrote []Wrote
 }
 
-// Look reads all refs, and what branches tell of runs that Lineage may lack.
-func (k *Keeper) Look(ctx context.Context) (map[string]Ref, []Target, error) {
+// Look reads all refs: see Remote.RefsAndRuns.
+func (k *Keeper) Look(ctx context.Context) (map[string]Ref, []Ref, error) {
 	began := clock.System{}.Now()
 	refs, runs, err := k.Remote.RefsAndRuns(ctx)
 	if err != nil {
@@ -182,7 +184,7 @@ func (k *Keeper) Swap(ctx context.Context, swaps []Swap) ([]Ref, error) {
 	moves := make([]move, len(swaps))
 	out := make([]Ref, len(swaps))
 	for i, s := range swaps {
-		m := move{from: s.From, to: s.To, work: s.Work, runs: s.Runs, kept: true}
+		m := move{from: s.From, to: s.To, work: s.Work, runs: s.Runs, wrote: s.Wrote, kept: true}
 		if s.tells() {
 			m.runs.List = runs
 		}
@@ -203,9 +205,9 @@ func (k *Keeper) Swap(ctx context.Context, swaps []Swap) ([]Ref, error) {
 			}
 			k.pace(moves[i].from.Name, func(p *pace) { p.wrote = clock.System{}.Now() })
 			x, e := k.Remote.ref(ctx, moves[i].from.Name)
-			if e != nil || x.Target != moves[i].to || x.Work != moves[i].work || x.Runs != moves[i].runs {
+			if e != nil || x.Target != moves[i].to || x.Work != moves[i].work || x.Runs != moves[i].runs || !slices.Equal(x.Wrote, moves[i].wrote) {
 				// It is done, and perhaps it was changed again since. What follows reads it.
-				x = Ref{Name: moves[i].from.Name, Target: moves[i].to, Work: moves[i].work, Runs: moves[i].runs}
+				x = Ref{Name: moves[i].from.Name, Target: moves[i].to, Work: moves[i].work, Runs: moves[i].runs, Wrote: moves[i].wrote}
 			}
 			out[i] = x
 		}
@@ -280,7 +282,7 @@ func (k *Keeper) swap(ctx context.Context, m move) (Ref, error) {
 
 // put is the ref that a put has made.
 func (k *Keeper) put(ctx context.Context, m move, v value, body []byte) (Ref, error) {
-	x := Ref{Name: m.from.Name, Target: m.to, Work: m.work, Runs: m.runs, raw: v}
+	x := Ref{Name: m.from.Name, Target: m.to, Work: m.work, Runs: m.runs, Wrote: m.wrote, raw: v}
 	data, gen, err := k.Remote.s.Get(ctx, refObject(x.Name))
 	if err == nil && string(data) == string(body) { // else it was changed again since, which the next swap finds out
 		x.gen = gen
@@ -302,7 +304,7 @@ func (k *Keeper) settled(ctx context.Context, m move, v value, first bool) (Ref,
 			return x, errs.New(errs.Unavailable, "the change was made, but it is not known whether it lasts, look at what is there: %w", err)
 		}
 		if x.raw.nonce != v.nonce {
-			x = Ref{Name: x.Name, Target: m.to, Work: m.work, Runs: m.runs, raw: v}
+			x = Ref{Name: x.Name, Target: m.to, Work: m.work, Runs: m.runs, Wrote: m.wrote, raw: v}
 		}
 		return x, nil
 	case first, !x.raw.kept, len(x.raw.was) < wasMost, slices.Contains(past, m.from.raw.nonce):

@@ -140,14 +140,16 @@ type Ref struct {
 	Work history.CommitID // the uncommitted changes of a branch of a database that is worked on at the remote; zero for none
 	// Runs is what a branch tells of runs that Lineage may lack: a commit without parents of what is not known there. It outlasts the branch.
 	Runs Target
-	raw  value
-	gen  object.Generation
+	// Wrote is notes of the last writes to a branch that their clients may ask for again, oldest first. They outlast the branch, too.
+	Wrote []Wrote
+	raw   value
+	gen   object.Generation
 }
 
 // after is the value of the ref's object that follows the one that was read.
 func (x Ref) after(to Target) value {
-	v := value{Target: to, nonce: nonce(), runs: x.Runs}
-	if x.raw.kept || !x.Runs.IsZero() {
+	v := value{Target: to, nonce: nonce(), runs: x.Runs, wrote: x.Wrote}
+	if x.raw.kept || !x.Runs.IsZero() || len(x.Wrote) > 0 {
 		v.kept, v.was = true, x.raw.past()
 	}
 	return v
@@ -169,14 +171,14 @@ func (r *Remote) Refs(ctx context.Context) (map[string]Ref, error) {
 	return refs, err
 }
 
-// RefsAndRuns is Refs, and what branches, removed ones too, tell of runs that Lineage may lack.
-func (r *Remote) RefsAndRuns(ctx context.Context) (map[string]Ref, []Target, error) {
+// RefsAndRuns is Refs, and the branches, removed ones too, that tell of runs what Lineage may lack.
+func (r *Remote) RefsAndRuns(ctx context.Context) (map[string]Ref, []Ref, error) {
 	// A push of several refs is decided by an object that is put once: when none came, all refs are as of before or of after each such push.
 	decided, err := r.decided(ctx)
 	for pass := 0; err == nil; pass++ {
 		var names []string
 		var refs map[string]Ref
-		var runs []Target
+		var runs []Ref
 		if names, err = r.list(ctx); err != nil {
 			break
 		}
@@ -217,8 +219,8 @@ func (r *Remote) list(ctx context.Context) ([]string, error) {
 	return out, err
 }
 
-// read reads refs, without removed ones, and what all tell of runs.
-func (r *Remote) read(ctx context.Context, names []string) (map[string]Ref, []Target, error) {
+// read reads refs, without removed ones, and gives those of all that tell of runs.
+func (r *Remote) read(ctx context.Context, names []string) (map[string]Ref, []Ref, error) {
 	refs := make([]Ref, len(names))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
@@ -232,13 +234,13 @@ func (r *Remote) read(ctx context.Context, names []string) (map[string]Ref, []Ta
 		return nil, nil, err
 	}
 	out := map[string]Ref{}
-	var runs []Target
+	var runs []Ref
 	for _, x := range refs {
 		if !x.IsZero() {
 			out[x.Name] = x
 		}
 		if !x.Runs.IsZero() {
-			runs = append(runs, x.Runs)
+			runs = append(runs, x)
 		}
 	}
 	return out, runs, nil
@@ -257,14 +259,14 @@ func (r *Remote) ref(ctx context.Context, name string) (Ref, error) {
 	if err != nil {
 		return Ref{}, err
 	}
-	x := Ref{Name: name, Target: v.Target, Work: v.work, Runs: v.runs, raw: v, gen: gen}
+	x := Ref{Name: name, Target: v.Target, Work: v.work, Runs: v.runs, Wrote: v.wrote, raw: v, gen: gen}
 	if v.change != "" {
 		done, err := r.outcome(ctx, v.change)
 		if err != nil {
 			return Ref{}, err
 		}
 		if done {
-			x.Target, x.Work, x.Runs = v.next, v.nextWork, v.nextRuns
+			x.Target, x.Work, x.Runs, x.Wrote = v.next, v.nextWork, v.nextRuns, v.nextWrote
 		}
 	}
 	return x, nil
@@ -386,11 +388,12 @@ func (r *Remote) putList(ctx context.Context, packs []Pack, avoid map[string]boo
 
 // move is a ref to be changed, from what was read to what it is to be.
 type move struct {
-	from Ref
-	to   Target
-	work history.CommitID // uncommitted changes
-	runs Target           // what it tells of runs, of a kept one; others tell what they have told
-	kept bool             // the ref is one of a database that is worked on at the remote
+	from  Ref
+	to    Target
+	work  history.CommitID // uncommitted changes
+	runs  Target           // what it tells of runs, of a kept one; others tell what they have told
+	wrote []Wrote          // likewise
+	kept  bool             // the ref is one of a database that is worked on at the remote
 }
 
 // value is what the ref's object becomes.
@@ -401,7 +404,7 @@ func (m move) value() value {
 	v := m.from.after(m.to)
 	v.kept, v.work = v.kept || m.kept, m.work
 	if m.kept {
-		v.runs = m.runs
+		v.runs, v.wrote = m.runs, m.wrote
 	}
 	return v
 }
@@ -432,8 +435,8 @@ func nonce() string { return strings.ToLower(rand.Text()) }
 
 // giveUp ends an undecided change that stands in a ref. When it turns out to have been committed meanwhile, the ref is not what was read.
 func (r *Remote) giveUp(ctx context.Context, x Ref) error {
-	same := x.raw.next == x.raw.Target && x.raw.nextWork == x.raw.work && x.raw.nextRuns == x.raw.runs
-	if x.raw.change == "" || same || x.Target != x.raw.Target || x.Work != x.raw.work || x.Runs != x.raw.runs {
+	same := x.raw.next == x.raw.Target && x.raw.nextWork == x.raw.work && x.raw.nextRuns == x.raw.runs && slices.Equal(x.raw.nextWrote, x.raw.wrote)
+	if x.raw.change == "" || same || x.Target != x.raw.Target || x.Work != x.raw.work || x.Runs != x.raw.runs || !slices.Equal(x.Wrote, x.raw.wrote) {
 		return nil
 	}
 	err := r.s.Put(ctx, changesDir+x.raw.change, object.Bytes([]byte(outcomeGiven)), object.IfAbsent)
@@ -459,7 +462,8 @@ func (r *Remote) updateAll(ctx context.Context, moves []move) error {
 			return err
 		}
 		v := m.value()
-		v.nextRuns = v.runs
+		v.nextRuns, v.nextWrote = v.runs, v.wrote
+		v.wrote = m.from.Wrote
 		v.Target, v.work, v.runs, v.change, v.next, v.nextWork = m.from.Target, m.from.Work, m.from.Runs, id, m.to, m.work
 		if err := r.put(ctx, m.from, v); err != nil {
 			// Those that were announced read as they were; the outcome spares others the question.

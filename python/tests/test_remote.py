@@ -6,6 +6,7 @@ import pickle
 import socket
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
@@ -42,8 +43,8 @@ def test_reads_without_a_clone(remote: tuple[stemma.Repo, str], monkeypatch: pyt
     assert pickle.loads(pickle.dumps(there)).read_arrow("prices", "main").num_rows == 2
     monkeypatch.setenv("STEMMA_URI", url)
     assert stemma.read_arrow("prices", "v0").num_rows == 1
-    with pytest.raises(stemma.InvalidError, match="push"):
-        stemma.connect(url, create=True)
+    with pytest.raises(stemma.InvalidError, match="a server, which makes it"):
+        stemma.connect("https://localhost:1/shop", create=True)
     # What was pushed meanwhile is seen by who connects, and by who asks for it.
     repo.sql("insert into prices values (9, 9)")
     repo.add(".")
@@ -65,11 +66,45 @@ def test_writes_where_it_is(remote: tuple[stemma.Repo, str], tmp_path: Path, mon
         one.write({"id": [7]}, "new", mode="create")
         one.sql("call dolt_commit('-Am', 'three')")
         one.branch("mine")
+        one.write({"id": [8]}, "new", mode="append", write_id="load-1")
     monkeypatch.setenv("STEMMA_CACHE", str(tmp_path / "other machine"))
     with stemma.connect(url) as two:
         assert two.read_arrow("prices").column("price").to_pylist() == [7, 1.5]
         assert two.read_arrow("new", "mine").num_rows == 1
+        two.write({"id": [8]}, "new", mode="append", write_id="load-1")  # sent again, after the first machine died, say
+        assert two.read_arrow("new").num_rows == 2
         assert next(iter(two.log())).message == "three"
+
+
+def test_makes_one_where_it_is(remote: tuple[stemma.Repo, str], tmp_path: Path) -> None:
+    _, url = remote
+    with stemma.connect(url, create=True) as there:  # which has one, and keeps it
+        assert there.read_arrow("prices").num_rows == 2
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    (fresh / _address.MARKER).write_bytes((tmp_path / "remote" / "shop" / _address.MARKER).read_bytes())
+    with stemma.connect(f"file://{fresh}", create=True) as made:
+        made.write({"id": [7]}, "new", mode="create")
+        made.sql("call dolt_commit('-Am', 'first')")
+    assert next(iter(stemma.connect(f"file://{fresh}").log())).message == "first"
+
+
+def test_runs_where_it_is(remote: tuple[stemma.Repo, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, url = remote
+    uid = str(uuid.uuid4())
+    with stemma.connect(url) as one:
+        one.run_start(uid, job="train")
+        on = one.at(run=uid)
+        on.read_arrow("prices")
+        on.sql("update prices set price = 7 where id = 0")
+        on.sql("call dolt_commit('-am', 'trained')")
+        one.run_end(uid)
+    monkeypatch.setenv("STEMMA_CACHE", str(tmp_path / "other machine"))
+    with stemma.connect(url) as two:
+        made = two.sql("select run_uid from stemma_run_outputs where table_name = 'prices'")
+        assert made["run_uid"].tolist() == [uid]
+        read = two.sql(f"select table_name from stemma_run_inputs where run_uid = '{uid}'")
+        assert "prices" in read["table_name"].tolist()
 
 
 def test_many_at_once(remote: tuple[stemma.Repo, str]) -> None:

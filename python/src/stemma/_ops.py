@@ -756,10 +756,11 @@ class Verbs:
         """Create an empty database in this directory, or another.
 
         The database's name is that of the directory. Everything it holds is in the directory .stemma (.dolt when the program is called
-        dolt). It begins with one branch and one commit.
+        dolt). It begins with one branch and one commit. At the URL of a bucket, or file:// of a directory that several machines see, it is made for servers
+        with --store and programs that work on it there; where others have made one at the same moment, theirs stays.
 
         Args:
-            dir: where the database is to be, made when it is not there; otherwise this directory.
+            dir: where the database is to be: a directory, made when it is not there, or a place in a bucket; otherwise this directory.
             name: author of the first commit.
             email: mail address of that author.
             date: time of the first commit.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from stemma import _address, _ops, _results
 from stemma._answers import Settings
-from stemma._errors import InvalidError, NotFoundError, StemmaError, TooNewError, UnavailableError
+from stemma._errors import ExistsError, InvalidError, NotFoundError, StemmaError, TooNewError, UnavailableError
 from stemma._partition import Partition
 from stemma._tables import Reads, check_metadata, check_ref, whole
 from stemma._transport.client import Client
@@ -273,14 +274,20 @@ def connect(
         ref: what reads see when they name no ref.
         author: `Name <mail>` for commits; STEMMA_AUTHOR_NAME and STEMMA_AUTHOR_EMAIL otherwise.
         run: the id of a run, kept with commits.
-        create: makes a new database in the directory when there is none.
+        create: makes a new database in the directory, or at the bucket's URL, when there is none.
 
     """
     address = _address.parse(_address.default() if uri is None else uri)
     if create and address.remote is not None:
-        raise InvalidError(
-            f"{address} is a remote, which is made by a push", hint="stemma push in a database, or connect to a path"
-        )
+        from stemma import _owner
+
+        if address.remote.startswith("http"):
+            raise InvalidError(
+                f"{address} is the database of a server, which makes it",
+                hint="CREATE DATABASE there, or connect to a path or a bucket",
+            )
+        with contextlib.suppress(ExistsError):
+            _owner.run(["init", address.remote], f"a database at {address} could not be made", _owner.START)
     if create and address.directory is not None:
         from stemma import _owner
 
