@@ -32,6 +32,10 @@ func (e *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 		return e.users(ctx, n, row)
 	}
 	switch x := n.(type) {
+	case *plan.Truncate:
+		return nil, checkTruncate(ctx, x)
+	case *plan.CreateView:
+		return nil, checkCreateView(x)
 	case *plan.Into:
 		if err := mayWrite(x); err != nil {
 			return nil, err

@@ -56,9 +56,6 @@ func (p parser) ParseSimple(query string) (sqlparser.Statement, error) {
 
 // Parse implements sql.Parser.
 func (p parser) Parse(ctx *sql.Context, query string, multi bool) (s sqlparser.Statement, parsed, rest string, err error) {
-	if r := catalog.ReadingOf(query); r != nil {
-		return p.ParseWithOptions(ctx, query, ';', multi, sqlparser.ParserOptions{})
-	}
 	return unreservedOf(query, func(text string) (sqlparser.Statement, string, string, error) {
 		return p.Parser.Parse(ctx, text, multi)
 	})
@@ -66,19 +63,21 @@ func (p parser) Parse(ctx *sql.Context, query string, multi bool) (s sqlparser.S
 
 // ParseWithOptions implements sql.Parser.
 func (p parser) ParseWithOptions(ctx context.Context, query string, delimiter rune, multi bool, opt sqlparser.ParserOptions) (s sqlparser.Statement, parsed, rest string, err error) {
-	if r := catalog.ReadingOf(query); r != nil {
+	r := catalog.ReadingOf(query)
+	if r != nil {
 		opt = sql.NewSqlModeFromString(r.Mode).ParserOptions()
 	}
-	return unreservedOf(query, func(text string) (sqlparser.Statement, string, string, error) {
+	s, parsed, rest, err = unreservedOf(query, func(text string) (sqlparser.Statement, string, string, error) {
 		return p.Parser.ParseWithOptions(ctx, text, delimiter, multi, opt)
 	})
+	if r != nil && err == nil {
+		err = readView(s, r)
+	}
+	return s, parsed, rest, err
 }
 
 // ParseOneWithOptions implements sql.Parser.
 func (p parser) ParseOneWithOptions(ctx context.Context, query string, opt sqlparser.ParserOptions) (sqlparser.Statement, int, error) {
-	if r := catalog.ReadingOf(query); r != nil {
-		opt = sql.NewSqlModeFromString(r.Mode).ParserOptions()
-	}
 	s, n, err := catalog.Unreserved(plainComments(query), func(text string) (sqlparser.Statement, int, error) {
 		return p.Parser.ParseOneWithOptions(ctx, text, opt)
 	})
@@ -179,11 +178,6 @@ func checked(query string, s sqlparser.Statement, err error) (sqlparser.Statemen
 	}
 	if asOfWords.MatchString(query) {
 		if err := tellAsOfs(s); err != nil {
-			return nil, err
-		}
-	}
-	if r := catalog.ReadingOf(query); r != nil {
-		if err := readView(s, r); err != nil {
 			return nil, err
 		}
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/base64"
 	"fmt"
 	"maps"
 	"slices"
@@ -8,8 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dolthub/go-mysql-server/sql"
 	"pgregory.net/rapid"
 
+	"github.com/stemmadb/stemma/internal/engine/catalog"
 	"github.com/stemmadb/stemma/internal/repo"
 )
 
@@ -176,6 +179,69 @@ func TestRecursionOfViews(t *testing.T) {
 	}
 	c.want("select count(*) from v49", "1")
 	c.want("select count(*) from ("+strings.Repeat("select i from v9 union all ", 200)+"select i from b) x", "201")
+}
+
+// No statement reaches the tables below a view to change them.
+func TestNothingIsWrittenThroughViews(t *testing.T) {
+	for _, query := range []string{
+		"select * from t", "select i, s from t where i = 1", "select t.i, t.s from t join u on t.i = u.i", "select * from (select * from t) x",
+		"with x as (select * from t) select * from x", "select * from t union all select * from t",
+	} {
+		w := newWorld(t)
+		c := w.client()
+		c.exec("create table t (i int primary key, s varchar(10))", "insert into t values (1, 'a'), (2, 'b')", "create table u (i int primary key)", "insert into u values (1)",
+			"create view p as "+query, "create view below as select * from p")
+		for _, name := range []string{"p", "db.p", "below"} {
+			c.fails("truncate "+name, "is not BASE TABLE")
+			for _, statement := range []string{
+				"delete from %s", "delete from %s where i = 1", "delete from %s order by i limit 1", "delete x from %s x join u on x.i = u.i", "delete t from %s x",
+				"update %s set s = 'z'", "update %s x join u on x.i = u.i set x.s = 'z'", "update u join %s x on x.i = u.i set x.s = 'z'",
+				"insert into %s values (9, 'z')", "replace into %s values (1, 'z')", "alter table %s add column z int", "alter table %s drop column s", "alter table %s rename to q",
+				"drop table %s", "create index ix on %s (s)", "analyze table %s", "create trigger g before insert on %s for each row set @x = 1",
+			} {
+				c.fails(fmt.Sprintf(statement, name), "")
+			}
+			c.want("select * from t", "1,a 2,b")
+			c.want("select * from u", "1")
+		}
+		c.exec("truncate t")
+		c.want("select * from t", "")
+		if err := w.eng.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The mark that the catalog puts in front of a view's statement, which asks for no privilege to make the view, is only believed of the catalog.
+func TestMarksOfViewsCannotBeForged(t *testing.T) {
+	w := newWorld(t)
+	c := w.client()
+	c.exec("create database other", "create view v as select 1 as x")
+	for _, mark := range []string{
+		base64.StdEncoding.EncodeToString([]byte(`{"view":"other","database":"other"}`)),
+		"AAAA " + base64.StdEncoding.EncodeToString([]byte(`{"view":"other","database":"other"}`)),
+		" ", "",
+	} {
+		c.exec("/*read view " + mark + "*/ create or replace view forged as select 2 as x")
+		c.want("select count(*) from other.dolt_schemas", "0")
+		c.want("select * from forged", "2")
+	}
+	ctx := w.eng.NewContext(t.Context(), c.s)
+	db, err := w.eng.Provider().Database(ctx, "db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	def, ok, err := db.(sql.ViewDatabase).GetViewDefinition(ctx, "v")
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	marked := def.CreateViewStatement
+	if catalog.ReadingOf(marked) == nil || catalog.ReadingOf(marked+" ") != nil {
+		t.Fatal(marked)
+	}
+	c.exec("drop view v")
+	c.fails(marked, "unsupported")
+	c.want("select name from dolt_schemas", "forged")
 }
 
 func TestViewsInTransactions(t *testing.T) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from base64 import b64encode
 from pathlib import Path
 
 import mysql.connector
@@ -118,8 +119,27 @@ def test_views_need_their_privileges(tmp_path: Path) -> None:
         users.query("grant select on shop.seen to eve")
         assert eve("select * from shop.v") == eve("select * from shop.w") == [(1,)]
         assert eve("select column_name from information_schema.columns where table_name = 'v'") == [("id",)]
-        for statement in ("create view shop.x as select 1", "create or replace view shop.v as select 1", "drop view shop.v"):
+        # A view of her own gives her no more of the table than she had.
+        eve("create view mine as select * from shop.seen")
+        eve("create view few as select id from mine where id = 1")
+        for statement in ("truncate %s", "delete from %s", "delete from %s where id = 1", "update %s set id = 2", "insert into %s values (2)", "drop table %s"):
+            for name in ("mine", "few", "eves.few"):
+                with pytest.raises(pymysql.err.Error):
+                    eve(statement % name)
+        assert users.query("select id from shop.seen") == [(1,)]
+        reading = b64encode(b'{"view":"shop","database":"shop"}').decode()
+        for statement in (
+            "create view shop.x as select 1",
+            "create or replace view shop.v as select 1",
+            "drop view shop.v",
+            f"/*read view {reading}*/ create view shop.x as select 1",
+            f"/*read view AAAA {reading}*/ create view shop.x as select 1",
+        ):
             refuses(statement)
+        # Taken for a comment, it says nothing of the database.
+        eve(f"/*read view {reading}*/ create view hers as select 1")
+        assert users.query("select table_schema from information_schema.views where table_name = 'hers'") == [("eves",)]
+        eve("drop view mine, few, hers")
         assert eve("select table_name from information_schema.views") == []
         users.query("grant create view, show view, drop on shop.* to eve")
         eve("create or replace view shop.v as select 2 as two")

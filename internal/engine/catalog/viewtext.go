@@ -2,8 +2,12 @@ package catalog
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -41,25 +45,45 @@ func (r *ViewReading) AsOf() any {
 
 const viewMark, viewMarkEnd = "/*read view ", "*/ "
 
+// markKey signs marks. What a marked statement reads is asked for no privilege to make a view, so that only this process may make marks;
+// clients can send any text.
+var markKey = func() []byte {
+	key := make([]byte, sha256.Size)
+	_, _ = rand.Read(key) // it never fails
+	return key
+}()
+
+// signature is what only this process can put in front of a mark's payload and the text behind it.
+func signature(payload, text string) []byte {
+	h := hmac.New(sha256.New, markKey)
+	_, _ = io.WriteString(h, payload+viewMarkEnd+text) // it never fails
+	return h.Sum(nil)
+}
+
 // mark is the statement of a view with the mark.
 func (r *ViewReading) mark(text string) (string, error) {
 	b, err := json.Marshal(r)
 	if err != nil {
 		return "", err
 	}
-	return viewMark + base64.StdEncoding.EncodeToString(b) + viewMarkEnd + text, nil
+	payload := base64.StdEncoding.EncodeToString(b)
+	return viewMark + base64.StdEncoding.EncodeToString(signature(payload, text)) + " " + payload + viewMarkEnd + text, nil
 }
 
-// ReadingOf is how a statement of a view is read; nil for statements without a mark.
+// ReadingOf is how a statement of a view is read; nil for statements without a mark that this process has made for them.
 func ReadingOf(query string) *ViewReading {
 	if !strings.HasPrefix(query, viewMark) {
 		return nil
 	}
-	text, _, ok := strings.Cut(query[len(viewMark):], viewMarkEnd)
+	mark, statement, ok := strings.Cut(query[len(viewMark):], viewMarkEnd)
 	if !ok {
 		return nil
 	}
-	b, err := base64.StdEncoding.DecodeString(text)
+	sum, payload, _ := strings.Cut(mark, " ")
+	if sign, err := base64.StdEncoding.DecodeString(sum); err != nil || !hmac.Equal(sign, signature(payload, statement)) {
+		return nil
+	}
+	b, err := base64.StdEncoding.DecodeString(payload)
 	if err != nil {
 		return nil
 	}
