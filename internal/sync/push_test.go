@@ -71,6 +71,8 @@ func TestCanceledBetweenPacks(t *testing.T) {
 
 // TestOwnPacks sends packs of the store as they are where all of their chunks are to be sent, and else makes others; damaged ones are not sent.
 func TestOwnPacks(t *testing.T) {
+	defer func(n int64) { ownLeast = n }(ownLeast)
+	ownLeast = 1 << 20
 	st, fs, dir := newStore(t)
 	rng := rand.New(rand.NewPCG(1, 1))
 	var packed []hash.Hash // in the order of the pack

@@ -189,7 +189,7 @@ func (p *Push) packs(ctx context.Context, chunks []hash.Hash, commits []history.
 	defer func() { done(err) }()
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(packsSent)
-	own := p.Store.Within(chunks, ownLeast, ownMost)
+	own := slices.DeleteFunc(p.Store.Within(chunks, dictLeast, ownMost), func(o pack.Published) bool { return o.Size < ownLeast && !o.Dictionary })
 	var wanted map[hash.Hash]bool // chunks that are in none of the store's packs that are sent
 	if len(own) > 0 {
 		wanted = make(map[hash.Hash]bool, len(chunks))
@@ -244,11 +244,14 @@ type sending struct {
 	made bool // for this push: its file is removed when it is sent
 }
 
-// The lengths in bytes of packs of the store that are sent as they are: shorter ones are rather sent together, and longer ones in parts, since
-// what has been sent of a pack when a push dies is sent again.
+// The lengths in bytes of packs of the store that are sent as they are: shorter ones are rather sent together, each being a request and a line in
+// lists for ever, and longer ones in parts, since what has been sent of a pack when a push dies is sent again. With a dictionary, which they
+// would lose, packs may be shorter. Tests have shorter ones.
+var ownLeast int64 = 16 << 20
+
 const (
-	ownLeast = 1 << 20
-	ownMost  = 256 << 20
+	dictLeast = 1 << 20
+	ownMost   = 256 << 20
 )
 
 // own is a pack of the store if all of its chunks are wanted, which they are no more then. One that is damaged is not sent: whoever reads the chunk
