@@ -94,7 +94,7 @@ func telling(name string, of sqlparser.Expr) sqlparser.Expr {
 		}
 	case *sqlparser.ColName:
 		if !strings.HasPrefix(x.Name.String(), "@") && x.StoredProcVal == nil {
-			of = sqlparser.NewStrVal([]byte(sqlparser.String(x)))
+			of = sqlparser.NewStrVal([]byte(x.String()))
 		}
 	case *sqlparser.FuncExpr:
 		if x.IsAggregate() || x.Over != nil {
@@ -155,8 +155,8 @@ func tellViewsAsOf(ctx *sql.Context, n *plan.ShowTables) error {
 	return err
 }
 
-// readView makes the statement of a view mean what it means where it is read.
-func readView(s sqlparser.Statement, r *catalog.ViewReading) error {
+// readView makes the statement of a view, parsed of a text, mean what it means where it is read.
+func readView(s sqlparser.Statement, text string, r *catalog.ViewReading) error {
 	d, ok := s.(*sqlparser.DDL)
 	if !ok || d.ViewSpec == nil {
 		return nil
@@ -169,6 +169,7 @@ func readView(s sqlparser.Statement, r *catalog.ViewReading) error {
 	}
 	d.ViewSpec.ViewName.DbQualifier = sqlparser.NewTableIdent(r.View)
 	d.Table = d.ViewSpec.ViewName
+	d.SubStatementStr = catalog.ViewQuery(d, text)
 	d.Auth.AuthType = sqlparser.AuthType_IGNORE // nothing is made
 	asOf := r.AsOf()
 	return sqlparser.Walk(func(n sqlparser.SQLNode) (bool, error) {

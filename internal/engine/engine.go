@@ -74,7 +74,7 @@ func New(ctx context.Context, opt Options) (*Engine, error) {
 	a.Catalog.StatsProvider = newStats()
 	e := &Engine{provider: p, opt: opt}
 	e.sqle = sqle.New(a, &sqle.Config{IsReadOnly: opt.ReadOnly}).WithBackgroundThreads(sql.NewBackgroundThreads())
-	exec := &executor{fewRows: fewRows, sortMemory: sortMemory, heapRows: heapRows}
+	exec := &executor{databases: p, fewRows: fewRows, sortMemory: sortMemory, heapRows: heapRows}
 	a.ExecBuilder = rowexec.NewBuilder(exec, a.Overrides)
 	a.ExecBuilder.Runner = e.sqle
 	exec.base = a.ExecBuilder

@@ -15,7 +15,8 @@ import (
 
 // executor is asked before the engine's own execution of every node of a plan.
 type executor struct {
-	base *rowexec.BaseBuilder
+	base      *rowexec.BaseBuilder
+	databases sql.DatabaseProvider
 	// fewRows is up to how many rows the engine sorts, sortMemory the bytes that other sorts keep in memory, and heapRows the largest LIMIT
 	// of a sort for which the engine keeps the first rows only.
 	fewRows, sortMemory, heapRows int
@@ -36,6 +37,12 @@ func (e *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 		return nil, checkTruncate(ctx, x)
 	case *plan.CreateView:
 		return nil, checkCreateView(x)
+	case *plan.RenameTable:
+		out, err := e.renamedTables(ctx, x)
+		if out == nil || err != nil {
+			return nil, err
+		}
+		return e.base.Build(ctx, out, row)
 	case *plan.Into:
 		if err := mayWrite(x); err != nil {
 			return nil, err

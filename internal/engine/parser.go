@@ -71,7 +71,7 @@ func (p parser) ParseWithOptions(ctx context.Context, query string, delimiter ru
 		return p.Parser.ParseWithOptions(ctx, text, delimiter, multi, opt)
 	})
 	if r != nil && err == nil {
-		err = readView(s, r)
+		err = readView(s, query, r)
 	}
 	return s, parsed, rest, err
 }
@@ -195,9 +195,11 @@ func checked(query string, s sqlparser.Statement, err error) (sqlparser.Statemen
 		if s.ViewSpec != nil && s.Table.IsEmpty() { // where the engine looks for the database
 			s.Table = s.ViewSpec.ViewName
 		}
+		markRename(s, false)
 		err = checkTable(s.TableSpec)
 	case *sqlparser.AlterTable:
 		for _, d := range s.Statements {
+			markRename(d, true)
 			if err = checkTable(d.TableSpec); err != nil {
 				break
 			}

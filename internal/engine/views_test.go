@@ -244,6 +244,85 @@ func TestMarksOfViewsCannotBeForged(t *testing.T) {
 	c.want("select name from dolt_schemas", "forged")
 }
 
+// A statement that names databases renames there, whatever the current one is, and a view that is renamed stays as it was made.
+func TestRenamesNameDatabases(t *testing.T) {
+	w := newWorld(t)
+	c := w.client()
+	c.exec("create database other", "create table t (i int primary key)", "insert into t values (1)", "create table other.t (i int primary key)", "insert into other.t values (2)",
+		"create view v as select i from db.t", "create view other.v as select 5 as x")
+	c.exec("use other", "rename table db.t to db.t2")
+	c.want("show tables from db", "t2 v")
+	c.want("show tables from other", "t v")
+	c.exec("rename table db.t2 to db.t3, db.t3 to db.t", "rename table db.v to db.w", "rename table t to other.u, u to t", "alter table db.t rename to db.t4", "alter table db.t4 add column k int, rename to t")
+	c.want("show tables from db", "t w")
+	c.want("show tables from other", "t v")
+	c.want("select * from db.w", "1")
+	c.want("select * from db.t", "1,NULL")
+	c.want("select * from t", "2")
+	c.fails("rename table db.t to t5", "another database")
+	c.fails("rename table t to db.t5", "another database")
+	c.fails("alter table t rename db.t5", "another database")
+	c.fails("rename table db.t to db.t5, t to t5", "one database")
+	c.fails("rename table nowhere.t to nowhere.u", "not found")
+	c.fails("rename table db.w to db.t", "already exists")
+	c.want("show tables from db", "t w")
+	c.want("show tables from other", "t v")
+
+	c.exec("drop view db.w", "create view db.made as select i from t", "set sql_mode = 'ANSI_QUOTES'", `create view db.quoted as select "i" from "t"`, "set sql_mode = ''", "use db",
+		"rename table made to made2", "rename table quoted to quoted2")
+	c.want("select * from made2", "2")
+	c.want("select * from quoted2", "2")
+	c.want("select name, fragment, extra->>'$.database', sql_mode like '%ANSI_QUOTES%' from dolt_schemas", "made2,CREATE VIEW `made2` AS select i from t,other,false quoted2,CREATE VIEW `quoted2` AS select \"i\" from \"t\",other,true")
+	// What a clone calls its database by another name is called so yet.
+	c.exec("insert into dolt_schemas values ('view', 'cloned', 'create view cloned as select t.i from olddb.t', '{\"self\":\"olddb\"}', '')", "rename table cloned to cloned2")
+	c.want("select * from cloned2", "1")
+}
+
+func TestCheckOptionsOfViews(t *testing.T) {
+	w := newWorld(t)
+	c := w.client()
+	c.exec("create table t (i int primary key)", "insert into t values (1)", "create table `with` (x int primary key)", "insert into `with` values (3)")
+	for i, x := range []struct{ query, behind string }{
+		{"select i from t where i < 5", " with check option"},
+		{"select i from t where i < 5", " WITH /* x */ cascaded /* y */ check option;"},
+		{"select i from t where i < 5 /* x */", "with -- hello\n check option"},
+		{"select i from t where i < 5 -- hello", "\n with check option"},
+		{"(select i from t)", " with check option"},
+		{"select i from t union select i from t", " with check option"},
+	} {
+		for _, create := range []string{"create or replace view v%d as ", "create view db.w%d as ", "create view x%d as "} {
+			c.exec(fmt.Sprintf(create, i) + x.query + x.behind)
+		}
+		for _, v := range []string{"v", "w", "x"} {
+			name := fmt.Sprint(v, i)
+			c.want("select * from "+name, "1")
+			c.want("select view_definition from information_schema.views where table_name = '"+name+"'", x.query)
+			c.exec("rename table " + name + " to renamed")
+			c.want("select * from renamed", "1")
+			c.exec("drop view renamed")
+		}
+	}
+	c.exec("create or replace view v as select 'with'", "create or replace view w as select x from `with`")
+	c.want("select * from v, w", "with,3")
+}
+
+func TestAsOfQuotedNames(t *testing.T) {
+	w := newWorld(t)
+	c := w.client()
+	c.exec("create table t (i int primary key)", "insert into t values (1)", "create view v as select i from t")
+	head := w.commit("main", "one", time.Date(2021, 3, 1, 0, 0, 0, 0, time.UTC))
+	for _, branch := range []string{"my-b", "order", "plain", "a.b"} {
+		if err := w.repo().CreateBranch(t.Context(), branch, head, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.exec("insert into t values (2)")
+	for _, of := range []string{"`my-b`", "`order`", "plain", "`plain`", "`a.b`", "'my-b'"} {
+		c.want("select * from t as of "+of, "1")
+		c.want("select * from v as of "+of, "1")
+	}
+}
+
 func TestViewsInTransactions(t *testing.T) {
 	w := newWorld(t)
 	c, other := w.client(), w.client()

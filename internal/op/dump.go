@@ -64,12 +64,22 @@ func (c *Dump) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
 		return nil, err
 	}
 	done := &Result{Lines: []string{}}
+	made := ""
 	if c.Format == "sql" {
 		// They are made by their first row and cannot be made by a statement; a server of another kind has none of them. Views are made by
 		// their own statements.
 		own := slices.Clone(names)
 		names = slices.DeleteFunc(names, repo.IsSystemTable)
 		own = slices.DeleteFunc(own, func(n string) bool { return !repo.IsSystemTable(n) || strings.EqualFold(n, repo.SchemasTable) })
+		database := s.Repo.Name()
+		if c.NoCreateDB {
+			database = ""
+		}
+		var left []string
+		made, left = dumpViews(views, database, s.Repo.Name())
+		for _, l := range left {
+			done.Hints = append(done.Hints, "not in the dump: "+l)
+		}
 		if len(own) > 0 {
 			done.Hints = append(done.Hints, "not in the dump: "+strings.Join(own, ", ")+"; -r csv and -r json write them, too")
 		}
@@ -106,9 +116,9 @@ func (c *Dump) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
 		if s.Out == nil {
 			return nil, errs.New(errs.Invalid, "dump: there is no standard output; name a file")
 		}
-		return done, c.sql(ctx, s.Out, s.Repo.Name(), snap, names, views, task)
+		return done, c.sql(ctx, s.Out, s.Repo.Name(), snap, names, made, task)
 	}
-	err = writeFile(s, file, c.Force, func(w io.Writer) error { return c.sql(ctx, w, s.Repo.Name(), snap, names, views, task) })
+	err = writeFile(s, file, c.Force, func(w io.Writer) error { return c.sql(ctx, w, s.Repo.Name(), snap, names, made, task) })
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +164,7 @@ const (
 )
 
 // sql writes the statements.
-func (c *Dump) sql(ctx context.Context, w io.Writer, database string, snap *repo.Snapshot, names []string, views []repo.Fragment, task Task) error {
+func (c *Dump) sql(ctx context.Context, w io.Writer, database string, snap *repo.Snapshot, names []string, views string, task Task) error {
 	out := bufio.NewWriterSize(w, 1<<20)
 	lines := "SET FOREIGN_KEY_CHECKS=0;\nSET UNIQUE_CHECKS=0;\n"
 	if !c.NoCreateDB {
@@ -178,7 +188,7 @@ func (c *Dump) sql(ctx context.Context, w io.Writer, database string, snap *repo
 			return err
 		}
 	}
-	if _, err := out.WriteString(dumpViews(views)); err != nil {
+	if _, err := out.WriteString(views); err != nil {
 		return err
 	}
 	return out.Flush()

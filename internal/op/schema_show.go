@@ -59,8 +59,8 @@ func (c *SchemaShow) Run(ctx context.Context, s *Scope) (*Result, error) {
 		if i > 0 || len(names) > 0 {
 			r.Lines = append(r.Lines, "")
 		}
-		r.Printf("%s @ %s\n%s;\n", f.Name, title, f.Text)
-		r.Add(f.Name, f.Text+";")
+		r.Printf("%s @ %s\n%s", f.Name, title, viewStatement(&f))
+		r.Add(f.Name, strings.TrimSuffix(viewStatement(&f), "\n"))
 	}
 	return r, nil
 }
@@ -174,7 +174,7 @@ func (c *SchemaExport) Run(ctx context.Context, s *Scope) (*Result, error) {
 		text.WriteString(v.Schema().CreateTable(written) + "\n")
 	}
 	for _, f := range inOrder(views) {
-		text.WriteString(f.Text + ";\n")
+		text.WriteString(viewStatement(&f))
 	}
 	if file == "" || file == "-" {
 		return Say("%s", text.String()), nil

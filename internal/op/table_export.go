@@ -118,14 +118,7 @@ func (c *TableExport) view(ctx context.Context, s *Scope) (*table.View, error) {
 		return nil, err
 	}
 	if !ok {
-		if f, err := repo.ViewIn(ctx, snap, name); err == nil && f != nil {
-			return nil, notATable(ctx, snap, name)
-		}
-		names, err := snap.TableNames(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return nil, offering(errs.NotFound, errs.Nearest(name, names), "table not found: %s", c.Table)
+		return nil, notATable(ctx, snap, name)
 	}
 	read.Table, read.View = written, v
 	s.Repo.NoteRead(ctx, read)

@@ -2,6 +2,7 @@ package op
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 	"unicode"
@@ -84,33 +85,83 @@ func namesIn(text string) []string {
 	return out
 }
 
-// dumpViews are the statements of a dump that make views.
-func dumpViews(views []repo.Fragment) string {
-	var b strings.Builder
-	mode := ""
-	for _, f := range inOrder(views) {
-		if want := parsing(f.SQLMode); want != mode {
-			switch {
-			case want == "":
-				b.WriteString("SET sql_mode=@old_sql_mode;\n")
-			case mode == "":
-				b.WriteString("SET @old_sql_mode=@@sql_mode;\nSET sql_mode=" + schema.QuoteText(want) + ";\n")
-			default:
-				b.WriteString("SET sql_mode=" + schema.QuoteText(want) + ";\n")
-			}
-			mode = want
-		}
-		b.WriteString("DROP VIEW IF EXISTS " + schema.QuoteName(f.Name) + ";\n" + f.Text + ";\n")
+// viewStatement is the statement of a view with what ends it; a comment at its end does not swallow that.
+func viewStatement(f *repo.Fragment) string {
+	last := f.Text[strings.LastIndexByte(f.Text, '\n')+1:]
+	if strings.Contains(last, "--") || strings.Contains(last, "#") {
+		return f.Text + "\n;\n"
 	}
-	if mode != "" {
-		b.WriteString("SET sql_mode=@old_sql_mode;\n")
-	}
-	return b.String()
+	return f.Text + ";\n"
 }
 
-// parsing are those of an sql_mode's modes that decide how a statement is read.
-func parsing(mode string) string {
+// viewExtra is what of the column extra of a view says how its statement is read.
+type viewExtra struct {
+	Database string `json:"database"` // of tables that it names without one
+	Self     string `json:"self"`     // what it calls its own database
+}
+
+// dumpViews are the statements of a dump that make views in a database; "" is the current one, whatever it is called. What views cannot be
+// made by statements is said.
+func dumpViews(views []repo.Fragment, database, self string) (text string, left []string) {
+	var b strings.Builder
+	mode, in := "\x00", database
+	use := func(name string) {
+		if !strings.EqualFold(name, in) {
+			b.WriteString("USE " + schema.QuoteName(name) + ";\n")
+			in = name
+		}
+	}
+	for _, f := range inOrder(views) {
+		var extra viewExtra
+		if f.Extra != "" {
+			_ = json.Unmarshal([]byte(f.Extra), &extra) // what others have put there says nothing
+		}
+		if extra.Self != "" && !strings.EqualFold(extra.Self, self) {
+			left = append(left, "view "+f.Name+", which calls its database "+extra.Self)
+			continue
+		}
+		if extra.Database != "" {
+			named, at := " VIEW "+schema.QuoteName(f.Name)+" ", -1
+			if database != "" {
+				at = strings.Index(f.Text, named)
+			}
+			if at < 0 {
+				left = append(left, "view "+f.Name+", whose tables without a database are those of "+extra.Database)
+				continue
+			}
+			f.Text = f.Text[:at] + " VIEW " + schema.QuoteName(database) + "." + f.Text[at+len(" VIEW "):]
+			use(extra.Database)
+		} else {
+			use(database)
+		}
+		if want := modesOfMySQL(f.SQLMode); want != mode {
+			if mode == "\x00" {
+				b.WriteString("SET @old_sql_mode=@@sql_mode;\n")
+			}
+			b.WriteString("SET sql_mode=" + schema.QuoteText(want) + ";\n")
+			mode = want
+		}
+		name := schema.QuoteName(f.Name)
+		if extra.Database != "" {
+			name = schema.QuoteName(database) + "." + name
+		}
+		b.WriteString("DROP VIEW IF EXISTS " + name + ";\n" + viewStatement(&f))
+	}
+	use(database)
+	if mode != "\x00" {
+		b.WriteString("SET sql_mode=@old_sql_mode;\n")
+	}
+	return b.String(), left
+}
+
+// modesOfMySQL are those of an sql_mode's modes that MySQL 8 knows.
+func modesOfMySQL(mode string) string {
 	return strings.Join(slices.DeleteFunc(strings.Split(strings.ToUpper(mode), ","), func(m string) bool {
-		return !slices.Contains([]string{"ANSI", "ANSI_QUOTES", "PIPES_AS_CONCAT", "NO_BACKSLASH_ESCAPES", "IGNORE_SPACE"}, m)
+		return !slices.Contains([]string{
+			"ALLOW_INVALID_DATES", "ANSI", "ANSI_QUOTES", "ERROR_FOR_DIVISION_BY_ZERO", "HIGH_NOT_PRECEDENCE", "IGNORE_SPACE", "NO_AUTO_VALUE_ON_ZERO",
+			"NO_BACKSLASH_ESCAPES", "NO_DIR_IN_CREATE", "NO_ENGINE_SUBSTITUTION", "NO_UNSIGNED_SUBTRACTION", "NO_ZERO_DATE", "NO_ZERO_IN_DATE",
+			"ONLY_FULL_GROUP_BY", "PAD_CHAR_TO_FULL_LENGTH", "PIPES_AS_CONCAT", "REAL_AS_FLOAT", "STRICT_ALL_TABLES", "STRICT_TRANS_TABLES",
+			"TIME_TRUNCATE_FRACTIONAL", "TRADITIONAL",
+		}, m)
 	}), ",")
 }

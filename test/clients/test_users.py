@@ -132,6 +132,9 @@ def test_views_need_their_privileges(tmp_path: Path) -> None:
             "create view shop.x as select 1",
             "create or replace view shop.v as select 1",
             "drop view shop.v",
+            "rename table shop.seen to shop.gone",
+            "alter table shop.seen rename to shop.gone",
+            "rename table shop.v to shop.gone",
             f"/*read view {reading}*/ create view shop.x as select 1",
             f"/*read view AAAA {reading}*/ create view shop.x as select 1",
         ):

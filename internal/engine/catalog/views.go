@@ -30,8 +30,12 @@ func (d *Database) CreateView(ctx *sql.Context, name, _, statement string) error
 	} else if ok {
 		return sql.ErrTableAlreadyExists.New(t.Name())
 	}
-	f, err := viewFragment(ctx, unmarked(statement), name, d.h.Base(), ctx.GetCurrentDatabase())
-	if err != nil {
+	var f repo.Fragment
+	if of, err := renamed(ctx, statement, name); err != nil {
+		return err
+	} else if of != nil {
+		f = *of
+	} else if f, err = viewFragment(ctx, statement, name, d.h.Base(), ctx.GetCurrentDatabase()); err != nil {
 		return err
 	}
 	return p.Alter(func(tx *repo.Tx) error {
@@ -249,7 +253,7 @@ func (d *Database) definition(ctx *sql.Context, f *repo.Fragment, asOf any) (def
 	if f.Extra != "" {
 		_ = json.Unmarshal([]byte(f.Extra), &extra) // what others have put there says nothing
 	}
-	reading := ViewReading{View: d.name, Database: cmp.Or(extra.Database, d.name), Mode: f.SQLMode}
+	reading := ViewReading{View: d.name, Database: cmp.Or(extra.Database, d.name), Mode: f.SQLMode, Extra: f.Extra}
 	if extra.Self != "" && !strings.EqualFold(extra.Self, d.name) {
 		reading.Self, reading.Is = extra.Self, d.name
 	}
@@ -263,7 +267,7 @@ func (d *Database) definition(ctx *sql.Context, f *repo.Fragment, asOf any) (def
 	if err != nil {
 		return def, err
 	}
-	return sql.ViewDefinition{Name: f.Name, TextDefinition: viewSelect(ddl, f.Text), CreateViewStatement: text, SqlMode: f.SQLMode}, nil
+	return sql.ViewDefinition{Name: f.Name, TextDefinition: ViewQuery(ddl, f.Text), CreateViewStatement: text, SqlMode: f.SQLMode}, nil
 }
 
 // AllViews implements sql.ViewDatabase: those whose statements can be read.

@@ -23,13 +23,14 @@ import (
 // ViewReading says how the statement of a view is read. The SQL engine gives the parser the statement only, so that a mark in front of it
 // tells it this.
 type ViewReading struct {
-	View     string     `json:"view"`           // the database of the view
-	Database string     `json:"database"`       // of tables that the statement names without one
-	Self     string     `json:"self,omitempty"` // what the statement calls the database of the view
-	Is       string     `json:"is,omitempty"`   // what Self means; "" when it means itself
-	Ref      string     `json:"ref,omitempty"`  // of AS OF, for all tables without one of their own; "" for none
-	Time     *time.Time `json:"time,omitempty"` // likewise
-	Mode     string     `json:"mode,omitempty"` // sql_mode
+	View     string     `json:"view"`            // the database of the view
+	Database string     `json:"database"`        // of tables that the statement names without one
+	Self     string     `json:"self,omitempty"`  // what the statement calls the database of the view
+	Is       string     `json:"is,omitempty"`    // what Self means; "" when it means itself
+	Ref      string     `json:"ref,omitempty"`   // of AS OF, for all tables without one of their own; "" for none
+	Time     *time.Time `json:"time,omitempty"`  // likewise
+	Mode     string     `json:"mode,omitempty"`  // sql_mode
+	Extra    string     `json:"extra,omitempty"` // the column extra, for a view that is renamed
 }
 
 // AsOf is Ref or Time; nil for neither.
@@ -94,13 +95,20 @@ func ReadingOf(query string) *ViewReading {
 	return r
 }
 
-// unmarked is a statement without the mark.
-func unmarked(query string) string {
-	if ReadingOf(query) == nil {
-		return query
+// renamed is the row of dolt_schemas of the view of a marked statement under another name; nil for a statement without a mark.
+func renamed(ctx context.Context, marked, name string) (*repo.Fragment, error) {
+	r := ReadingOf(marked)
+	if r == nil {
+		return nil, nil
 	}
-	_, text, _ := strings.Cut(query, viewMarkEnd)
-	return text
+	_, text, _ := strings.Cut(marked, viewMarkEnd)
+	d, err := parseView(ctx, text, r.Mode)
+	if err != nil {
+		return nil, err
+	}
+	f := &repo.Fragment{Type: repo.ViewFragment, Name: name, Extra: r.Extra, SQLMode: r.Mode}
+	f.Text, err = viewStatement(ctx, d, text, name, r.Mode)
+	return f, err
 }
 
 // viewExtra is the column extra of a view.
@@ -137,7 +145,9 @@ func viewFragment(ctx *sql.Context, text, name, self, current string) (repo.Frag
 		return repo.Fragment{}, err
 	}
 	f := repo.Fragment{Type: repo.ViewFragment, Name: name, SQLMode: mode}
-	f.Text = viewStatement(d, text, name)
+	if f.Text, err = viewStatement(ctx, d, text, name, mode); err != nil {
+		return f, err
+	}
 	if !strings.Contains(f.Text, `"`) {
 		f.SQLMode = withoutMode(mode, "ANSI_QUOTES")
 	}
@@ -197,11 +207,11 @@ func withoutMode(mode, without string) string {
 }
 
 // viewStatement is the statement that is kept: as it was written, where that makes a view of this name in the present database and does no
-// more; otherwise one that does.
-func viewStatement(d *sqlparser.DDL, text, name string) string {
+// more; otherwise one that does. It is read under an sql_mode.
+func viewStatement(ctx context.Context, d *sqlparser.DDL, text, name, mode string) (string, error) {
 	v := d.ViewSpec
 	if v.ViewName.DbQualifier.IsEmpty() && strings.EqualFold(v.ViewName.Name.String(), name) && !d.OrReplace && !d.IfNotExists && !strings.Contains(text, "/*!") {
-		return text
+		return text, nil
 	}
 	var b strings.Builder
 	b.WriteString("CREATE ")
@@ -222,24 +232,46 @@ func viewStatement(d *sqlparser.DDL, text, name string) string {
 		}
 		b.WriteString(" (" + strings.Join(names, ", ") + ")")
 	}
-	b.WriteString(" AS " + viewSelect(d, text))
+	query := ViewQuery(d, text)
+	b.WriteString(" AS " + query)
+	behind := " "
+	if strings.Contains(query, "--") || strings.Contains(query, "#") { // perhaps a comment up to the end of the line
+		behind = "\n"
+	}
 	switch v.CheckOption {
 	case sqlparser.ViewCheckOptionCascaded:
-		b.WriteString(" WITH CASCADED CHECK OPTION")
+		b.WriteString(behind + "WITH CASCADED CHECK OPTION")
 	case sqlparser.ViewCheckOptionLocal:
-		b.WriteString(" WITH LOCAL CHECK OPTION")
+		b.WriteString(behind + "WITH LOCAL CHECK OPTION")
 	}
-	return b.String()
+	kept, err := parseView(ctx, b.String(), mode)
+	if err != nil {
+		return "", errs.New(errs.Unsupported, "view %s cannot be made: its statement cannot be kept: %w", name, err)
+	}
+	if sqlparser.String(kept.ViewSpec.ViewExpr) != sqlparser.String(v.ViewExpr) || kept.ViewSpec.CheckOption != v.CheckOption {
+		return "", errs.New(errs.Unsupported, "view %s cannot be made: its statement cannot be kept", name)
+	}
+	return b.String(), nil
 }
 
-// viewSelect is the query of a view, as written.
-func viewSelect(d *sqlparser.DDL, text string) string {
+// ViewQuery is the query of a view whose statement was parsed of a text, as written there.
+func ViewQuery(d *sqlparser.DDL, text string) string {
 	if d.SubStatementStr != "" {
-		return d.SubStatementStr
+		return withoutWith(d, d.SubStatementStr)
 	}
 	from, to := d.SubStatementPositionStart, d.SubStatementPositionEnd
 	if from < 0 || from > to || to > len(text) {
 		return sqlparser.String(d.ViewSpec.ViewExpr)
 	}
-	return strings.TrimSpace(text[from:to])
+	return withoutWith(d, text[from:to])
+}
+
+// withoutWith is the query of a view as the parser gives it: with the first word of WITH CHECK OPTION.
+func withoutWith(d *sqlparser.DDL, query string) string {
+	query = strings.TrimSpace(query)
+	const with = "with"
+	if n := len(query) - len(with); d.ViewSpec.CheckOption != sqlparser.ViewCheckOptionUnspecified && n > 0 && strings.EqualFold(query[n:], with) {
+		query = strings.TrimSpace(query[:n])
+	}
+	return query
 }
