@@ -57,6 +57,7 @@ type candidate struct {
 	bytes     int64  // of their records
 	dict      int    // position of the pack's dictionary, which is never kept; below 0 for none
 	rewriting bool   // its kept chunks have been copied
+	spare     bool   // it need not be rewritten: when it cannot be read it stays as it is
 }
 
 // bitset is a set of small numbers.

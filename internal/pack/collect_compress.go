@@ -6,8 +6,6 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/klauspost/compress/zstd"
-
 	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
@@ -54,11 +52,17 @@ func classOf(data []byte) int {
 	return -1
 }
 
+// encoder is a zstd.Encoder with a dictionary. Tests have others.
+type encoder interface {
+	EncodeAll(src, dst []byte) []byte
+	Close() error
+}
+
 // plan is how a collection compresses cold chunks; nil for not at all. It belongs to one goroutine.
 type plan struct {
 	class [classes]struct {
 		dict *Dictionary // nil: it is not worth one
-		enc  *zstd.Encoder
+		enc  encoder
 	}
 	main int // the class with which chunks go that have no dictionary
 }
@@ -132,12 +136,16 @@ func (c *Collection) compression(ctx context.Context, opt RewriteOptions, todo [
 			cold, hot := p.cold()
 			switch {
 			case p.dict < 0 && cold > 0 && (cold*coldPart >= p.size || p.size < smallPack), p.dict >= 0 && hot*coldPart >= p.size:
+				p.spare = true
 				all = append(all, p)
 			case p.dict >= 0 && p.size < smallPack:
 				small = append(small, p)
 			}
 		}
 		if len(small) >= manySmall {
+			for _, p := range small {
+				p.spare = true
+			}
 			all = append(all, small...)
 		}
 	}
@@ -260,7 +268,7 @@ func least(list []coldChunk) []coldChunk {
 	return list[:min(len(list), sampleRead)]
 }
 
-// look reads one chunk.
+// look reads one chunk. One that cannot be read is no sample: whoever needs it says so.
 func (s *sampler) look(x coldChunk) error {
 	var e encoded
 	var err error
@@ -279,11 +287,14 @@ func (s *sampler) look(x coldChunk) error {
 			err = x.p.at(off, err)
 		}
 	}
-	if err != nil {
-		return err
-	}
 	codecs := s.c.s.codecs
-	data, err := codecs.checked(e)
+	var data []byte
+	if err == nil {
+		data, err = codecs.checked(e)
+	}
+	if unreadable(err) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -311,7 +322,7 @@ func (s *sampler) look(x coldChunk) error {
 }
 
 // dictionary is one for a class that has, about, size bytes without it; nil when that is not worth one. saved is what it saves.
-func (s *samples) dictionary(size, least int64) (d *Dictionary, e *zstd.Encoder, saved int64, err error) {
+func (s *samples) dictionary(size, least int64) (d *Dictionary, e encoder, saved int64, err error) {
 	if size < least || len(s.check) == 0 && least > 0 {
 		return nil, nil, 0, nil
 	}

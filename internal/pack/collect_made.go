@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"path/filepath"
@@ -32,6 +33,7 @@ func (m *made) put(ctx context.Context, e encoded, cold bool) error {
 	if err != nil {
 		return err
 	}
+	was := e
 	size := recordHeader + int64(len(e.data))
 	place := 0
 	if cold {
@@ -41,6 +43,12 @@ func (m *made) put(ctx context.Context, e encoded, cold bool) error {
 	}
 	if err != nil {
 		return err
+	}
+	if e.codec != codecRaw && (e.codec != was.codec || e.dict != was.dict) {
+		// The copy that was verified goes: this one is read back first.
+		if back, err := s.codecs.decode(e); err != nil || !bytes.Equal(back, data) {
+			e = encoded{hash: e.hash, data: data, raw: e.raw, codec: codecRaw}
+		}
 	}
 	if now := recordHeader + int64(len(e.data)); e.codec == codecDict && now < size {
 		m.c.stats.Compressed++
@@ -151,6 +159,9 @@ func (m *made) rest() ([]encoded, error) {
 		e, _, err := c.s.find(h, nil)
 		if err == nil {
 			e, err = c.s.codecs.plain(e)
+		}
+		if err == nil {
+			err = c.s.codecs.check(e)
 		}
 		if err != nil {
 			return nil, err

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"syscall"
 
+	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 )
 
@@ -22,6 +24,8 @@ type RewriteOptions struct {
 	CompressLeast int64
 	// Renew rewrites every pack that has a dictionary: one may hold pieces of chunks that are gone.
 	Renew bool
+	// RenewRemoving is Renew where chunks of packs are removed. Those of the journal alone are in no dictionary.
+	RenewRemoving bool
 	// GroupBytes bounds, about, how much is copied before the originals go; 0 is a gibibyte.
 	GroupBytes int64
 	// Settle marks, once more, all that is to stay, as the caller's state is by now; it is called several times, outside of all locks.
@@ -55,13 +59,17 @@ func (c *Collection) Rewrite(ctx context.Context, opt RewriteOptions) error {
 }
 
 func (c *Collection) rewrite(ctx context.Context, opt RewriteOptions) error {
+	removing := opt.RenewRemoving && !opt.Drop && slices.ContainsFunc(c.packs, func(p *candidate) bool { return p.garbage() > 0 })
 	var todo []*candidate
 	for _, p := range c.packs {
 		switch g := p.garbage(); {
 		case p.n == 0, opt.Renew && p.dict >= 0:
 			todo = append(todo, p)
-		case opt.Drop || g == 0:
-		case g*100 >= int64(opt.Garbage)*p.size || p.size < smallPack:
+		case opt.Drop || g == 0 && !(removing && p.dict >= 0):
+		case g > 0 && (g*100 >= int64(opt.Garbage)*p.size || p.size < smallPack):
+			todo = append(todo, p)
+		case removing && p.dict >= 0:
+			p.spare = true
 			todo = append(todo, p)
 		}
 	}
@@ -89,16 +97,43 @@ func (c *Collection) rewrite(ctx context.Context, opt RewriteOptions) error {
 	return nil
 }
 
-// group replaces some packs and, the first time, the old segments.
-func (c *Collection) group(ctx context.Context, opt RewriteOptions, plan *plan, packs []*candidate) (err error) {
+// group replaces some packs and, the first time, the old segments. Spare ones that cannot be read are left out.
+func (c *Collection) group(ctx context.Context, opt RewriteOptions, plan *plan, packs []*candidate) error {
+	for {
+		stats := c.stats
+		bad, err := c.replace(ctx, opt, plan, packs)
+		if bad == nil || err != nil {
+			return err
+		}
+		stats.Peak = c.stats.Peak
+		c.stats = stats
+		packs = slices.DeleteFunc(slices.Clone(packs), func(p *candidate) bool {
+			p.rewriting = false
+			return p == bad
+		})
+	}
+}
+
+// unreadable tells whether an error is of a file that is not as it was written, or of a disk that does not give it back.
+func unreadable(err error) bool { return errs.Is(err, errs.Corrupt) || errors.Is(err, syscall.EIO) }
+
+// replace replaces packs as group does, or nothing when it finds a spare one that cannot be read: bad.
+func (c *Collection) replace(ctx context.Context, opt RewriteOptions, plan *plan, packs []*candidate) (bad *candidate, err error) {
 	made := &made{c: c, plan: plan, progress: opt.Progress}
 	defer func() { err = errors.Join(err, made.undo()) }()
 	for _, p := range packs {
 		p.rewriting = true
-		if err := made.copyPack(ctx, p); err != nil {
-			return err
+		if err := made.copyPack(ctx, p); p.spare && unreadable(err) {
+			return p, nil
+		} else if err != nil {
+			return nil, err
 		}
 	}
+	return nil, c.swapIn(ctx, opt, made, packs)
+}
+
+// swapIn lets what was made of packs, and what else is to stay of them and of the old segments, stand for them.
+func (c *Collection) swapIn(ctx context.Context, opt RewriteOptions, made *made, packs []*candidate) (err error) {
 	for round := 0; ; round++ {
 		if err := opt.Settle(ctx); err != nil {
 			return err

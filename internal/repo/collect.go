@@ -89,7 +89,7 @@ func (r *Repo) collect(ctx context.Context, opt CollectOptions) (*Collected, err
 	if err := k.first(ctx); err != nil {
 		return nil, err
 	}
-	rw := pack.RewriteOptions{Garbage: worthRewriting, Drop: opt.Drop, Settle: k.settle, Lock: k.lock, Progress: opt.Copied, Compress: opt.Compress, CompressLeast: opt.CompressLeast, Renew: opt.Forget}
+	rw := pack.RewriteOptions{Garbage: worthRewriting, Drop: opt.Drop, Settle: k.settle, Lock: k.lock, Progress: opt.Copied, Compress: opt.Compress, CompressLeast: opt.CompressLeast, Renew: opt.Forget, RenewRemoving: opt.Full}
 	if opt.Full {
 		rw.Garbage = 0
 		if opt.Compress == pack.CompressAuto {

@@ -179,8 +179,9 @@ func (p *Push) lacking(ctx context.Context, b Between) (out []hash.Hash, err err
 }
 
 // packs sends chunks in packs, which are the same for the same chunks: what an earlier push has sent of them is not sent again. The store's own
-// packs go as they are where all of their chunks are to be sent, those with dictionaries included; what is made needs none. Packs to be avoided get their chunks in another order, or one more of those that
-// belong to the commits, and so another name.
+// packs go as they are where all of their chunks are to be sent, but for those with a dictionary, which has pieces of chunks of whatever the database
+// had; what is made has none. Packs to be avoided get their chunks in another order, or one more of those that belong to the commits, and so
+// another name.
 func (p *Push) packs(ctx context.Context, chunks []hash.Hash, commits []history.CommitID, counted *pledge, avoid map[string]bool) (out []Pack, err error) {
 	if len(chunks) == 0 {
 		return nil, nil
@@ -189,7 +190,7 @@ func (p *Push) packs(ctx context.Context, chunks []hash.Hash, commits []history.
 	defer func() { done(err) }()
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(packsSent)
-	own := slices.DeleteFunc(p.Store.Within(chunks, dictLeast, ownMost), func(o pack.Published) bool { return o.Size < ownLeast && !o.Dictionary })
+	own := slices.DeleteFunc(p.Store.Within(chunks, ownLeast, ownMost), func(o pack.Published) bool { return o.Dictionary })
 	var wanted map[hash.Hash]bool // chunks that are in none of the store's packs that are sent
 	if len(own) > 0 {
 		wanted = make(map[hash.Hash]bool, len(chunks))
@@ -245,14 +246,11 @@ type sending struct {
 }
 
 // The lengths in bytes of packs of the store that are sent as they are: shorter ones are rather sent together, each being a request and a line in
-// lists for ever, and longer ones in parts, since what has been sent of a pack when a push dies is sent again. With a dictionary, which they
-// would lose, packs may be shorter. Tests have shorter ones.
+// lists for ever, and longer ones in parts, since what has been sent of a pack when a push dies is sent again. Tests have
+// shorter ones.
 var ownLeast int64 = 16 << 20
 
-const (
-	dictLeast = 1 << 20
-	ownMost   = 256 << 20
-)
+const ownMost = 256 << 20
 
 // own is a pack of the store if all of its chunks are wanted, which they are no more then. One that is damaged is not sent: whoever reads the chunk
 // that is damaged says so.
@@ -275,11 +273,6 @@ func (p *Push) own(ctx context.Context, o pack.Published, wanted map[hash.Hash]b
 		return next, nil
 	case err != nil || !all:
 		return next, err
-	}
-	if o.Dictionary {
-		if ok, err := p.Remote.allowDictionaries(ctx); err != nil || !ok {
-			return next, errors.Join(err, f.Close())
-		}
 	}
 	for _, h := range hashes {
 		wanted[h] = false

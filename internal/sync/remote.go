@@ -104,35 +104,6 @@ func (r *Remote) init(ctx context.Context) error {
 	return nil
 }
 
-// markerTries is how often a marker is read again that others change at the same time.
-const markerTries = 5
-
-// allowDictionaries lets the remote, which is there, require of all who use it that they know packs with dictionaries, before the first is put. It
-// tells whether it does; a server says so itself once its database has some, and nobody changes a marker of other words than are known here.
-func (r *Remote) allowDictionaries(ctx context.Context) (bool, error) {
-	for range markerTries {
-		data, g, err := r.s.Get(ctx, MarkerName)
-		if err != nil {
-			return false, fmt.Errorf("read the remote %s: %w", r.URL(), err)
-		}
-		switch string(data) {
-		case dictionaryMarker:
-			return true, nil
-		case marker:
-		default:
-			return false, nil
-		}
-		err = r.s.Put(ctx, MarkerName, object.Bytes([]byte(dictionaryMarker)), object.If(g))
-		if err == nil {
-			return true, nil
-		}
-		if !errs.Is(err, errs.Conflict) {
-			return false, err
-		}
-	}
-	return false, nil
-}
-
 // Ref is a ref of a remote as it was read.
 type Ref struct {
 	Name string // heads/…, tags/… or Lineage
