@@ -766,6 +766,45 @@ func TestPackHeaderDamage(t *testing.T) {
 	}
 }
 
+// TestCensusReadsOnce: what a chunk takes without compression is known when it was found.
+func TestCensusReadsOnce(t *testing.T) {
+	mem := vfs.NewMem()
+	s := newStore(t, mem, testDir)
+	cold := phrases(chunk.KindPage, 200, 1)
+	commit(t, s, cold, rec("one"))
+	mustCompact(t, s, RewriteOptions{Compress: CompressAll}, cold, nil)
+	mustClose(t, s)
+	reads := 0
+	s = openStore(t, vfs.WithHook(mem, func(op vfs.Op) error {
+		if op.Kind == vfs.OpRead {
+			reads++
+		}
+		return nil
+	}), testDir, Options{ReadOnly: true, CacheBytes: -1})
+	c := s.Census()
+	var at []int
+	for _, x := range cold {
+		i, err := c.Find(hash.Sum(x))
+		if err != nil {
+			t.Fatal(err)
+		}
+		at = append(at, i)
+	}
+	if reads < len(cold) {
+		t.Fatalf("%d reads: the test does not test", reads)
+	}
+	reads = 0
+	for k, i := range at {
+		if raw, err := c.Raw(i); err != nil || raw != recordHeader+indexEntry+int64(len(cold[k])) {
+			t.Errorf("chunk %d takes %d, %v", k, raw, err)
+		}
+	}
+	if reads > 0 {
+		t.Errorf("%d reads", reads)
+	}
+	mustClose(t, s)
+}
+
 // TestLongDictionary: one that is too long costs those who read the index of its pack no memory.
 func TestLongDictionary(t *testing.T) {
 	fsys := vfs.NewMem()
