@@ -162,10 +162,15 @@ func readView(s sqlparser.Statement, text string, r *catalog.ViewReading) error 
 		return nil
 	}
 	named := func(q sqlparser.TableIdent) sqlparser.TableIdent {
-		if r.Is != "" && strings.EqualFold(q.String(), r.Self) {
+		base, ref := session.SplitName(q.String())
+		if r.Is == "" || !strings.EqualFold(base, r.Self) {
+			return q
+		}
+		if ref == "" {
 			return sqlparser.NewTableIdent(r.Is)
 		}
-		return q
+		is, _ := session.SplitName(r.Is)
+		return sqlparser.NewTableIdent(is + q.String()[len(base):])
 	}
 	d.ViewSpec.ViewName.DbQualifier = sqlparser.NewTableIdent(r.View)
 	d.Table = d.ViewSpec.ViewName

@@ -13,10 +13,12 @@ import (
 const ruleDropCheck analyzer.RuleId = 1 << 20
 
 // plainTables is an analyzer rule that gives statements that drop a constraint the table itself: the analyzer looks for the constraint in
-// the wrapper that computes virtual columns, which has none.
+// the wrapper that computes virtual columns, which has none. And it refuses DROP TABLE of views.
 func plainTables(ctx *sql.Context, _ *analyzer.Analyzer, n sql.Node, _ *plan.Scope, _ analyzer.RuleSelector, _ *sql.QueryFlags) (sql.Node, transform.TreeIdentity, error) {
 	return transform.Node(ctx, n, func(ctx *sql.Context, n sql.Node) (sql.Node, transform.TreeIdentity, error) {
 		switch n := n.(type) {
+		case *plan.DropTable:
+			return n, transform.SameTree, checkDropTable(n)
 		case *plan.DropCheck:
 			rt, err := plainTable(ctx, n.Table)
 			if err != nil || rt == nil {

@@ -36,6 +36,21 @@ func checkTruncate(ctx *sql.Context, n *plan.Truncate) error {
 	return notATable(db, name)
 }
 
+// checkDropTable refuses DROP TABLE of what is no table; the engine would name the tables below it.
+func checkDropTable(n *plan.DropTable) error {
+	for _, t := range n.Tables {
+		if _, ok := t.(*plan.ResolvedTable); ok {
+			continue
+		}
+		name := ""
+		if x, ok := t.(sql.Nameable); ok {
+			name = x.Name()
+		}
+		return sql.ErrUnknownTable.New(name)
+	}
+	return nil
+}
+
 // checkCreateView refuses the statement of a view with the catalog's mark in front, which is read only, without asking for privileges.
 func checkCreateView(n *plan.CreateView) error {
 	if catalog.ReadingOf(n.CreateViewString) != nil {

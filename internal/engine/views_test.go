@@ -112,7 +112,13 @@ func TestNamesOfViews(t *testing.T) {
 	c.fails("alter table v add column a int", "")
 	c.fails("insert into v values (1)", "")
 	c.fails("drop view t", "does not exist")
-	c.fails("drop table v", "")
+	c.fails("drop table v", "Unknown table 'v'")
+	c.exec("create view up as select * from t", "create table kept (i int primary key)")
+	c.fails("drop table up", "Unknown table 'up'")
+	c.fails("drop table up, kept", "Unknown table 'up'")
+	c.fails("drop table kept, up", "Unknown table 'up'")
+	c.want("show tables", "kept t up v")
+	c.exec("drop table if exists up", "drop view up", "drop table kept")
 	c.fails("create view dolt_x as select 1", "system tables")
 	c.fails("create view stemma_x as select 1", "system tables")
 	c.fails("create table dolt_schemas (i int)", "system tables")
@@ -321,6 +327,47 @@ func TestAsOfQuotedNames(t *testing.T) {
 		c.want("select * from t as of "+of, "1")
 		c.want("select * from v as of "+of, "1")
 	}
+}
+
+// What is wrong with dolt_schemas keeps nobody from the tables.
+func TestTablesBesideWrongViews(t *testing.T) {
+	w := newWorld(t)
+	c := w.client()
+	c.exec("create table t (i int primary key)", "insert into t values (1)", "create view v as select i from t")
+	for _, change := range []string{
+		"drop column extra", "rename column extra to other", "modify column fragment int", "add column x int", "add column x int not null default 3", "drop primary key",
+		"add index (sql_mode)", "rename column name to k, add column y int",
+	} {
+		c.fails("alter table dolt_schemas "+change, "cannot be altered")
+	}
+	c.fails("create index k on dolt_schemas (sql_mode)", "cannot be altered")
+	c.want("select * from v", "1")
+	for _, rule := range []string{"'nosuch', ''", "'main', 't'", "'main', 'nothing'"} {
+		c.exec("insert into dolt_nonlocal_tables values ('dolt_schemas', "+rule+", 'immediate')", "insert into t values (2)", "create table made (i int primary key)")
+		c.want("select * from t", "1 2")
+		c.want("select i from t as of 'WORKING' where i = 2", "2")
+		c.want("show tables like 'made'", "made")
+		c.want("select count(*) from information_schema.tables where table_type = 'VIEW' and table_schema = 'db'", "0")
+		c.fails("select * from v", "not found")
+		c.fails("create view x as select 1", "make and drop views there")
+		c.exec("delete from dolt_nonlocal_tables", "drop table made", "delete from t where i = 2")
+		c.want("select * from v", "1")
+	}
+}
+
+// What a view says of another revision is read as it says.
+func TestViewsOfOtherRevisions(t *testing.T) {
+	w := newWorld(t)
+	c := w.client()
+	c.exec("create table t (i int primary key)", "insert into t values (1)", "create view v as select i from t")
+	w.commit("main", "one", time.Date(2021, 3, 1, 0, 0, 0, 0, time.UTC))
+	c.exec("insert into t values (2)", "create or replace view v as select i from v as of 'HEAD'")
+	c.want("select * from v", "1")
+	c.exec("create view past as select `db/main`.t.i from `db/main`.t")
+	c.want("select * from past", "1 2")
+	c.want("select extra->>'$.self' from dolt_schemas where name = 'past'", "db")
+	c.exec("insert into dolt_schemas values ('view', 'cloned', 'create view cloned as select i from `olddb/main`.t', '{\"self\":\"olddb\"}', '')")
+	c.want("select * from cloned", "1 2")
 }
 
 func TestViewsInTransactions(t *testing.T) {

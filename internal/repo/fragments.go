@@ -71,8 +71,12 @@ func ViewIn(ctx context.Context, in tableNames, name string) (*Fragment, error) 
 	return ViewOf(ctx, v, name)
 }
 
-// ViewOf is ViewIn of the rows of dolt_schemas.
+// ViewOf is ViewIn of the rows of dolt_schemas. A table that has not its columns has no views: tables are looked for behind views, and can
+// be read all the same.
 func ViewOf(ctx context.Context, v *table.View, name string) (*Fragment, error) {
+	if _, err := fragmentColumns(v); err != nil {
+		return nil, nil
+	}
 	f, err := fragmentOf(ctx, v, name)
 	if f == nil || !strings.EqualFold(f.Name, name) { // the collation of the key knows no accents
 		return nil, err
@@ -105,11 +109,11 @@ func ViewsIn(ctx context.Context, in tableNames) ([]Fragment, error) {
 	return ViewsOf(ctx, v)
 }
 
-// ViewsOf is ViewsIn of the rows of dolt_schemas.
+// ViewsOf is ViewsIn of the rows of dolt_schemas; like ViewOf it finds none in another table.
 func ViewsOf(ctx context.Context, v *table.View) ([]Fragment, error) {
 	at, err := fragmentColumns(v)
 	if err != nil {
-		return nil, err
+		return nil, nil
 	}
 	var out []Fragment
 	err = eachFragment(ctx, v, func(cell func(c int) (value.Cell, error)) error {

@@ -228,10 +228,13 @@ func (d *Database) schemas(ctx *sql.Context, r registry.Reader) (*table.View, er
 	name := repo.SchemasTable
 	if rule != nil {
 		h, err := d.target(ctx, rule)
-		if err != nil {
-			return nil, err
+		if err == nil {
+			r, err = h.Reader(ctx)
 		}
-		if r, err = h.Reader(ctx); err != nil {
+		if err != nil {
+			if errs.CodeOf(err) == errs.NotFound || errs.CodeOf(err) == errs.Invalid || sql.ErrDatabaseNotFound.Is(err) {
+				return nil, nil // a rule about nothing: tables can be read all the same
+			}
 			return nil, err
 		}
 		name = cmp.Or(rule.Table, name)

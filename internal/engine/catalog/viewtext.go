@@ -156,8 +156,10 @@ func viewFragment(ctx *sql.Context, text, name, self, current string) (repo.Frag
 		extra.Database = current
 	}
 	err = sqlparser.Walk(func(n sqlparser.SQLNode) (bool, error) {
-		if t, ok := n.(sqlparser.TableName); ok && strings.EqualFold(t.DbQualifier.String(), self) {
-			extra.Self = self
+		if t, ok := n.(sqlparser.TableName); ok {
+			if base, _ := splitRevision(t.DbQualifier.String()); strings.EqualFold(base, self) {
+				extra.Self = self
+			}
 		}
 		return true, nil
 	}, d.ViewSpec.ViewExpr)
@@ -169,7 +171,7 @@ func viewFragment(ctx *sql.Context, text, name, self, current string) (repo.Frag
 	return f, err
 }
 
-// tablesOf are the names of tables and views that the statement of a view in the database called self reads from there.
+// tablesOf are the names of tables and views that the statement of a view in the database called self reads from there, as they are now.
 func tablesOf(d *sqlparser.DDL, self string) []string {
 	var out []string
 	with := map[string]bool{}
@@ -178,7 +180,7 @@ func tablesOf(d *sqlparser.DDL, self string) []string {
 		case *sqlparser.CommonTableExpr:
 			with[strings.ToLower(n.As.String())] = true
 		case *sqlparser.AliasedTableExpr:
-			if t, ok := n.Expr.(sqlparser.TableName); ok && (t.DbQualifier.IsEmpty() || strings.EqualFold(t.DbQualifier.String(), self)) {
+			if t, ok := n.Expr.(sqlparser.TableName); ok && n.AsOf == nil && (t.DbQualifier.IsEmpty() || strings.EqualFold(t.DbQualifier.String(), self)) {
 				out = append(out, t.Name.String())
 			}
 		}

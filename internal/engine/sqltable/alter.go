@@ -17,7 +17,7 @@ import (
 
 // alter replaces the table by what fn makes of it, whose edits are all in its trees, and brings t up to date.
 func (t *Writable) alter(ctx *sql.Context, fn func(tx *repo.Tx, cur *table.Table) (*table.Table, error)) error {
-	if err := t.refused(); err != nil {
+	if err := t.unalterable(); err != nil {
 		return err
 	}
 	name := t.def.Stored
@@ -37,6 +37,15 @@ func (t *Writable) alter(ctx *sql.Context, fn func(tx *repo.Tx, cur *table.Table
 		return err
 	}
 	return t.refresh(ctx, next.Schema)
+}
+
+// unalterable says why the schema of the table cannot be changed; nil when it can. That of dolt_schemas decides whether names are those of
+// views, for every statement.
+func (t *Writable) unalterable() error {
+	if strings.EqualFold(t.def.Stored, repo.SchemasTable) {
+		return session.Error(errs.New(errs.Invalid, "table %s cannot be altered: its rows are the views", repo.SchemasTable))
+	}
+	return t.refused()
 }
 
 // refresh makes t show a new schema.

@@ -157,7 +157,7 @@ func (t *Writable) ShouldRewriteTable(ctx *sql.Context, oldSchema, newSchema sql
 func (t *Writable) RewriteInserter(
 	ctx *sql.Context, oldSchema, newSchema sql.PrimaryKeySchema, oldColumn, newColumn *sql.Column, idxCols []sql.IndexColumn,
 ) (sql.RowInserter, error) {
-	if err := t.refused(); err != nil {
+	if err := t.unalterable(); err != nil {
 		return nil, err
 	}
 	if oldColumn == nil && newColumn != nil && constantColumn(newColumn) {
