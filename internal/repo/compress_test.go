@@ -90,7 +90,7 @@ func TestCollectCompressesHistory(t *testing.T) {
 	r = openBare(t, fs)
 	must(t, r.ResetHard(t.Context(), "main", ids[3]))
 	must(t, r.CreateBranch(t.Context(), "last", ids[7], false))
-	done, err = r.Collect(t.Context(), repo.CollectOptions{Full: true})
+	_, err = r.Collect(t.Context(), repo.CollectOptions{Full: true})
 	must(t, err)
 	check(r)
 	if u, err := r.Usage(t.Context(), "main", nil); err != nil || u.Current*100 < (u.CurrentRaw)*95 {
