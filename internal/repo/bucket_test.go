@@ -419,3 +419,106 @@ func TestBucketBesideOthers(t *testing.T) {
 		}
 	}
 }
+
+// noted enqueues a transaction with a number in the table t of a branch and a note, and tells on done what became of it.
+func (b *keptBed) noted(branch string, n int64, id string, done chan<- error) {
+	b.Helper()
+	tx := b.edit(branch, "t", n)
+	tx.Note(Write{ID: id, Result: "r"})
+	dirty, err := together(b.ctx, []*Tx{tx}, privateFold)
+	b.must(err)
+	s, err := enqueue(b.ctx, dirty)
+	b.must(err)
+	go func() { done <- b.r.publish(b.ctx, s) }()
+}
+
+// TestBucketNotesStay: a note that is on its way is known after another branch was changed elsewhere, and so are a checked out branch and a move of a ref.
+func TestBucketNotesStay(t *testing.T) {
+	b := newKept(t)
+	came, answer := b.held(mainRef)
+	done := make(chan error, 1)
+	b.noted("main", 1, "w1", done)
+	<-came
+	again := func() error {
+		tx := b.edit("main", "t", 2)
+		tx.Note(Write{ID: "w1", Result: "r"})
+		defer tx.Rollback()
+		dirty, err := together(b.ctx, []*Tx{tx}, privateFold)
+		b.must(err)
+		_, err = enqueue(b.ctx, dirty)
+		return err
+	}
+	if err := again(); !errors.Is(err, ErrWritten) {
+		t.Fatalf("while it is on its way: %v", err)
+	}
+	b.move("side", b.heads["main"])
+	b.must(b.r.RefreshKept(b.ctx))
+	if err := again(); !errors.Is(err, ErrWritten) {
+		t.Errorf("after another branch was changed: %v", err)
+	}
+	b.store.set(nil, nil, nil)
+	answer <- nil
+	b.must(<-done)
+	b.r.bucket.settle()
+	if got := b.numbers("main", "t"); got != "1" {
+		t.Errorf("main has %q, want 1", got)
+	}
+}
+
+// TestBucketTipStays: what the tip says of a commit and of the branch that is checked out stays while it is on its way and another branch is changed elsewhere.
+func TestBucketTipStays(t *testing.T) {
+	b := newKept(t)
+	came, answer := b.held(mainRef)
+	done := make(chan error, 1)
+	go func() { done <- b.r.RenameBranch(b.ctx, "main", "trunk", false) }()
+	<-came
+	before := b.r.tip.Load()
+	b.move("side", b.heads["main"])
+	b.must(b.r.RefreshKept(b.ctx))
+	after := b.r.tip.Load()
+	if before.head != "trunk" || after.head != "trunk" {
+		t.Errorf("'%s' is checked out, and '%s' after another branch was changed; want trunk", before.head, after.head)
+	}
+	if m := after.log.last(refsHeads + "trunk"); m == nil || m.Commit != b.heads["main"] {
+		t.Errorf("the move of the renamed branch is %v", m)
+	}
+	b.store.set(nil, nil, nil)
+	answer <- nil
+	b.must(<-done)
+}
+
+// TestBucketNotesAtHome: what goes into the bucket together leaves each note with the branch that it is of.
+func TestBucketNotesAtHome(t *testing.T) {
+	b := newKept(t)
+	came, answer := b.held(mainRef)
+	done := make(chan error, 3)
+	tx := b.edit("main", "t", 1)
+	go func() { done <- tx.Commit(b.ctx) }()
+	<-came
+	both, err := together(b.ctx, []*Tx{b.edit("main", "t", 2), b.edit("side", "t", 2)}, privateFold)
+	b.must(err)
+	side := remotesync.Heads + "side"
+	x := b.r.bucket
+	x.mu.Lock()
+	x.ref(side).busy = true // so that all of it goes at once
+	x.mu.Unlock()
+	s, err := enqueue(b.ctx, both)
+	b.must(err)
+	go func() { done <- b.r.publish(b.ctx, s) }()
+	b.noted("side", 3, "w", done)
+	x.mu.Lock()
+	x.end(side)
+	x.mu.Unlock()
+	b.store.set(nil, nil, nil)
+	answer <- nil
+	for range 3 {
+		b.must(<-done)
+	}
+	for n, want := range map[string]int{"main": 0, "side": 1} {
+		ref, err := b.other.Read(b.ctx, remotesync.Heads+n)
+		b.must(err)
+		if len(ref.Wrote) != want {
+			t.Errorf("%s notes %v, want %d", n, ref.Wrote, want)
+		}
+	}
+}

@@ -391,7 +391,7 @@ func (f *flight) tell(ctx context.Context, rows runRows, s *remotesync.Swap) err
 	if _, err := c.Put(ctx, told.Store()); err != nil {
 		return err
 	}
-	s.Runs, f.told = remotesync.Target{Commit: c.ID}, c.ID
+	s.Runs, f.told = remotesync.Target{Commit: c.ID}, append(f.told, c.ID)
 	return r.appendUnnamed(ctx, told.Store())
 }
 
