@@ -74,7 +74,7 @@ func (r *Repo) KeepIn(ctx context.Context, k *remotesync.Keeper, every time.Dura
 	if p == nil || !p.Kept || r.opt.ReadOnly {
 		return errs.New(errs.Internal, "the database in %s was not made to be kept in a bucket", r.dir)
 	}
-	b := &bucket{r: r, keep: k, refs: map[string]*keptRef{}, coming: map[string]hash.Hash{}, pending: map[uint64]*pending{}}
+	b := &bucket{r: r, keep: k, refs: map[string]*keptRef{}, coming: map[string]hash.Hash{}, pending: map[uint64]*pending{}, runs: keptRuns{joining: make(chan struct{}, 1)}}
 	b.ctx, b.stop = context.WithCancel(context.WithoutCancel(ctx))
 	r.bucket = b
 	if err := b.refresh(ctx); err != nil {
