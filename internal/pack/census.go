@@ -15,7 +15,7 @@ type Census struct {
 	journal map[hash.Hash]int
 	sizes   []int64  // of those in the journal
 	raws    []int64  // lengths of those in the journal without compression, and their overhead
-	known   []uint32 // lengths of others, as they were asked for; 0 for not yet
+	known   []uint32 // lengths of others, as they were found or asked for; 0 for not yet
 	n       int
 	files   int64
 }
@@ -30,6 +30,7 @@ func (s *Store) Census() *Census {
 		c.first = append(c.first, c.n)
 		c.n += p.idx.len()
 	}
+	c.known = make([]uint32, c.n)
 	for h, loc := range s.chunks {
 		c.journal[h] = c.n + len(c.sizes)
 		c.sizes = append(c.sizes, int64(loc.length))
@@ -50,8 +51,13 @@ func (c *Census) Find(h hash.Hash) (int, error) {
 		return i, nil
 	}
 	for k := len(c.packs) - 1; k >= 0; k-- {
-		if i, ok, err := c.packs[k].position(h); ok || err != nil {
-			return c.first[k] + i, err
+		i, raw, ok, err := c.packs[k].positionAndRaw(h)
+		if err != nil {
+			return 0, err
+		}
+		if ok {
+			c.known[c.first[k]+i] = raw // so that nobody reads it again
+			return c.first[k] + i, nil
 		}
 	}
 	return 0, chunk.ErrMissing(h)
@@ -61,9 +67,6 @@ func (c *Census) Find(h hash.Hash) (int, error) {
 func (c *Census) Raw(i int) (int64, error) {
 	if i >= c.n {
 		return c.raws[i-c.n], nil
-	}
-	if c.known == nil {
-		c.known = make([]uint32, c.n)
 	}
 	if c.known[i] == 0 {
 		k := sort.SearchInts(c.first, i+1) - 1

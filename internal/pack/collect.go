@@ -302,18 +302,24 @@ func (c *Collection) keepAt(p *candidate, i int) error {
 
 // position is where the chunk is in the pack's index.
 func (p *file) position(h hash.Hash) (i int, ok bool, err error) {
+	i, _, ok, err = p.positionAndRaw(h)
+	return i, ok, err
+}
+
+// positionAndRaw is position, and the length of the chunk's canonical bytes.
+func (p *file) positionAndRaw(h hash.Hash) (i int, raw uint32, ok bool, err error) {
 	prefix := prefixOf(h)
 	i, ok = p.idx.find(prefix)
-	var buf [hash.Size]byte
+	var buf [hash.Size + 4]byte
 	for ; ok && i < p.idx.len() && p.idx.prefix(i) == prefix; i++ {
 		if err := readFull(p.f, buf[:], int64(p.idx.off(i))); err != nil {
-			return 0, false, p.at(p.idx.off(i), err)
+			return 0, 0, false, p.at(p.idx.off(i), err)
 		}
-		if hash.Hash(buf) == h {
-			return i, true, nil
+		if hash.Hash(buf[:hash.Size]) == h {
+			return i, leUint32(buf[hash.Size:]), true, nil
 		}
 	}
-	return 0, false, nil
+	return 0, 0, false, nil
 }
 
 // Stats is what was done so far.

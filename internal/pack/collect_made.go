@@ -11,6 +11,9 @@ import (
 	"github.com/stemmadb/stemma/internal/hash"
 )
 
+// dictPackBytes is the length at which another pack with a dictionary begins, since without it all are lost that need it. Tests have less.
+var dictPackBytes int64 = 64 << 20
+
 // made is the packs that a group of a collection has made and that do not count yet.
 type made struct {
 	c        *Collection
@@ -64,7 +67,7 @@ func (m *made) put(ctx context.Context, e encoded, cold bool) error {
 	if m.progress != nil {
 		m.progress(size)
 	}
-	if w.size() >= packBytes {
+	if w.size() >= packBytes || place > 0 && w.size() >= dictPackBytes {
 		return m.end(ctx, place)
 	}
 	return nil

@@ -2,7 +2,9 @@ package pack
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
+	"weak"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -37,7 +39,7 @@ func newDictionary(h hash.Hash, data []byte) (*Dictionary, error) {
 		return nil, errs.New(errs.Corrupt, "a dictionary cannot be read: %w", err)
 	}
 	return &Dictionary{hash: h, chunk: data, dec: sync.OnceValues(func() (*zstd.Decoder, error) {
-		return zstd.NewReader(nil, zstd.WithDecoderMaxMemory(chunk.MaxSize), zstd.WithDecoderConcurrency(0), zstd.WithDecoderDicts(body))
+		return zstd.NewReader(nil, zstd.WithDecoderMaxMemory(chunk.MaxSize), zstd.WithDecoderConcurrency(min(4, runtime.GOMAXPROCS(0))), zstd.WithDecoderDicts(body))
 	})}, nil
 }
 
@@ -75,7 +77,38 @@ func readDictionary(rec []byte) (*Dictionary, error) {
 	if err := newCodecs().check(e); err != nil {
 		return nil, err
 	}
-	return newDictionary(e.hash, append([]byte(nil), e.data...))
+	d, err := newDictionary(e.hash, append([]byte(nil), e.data...))
+	if err != nil {
+		return nil, err
+	}
+	return shared(d), nil
+}
+
+// inUse is the dictionaries that packs have, as long as somebody uses them: many packs have the same one, and each has a decoder.
+var inUse struct {
+	sync.Mutex
+	of map[hash.Hash]weak.Pointer[Dictionary]
+}
+
+// shared is the dictionary that others of the same hash, which is verified, are as well.
+func shared(d *Dictionary) *Dictionary {
+	inUse.Lock()
+	defer inUse.Unlock()
+	if x := inUse.of[d.hash].Value(); x != nil {
+		return x
+	}
+	if inUse.of == nil {
+		inUse.of = map[hash.Hash]weak.Pointer[Dictionary]{}
+	}
+	inUse.of[d.hash] = weak.Make(d)
+	runtime.AddCleanup(d, func(h hash.Hash) {
+		inUse.Lock()
+		defer inUse.Unlock()
+		if inUse.of[h].Value() == nil {
+			delete(inUse.of, h)
+		}
+	}, d.hash)
+	return d
 }
 
 // hasDictionary tells whether the pack has a dictionary.
@@ -84,11 +117,30 @@ func (p *file) hasDictionary() bool { return p.ft.version == dictVersion }
 // isDictionary tells whether the record at a position of the index is the pack's dictionary.
 func (p *file) isDictionary(i int) bool { return p.hasDictionary() && p.idx.off(i) == packHeader }
 
-// dictionary is that of the pack. It is read once.
+// dictionary is that of the pack. It is read once, also where it is damaged.
 func (p *file) dictionary() (*Dictionary, error) {
-	if d := p.dict.Load(); d != nil {
-		return d, nil
+	if r := p.dict.Load(); r != nil {
+		return r.dict, r.err
 	}
+	d, err := p.firstDictionary()
+	if err != nil && !errs.Is(err, errs.Corrupt) && !errs.Is(err, errs.TooNew) {
+		return nil, err
+	}
+	r := &readOnce{d, err}
+	if !p.dict.CompareAndSwap(nil, r) {
+		r = p.dict.Load()
+	}
+	return r.dict, r.err
+}
+
+// readOnce is a dictionary, or why the pack has none that can be used.
+type readOnce struct {
+	dict *Dictionary
+	err  error
+}
+
+// firstDictionary reads the first record.
+func (p *file) firstDictionary() (*Dictionary, error) {
 	if !p.hasDictionary() {
 		return nil, p.at(packHeader, errs.New(errs.Corrupt, "the pack has no dictionary, and a chunk needs one"))
 	}
@@ -104,9 +156,6 @@ func (p *file) dictionary() (*Dictionary, error) {
 	d, err := ReadDictionary(rec)
 	if err != nil {
 		return nil, p.at(packHeader, err)
-	}
-	if !p.dict.CompareAndSwap(nil, d) {
-		d = p.dict.Load()
 	}
 	return d, nil
 }

@@ -23,7 +23,7 @@ type file struct {
 	ft   footer
 	idx  *index
 	f    vfs.File
-	dict atomic.Pointer[Dictionary] // when it was read
+	dict atomic.Pointer[readOnce] // of the dictionary
 }
 
 const packExt = ".pack"

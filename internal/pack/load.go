@@ -39,6 +39,9 @@ type loaded struct {
 	last  []byte // content of the last segment, for copying its tail
 }
 
+// hasDictionary tells whether a pack has one.
+func (l *loaded) hasDictionary() bool { return slices.ContainsFunc(l.packs, (*file).hasDictionary) }
+
 // close closes the files that keep does not list.
 func (l *loaded) close(keep map[*file]bool) error {
 	var err error

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/stemmadb/stemma/internal/errs"
@@ -104,16 +105,27 @@ func SetAside(fsys vfs.FS, dir string, paths []string) (string, error) {
 }
 
 // Salvage puts the chunks of a damaged pack that can still be read into a batch of the store, and counts the records. Where the index
-// cannot be read the records are taken one behind the other, as far as they can be told apart.
+// cannot be read the records are taken one behind the other, as far as they can be told apart. Where the pack's dictionary cannot be read those of
+// other packs in the directory are tried, for the hash of a chunk tells whether it was the right one.
 func (b *Batch) Salvage(ctx context.Context, path string) (kept int, err error) {
 	var dict *Dictionary
+	own := false
+	others := sync.OnceValue(func() []*Dictionary { return b.s.dictionariesBeside(path) })
 	put := func(rec []byte, e error) error {
 		if e == nil {
 			if d, err := readDictionary(rec); err == nil { // it is none of the database's chunks
-				dict = d
+				dict, own = d, true
 				return nil
 			}
 			e = b.PutRecord(ctx, rec, dict)
+			if _, bad := parseRecord(rec); errs.Is(e, errs.Corrupt) && bad == nil && !own && NeedsDictionary(rec) {
+				for _, d := range others() {
+					if e = b.PutRecord(ctx, rec, d); !errs.Is(e, errs.Corrupt) {
+						dict = d
+						break
+					}
+				}
+			}
 		}
 		if e == nil {
 			kept++
@@ -159,6 +171,51 @@ func (b *Batch) Salvage(ctx context.Context, path string) (kept int, err error) 
 		off += recordHeader + int64(length)
 	}
 	return kept, f.Close()
+}
+
+// dictionariesBeside is the dictionaries that can be read of the other packs in the directory, whether the store has them or not.
+func (s *Store) dictionariesBeside(path string) (out []*Dictionary) {
+	names, err := s.fsys.ReadDir(s.packsPath)
+	if err != nil {
+		return nil
+	}
+	for _, name := range names {
+		other := filepath.Join(s.packsPath, name)
+		if !strings.HasSuffix(name, packExt) || other == path {
+			continue
+		}
+		d := dictionaryIn(s.fsys, other)
+		if d != nil && !slices.ContainsFunc(out, func(x *Dictionary) bool { return x.hash == d.hash }) {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// dictionaryIn is the dictionary with which a pack begins, whatever follows it; nil when there is none that can be read.
+func dictionaryIn(fsys vfs.FS, path string) *Dictionary {
+	f, err := fsys.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	head := make([]byte, recordHeader)
+	if readFull(f, head, packHeader) != nil {
+		return nil
+	}
+	_, length, err := parseRecordHeader(head)
+	if err != nil || length > maxDictionary {
+		return nil
+	}
+	rec := make([]byte, recordHeader+int(length))
+	if readFull(f, rec, packHeader) != nil {
+		return nil
+	}
+	d, err := readDictionary(rec)
+	if err != nil {
+		return nil
+	}
+	return d
 }
 
 // salvage gives every record that the index lists, or why it cannot be read.

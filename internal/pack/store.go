@@ -44,7 +44,7 @@ type Store struct {
 	packsPath string // of the directory of packs
 	readOnly  bool
 	lists     bool        // the journal lists the packs
-	dicts     atomic.Bool // FORMAT allows for packs with dictionaries
+	dicts     atomic.Bool // FORMAT allows for packs with dictionaries, or there are some
 	codecs    *codecs
 	cache     *chunk.Cache
 	j         *journal // nil when read-only
@@ -126,7 +126,12 @@ func open(ctx context.Context, fsys vfs.FS, dir string, opt Options) (s *Store, 
 		return nil, err
 	}
 	if !opt.ReadOnly {
-		s.j, err = l.openJournal(fsys, dir, s.began)
+		if !s.dicts.Load() && l.hasDictionary() { // FORMAT was put back, or packs were copied here without it
+			err = require(fsys, dir, dictionaryFeature, true)
+		}
+		if err == nil {
+			s.j, err = l.openJournal(fsys, dir, s.began)
+		}
 		if err == nil && len(s.segs) > 0 { // recovery began a segment
 			l.move(s.segs[0])
 			err = l.retire(s.segs[0])
@@ -150,6 +155,9 @@ func open(ctx context.Context, fsys vfs.FS, dir string, opt Options) (s *Store, 
 // take makes what was loaded the store's.
 func (s *Store) take(l *loaded) {
 	s.segs, s.packs, s.chunks, s.state, s.tail, s.end, s.bodies = l.segs, l.packs, l.chunks, l.state, l.tail, l.end, l.bodies
+	if l.hasDictionary() {
+		s.dicts.Store(true)
+	}
 }
 
 // began takes note of a new segment.

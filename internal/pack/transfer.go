@@ -110,7 +110,11 @@ func ReadDirectory(tail []byte, size int64, digest hash.Hash) (*Directory, error
 	if err != nil {
 		return nil, fmt.Errorf("read the index of pack %s: %w", digest.Full(), err)
 	}
-	return &Directory{idx: idx, ft: ft}, nil
+	d := &Directory{idx: idx, ft: ft}
+	if at, ok := d.Dictionary(); ok && at.Len > recordHeader+maxDictionary {
+		return nil, errs.New(errs.Corrupt, "read the index of pack %s: a dictionary of %d bytes is too long", digest.Full(), at.Len)
+	}
+	return d, nil
 }
 
 // Span is a record of a pack: where it is in the file and its length, both in bytes.

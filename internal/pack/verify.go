@@ -28,19 +28,31 @@ func (p *file) verified(ctx context.Context, c *codecs, report func(Problem)) ([
 		return hashes, err
 	}
 	// Something is wrong: say what, and where, in the order of the file.
+	if err := p.header(); errs.Is(err, errs.Corrupt) {
+		report(Problem{File: p.path, Err: err})
+	} else if err != nil {
+		return nil, err
+	}
+	var count uint32
+	var lost error // the dictionary
+	need := 0      // chunks that need it
+	from := int64(packHeader)
 	if p.hasDictionary() {
 		if _, err := p.dictionary(); errs.Is(err, errs.Corrupt) || errs.Is(err, errs.TooNew) {
-			report(Problem{File: p.path, Offset: packHeader, Err: err})
+			lost = err
+			count++
+			from += recordHeader + int64(p.idx.length(p.idx.first()))
 		} else if err != nil {
 			return nil, err
 		}
 	}
-	var count uint32
 	sum := sha256.New()
-	err := p.each(ctx, true, func(e encoded, off uint64) error {
+	err := p.between(ctx, from, int64(p.ft.indexOff), true, func(e encoded, off uint64) error {
 		count++
 		sum.Write(e.hash[:])
-		if err := c.check(e); err != nil {
+		if lost != nil && e.codec == codecDict {
+			need++
+		} else if err := c.check(e); err != nil {
 			report(Problem{File: p.path, Offset: int64(off), Hash: e.hash, Err: err})
 		}
 		if err := p.listed(e, off); err != nil {
@@ -48,6 +60,9 @@ func (p *file) verified(ctx context.Context, c *codecs, report func(Problem)) ([
 		}
 		return nil
 	})
+	if lost != nil {
+		report(Problem{File: p.path, Offset: packHeader, Err: fmt.Errorf("%w; %d chunks need it", lost, need)})
+	}
 	if errs.Is(err, errs.Corrupt) || errs.Is(err, errs.TooNew) {
 		report(Problem{File: p.path, Err: err})
 		return nil, nil
@@ -55,10 +70,25 @@ func (p *file) verified(ctx context.Context, c *codecs, report func(Problem)) ([
 	if err != nil {
 		return nil, err
 	}
+	if lost != nil && count == p.ft.count {
+		return nil, nil
+	}
 	if !p.complete(count, sum) {
 		report(Problem{File: p.path, Err: errs.New(errs.Corrupt, "its %d records are not the %d that its footer names", count, p.ft.count)})
 	}
 	return nil, nil
+}
+
+// header compares how the file begins with what its footer says.
+func (p *file) header() error {
+	b := make([]byte, packHeader)
+	if err := readFull(p.f, b, 0); err != nil {
+		return p.at(0, err)
+	}
+	if string(b[:len(packMagic)]) != packMagic || leUint32(b[len(packMagic):]) != p.ft.version {
+		return p.at(0, errs.New(errs.Corrupt, "it does not begin like a pack of version %d", p.ft.version))
+	}
+	return nil
 }
 
 // listed is an error unless the index has the record.
@@ -104,6 +134,11 @@ func (p *file) sound(ctx context.Context, c *codecs) (all []hash.Hash, ok bool, 
 			}
 			return nil, false, err
 		}
+	}
+	if err := p.header(); errs.Is(err, errs.Corrupt) {
+		return nil, false, nil
+	} else if err != nil {
+		return nil, false, err
 	}
 	hashes := make([][]hash.Hash, len(starts)-1)
 	g, gctx := errgroup.WithContext(ctx)

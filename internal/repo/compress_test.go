@@ -1,8 +1,10 @@
 package repo_test
 
 import (
+	"bytes"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 
@@ -104,14 +106,91 @@ func TestCollectCompressesHistory(t *testing.T) {
 	if !strings.Contains(format(), "dictionary-1") {
 		t.Errorf("FORMAT is %q", format())
 	}
+	tells := func() (with, all int) {
+		packs, _ := r.Store().Published()
+		for _, p := range packs {
+			if !p.Dictionary {
+				continue
+			}
+			data, err := vfs.ReadFile(fs, p.Path)
+			must(t, err)
+			dir, err := pack.ReadDirectory(data[p.Size-pack.TailSize(p.Chunks):], p.Size, p.Digest)
+			must(t, err)
+			x, _ := dir.Dictionary()
+			all++
+			if bytes.Contains(data[x.Off:x.Off+x.Len], []byte("@4000")) || bytes.Contains(data[x.Off:x.Off+x.Len], []byte("@6000")) {
+				with++
+			}
+		}
+		return with, all
+	}
+	if with, all := tells(); with == 0 {
+		t.Errorf("none of %d dictionaries has a piece of what is to go: the test does not test", all)
+	}
 	must(t, r.DeleteBranch(t.Context(), "last", "", true))
-	_, err = r.Collect(t.Context(), repo.CollectOptions{Full: true, Forget: true, Compress: pack.CompressNone})
+	_, err = r.Collect(t.Context(), repo.CollectOptions{Full: true, Forget: true, CompressLeast: -1})
 	must(t, err)
-	if u, err := r.Usage(t.Context(), "main", nil); err != nil || u.HistoryRaw > u.History*21/20 || u.Garbage != 0 {
+	if with, all := tells(); with > 0 || all == 0 {
+		t.Errorf("%d of %d dictionaries have pieces of what is gone", with, all)
+	}
+	if u, err := r.Usage(t.Context(), "main", nil); err != nil || u.Garbage != 0 {
 		t.Errorf("%+v, %v", u, err)
 	}
 	wantSound(t, r)
 	must(t, r.Close(t.Context()))
+}
+
+// TestFullRenewsDictionaries: a full collection that removes something makes all dictionaries anew, and one that removes nothing none.
+func TestFullRenewsDictionaries(t *testing.T) {
+	_, fs := newRepoClosed(t)
+	r := openBare(t, fs)
+	defer func() { must(t, r.Close(t.Context())) }()
+	history := func(branch string, from int) (id history.CommitID) {
+		for i := range 8 {
+			fill(t, r, branch, fmt.Sprint("version ", i), from+1000*i, 3000)
+		}
+		id, _ = r.BranchHead(branch)
+		return id
+	}
+	with := func() (paths []string) {
+		packs, _ := r.Store().Published()
+		for _, p := range packs {
+			if p.Dictionary {
+				paths = append(paths, p.Path)
+			}
+		}
+		return paths
+	}
+	collect := func() {
+		t.Helper()
+		_, err := r.Collect(t.Context(), everything())
+		must(t, err)
+	}
+	id := history("main", 0)
+	collect()
+	old := with()
+	for i, name := range []string{"side", "stays"} {
+		must(t, r.CreateBranch(t.Context(), name, id, false))
+		history(name, 100_000*(i+1))
+	}
+	collect()
+	both := with()
+	kept := func(paths []string) bool {
+		return slices.ContainsFunc(paths, func(p string) bool { return slices.Contains(old, p) })
+	}
+	if len(old) == 0 || !kept(both) || len(both) <= len(old) {
+		t.Fatalf("first %q, then %q: the test does not test", old, both)
+	}
+	collect()
+	if now := with(); !slices.Equal(now, both) {
+		t.Errorf("nothing was removed, and there are %q, were %q", now, both)
+	}
+	must(t, r.DeleteBranch(t.Context(), "side", "", true))
+	collect()
+	if now := with(); len(now) == 0 || kept(now) {
+		t.Errorf("after a removal there are %q, were %q", now, both)
+	}
+	wantSound(t, r)
 }
 
 // TestTaggedIsReadOften: what a tag names stays as it was stored, until the tag is gone.

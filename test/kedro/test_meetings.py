@@ -301,3 +301,23 @@ def test_a_server_that_goes_away_during_a_run(project: Project) -> None:
     project.server.process.wait(30)
     project.server.start()
     assert project.server.messages() == []
+
+
+def test_connections_that_close_while_a_node_works(project: Project) -> None:
+    """What the server, or something between, has closed meanwhile is opened again: datasets of one run have their connections in common."""
+    project.catalog(PLAIN)
+    project.pipeline(
+        PIPELINE.replace(
+            "    assert a[",
+            "    import pymysql\n"
+            f"    with pymysql.connect(host='127.0.0.1', port={project.server.port}, user='root') as c, c.cursor() as cur:\n"
+            "        cur.execute('show processlist')\n"
+            "        others = [p[0] for p in cur.fetchall() if p[0] != c.thread_id()]\n"
+            "        for p in others:\n"
+            "            cur.execute(f'kill {p}')\n"
+            "    assert others\n"
+            "    assert a[",
+        )
+    )
+    project.run(n=1)
+    assert project.server.query("select v from b order by id") == [(10,), (20,), (30,)]

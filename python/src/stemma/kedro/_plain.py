@@ -129,6 +129,7 @@ def _share(dataset: Any, url: Any, after: str, say: str) -> Callable[[], None] |
         if shared is None:
             if not any(k.startswith("pool") for k in arguments):
                 arguments.setdefault("max_overflow", -1)  # as many as separate engines would have
+                arguments["pool_pre_ping"] = True  # a server, or what is between, may close a connection while a node works
             try:
                 shared = _Shared(create_engine(text, **arguments))
             except Exception:  # the dataset says what is wrong when it is used
