@@ -57,8 +57,10 @@ type keptRef struct {
 type pending struct {
 	lsn    uint64
 	refs   []string
+	home   string // the ref that tells what the change notes of writes and of runs; empty where only tags change
 	writes []Write
 	head   string
+	log    []RefMove
 	runs   runRows
 	landed []func()
 	done   chan struct{} // closed when err is what became of it
@@ -72,7 +74,7 @@ func (r *Repo) KeepIn(ctx context.Context, k *remotesync.Keeper, every time.Dura
 	if p == nil || !p.Kept || r.opt.ReadOnly {
 		return errs.New(errs.Internal, "the database in %s was not made to be kept in a bucket", r.dir)
 	}
-	b := &bucket{r: r, keep: k, refs: map[string]*keptRef{}, coming: map[string]hash.Hash{}, pending: map[uint64]*pending{}}
+	b := &bucket{r: r, keep: k, refs: map[string]*keptRef{}, coming: map[string]hash.Hash{}, pending: map[uint64]*pending{}, runs: keptRuns{joining: make(chan struct{}, 1)}}
 	b.ctx, b.stop = context.WithCancel(context.WithoutCancel(ctx))
 	r.bucket = b
 	if err := b.refresh(ctx); err != nil {
@@ -175,6 +177,20 @@ func (c *change) refsOf() []string {
 	return out
 }
 
+// homeOf is the ref of those that a change changes whose value takes its notes of writes and what it tells of runs. It is one of them, so that a note
+// that is replaced is not left in another.
+func (c *change) homeOf(refs []string) string {
+	if c.notes != "" {
+		return remotesync.Heads + c.notes
+	}
+	for _, n := range refs {
+		if strings.HasPrefix(n, remotesync.Heads) {
+			return n
+		}
+	}
+	return ""
+}
+
 // append makes a change part of the tip. The caller holds the commit lock.
 func (b *bucket) append(ctx context.Context, batch *pack.Batch, ch *change, apply func(*state)) (*state, error) {
 	r := b.r
@@ -209,7 +225,7 @@ func (b *bucket) append(ctx context.Context, batch *pack.Batch, ch *change, appl
 		r.published.Store(p)
 		return s, nil
 	}
-	s.kept = &pending{lsn: lsn, refs: refs, writes: ch.writes, head: ch.head, runs: ch.runs, landed: ch.landed, done: make(chan struct{})}
+	s.kept = &pending{lsn: lsn, refs: refs, home: ch.homeOf(refs), writes: ch.writes, head: ch.head, log: ch.log, runs: ch.runs, landed: ch.landed, done: make(chan struct{})}
 	r.tip.Store(s)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -304,7 +320,7 @@ func (b *bucket) run(name string) {
 		if err = f.land(b.ctx, refs); err != nil {
 			err = f.relearn(b.ctx, err)
 		}
-		if !f.told.IsZero() {
+		if len(f.told) > 0 {
 			b.runsWritten()
 		}
 	case errs.Is(err, errs.Conflict):
@@ -400,12 +416,21 @@ func (b *bucket) undo(names []string, pub, tip *state, why func(*pending) error)
 		}
 		tip.branches.Set(name, now)
 	}
+	for _, p := range gone {
+		delete(b.pending, p.lsn)
+	}
 	tip.head, tip.log, tip.writes = pub.head, pub.log, pub.writes
+	for _, lsn := range slices.Sorted(maps.Keys(b.pending)) { // what is still on its way is part of the tip
+		p := b.pending[lsn]
+		tip.log, tip.writes = tip.log.with(p.log...), tip.writes.with(p.writes)
+		if p.head != "" {
+			tip.head = p.head
+		}
+	}
 	b.r.published.Store(pub)
 	b.r.tip.Store(tip)
 	for _, p := range gone {
 		p.err = why(p)
-		delete(b.pending, p.lsn)
 		close(p.done)
 	}
 }

@@ -23,6 +23,9 @@ const (
 	runsLater = 5 * time.Second // what another machine has told, which puts it there itself as a rule; and after an error
 )
 
+// runsPause is how long who was overtaken waits at most before the second try; before others, longer.
+const runsPause = 20 * time.Millisecond
+
 // runsLast is how long a database that is closed waits for what it knows of runs to be put into the bucket. What is not there then is in the copy.
 const runsLast = 10 * time.Second
 
@@ -34,7 +37,7 @@ type keptRuns struct {
 	dirty atomic.Bool   // there is something here that was not put into the bucket
 	asked atomic.Uint64 // how often it was asked for being put there
 
-	joining sync.Mutex                // held by who joins what is in the bucket with what is known here, never by who swaps a branch
+	joining chan struct{}             // of one; has a value while somebody joins what is in the bucket with what is known here, never while a branch is swapped
 	done    uint64                    // asked, when what is in the bucket now was begun; under joining
 	joined  history.CommitID          // the bucket's lineage that is known here; under joining
 	taken   map[history.CommitID]bool // what branches tell that is; under joining
@@ -53,6 +56,18 @@ type runRows struct {
 	ins  []lineage.Input
 	outs []lineage.Output
 }
+
+// join begins what only one does at a time, until left; an error is the context's.
+func (k *keptRuns) join(ctx context.Context) error {
+	select {
+	case k.joining <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (k *keptRuns) left() { <-k.joining }
 
 // whenThere calls fn in the apply function of a change or, where the database is in a bucket, when the change is there, under the commit lock.
 func (r *Repo) whenThere(ch *change, fn func()) {
@@ -103,8 +118,10 @@ func (b *bucket) runsSoon(after time.Duration) {
 // pushRuns joins what the bucket tells of runs with what is known here, and puts that there.
 func (b *bucket) pushRuns(ctx context.Context) error {
 	mine := b.runs.asked.Add(1)
-	b.runs.joining.Lock()
-	defer b.runs.joining.Unlock()
+	if err := b.runs.join(ctx); err != nil {
+		return err
+	}
+	defer b.runs.left()
 	if b.runs.done >= mine {
 		return nil // somebody who began later has done it
 	}
@@ -112,7 +129,14 @@ func (b *bucket) pushRuns(ctx context.Context) error {
 	if err := b.takeTold(ctx, b.tellings()); err != nil {
 		return err
 	}
-	for range overtakenMost {
+	for try := range overtakenMost {
+		if try > 0 { // else machines that began together would be in each other's way again
+			select {
+			case <-time.After(rand.N(time.Duration(try) * runsPause)):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
 		b.runs.dirty.Store(false)
 		err := b.putRuns(ctx)
 		if err == nil {
@@ -208,8 +232,13 @@ func (b *bucket) adoptRuns(ctx context.Context, now remotesync.Ref, telling []re
 	b.mu.Lock()
 	b.runs.told = told
 	b.mu.Unlock()
-	b.runs.joining.Lock()
-	defer b.runs.joining.Unlock()
+	soon, cancel := context.WithTimeout(ctx, runsWait)
+	defer cancel()
+	if b.runs.join(soon) != nil { // a store that does not answer who joins keeps nobody from what branches are
+		b.runsSoon(runsLater)
+		return ctx.Err()
+	}
+	defer b.runs.left()
 	news := now.Commit != b.runs.joined && !now.IsZero()
 	if news { // first, since what is known here is there
 		if err := b.knowLineage(now); err != nil {
@@ -231,11 +260,13 @@ func (b *bucket) adoptRuns(ctx context.Context, now remotesync.Ref, telling []re
 		}
 		b.runs.joined = now.Commit
 	}
+	var failed error
 	for _, x := range telling {
 		there, err := b.covers(ctx, x.Runs.Commit)
 		switch {
+		case err != nil && failed == nil:
+			failed = err
 		case err != nil:
-			return err
 		case !there:
 			b.runsSoon(runsLater)
 		case x.IsZero() && !b.runs.tidied[x.Runs.Commit]: // no change of the branch will leave it out
@@ -246,7 +277,7 @@ func (b *bucket) adoptRuns(ctx context.Context, now remotesync.Ref, telling []re
 			_, _ = b.keep.Swap(ctx, []remotesync.Swap{{From: x, Wrote: x.Wrote}}) // whose error is no harm: it tells what is known
 		}
 	}
-	return nil
+	return failed
 }
 
 // covers tells whether the bucket's lineage has what a branch tells of runs. It goes forward only, so that it has that for good.
@@ -332,11 +363,7 @@ func (f *flight) tell(ctx context.Context, rows runRows, s *remotesync.Swap) err
 	b, r := f.b, f.b.r
 	s.Runs = s.From.Runs
 	if !s.Runs.IsZero() {
-		there, err := b.covers(ctx, s.Runs.Commit)
-		if err != nil {
-			return err
-		}
-		if there {
+		if there, err := b.covers(ctx, s.Runs.Commit); err == nil && there { // where it cannot be told, the branch goes on telling
 			s.Runs = remotesync.Target{}
 		}
 	}
@@ -391,7 +418,7 @@ func (f *flight) tell(ctx context.Context, rows runRows, s *remotesync.Swap) err
 	if _, err := c.Put(ctx, told.Store()); err != nil {
 		return err
 	}
-	s.Runs, f.told = remotesync.Target{Commit: c.ID}, c.ID
+	s.Runs, f.told = remotesync.Target{Commit: c.ID}, append(f.told, c.ID)
 	return r.appendUnnamed(ctx, told.Store())
 }
 

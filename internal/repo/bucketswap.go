@@ -19,7 +19,7 @@ type flight struct {
 	tip    *state
 	names  []string
 	folded map[string]*folding // branches, by the names of their refs
-	told   history.CommitID    // what it tells of runs; zero for nothing
+	told   []history.CommitID  // what it tells of runs
 }
 
 // folding is a branch whose edits have been brought into its trees.
@@ -32,27 +32,30 @@ type folding struct {
 // swap makes the refs in the bucket what they are at the tip, and gives those that were changed.
 func (f *flight) swap(ctx context.Context) ([]remotesync.Ref, error) {
 	var swaps []remotesync.Swap
-	var rows runRows
-	var wrote []remotesync.Wrote
-	for _, p := range f.flown() {
-		for _, w := range p.writes {
-			wrote = append(wrote, remotesync.Wrote(w))
-		}
-		rows.ins, rows.outs = append(rows.ins, p.runs.ins...), append(rows.outs, p.runs.outs...)
-	}
+	flown := f.flown()
 	for _, n := range f.names {
 		f.b.mu.Lock()
 		s := remotesync.Swap{From: f.b.ref(n).ref}
 		f.b.mu.Unlock()
 		var err error
-		if strings.HasPrefix(n, remotesync.Heads) { // the first tells what all have to tell
+		if strings.HasPrefix(n, remotesync.Heads) {
+			var rows runRows
+			var wrote []remotesync.Wrote
+			for _, p := range flown {
+				if p.home != n {
+					continue
+				}
+				for _, w := range p.writes {
+					wrote = append(wrote, remotesync.Wrote(w))
+				}
+				rows.ins, rows.outs = append(rows.ins, p.runs.ins...), append(rows.outs, p.runs.outs...)
+			}
 			if err = f.tell(ctx, rows, &s); err != nil {
 				return nil, err
 			}
 			if s.Wrote, err = remotesync.Noting(s.From.Wrote, wrote); err != nil {
 				return nil, err
 			}
-			rows, wrote = runRows{}, nil
 		}
 		if tag, ok := strings.CutPrefix(n, remotesync.Tags); ok {
 			err = f.tag(ctx, tag, &s)
@@ -158,8 +161,8 @@ func (f *flight) relearn(ctx context.Context, err error) error {
 func (f *flight) land(ctx context.Context, refs []remotesync.Ref) error {
 	b, r := f.b, f.b.r
 	ctx = context.WithoutCancel(ctx)
-	if !f.told.IsZero() { // others may have taken it over and given it back already
-		if err := r.TakeRuns(ctx, nil, []history.CommitID{f.told}); err != nil {
+	if len(f.told) > 0 { // others may have taken it over and given it back already
+		if err := r.TakeRuns(ctx, nil, f.told); err != nil {
 			return err
 		}
 	}

@@ -213,9 +213,12 @@ const (
 	oneWrote    = 24 << 10
 )
 
-// Noting is notes with others behind them, which stand over those of the same id, as a ref keeps them. One that is too long is an error of class
-// Unsupported.
+// Noting is notes with others behind them, which stand over those of the same id, as a ref keeps them: all of the others, since their writes are
+// acknowledged with it, and of the old what is within the bounds, or all where there are no others. One that is too long is an error of class Unsupported.
 func Noting(old, more []Wrote) ([]Wrote, error) {
+	if len(more) == 0 {
+		return old, nil
+	}
 	out := slices.DeleteFunc(slices.Clone(old), func(x Wrote) bool {
 		return slices.ContainsFunc(more, func(m Wrote) bool { return m.ID == x.ID })
 	})
@@ -226,7 +229,7 @@ func Noting(old, more []Wrote) ([]Wrote, error) {
 		if n > oneWrote {
 			return nil, errs.New(errs.Unsupported, "what is to be kept with the id of the write has %d bytes, and in a bucket %d are kept at most: write to fewer branches at once", n, oneWrote)
 		}
-		if length += n; len(out)-i > wroteMost || length > wroteLength && i < len(out)-1 {
+		if length += n; i < len(out)-len(more) && (len(out)-i > wroteMost || length > wroteLength) {
 			return slices.Clone(out[i+1:]), nil
 		}
 	}
