@@ -152,6 +152,62 @@ def test_a_task_that_appends_in_several_commits(database: str, dies: int, mode: 
     assert rows(database, "select name from dolt_branches") == ["main"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "t", "two"),
+    [
+        ("forked", "1 2", ""),
+        ("forked_alike", "1 1", ""),
+        ("alias", "1 2 3", ""),
+        ("alias_alike", "1 1", ""),
+        ("upsert", "", ""),
+        ("caught", "1 2 3", ""),
+        ("branches", "1 3", "2 3"),
+        ("discard", "1", ""),
+        ("refused", "1 4", ""),
+        ("twice", "1 1", ""),
+        ("other", "0 1", ""),
+    ],
+)
+def test_attempts_that_differ(database: str, tmp_path: Path, kind: str, t: str, two: str) -> None:
+    """What was appended is known by its rows and its branch, whichever attempt and process made it: none is lost, none is there twice."""
+    dolt(database, "sql", "-q", "create table t (n bigint); insert into t values (77); create table k (id bigint primary key, v bigint); "
+         "call dolt_commit('-Am', 't'); call dolt_branch('two')")  # fmt: skip
+    (tmp_path / "link").symlink_to(database)
+    flow(FLOWS / "differ.py", "--db", database, "--link", str(tmp_path / "link"), "--kind", kind)
+    assert rows(database, "select * from t order by n") == [*t.split(), "77"]
+    assert rows(database, "select * from t as of 'two' order by n") == [*two.split(), "77"]
+    if kind == "upsert":
+        assert rows(database, "select * from k order by id") == ["1,0", "2,0", "3,0", "1000,2"]
+    # What the commits say was appended is what was: the log of both branches has each of them once.
+    said = [int(n) for (n,) in (r.split(",") for b in ("main", "two") for r in rows(
+        database, f"select json_length(metadata, '$.appended') from dolt_log('{b}') where json_length(metadata, '$.appended') > 0"))]  # fmt: skip
+    assert sum(said) == (3 if kind == "upsert" else len(t.split()) + len(two.split()))
+
+
+def test_what_tells_frames_apart() -> None:
+    """The rows do, and neither the pieces that a frame is in nor what memory holds where nothing is."""
+    import pyarrow as pa
+
+    from stemma.metaflow._appends import digest
+
+    one = pa.table({"a": pa.chunked_array([[1, None], [3]]), "b": ["x", None, "z"]})
+    same = pa.table({"a": pa.array([1, 9, 3], mask=pd.array([False, True, False]).to_numpy(bool)), "b": ["x", None, "z"]})
+    assert digest(one, "t") == digest(same, "t") == digest(pa.concat_tables([one, one])[3:], "t")
+    others = [
+        one[:2],
+        one.rename_columns(["a", "c"]),
+        pa.table({"a": [1, None, 3], "b": ["x", "", "z"]}),
+        pa.table({"a": [None, 1, 3], "b": ["x", None, "z"]}),
+        pa.table({"a": [1.0, None, 3.0], "b": ["x", None, "z"]}),
+        *(pd.DataFrame({"c": pd.Categorical(list(v))}) for v in ("ab", "ba", "xy")),
+        *(pd.DataFrame({"c": [v]}) for v in ([{"k": "a"}], [{"k": "b"}], ["a"], ["b"])),
+        pd.DataFrame({"c": [1]}),
+        pd.DataFrame({"c": [1]}, index=pd.Index([1], name="i")),
+        pd.DataFrame({"c": [1]}, index=pd.Index([2], name="i")),
+    ]
+    assert len({digest(f, "t") for f in [one, *others]}) == len(others) + 1
+
+
 def test_a_resumed_run_does_not_apply_twice(database: str) -> None:
     flow(FLOWS / "fails.py", "--db", database, "--where", "after", "--attempts", "2", fails=True)
     assert rows(database, "select * from appended") == ["r,7"]

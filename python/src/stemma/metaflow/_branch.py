@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from stemma._database import OfRepo
 from stemma._errors import NotFoundError
 from stemma._run import Run
+from stemma.metaflow._appends import Met
 from stemma.metaflow._task import run_uid
 
 if TYPE_CHECKING:
@@ -28,10 +29,13 @@ class TaskBranch(Run):
         super().__init__(OfRepo(repo.at(run_node=task.node, run_attempt=str(task.attempt))), f"{task.pathspec}.{task.attempt}")
         self.uid = run_uid(task.pathspec)
         self._task = task
+        self._place = repo.uri
         self.node = task.node
         self.target, self.base = str(config.branch), str(config.head)
-        self.appended: set[str] = set()
-        """The tables, in small letters, that rows were appended to: the commit's metadata has them."""
+        self.appended: list[dict[str, str]] = []
+        """The appends whose rows are on the branch: the commit's metadata has them, so that a later attempt knows them again."""
+        self._met = Met(task)
+        self._taken: list[str] = []
 
     def open(self) -> str:
         """Makes the branch at the commit that the task reads, and returns its name. What earlier attempts left is removed."""
@@ -52,43 +56,103 @@ class TaskBranch(Run):
 
         """
         task = self._task
-        appended = {"appended": sorted(self.appended)} if self.appended else {}
-        return self.finish(f"Run: {task.pathspec}", {"metaflow": task.pathspec, **appended}, tables)
+        appended = {"appended": self.appended} if self.appended else {}
+        try:
+            return self.finish(f"Run: {task.pathspec}", {"metaflow": task.pathspec, **appended}, tables)
+        except BaseException:
+            if self.commit is None:
+                self.forget()
+            raise
 
     def give_up(self) -> None:
         """Removes the branch and what was written there."""
+        self.forget()
         try:
             self._drop_branch()
         except NotFoundError:
             self.branch = None
 
-    def landed(self, runs: list[str], node: str, table: str) -> int:
-        """Returns how many commits that appended to a table earlier attempts of the task have brought into the target.
+    def append(self, table: str, key: str, digest: str) -> dict[str, str] | None:
+        """Returns the record of an append, to be kept in `appended` once its rows are written; None when an earlier attempt has made it.
+
+        Each record of an earlier attempt is that of one append, and is met once: the same rows appended twice are there twice.
 
         Args:
-            runs: the ids of the runs of Metaflow that the task may have been part of: this one, and the one that it resumes.
-            node: the step and the place in its foreach.
-            table: the table, in small letters.
+            table: the table.
+            key: what the audit calls it.
+            digest: what tells its rows from others.
 
         """
-        rows = self.database.rows
-        holders = ", ".join("?" * len(runs))
+        record = {"branch": self.target, "table": table.lower(), "key": key, "digest": digest}
+        met = self._met.all()
+        for known, earlier in self._earlier(table):
+            if earlier == digest and known not in met:
+                self._meet(known)
+                return None
+        return record
+
+    def wrote_whole(self, table: str) -> None:
+        """Notes that a table was made anew: nothing that was appended to it before is there any more."""
+        self.appended = [a for a in self.appended if a["table"] != table.lower()]
+        met = self._met.all()
+        for known, _ in self._earlier(table):
+            if known not in met:
+                self._meet(known)
+
+    @property
+    def mark(self) -> int:
+        """Where `forget` goes back to."""
+        return len(self._taken)
+
+    def forget(self, mark: int = 0) -> None:
+        """Takes back which records of earlier attempts were met since a mark."""
+        while len(self._taken) > mark:
+            self._met.remove(self._taken.pop())
+
+    def _meet(self, record: str) -> None:
+        self._met.add(record)
+        self._taken.append(record)
+
+    def _earlier(self, table: str) -> list[tuple[str, str]]:
+        """Returns the appends to a table that earlier attempts of the task, or the run that this one resumes, have brought into the target.
+
+        Each is a name for it and the digest of its rows. What this attempt has committed is not among them.
+        """
+        task = self._task
+        if task.attempt == 0 and task.origin is None:
+            return []
+        at = (task.pathspec, task.attempt, self._place, self.target, table.lower())
+        if at not in _known:
+            _known[at] = self._find(table.lower())
+        return _known[at]
+
+    def _find(self, table: str) -> list[tuple[str, str]]:
+        task, rows, runs = self._task, self.database.rows, self._task.runs()
         found = rows(
             "select distinct o.commit_hash from stemma_run_outputs o join stemma_runs r on r.run_uid = o.run_uid "  # noqa: S608 - only question marks
-            f"where r.parent_uid in ({holders}) and o.node = ? and lower(o.table_name) = ?",
+            f"where r.parent_uid in ({', '.join('?' * len(runs))}) and o.node = ? and lower(o.table_name) = ? "
+            "and not (o.run_uid = ? and o.attempt = ?)",
             *runs,
-            node,
+            task.node,
             table,
+            run_uid(task.pathspec),
+            str(task.attempt),
         )
-        return sum(
-            bool(rows("select dolt_merge_base(?, ?) = hashof(?)", commit, self.target, commit)[0][0])
-            and table in self._appended_in(commit)
+        return [
+            (f"{commit}.{i}", a["digest"])
             for (commit,) in found
-        )
+            if rows("select dolt_merge_base(?, ?) = hashof(?)", commit, self.target, commit)[0][0]
+            for i, a in enumerate(self._appended_in(commit))
+            if isinstance(a, dict) and (a["branch"], a["table"]) == (self.target, table)
+        ]
 
-    def _appended_in(self, commit: str) -> list[str]:
+    def _appended_in(self, commit: str) -> list[dict[str, str]]:
         known = self.database.rows("select metadata->'$.appended' from dolt_log(?) limit 1", commit)[0][0]
         return list(json.loads(known)) if isinstance(known, str) else known or []
 
     def _end(self, state: str, **_: Any) -> None:
         """The record of the task ends with the task, not with its branch."""
+
+
+_known: dict[tuple[str, int, str, str, str], list[tuple[str, str]]] = {}
+"""What earlier attempts have appended, by task, attempt, place of the database, branch and table: it stays as it is while the task runs."""

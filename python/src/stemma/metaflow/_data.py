@@ -6,11 +6,11 @@ import dataclasses
 import json
 import logging
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stemma._database import OfRepo
 from stemma._errors import InvalidError, NotFoundError, ReadOnlyError, StemmaError
+from stemma.metaflow._appends import digest
 from stemma.metaflow._audit import COPY, Audit, DoltAction, DoltConfig, copy_name, select_all
 from stemma.metaflow._branch import TaskBranch
 from stemma.metaflow._databases import open_config, remote_of, reopen
@@ -143,6 +143,11 @@ class DoltDT:
         Named levels of the frame's index are columns. With a primary key only rows that differ are written; without one the table is keyless
         and is written anew.
 
+        An append of a task that is tried again, or is part of a resumed run, is left out when an earlier attempt has brought one of the same
+        rows, in the same order, into the same table and branch; each that is there stands for one. Where a task computes other rows when it
+        is tried again (the time, random numbers), those are appended, and the ones of the earlier attempt stay: nothing is lost, and who wants
+        none of them twice writes by a key, with `upsert`.
+
         Args:
             df: the frame.
             table_name: the table; it is made when it does not exist.
@@ -171,15 +176,20 @@ class DoltDT:
         at = repo.at(branch=branch.branch, run_alias=key)
         # What tells of the table is no read of the task's.
         chosen, keys = self._mode(self._plain.at(branch=branch.branch), table_name, pks, mode)
+        record, mark, rows = None, branch.mark, df
         try:
-            if mode in APPENDING and len(df) and self._appends(task, branch, table_name).again(branch.appended):
-                # What an earlier attempt appended would be there twice.
-                df = df[:0]
-            result = at.write(df, table_name, mode=chosen, primary_key=keys)  # type: ignore[arg-type]
-            if mode not in {*APPENDING, "upsert"}:
+            if mode in APPENDING and len(df):
+                record = branch.append(table_name, key, digest(df, table_name))
+                if record is None:
+                    rows = df[:0]  # what an earlier attempt appended would be there twice
+            result = at.write(rows, table_name, mode=chosen, primary_key=keys)  # type: ignore[arg-type]
+            if record is not None:
+                branch.appended.append(record)
+            elif mode not in {*APPENDING, "upsert"}:
                 self._whole.add(table_name)
-                _in_attempt[self._place(task, table_name)] = _Appends(table_name.lower(), 0)
+                branch.wrote_whole(table_name)
         except BaseException:
+            branch.forget(mark)
             if not self._inside:
                 self._discard()
             raise
@@ -189,16 +199,6 @@ class DoltDT:
             self._store()
             self._end(None)
         return result
-
-    def _appends(self, task: Task, branch: TaskBranch, table: str) -> _Appends:
-        """Returns how often this attempt of the task has appended to a table, and how often earlier ones have."""
-        key = self._place(task, table)
-        if key not in _in_attempt:
-            _in_attempt[key] = _Appends(table.lower(), branch.landed(task.runs(), task.node, table.lower()))
-        return _in_attempt[key]
-
-    def _place(self, task: Task, table: str) -> tuple[str, int, str, str]:
-        return task.pathspec, task.attempt, self._plain.uri, table.lower()
 
     def _mode(self, repo: Repo, table: str, pks: Sequence[str] | None, mode: str | None) -> tuple[str, list[str] | None]:
         """Returns how to write a table: by the key that it has or is given, or as a whole."""
@@ -319,9 +319,6 @@ class DoltDT:
         branch, self._branch = self._branch, None
         self._whole.clear()
         if branch is not None:
-            if self._task is not None:
-                for table in branch.appended:
-                    self._appends(self._task, branch, table).here -= 1
             branch.give_up()
 
     # --- inside
@@ -443,32 +440,6 @@ class DoltDT:
             parts.append(f"audit of {', '.join(self._audit['actions']) or 'nothing'}")
         return f"DoltDT({', '.join(parts)})"
 
-
-@dataclass
-class _Appends:
-    """How often a task has appended to a table, by the commits that this makes.
-
-    Attributes:
-        table: the table, in small letters.
-        earlier: commits of earlier attempts that are there; 0 once the task has written the table as a whole.
-        here: commits of this attempt, with those that it need not make.
-
-    """
-
-    table: str
-    earlier: int
-    here: int = 0
-
-    def again(self, appended: set[str]) -> bool:
-        """Counts a commit that has not appended to the table yet, and tells whether an earlier attempt has made it."""
-        if self.table not in appended:
-            appended.add(self.table)
-            self.here += 1
-        return 0 < self.here <= self.earlier
-
-
-_in_attempt: dict[tuple[str, int, str, str], _Appends] = {}
-"""By task, attempt, database and table."""
 
 _in_task: dict[tuple[str, int], dict[str, Repo]] = {}
 """The databases that a task of this process has read or written, by its path and attempt."""
