@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stemma import _default
 from stemma._database import Database, OfRepo, OfUrl
 from stemma._errors import InvalidError, NotFoundError, nearest
 from stemma.kedro import _plain
@@ -52,14 +51,21 @@ def unwrapped(dataset: Any) -> Any:
     return dataset
 
 
+def _reached(dataset: Any, key: Any) -> Database:
+    if not isinstance(dataset, _Dataset):
+        return OfUrl(key, _plain.arguments(dataset))
+    from stemma import _default  # all of a repository, which a catalog of other libraries' datasets has no use for
+
+    return OfRepo(_default.shared(*key))
+
+
 def databases(found: Iterable[tuple[str, Any]], only: str | None = None) -> Iterator[Place]:
     """Returns the databases of datasets, each once, however it is reached; only the one of a name, if it is given."""
     ways: dict[Any, Place] = {}
     for name, dataset in found:
         key: Any = dataset._where() if isinstance(dataset, _Dataset) else dataset._connection_str
         if key not in ways:
-            database = OfRepo(_default.shared(*key)) if isinstance(dataset, _Dataset) else OfUrl(key, _plain.arguments(dataset))
-            ways[key] = Place(database, [])
+            ways[key] = Place(_reached(dataset, key), [])
         ways[key].datasets.append((name, dataset))
     one: dict[tuple[str, str], Place] = {}
     for way in ways.values():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NewType
 
 from kedro.io.core import AbstractDataset
 
-from stemma import _address, _default, _read
+from stemma import _address, _read
 from stemma._answers import Settings
 from stemma._errors import InvalidError, NotFoundError, nearest
 from stemma._tables import MODES
@@ -81,6 +81,8 @@ class _Dataset(AbstractDataset[Any, Any]):
     def _repo(self) -> Repo:
         """Returns the database as the run that the dataset is part of sees it; this process's own, whatever process made the dataset."""
         address, settings = self._where()
+        from stemma import _default  # not before it is needed: it brings all of a repository
+
         repo = _default.shared(address, settings)
         bound = self._binding
         return repo.at(branch=self._after) if bound is None else repo.at(branch=bound.branch, run=bound.run)
