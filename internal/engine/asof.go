@@ -104,10 +104,15 @@ func telling(name string, of sqlparser.Expr) sqlparser.Expr {
 	default: // an error of the engine's, or told already
 		return of
 	}
+	return askedAsOf{name: name, text: sqlparser.String(of)}.injected(of)
+}
+
+// injected is the expression in a statement, with its children. It asks for no privilege.
+func (a askedAsOf) injected(children ...sqlparser.Expr) sqlparser.InjectedExpr {
 	return sqlparser.InjectedExpr{
 		Auth:       sqlparser.AuthInformation{AuthType: sqlparser.AuthType_IGNORE, TargetType: sqlparser.AuthTargetType_Ignore},
-		Expression: askedAsOf{name: name, text: sqlparser.String(of)},
-		Children:   sqlparser.Exprs{of},
+		Expression: a,
+		Children:   children,
 	}
 }
 
@@ -201,10 +206,7 @@ func readView(s sqlparser.Statement, text string, r *catalog.ViewReading) error 
 				n.Auth.TargetNames = []string{t.DbQualifier.String(), n.Auth.TargetNames[1]}
 			}
 			if asOf != nil && n.AsOf == nil {
-				n.AsOf = &sqlparser.AsOf{Time: sqlparser.InjectedExpr{
-					Auth:       sqlparser.AuthInformation{AuthType: sqlparser.AuthType_IGNORE, TargetType: sqlparser.AuthTargetType_Ignore},
-					Expression: askedAsOf{name: t.Name.String(), text: fmt.Sprint(asOf), at: asOf},
-				}}
+				n.AsOf = &sqlparser.AsOf{Time: askedAsOf{name: t.Name.String(), text: fmt.Sprint(asOf), at: asOf}.injected()}
 			}
 		}
 		return true, nil

@@ -58,6 +58,9 @@ def test_life_of_a_view(shared: Server, db: str) -> None:
         ("create or replace view v as select * from v", 1462),
         ("create view x as select nothing from t", 1054),
         ("create view x as select 1, 'un", 1064),
+        ("insert into v values (1)", 1471),
+        ("alter table v add column a int", 1347),
+        ("create index i on v (id)", 1347),
     ],
 )
 def test_errors_of_views(shared: Server, db: str, statement: str, number: int) -> None:

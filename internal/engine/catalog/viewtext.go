@@ -15,6 +15,7 @@ import (
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/vitess/go/vt/sqlparser"
 
+	"github.com/stemmadb/stemma/internal/engine/session"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/schema"
@@ -152,12 +153,12 @@ func viewFragment(ctx *sql.Context, text, name, self, current string) (repo.Frag
 		f.SQLMode = withoutMode(mode, "ANSI_QUOTES")
 	}
 	var extra viewExtra
-	if base, _ := splitRevision(current); current != "" && !strings.EqualFold(base, self) {
+	if base, _ := session.SplitName(current); current != "" && !strings.EqualFold(base, self) {
 		extra.Database = current
 	}
 	err = sqlparser.Walk(func(n sqlparser.SQLNode) (bool, error) {
 		if t, ok := n.(sqlparser.TableName); ok {
-			if base, _ := splitRevision(t.DbQualifier.String()); strings.EqualFold(base, self) {
+			if base, _ := session.SplitName(t.DbQualifier.String()); strings.EqualFold(base, self) {
 				extra.Self = self
 			}
 		}
@@ -187,14 +188,6 @@ func tablesOf(d *sqlparser.DDL, self string) []string {
 		return true, nil
 	}, d.ViewSpec.ViewExpr)
 	return slices.DeleteFunc(out, func(n string) bool { return with[strings.ToLower(n)] })
-}
-
-// splitRevision splits the name of a database before its revision.
-func splitRevision(name string) (base, rev string) {
-	if i := strings.IndexAny(name, "/@"); i >= 0 {
-		return name[:i], name[i+1:]
-	}
-	return name, ""
 }
 
 // withoutMode is an sql_mode without one of its modes.

@@ -17,6 +17,14 @@ const (
 	erBadField      = 1054
 	erNoSuchKey     = 1176
 	erCannotDropKey = 1091
+	erWrongObject   = 1347
+	erNotInsertable = 1471
+)
+
+// What the engine says of a view where a statement needs a table.
+const (
+	saysNoTarget = "expected insert destination to be"
+	saysNoTable  = "expected resolved table: "
 )
 
 // missing finds the name in the engine's message about something absent.
@@ -50,7 +58,14 @@ func refined(err error, query string) error {
 		if e.Num == erNoSuchTable && s.Action == sqlparser.DropStr && len(s.FromTables) > 0 && name != "" {
 			return vitess.NewSQLError(erUnknownTable, states[erUnknownTable], "Unknown table '%s'", name)
 		}
+	case *sqlparser.Insert:
+		if strings.Contains(e.Message, saysNoTarget) {
+			return vitess.NewSQLError(erNotInsertable, "HY000", "The target table %s of the INSERT is not insertable-into", s.Table.Name)
+		}
 	case *sqlparser.AlterTable:
+		if _, name, ok := strings.Cut(e.Message, saysNoTable); ok {
+			return vitess.NewSQLError(erWrongObject, "HY000", "'%s' is not BASE TABLE", name)
+		}
 		for _, d := range s.Statements {
 			if dropped := dropOf(d); dropped != "" && strings.EqualFold(dropped, name) {
 				return vitess.NewSQLError(erCannotDropKey, states[erCannotDropKey], "Can't DROP '%s'; check that column/key exists", dropped)
