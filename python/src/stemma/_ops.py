@@ -757,9 +757,7 @@ class Verbs:
 
         The database's name is that of the directory. Everything it holds is in the directory .stemma (.dolt when the program is called
         dolt). It begins with one branch and one commit. At the URL of a bucket, or file:// of a directory that several machines see, it is made for servers
-        with --store and programs that work on it there. Of those who make one there at the same moment and give the first branch the same name, one
-        does and the others are refused; where the names differ, all succeed, and the database has the branches of all,
-        whose histories have no commit in common.
+        with --store and programs that work on it there. Of those who make one there at the same moment one does, and the others are refused.
 
         Args:
             dir: where the database is to be: a directory, made when it is not there, or a place in a bucket; otherwise this directory.
