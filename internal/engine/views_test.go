@@ -370,6 +370,24 @@ func TestViewsOfOtherRevisions(t *testing.T) {
 	c.want("select * from cloned", "1 2")
 }
 
+// TestViewsOverCommits: a view reads tables of a commit, and is made in the working set only.
+func TestViewsOverCommits(t *testing.T) {
+	w := newWorld(t)
+	c := w.client()
+	c.exec("create table t (i int primary key)", "insert into t values (1)")
+	w.commit("main", "one", time.Date(2021, 3, 1, 0, 0, 0, 0, time.UTC))
+	c.exec("insert into t values (2)",
+		"create view `before` as select t.i from `db/HEAD`.t", "create view `both` as select a.i, b.i as was from t a left join `db/HEAD`.t b on a.i = b.i where a.i in (select i from t)")
+	c.want("select * from `before`", "1")
+	c.want("select * from `both` order by 1", "1,1 2,NULL")
+	c.exec("create or replace view `before` as select i + 1 from `db/HEAD`.t union select 9 from `db/HEAD`.t")
+	c.want("select * from `before`", "2 9")
+	c.fails("create view `db/HEAD`.x as select i from t", "db/HEAD")
+	c.fails("create table `db/HEAD`.x (i int)", "db/HEAD")
+	c.fails("drop view `db/HEAD`.`before`", "db/HEAD")
+	c.fails("insert into `db/HEAD`.t values (3)", "db/HEAD")
+}
+
 func TestViewsInTransactions(t *testing.T) {
 	w := newWorld(t)
 	c, other := w.client(), w.client()
