@@ -259,7 +259,10 @@ func TestRenamesNameDatabases(t *testing.T) {
 	c.exec("use other", "rename table db.t to db.t2")
 	c.want("show tables from db", "t2 v")
 	c.want("show tables from other", "t v")
-	c.exec("rename table db.t2 to db.t3, db.t3 to db.t", "rename table db.v to db.w", "rename table t to other.u, u to t", "alter table db.t rename to db.t4", "alter table db.t4 add column k int, rename to t")
+	c.exec("rename table db.t2 to db.t3, db.t3 to db.t", "rename table db.v to db.w", "rename table t to other.u, u to t", "alter table db.t rename to db.t4", "alter table db.t4 add column k int, rename to t",
+		"alter table db.t rename to t5, add column m int, drop column k", "alter table db.t5 rename column m to o, rename as t, add index (o)")
+	c.want("select column_name from information_schema.columns where table_schema = 'db' and table_name = 't'", "i o")
+	c.exec("alter table db.t drop index o, drop column o, add column k int")
 	c.want("show tables from db", "t w")
 	c.want("show tables from other", "t v")
 	c.want("select * from db.w", "1")

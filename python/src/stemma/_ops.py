@@ -3251,7 +3251,7 @@ class Verbs:
         The file gets one JSON object a line: of each run its start, and its end when it has ended. One that exists is replaced.
 
         Args:
-            openlineage: a file for events of OpenLineage, one a line.
+            openlineage: a file for events of OpenLineage, one a line; - is standard output.
             namespace: of datasets and jobs: stemma://host:port.
             run: only this run.
 
