@@ -212,12 +212,6 @@ func (b *bucket) append(ctx context.Context, batch *pack.Batch, ch *change, appl
 	}
 	s := r.tip.Load().copy(lsn)
 	apply(s)
-	for _, n := range refs {
-		name, isBranch := strings.CutPrefix(n, remotesync.Heads)
-		if x, ok := s.branches.Get(name); isBranch && ok && (!x.merge.IsZero() || !x.rebase.IsZero()) {
-			return nil, errs.New(errs.Unsupported, "a merge with conflicts or a rebase cannot be left unfinished in a database that is kept in a bucket: make it in a clone, and push")
-		}
-	}
 	if len(refs) == 0 {
 		r.tip.Store(s)
 		p := r.published.Load().copy(lsn)

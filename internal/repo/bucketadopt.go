@@ -56,7 +56,7 @@ func (b *bucket) refresh(ctx context.Context) error {
 		if now.Name == "" {
 			now.Name = n
 		}
-		if x.seq > 0 && now.Target == x.ref.Target && now.Work == x.ref.Work && slices.Equal(now.Wrote, x.ref.Wrote) {
+		if x.seq > 0 && now.Target == x.ref.Target && now.Work == x.ref.Work && now.Open == x.ref.Open && slices.Equal(now.Wrote, x.ref.Wrote) {
 			if !now.IsZero() { // else it says less of the object than what is known
 				x.ref = now
 			}
@@ -251,7 +251,7 @@ func (b *bucket) branch(ctx context.Context, old *branch, ref remotesync.Ref) (*
 		return nil, nil, err
 	}
 	is := old.copy(0)
-	is.head, is.working, is.staged, is.merge, is.rebase = ref.Commit, c.Root, c.Root, hash.Hash{}, hash.Hash{}
+	is.head, is.working, is.staged, is.merge, is.rebase = ref.Commit, c.Root, c.Root, ref.Open.Merge, ref.Open.Rebase
 	if !ref.Work.IsZero() {
 		working, staged, err := workOf(ctx, r.store, ref.Work, ref.Commit)
 		if err == nil && working == nil {

@@ -67,7 +67,7 @@ func (f *flight) swap(ctx context.Context) ([]remotesync.Ref, error) {
 		}
 		from := s.From.Target
 		from.List = hash.Hash{}
-		if from != s.To || s.From.Work != s.Work || s.Runs != s.From.Runs && !s.Runs.IsZero() || !slices.Equal(s.Wrote, s.From.Wrote) {
+		if from != s.To || s.From.Work != s.Work || s.From.Open != s.Open || s.Runs != s.From.Runs && !s.Runs.IsZero() || !slices.Equal(s.Wrote, s.From.Wrote) {
 			swaps = append(swaps, s)
 		}
 	}
@@ -127,7 +127,7 @@ func (f *flight) branch(ctx context.Context, ref string, s *remotesync.Swap) err
 		is.tables[i].over = nil
 	}
 	f.folded[ref] = &folding{was: x, is: is, sealed: sealed}
-	s.To = remotesync.Target{Commit: x.head}
+	s.To, s.Open = remotesync.Target{Commit: x.head}, remotesync.Unfinished{Merge: x.merge, Rebase: x.rebase}
 	c, err := history.GetCommit(ctx, batch, x.head)
 	if err != nil {
 		return err

@@ -273,14 +273,20 @@ type reworked struct {
 
 // rework changes a branch as plan says, which sees it with its edits folded, and begins anew when another changes the same meanwhile.
 func (r *Repo) rework(ctx context.Context, branchName string, plan func(batch *pack.Batch, s *state, b *branch) (*reworked, error)) error {
-	for {
+	for lost := 0; ; {
 		s, err := r.tryRework(ctx, branchName, plan)
 		if err != nil {
 			return err
 		}
 		if s != nil {
-			return r.publish(ctx, s)
+			err := r.publish(ctx, s)
+			if !overtakenBy(err) || lost == overtakenMost || ctx.Err() != nil {
+				return err
+			}
+			lost++ // another machine was faster
+			continue
 		}
+		r.settleKept()
 		if err := ctx.Err(); err != nil {
 			return errs.With(errs.Canceled, err)
 		}

@@ -282,7 +282,7 @@ func (p *Push) judge(ctx context.Context, w Want, old Ref) (Status, error) {
 		return NotThere, nil
 	case old.Commit == w.Commit && old.Tag == w.Tag:
 		return UpToDate, nil
-	case !old.Work.IsZero():
+	case !old.Work.IsZero() || !old.Open.IsZero():
 		return Uncommitted, nil
 	case w.Lease != nil && *w.Lease != old.Commit && (w.Force || w.Commit.IsZero()):
 		return Stale, nil
