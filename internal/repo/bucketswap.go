@@ -59,6 +59,8 @@ func (f *flight) swap(ctx context.Context) ([]remotesync.Ref, error) {
 		}
 		if tag, ok := strings.CutPrefix(n, remotesync.Tags); ok {
 			err = f.tag(ctx, tag, &s)
+		} else if list, ok := strings.CutPrefix(n, remotesync.Stashes); ok {
+			err = f.stashes(ctx, list, &s)
 		} else {
 			err = f.branch(ctx, n, &s)
 		}
@@ -106,6 +108,19 @@ func (f *flight) tag(ctx context.Context, name string, s *remotesync.Swap) error
 		s.To = remotesync.Target{Commit: t.Commit, Tag: h}
 	}
 	return err
+}
+
+// stashes makes commits of a list of stashes.
+func (f *flight) stashes(ctx context.Context, name string, s *remotesync.Swap) error {
+	list, _ := f.tip.stashes.Get(name)
+	batch := f.b.r.store.NewBatch()
+	defer batch.Close()
+	id, err := putStashes(ctx, batch, list)
+	if err != nil || id.IsZero() {
+		return err
+	}
+	s.To = remotesync.Target{Commit: id}
+	return f.b.r.appendUnnamed(ctx, batch)
 }
 
 // branch folds a branch, and makes a commit of its uncommitted changes.
@@ -189,6 +204,11 @@ func (f *flight) land(ctx context.Context, refs []remotesync.Ref) error {
 			ch.tags = append(ch.tags, x)
 			continue
 		}
+		if list, ok := strings.CutPrefix(n, remotesync.Stashes); ok {
+			now, _ := f.tip.stashes.Get(list)
+			ch.stashes = append(ch.stashes, stashChange{name: list, stashes: now})
+			continue
+		}
 		name := strings.TrimPrefix(n, remotesync.Heads)
 		x := f.folded[n]
 		if x == nil {
@@ -234,6 +254,9 @@ func (f *flight) land(ctx context.Context, refs []remotesync.Ref) error {
 	}
 	for _, x := range ch.tags {
 		pub.setTag(x.name, x.object)
+	}
+	for _, x := range ch.stashes {
+		pub.setStashes(x)
 	}
 	for _, n := range f.names {
 		name, isBranch := strings.CutPrefix(n, remotesync.Heads)

@@ -69,10 +69,10 @@ type Swap struct {
 	Wrote []Wrote
 }
 
-// Look reads all refs: see Remote.RefsAndRuns.
+// Look reads all refs, those of stashes, too: see Remote.RefsAndRuns.
 func (k *Keeper) Look(ctx context.Context) (map[string]Ref, []Ref, error) {
 	began := clock.System{}.Now()
-	refs, runs, err := k.Remote.RefsAndRuns(ctx)
+	refs, runs, err := k.Remote.allRefs(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -311,7 +311,7 @@ func (k *Keeper) far(ctx context.Context, s Swap, want []history.CommitID) (b Be
 		}
 	}
 	for _, n := range names(refs) {
-		if x := refs[n]; n != Lineage && !strings.HasPrefix(n, Work) {
+		if x := refs[n]; n != Lineage && !strings.HasPrefix(n, Work) && !strings.HasPrefix(n, Stashes) || n == s.From.Name {
 			have = append(have, x)
 			cut = append(cut, x.Commit)
 		}

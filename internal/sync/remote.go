@@ -141,8 +141,8 @@ func (v value) past() []string {
 // refPasses is how often refs are read again because a push of several was decided meanwhile.
 const refPasses = 10
 
-// Refs reads all refs by name, as they were at one moment as far as pushes of several refs go (R4). Objects that are no refs are passed over
-// with a warning.
+// Refs reads all refs by name, as they were at one moment as far as pushes of several refs go (R4), but for lists of stashes, which are of those who
+// work there. Objects that are no refs are passed over with a warning.
 func (r *Remote) Refs(ctx context.Context) (map[string]Ref, error) {
 	refs, _, err := r.RefsAndRuns(ctx)
 	return refs, err
@@ -150,6 +150,13 @@ func (r *Remote) Refs(ctx context.Context) (map[string]Ref, error) {
 
 // RefsAndRuns is Refs, and the branches, removed ones too, that tell of runs what Lineage may lack.
 func (r *Remote) RefsAndRuns(ctx context.Context) (map[string]Ref, []Ref, error) {
+	refs, runs, err := r.allRefs(ctx)
+	maps.DeleteFunc(refs, func(name string, _ Ref) bool { return strings.HasPrefix(name, Stashes) })
+	return refs, runs, err
+}
+
+// allRefs is RefsAndRuns with lists of stashes.
+func (r *Remote) allRefs(ctx context.Context) (map[string]Ref, []Ref, error) {
 	// A push of several refs is decided by an object that is put once: when none came, all refs are as of before or of after each such push.
 	decided, err := r.decided(ctx)
 	for pass := 0; err == nil; pass++ {
