@@ -113,6 +113,16 @@ func (r *Repo) RefreshKept(ctx context.Context) error {
 	return r.bucket.refresh(ctx)
 }
 
+// KeptRules are the rules of retention of a database that is kept in a bucket, texts by pattern of branches, as they are there.
+func (r *Repo) KeptRules(ctx context.Context) (map[string]string, error) {
+	return r.bucket.keep.Remote.Retention(ctx)
+}
+
+// ChangeKeptRules changes them: see sync.Remote.ChangeRetention.
+func (r *Repo) ChangeKeptRules(ctx context.Context, change func(rules map[string]string) error) error {
+	return r.bucket.keep.Remote.ChangeRetention(ctx, change)
+}
+
 // close waits for what is under way.
 func (b *bucket) close(ctx context.Context) {
 	b.settle()
