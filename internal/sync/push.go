@@ -73,6 +73,7 @@ type Push struct {
 	FS     vfs.FS // of the store
 	Temp   string // a directory for packs while they are sent
 	Atomic bool   // all refs are changed or none
+	First  bool   // the remote has no refs, and gets its first: of several such pushes of one ref each, of whatever name, one succeeds, and the others are Raced
 	// Anew sends all that the refs reach, also what is there already, so that packs of before are needed by none of them any more. What is there and not
 	// pushed, lists of stashes among it, is an error of class Conflict. What branches there tell of runs must be known to Lineage.
 	Anew     bool
@@ -267,7 +268,11 @@ func (p *Push) move(ctx context.Context, refs map[string]Ref, out []Outcome, tod
 	}
 	for k, i := range todo {
 		if err == nil {
-			if err = p.Remote.update(ctx, moves[k]); errs.Is(err, errs.Conflict) && p.Remote.moved(ctx, moves[k:k+1]) {
+			change := p.Remote.update
+			if p.First {
+				change = p.Remote.updateFirst
+			}
+			if err = change(ctx, moves[k]); errs.Is(err, errs.Conflict) && p.Remote.moved(ctx, moves[k:k+1]) {
 				err = nil
 			}
 			if errs.Is(err, errs.Conflict) {
