@@ -49,6 +49,9 @@ var _ object.Store = (*Store)(nil)
 // URL implements object.Store.
 func (s *Store) URL() string { return "file://" + filepath.ToSlash(s.dir) }
 
+// Near is what object.Near asks.
+func (s *Store) Near() bool { return true }
+
 func (s *Store) path(name string) string { return filepath.Join(s.dir, filepath.FromSlash(name)) }
 
 func notThere(name string, err error) error {
