@@ -3,10 +3,12 @@ package az
 import (
 	"context"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
 	"github.com/stemmadb/stemma/internal/errs"
@@ -64,6 +66,9 @@ func findAccount() (*account, error) {
 func (a *account) container(ctx context.Context, name string) (c *container.Client, identity string, err error) {
 	client := object.Client()
 	at, opt := a.endpoint+"/"+url.PathEscape(name), &container.ClientOptions{ClientOptions: options(client)}
+	if a.other {
+		opt.PerCallPolicies = append(opt.PerCallPolicies, versioned{})
+	}
 	switch {
 	case a.key != "":
 		key, err := container.NewSharedKeyCredential(a.name, a.key)
@@ -92,6 +97,19 @@ func (a *account) container(ctx context.Context, name string) (c *container.Clie
 	opt.InsecureAllowCredentialWithHTTP = true // only where it is private
 	c, err = container.NewClient(at, source, opt)
 	return c, identity, unusable(err)
+}
+
+// version is that of the interface in which other servers than Azure's are asked, which need not know the client's own: the first in which one
+// put takes a whole pack.
+const version = "2019-12-12"
+
+// versioned asks in that version.
+type versioned struct{}
+
+// Do implements policy.Policy.
+func (versioned) Do(r *policy.Request) (*http.Response, error) {
+	r.Raw().Header["x-ms-version"] = []string{version} // in the client's spelling, which is not the canonical one
+	return r.Next()
 }
 
 // unusable is the error for settings of which Azure's client makes none.

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
 	"github.com/stemmadb/stemma/internal/object/objecttest"
@@ -68,7 +69,7 @@ func New(t testing.TB, bucket string) (s *objecttest.Server, env map[string]stri
 	t.Helper()
 	path := program(t)
 	port := freePort(t)
-	cmd := exec.Command(path, "--silent", "--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry",
+	cmd := exec.Command(path, "--silent", "--inMemoryPersistence", "--disableTelemetry",
 		"--blobHost", "127.0.0.1", "--blobPort", fmt.Sprint(port))
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(os.Environ(), "AZURITE_ACCOUNTS="+account+":"+Key())
@@ -98,7 +99,18 @@ func client(endpoint, name string) (*container.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return container.NewClientWithSharedKeyCredential(endpoint+"/"+name, key, nil)
+	opt := &container.ClientOptions{}
+	opt.PerCallPolicies = append(opt.PerCallPolicies, versioned{})
+	return container.NewClientWithSharedKeyCredential(endpoint+"/"+name, key, opt)
+}
+
+// versioned asks in a version of the interface that the emulator knows.
+type versioned struct{}
+
+// Do implements policy.Policy.
+func (versioned) Do(r *policy.Request) (*http.Response, error) {
+	r.Raw().Header["x-ms-version"] = []string{"2021-12-02"}
+	return r.Next()
 }
 
 // create makes a container.
