@@ -231,14 +231,11 @@ func (f *Fetch) clear(wanted map[string]bool) error {
 // pack fetches a pack: whole, and then file is where it is, or what is lacking of it into the batch.
 func (f *Fetch) pack(ctx context.Context, p Pack, known *pack.Known, batch *pack.Batch, add func(int64)) (file string, err error) {
 	file = filepath.Join(f.Incoming, p.Digest.Full()+pack.Ext)
-	if in, err := f.FS.Stat(file); err == nil && in.Size == p.Size {
+	// What was made of a striped pack has another length.
+	if in, err := f.FS.Stat(file); err == nil && (in.Size == p.Size || f.Remote.striped) {
 		add(p.Size)
 		return file, nil
 	} else if err != nil && !errs.Is(err, errs.NotFound) {
-		return "", err
-	}
-	tailSize, err := p.tail()
-	if err != nil {
 		return "", err
 	}
 	if p.Size <= smallPack {
@@ -246,7 +243,7 @@ func (f *Fetch) pack(ctx context.Context, p Pack, known *pack.Known, batch *pack
 		if err := f.Remote.s.GetRange(ctx, p.object(), data, 0); err != nil {
 			return "", err
 		}
-		dir, err := pack.ReadDirectory(data[p.Size-tailSize:], p.Size, p.Digest)
+		dir, err := f.Remote.directory(p, func(n int64) ([]byte, error) { return data[p.Size-n:], nil })
 		if err != nil {
 			return "", err
 		}
@@ -256,30 +253,33 @@ func (f *Fetch) pack(ctx context.Context, p Pack, known *pack.Known, batch *pack
 				return "", err
 			}
 		}
-		for _, s := range byOffset(dir.Lacking(known)) {
-			if err := batch.PutRecord(ctx, data[s.Off:s.Off+s.Len], dict); err != nil {
-				return "", fmt.Errorf("pack %s at byte %d: %w", p.Digest.Full(), s.Off, err)
-			}
+		err = dir.Records(byOffset(dir.Lacking(known)), data, 0, func(at pack.Span, rec []byte) error { return put(ctx, p, at, rec, dict, batch) })
+		if err != nil {
+			return "", err
 		}
 		add(p.Size)
 		return "", nil
 	}
-	if known.Empty() {
+	if known.Empty() && !f.Remote.striped {
 		return file, f.take(ctx, p, file, add)
 	}
-	tail := make([]byte, tailSize)
-	if err := f.Remote.s.GetRange(ctx, p.object(), tail, p.Size-tailSize); err != nil {
-		return "", err
-	}
-	dir, err := pack.ReadDirectory(tail, p.Size, p.Digest)
+	dir, err := f.Remote.directory(p, func(n int64) ([]byte, error) {
+		end := make([]byte, n)
+		return end, f.Remote.s.GetRange(ctx, p.object(), end, p.Size-n)
+	})
 	if err != nil {
 		return "", err
 	}
-	lacking, bytes := byOffset(dir.Lacking(known)), int64(0)
+	lacking, bytes, end := byOffset(dir.Lacking(known)), int64(0), int64(0)
 	for _, s := range lacking {
-		bytes += s.Len
+		if s.Off >= end { // not another page of the same block
+			bytes, end = bytes+s.Len, s.Off+s.Len
+		}
 	}
 	if bytes*100 >= p.Size*wholePercent {
+		if dir.Striped() {
+			return file, f.unstripe(ctx, p, dir, file, add)
+		}
 		return file, f.take(ctx, p, file, add)
 	}
 	var dict *pack.Dictionary
@@ -292,7 +292,7 @@ func (f *Fetch) pack(ctx context.Context, p Pack, known *pack.Known, batch *pack
 			return "", fmt.Errorf("pack %s: %w", p.Digest.Full(), err)
 		}
 	}
-	if err := f.some(ctx, p, lacking, dict, batch); err != nil {
+	if err := f.some(ctx, p, dir, lacking, dict, batch); err != nil {
 		return "", err
 	}
 	add(p.Size)
@@ -300,18 +300,26 @@ func (f *Fetch) pack(ctx context.Context, p Pack, known *pack.Known, batch *pack
 }
 
 func byOffset(spans []pack.Span) []pack.Span {
-	slices.SortFunc(spans, func(a, b pack.Span) int { return cmp.Compare(a.Off, b.Off) })
+	slices.SortFunc(spans, func(a, b pack.Span) int { return cmp.Or(cmp.Compare(a.Off, b.Off), cmp.Compare(a.Page, b.Page)) })
 	return spans
 }
 
-// some fetches records of a pack, whose dictionary is dict, neighbours together.
-func (f *Fetch) some(ctx context.Context, p Pack, spans []pack.Span, dict *pack.Dictionary, batch *pack.Batch) error {
+// put puts a record of a pack, whose dictionary is dict, into a batch.
+func put(ctx context.Context, p Pack, at pack.Span, rec []byte, dict *pack.Dictionary, batch *pack.Batch) error {
+	if err := batch.PutRecord(ctx, rec, dict); err != nil {
+		return fmt.Errorf("pack %s at byte %d: %w", p.Digest.Full(), at.Off, err)
+	}
+	return nil
+}
+
+// some fetches chunks of a pack, whose dictionary is dict, neighbours together.
+func (f *Fetch) some(ctx context.Context, p Pack, dir *pack.Directory, spans []pack.Span, dict *pack.Dictionary, batch *pack.Batch) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(rangesAtOnce)
 	for len(spans) > 0 {
 		n, end := 1, spans[0].Off+spans[0].Len
 		for n < len(spans) && spans[n].Off-end <= rangeGap && spans[n].Off+spans[n].Len-spans[0].Off <= rangeSize {
-			end = spans[n].Off + spans[n].Len
+			end = max(end, spans[n].Off+spans[n].Len)
 			n++
 		}
 		part := spans[:n]
@@ -321,13 +329,7 @@ func (f *Fetch) some(ctx context.Context, p Pack, spans []pack.Span, dict *pack.
 			if err := f.Remote.s.GetRange(ctx, p.object(), data, part[0].Off); err != nil {
 				return err
 			}
-			for _, s := range part {
-				at := s.Off - part[0].Off
-				if err := batch.PutRecord(ctx, data[at:at+s.Len], dict); err != nil {
-					return fmt.Errorf("pack %s at byte %d: %w", p.Digest.Full(), s.Off, err)
-				}
-			}
-			return nil
+			return dir.Records(part, data, part[0].Off, func(at pack.Span, rec []byte) error { return put(ctx, p, at, rec, dict, batch) })
 		})
 	}
 	return g.Wait()
@@ -375,16 +377,40 @@ func (f *Fetch) take(ctx context.Context, p Pack, file string, add func(int64)) 
 	return f.FS.Rename(tmp, file)
 }
 
+// unstripe fetches a whole striped pack, of which a pack for the store is made in a file, which has that name only when every chunk in it was
+// verified and it is synced.
+func (f *Fetch) unstripe(ctx context.Context, p Pack, dir *pack.Directory, file string, add func(int64)) error {
+	tmp := file + tempSuffix
+	hashes, err := dir.Unstripe(ctx, f.FS, tmp, rangesAtOnce, func(ctx context.Context, b []byte, off int64) error {
+		if err := f.Remote.s.GetRange(ctx, p.object(), b, off); err != nil {
+			return err
+		}
+		add(int64(len(b)))
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("pack %s: %w", p.Digest.Full(), err)
+	}
+	add(p.Size - dir.End())
+	f.remember(hashes)
+	return f.FS.Rename(tmp, file)
+}
+
 // verify checks a pack that has come, and remembers its chunks.
 func (f *Fetch) verify(ctx context.Context, path string, p Pack) error {
 	hashes, err := pack.VerifyFile(ctx, f.FS, path, p.Digest)
 	if err != nil {
 		return err
 	}
+	f.remember(hashes)
+	return nil
+}
+
+// remember takes note of chunks that were verified.
+func (f *Fetch) remember(hashes []hash.Hash) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.took)+len(hashes) <= mostTook {
 		f.took = append(f.took, hashes...)
 	}
-	return nil
 }

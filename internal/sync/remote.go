@@ -24,6 +24,15 @@ type Remote struct {
 
 	s     object.Store
 	known bool // it was a remote when it was opened
+	// striped tells whether packs may be striped. Of a place that is no remote yet it says what it is to become.
+	striped bool
+}
+
+// Stripe lets a place that becomes a remote have striped packs, of which columns can be read apart. A remote stays what it is.
+func (r *Remote) Stripe() {
+	if !r.known {
+		r.striped = true
+	}
 }
 
 // parallel is how many requests for small objects are under way at a time.
@@ -50,7 +59,8 @@ func (r *Remote) URL() string { return r.s.URL() }
 func (r *Remote) there(ctx context.Context) (bool, error) {
 	data, _, err := r.s.Get(ctx, MarkerName)
 	if err == nil {
-		return true, checkMarker(data, r.URL())
+		r.striped, err = checkMarker(data, r.URL())
+		return true, err
 	}
 	if !errs.Is(err, errs.NotFound) {
 		return false, fmt.Errorf("read the remote %s: %w", r.URL(), err)
@@ -77,17 +87,21 @@ func (r *Remote) init(ctx context.Context) error {
 	if r.known {
 		return nil
 	}
-	body := object.Bytes([]byte(marker))
+	text := marker
+	if r.striped {
+		text = stripedMarker
+	}
+	body := object.Bytes([]byte(text))
 	err := r.s.Put(ctx, MarkerName, body, object.IfAbsent)
-	if errs.Is(err, errs.Conflict) { // made this moment by one like us
-		r.known = true
-		return nil
+	if errs.Is(err, errs.Conflict) { // made this moment by another
+		r.known, err = r.there(ctx)
+		return err
 	}
 	if err != nil {
 		return err
 	}
 	// What is put now differs, so that it is not taken for the first, done again.
-	body = object.Bytes([]byte(marker + "optional\n"))
+	body = object.Bytes([]byte(text + "optional\n"))
 	for _, on := range []object.Condition{object.IfAbsent, object.If("1234567890123456")} {
 		err := r.s.Put(ctx, MarkerName, body, on)
 		if err == nil {
