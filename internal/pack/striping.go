@@ -2,19 +2,22 @@ package pack
 
 import (
 	"bytes"
+	"cmp"
 
 	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/stripe"
 )
 
-// How packs are striped: lengths in bytes, and a count. They are no part of the format. Tests have other ones of those that are variables.
-var (
-	blockFull  = 4 << 20   // at which a block ends: whoever wants one page reads the block
-	blockLeast = 256 << 10 // pages of a shorter one are rather kept as records
-)
+// Blocks says how packs are striped: lengths in bytes, of which 0 stands for one that is right as a rule. They are no part of the format.
+type Blocks struct {
+	Full  int // at which a block ends: whoever wants one page reads the block
+	Least int // pages of a shorter one are rather kept as records
+}
 
 const (
+	blockFull  = 4 << 20
+	blockLeast = 256 << 10
 	blocksOpen = 8        // blocks that are filled at a time, each with pages of other columns
 	blocksMost = 16 << 20 // of all blocks that are being filled
 	nodesMost  = 8 << 20  // nodes are kept back so that they lie together, up to that
@@ -23,6 +26,7 @@ const (
 // striping sorts the chunks of a pack that is written into blocks and records. What it makes is a pure function of the chunks in their order.
 type striping struct {
 	w     *writer
+	how   Blocks
 	open  []*stripe.Builder // the one that was used last at the end
 	nodes []encoded
 	in    map[hash.Hash]struct{} // what is in open and nodes
@@ -30,7 +34,9 @@ type striping struct {
 	back  int64                  // of nodes
 }
 
-func newStriping(w *writer) *striping { return &striping{w: w, in: map[hash.Hash]struct{}{}} }
+func newStriping(w *writer, how Blocks) *striping {
+	return &striping{w: w, how: Blocks{cmp.Or(how.Full, blockFull), cmp.Or(how.Least, blockLeast)}, in: map[hash.Hash]struct{}{}}
+}
 
 // add appends a chunk unless it is there. Its bytes may be used again afterwards.
 func (s *striping) add(e encoded) error {
@@ -62,7 +68,7 @@ func (s *striping) add(e encoded) error {
 	b.Add(e.hash, e.data)
 	s.in[e.hash] = struct{}{}
 	s.size += int64(b.Size() - was)
-	if b.Size() >= blockFull {
+	if b.Size() >= s.how.Full {
 		return s.put(len(s.open) - 1)
 	}
 	for len(s.open) > blocksOpen || s.size-s.back > blocksMost {
@@ -99,7 +105,7 @@ func (s *striping) put(i int) error {
 	for _, h := range hashes {
 		delete(s.in, h)
 	}
-	if b.Size() >= blockLeast {
+	if b.Size() >= s.how.Least {
 		return s.w.addBlock(b)
 	}
 	block, data := b.Finish(0, nil)

@@ -38,7 +38,7 @@ func (s *Store) NewBuilder(path string) (*Builder, error) {
 }
 
 // Stripe makes the pack, which has no chunks yet, a striped one if pages enough come.
-func (b *Builder) Stripe() { b.striped = newStriping(b.w) }
+func (b *Builder) Stripe(how Blocks) { b.striped = newStriping(b.w, how) }
 
 // Add copies a chunk of the store; one that is in the pack already is not added again.
 func (b *Builder) Add(ctx context.Context, h hash.Hash) error {

@@ -16,6 +16,7 @@ import (
 	"github.com/stemmadb/stemma/internal/object/gs"
 	"github.com/stemmadb/stemma/internal/object/http"
 	"github.com/stemmadb/stemma/internal/object/s3"
+	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/sync"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
@@ -76,7 +77,7 @@ func Open(ctx context.Context, url string, opt Options) (*sync.Remote, error) {
 	}
 	r, err := sync.Open(ctx, s)
 	if err == nil && inBuckets(url) {
-		r.Stripe()
+		r.Stripe(pack.Blocks{})
 	}
 	return r, err
 }

@@ -299,7 +299,7 @@ func (p *Push) made(ctx context.Context, chunks []hash.Hash, commits []history.C
 // build makes a pack of the first chunks that is none of those to be avoided, and says of how many.
 func (p *Push) build(ctx context.Context, chunks []hash.Hash, commits []history.CommitID, avoid map[string]bool) (built pack.Built, n int, err error) {
 	path := func() string { return filepath.Join(p.Temp, "push-"+rand.Text()+pack.Ext) }
-	if built, n, err = build(ctx, p.Store, path(), chunks, sentPack, p.Remote.striped); err != nil || !avoid[Pack{Digest: built.Digest}.object()] {
+	if built, n, err = build(ctx, p.Store, path(), chunks, sentPack, p.Remote.stripes()); err != nil || !avoid[Pack{Digest: built.Digest}.object()] {
 		return built, n, err
 	}
 	first := slices.Clone(chunks[:n])
@@ -307,7 +307,7 @@ func (p *Push) build(ctx context.Context, chunks []hash.Hash, commits []history.
 		if err = p.FS.Remove(built.Path); err != nil {
 			return built, n, err
 		}
-		if built, _, err = build(ctx, p.Store, path(), other, math.MaxInt64, p.Remote.striped); err != nil {
+		if built, _, err = build(ctx, p.Store, path(), other, math.MaxInt64, p.Remote.stripes()); err != nil {
 			return built, n, err
 		}
 		if !avoid[Pack{Digest: built.Digest}.object()] {
@@ -336,15 +336,15 @@ func (p *Push) others(ctx context.Context, chunks []hash.Hash, commits []history
 	return out[:min(len(out), sendTries*2)]
 }
 
-// build makes a pack, striped or not, in a new file, of the first chunks of a store's, until it has that many bytes, and says of how many.
-func build(ctx context.Context, store *pack.Store, path string, chunks []hash.Hash, most int64, striped bool) (built pack.Built, n int, err error) {
+// build makes a pack, striped unless stripes is nil, in a new file, of the first chunks of a store's, until it has that many bytes, and says of how many.
+func build(ctx context.Context, store *pack.Store, path string, chunks []hash.Hash, most int64, stripes *pack.Blocks) (built pack.Built, n int, err error) {
 	b, err := store.NewBuilder(path)
 	if err != nil {
 		return built, 0, err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	if striped {
-		b.Stripe()
+	if stripes != nil {
+		b.Stripe(*stripes)
 	}
 	for n < len(chunks) && b.Size() < most {
 		if err := b.Add(ctx, chunks[n]); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/object"
+	"github.com/stemmadb/stemma/internal/pack"
 )
 
 // Remote is a place that keeps packs and refs. It is used by many goroutines.
@@ -26,13 +27,23 @@ type Remote struct {
 	known bool // it was a remote when it was opened
 	// striped tells whether packs may be striped. Of a place that is no remote yet it says what it is to become.
 	striped bool
+	blocks  pack.Blocks
 }
 
-// Stripe lets a place that becomes a remote have striped packs, of which columns can be read apart. A remote stays what it is.
-func (r *Remote) Stripe() {
-	if !r.known {
+// Stripe lets a place that becomes a remote have striped packs, of which columns can be read apart. A remote stays what it is. how says what packs that are
+// pushed to one that has them are like.
+func (r *Remote) Stripe(how pack.Blocks) {
+	if r.blocks = how; !r.known {
 		r.striped = true
 	}
+}
+
+// stripes is how packs that are made for the remote are striped; nil when they are not.
+func (r *Remote) stripes() *pack.Blocks {
+	if !r.striped {
+		return nil
+	}
+	return &r.blocks
 }
 
 // parallel is how many requests for small objects are under way at a time.
