@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/clock"
 	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/vfs"
 )
 
 // benchCommit makes durable one-row transactions on the price list in this process.
@@ -18,7 +21,7 @@ func benchCommit(ctx context.Context, e *env) (err error) {
 	if err != nil {
 		return err
 	}
-	var alone, slow, together, busy []float64
+	var alone, slow, together, busy, device []float64
 	for k := range e.count {
 		dir, err := e.own().copyOf(dir, "commit")
 		if err != nil {
@@ -28,6 +31,11 @@ func benchCommit(ctx context.Context, e *env) (err error) {
 		if err != nil {
 			return err
 		}
+		bare, err := syncs(e.own().home)
+		if err != nil {
+			return errors.Join(err, r.Close(ctx))
+		}
+		device = append(device, median(bare))
 		places := choose(e.places(), min(e.rows/2, 200_000), 100+uint64(k))
 		latencies, _, err := e.updates(ctx, r, places[:len(places)/20], 1)
 		if err == nil {
@@ -43,11 +51,44 @@ func benchCommit(ctx context.Context, e *env) (err error) {
 			return err
 		}
 	}
+	e.recordOf("device", "a write of 200 bytes and its sync, nothing else: median", "us", nil, device...)
 	e.record("one at a time: median", "us", atMost(150), alone...)
 	e.record("one at a time: 99th percentile", "us", nil, slow...)
 	e.record("16 at once", "/s", atLeast(50_000), together...)
 	e.record("16 at once: processor time", "us", nil, busy...)
 	return nil
+}
+
+// syncs is how long writes of 200 bytes, one behind the other, into a file that is there in full take with their syncs, in microseconds,
+// ascending: what the device leaves to transactions.
+func syncs(dir string) (took []float64, err error) {
+	fsys := vfs.OS{}
+	name := filepath.Join(dir, "syncs")
+	f, err := fsys.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close(), fsys.Remove(name)) }()
+	const n, size = 2000, 200
+	if err := f.Preallocate(0, n*size); err != nil {
+		return nil, err
+	}
+	if err := f.Sync(); err != nil {
+		return nil, err
+	}
+	buf := bytes.Repeat([]byte{1}, size)
+	for i := range n {
+		t := clock.System{}.Now()
+		if _, err := f.WriteAt(buf, int64(i*size)); err != nil {
+			return nil, err
+		}
+		if err := f.Sync(); err != nil {
+			return nil, err
+		}
+		took = append(took, float64(clock.Since(t).Nanoseconds())/1e3)
+	}
+	slices.Sort(took)
+	return took, nil
 }
 
 // spent is what some work took: time that passed, and time of this process on processors, which another's load hardly changes.

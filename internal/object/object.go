@@ -92,6 +92,10 @@ type Store interface {
 	Stat(ctx context.Context, name string) (Info, error)
 	// Delete removes an object. One that is not there is no error.
 	Delete(ctx context.Context, name string) error
+	// DeleteIf removes the object of that generation, as Get gave it. Where it is another one, or none, that is an error of class Conflict. Not every
+	// server minds the condition: who relies on it tries first, on an object that nobody needs, whether a condition that does not hold is one. A store
+	// that knows it cannot gives an error of class Unsupported.
+	DeleteIf(ctx context.Context, name string, g Generation) error
 	// URL is where the store is, without credentials, for messages.
 	URL() string
 }

@@ -173,3 +173,19 @@ func (r *retry) Stat(ctx context.Context, name string) (in Info, err error) {
 func (r *retry) Delete(ctx context.Context, name string) error {
 	return r.do(ctx, 0, func(ctx context.Context, _ int) error { return r.Store.Delete(ctx, name) })
 }
+
+// DeleteIf implements Store. One that fails in a way that leaves open whether it was done, and then finds no object, has been done.
+func (r *retry) DeleteIf(ctx context.Context, name string, g Generation) error {
+	return r.do(ctx, 0, func(ctx context.Context, try int) error {
+		err := r.Store.DeleteIf(ctx, name, g)
+		if try == 0 || !errs.Is(err, errs.Conflict) {
+			return err
+		}
+		if _, e := r.Store.Stat(ctx, name); errs.Is(e, errs.NotFound) {
+			return nil
+		} else if e != nil {
+			return e
+		}
+		return err
+	})
+}

@@ -72,9 +72,7 @@ func (c *Checkout) Run(ctx context.Context, s *Scope) (*Result, error) {
 			return nil, err
 		}
 		if up := asUpstream(s, start); c.Track != "" || strings.HasPrefix(up, trackPrefix) {
-			if err := follow(s, name, up); err != nil {
-				return nil, err
-			}
+			return c.moveFollowing(ctx, s, name, up)
 		}
 		return c.move(ctx, s, name)
 	}
@@ -134,10 +132,20 @@ func (c *Checkout) guess(ctx context.Context, s *Scope, name string) (*Result, e
 	if err := s.Repo.CreateBranch(ctx, name, at.Head, false); err != nil {
 		return nil, err
 	}
-	if err := follow(s, name, trackPrefix+at.Name); err != nil {
+	return c.moveFollowing(ctx, s, name, trackPrefix+at.Name)
+}
+
+// moveFollowing makes a new branch follow another, changes to it, and says both.
+func (c *Checkout) moveFollowing(ctx context.Context, s *Scope, name, upstream string) (*Result, error) {
+	if err := follow(s, name, upstream); err != nil {
 		return nil, err
 	}
-	return c.move(ctx, s, name)
+	r, err := c.move(ctx, s, name)
+	if err == nil {
+		r.Printf("branch '%s' set up to track '%s'.", name, shownUpstream(upstream))
+		r.Rows = [][]any{{int64(0), strings.Join(r.Lines, "\n")}}
+	}
+	return r, err
 }
 
 func (c *Checkout) move(ctx context.Context, s *Scope, name string) (*Result, error) {

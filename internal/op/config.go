@@ -38,6 +38,8 @@ Names that stemma knows:
   gc.auto             off: garbage is never collected by itself (on)
   gc.growth           by how many per cent a database that is kept open, by a server or a Python program, has grown when garbage is
                       collected by itself (100)
+  push.autosetupremote
+                      on: a push of a branch that follows none goes to the remote's branch of its name, and the branch follows that (off)
   core.editor         command of the editor for messages of commits and plans of rebases; STEMMA_EDITOR goes before it, and on a terminal
                       VISUAL and EDITOR come behind
 

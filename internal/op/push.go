@@ -86,7 +86,14 @@ func (c *Push) Run(ctx context.Context, s *Scope) (*Result, error) {
 			return nil, errs.New(errs.Invalid, "fatal: No configured push destination.\nEither specify the URL from the command-line or configure a remote repository using\n\n\t%[1]s remote add <name> <url>\n\nand then push using the remote name\n\n\t%[1]s push <name>", s.Program())
 		}
 		if theirs == "" && !c.All && !c.Tags {
-			return nil, errs.New(errs.Invalid, "fatal: The current branch %s has no upstream branch.\nTo push the current branch and set the remote as upstream, use\n\t%s push --set-upstream %s %s", branch, s.Program(), defaultName, branch)
+			auto, err := s.Settings.pushAutoSetup()
+			if err != nil {
+				return nil, err
+			}
+			if !auto {
+				return nil, errs.New(errs.Invalid, "fatal: The current branch %s has no upstream branch.\nTo push the current branch and set the remote as upstream, use\n\t%s push --set-upstream %s %s\nTo have this happen automatically for branches without a tracking\nupstream, see 'push.autoSetupRemote' in '%[2]s config --help'.", branch, s.Program(), defaultName, branch)
+			}
+			c.Upstream = true
 		}
 	} else if c.Remote != defaultName {
 		theirs = ""

@@ -34,6 +34,7 @@ const (
 	InitDefaultBranch = "init.defaultbranch"
 	GCAuto            = "gc.auto"
 	GCGrowth          = "gc.growth"
+	PushAutoSetup     = "push.autosetupremote"
 )
 
 // Get is the value of a setting: the database's, else the user's. ok is false when neither has it.
@@ -70,7 +71,7 @@ func (s Settings) Growth() (int, error) {
 		return 0, err
 	}
 	if ok {
-		if on, err := onOrOff(auto); err != nil || !on {
+		if on, err := onOrOff(GCAuto, auto); err != nil || !on {
 			return 0, err
 		}
 	}
@@ -81,15 +82,24 @@ func (s Settings) Growth() (int, error) {
 	return perCent(growth)
 }
 
-// onOrOff reads the value of GCAuto.
-func onOrOff(v string) (bool, error) {
+// pushAutoSetup is whether a push of a branch that follows none makes it follow the remote's of its name.
+func (s Settings) pushAutoSetup() (bool, error) {
+	v, ok, err := s.Get(PushAutoSetup)
+	if err != nil || !ok {
+		return false, err
+	}
+	return onOrOff(PushAutoSetup, v)
+}
+
+// onOrOff reads the value of a setting that is on or off.
+func onOrOff(name, v string) (bool, error) {
 	switch strings.ToLower(v) {
 	case "off", "false", "0", "no":
 		return false, nil
 	case "", "on", "true", "1", "yes":
 		return true, nil
 	}
-	return false, errs.New(errs.Invalid, "setting %s: %q is neither on nor off", GCAuto, v)
+	return false, errs.New(errs.Invalid, "setting %s: %q is neither on nor off", normalName(name), v)
 }
 
 // perCent reads the value of GCGrowth.
@@ -105,8 +115,8 @@ func perCent(v string) (int, error) {
 // checkValue refuses a value that the program could not use; settings that it does not know have any.
 func checkValue(name, value string) (err error) {
 	switch normalName(name) {
-	case GCAuto:
-		_, err = onOrOff(value)
+	case GCAuto, PushAutoSetup:
+		_, err = onOrOff(name, value)
 	case GCGrowth:
 		_, err = perCent(value)
 	}

@@ -96,14 +96,14 @@ func TestCollectBuckets(t *testing.T) {
 			for _, c := range []struct {
 				after            time.Duration
 				waiting, removed int
-			}{{0, 2, 0}, {time.Hour, 2, 0}, {day, 0, 2}, {day, 0, 0}} {
+			}{{0, 3, 0}, {time.Hour, 3, 0}, {day, 0, 3}, {day, 0, 0}} {
 				got, err := (&sync.Collect{Remote: openURL(t, first), Now: noon.Add(c.after), Grace: day}).Run(ctx)
 				must(t, err)
 				if got.Used.Objects != 2 || got.Waiting.Objects != c.waiting || got.Removed.Objects != c.removed {
 					t.Errorf("after %s: %+v", c.after, got)
 				}
 			}
-			for url, want := range map[string]int{first: 2, other: 4} {
+			for url, want := range map[string]int{first: 2, other: 5} {
 				r := openURL(t, url)
 				got, err := (&sync.Collect{Remote: r, Now: noon, Grace: day, DryRun: true}).Run(ctx)
 				must(t, err)

@@ -80,19 +80,19 @@ func TestCollect(t *testing.T) {
 			all := objects(t, s)
 			c, err := (&sync.Collect{Remote: mustOpen(t, s), Now: noon, Grace: day, DryRun: true}).Run(ctx)
 			must(t, err)
-			if _, err := s.Stat(ctx, "garbage"); !errs.Is(err, errs.NotFound) || c.Waiting.Objects != 2 || c.Removed.Objects != 0 {
+			if _, err := s.Stat(ctx, "garbage"); !errs.Is(err, errs.NotFound) || c.Waiting.Objects != 3 || c.Removed.Objects != 0 {
 				t.Fatalf("a dry run: %+v, %v", c, err)
 			}
 			for _, at := range []time.Duration{0, 0, day - time.Minute} {
 				c, err := collect(s, noon.Add(at), day)
 				must(t, err)
-				if c.Waiting.Objects != 2 || c.Removed.Objects != 0 || c.Used.Objects != 2 || objects(t, s) != all || !c.Next.Equal(noon.Add(day)) {
+				if c.Waiting.Objects != 3 || c.Removed.Objects != 0 || c.Used.Objects != 2 || objects(t, s) != all || !c.Next.Equal(noon.Add(day)) {
 					t.Fatalf("after %s: %+v of %d objects", at, c, all)
 				}
 			}
 			c, err = collect(s, noon.Add(day), day)
 			must(t, err)
-			if c.Waiting.Objects != 0 || c.Removed.Objects != 2 || c.Removed.Bytes == 0 || objects(t, s) != all-2 {
+			if c.Waiting.Objects != 0 || c.Removed.Objects != 3 || c.Removed.Bytes == 0 || objects(t, s) != all-2 {
 				t.Fatalf("after a day: %+v, %d objects", c, objects(t, s))
 			}
 			whole(t, s)
@@ -112,7 +112,7 @@ func TestCollect(t *testing.T) {
 			}
 			whole(t, s)
 			m.drop(t, s, "fix")
-			if c, err = collect(s, noon.Add(day), 0); err != nil || c.Removed.Objects != 2 || objects(t, s) != all-2 {
+			if c, err = collect(s, noon.Add(day), 0); err != nil || c.Removed.Objects != 3 || objects(t, s) != all-2 {
 				t.Fatalf("at once: %+v, %v", c, err)
 			}
 			whole(t, s)
@@ -120,9 +120,99 @@ func TestCollect(t *testing.T) {
 	}
 }
 
+// TestCollectRefs: what is left of a removed branch goes a grace period after it was noted, and not what somebody makes of it meanwhile.
+func TestCollectRefs(t *testing.T) {
+	const ref = "refs/heads/fix"
+	there := func(s object.Store) bool {
+		_, err := s.Stat(ctx, ref)
+		if err != nil && !errs.Is(err, errs.NotFound) {
+			t.Fatal(err)
+		}
+		return err == nil
+	}
+	s := &mem.Store{}
+	m := littered(t, s)
+	for _, x := range []struct {
+		after time.Duration
+		there bool
+	}{{0, true}, {day - time.Second, true}, {day, false}, {2 * day, false}} {
+		_, err := collect(s, noon.Add(x.after), day)
+		must(t, err)
+		if there(s) != x.there {
+			t.Errorf("after %s the object of the removed branch is there: %v", x.after, !x.there)
+		}
+	}
+	data, _, err := s.Get(ctx, "garbage")
+	must(t, err)
+	if strings.Contains(string(data), ref) {
+		t.Errorf("it is noted still:\n%s", data)
+	}
+	// Made and removed again it waits anew.
+	push := func() {
+		out, err := m.push(mustOpen(t, s), false, false, "fix")
+		must(t, err)
+		if out[0].Status != sync.Created {
+			t.Fatalf("push: %d", out[0].Status)
+		}
+	}
+	push()
+	m.drop(t, s, "fix")
+	_, err = collect(s, noon.Add(2*day), day)
+	must(t, err)
+	push()
+	m.drop(t, s, "fix")
+	_, err = collect(s, noon.Add(3*day), day)
+	must(t, err)
+	if !there(s) {
+		t.Error("what is left of a branch that was made and removed again is gone")
+	}
+	// Somebody makes the branch between what a collection reads and what it deletes.
+	b := beforeDelete{s, push}
+	_, err = collect(b, noon.Add(5*day), day)
+	must(t, err)
+	whole(t, s)
+	if refs, err := mustOpen(t, s).Refs(ctx); err != nil || refs["heads/fix"].IsZero() {
+		t.Errorf("the branch that was made meanwhile is lost: %v %v", refs, err)
+	}
+	// A server that minds no condition of a delete keeps them.
+	m.drop(t, s, "fix")
+	for _, after := range []time.Duration{6 * day, 8 * day} {
+		_, err = collect(heedless{s}, noon.Add(after), day)
+		must(t, err)
+	}
+	if !there(s) {
+		t.Error("it was removed by a server that would remove anything")
+	}
+	if list, err := s.List(ctx, "changes/"); err != nil || len(list) > 0 {
+		t.Errorf("what was put to find that out is there still: %v, %v", list, err)
+	}
+}
+
+// beforeDelete is a store in which something happens before a delete on a condition.
+type beforeDelete struct {
+	object.Store
+	call func()
+}
+
+// DeleteIf implements object.Store.
+func (b beforeDelete) DeleteIf(ctx context.Context, name string, g object.Generation) error {
+	if strings.HasPrefix(name, "refs/") {
+		b.call()
+	}
+	return b.Store.DeleteIf(ctx, name, g)
+}
+
+// heedless is a store on a server that minds no condition of a delete.
+type heedless struct{ object.Store }
+
+// DeleteIf implements object.Store.
+func (h heedless) DeleteIf(ctx context.Context, name string, _ object.Generation) error {
+	return h.Delete(ctx, name)
+}
+
 // TestCollectRefuses: what is not understood makes nothing go.
 func TestCollectRefuses(t *testing.T) {
-	for name, text := range map[string]string{"refs/strange/x": "stemma ref 1\nnonce a\n", "refs/heads/main": "stemma ref 2\n", "garbage": "stemma garbage 2\n", "refs/heads/x": "stemma ref 1\ncommit"} {
+	for name, text := range map[string]string{"refs/strange/x": "stemma ref 1\nnonce a\n", "refs/heads/main": "stemma ref 2\n", "garbage": "stemma garbage 3\n", "refs/heads/x": "stemma ref 1\ncommit"} {
 		s := &mem.Store{}
 		littered(t, s)
 		_, err := collect(s, noon, day)
@@ -290,7 +380,7 @@ func TestCollectSeesNames(t *testing.T) {
 	must(t, err)
 	data, _, err := s.Get(ctx, "garbage")
 	must(t, err)
-	if strings.Contains(string(data), "unnamed") {
+	if strings.Contains(string(data), " packs/") || strings.Contains(string(data), " lists/") {
 		t.Errorf("what a push has claimed is noted still:\n%s", data)
 	}
 	c, err := collect(s, noon.Add(2*day), day)

@@ -57,9 +57,8 @@ func CommitTogether(ctx context.Context, txs ...*Tx) error {
 // together is those of transactions to be committed together that have changed something, ready for their plans: tables with more than fold
 // bytes of edits are folded.
 func together(ctx context.Context, txs []*Tx, fold int64) ([]*Tx, error) {
-	var dirty []*Tx
-	seen := map[string]bool{}
-	for _, t := range txs {
+	dirty := make([]*Tx, 0, len(txs))
+	for i, t := range txs {
 		switch {
 		case t.done:
 			return nil, errs.New(errs.Invalid, "commit transaction: it is over already")
@@ -67,10 +66,9 @@ func together(ctx context.Context, txs []*Tx, fold int64) ([]*Tx, error) {
 			return nil, errs.New(errs.Invalid, "commit transaction: it is not on a branch's working set")
 		case t.r != txs[0].r:
 			return nil, errs.New(errs.Invalid, "commit transactions together: they are of different databases")
-		case seen[t.branch]:
+		case slices.ContainsFunc(txs[:i], func(x *Tx) bool { return x.branch == t.branch }):
 			return nil, errs.New(errs.Invalid, "commit transactions together: two are on branch '%s'", t.branch)
 		}
-		seen[t.branch] = true
 		if t.Dirty() {
 			dirty = append(dirty, t)
 		}

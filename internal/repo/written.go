@@ -88,6 +88,9 @@ func (w *written) take(t *Tx, b *branch, lsn uint64) {
 			}
 		}
 	}
+	if len(t.made) == 0 && t.by.Run == "" {
+		return
+	}
 	noted := map[string]bool{}
 	for _, m := range t.made {
 		switch p := (place{b.name, m.table}); {

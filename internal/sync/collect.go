@@ -84,7 +84,7 @@ func (c *Collect) once(ctx context.Context) (*Collected, error) {
 		}
 		all = append(all, list...)
 	}
-	named, err := r.named(ctx)
+	named, gone, err := r.named(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -118,6 +118,36 @@ func (c *Collect) once(ctx context.Context) (*Collected, error) {
 			out.Next = at
 		}
 	}
+	// A removed ref goes on the condition that it is as it was read, so nothing that somebody makes of it meanwhile is lost. It waits all the same: who does
+	// not know whether a put of theirs was done looks into it.
+	var refs []removedRef
+	for _, x := range gone {
+		since, noted := notes.unnamed[x.note()]
+		if !noted || since.After(c.Now) {
+			since = c.Now
+		}
+		next.unnamed[x.note()] = since // until a collection does not find it any more
+		if c.Now.Sub(since) >= c.Grace {
+			refs = append(refs, x)
+			continue
+		}
+		out.Waiting.add(x.Info)
+		if at := since.Add(c.Grace); out.Next.IsZero() || at.Before(out.Next) {
+			out.Next = at
+		}
+	}
+	if len(refs) > 0 && !c.DryRun {
+		able, err := r.deletesIf(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !able {
+			refs = nil
+		}
+	}
+	for _, x := range refs {
+		out.Removed.add(x.Info)
+	}
 	there := map[string]bool{}
 	for _, in := range doomed {
 		there[in.Name] = true
@@ -143,17 +173,53 @@ func (c *Collect) once(ctx context.Context) (*Collected, error) {
 			return nil, err
 		}
 	}
-	return out, c.remove(ctx, doomed)
+	if err := c.remove(ctx, doomed); err != nil {
+		return out, err
+	}
+	for _, x := range refs {
+		err := r.s.DeleteIf(ctx, x.Name, x.gen)
+		if errs.Is(err, errs.Conflict) { // somebody has made the branch again
+			out.Removed.Objects--
+			out.Removed.Bytes -= x.Size
+		} else if err != nil {
+			return out, err
+		}
+	}
+	return out, nil
 }
 
-// named is the names of all objects that refs need, as they are and as pushes of several refs would have them. What it cannot understand is
-// an error: nothing may go for not being understood.
-func (r *Remote) named(ctx context.Context) (map[string]bool, error) {
+// removedRef is an object of a ref that was removed.
+type removedRef struct {
+	object.Info
+	gen   object.Generation
+	nonce string // of its value
+}
+
+// note is how notes of collections call it: with the nonce, since a ref may be made and removed again.
+func (x removedRef) note() string { return x.Name + "@" + x.nonce }
+
+// deletesIf tells whether the store minds the condition of a delete.
+func (r *Remote) deletesIf(ctx context.Context) (bool, error) {
+	name := changesDir + nonce() // where a collection removes what this leaves if it dies
+	if err := r.s.Put(ctx, name, object.Bytes([]byte(outcomeGiven)), object.IfAbsent); err != nil {
+		return false, err
+	}
+	err := r.s.DeleteIf(ctx, name, "1234567890123456")
+	able := errs.Is(err, errs.Conflict)
+	if err != nil && !able && !errs.Is(err, errs.Unsupported) && !errs.Is(err, errs.Invalid) {
+		return false, err
+	}
+	return able, r.s.Delete(ctx, name)
+}
+
+// named is the names of all objects that refs need, as they are and as pushes of several refs would have them, and the removed refs that tell
+// nothing that is needed. What it cannot understand is an error: nothing may go for not being understood.
+func (r *Remote) named(ctx context.Context) (map[string]bool, []removedRef, error) {
 	list, err := r.s.List(ctx, refsDir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	values := make([]value, len(list))
+	values, gens := make([]value, len(list)), make([]object.Generation, len(list))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
 	for i, in := range list {
@@ -162,21 +228,28 @@ func (r *Remote) named(ctx context.Context) (map[string]bool, error) {
 			if err != nil {
 				return err
 			}
-			data, _, err := r.s.Get(gctx, in.Name)
+			data, gen, err := r.s.Get(gctx, in.Name)
+			if errs.Is(err, errs.NotFound) { // removed by another collection
+				return nil
+			}
 			if err == nil {
+				gens[i] = gen
 				values[i], err = decodeValue(data, name)
 			}
 			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	out := map[string]bool{}
 	var targets []Target
-	for _, v := range values {
+	var gone []removedRef
+	for i, v := range values {
 		if v.change != "" {
 			out[changesDir+v.change] = true
+		} else if v.IsZero() && v.runs.IsZero() && v.work.IsZero() && gens[i] != "" {
+			gone = append(gone, removedRef{list[i], gens[i], v.nonce})
 		}
 		targets = append(targets, v.Target, v.next, v.runs, v.nextRuns)
 	}
@@ -189,7 +262,7 @@ func (r *Remote) named(ctx context.Context) (map[string]bool, error) {
 	for _, p := range packs {
 		out[p.object()] = true
 	}
-	return out, err
+	return out, gone, err
 }
 
 // remove removes objects: lists before packs, so that whoever reads a list later finds what it names, or no list.

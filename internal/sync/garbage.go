@@ -25,12 +25,22 @@ type garbage struct {
 	removed map[string]time.Time // since when, by name: what is gone, or goes at any moment
 }
 
-const garbageWords = "stemma garbage 1"
+// The first lines of the object. Programs that do not know of removed refs in it cannot read the second.
+const (
+	garbageWords     = "stemma garbage 1"
+	refsGarbageWords = "stemma garbage 2"
+)
 
 // encode is the content of the object. Its nonce makes it differ from all that it was before.
 func (g garbage) encode() []byte {
 	var b bytes.Buffer
-	fmt.Fprintln(&b, garbageWords)
+	words := garbageWords
+	for name := range g.unnamed {
+		if strings.HasPrefix(name, refsDir) {
+			words = refsGarbageWords
+		}
+	}
+	fmt.Fprintln(&b, words)
 	for _, part := range g.parts() {
 		for _, name := range slices.Sorted(maps.Keys(part.of)) {
 			fmt.Fprintf(&b, "%s %s %s\n", part.word, part.of[name].UTC().Format(time.RFC3339), name)
@@ -57,13 +67,13 @@ func decodeGarbage(data []byte, url string) (garbage, error) {
 		return garbage{}, errs.New(errs.Corrupt, "the object %s of the remote %s cannot be understood: %s", garbageName, url, why)
 	}
 	sc := bufio.NewScanner(bytes.NewReader(data))
-	if !sc.Scan() || sc.Text() != garbageWords {
+	if !sc.Scan() || sc.Text() != garbageWords && sc.Text() != refsGarbageWords {
 		if strings.HasPrefix(sc.Text(), "stemma garbage ") {
 			return garbage{}, errs.New(errs.TooNew, "the object %s of the remote %s was written by a newer stemma; use one", garbageName, url)
 		}
 		return bad("it does not begin as it should")
 	}
-	ended := false
+	ended, refs := false, sc.Text() == refsGarbageWords
 	for sc.Scan() {
 		f := strings.Fields(sc.Text())
 		if ended {
@@ -80,7 +90,7 @@ func decodeGarbage(data []byte, url string) (garbage, error) {
 		if err != nil {
 			return bad("a time is none")
 		}
-		if !collectable(f[2]) {
+		if !collectable(f[2]) && !(refs && f[0] == "unnamed" && notesRef(f[2])) {
 			return bad(fmt.Sprintf("it names %q", f[2]))
 		}
 		if _, twice := g.unnamed[f[2]]; twice {
@@ -115,6 +125,13 @@ func collectable(name string) bool {
 		}
 	}
 	return false
+}
+
+// notesRef tells whether that is how a note calls a removed ref.
+func notesRef(name string) bool {
+	object, nonce, _ := strings.Cut(name, "@")
+	_, err := refNamed(object)
+	return err == nil && nonce != ""
 }
 
 // garbage reads the object; where there is none it is empty, of no generation.

@@ -298,3 +298,8 @@ func (l *Live) List(ctx context.Context, prefix string) ([]object.Info, error) {
 func (l *Live) Delete(context.Context, string) error {
 	return errs.New(errs.Unsupported, "%s is a server's database, of which single objects are not removed", l.url)
 }
+
+// DeleteIf implements object.Store.
+func (l *Live) DeleteIf(ctx context.Context, name string, _ object.Generation) error {
+	return l.Delete(ctx, name)
+}

@@ -421,6 +421,9 @@ func (r *Remote) update(ctx context.Context, m move) error {
 // put replaces the object of a ref by another value, if it is as it was read.
 func (r *Remote) put(ctx context.Context, from Ref, v value) error {
 	err := r.s.Put(ctx, refObject(from.Name), object.Bytes(v.encode()), object.If(from.gen))
+	if errs.Is(err, errs.Conflict) && from.IsZero() && from.gen != "" { // a collection has removed what was left of it, and it is still not there
+		err = r.s.Put(ctx, refObject(from.Name), object.Bytes(v.encode()), object.IfAbsent)
+	}
 	if errs.Is(err, errs.Conflict) {
 		return errMoved(from.Name)
 	}

@@ -25,7 +25,7 @@ func diffColumns(from, to *shape) []*sql.Column {
 	cols := to.columns("to_")
 	cols = append(cols, wordNull("to_commit"), atNull("to_commit_date"))
 	cols = append(cols, from.columns("from_")...)
-	return append(cols, wordNull("from_commit"), atNull("from_commit_date"), word("diff_type"))
+	return append(cols, wordNull("from_commit"), atNull("from_commit_date"), wordNull("diff_type"))
 }
 
 // rows gives the differing rows of the table, which each moment has under a name of its own, as they are found.

@@ -1,6 +1,8 @@
 package systab
 
 import (
+	"slices"
+
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/types"
 
@@ -44,8 +46,13 @@ func violationRowsTable(ctx *sql.Context, db registry.Handle, name string) (sql.
 	if v.Schema().Keyless() {
 		cols = append(cols, &sql.Column{Name: "dolt_row_hash", Type: types.LongBlob, PrimaryKey: true})
 	}
+	first := len(cols)
 	cols = append(cols, sh.columns("")...)
-	cols = append(cols, &sql.Column{Name: "violation_info", Type: types.JSON, Nullable: true})
+	for _, key := range sh.keys("") {
+		i := first + slices.IndexFunc(cols[first:], func(c *sql.Column) bool { return c.Name == key })
+		cols[i].Nullable, cols[i].PrimaryKey = false, true
+	}
+	cols = append(cols, &sql.Column{Name: "violation_info", Type: types.JSON, PrimaryKey: true})
 	t := newTable(db, name, cols, nil, func(ctx *sql.Context, _ Point) (sql.RowIter, error) {
 		rows, err := violationRows(ctx, db, of)
 		for i := range rows {

@@ -347,3 +347,16 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 	}
 	return err
 }
+
+// DeleteIf implements object.Store.
+func (s *Store) DeleteIf(ctx context.Context, name string, g object.Generation) error {
+	if err := object.CheckName(name); err != nil {
+		return err
+	}
+	err := s.do(ctx, request{what: deleting, method: http.MethodDelete, url: s.objectURL(name), name: name, header: map[string]string{"If-Match": string(g)},
+		conditional: true, answers: drain})
+	if errs.Is(err, errs.NotFound) {
+		return object.ErrCondition(name)
+	}
+	return err
+}

@@ -368,3 +368,19 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 	}
 	return s.fs.SyncDir(filepath.Dir(s.path(name)))
 }
+
+// DeleteIf implements object.Store.
+func (s *Store) DeleteIf(ctx context.Context, name string, g object.Generation) (err error) {
+	if err := object.CheckName(name); err != nil {
+		return err
+	}
+	lock, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	if have, err := s.now(ctx, name, false); err != nil || have == "" || have != g {
+		return s.refuse(name, err)
+	}
+	return s.Delete(ctx, name)
+}

@@ -379,3 +379,19 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 	}
 	return err
 }
+
+// DeleteIf implements object.Store.
+func (s *Store) DeleteIf(ctx context.Context, name string, g object.Generation) error {
+	if err := object.CheckName(name); err != nil {
+		return err
+	}
+	if _, err := strconv.ParseInt(string(g), 10, 64); err != nil {
+		return object.ErrCondition(name) // no generation of an object here
+	}
+	err := s.do(ctx, request{what: "objects.delete", method: http.MethodDelete, url: s.objectURL(name), query: url.Values{"ifGenerationMatch": {string(g)}},
+		name: name, answers: func(*http.Response) error { return nil }})
+	if errs.Is(err, errs.NotFound) {
+		return object.ErrCondition(name)
+	}
+	return err
+}

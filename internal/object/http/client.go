@@ -274,3 +274,11 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 	}
 	return err
 }
+
+// DeleteIf implements object.Store: a server collects the garbage of its databases itself.
+func (s *Store) DeleteIf(_ context.Context, name string, _ object.Generation) error {
+	if err := object.CheckName(name); err != nil {
+		return err
+	}
+	return errs.New(errs.Unsupported, "%s removes no objects on a condition", s.URL())
+}

@@ -134,3 +134,20 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 	delete(s.all, name)
 	return nil
 }
+
+// DeleteIf implements object.Store.
+func (s *Store) DeleteIf(ctx context.Context, name string, g object.Generation) error {
+	if err := ctx.Err(); err != nil {
+		return errs.With(errs.Canceled, err)
+	}
+	if err := object.CheckName(name); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e, ok := s.all[name]; !ok || e.g != g {
+		return object.ErrCondition(name)
+	}
+	delete(s.all, name)
+	return nil
+}

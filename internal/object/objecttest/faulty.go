@@ -159,3 +159,16 @@ func (f *Faulty) Delete(ctx context.Context, name string) error {
 	}
 	return err
 }
+
+// DeleteIf implements object.Store.
+func (f *Faulty) DeleteIf(ctx context.Context, name string, g object.Generation) error {
+	before, after := f.fault()
+	if before != nil {
+		return before
+	}
+	err := f.Store.DeleteIf(ctx, name, g)
+	if err == nil {
+		err = after
+	}
+	return err
+}

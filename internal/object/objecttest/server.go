@@ -63,6 +63,27 @@ func (s *Server) Reset() {
 	s.requests, s.bytes, s.answered = nil, 0, 0
 }
 
+// DeletesIf is a handler whose DELETE minds a condition, as the services that emulators stand for do: wanted is what a request demands, "" for
+// nothing, and current what the answer to a request for the object, without a body, says that it is.
+func DeletesIf(h http.Handler, wanted func(r *http.Request) string, current func(answer *httptest.ResponseRecorder) string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if want := wanted(r); r.Method == http.MethodDelete && want != "" {
+			ask := r.Clone(r.Context())
+			ask.Method, ask.Body = http.MethodGet, http.NoBody
+			answer := httptest.NewRecorder()
+			if h.ServeHTTP(answer, ask); answer.Code != http.StatusOK {
+				w.WriteHeader(answer.Code)
+				return
+			}
+			if current(answer) != want {
+				w.WriteHeader(http.StatusPreconditionFailed)
+				return
+			}
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
 // Serve starts a server with that handler, for as long as the test runs.
 func Serve(t testing.TB, h http.Handler) *Server {
 	t.Helper()

@@ -22,7 +22,7 @@ func Suite(t *testing.T, open func(t *testing.T) object.Store) {
 		run  func(t *testing.T, s object.Store)
 	}{
 		{"reads what was put", reads}, {"conditions", conditions}, {"one of many wins", race}, {"lists", lists},
-		{"names", names}, {"large", large}, {"canceled", canceled}, {"delete", deletes},
+		{"names", names}, {"large", large}, {"canceled", canceled}, {"delete", deletes}, {"delete on a condition", deletesIf},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 	}
@@ -169,6 +169,7 @@ func names(t *testing.T, s object.Store) {
 		code(t, err, errs.Invalid)
 		code(t, s.Settle(ctx, n), errs.Invalid)
 		code(t, s.Delete(ctx, n), errs.Invalid)
+		code(t, s.DeleteIf(ctx, n, "1"), errs.Invalid)
 		if n != "" && n != "a/" {
 			_, err = s.List(ctx, n)
 			code(t, err, errs.Invalid)
@@ -233,6 +234,41 @@ func deletes(t *testing.T, s object.Store) {
 	code(t, err, errs.NotFound)
 	put(t, s, "a/b", "y", object.IfAbsent)
 	want(t, s, "a/b", "y")
+}
+
+// deletesIf: only the object of that generation is removed. A server that minds no condition is passed over, but not a store that this says of.
+func deletesIf(t *testing.T, s object.Store) {
+	put(t, s, "probe", "x", object.Always)
+	err := s.DeleteIf(t.Context(), "probe", "1234567890123456")
+	if errs.Is(err, errs.Unsupported) {
+		t.Skip(err)
+	}
+	if err == nil {
+		t.Skip("the server minds no condition of a delete")
+	}
+	code(t, err, errs.Conflict)
+	want(t, s, "probe", "x")
+	put(t, s, "a/b", "x", object.Always)
+	_, old, err := s.Get(t.Context(), "a/b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "a/b", "y", object.Always)
+	code(t, s.DeleteIf(t.Context(), "a/b", old), errs.Conflict)
+	want(t, s, "a/b", "y")
+	_, now, err := s.Get(t.Context(), "a/b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.DeleteIf(t.Context(), "a/b", now); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = s.Get(t.Context(), "a/b")
+	code(t, err, errs.NotFound)
+	code(t, s.DeleteIf(t.Context(), "a/b", now), errs.Conflict)
+	put(t, s, "a/b", "z", object.IfAbsent)
+	code(t, s.DeleteIf(t.Context(), "a/b", now), errs.Conflict)
+	want(t, s, "a/b", "z")
 }
 
 // errFault is what a Faulty store's own failures are.

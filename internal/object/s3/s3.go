@@ -337,3 +337,18 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 	}
 	return err
 }
+
+// DeleteIf implements object.Store.
+func (s *Store) DeleteIf(ctx context.Context, name string, g object.Generation) error {
+	if err := object.CheckName(name); err != nil {
+		return err
+	}
+	err := s.call(ctx, "DeleteObject", name, func(c *s3.Client) error {
+		_, err := c.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.in.Name, Key: s.key(name), IfMatch: aws.String(string(g))})
+		return err
+	})
+	if errs.Is(err, errs.NotFound) {
+		return object.ErrCondition(name)
+	}
+	return err
+}

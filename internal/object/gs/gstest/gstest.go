@@ -2,6 +2,9 @@
 package gstest
 
 import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/fsouza/fake-gcs-server/fakestorage"
@@ -27,7 +30,14 @@ func Serve(bucket string) (s *objecttest.Server, env map[string]string, err erro
 		return nil, nil, err
 	}
 	f.CreateBucketWithOpts(fakestorage.CreateBucketOpts{Name: bucket})
-	s = objecttest.Start(f.HTTPHandler())
+	s = objecttest.Start(objecttest.DeletesIf(f.HTTPHandler(), func(r *http.Request) string { return r.URL.Query().Get("ifGenerationMatch") },
+		func(answer *httptest.ResponseRecorder) string {
+			var about struct{ Generation string }
+			if err := json.Unmarshal(answer.Body.Bytes(), &about); err != nil {
+				return err.Error()
+			}
+			return about.Generation
+		}))
 	end := s.Close
 	s.Close = func() {
 		end()

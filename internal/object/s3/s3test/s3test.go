@@ -2,6 +2,8 @@
 package s3test
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/johannesboyne/gofakes3"
@@ -27,11 +29,17 @@ func Serve(bucket string) (s *objecttest.Server, env map[string]string, err erro
 	if err := backend.CreateBucket(bucket); err != nil {
 		return nil, nil, err
 	}
-	s = objecttest.Start(gofakes3.New(backend, gofakes3.WithLogger(gofakes3.DiscardLog())).Server())
+	s = objecttest.Start(objecttest.DeletesIf(Plain(backend), func(r *http.Request) string { return r.Header.Get("If-Match") },
+		func(answer *httptest.ResponseRecorder) string { return answer.Header().Get("ETag") }))
 	return s, map[string]string{
 		"AWS_ENDPOINT_URL": s.URL, "AWS_ACCESS_KEY_ID": "AKIATEST", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1", "AWS_PROFILE": "",
 		"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true", "AWS_SESSION_TOKEN": "",
 	}, nil
+}
+
+// Plain is a server of that backend which does not mind conditions of deletes.
+func Plain(backend gofakes3.Backend) http.Handler {
+	return gofakes3.New(backend, gofakes3.WithLogger(gofakes3.DiscardLog())).Server()
 }
 
 // Start is New, and lets the environment of the test name the server.
