@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/dolthub/go-mysql-server/sql"
@@ -204,11 +205,21 @@ func checked(query string, s sqlparser.Statement, err error) (sqlparser.Statemen
 				break
 			}
 		}
+		// All parts of the statement name the table as it was: the engine runs them one by one, and finds it under its old name until the end.
+		slices.SortStableFunc(s.Statements, func(a, b *sqlparser.DDL) int { return renames(a) - renames(b) })
 	}
 	if err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// renames is 1 for what gives a table another name, and 0 for the rest.
+func renames(d *sqlparser.DDL) int {
+	if d.Action == sqlparser.RenameStr && len(d.ToTables) > 0 {
+		return 1
+	}
+	return 0
 }
 
 func checkTable(t *sqlparser.TableSpec) error {

@@ -259,7 +259,10 @@ func TestRenamesNameDatabases(t *testing.T) {
 	c.exec("use other", "rename table db.t to db.t2")
 	c.want("show tables from db", "t2 v")
 	c.want("show tables from other", "t v")
-	c.exec("rename table db.t2 to db.t3, db.t3 to db.t", "rename table db.v to db.w", "rename table t to other.u, u to t", "alter table db.t rename to db.t4", "alter table db.t4 add column k int, rename to t")
+	c.exec("rename table db.t2 to db.t3, db.t3 to db.t", "rename table db.v to db.w", "rename table t to other.u, u to t", "alter table db.t rename to db.t4", "alter table db.t4 add column k int, rename to t",
+		"alter table db.t rename to t5, add column m int, drop column k", "alter table db.t5 rename column m to o, rename as t, add index (o)")
+	c.want("select column_name from information_schema.columns where table_schema = 'db' and table_name = 't'", "i o")
+	c.exec("alter table db.t drop index o, drop column o, add column k int")
 	c.want("show tables from db", "t w")
 	c.want("show tables from other", "t v")
 	c.want("select * from db.w", "1")
@@ -368,6 +371,24 @@ func TestViewsOfOtherRevisions(t *testing.T) {
 	c.want("select extra->>'$.self' from dolt_schemas where name = 'past'", "db")
 	c.exec("insert into dolt_schemas values ('view', 'cloned', 'create view cloned as select i from `olddb/main`.t', '{\"self\":\"olddb\"}', '')")
 	c.want("select * from cloned", "1 2")
+}
+
+// TestViewsOverCommits: a view reads tables of a commit, and is made in the working set only.
+func TestViewsOverCommits(t *testing.T) {
+	w := newWorld(t)
+	c := w.client()
+	c.exec("create table t (i int primary key)", "insert into t values (1)")
+	w.commit("main", "one", time.Date(2021, 3, 1, 0, 0, 0, 0, time.UTC))
+	c.exec("insert into t values (2)",
+		"create view `before` as select t.i from `db/HEAD`.t", "create view `both` as select a.i, b.i as was from t a left join `db/HEAD`.t b on a.i = b.i where a.i in (select i from t)")
+	c.want("select * from `before`", "1")
+	c.want("select * from `both` order by 1", "1,1 2,NULL")
+	c.exec("create or replace view `before` as select i + 1 from `db/HEAD`.t union select 9 from `db/HEAD`.t")
+	c.want("select * from `before`", "2 9")
+	c.fails("create view `db/HEAD`.x as select i from t", "db/HEAD")
+	c.fails("create table `db/HEAD`.x (i int)", "db/HEAD")
+	c.fails("drop view `db/HEAD`.`before`", "db/HEAD")
+	c.fails("insert into `db/HEAD`.t values (3)", "db/HEAD")
 }
 
 func TestViewsInTransactions(t *testing.T) {

@@ -42,6 +42,11 @@ func ClassOf(t value.Type) Class {
 	return ClassString
 }
 
+// zeroTime is the cell of a zero DATETIME, which is no moment: it comes before all that are. JSON has it as zeroTimeText.
+var zeroTime = time.UnixMicro(value.ZeroDatetime).UTC()
+
+const zeroTimeText = "0000-00-00T00:00:00Z"
+
 // notUTF8 carries a string that JSON cannot.
 type notUTF8 struct {
 	Base64 []byte `json:"base64"`
@@ -70,7 +75,9 @@ func encodeCell(t value.Type, cell any) (json.RawMessage, error) {
 	case ClassTime:
 		var at time.Time
 		if at, ok = cell.(time.Time); ok {
-			cell = formatTime(at)
+			if cell = formatTime(at); at.Equal(zeroTime) {
+				cell = zeroTimeText
+			}
 		}
 	case ClassBytes:
 		var b []byte
@@ -118,7 +125,9 @@ func decodeCell(t value.Type, raw json.RawMessage) (any, error) {
 		}
 	case ClassTime:
 		var s string
-		if s, err = decodeAs[string](raw); err == nil {
+		if s, err = decodeAs[string](raw); err == nil && s == zeroTimeText {
+			v = zeroTime
+		} else if err == nil {
 			v, err = time.Parse(time.RFC3339Nano, s)
 		}
 	case ClassBytes:
@@ -158,6 +167,9 @@ func FormatCell(t value.Type, cell any) string {
 	case float32:
 		return formatFloat(float64(v), 32)
 	case time.Time:
+		if v.Equal(zeroTime) {
+			return string(value.AppendText(nil, t, value.IntCell(value.ZeroDatetime)))
+		}
 		layout := "2006-01-02 15:04:05"
 		if n := min(int(t.Precision), 6); n > 0 {
 			layout += ".000000"[:1+n]

@@ -41,6 +41,9 @@ func newTraining(s *Scope, config, lock string) *trainingRun {
 func openTraining(s *Scope, config, lock string, needLock bool) (*trainingRun, error) {
 	t := newTraining(s, config, lock)
 	data, err := vfs.ReadFile(s.fs(), s.path(config))
+	if errs.Is(err, errs.NotFound) {
+		return nil, errs.New(errs.NotFound, "read %s: there is no such file; it lists the tables of a training configuration: see '%s help data lock'", config, s.Program())
+	}
 	if err != nil {
 		return nil, errs.New(errs.CodeOf(err), "read %s: %w", config, err)
 	}

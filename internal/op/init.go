@@ -27,9 +27,7 @@ func initSpec() Spec {
 		Short: "Create an empty database in this directory, or another",
 		Long: `The database's name is that of the directory. Everything it holds is in the directory .stemma (.dolt when the program is called
 dolt). It begins with one branch and one commit. At the URL of a bucket, or file:// of a directory that several machines see, it is made for servers
-with --store and programs that work on it there. Of those who make one there at the same moment and give the first branch the same name, one
-does and the others are refused; where the names differ, all succeed, and the database has the branches of all,
-whose histories have no commit in common.`,
+with --store and programs that work on it there. Of those who make one there at the same moment one does, and the others are refused.`,
 		Usage: []string{"[-b <branch>] [<directory>]", "[-b <branch>] <url>"},
 		Examples: []Example{
 			{"init", "make a database here"}, {"init -b trunk", "with another name for the first branch"}, {"init prices", "make a database in the new directory prices"},
@@ -113,7 +111,7 @@ func (c *Init) at(ctx context.Context, s *Scope, opt repo.InitOptions) (*Result,
 	}
 	defer r.Close(ctx)
 	head, _ := r.BranchHead(opt.Branch)
-	push := &sync.Push{Remote: at, Store: r.Store(), FS: fs, Temp: r.TempDir()}
+	push := &sync.Push{Remote: at, Store: r.Store(), FS: fs, Temp: r.TempDir(), First: true}
 	out, _, err := push.Run(ctx, []sync.Want{{Name: sync.Heads + opt.Branch, Commit: head}})
 	if err != nil {
 		return nil, err

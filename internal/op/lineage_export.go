@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/lineage"
 	"github.com/stemmadb/stemma/internal/schema"
@@ -87,7 +88,7 @@ func (s *Scope) openLineageOf(ctx context.Context, run *lineage.Run, ins []linea
 
 // LineageExport is the verb that writes the lineage for other systems.
 type LineageExport struct {
-	File      string `flag:"openlineage" required:"true" value:"file" complete:"file" help:"a file for events of OpenLineage, one a line"`
+	File      string `flag:"openlineage" required:"true" value:"file" complete:"file" help:"a file for events of OpenLineage, one a line; - is standard output"`
 	Namespace string `flag:"namespace" default:"stemma://localhost" value:"uri" help:"of datasets and jobs: stemma://host:port"`
 	UID       string `flag:"run" name:"run" value:"run" help:"only this run"`
 }
@@ -115,7 +116,14 @@ func (c *LineageExport) Run(ctx context.Context, s *Scope) (*Result, error) {
 		only = run.UID
 	}
 	n := int64(0)
-	err := writeFile(s, c.File, true, func(w io.Writer) error {
+	write := func(fn func(w io.Writer) error) error { return writeFile(s, c.File, true, fn) }
+	if c.File == "-" {
+		if s.Out == nil {
+			return nil, errs.New(errs.Invalid, "lineage export: there is no standard output; name a file")
+		}
+		write = func(fn func(w io.Writer) error) error { return fn(s.Out) }
+	}
+	err := write(func(w io.Writer) error {
 		return s.Repo.Lineage().Each(ctx, func(run lineage.Run, ins []lineage.Input, outs []lineage.Output) error {
 			if only != "" && run.UID != only {
 				return nil
@@ -132,7 +140,10 @@ func (c *LineageExport) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := Say("Wrote %d events to %s.", n, c.File)
+	r := &Result{Lines: []string{}}
+	if c.File != "-" {
+		r = Say("Wrote %d events to %s.", n, c.File)
+	}
 	r.Columns, r.Rows = []Column{Whole("events")}, [][]any{{n}}
 	return r, nil
 }

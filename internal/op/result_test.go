@@ -84,6 +84,20 @@ func TestResultRoundTrip(t *testing.T) {
 	})
 }
 
+// TestZeroTimes: a zero DATETIME is told from all moments, also behind JSON.
+func TestZeroTimes(t *testing.T) {
+	for _, at := range []time.Time{zeroTime, {}, time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC)} {
+		typ := value.Type{Kind: value.KindDatetime}
+		raw, err := encodeCell(typ, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := decodeCell(typ, raw); err != nil || !got.(time.Time).Equal(at) {
+			t.Errorf("%v is %v as JSON (%s), %v", at, got, raw, err)
+		}
+	}
+}
+
 func TestResultRefuses(t *testing.T) {
 	for name, r := range map[string]*Result{
 		"a short row":    {Columns: []Column{Text("a"), Text("b")}, Rows: [][]any{{"x"}}},
@@ -162,6 +176,8 @@ func TestFormatCell(t *testing.T) {
 		{value.Type{Kind: value.KindFloat32}, float64(float32(0.1)), "0.1"},
 		{value.Type{Kind: value.KindDatetime}, at, "2021-04-23 23:46:04"},
 		{value.Type{Kind: value.KindDatetime, Precision: 3}, at, "2021-04-23 23:46:04.120"},
+		{value.Type{Kind: value.KindDatetime, Precision: 3}, zeroTime, "0000-00-00 00:00:00.000"}, {value.Type{Kind: value.KindTimestamp}, zeroTime, "0000-00-00 00:00:00"},
+		{value.Type{Kind: value.KindDatetime}, time.Time{}, "0001-01-01 00:00:00"},
 		{Moment("").Type, at, "2021-04-23 23:46:04.120000"},
 		{value.Type{Kind: value.KindBlob}, []byte("ab"), "ab"},
 		{value.Type{Kind: value.KindDecimal}, "1.50", "1.50"},

@@ -28,7 +28,7 @@ func cellValue(ctx context.Context, r chunk.Reader, t value.Type, c value.Cell) 
 		return float64(c.Float32()), nil
 	case value.KindDatetime, value.KindTimestamp:
 		if c.Int() == value.ZeroDatetime {
-			return time.Time{}, nil
+			return zeroTime, nil
 		}
 		return time.UnixMicro(c.Int()).UTC(), nil
 	case value.KindBinary, value.KindVarbinary, value.KindBlob, value.KindGeometry, value.KindVector:

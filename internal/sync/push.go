@@ -71,6 +71,7 @@ type Push struct {
 	FS       vfs.FS // of the store
 	Temp     string // a directory for packs while they are sent
 	Atomic   bool   // all refs are changed or none
+	First    bool   // the remote has no refs, and gets its first: of several such pushes of one ref each, of whatever name, one succeeds, and the others are Raced
 	Held     Held   // where the packs that are sent are remembered
 	Progress Progress
 	// Lineage is asked what the remote's Lineage is to name, given what it names; the zero commit leaves it. Nil sends none. It is asked when
@@ -230,7 +231,11 @@ func (p *Push) move(ctx context.Context, refs map[string]Ref, out []Outcome, tod
 	}
 	for k, i := range todo {
 		if err == nil {
-			if err = p.Remote.update(ctx, moves[k]); errs.Is(err, errs.Conflict) && p.Remote.moved(ctx, moves[k:k+1]) {
+			change := p.Remote.update
+			if p.First {
+				change = p.Remote.updateFirst
+			}
+			if err = change(ctx, moves[k]); errs.Is(err, errs.Conflict) && p.Remote.moved(ctx, moves[k:k+1]) {
 				err = nil
 			}
 			if errs.Is(err, errs.Conflict) {

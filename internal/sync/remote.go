@@ -81,6 +81,9 @@ func (r *Remote) there(ctx context.Context) (bool, error) {
 		for _, in := range list {
 			// A push that died before anything of it was seen may have left packs.
 			if !strings.HasPrefix(in.Name, packsDir) && !strings.HasPrefix(in.Name, listsDir) {
+				if data, _, err := r.s.Get(ctx, MarkerName); err == nil { // somebody has made it one meanwhile
+					return true, checkMarker(data, r.URL())
+				}
 				return false, errs.New(errs.Invalid, "%s is no remote of stemma: it holds other things, such as %q; name an empty place, or one that was pushed to", r.URL(), in.Name)
 			}
 		}
@@ -460,11 +463,7 @@ func (r *Remote) updateAll(ctx context.Context, moves []move) error {
 		if err := r.giveUp(ctx, m.from); err != nil {
 			return err
 		}
-		v := m.value()
-		v.nextRuns, v.nextWrote = v.runs, v.wrote
-		v.wrote = m.from.Wrote
-		v.Target, v.work, v.runs, v.change, v.next, v.nextWork = m.from.Target, m.from.Work, m.from.Runs, id, m.to, m.work
-		if err := r.put(ctx, m.from, v); err != nil {
+		if err := r.put(ctx, m.from, m.announced(id)); err != nil {
 			// Those that were announced read as they were; the outcome spares others the question.
 			if e := r.s.Put(ctx, changesDir+id, object.Bytes([]byte(outcomeGiven)), object.IfAbsent); e != nil && !errs.Is(e, errs.Conflict) {
 				return fmt.Errorf("%w (and give up the change: %w)", err, e)
@@ -479,17 +478,30 @@ func (r *Remote) updateAll(ctx context.Context, moves []move) error {
 	if err != nil {
 		return err
 	}
-	// It is done; a ref that is not tidied up says the same.
 	for _, m := range moves {
-		x, err := r.ref(ctx, m.from.Name)
-		if err != nil || x.raw.change != id {
-			continue
-		}
-		v := x.after(m.to)
-		v.work = m.work
-		_ = r.put(ctx, x, v)
+		r.tidy(ctx, m, id)
 	}
 	return nil
+}
+
+// announced is the value of the move's ref while the change of that id, which the move is part of, is not decided.
+func (m move) announced(id string) value {
+	v := m.value()
+	v.nextRuns, v.nextWrote = v.runs, v.wrote
+	v.wrote = m.from.Wrote
+	v.Target, v.work, v.runs, v.change, v.next, v.nextWork = m.from.Target, m.from.Work, m.from.Runs, id, m.to, m.work
+	return v
+}
+
+// tidy puts a ref plainly whose change is decided. One that is not tidied up says the same.
+func (r *Remote) tidy(ctx context.Context, m move, id string) {
+	x, err := r.ref(ctx, m.from.Name)
+	if err != nil || x.raw.change != id {
+		return
+	}
+	v := x.after(m.to)
+	v.work = m.work
+	_ = r.put(ctx, x, v)
 }
 
 // moved tells whether refs are, durably, what they were to become: a remote that was cut off when it had moved them answers who asks again that

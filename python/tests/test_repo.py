@@ -431,11 +431,12 @@ def test_rows_of_a_diff_have_the_types_of_a_read(repo: stemma.Repo) -> None:
     repo.commit("empty", ALL=True)
     repo.sql(
         "insert into t values (1, '2020-01-02', '2020-01-02 03:04:05', '2020-01-02 03:04:05', '-30:00:01.5', 18446744073709551615, 1.5, '[1]', 'ab'),"
-        """ (2, '0000-00-00', null, null, null, null, null, '{"a": 1}', null)"""
+        """ (2, '0000-00-00', '0000-00-00 00:00:00', '0000-00-00 00:00:00', null, null, null, '{"a": 1}', null)"""
     )
     diff = repo.diff()
     one, two = diff.parts[0]
     assert (one.d, two.d) == (dt.date(2020, 1, 2), "0000-00-00")
+    assert two.t == two.ts == "0000-00-00 00:00:00"
     assert one.t == dt.datetime(2020, 1, 2, 3, 4, 5)
     assert one.ts == dt.datetime(2020, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
     assert one.s == -dt.timedelta(hours=30, seconds=1, milliseconds=500)

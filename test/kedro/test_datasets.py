@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -218,6 +219,7 @@ def test_commands(project: Project) -> None:
     project.run(n=1)
     run = project.run(n=2)
     said = project.kedro("stemma", "log", "-n", "1")
+    assert re.search(r"(?m)^Date:   \d{4}-\d\d-\d\d \d\d:\d\d:\d\d$", said)
     assert f"commit {project.server.head()}" in said
     assert f"Update from kedro run: {run}" in said
     assert 'Params: {"n": 2}' in said

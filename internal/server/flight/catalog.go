@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/flight/flightsql/schema_ref"
 
 	"github.com/stemmadb/stemma/internal/engine"
+	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/frame"
 	"github.com/stemmadb/stemma/internal/schema"
 )
@@ -189,7 +190,7 @@ func (q *sqlServer) DoGetTables(ctx context.Context, cmd flightsql.GetTables) (*
 					}
 				}
 				d, err := h.Describe(ctx, "SELECT * FROM "+schema.QuoteName(name), nil)
-				if err != nil && kind == typeView { // of tables that are gone, or that the account may not read
+				if err != nil && kind == typeView && ctx.Err() == nil && !errs.Is(err, errs.Corrupt) && !errs.Is(err, errs.Unavailable) { // of tables that are gone, or that the account may not read
 					d, err = &engine.Description{}, nil
 				}
 				if err != nil {

@@ -83,7 +83,12 @@ func (s *service) findRows(ctx context.Context, c *call, client *engine.Client, 
 		return nil, &about
 	}
 	if !ok {
-		if written, ok, err := client.View(ctx, name, ref); err == nil && ok {
+		written, ok, err := client.View(ctx, name, ref)
+		if err != nil {
+			about.err = err
+			return nil, &about
+		}
+		if ok {
 			return &found{Resolved: r, name: written, ref: ref}, nil
 		}
 		return nil, s.missing(ctx, client, r, about)

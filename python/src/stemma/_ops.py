@@ -757,9 +757,7 @@ class Verbs:
 
         The database's name is that of the directory. Everything it holds is in the directory .stemma (.dolt when the program is called
         dolt). It begins with one branch and one commit. At the URL of a bucket, or file:// of a directory that several machines see, it is made for servers
-        with --store and programs that work on it there. Of those who make one there at the same moment and give the first branch the same name, one
-        does and the others are refused; where the names differ, all succeed, and the database has the branches of all,
-        whose histories have no commit in common.
+        with --store and programs that work on it there. Of those who make one there at the same moment one does, and the others are refused.
 
         Args:
             dir: where the database is to be: a directory, made when it is not there, or a place in a bucket; otherwise this directory.
@@ -3253,7 +3251,7 @@ class Verbs:
         The file gets one JSON object a line: of each run its start, and its end when it has ended. One that exists is replaced.
 
         Args:
-            openlineage: a file for events of OpenLineage, one a line.
+            openlineage: a file for events of OpenLineage, one a line; - is standard output.
             namespace: of datasets and jobs: stemma://host:port.
             run: only this run.
 

@@ -212,13 +212,23 @@ def _reader(sql: str, declared: str, *, utc: bool) -> Any:
     return lambda v: v
 
 
-def _moment(text: str) -> datetime:
-    m = datetime.fromisoformat(text)
+def _moment(text: str) -> Any:
+    try:
+        m = datetime.fromisoformat(text)
+    except ValueError:
+        return _no_moment(text)
     return m.replace(tzinfo=UTC) if m.tzinfo is None else m
 
 
-def _without_zone(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=None)
+def _without_zone(text: str) -> Any:
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=None)
+    except ValueError:
+        return _no_moment(text)
+
+
+def _no_moment(text: str) -> str:
+    return text.removesuffix("Z").replace("T", " ")  # 0000-00-00 00:00:00 and its like are no moments of Python's
 
 
 def _date(text: str) -> Any:

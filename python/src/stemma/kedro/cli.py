@@ -88,7 +88,7 @@ def log(metadata: Any, ref: str | None, number: int, env: str | None, database: 
         query = "select commit_hash, author, author_email, author_date, message, metadata from dolt_log(?) limit ?"
         found = place.database.rows(query, at, number)
         for commit, author, mail, date, message, known in found:
-            click.echo(f"commit {commit}\nAuthor: {author} <{mail}>\nDate:   {date}")
+            click.echo(f"commit {commit}\nAuthor: {author} <{mail}>\nDate:   {str(date).partition('.')[0]}")
             meta = json.loads(known) if isinstance(known, str) else known or {}
             if params := meta.get("params"):
                 click.echo(f"Params: {json.dumps(params)}")
