@@ -70,8 +70,7 @@ func (r *Remote) URL() string { return r.s.URL() }
 func (r *Remote) there(ctx context.Context) (bool, error) {
 	data, _, err := r.s.Get(ctx, MarkerName)
 	if err == nil {
-		r.striped, err = checkMarker(data, r.URL())
-		return true, err
+		return true, r.marked(data)
 	}
 	if !errs.Is(err, errs.NotFound) {
 		return false, fmt.Errorf("read the remote %s: %w", r.URL(), err)
@@ -82,7 +81,7 @@ func (r *Remote) there(ctx context.Context) (bool, error) {
 			// A push that died before anything of it was seen may have left packs.
 			if !strings.HasPrefix(in.Name, packsDir) && !strings.HasPrefix(in.Name, listsDir) {
 				if data, _, err := r.s.Get(ctx, MarkerName); err == nil { // somebody has made it one meanwhile
-					return true, checkMarker(data, r.URL())
+					return true, r.marked(data)
 				}
 				return false, errs.New(errs.Invalid, "%s is no remote of stemma: it holds other things, such as %q; name an empty place, or one that was pushed to", r.URL(), in.Name)
 			}
@@ -93,6 +92,12 @@ func (r *Remote) there(ctx context.Context) (bool, error) {
 		list, err = r.s.List(ctx, "")
 	}
 	return false, fmt.Errorf("read the remote %s: %w", r.URL(), err)
+}
+
+// marked takes note of what the marker says.
+func (r *Remote) marked(data []byte) (err error) {
+	r.striped, err = checkMarker(data, r.URL())
+	return err
 }
 
 // init makes the place a remote. A store that puts on conditions that do not hold is an error of class Unsupported: on it a push would
@@ -108,7 +113,9 @@ func (r *Remote) init(ctx context.Context) error {
 	body := object.Bytes([]byte(text))
 	err := r.s.Put(ctx, MarkerName, body, object.IfAbsent)
 	if errs.Is(err, errs.Conflict) { // made this moment by another
-		r.known, err = r.there(ctx)
+		if r.known, err = r.there(ctx); err == nil && !r.known {
+			err = errs.New(errs.Unavailable, "somebody else makes %s a remote, or not, at this moment; try again", r.URL())
+		}
 		return err
 	}
 	if err != nil {
