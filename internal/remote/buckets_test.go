@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -126,15 +125,12 @@ func TestCollectBuckets(t *testing.T) {
 // put makes an object in the bucket data of a server, as others do.
 func put(t *testing.T, kind, server, name string) error {
 	t.Helper()
+	if kind == "az" {
+		return aztest.Put(t.Context(), "data", name, "x")
+	}
 	r, err := http.NewRequest(http.MethodPut, server+"/data/"+name, strings.NewReader("x"))
 	if kind == "gs" {
 		r, err = http.NewRequest(http.MethodPost, server+"/upload/storage/v1/b/data/o?uploadType=media&name="+url.QueryEscape(name), strings.NewReader("x"))
-	}
-	if kind == "az" {
-		if r, err = http.NewRequest(http.MethodPut, os.Getenv(aztest.Setting)+"/data/"+strings.ReplaceAll(name, " ", "%20"), strings.NewReader("x")); err == nil {
-			r.Header.Set("X-Ms-Blob-Type", "BlockBlob")
-			err = aztest.Sign(r)
-		}
 	}
 	if err != nil {
 		return err

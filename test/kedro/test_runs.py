@@ -27,6 +27,19 @@ def test_a_run_is_one_commit(shop: Project) -> None:
     assert s.query("select author, author_email from dolt_log limit 1") == [("Lim Hoang", "limdauto@gmail.com")]
 
 
+def test_the_author_is_that_of_the_settings(shop: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program's settings go before git's, in whole or in part."""
+    for name in ("STEMMA_AUTHOR_NAME", "STEMMA_AUTHOR_EMAIL"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for command in (["git", "config", "--global"], [binary(), "config", "--global"]):
+        for setting, value in (("user.name", f"Grace {Path(command[0]).name}"), ("user.email", f"grace@{Path(command[0]).name}.org")):
+            if command[0] == "git" or setting == "user.name":
+                subprocess.run([*command, setting, value], check=True)
+    shop.run(n=1)
+    assert shop.server.query("select author, author_email from dolt_log limit 1") == [("Grace stemma", "grace@git.org")]
+
+
 def test_the_commit_says_what_the_run_was(shop: Project) -> None:
     env = {"GIT_AUTHOR_NAME": "x", "GIT_AUTHOR_EMAIL": "x@x", "GIT_COMMITTER_NAME": "x", "GIT_COMMITTER_EMAIL": "x@x"}
     for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "code"]):

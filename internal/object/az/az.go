@@ -1,10 +1,10 @@
-// Package az is an object store in a container of Azure Blob Storage, through its REST interface: az:// remotes.
+// Package az is an object store in a container of Azure Blob Storage, through Azure's own client: az:// remotes.
 package az
 
 import (
+	"bytes"
 	"context"
 	"crypto/md5"
-	"encoding/base64"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -12,10 +12,16 @@ import (
 	"math"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 
-	"golang.org/x/oauth2"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/object"
@@ -23,32 +29,33 @@ import (
 
 // Store is an object.Store in a container. The generation of an object is its ETag.
 type Store struct {
-	in     object.Bucket
-	base   string // of URLs: the account's
-	login  login
-	client *http.Client
+	in       object.Bucket
+	identity string // whose credentials are used, for messages
+	client   *container.Client
 }
 
 var _ object.Store = (*Store)(nil)
-
-// version is that of the interface: the first in which one put takes a whole pack.
-const version = "2019-12-12"
 
 // Open is the store below path in a container of the account that AZURE_STORAGE_ACCOUNT or AZURE_STORAGE_CONNECTION_STRING names. Credentials
 // are those that Azure's tools find: the connection string, AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN; else a service principal, a workload
 // identity, the machine's identity or the user of the az command. Where there are none requests go out without, which is enough for containers
 // that everybody may read. AZURE_STORAGE_SERVICE_ENDPOINT names another server.
-func Open(ctx context.Context, container, path string) (*Store, error) {
+func Open(ctx context.Context, name, path string) (*Store, error) {
 	a, err := findAccount()
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{in: object.InBucket("az", container, path), base: a.endpoint, client: object.Client()}
+	s := &Store{in: object.InBucket("az", name, path)}
 	if a.other {
-		s.in.Server = s.base
+		s.in.Server = a.endpoint
 	}
-	s.login, err = a.login(ctx, s.client)
+	s.client, s.identity, err = a.container(ctx, name)
 	return s, err
+}
+
+// options are those of a client of Azure's: tries are object.Retry's alone, which knows what a put that was repeated means.
+func options(client *http.Client) policy.ClientOptions {
+	return policy.ClientOptions{Transport: client, Retry: policy.RetryOptions{MaxRetries: -1}, Telemetry: policy.TelemetryOptions{ApplicationID: "stemma"}}
 }
 
 // Server is the base of URLs of the account that the environment names; "" when it names none.
@@ -63,64 +70,36 @@ func Server() string {
 // URL implements object.Store.
 func (s *Store) URL() string { return s.in.URL() }
 
-func (s *Store) containerURL() string { return s.base + "/" + url.PathEscape(s.in.Name) }
+func (s *Store) blob(name string) *blob.Client { return s.client.NewBlobClient(s.in.Prefix + name) }
 
-func (s *Store) objectURL(name string) string {
-	parts := strings.Split(s.in.Prefix+name, "/")
-	for i, p := range parts {
-		parts[i] = url.PathEscape(p)
-	}
-	return s.containerURL() + "/" + strings.Join(parts, "/")
-}
-
-// request is one call.
+// request is a call, for messages.
 type request struct {
 	what        string // as the interface calls it
-	method      string
-	url         string
-	query       url.Values
 	name        string // of the object, or the prefix of a list
-	header      map[string]string
-	end         int64 // behind what a range asks for
-	body        object.Body
-	conditional bool // the condition of a put may fail
-	answers     func(r *http.Response) error
+	end         int64  // behind what a range asks for
+	conditional bool   // the condition of a put may fail
 }
 
-// do makes a request and hands its answer on.
-func (s *Store) do(ctx context.Context, q request) error {
-	at := s.in.At(q.what, q.name)
-	u, err := url.Parse(q.url)
-	if err != nil {
-		return errs.New(errs.Invalid, "%s: %w", at, err)
-	}
-	u.RawQuery = q.query.Encode()
-	r, err := http.NewRequestWithContext(ctx, q.method, u.String(), nil)
-	if err != nil {
-		return errs.New(errs.Invalid, "%s: %w", at, err)
-	}
-	if q.body != nil {
-		r.Body = http.NoBody
-		if r.ContentLength = q.body.Size(); r.ContentLength > 0 {
-			r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(object.BodyReader(q.body)), nil }
-			r.Body, _ = r.GetBody()
-		}
-	}
-	for k, v := range q.header {
-		r.Header.Set(k, v)
-	}
-	r.Header.Set("X-Ms-Version", version)
-	if err := s.login.sign(ctx, r); err != nil {
-		return s.tokenless(ctx, at, err)
-	}
-	answer, err := s.client.Do(r)
-	if err != nil {
-		if ctx.Err() != nil {
-			return errs.With(errs.Canceled, err)
-		}
+// failed gives an error of a request its class and says what was asked for, and as whom when that matters.
+func (s *Store) failed(ctx context.Context, q request, err error) error {
+	var answer *azcore.ResponseError
+	var token *tokenless
+	switch at := s.in.At(q.what, q.name); {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return errs.With(errs.Canceled, err)
+	case errors.As(err, &answer) && answer.RawResponse != nil:
+		return s.failure(q, answer)
+	case errors.As(err, &token):
+		return fmt.Errorf("%s: %w", at, token)
+	case errs.CodeOf(err) != errs.Internal:
+		return err
+	case strings.HasPrefix(err.Error(), "unmarshalling type "):
+		return errs.New(errs.Unsupported, "%s: the server does not answer as Azure Blob Storage does: %w", at, err)
+	default:
 		return fmt.Errorf("%s: %w", at, object.WireError(ctx, withoutQuery(err)))
 	}
-	return object.Answered(ctx, at, answer, func(r *http.Response, text []byte) error { return s.failure(q, r, text) }, q.answers)
 }
 
 // withoutQuery is an error of a request without the URL's query, in which a signature may be.
@@ -132,32 +111,21 @@ func withoutQuery(err error) error {
 	return err
 }
 
-// tokenless is the error when there is no token for a request.
-func (s *Store) tokenless(ctx context.Context, at string, err error) error {
-	var token *oauth2.RetrieveError
-	switch {
-	case ctx.Err() != nil:
-		return errs.With(errs.Canceled, err)
-	case errors.As(err, &token) && token.Response != nil && token.Response.StatusCode < 500, errs.Is(err, errs.Denied):
-		return errs.New(errs.Denied, "%s: no token for %s: %w", at, s.login.identity, err)
-	}
-	return fmt.Errorf("%s: %w", at, object.WireError(ctx, err))
-}
-
 // failure is the error that an answer tells.
-func (s *Store) failure(q request, answer *http.Response, text []byte) error {
+func (s *Store) failure(q request, answer *azcore.ResponseError) error {
 	var told struct {
 		Code    string
 		Message string
 	}
-	said, code := strings.TrimSpace(string(text)), answer.Header.Get("X-Ms-Error-Code")
+	text, _ := runtime.Payload(answer.RawResponse) // the status says enough where it breaks off
+	said, code := strings.TrimSpace(string(text)), answer.RawResponse.Header.Get("X-Ms-Error-Code")
 	if xml.Unmarshal(text, &told) == nil && told.Message != "" {
 		said, _, _ = strings.Cut(told.Message, "\n") // then come numbers of the request
 		if code == "" {
 			code = told.Code
 		}
 	} else if said == "" || len(said) > 300 {
-		said = answer.Status
+		said = answer.RawResponse.Status
 	}
 	if code != "" && !strings.Contains(said, code) {
 		said = code + " " + said
@@ -168,7 +136,7 @@ func (s *Store) failure(q request, answer *http.Response, text []byte) error {
 	}
 	switch {
 	case answer.StatusCode == http.StatusRequestedRangeNotSatisfiable:
-		return object.PastEnd(q.name, answer.Header.Get("Content-Range"), q.end)
+		return object.PastEnd(q.name, answer.RawResponse.Header.Get("Content-Range"), q.end)
 	case code == "ContainerNotFound":
 		return s.in.ErrNoBucket(q.what, q.name)
 	case q.conditional && (code == "BlobAlreadyExists" || class == errs.Conflict || class == errs.NotFound):
@@ -180,7 +148,7 @@ func (s *Store) failure(q request, answer *http.Response, text []byte) error {
 	case class == errs.Conflict:
 		return object.ErrCondition(q.name)
 	case class == errs.Denied:
-		return errs.New(errs.Denied, "%s was denied to %s: %s", s.in.At(q.what, q.name), s.login.identity, said)
+		return errs.New(errs.Denied, "%s was denied to %s: %s", s.in.At(q.what, q.name), s.identity, said)
 	case code == "Md5Mismatch": // what was sent has arrived damaged
 		class = errs.Unavailable
 	}
@@ -201,23 +169,33 @@ func (s *Store) Get(ctx context.Context, name string) (data []byte, g object.Gen
 	if err := object.CheckName(name); err != nil {
 		return nil, "", err
 	}
-	err = s.do(ctx, request{what: getting, method: http.MethodGet, url: s.objectURL(name), name: name, answers: func(r *http.Response) (err error) {
+	err = s.download(ctx, name, blob.HTTPRange{}, func(r blob.DownloadStreamResponse) (err error) {
 		if data, err = object.ReadSmall(name, r.Body); err != nil {
 			return err
 		}
-		if g = object.Generation(r.Header.Get("ETag")); g == "" {
+		if r.ETag == nil || *r.ETag == "" {
 			return errs.New(errs.Unsupported, "%s does not tell the ETags of objects", s.URL())
 		}
-		if want := r.Header.Get("Content-MD5"); want != "" && want != sumText(md5.Sum(data)) {
+		if sum := md5.Sum(data); r.ContentMD5 != nil && !bytes.Equal(r.ContentMD5, sum[:]) {
 			return errs.New(errs.Unavailable, "object %s of %s arrived damaged", name, s.URL())
 		}
+		g = object.Generation(*r.ETag)
 		return nil
-	}})
+	})
 	return data, g, err
 }
 
-// sumText is a checksum as the interface writes it.
-func sumText(sum [md5.Size]byte) string { return base64.StdEncoding.EncodeToString(sum[:]) }
+// download asks for bytes of an object, all where the range is empty, and hands them to read.
+func (s *Store) download(ctx context.Context, name string, part blob.HTTPRange, read func(r blob.DownloadStreamResponse) error) error {
+	r, err := s.blob(name).DownloadStream(ctx, &blob.DownloadStreamOptions{Range: part})
+	if err == nil && r.Body == nil { // with status 304, for which nobody has asked
+		err = errs.New(errs.Unsupported, "%s does not answer as Azure Blob Storage does", s.URL())
+	}
+	if err == nil {
+		err = errors.Join(read(r), r.Body.Close())
+	}
+	return s.failed(ctx, request{what: getting, name: name, end: part.Offset + part.Count}, err)
+}
 
 // GetRange implements object.Store.
 func (s *Store) GetRange(ctx context.Context, name string, b []byte, off int64) error {
@@ -228,11 +206,17 @@ func (s *Store) GetRange(ctx context.Context, name string, b []byte, off int64) 
 		_, err := s.Stat(ctx, name)
 		return err
 	}
-	return s.do(ctx, request{what: getting, method: http.MethodGet, url: s.objectURL(name), name: name, end: off + int64(len(b)),
-		header: map[string]string{"Range": object.Range(off, len(b))},
-		answers: func(r *http.Response) error {
-			return object.ReadRange(ctx, name, b, off, r.Body, r.Header.Get("Content-Range"))
-		}})
+	return s.download(ctx, name, blob.HTTPRange{Offset: off, Count: int64(len(b))}, func(r blob.DownloadStreamResponse) error {
+		return object.ReadRange(ctx, name, b, off, r.Body, text(r.ContentRange))
+	})
+}
+
+// text is what an answer tells, "" where it does not.
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
 }
 
 // Put implements object.Store. The server compares what arrives with its checksum.
@@ -247,24 +231,18 @@ func (s *Store) Put(ctx context.Context, name string, body object.Body, on objec
 	if _, err := io.Copy(sum, object.BodyReader(body)); err != nil {
 		return err
 	}
-	header := map[string]string{
-		"X-Ms-Blob-Type": "BlockBlob", "Content-Type": "application/octet-stream", "Content-MD5": sumText([md5.Size]byte(sum.Sum(nil))),
-	}
+	only := &blob.ModifiedAccessConditions{}
 	want, conditional := on.Wants()
 	switch {
 	case conditional && want == "":
-		header["If-None-Match"] = "*"
+		only.IfNoneMatch = to.Ptr(azcore.ETagAny)
 	case conditional:
-		header["If-Match"] = string(want)
+		only.IfMatch = to.Ptr(azcore.ETag(want))
 	}
-	return s.do(ctx, request{what: putting, method: http.MethodPut, url: s.objectURL(name), name: name, header: header, body: body, conditional: conditional,
-		answers: drain})
-}
-
-// drain reads an answer that says no more than its status.
-func drain(r *http.Response) error {
-	_, err := io.Copy(io.Discard, io.LimitReader(r.Body, 64<<10))
-	return err
+	_, err := s.client.NewBlockBlobClient(s.in.Prefix+name).Upload(ctx, streaming.NopCloser(object.BodyReader(body)), &blockblob.UploadOptions{
+		TransactionalValidation: blob.TransferValidationTypeMD5(sum.Sum(nil)), AccessConditions: &blob.AccessConditions{ModifiedAccessConditions: only},
+	})
+	return s.failed(ctx, request{what: putting, name: name, conditional: conditional}, err)
 }
 
 // Settle implements object.Store: what a container shows is durable.
@@ -278,62 +256,48 @@ func (s *Store) List(ctx context.Context, prefix string) ([]object.Info, error) 
 	return s.ListSome(ctx, prefix, math.MaxInt)
 }
 
+// listPage is how many objects are asked for at once.
+const listPage = 1000
+
 // ListSome implements object.SomeLister.
 func (s *Store) ListSome(ctx context.Context, prefix string, most int) ([]object.Info, error) {
 	if err := object.CheckPrefix(prefix); err != nil {
 		return nil, err
 	}
 	var out []object.Info
-	query := url.Values{"restype": {"container"}, "comp": {"list"}, "prefix": {s.in.Prefix + prefix}, "maxresults": {"1000"}}
-	for {
-		var page struct {
-			Blobs struct {
-				Blob []struct {
-					Name string
-					Size int64 `xml:"Properties>Content-Length"`
-				}
-			}
-			NextMarker string
+	pages := s.client.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: to.Ptr(s.in.Prefix + prefix), MaxResults: to.Ptr(int32(listPage))})
+	for pages.More() && len(out) < most {
+		page, err := pages.NextPage(ctx)
+		if err == nil && page.Segment == nil {
+			err = errs.New(errs.Unsupported, "%s does not answer as Azure Blob Storage does", s.URL())
 		}
-		err := s.do(ctx, request{what: listing, method: http.MethodGet, url: s.containerURL(), query: query, name: prefix, answers: func(r *http.Response) error {
-			data, err := io.ReadAll(r.Body)
-			if err != nil {
-				return err
-			}
-			if err := xml.Unmarshal(data, &page); err != nil {
-				return errs.New(errs.Unsupported, "%s does not answer as Azure Blob Storage does: %w", r.Request.URL.Host, err)
-			}
-			return nil
-		}})
 		if err != nil {
-			return nil, err
+			return nil, s.failed(ctx, request{what: listing, name: prefix}, err)
 		}
-		for _, o := range page.Blobs.Blob {
-			out = append(out, object.Info{Name: strings.TrimPrefix(o.Name, s.in.Prefix), Size: o.Size})
+		for _, o := range page.Segment.BlobItems {
+			if o.Name == nil || o.Properties == nil || o.Properties.ContentLength == nil {
+				return nil, errs.New(errs.Unsupported, "%s does not tell the names and lengths of objects", s.URL())
+			}
+			out = append(out, object.Info{Name: strings.TrimPrefix(*o.Name, s.in.Prefix), Size: *o.Properties.ContentLength})
 		}
-		if page.NextMarker == "" || len(out) >= most {
-			break
-		}
-		query.Set("marker", page.NextMarker)
 	}
 	object.SortInfos(out)
 	return out, nil
 }
 
 // Stat implements object.Store.
-func (s *Store) Stat(ctx context.Context, name string) (in object.Info, err error) {
+func (s *Store) Stat(ctx context.Context, name string) (object.Info, error) {
 	if err := object.CheckName(name); err != nil {
-		return in, err
+		return object.Info{}, err
 	}
-	err = s.do(ctx, request{what: stating, method: http.MethodHead, url: s.objectURL(name), name: name, answers: func(r *http.Response) error {
-		n, err := strconv.ParseInt(r.Header.Get("Content-Length"), 10, 64)
-		if err != nil {
-			return errs.New(errs.Unsupported, "%s does not tell the lengths of objects", s.URL())
-		}
-		in = object.Info{Name: name, Size: n}
-		return nil
-	}})
-	return in, err
+	r, err := s.blob(name).GetProperties(ctx, nil)
+	if err == nil && r.ContentLength == nil {
+		err = errs.New(errs.Unsupported, "%s does not tell the lengths of objects", s.URL())
+	}
+	if err != nil {
+		return object.Info{}, s.failed(ctx, request{what: stating, name: name}, err)
+	}
+	return object.Info{Name: name, Size: *r.ContentLength}, nil
 }
 
 // Delete implements object.Store.
@@ -341,7 +305,8 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 	if err := object.CheckName(name); err != nil {
 		return err
 	}
-	err := s.do(ctx, request{what: deleting, method: http.MethodDelete, url: s.objectURL(name), name: name, answers: drain})
+	_, err := s.blob(name).Delete(ctx, nil)
+	err = s.failed(ctx, request{what: deleting, name: name}, err)
 	if errs.Is(err, errs.NotFound) {
 		return nil
 	}
@@ -353,10 +318,7 @@ func (s *Store) DeleteIf(ctx context.Context, name string, g object.Generation) 
 	if err := object.CheckName(name); err != nil {
 		return err
 	}
-	err := s.do(ctx, request{what: deleting, method: http.MethodDelete, url: s.objectURL(name), name: name, header: map[string]string{"If-Match": string(g)},
-		conditional: true, answers: drain})
-	if errs.Is(err, errs.NotFound) {
-		return object.ErrCondition(name)
-	}
-	return err
+	only := &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfMatch: to.Ptr(azcore.ETag(g))}}
+	_, err := s.blob(name).Delete(ctx, &blob.DeleteOptions{AccessConditions: only})
+	return s.failed(ctx, request{what: deleting, name: name, conditional: true}, err)
 }

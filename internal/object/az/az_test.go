@@ -2,6 +2,9 @@ package az_test
 
 import (
 	"context"
+	"encoding/pem"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,6 +20,63 @@ import (
 	"github.com/stemmadb/stemma/internal/object/az/aztest"
 	"github.com/stemmadb/stemma/internal/object/objecttest"
 )
+
+// authority is a server that gives tokens, over HTTPS as all who do must.
+var authority *httptest.Server
+
+// TestMain trusts the authority, which programs can be told once, at their beginning.
+func TestMain(m *testing.M) {
+	authority = httptest.NewTLSServer(http.HandlerFunc(authorize))
+	dir, err := os.MkdirTemp("", "stemma-az")
+	file := filepath.Join(dir, "authority.pem")
+	if err == nil {
+		err = os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Certificate().Raw}), 0o600)
+	}
+	if err == nil {
+		err = os.Setenv("SSL_CERT_FILE", file)
+	}
+	if err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	authority.Close()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// held, when it is not nil, holds up answers of the authority until the other is closed.
+var held, released chan struct{}
+
+// authorize answers as an authority of the tenant t does: with tokens that are those who ask.
+func authorize(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	switch r.URL.Path {
+	case "/t/v2.0/.well-known/openid-configuration":
+		fmt.Fprintf(w, `{"issuer": "%[1]s/t/v2.0", "token_endpoint": "%[1]s/t/oauth2/v2.0/token", "authorization_endpoint": "%[1]s/t/oauth2/v2.0/authorize"}`, authority.URL)
+	case "/t/oauth2/v2.0/token":
+		if held != nil {
+			close(held)
+			<-released
+		}
+		_ = r.ParseForm() // what is not there is told by who asked
+		if r.Form.Get("client_secret") == "wrong" {
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = w.Write([]byte(`{"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret.\r\nTrace ID: 1"}`))
+			return
+		}
+		_, _ = w.Write([]byte(`{"token_type": "Bearer", "access_token": "` + r.Form.Get("client_id") + "-" + r.Form.Get("client_secret") + r.Form.Get("client_assertion") + `", "expires_in": 3600}`))
+	default:
+		w.WriteHeader(http.StatusNotFound)
+	}
+}
+
+// needsAuthority skips where programs are not told by a file whom to trust.
+func needsAuthority(t *testing.T) {
+	t.Helper()
+	if runtime.GOOS == "windows" || runtime.GOOS == "darwin" {
+		t.Skip("the system's store of certificates cannot be replaced for a test")
+	}
+}
 
 func open(t *testing.T, container, path string) *az.Store {
 	t.Helper()
@@ -89,7 +149,7 @@ func TestErrors(t *testing.T) {
 // TestCredentials takes credentials from where Azure's tools do.
 func TestCredentials(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(file, []byte("assertion\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("assertion"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -107,18 +167,17 @@ func TestCredentials(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			given := ""
 			srv := at(t, func(w http.ResponseWriter, r *http.Request) {
-				switch r.URL.Path {
-				case "/t/oauth2/v2.0/token":
-					_ = r.ParseForm() // what is not there is told below
-					_, _ = w.Write([]byte(`{"access_token": "` + r.Form.Get("client_id") + "-" + r.Form.Get("client_secret") + r.Form.Get("client_assertion") + `", "expires_in": 3600}`))
-				case "/identity":
+				if r.URL.Path == "/identity" {
 					_, _ = w.Write([]byte(`{"access_token": "machine-` + r.Header.Get("X-Identity-Header") + `", "expires_on": "4102444800"}`))
-				default:
-					given = r.Header.Get("Authorization") + " " + r.URL.RawQuery
-					w.Header().Set("Content-Length", "3")
+					return
 				}
+				given = r.Header.Get("Authorization") + " " + r.URL.RawQuery
+				w.Header().Set("Content-Length", "3")
 			})
-			t.Setenv("AZURE_AUTHORITY_HOST", srv.URL)
+			if strings.Contains(c.want, "me-") {
+				needsAuthority(t)
+			}
+			t.Setenv("AZURE_AUTHORITY_HOST", authority.URL)
 			for k, v := range c.env {
 				t.Setenv(k, strings.ReplaceAll(v, "SRV", srv.URL))
 			}
@@ -166,6 +225,7 @@ func TestMachineAndCommand(t *testing.T) {
 				w.Header().Set("Content-Length", "3")
 			})
 			t.Setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", srv.URL)
+			t.Setenv("AZURE_CLIENT_ID", c.name) // tokens of the machine are kept by it, for all of the process
 			dir := t.TempDir()
 			script := "#!/bin/sh\necho 'Please run az login' >&2\nexit 1\n"
 			if c.az != "" {
@@ -211,16 +271,18 @@ func TestTokensInTheOpen(t *testing.T) {
 
 // TestTokenGivenUp ends a request whose token does not come when its user gives up.
 func TestTokenGivenUp(t *testing.T) {
-	asked, end := make(chan struct{}), make(chan struct{})
-	srv := at(t, func(http.ResponseWriter, *http.Request) {
-		close(asked)
-		<-end
-	})
-	defer close(end)
+	needsAuthority(t)
+	at(t, func(http.ResponseWriter, *http.Request) {})
+	held, released = make(chan struct{}), make(chan struct{})
+	asked := held
+	defer func() {
+		close(released)
+		held = nil
+	}()
 	t.Setenv("AZURE_TENANT_ID", "t")
 	t.Setenv("AZURE_CLIENT_ID", "me")
 	t.Setenv("AZURE_CLIENT_SECRET", "s")
-	t.Setenv("AZURE_AUTHORITY_HOST", srv.URL)
+	t.Setenv("AZURE_AUTHORITY_HOST", authority.URL)
 	s := open(t, "data", "")
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
@@ -229,6 +291,90 @@ func TestTokenGivenUp(t *testing.T) {
 	}()
 	if _, err := s.Stat(ctx, "a"); !errs.Is(err, errs.Canceled) {
 		t.Errorf("%v, want class canceled", err)
+	}
+}
+
+// TestTokenDenied says who was given no token, and why, without what else an authority tells.
+func TestTokenDenied(t *testing.T) {
+	needsAuthority(t)
+	at(t, func(http.ResponseWriter, *http.Request) {})
+	t.Setenv("AZURE_TENANT_ID", "t")
+	t.Setenv("AZURE_CLIENT_ID", "me")
+	t.Setenv("AZURE_CLIENT_SECRET", "wrong")
+	t.Setenv("AZURE_AUTHORITY_HOST", authority.URL)
+	_, err := open(t, "data", "p").Stat(t.Context(), "a")
+	const want = "Get Blob Properties of az://data/p/a: no token for the service principal me: 401 Unauthorized: invalid_client AADSTS7000215: Invalid client secret."
+	if !errs.Is(err, errs.Denied) || err.Error() != want {
+		t.Errorf("%s: %v; want %s", errs.CodeOf(err), err, want)
+	}
+	t.Setenv("AZURE_CLIENT_SECRET", "")
+	t.Setenv("AZURE_FEDERATED_TOKEN_FILE", "/nonexistent/token")
+	if _, err := az.Open(t.Context(), "data", ""); !errs.Is(err, errs.Denied) || !strings.Contains(err.Error(), "/nonexistent/token") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestSignatureUnsaid keeps a shared access signature out of what is said of requests that fail.
+func TestSignatureUnsaid(t *testing.T) {
+	srv := at(t, func(w http.ResponseWriter, r *http.Request) {
+		answer(403, "AuthenticationFailed", "Server failed to authenticate the request.")(w, r)
+	})
+	t.Setenv("AZURE_STORAGE_SAS_TOKEN", "sv=1&sig=secret")
+	s := open(t, "data", "p")
+	_, denied := s.Stat(t.Context(), "a")
+	srv.Close()
+	_, away := s.Stat(t.Context(), "a")
+	if !errs.Is(denied, errs.Denied) || !errs.Is(away, errs.Unavailable) {
+		t.Errorf("%v\n%v", denied, away)
+	}
+	if said := denied.Error() + away.Error(); strings.Contains(said, "secret") || strings.Contains(said, "sig=") {
+		t.Error(said)
+	}
+}
+
+// TestOnce asks once: tries are object.Retry's.
+func TestOnce(t *testing.T) {
+	n := 0
+	at(t, func(w http.ResponseWriter, r *http.Request) {
+		n++
+		answer(503, "ServerBusy", "The server is busy.")(w, r)
+	})
+	t.Setenv("AZURE_STORAGE_KEY", aztest.Key())
+	s := open(t, "data", "p")
+	for i, call := range []func() error{
+		func() error { _, err := s.Stat(t.Context(), "a"); return err },
+		func() error { _, err := s.List(t.Context(), ""); return err },
+		func() error { return s.GetRange(t.Context(), "a", make([]byte, 1), 0) },
+		func() error { return s.Put(t.Context(), "a", object.Bytes([]byte("x")), object.IfAbsent) },
+		func() error { return s.Delete(t.Context(), "a") },
+	} {
+		if err := call(); !errs.Is(err, errs.Unavailable) || n != i+1 {
+			t.Errorf("call %d: %v after %d requests", i, err, n)
+		}
+	}
+}
+
+// TestOther refuses answers that are not those of Blob Storage.
+func TestOther(t *testing.T) {
+	status, text := http.StatusOK, "<html>Welcome</html>"
+	at(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		if status != http.StatusNotModified {
+			_, _ = w.Write([]byte(text))
+		}
+	})
+	s := open(t, "data", "p")
+	for _, text = range []string{"<html>Welcome</html>", "no markup <"} {
+		if _, err := s.List(t.Context(), ""); !errs.Is(err, errs.Unsupported) {
+			t.Errorf("%q: list: %s: %v", text, errs.CodeOf(err), err)
+		}
+	}
+	if _, _, err := s.Get(t.Context(), "a"); !errs.Is(err, errs.Unsupported) {
+		t.Errorf("get: %v", err)
+	}
+	status = http.StatusNotModified
+	if err := s.GetRange(t.Context(), "a", make([]byte, 1), 0); !errs.Is(err, errs.Unsupported) {
+		t.Errorf("range: %v", err)
 	}
 }
 
@@ -248,5 +394,12 @@ func TestDamage(t *testing.T) {
 	}
 	if _, _, err := s.Get(t.Context(), "a"); !errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("%v", err)
+	}
+	srv.Before = func(_ http.ResponseWriter, r *http.Request) bool {
+		r.Body = io.NopCloser(strings.NewReader("tent"))
+		return false
+	}
+	if err := put(); !errs.Is(err, errs.Unavailable) {
+		t.Errorf("a put that arrives damaged: %v", err)
 	}
 }

@@ -2,20 +2,15 @@ package az
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
-	"maps"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
-	"slices"
-	"strconv"
 	"strings"
 
-	"github.com/stemmadb/stemma/internal/clock"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/object"
 )
 
 // account is what the environment says of the account.
@@ -65,44 +60,46 @@ func findAccount() (*account, error) {
 	return a, nil
 }
 
-// login is by whom requests are made.
-type login struct {
-	identity string // for messages
-	sign     func(ctx context.Context, r *http.Request) error
-}
-
-// login finds the credentials.
-func (a *account) login(ctx context.Context, client *http.Client) (login, error) {
+// container is a client for a container with the credentials that were found, and whose they are, for messages.
+func (a *account) container(ctx context.Context, name string) (c *container.Client, identity string, err error) {
+	client := object.Client()
+	at, opt := a.endpoint+"/"+url.PathEscape(name), &container.ClientOptions{ClientOptions: options(client)}
 	switch {
 	case a.key != "":
-		key, err := base64.StdEncoding.DecodeString(a.key)
+		key, err := container.NewSharedKeyCredential(a.name, a.key)
 		if err != nil {
-			return login{}, errs.New(errs.Denied, "az: the key of the account %s is not base64: set AZURE_STORAGE_KEY", a.name)
+			return nil, "", errs.New(errs.Denied, "az: the key of the account %s is not base64: set AZURE_STORAGE_KEY", a.name)
 		}
-		return login{"the key of the account " + a.name, func(_ context.Context, r *http.Request) error { return SignShared(r, a.name, key) }}, nil
+		identity = "the key of the account " + a.name
+		c, err = container.NewClientWithSharedKeyCredential(at, key, opt)
+		return c, identity, unusable(err)
 	case a.sas != "":
 		values, err := url.ParseQuery(strings.TrimPrefix(a.sas, "?"))
 		if err != nil || values.Get("sig") == "" {
-			return login{}, errs.New(errs.Denied, "az: the shared access signature cannot be read: set AZURE_STORAGE_SAS_TOKEN")
+			return nil, "", errs.New(errs.Denied, "az: the shared access signature cannot be read: set AZURE_STORAGE_SAS_TOKEN")
 		}
-		return login{"a shared access signature", func(_ context.Context, r *http.Request) error {
-			q := r.URL.Query()
-			maps.Copy(q, values)
-			r.URL.RawQuery = q.Encode()
-			return nil
-		}}, nil
+		c, err = container.NewClientWithNoCredential(at+"?"+values.Encode(), opt)
+		return c, "a shared access signature", unusable(err)
 	}
 	source, identity, err := tokens(ctx, client, private(a.endpoint))
-	if err != nil || source == nil {
-		return login{identity, func(context.Context, *http.Request) error { return nil }}, err
+	if err != nil {
+		return nil, "", err
 	}
-	return login{identity, func(ctx context.Context, r *http.Request) error {
-		t, err := source.token(ctx)
-		if err == nil {
-			t.SetAuthHeader(r)
-		}
-		return err
-	}}, nil
+	if source == nil {
+		c, err = container.NewClientWithNoCredential(at, opt)
+		return c, identity, unusable(err)
+	}
+	opt.InsecureAllowCredentialWithHTTP = true // only where it is private
+	c, err = container.NewClient(at, source, opt)
+	return c, identity, unusable(err)
+}
+
+// unusable is the error for settings of which Azure's client makes none.
+func unusable(err error) error {
+	if err == nil {
+		return nil
+	}
+	return errs.New(errs.Invalid, "az: %w", err)
 }
 
 // private tells whether nobody on the way reads what is sent to a URL: a token is enough to be its owner.
@@ -113,33 +110,4 @@ func private(at string) bool {
 	}
 	ip := net.ParseIP(u.Hostname())
 	return u.Scheme == "https" || u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// SignShared signs a request with the key of an account, when nothing of it is to change any more.
-func SignShared(r *http.Request, account string, key []byte) error {
-	r.Header.Set("X-Ms-Date", clock.System{}.Now().UTC().Format(http.TimeFormat))
-	length := ""
-	if r.ContentLength > 0 {
-		length = strconv.FormatInt(r.ContentLength, 10)
-	}
-	lines := []string{r.Method, "", "", length, r.Header.Get("Content-MD5"), r.Header.Get("Content-Type"), "", "",
-		r.Header.Get("If-Match"), r.Header.Get("If-None-Match"), "", r.Header.Get("Range")}
-	var own []string
-	for k, v := range r.Header {
-		if k = strings.ToLower(k); strings.HasPrefix(k, "x-ms-") {
-			own = append(own, k+":"+strings.Join(v, ","))
-		}
-	}
-	slices.Sort(own)
-	lines = append(append(lines, own...), "/"+account+r.URL.EscapedPath())
-	query := r.URL.Query()
-	for _, k := range slices.Sorted(maps.Keys(query)) {
-		v := query[k]
-		slices.Sort(v)
-		lines = append(lines, strings.ToLower(k)+":"+strings.Join(v, ","))
-	}
-	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte(strings.Join(lines, "\n")))
-	r.Header.Set("Authorization", "SharedKey "+account+":"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
-	return nil
 }

@@ -5,274 +5,211 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
-	"golang.org/x/oauth2"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"github.com/stemmadb/stemma/internal/clock"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/object"
 )
 
-// What tokens are for, and who gives them.
-const (
-	resource  = "https://storage.azure.com/"
-	authority = "https://login.microsoftonline.com/"
-	imds      = "http://169.254.169.254"
-)
+// scope is what tokens are for.
+const scope = "https://storage.azure.com/.default"
 
 // How long those who give tokens may take.
 const (
 	tokenPatience = 30 * time.Second
 	imdsReached   = time.Second // elsewhere than on Azure's machines nobody is at the address of the service of identities
 	imdsPatience  = 5 * time.Second
-	cliWait       = time.Second     // for what the command az has started, when it is stopped
-	tokenUnknown  = 5 * time.Minute // for which a token is used that does not tell how long it is good
 )
 
-// giver gives tokens.
-type giver interface {
-	give(ctx context.Context) (*oauth2.Token, error)
+// source gives the tokens of a credential, as whose it says when it cannot.
+type source struct {
+	azcore.TokenCredential
+	identity string
+	command  bool // asks a program, which says all there is to say
+	first    atomic.Pointer[azcore.AccessToken]
 }
 
-// tokenSource keeps a token as long as it is good. Who waits for one that another has asked for can give up.
-type tokenSource struct {
-	from giver
-	turn chan struct{} // one may ask
-	last *oauth2.Token
-}
-
-// newSource begins with a token that was given already; nil for none.
-func newSource(from giver, t *oauth2.Token) *tokenSource {
-	return &tokenSource{from: from, turn: make(chan struct{}, 1), last: t}
-}
-
-func (s *tokenSource) token(ctx context.Context) (*oauth2.Token, error) {
-	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+// GetToken implements azcore.TokenCredential.
+func (s *source) GetToken(ctx context.Context, opt policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	if t := s.first.Swap(nil); t != nil && opt.Claims == "" && t.ExpiresOn.After(clock.System{}.Now()) {
+		return *t, nil
 	}
-	if s.last.Valid() {
-		return s.last, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, tokenPatience)
+	one, cancel := context.WithTimeout(ctx, tokenPatience)
 	defer cancel()
-	t, err := s.from.give(ctx)
-	if err != nil {
-		return nil, err
+	t, err := s.TokenCredential.GetToken(one, opt)
+	if err == nil {
+		return t, nil
 	}
-	s.last = t
-	return t, nil
+	if ctx.Err() != nil {
+		return t, &tokenless{errs.With(errs.Canceled, err)}
+	}
+	class := errs.Unavailable
+	var answer *azidentity.AuthenticationFailedError
+	if s.command || errors.As(err, &answer) && answer.RawResponse != nil && object.StatusClass(answer.RawResponse.StatusCode) != errs.Unavailable {
+		class = errs.Denied
+	}
+	return t, &tokenless{errs.New(class, "no token for %s: %s", s.identity, said(err))}
+}
+
+// tokenless is the error of a request for which there is no token.
+type tokenless struct{ error }
+
+// Unwrap is for errors.Is and errors.As.
+func (t *tokenless) Unwrap() error { return t.error }
+
+// NonRetriable keeps Azure's client from asking again.
+func (*tokenless) NonRetriable() {}
+
+// said is the gist of why there is no token, in a line.
+func said(err error) string {
+	var answer *azidentity.AuthenticationFailedError
+	if !errors.As(err, &answer) || answer.RawResponse == nil {
+		text, _, _ := strings.Cut(err.Error(), "\n")
+		return text
+	}
+	var told struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+	}
+	text, _ := runtime.Payload(answer.RawResponse) // the status says enough where it breaks off
+	if json.Unmarshal(text, &told) != nil || told.Error == "" {
+		return answer.RawResponse.Status
+	}
+	line, _, _ := strings.Cut(told.Description, "\n")
+	return strings.TrimSpace(answer.RawResponse.Status + ": " + told.Error + " " + strings.TrimSpace(line))
 }
 
 // tokens is where tokens come from, and who that is: the first there is of a service principal, a workload identity, the machine's identity and
 // the user of the command az. It is nil when there is none. Where others could read them, which private denies, the first two are an error: who
-// names them wants to be them. The others are asked for a token at once, since that they are there does not mean that they give any.
-func tokens(ctx context.Context, client *http.Client, private bool) (source *tokenSource, identity string, err error) {
-	from, identity, err := named(client)
+// names them wants to be them. The others are asked for a token at once, since that they are there does not mean that they give any. It is not
+// azidentity's own chain, which tells neither who gives a token nor, before the first request, that nobody does.
+func tokens(ctx context.Context, client *http.Client, private bool) (from *source, identity string, err error) {
+	from, err = named(client, private)
 	switch {
 	case err != nil:
 		return nil, "", err
-	case from != nil && !private:
-		return nil, "", errs.New(errs.Invalid, "az: a token for %s is not sent over http, where others could read it: name an endpoint that begins with https://, or set AZURE_STORAGE_KEY", identity)
 	case from != nil:
-		return newSource(from, nil), identity, nil
+		return from, from.identity, nil
 	case !private:
 		return nil, "nobody (tokens are not sent over http: set AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN, or name an endpoint that begins with https://)", nil
 	}
-	const machine = "the identity of this machine"
-	query := url.Values{"resource": {resource}}
-	if id := os.Getenv("AZURE_CLIENT_ID"); id != "" {
-		query.Set("client_id", id)
+	app := os.Getenv("IDENTITY_ENDPOINT") != "" && os.Getenv("IDENTITY_HEADER") != ""
+	if from, err = machine(client, app); err != nil {
+		return nil, "", err
 	}
-	if at, header := os.Getenv("IDENTITY_ENDPOINT"), os.Getenv("IDENTITY_HEADER"); at != "" && header != "" {
-		query.Set("api-version", "2019-08-01")
-		return newSource(asked{client, func() (*http.Request, error) {
-			r, err := http.NewRequest(http.MethodGet, at+"?"+query.Encode(), nil)
-			if err == nil {
-				r.Header.Set("X-Identity-Header", header)
-			}
-			return r, err
-		}}, nil), machine, nil
+	if app {
+		return from, from.identity, nil
 	}
-	from = metadata(query)
-	t, err := within(ctx, imdsPatience, from)
-	if err == nil {
-		return newSource(from, t), machine, nil
+	if err = from.begin(ctx, imdsPatience); err == nil {
+		return from, from.identity, nil
 	}
 	if ctx.Err() != nil {
 		return nil, "", errs.With(errs.Canceled, ctx.Err())
 	}
 	const advice = "set AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN, or run 'az login'"
-	path, err := exec.LookPath("az")
-	if err != nil {
+	if _, err := exec.LookPath("az"); err != nil {
 		return nil, "nobody (no credentials were found: " + advice + ")", nil
 	}
-	from = commandLine(path)
-	t, err = within(ctx, tokenPatience, from)
+	user, err := azidentity.NewAzureCLICredential(nil)
+	if err != nil {
+		return nil, "", unusable(err)
+	}
+	from = &source{TokenCredential: user, identity: "the user of the command az", command: true}
+	err = from.begin(ctx, tokenPatience)
 	if ctx.Err() != nil {
 		return nil, "", errs.With(errs.Canceled, ctx.Err())
 	}
 	if err != nil {
 		return nil, fmt.Sprintf("nobody (%v: %s)", err, advice), nil
 	}
-	return newSource(from, t), "the user of the command az", nil
+	return from, from.identity, nil
 }
 
-func within(ctx context.Context, patience time.Duration, from giver) (*oauth2.Token, error) {
+// begin asks for the first token.
+func (s *source) begin(ctx context.Context, patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return from.give(ctx)
-}
-
-// named is the service principal or workload identity that the environment names; nil for none.
-func named(client *http.Client) (from giver, identity string, err error) {
-	tenant, id := os.Getenv("AZURE_TENANT_ID"), os.Getenv("AZURE_CLIENT_ID")
-	secret, file := os.Getenv("AZURE_CLIENT_SECRET"), os.Getenv("AZURE_FEDERATED_TOKEN_FILE")
-	if tenant == "" || id == "" || secret == "" && file == "" {
-		return nil, "", nil
-	}
-	host := os.Getenv("AZURE_AUTHORITY_HOST")
-	if host == "" {
-		host = authority
-	}
-	if !private(host) {
-		return nil, "", errs.New(errs.Invalid, "az: the secret of %s is not sent over http, where others could read it: AZURE_AUTHORITY_HOST is to begin with https://", id)
-	}
-	at := strings.TrimRight(host, "/") + "/" + tenant + "/oauth2/v2.0/token"
-	form := url.Values{"client_id": {id}, "grant_type": {"client_credentials"}, "scope": {resource + ".default"}}
-	if secret != "" {
-		form.Set("client_secret", secret)
-		return asked{client, func() (*http.Request, error) { return posted(at, form) }}, "the service principal " + id, nil
-	}
-	form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
-	return asked{client, func() (*http.Request, error) {
-		token, err := os.ReadFile(file) // it is replaced from time to time
-		if err != nil {
-			return nil, errs.New(errs.Denied, "AZURE_FEDERATED_TOKEN_FILE names a file that cannot be read: %w", err)
-		}
-		form.Set("client_assertion", strings.TrimSpace(string(token)))
-		return posted(at, form)
-	}}, "the workload identity " + id, nil
-}
-
-// metadata is the service of identities of Azure's machines, or the one in its place that AZURE_POD_IDENTITY_AUTHORITY_HOST names.
-func metadata(query url.Values) giver {
-	host := os.Getenv("AZURE_POD_IDENTITY_AUTHORITY_HOST")
-	if host == "" {
-		host = imds
-	}
-	query.Set("api-version", "2018-02-01")
-	direct := object.Client()
-	tr := direct.Transport.(*http.Transport)
-	tr.Proxy, tr.DialContext = nil, (&net.Dialer{Timeout: imdsReached}).DialContext
-	return asked{direct, func() (*http.Request, error) {
-		r, err := http.NewRequest(http.MethodGet, strings.TrimRight(host, "/")+"/metadata/identity/oauth2/token?"+query.Encode(), nil)
-		if err == nil {
-			r.Header.Set("Metadata", "true")
-		}
-		return r, err
-	}}
-}
-
-func posted(at string, form url.Values) (*http.Request, error) {
-	r, err := http.NewRequest(http.MethodPost, at, strings.NewReader(form.Encode()))
+	t, err := s.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
 	if err == nil {
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		s.first.Store(&t)
 	}
-	return r, err
-}
-
-// asked is tokens that a server gives.
-type asked struct {
-	client *http.Client
-	what   func() (*http.Request, error)
-}
-
-// seconds is a number that some servers write as text.
-type seconds int64
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (s *seconds) UnmarshalJSON(b []byte) error {
-	n, err := strconv.ParseInt(strings.Trim(string(b), `"`), 10, 64)
-	*s = seconds(n)
 	return err
 }
 
-// give implements giver.
-func (a asked) give(ctx context.Context) (t *oauth2.Token, err error) {
-	r, err := a.what()
+// named is the service principal or workload identity that the environment names; nil for none.
+func named(client *http.Client, private bool) (*source, error) {
+	tenant, id := os.Getenv("AZURE_TENANT_ID"), os.Getenv("AZURE_CLIENT_ID")
+	principal := os.Getenv("AZURE_CLIENT_SECRET") != "" || os.Getenv("AZURE_CLIENT_CERTIFICATE_PATH") != ""
+	file := os.Getenv("AZURE_FEDERATED_TOKEN_FILE")
+	if tenant == "" || id == "" || !principal && file == "" {
+		return nil, nil
+	}
+	s := &source{identity: "the workload identity " + id}
+	if principal {
+		s.identity = "the service principal " + id
+	}
+	authority := os.Getenv("AZURE_AUTHORITY_HOST")
+	if u, err := url.Parse(authority); authority != "" && (err != nil || u.Scheme != "https") {
+		return nil, errs.New(errs.Invalid, "az: the secret of %s is not sent over http, where others could read it: AZURE_AUTHORITY_HOST is to begin with https://", id)
+	}
+	if !private {
+		return nil, errs.New(errs.Invalid, "az: a token for %s is not sent over http, where others could read it: name an endpoint that begins with https://, or set AZURE_STORAGE_KEY", s.identity)
+	}
+	// Who names an authority trusts it, and Microsoft's public one, which would be asked about it, need not know it.
+	trusted := authority != ""
+	var err error
+	if principal {
+		s.TokenCredential, err = azidentity.NewEnvironmentCredential(&azidentity.EnvironmentCredentialOptions{ClientOptions: options(client), DisableInstanceDiscovery: trusted})
+	} else {
+		if _, err := os.ReadFile(file); err != nil {
+			return nil, errs.New(errs.Denied, "az: AZURE_FEDERATED_TOKEN_FILE names a file that cannot be read: %w", err)
+		}
+		s.TokenCredential, err = azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{ClientOptions: options(client), DisableInstanceDiscovery: trusted})
+	}
 	if err != nil {
-		return nil, err
+		return nil, errs.New(errs.Denied, "az: %s: %w", s.identity, err)
 	}
-	answer, err := a.client.Do(r.WithContext(ctx))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, answer.Body.Close()) }()
-	body, err := io.ReadAll(io.LimitReader(answer.Body, object.SmallMost))
-	if err != nil {
-		return nil, err
-	}
-	if answer.StatusCode != http.StatusOK {
-		return nil, &oauth2.RetrieveError{Response: answer, Body: body}
-	}
-	var told struct {
-		Token   string  `json:"access_token"`
-		Expires seconds `json:"expires_in"`
-		On      seconds `json:"expires_on"`
-	}
-	if err := json.Unmarshal(body, &told); err != nil || told.Token == "" {
-		return nil, errs.New(errs.Denied, "the answer to a request for a token has none")
-	}
-	t = &oauth2.Token{AccessToken: told.Token, Expiry: clock.System{}.Now().Add(tokenUnknown)}
-	switch {
-	case told.Expires > 0:
-		t.Expiry = clock.System{}.Now().Add(time.Duration(told.Expires) * time.Second)
-	case told.On > 0:
-		t.Expiry = time.Unix(int64(told.On), 0)
-	}
-	return t, nil
+	return s, nil
 }
 
-// commandLine is tokens of the user who has logged in by the command az, whose path it is.
-type commandLine string
-
-// give implements giver.
-func (path commandLine) give(ctx context.Context) (*oauth2.Token, error) {
-	cmd := exec.CommandContext(ctx, string(path), "account", "get-access-token", "--resource", resource, "--output", "json")
-	cmd.WaitDelay = cliWait
-	out, err := cmd.Output()
-	var failed *exec.ExitError
-	if errors.As(err, &failed) {
-		return nil, errs.New(errs.Denied, "the command az gives no token: %s", strings.TrimSpace(string(failed.Stderr)))
+// machine is the identity of this machine. That of an app is asked where the environment says; else it is the service of identities of Azure's
+// machines, past all proxies, or the one in its place that AZURE_POD_IDENTITY_AUTHORITY_HOST names.
+func machine(client *http.Client, app bool) (*source, error) {
+	if !app {
+		client = object.Client()
+		tr := client.Transport.(*http.Transport)
+		direct := &net.Dialer{Timeout: imdsReached}
+		tr.Proxy, tr.DialContext = nil, direct.DialContext
+		if u, err := url.Parse(os.Getenv("AZURE_POD_IDENTITY_AUTHORITY_HOST")); err == nil && u.Host != "" {
+			host := u.Host
+			if u.Port() == "" {
+				host = net.JoinHostPort(u.Hostname(), "80")
+			}
+			tr.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return direct.DialContext(ctx, network, host)
+			}
+		}
 	}
+	opt := &azidentity.ManagedIdentityCredentialOptions{ClientOptions: options(client)}
+	if id := os.Getenv("AZURE_CLIENT_ID"); id != "" {
+		opt.ID = azidentity.ClientID(id)
+	}
+	c, err := azidentity.NewManagedIdentityCredential(opt)
 	if err != nil {
-		return nil, errs.New(errs.Denied, "the command az gives no token: %w", err)
+		return nil, unusable(err)
 	}
-	var told struct {
-		Token string `json:"accessToken"`
-		On    int64  `json:"expires_on"`
-		Local string `json:"expiresOn"` // all that versions before 2.54 tell
-	}
-	if err := json.Unmarshal(out, &told); err != nil || told.Token == "" {
-		return nil, errs.New(errs.Denied, "the command az gives no token")
-	}
-	t := &oauth2.Token{AccessToken: told.Token, Expiry: clock.System{}.Now().Add(tokenUnknown)}
-	if told.On > 0 {
-		t.Expiry = time.Unix(told.On, 0)
-	} else if on, err := time.ParseInLocation("2006-01-02 15:04:05", told.Local, time.Local); err == nil {
-		t.Expiry = on
-	}
-	return t, nil
+	return &source{TokenCredential: c, identity: "the identity of this machine"}, nil
 }

@@ -8,10 +8,10 @@ import shutil
 import subprocess
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from stemma import _owner
+from stemma._errors import UnavailableError
 
 __all__ = ["author", "git", "versions"]
 
@@ -46,9 +46,16 @@ def git(project: Path) -> tuple[str | None, bool | None]:
 
 
 @lru_cache(8)
-def author(project: Path) -> str | None:
-    """Returns the author of commits as `Name <mail>`: STEMMA_AUTHOR_NAME and STEMMA_AUTHOR_EMAIL, or who git says works on the project."""
+def author(project: Path, database: str) -> str | None:
+    """Returns the author of commits as `Name <mail>`.
+
+    It is that of STEMMA_AUTHOR_NAME and STEMMA_AUTHOR_EMAIL, or of the settings of the user and, where database is a directory, of that, or who
+    git says works on the project.
+    """
     name, mail = os.environ.get("STEMMA_AUTHOR_NAME"), os.environ.get("STEMMA_AUTHOR_EMAIL")
+    if not (name and mail):
+        known = _settings(database if Path(database).is_dir() else str(project))
+        name, mail = name or known.get("user.name"), mail or known.get("user.email")
     program = shutil.which("git")
     if not (name and mail) and program is not None:
         try:
@@ -64,6 +71,18 @@ def author(project: Path) -> str | None:
         known = dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
         name, mail = name or known.get("user.name"), mail or known.get("user.email")
     return f"{name} <{mail}>" if name and mail else None
+
+
+def _settings(directory: str) -> dict[str, str]:
+    """Returns what `stemma config` knows in a directory: nothing where there is no program."""
+    try:
+        done = subprocess.run(
+            [_owner.program(), "config", "--list"], cwd=directory, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired, UnavailableError):
+        return {}
+    pairs = (line.partition(" = ") for line in done.stdout.splitlines())
+    return {key: value for key, _, value in pairs}
 
 
 @lru_cache(1)

@@ -15,7 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stemmadb/stemma/internal/object/az"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+
 	"github.com/stemmadb/stemma/internal/object/objecttest"
 )
 
@@ -63,7 +64,7 @@ func program(t testing.TB) string {
 }
 
 // New starts an emulator that has that container, empty, and gives the environment that names it.
-func New(t testing.TB, container string) (s *objecttest.Server, env map[string]string) {
+func New(t testing.TB, bucket string) (s *objecttest.Server, env map[string]string) {
 	t.Helper()
 	path := program(t)
 	port := freePort(t)
@@ -83,7 +84,7 @@ func New(t testing.TB, container string) (s *objecttest.Server, env map[string]s
 		t.Fatal(err)
 	}
 	await(t, at.Host)
-	create(t, at.String()+"/"+account+"/"+container)
+	create(t, at.String()+"/"+account, bucket)
 	s = objecttest.Serve(t, httputil.NewSingleHostReverseProxy(at))
 	return s, map[string]string{
 		Setting: s.URL + "/" + account, "AZURE_STORAGE_ACCOUNT": account, "AZURE_STORAGE_KEY": Key(), "AZURE_STORAGE_SAS_TOKEN": "",
@@ -91,40 +92,41 @@ func New(t testing.TB, container string) (s *objecttest.Server, env map[string]s
 	}
 }
 
+// client is one of the emulator's containers.
+func client(endpoint, name string) (*container.Client, error) {
+	key, err := container.NewSharedKeyCredential(account, Key())
+	if err != nil {
+		return nil, err
+	}
+	return container.NewClientWithSharedKeyCredential(endpoint+"/"+name, key, nil)
+}
+
 // create makes a container.
-func create(t testing.TB, at string) {
+func create(t testing.TB, endpoint, name string) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, at+"?restype=container", http.NoBody)
+	c, err := client(endpoint, name)
 	if err == nil {
-		err = Sign(r)
+		_, err = c.Create(t.Context(), nil)
 	}
 	if err != nil {
 		t.Fatal(err)
-	}
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = answer.Body.Close()
-	if answer.StatusCode != http.StatusCreated {
-		t.Fatalf("make the container: %s", answer.Status)
 	}
 }
 
-// Sign signs a request of a test's own, below the path of the account.
-func Sign(r *http.Request) error {
-	r.Header.Set("X-Ms-Version", "2019-12-12")
-	key, err := base64.StdEncoding.DecodeString(Key())
+// Put makes an object in a container of the emulator that the environment of the test names, as others do.
+func Put(ctx context.Context, bucket, name, text string) error {
+	c, err := client(os.Getenv(Setting), bucket)
 	if err != nil {
 		return err
 	}
-	return az.SignShared(r, account, key)
+	_, err = c.NewBlockBlobClient(name).UploadBuffer(ctx, []byte(text), nil)
+	return err
 }
 
 // Start is New, and lets the environment of the test name the emulator.
-func Start(t testing.TB, container string) *objecttest.Server {
+func Start(t testing.TB, bucket string) *objecttest.Server {
 	t.Helper()
-	s, env := New(t, container)
+	s, env := New(t, bucket)
 	for k, v := range env {
 		t.Setenv(k, v)
 	}

@@ -52,7 +52,7 @@ class _State:
     parts: list[_Part] = field(default_factory=list)
     wishes: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
-    author: str | None = None
+    project: Path = Path()
     process: int = field(default_factory=os.getpid)
 
 
@@ -167,7 +167,7 @@ class StemmaHooks:
         known = _known(run_params)
         project = Path(str(run_params.get("project_path") or Path.cwd()))
         code = _code.git(project)
-        state.author = _code.author(project)
+        state.project = project
         state.metadata = _metadata(known, _parameters(known, catalog), code)
         about = {
             "job": f"{project.name}.{'+'.join(_pipelines(known))}",
@@ -232,7 +232,7 @@ class StemmaHooks:
         for part in state.parts:
             replaced = {name for _, ds in part.datasets if (name := _replaces(ds)) is not None}
             try:
-                part.run.finish(said, state.metadata, replaced, state.author)
+                part.run.finish(said, state.metadata, replaced, _code.author(state.project, part.run.database.name))
             except StemmaError as e:
                 log.error("%s", e)  # noqa: TRY400 - it is raised below; a second database's would be lost
                 failed = failed or e
