@@ -74,9 +74,10 @@ type limited struct {
 	most int
 }
 
-// allocatorFor is an allocator for reading a file of so many bytes, which may be compressed.
-func allocatorFor(size int64) memory.Allocator {
-	const least, most, ratio = 64 << 20, 4 << 30, 1 << 10
+// allocatorFor is an allocator for reading a file of so many bytes, which may be compressed: cells of 100 MB that say the same over and
+// over take next to nothing in it.
+func allocatorFor(size int64) *limited {
+	const least, most, ratio = 512 << 20, 4 << 30, 1 << 10
 	return &limited{memory.DefaultAllocator, int(min(max(least, min(size, most)*ratio), most))}
 }
 
@@ -141,9 +142,12 @@ type parquetBatches struct {
 	schema *arrow.Schema
 }
 
-// openParquet reads one column after the other: the library's own goroutines end the program where a file is damaged.
-func openParquet(r parquet.ReaderAtSeeker, columns []int, mem memory.Allocator) (Batches, error) {
-	f, err := file.NewParquetReader(r, file.WithReadProps(parquet.NewReaderProperties(mem)))
+// openParquet reads one column after the other: the library's own goroutines end the program where a file is damaged. Its limits of pages are
+// those of the file and of mem: a page with a cell of 100 MB is longer than the library's own.
+func openParquet(r *io.SectionReader, columns []int, mem *limited) (Batches, error) {
+	props := parquet.NewReaderProperties(mem)
+	props.MaxCompressedPageSize, props.MaxUncompressedPageSize = r.Size(), int64(mem.most)
+	f, err := file.NewParquetReader(r, file.WithReadProps(props))
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -157,6 +158,39 @@ func TestTypesComeBack(t *testing.T) {
 			}
 			if in.Nulls[i] != c.Nullable {
 				t.Errorf("%s: %s is nullable: %v", name, c.Name, in.Nulls[i])
+			}
+		}
+	}
+}
+
+// TestLargeCellsComeBack holds that Parquet and Arrow files bring back cells larger than their libraries expect: one that cannot be
+// compressed, and those of which next to nothing is left when they are.
+func TestLargeCellsComeBack(t *testing.T) {
+	ctx := context.Background()
+	base, st := empty(t, 1, column("id", value.Type{Kind: value.KindInt32}, false), column("b", value.Type{Kind: value.KindBlob, Length: value.LongLength}, true)), chunk.NewMem()
+	noise := make([]byte, 66<<20)
+	rand.NewChaCha8([32]byte{1}).Read(noise)
+	for name, cells := range map[string][][]byte{"noise": {noise}, "zeros": {make([]byte, 70<<20), make([]byte, 70<<20)}} {
+		var text bytes.Buffer
+		text.WriteString("id,b\n")
+		for i, c := range cells {
+			fmt.Fprintf(&text, "%d,\"%s\"\n", i, bytes.ReplaceAll(c, []byte(`"`), []byte(`""`)))
+		}
+		tab, _, err := Load(ctx, st, base, source(text.String()), options(base))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range []string{"f.parquet", "f.arrow", "f.arrows"} {
+			f, _ := FormatOf(file, "")
+			var b bytes.Buffer
+			if _, err := Export(ctx, &b, table.NewView(st, tab, nil), f, nil); err != nil {
+				t.Fatal(err)
+			}
+			got, err := reload(ctx, st, base, file, b.Bytes())
+			if err != nil {
+				t.Errorf("%s, %s of %d bytes: %v", name, file, b.Len(), err)
+			} else if got.Hash() != tab.Hash() {
+				t.Errorf("%s, %s: other rows came back", name, file)
 			}
 		}
 	}

@@ -74,6 +74,12 @@ func (b bytesBody) ReadAt(p []byte, off int64) (int, error) {
 // Size implements Body.
 func (b bytesBody) Size() int64 { return int64(len(b)) }
 
+// Near tells whether a request to a store costs next to nothing, so that many for short ranges are as good as few for long ones.
+func Near(s Store) bool {
+	n, ok := s.(interface{ Near() bool })
+	return ok && n.Near()
+}
+
 // Store is a store of objects. Names are CheckName's; another one is an error of class Invalid. All methods may be called by many
 // goroutines. Errors are of class NotFound when an object is not there, Conflict when a condition does not hold, Denied when the
 // credentials do not allow it, NoSpace, Canceled, and Unavailable when another try may help.

@@ -255,14 +255,11 @@ func (c *Clone) fill(ctx context.Context, s *Scope, f *sync.Fetch, refs map[stri
 	if c.restore {
 		return out, nil
 	}
-	config := filepath.Join(dir, "config")
-	err = changeRemotes(config, func(m map[string]string) { m[c.Name] = url })
-	if err == nil && c.Rev == "" && !c.mirror {
-		in := *s
-		in.Settings.Local = config
-		err = changeUpstreams(&in, func(m map[string]string) { m[branch] = trackPrefix + c.Name + "/" + branch })
+	settings := map[string]func(map[string]string){remotesSetting: func(m map[string]string) { m[c.Name] = url }}
+	if c.Rev == "" && !c.mirror {
+		settings[upstreamSetting] = func(m map[string]string) { m[branch] = trackPrefix + c.Name + "/" + branch }
 	}
-	if err != nil {
+	if err = changeObjects(filepath.Join(dir, "config"), settings); err != nil {
 		return nil, errors.Join(err, out.Batch.Close())
 	}
 	return out, nil

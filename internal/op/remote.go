@@ -92,26 +92,32 @@ func changeObject(settings, setting string, change func(map[string]string)) erro
 	if settings == "" {
 		return errs.New(errs.Unsupported, "remotes, backups and rules of retention can only be kept in the settings of a database")
 	}
+	return changeObjects(settings, map[string]func(map[string]string){setting: change})
+}
+
+// changeObjects changes the texts that several settings hold, in one write.
+func changeObjects(settings string, changes map[string]func(map[string]string)) error {
 	var failed error
 	err := changeSettings(settings, func(all map[string]string) {
-		m := map[string]string{}
-		if text := all[setting]; text != "" {
-			if failed = json.Unmarshal([]byte(text), &m); failed != nil {
-				return
+		for setting, change := range changes {
+			m := map[string]string{}
+			if text := all[setting]; text != "" {
+				if err := json.Unmarshal([]byte(text), &m); err != nil {
+					failed = errs.New(errs.Invalid, "setting %s: %w", setting, err)
+					continue
+				}
+			}
+			if change(m); len(m) == 0 {
+				delete(all, setting)
+			} else if b, err := json.Marshal(m); err != nil {
+				failed = errs.New(errs.Invalid, "setting %s: %w", setting, err)
+			} else {
+				all[setting] = string(b)
 			}
 		}
-		change(m)
-		if len(m) == 0 {
-			delete(all, setting)
-			return
-		}
-		var b []byte
-		if b, failed = json.Marshal(m); failed == nil {
-			all[setting] = string(b)
-		}
 	})
-	if err == nil && failed != nil {
-		err = errs.New(errs.Invalid, "setting %s: %w", setting, failed)
+	if err == nil {
+		err = failed
 	}
 	return err
 }

@@ -32,28 +32,7 @@ func changeUpstreams(s *Scope, change func(map[string]string)) error {
 	if s.Settings.Local == "" {
 		return errs.New(errs.Unsupported, "the upstream of a branch can only be kept in the settings of a database")
 	}
-	var failed error
-	err := changeSettings(s.Settings.Local, func(all map[string]string) {
-		m := map[string]string{}
-		if text := all[upstreamSetting]; text != "" {
-			if failed = json.Unmarshal([]byte(text), &m); failed != nil {
-				return
-			}
-		}
-		change(m)
-		if len(m) == 0 {
-			delete(all, upstreamSetting)
-			return
-		}
-		var b []byte
-		if b, failed = json.Marshal(m); failed == nil {
-			all[upstreamSetting] = string(b)
-		}
-	})
-	if err == nil && failed != nil {
-		err = errs.New(errs.Invalid, "setting %s: %w", upstreamSetting, failed)
-	}
-	return err
+	return changeObjects(s.Settings.Local, map[string]func(map[string]string){upstreamSetting: change})
 }
 
 // follow makes a branch follow another.

@@ -401,7 +401,7 @@ func TestCompressedTransfer(t *testing.T) {
 	if err := p.close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := VerifyFile(t.Context(), fsys, "/built", built.Digest); err != nil {
+	if err := verifyFile(t.Context(), fsys, "/built", built.Digest); err != nil {
 		t.Error(err)
 	}
 
@@ -474,7 +474,7 @@ func TestCompressedTransfer(t *testing.T) {
 	if err := vfs.WriteFile(whole, "/came.pack", data); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := VerifyFile(t.Context(), whole, "/came.pack", packs[0].Digest); err != nil {
+	if err := verifyFile(t.Context(), whole, "/came.pack", packs[0].Digest); err != nil {
 		t.Fatal(err)
 	}
 	batch = w.NewBatch()

@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -182,14 +183,20 @@ func (p *file) between(ctx context.Context, from, to int64, whole bool, fn func(
 
 // lists tells whether the index has this very entry.
 func (x *index) lists(h hash.Hash, off uint64, length uint32) bool {
+	_, ok := x.listed(h, off, length)
+	return ok
+}
+
+// listed is where the index has this very entry.
+func (x *index) listed(h hash.Hash, off uint64, length uint32) (i int, ok bool) {
 	p := prefixOf(h)
-	i, ok := x.find(p)
+	i, ok = x.find(p)
 	for ; ok && i < x.len() && x.prefix(i) == p; i++ {
 		if x.off(i) == off && x.length(i) == length {
-			return true
+			return i, true
 		}
 	}
-	return false
+	return 0, false
 }
 
 // rename moves the file of a pack that nobody reads. It is closed meanwhile, and after an error.
@@ -215,6 +222,7 @@ func (p *file) close() error { return p.f.Close() }
 type window struct {
 	f     io.ReaderAt
 	end   int64 // nothing is read from here on
+	ahead int64 // how much is read at a time; 0 for windowSize
 	start int64 // of buf in the file
 	buf   []byte
 }
@@ -227,7 +235,7 @@ func (w *window) bytes(off, n int64) ([]byte, error) {
 		return nil, errs.New(errs.Corrupt, "a record reaches beyond byte %d", w.end)
 	}
 	if off < w.start || off+n > w.start+int64(len(w.buf)) {
-		size := min(max(n, windowSize), w.end-off)
+		size := min(max(n, cmp.Or(w.ahead, windowSize)), w.end-off)
 		if int64(cap(w.buf)) < size {
 			w.buf = make([]byte, size)
 		}

@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"runtime"
@@ -55,7 +56,7 @@ func TestTransfer(t *testing.T) {
 	if p.Digest != again.Digest || p.Size != again.Size {
 		t.Errorf("the same chunks make another pack: %+v, %+v", p, again)
 	}
-	if _, err := VerifyFile(t.Context(), mem, p.Path, p.Digest); err != nil {
+	if err := verifyFile(t.Context(), mem, p.Path, p.Digest); err != nil {
 		t.Fatal(err)
 	}
 	data, err := vfs.ReadFile(mem, p.Path)
@@ -130,10 +131,26 @@ func testVerifyFile(t *testing.T, chunks int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := VerifyFile(t.Context(), mem, p.Path, p.Digest); err != nil || !slices.Equal(got, want) {
+	if got, err := verifiedFile(t.Context(), mem, p.Path, p.Digest); err != nil || !slices.Equal(got, want) {
 		t.Errorf("the hashes are %v, %v; want %v", got, err, want)
 	}
-	if _, err := VerifyFile(t.Context(), mem, p.Path, hash.Sum(nil)); !errs.Is(err, errs.Corrupt) {
+	for _, step := range []int{1, 50, 100, len(file) / 2, len(file)} {
+		a, err := arrived(t.Context(), mem, p.Path, p.Digest, file, step)
+		if err != nil {
+			t.Fatalf("in pieces of %d bytes: %v", step, err)
+		}
+		for _, h := range want {
+			if !a.Has(h) {
+				t.Errorf("in pieces of %d bytes: it has no chunk %s", step, h)
+			}
+		}
+		near := want[0]
+		near[hash.Size-1] ^= 1
+		if a.Has(near) || a.Has(hash.Sum(nil)) || a.Chunks() != len(want) {
+			t.Errorf("in pieces of %d bytes: it has other chunks than those of the pack", step)
+		}
+	}
+	if err := verifyFile(t.Context(), mem, p.Path, hash.Sum(nil)); !errs.Is(err, errs.Corrupt) {
 		t.Errorf("as another pack: %v", err)
 	}
 	path := filepath.Join("/from", "damaged")
@@ -143,8 +160,13 @@ func testVerifyFile(t *testing.T, chunks int) {
 		if err := vfs.WriteFile(mem, path, damaged); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := VerifyFile(t.Context(), mem, path, p.Digest); err == nil {
+		if _, err := verifiedFile(t.Context(), mem, path, p.Digest); err == nil {
 			t.Fatalf("byte %d of %d: a flipped bit is not found", at, len(file))
+		}
+		for _, step := range []int{1, 100, len(file)} {
+			if _, err := arrived(t.Context(), mem, path, p.Digest, damaged, step); err == nil {
+				t.Fatalf("byte %d of %d, in pieces of %d bytes: a flipped bit is not found", at, len(file), step)
+			}
 		}
 	}
 	tail := file[p.Size-TailSize(p.Chunks):]
@@ -161,4 +183,37 @@ func testVerifyFile(t *testing.T, chunks int) {
 	if _, err := ReadDirectory(file, p.Size, p.Digest, p.Chunks); err != nil {
 		t.Errorf("an index with all that is in front of it: %v", err)
 	}
+}
+
+// verifiedFile reads a whole pack file as a check of the database does.
+func verifiedFile(ctx context.Context, fsys vfs.FS, path string, digest hash.Hash) ([]hash.Hash, error) {
+	p, err := openNamed(fsys, path, digest)
+	if err != nil {
+		return nil, err
+	}
+	var found error
+	hashes, err := p.verified(ctx, newCodecs(), func(pr Problem) { found = errors.Join(found, pr.Err) })
+	return hashes, errors.Join(err, found, p.close())
+}
+
+// arrived verifies a pack file of which all but the first bytes came in pieces of step bytes, the last ones first.
+func arrived(ctx context.Context, fsys vfs.FS, path string, digest hash.Hash, data []byte, step int) (*Arriving, error) {
+	a, err := OpenArriving(fsys, path, digest)
+	if err != nil {
+		return nil, err
+	}
+	for end := len(data); end > packHeader && err == nil; end -= step {
+		from := max(end-step, 0)
+		err = a.Check(data[from:end], int64(from))
+	}
+	if err == nil {
+		err = a.Finish(ctx)
+	}
+	return a, errors.Join(err, a.Close())
+}
+
+// verifyFile verifies a pack file that is whole already.
+func verifyFile(ctx context.Context, fsys vfs.FS, path string, digest hash.Hash) error {
+	_, err := arrived(ctx, fsys, path, digest, nil, 1)
+	return err
 }

@@ -168,25 +168,6 @@ func (p *file) sound(ctx context.Context, c *codecs) (all []hash.Hash, ok bool, 
 	return all, p.complete(uint32(len(all)), sum), nil
 }
 
-// VerifyFile checks a pack file of that digest that is in no store yet, every chunk's hash included, and is these hashes in the order of the file.
-func VerifyFile(ctx context.Context, fsys vfs.FS, path string, digest hash.Hash) (hashes []hash.Hash, err error) {
-	p, err := openNamed(fsys, path, digest)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, p.close()) }()
-	var found error
-	hashes, err = p.verified(ctx, newCodecs(), func(pr Problem) {
-		if found == nil {
-			found = fmt.Errorf("pack file %s at byte %d: %w", path, pr.Offset, pr.Err)
-		}
-	})
-	if err == nil {
-		err = found
-	}
-	return hashes, err
-}
-
 // ReadHashes calls visit with the hash of every chunk in a pack file of that digest but for a dictionary, in the order of the file, and checks every record's CRC.
 // Without an error the file is as it was written.
 func ReadHashes(ctx context.Context, fsys vfs.FS, path string, digest hash.Hash, visit func(h hash.Hash)) (err error) {

@@ -204,15 +204,19 @@ func beginClone(fs vfs.FS, dir, source string) error {
 	if err != nil {
 		return err
 	}
+	removed := false
 	for _, n := range names {
 		if n != lockName {
 			if err := vfs.RemoveAll(fs, filepath.Join(dir, n)); err != nil {
 				return err
 			}
+			removed = true
 		}
 	}
-	if err := fs.SyncDir(dir); err != nil { // what is left counts as the new source's from the next line on
-		return err
+	if removed { // what is left counts as the new source's from the next lines on
+		if err := fs.SyncDir(dir); err != nil {
+			return err
+		}
 	}
 	return vfs.WriteFile(fs, file, []byte(source))
 }

@@ -6,15 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	gosync "sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/object"
 	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
@@ -32,12 +35,13 @@ func (p Progress) start(title string, total int64, unit string) (add func(n int6
 
 // How packs are fetched: sizes in bytes, a part of a hundred, and counts.
 const (
-	rangeSize    = 8 << 20  // of one request
-	rangeGap     = 64 << 10 // what is read in vain rather than asked for apart
-	smallPack    = 1 << 20  // packs up to that are read at once, and their chunks kept with others
-	wholePercent = 80       // from that part on that is lacking, a pack is taken whole
-	corruptTries = 3        // of a pack that does not arrive as it was sent
-	lostTries    = 5        // of all, where the remote has taken lists or packs away meanwhile
+	rangeSize    = 8 << 20   // of one request
+	nearRange    = 512 << 10 // the same where requests cost nothing: so that what was read is in the cache of the processor that hashes it
+	rangeGap     = 64 << 10  // what is read in vain rather than asked for apart
+	smallPack    = 1 << 20   // packs up to that are read at once, and their chunks kept with others
+	wholePercent = 80        // from that part on that is lacking, a pack is taken whole
+	corruptTries = 3         // of a pack that does not arrive as it was sent
+	lostTries    = 5         // of all, where the remote has taken lists or packs away meanwhile
 	packsAtOnce  = 3
 	rangesAtOnce = 4 // of one pack
 	mostTook     = 1 << 20
@@ -55,9 +59,19 @@ type Fetch struct {
 	Held     Held   // what the store has of other packs; zero for nothing known
 	Progress Progress
 
-	seen []Pack
-	mu   gosync.Mutex
-	took []hash.Hash // chunks of packs that were verified as they came, as many as are remembered; sorted once all packs are there
+	seen    []Pack
+	mu      gosync.Mutex
+	took    []verified // packs that were verified as they came, as many as are remembered
+	chunks  int        // of those
+	hit     int        // which of those had the last chunk
+	pending []taken
+}
+
+// taken is a whole pack that has come and was verified, and of which the device has not written all yet.
+type taken struct {
+	file string // the name that it gets then
+	out  vfs.File
+	done chan error // of the sync
 }
 
 // Landed remembers what was fetched, when that is in the store durably, and removes the packs in which it came.
@@ -122,9 +136,9 @@ func (f *Fetch) once(ctx context.Context, packs []Pack, known *pack.Known, want 
 	batch := f.Store.NewBatch()
 	err := f.packs(ctx, packs, known, batch)
 	if err == nil {
-		err = f.whole(ctx, batch, want, have)
+		err = f.whole(ctx, batch, want, have) // while the device works
 	}
-	if err != nil {
+	if err = errors.Join(err, f.settle()); err != nil {
 		return nil, errors.Join(err, batch.Close())
 	}
 	return batch, nil
@@ -155,13 +169,17 @@ func (f *Fetch) whole(ctx context.Context, batch *pack.Batch, want []Target, hav
 	}
 	add, done := f.Progress.start("check what was fetched", int64(len(b.Commits)), "commits")
 	defer func() { done(err) }()
-	return Missing(ctx, batch, b, func(h hash.Hash) error { return f.there(ctx, batch, h) }, func() { add(1) })
+	w := &walker{r: batch, seen: make(map[hash.Hash]struct{}, f.chunks), visit: func(h hash.Hash) error { return f.there(ctx, batch, h) }}
+	return w.commits(ctx, b, func() { add(1) })
 }
 
 // there lets the batch rely on a chunk; one that is neither in it nor in the store is an error of class NotFound.
 func (f *Fetch) there(ctx context.Context, batch *pack.Batch, h hash.Hash) error {
-	if _, ok := slices.BinarySearchFunc(f.took, h, hash.Hash.Compare); ok { // no need to read it in its pack again
-		return nil
+	for range f.took { // no need to read it in its pack again; neighbours in trees are in the same one
+		if f.took[f.hit].Has(h) {
+			return nil
+		}
+		f.hit = (f.hit + 1) % len(f.took)
 	}
 	ok, err := batch.Rely(ctx, h)
 	if err == nil && !ok {
@@ -172,7 +190,7 @@ func (f *Fetch) there(ctx context.Context, batch *pack.Batch, h hash.Hash) error
 
 // packs fetches packs into the batch.
 func (f *Fetch) packs(ctx context.Context, packs []Pack, known *pack.Known, batch *pack.Batch) (err error) {
-	f.took = nil
+	f.took, f.chunks, f.hit = nil, 0, 0
 	wanted := map[string]bool{}
 	total := int64(0)
 	var todo []Pack
@@ -212,7 +230,6 @@ func (f *Fetch) packs(ctx context.Context, packs []Pack, known *pack.Known, batc
 	if err := g.Wait(); err != nil {
 		return fmt.Errorf("fetch from %s: %w", f.Remote.URL(), err)
 	}
-	slices.SortFunc(f.took, hash.Hash.Compare)
 	return batch.Adopt(ctx, slices.DeleteFunc(files, func(s string) bool { return s == "" }))
 }
 
@@ -228,7 +245,7 @@ func (f *Fetch) clear(wanted map[string]bool) error {
 	return err
 }
 
-// pack fetches a pack: whole, and then file is where it is, or what is lacking of it into the batch.
+// pack fetches a pack: whole, and then file is where it is until settle, or what is lacking of it into the batch.
 func (f *Fetch) pack(ctx context.Context, p Pack, known *pack.Known, batch *pack.Batch, add func(int64)) (file string, err error) {
 	file = filepath.Join(f.Incoming, p.Digest.Full()+pack.Ext)
 	// What was made of a striped pack has another length.
@@ -261,7 +278,7 @@ func (f *Fetch) pack(ctx context.Context, p Pack, known *pack.Known, batch *pack
 		return "", nil
 	}
 	if known.Empty() && !f.Remote.striped {
-		return file, f.take(ctx, p, file, add)
+		return f.take(ctx, p, file, add)
 	}
 	dir, err := f.Remote.directory(p, func(n int64) ([]byte, error) {
 		end := make([]byte, n)
@@ -280,7 +297,7 @@ func (f *Fetch) pack(ctx context.Context, p Pack, known *pack.Known, batch *pack
 		if dir.Striped() {
 			return file, f.unstripe(ctx, p, dir, file, add)
 		}
-		return file, f.take(ctx, p, file, add)
+		return f.take(ctx, p, file, add)
 	}
 	var dict *pack.Dictionary
 	if at, ok := dir.Dictionary(); ok && len(lacking) > 0 {
@@ -335,46 +352,38 @@ func (f *Fetch) some(ctx context.Context, p Pack, dir *pack.Directory, spans []p
 	return g.Wait()
 }
 
-// take fetches a whole pack into a file, which has that name only when every chunk in it was verified and it is synced.
-func (f *Fetch) take(ctx context.Context, p Pack, file string, add func(int64)) (err error) {
-	tmp := file + tempSuffix
+// take fetches a whole pack into a file, of which it verifies every chunk, and whose sync it begins: settle gives it the name file.
+func (f *Fetch) take(ctx context.Context, p Pack, file string, add func(int64)) (tmp string, err error) {
+	tmp = file + tempSuffix
 	out, err := f.FS.Create(tmp)
 	if err != nil {
-		return err
+		return "", err
 	}
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(rangesAtOnce)
-	var free gosync.Pool // of buffers: memory that is used again need not be cleared by the system
-	for off := int64(0); off < p.Size; off += rangeSize {
-		g.Go(func() error {
-			buf, _ := free.Get().(*[]byte)
-			if buf == nil {
-				b := make([]byte, min(rangeSize, p.Size))
-				buf = &b
-			}
-			defer free.Put(buf)
-			data := (*buf)[:min(rangeSize, p.Size-off)]
-			if err := f.Remote.s.GetRange(gctx, p.object(), data, off); err != nil {
-				return err
-			}
-			if _, err := out.WriteAt(data, off); err != nil {
-				return err
-			}
-			add(int64(len(data)))
-			return nil
-		})
+	parts, err := f.arrive(ctx, p, tmp, out, add)
+	if err != nil {
+		return "", errors.Join(err, out.Close(), f.FS.Remove(tmp))
 	}
-	err = g.Wait()
-	if err == nil { // the device works while the chunks are hashed
-		var both errgroup.Group
-		both.Go(out.Sync)
-		both.Go(func() error { return f.verify(ctx, tmp, p) })
-		err = both.Wait()
+	x := taken{file: file, out: out, done: make(chan error, 1)}
+	go func() { x.done <- out.Sync() }()
+	f.remember(parts)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pending = append(f.pending, x)
+	return tmp, nil
+}
+
+// settle waits until the packs that were taken are durable, and gives them their names.
+func (f *Fetch) settle() (err error) {
+	for _, x := range f.pending {
+		e := errors.Join(<-x.done, x.out.Close())
+		if tmp := x.file + tempSuffix; e != nil {
+			err = errors.Join(err, e, f.FS.Remove(tmp))
+		} else {
+			err = errors.Join(err, f.FS.Rename(tmp, x.file))
+		}
 	}
-	if err = errors.Join(err, out.Close()); err != nil {
-		return errors.Join(err, f.FS.Remove(tmp))
-	}
-	return f.FS.Rename(tmp, file)
+	f.pending = nil
+	return err
 }
 
 // unstripe fetches a whole striped pack, of which a pack for the store is made in a file, which has that name only when every chunk in it was
@@ -392,25 +401,111 @@ func (f *Fetch) unstripe(ctx context.Context, p Pack, dir *pack.Directory, file 
 		return fmt.Errorf("pack %s: %w", p.Digest.Full(), err)
 	}
 	add(p.Size - dir.End())
-	f.remember(hashes)
+	slices.SortFunc(hashes, hash.Hash.Compare)
+	f.remember(sorted(hashes))
 	return f.FS.Rename(tmp, file)
 }
 
-// verify checks a pack that has come, and remembers its chunks.
-func (f *Fetch) verify(ctx context.Context, path string, p Pack) error {
-	hashes, err := pack.VerifyFile(ctx, f.FS, path, p.Digest)
-	if err != nil {
-		return err
-	}
-	f.remember(hashes)
-	return nil
+// verified is chunks of a pack that were verified.
+type verified interface {
+	Chunks() int
+	Has(h hash.Hash) bool
 }
 
-// remember takes note of chunks that were verified.
-func (f *Fetch) remember(hashes []hash.Hash) {
+// sorted is hashes in their order.
+type sorted []hash.Hash
+
+// Chunks implements verified.
+func (s sorted) Chunks() int { return len(s) }
+
+// Has implements verified.
+func (s sorted) Has(h hash.Hash) bool {
+	_, ok := slices.BinarySearchFunc(s, h, hash.Hash.Compare)
+	return ok
+}
+
+// remember takes note of chunks that were verified, if they are not too many.
+func (f *Fetch) remember(v verified) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.took)+len(hashes) <= mostTook {
-		f.took = append(f.took, hashes...)
+	if f.chunks+v.Chunks() <= mostTook {
+		f.took = append(f.took, v)
+		f.chunks += v.Chunks()
 	}
+}
+
+// arrive writes a pack into the new file out, called tmp, and verifies it meanwhile. Its index comes first, which says where its records are.
+func (f *Fetch) arrive(ctx context.Context, p Pack, tmp string, out vfs.File, add func(int64)) (parts *pack.Arriving, err error) {
+	tail, err := p.tail()
+	if err != nil {
+		return nil, err
+	}
+	step, atOnce := int64(rangeSize), rangesAtOnce
+	if object.Near(f.Remote.s) { // then the processors are what is short
+		step, atOnce = nearRange, min(atOnce, runtime.GOMAXPROCS(0))
+	}
+	last := max(p.Size-tail, 0) / step * step // here the ranges begin that have parts of the index
+	var offs []int64
+	for off := last; off < p.Size; off += step {
+		offs = append(offs, off)
+	}
+	var left atomic.Int64 // of those
+	left.Store(int64(len(offs)))
+	for off := int64(0); off < last; off += step {
+		offs = append(offs, off)
+	}
+	indexed := make(chan struct{}) // closed when parts is set, or will not be
+	defer func() {
+		if parts != nil {
+			err = errors.Join(err, parts.Close())
+		}
+	}()
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	var free gosync.Pool // of buffers: memory that is used again need not be cleared by the system
+	for _, off := range offs {
+		g.Go(func() error {
+			buf, _ := free.Get().(*[]byte)
+			if buf == nil {
+				b := make([]byte, min(step, p.Size))
+				buf = &b
+			}
+			defer free.Put(buf)
+			data := (*buf)[:min(step, p.Size-off)]
+			if err := f.Remote.s.GetRange(gctx, p.object(), data, off); err != nil {
+				return err
+			}
+			if _, err := out.WriteAt(data, off); err != nil {
+				return err
+			}
+			if _, err := vfs.StartSync(out, off, int64(len(data))); err != nil {
+				return err
+			}
+			add(int64(len(data)))
+			switch {
+			case off < last:
+				select {
+				case <-indexed:
+				case <-gctx.Done():
+					return errs.With(errs.Canceled, gctx.Err())
+				}
+			case left.Add(-1) > 0:
+				return nil // it is looked at in the end
+			default:
+				var err error
+				parts, err = pack.OpenArriving(f.FS, tmp, p.Digest)
+				if close(indexed); err != nil {
+					return err
+				}
+			}
+			if parts == nil {
+				return nil
+			}
+			return parts.Check(data, off)
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return parts, err
+	}
+	return parts, parts.Finish(ctx)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"io"
 	"math"
 	"path/filepath"
 	"slices"
@@ -207,29 +206,26 @@ func (p *Push) packs(ctx context.Context, chunks []hash.Hash, commits []history.
 				break
 			}
 		}
-		var next sending
 		if len(own) > 0 {
-			next, err = p.own(gctx, own[0], wanted, avoid)
+			var x Pack
+			var sent bool
+			if x, sent, err = p.own(gctx, g, own[0], wanted, avoid, add); sent {
+				out = append(out, x)
+			}
 			if own = own[1:]; len(own) == 0 {
 				chunks = slices.DeleteFunc(slices.Clone(chunks), func(h hash.Hash) bool { return !wanted[h] })
 			}
-			if err == nil && next.file == nil {
-				continue
-			}
-		} else {
-			next, chunks, err = p.made(gctx, chunks, commits, avoid)
+			continue
 		}
-		if err != nil {
+		var next *sending
+		if next, chunks, err = p.made(gctx, chunks, commits, avoid); err != nil {
 			break
 		}
 		out = append(out, next.pack)
 		g.Go(func() error {
-			err := p.Remote.putPack(gctx, next.file, next.pack)
+			err := p.Remote.putPack(gctx, next)
 			add(int64(next.pack.Chunks))
-			if err = errors.Join(err, next.file.Close()); next.made {
-				err = errors.Join(err, p.FS.Remove(next.file.Name()))
-			}
-			return err
+			return errors.Join(err, next.file.Close(), p.FS.Remove(next.file.Name()))
 		})
 	}
 	if e := g.Wait(); e != nil {
@@ -241,11 +237,58 @@ func (p *Push) packs(ctx context.Context, chunks []hash.Hash, commits []history.
 	return out, err
 }
 
-// sending is a pack on its way.
+// sending is a pack on its way, the body of its object.
 type sending struct {
 	pack Pack
 	file vfs.File
-	made bool // for this push: its file is removed when it is sent
+	hold *hold // nil: the pack is known to be right
+}
+
+// Size implements object.Body.
+func (s *sending) Size() int64 { return s.pack.Size }
+
+// ReadAt implements io.ReaderAt.
+func (s *sending) ReadAt(b []byte, off int64) (int, error) {
+	if s.hold != nil && off+int64(len(b)) >= s.pack.Size {
+		if err := s.hold.wait(); err != nil {
+			return 0, err
+		}
+	}
+	return s.file.ReadAt(b, off)
+}
+
+// hold keeps back the end of a body until it is known whether it may be sent, so that what may not be never becomes an object.
+type hold struct {
+	ctx     context.Context // of the put, which ends when the body may not be sent
+	cancel  context.CancelFunc
+	decided chan struct{}
+	send    bool
+}
+
+func newHold(ctx context.Context) *hold {
+	h := &hold{decided: make(chan struct{})}
+	h.ctx, h.cancel = context.WithCancel(ctx)
+	return h
+}
+
+// decide is called once.
+func (h *hold) decide(send bool) {
+	if h.send = send; !send {
+		h.cancel()
+	}
+	close(h.decided)
+}
+
+// wait is an error unless the body may be sent.
+func (h *hold) wait() error {
+	select {
+	case <-h.decided:
+	case <-h.ctx.Done():
+	}
+	if err := h.ctx.Err(); err != nil {
+		return errs.With(errs.Canceled, err)
+	}
+	return nil
 }
 
 // The lengths in bytes of packs of the store that are sent as they are: shorter ones are rather sent together, each being a request and a line in
@@ -255,36 +298,50 @@ var ownLeast int64 = 16 << 20
 
 const ownMost = 256 << 20
 
-// own is a pack of the store if all of its chunks are wanted, which they are no more then. One that is damaged is not sent: whoever reads the chunk
-// that is damaged says so.
-func (p *Push) own(ctx context.Context, o pack.Published, wanted map[hash.Hash]bool, avoid map[string]bool) (next sending, err error) {
-	x := Pack{Digest: o.Digest, Size: o.Size, Chunks: o.Chunks}
+// own sends a pack of the store if all of its chunks are wanted, which they are no more then. It is read while it is sent already, and no more
+// than sent in part if it turns out that it is damaged, which whoever reads the chunk that is damaged says, or has others.
+func (p *Push) own(ctx context.Context, g *errgroup.Group, o pack.Published, wanted map[hash.Hash]bool, avoid map[string]bool, add func(int64)) (x Pack, sent bool, err error) {
+	x = Pack{Digest: o.Digest, Size: o.Size, Chunks: o.Chunks}
 	if avoid[x.object()] {
-		return next, nil
+		return x, false, nil
 	}
+	f, err := p.FS.Open(o.Path)
+	if errs.Is(err, errs.NotFound) { // a fold removes packs whose chunks are elsewhere
+		return x, false, nil
+	} else if err != nil {
+		return x, false, err
+	}
+	held := newHold(ctx)
+	g.Go(func() error {
+		defer held.cancel()
+		err := p.Remote.putPack(held.ctx, &sending{x, f, held})
+		if <-held.decided; !held.send {
+			err = nil
+		} else {
+			add(int64(x.Chunks))
+		}
+		return errors.Join(err, f.Close())
+	})
+	defer func() { held.decide(sent) }()
 	all, hashes := true, make([]hash.Hash, 0, o.Chunks)
 	err = pack.ReadHashes(ctx, p.FS, o.Path, o.Digest, func(h hash.Hash) {
 		all = all && wanted[h]
 		hashes = append(hashes, h)
 	})
-	var f vfs.File
-	if err == nil && all {
-		f, err = p.FS.Open(o.Path)
+	if errs.Is(err, errs.Corrupt) || errs.Is(err, errs.NotFound) {
+		return x, false, nil
 	}
-	switch {
-	case errs.Is(err, errs.Corrupt), errs.Is(err, errs.NotFound): // a fold removes packs whose chunks are elsewhere
-		return next, nil
-	case err != nil || !all:
-		return next, err
+	if err != nil || !all {
+		return x, false, err
 	}
 	for _, h := range hashes {
 		wanted[h] = false
 	}
-	return sending{pack: x, file: f}, nil
+	return x, true, nil
 }
 
 // made is a new pack of the first chunks, and those that are left.
-func (p *Push) made(ctx context.Context, chunks []hash.Hash, commits []history.CommitID, avoid map[string]bool) (next sending, left []hash.Hash, err error) {
+func (p *Push) made(ctx context.Context, chunks []hash.Hash, commits []history.CommitID, avoid map[string]bool) (next *sending, left []hash.Hash, err error) {
 	built, n, err := p.build(ctx, chunks, commits, avoid)
 	if err != nil {
 		return next, chunks, err
@@ -293,7 +350,7 @@ func (p *Push) made(ctx context.Context, chunks []hash.Hash, commits []history.C
 	if err != nil {
 		return next, chunks, errors.Join(err, p.FS.Remove(built.Path))
 	}
-	return sending{pack: Pack{Digest: built.Digest, Size: built.Size, Chunks: built.Chunks}, file: f, made: true}, chunks[n:], nil
+	return &sending{pack: Pack{Digest: built.Digest, Size: built.Size, Chunks: built.Chunks}, file: f}, chunks[n:], nil
 }
 
 // build makes a pack of the first chunks that is none of those to be avoided, and says of how many.
@@ -357,7 +414,8 @@ func build(ctx context.Context, store *pack.Store, path string, chunks []hash.Ha
 }
 
 // putPack sends a pack unless the remote has it. Afterwards it is durable there.
-func (r *Remote) putPack(ctx context.Context, f vfs.File, p Pack) error {
+func (r *Remote) putPack(ctx context.Context, body *sending) error {
+	p := body.pack
 	there := func() (bool, error) {
 		in, err := r.s.Stat(ctx, p.object())
 		if errs.Is(err, errs.NotFound) {
@@ -376,18 +434,9 @@ func (r *Remote) putPack(ctx context.Context, f vfs.File, p Pack) error {
 			return err
 		}
 	}
-	err := r.s.Put(ctx, p.object(), sized{f, p.Size}, object.IfAbsent)
+	err := r.s.Put(ctx, p.object(), body, object.IfAbsent)
 	if errs.Is(err, errs.Conflict) { // somebody else sends the same
 		_, err = there()
 	}
 	return err
 }
-
-// sized is a file as the body of an object.
-type sized struct {
-	io.ReaderAt
-	size int64
-}
-
-// Size implements object.Body.
-func (s sized) Size() int64 { return s.size }

@@ -115,6 +115,9 @@ func (m *missing) below(ctx context.Context, nodes []levelChunk, level uint8) ([
 		if err != nil {
 			return nil, err
 		}
+		if out == nil {
+			out = make([]levelChunk, 0, nd.n*len(nodes))
+		}
 		for i := range nd.n {
 			out = append(out, levelChunk{hash: nd.hash(i), flags: nd.flags(i), f: c.f})
 		}

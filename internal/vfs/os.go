@@ -165,9 +165,17 @@ func (f *osFile) ReadAt(p []byte, off int64) (int, error) {
 	return n, classify(err)
 }
 
-func (f *osFile) WriteAt(p []byte, off int64) (int, error) {
-	n, err := f.f.WriteAt(p, off)
-	return n, classify(err)
+// mostWritten is how many bytes the system is asked to write at once. Linux 6.18 takes seven times as long for the same bytes on ext4 when it
+// is given 8 MiB at a time, and holds the file's lock for as long.
+const mostWritten = 1 << 20
+
+func (f *osFile) WriteAt(p []byte, off int64) (n int, err error) {
+	for {
+		k, err := f.f.WriteAt(p[n:min(len(p), n+mostWritten)], off+int64(n))
+		if n += k; err != nil || n == len(p) {
+			return n, classify(err)
+		}
+	}
 }
 
 func (f *osFile) Close() error { return classify(f.f.Close()) }
@@ -181,6 +189,11 @@ func (f *osFile) Size() (int64, error) {
 }
 
 func (f *osFile) Sync() error { return classify(syncFile(f.f)) }
+
+func (f *osFile) startSync(off, n int64) (bool, error) {
+	ok, err := startSync(f.f, off, n)
+	return ok, classify(err)
+}
 
 func (f *osFile) Truncate(size int64) error { return classify(f.f.Truncate(size)) }
 

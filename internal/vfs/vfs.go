@@ -85,6 +85,18 @@ type File interface {
 	Preallocate(off, n int64) error
 }
 
+// StartSync lets the device begin to write n bytes of a file at off that were just written, and does not wait for it: a Sync that comes later
+// has less to do. It makes nothing durable by itself. ok is false where the system has no such thing; nothing has happened then. After an
+// error the file is as after one of Sync.
+func StartSync(f File, off, n int64) (ok bool, err error) {
+	if s, can := f.(interface {
+		startSync(off, n int64) (bool, error)
+	}); can {
+		return s.startSync(off, n)
+	}
+	return false, nil
+}
+
 // ReadFile is the whole content of a file.
 func ReadFile(fsys FS, name string) (data []byte, err error) {
 	f, err := fsys.Open(name)

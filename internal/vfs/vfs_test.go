@@ -159,6 +159,21 @@ func contract(t *testing.T, fsys FS, root string) {
 	if n, err := r.ReadAt(buf, 0); n != 3 || err != io.EOF {
 		t.Fatalf("a removed open file reads %d, %v", n, err)
 	}
+	// A long write, which the device begins to write before it is synced.
+	long := make([]byte, 3<<20+5)
+	for i := range long {
+		long[i] = byte(i * 7 >> 3)
+	}
+	if n, err := f.WriteAt(long, 2); n != len(long) || err != nil {
+		t.Fatalf("a long write wrote %d bytes, %v", n, err)
+	}
+	_, err = StartSync(f, 2, int64(len(long)))
+	ok(err)
+	ok(f.Sync())
+	back := make([]byte, len(long))
+	if n, err := f.ReadAt(back, 2); n != len(back) || err != nil && err != io.EOF || !bytes.Equal(back, long) {
+		t.Fatalf("a long write reads back %d bytes, %v", n, err)
+	}
 	// V6.
 	ok(r.Close())
 	if _, err := r.ReadAt(buf, 0); !errors.Is(err, fs.ErrClosed) {
@@ -167,6 +182,9 @@ func contract(t *testing.T, fsys FS, root string) {
 	ok(f.Close())
 	if err := f.Sync(); !errors.Is(err, fs.ErrClosed) {
 		t.Fatalf("Sync after Close: %v", err)
+	}
+	if can, err := StartSync(f, 0, 1); can || err != nil && !errors.Is(err, fs.ErrClosed) {
+		t.Fatalf("StartSync after Close: %v, %v", can, err)
 	}
 	// Two names of one file.
 	first, second := filepath.Join(dir, "1"), filepath.Join(dir, "2")

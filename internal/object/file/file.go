@@ -49,6 +49,9 @@ var _ object.Store = (*Store)(nil)
 // URL implements object.Store.
 func (s *Store) URL() string { return "file://" + filepath.ToSlash(s.dir) }
 
+// Near is what object.Near asks.
+func (s *Store) Near() bool { return true }
+
 func (s *Store) path(name string) string { return filepath.Join(s.dir, filepath.FromSlash(name)) }
 
 func notThere(name string, err error) error {
@@ -236,7 +239,7 @@ func (s *Store) lock(ctx context.Context) (io.Closer, error) {
 // block is how much is written at a time.
 const block = 1 << 20
 
-// syncAhead is after how many bytes of a long file a sync of it begins that nobody waits for.
+// syncAhead is after how many bytes of a long file a sync of it begins that nobody waits for, where a file cannot be told to write a part of it.
 const syncAhead = 8 * block
 
 // write writes a synced file.
@@ -263,7 +266,11 @@ func (s *Store) write(ctx context.Context, path string, body object.Body) error 
 			if _, err := f.WriteAt(buf, off); err != nil {
 				return err
 			}
-			if written := off + int64(len(buf)); written%syncAhead == 0 && written < body.Size() {
+			started, err := vfs.StartSync(f, off, int64(len(buf)))
+			if err != nil {
+				return err
+			}
+			if written := off + int64(len(buf)); !started && written%syncAhead == 0 && written < body.Size() {
 				ahead.TryGo(f.Sync)
 			}
 		}
