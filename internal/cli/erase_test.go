@@ -28,9 +28,9 @@ func TestErasedBytes(t *testing.T) {
 		return b
 	}
 	short, long, stays := secret(300), secret(20_000), secret(300)
-	files := func(want []byte) (in []string) {
+	filesIn := func(dir string, want []byte) (in []string) {
 		t.Helper()
-		err := filepath.WalkDir(db, func(path string, d fs.DirEntry, err error) error {
+		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || !d.Type().IsRegular() {
 				return err
 			}
@@ -45,6 +45,7 @@ func TestErasedBytes(t *testing.T) {
 		}
 		return in
 	}
+	files := func(want []byte) []string { t.Helper(); return filesIn(db, want) }
 	run := func(args ...string) string { t.Helper(); return stemma(t, db, args...) }
 	run("init")
 	value := func(b []byte) string { return "x'" + hex.EncodeToString(b) + "'" }
@@ -58,8 +59,10 @@ func TestErasedBytes(t *testing.T) {
 	}
 	run("sql", "-f", script)
 	run("sql", "-q", "call dolt_checkout('-b', 'gone'); update t set n = 8; call dolt_commit('-am', 'on gone'); call dolt_checkout('main'); call dolt_branch('-D', 'gone')")
-	run("remote", "add", "origin", filepath.Join(t.TempDir(), "remote"))
-	run("push", "origin", "main")
+	remote := filepath.Join(t.TempDir(), "remote")
+	run("remote", "add", "origin", remote)
+	run("branch", "calm")
+	run("push", "--all", "origin")
 	run("sql", "-q", "select * from t where n > 100") // makes zones
 	for _, b := range [][]byte{short, long, stays} {
 		if len(files(b)) == 0 {
@@ -80,6 +83,22 @@ func TestErasedBytes(t *testing.T) {
 	}
 	if out := run("fsck"); !strings.Contains(out, "no problems found") {
 		t.Error(out)
+	}
+	// The remote has them until it is pushed anew.
+	if len(filesIn(remote, short)) == 0 {
+		t.Fatal("the bytes are not in the remote: the test does not test")
+	}
+	run("push", "--mirror", "--no-lease", "--anew", "origin")
+	for range 2 {
+		run("gc", "--remote", "origin", "--grace", "0s")
+	}
+	for _, b := range [][]byte{short, long} {
+		if in := filesIn(remote, b); len(in) > 0 {
+			t.Errorf("the bytes are in %v at the remote after it was pushed anew", in)
+		}
+	}
+	if len(filesIn(remote, stays)) == 0 {
+		t.Error("what was to stay has gone from the remote")
 	}
 	if out := run("run", "of", "dup"); !strings.HasPrefix(out, "11111111-0000-4000-8000-000000000001 ") {
 		t.Errorf("the run that made a table whose rows stay: %s", out)

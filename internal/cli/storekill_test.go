@@ -434,3 +434,87 @@ func TestStoreInit(t *testing.T) {
 		})
 	}
 }
+
+// TestStoreVerbs has a server begin what another one ends, by SQL, while the first is killed: a merge with conflicts, a rebase whose plan is changed, and
+// changes that are set aside.
+func TestStoreVerbs(t *testing.T) {
+	url, base := stores()["file"](t), t.TempDir()
+	db := filepath.Join(base, "shop")
+	if err := os.Mkdir(db, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	stemma(t, db, "init")
+	stemma(t, db, "sql", "-q", `create table t (id int primary key, v int); insert into t values (1, 0), (2, 0); call dolt_commit('-Am', 'table');
+		call dolt_checkout('-b', 'fix'); update t set v = 5; call dolt_commit('-am', 'fives'); insert into t values (3, 3); call dolt_commit('-am', 'three');
+		call dolt_checkout('main'); update t set v = 7 where id = 1; call dolt_commit('-am', 'seven')`)
+	stemma(t, db, "push", "--all", url)
+	// session is a connection to a server that is started for it.
+	session := func(machine, branch string) (s *storeServer, do func(query string), ask func(query string) string) {
+		s = serveStore(t, base, machine, url)
+		c, err := s.db.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		do = func(query string) {
+			t.Helper()
+			if _, err := c.ExecContext(t.Context(), query); err != nil {
+				t.Fatalf("%s: %v", query, err)
+			}
+		}
+		do("use `shop/" + branch + "`")
+		return s, do, func(query string) (out string) {
+			t.Helper()
+			if err := c.QueryRowContext(t.Context(), query).Scan(&out); err != nil {
+				t.Fatalf("%s: %v", query, err)
+			}
+			return out
+		}
+	}
+	kill := func(s *storeServer) { s.cmd.Process.Kill(); s.cmd.Wait() }
+
+	a, do, ask := session("a", "main")
+	do("set dolt_allow_commit_conflicts = 1")
+	do("call dolt_merge('fix')")
+	kill(a)
+	b, do, ask := session("b", "main")
+	if got := ask("select concat(base_v, ' ', our_v, ' ', their_v) from dolt_conflicts_t"); got != "0 7 5" {
+		t.Errorf("the conflict is %q", got)
+	}
+	do("set dolt_allow_commit_conflicts = 1")
+	do("update t set v = 6 where id = 1")
+	do("delete from dolt_conflicts_t")
+	do("call dolt_commit('-am', 'merged')")
+	do("update t set v = 9 where id = 2")
+	do("call dolt_stash('push', 'mine')")
+	kill(b)
+	a, do, ask = session("a", "main")
+	if got := ask("select group_concat(v order by id) from t"); got != "6,5,3" {
+		t.Errorf("the merged rows are %q", got)
+	}
+	if got := ask("select count(*) from dolt_commit_ancestors where commit_hash = hashof('HEAD')"); got != "2" {
+		t.Errorf("the merge has %s parents", got)
+	}
+	do("call dolt_stash('pop', 'mine')")
+	if got := ask("select concat(v, ' ', (select count(*) from dolt_stashes)) from t where id = 2"); got != "9 0" {
+		t.Errorf("brought back: %q", got)
+	}
+	do("call dolt_commit('-am', 'nine')")
+	do("call dolt_checkout('-b', 'late', 'main~1')")
+	for _, q := range []string{"insert into t values (10, 1)", "insert into t values (11, 1)"} {
+		do(q)
+		do("call dolt_commit('-am', 'late')")
+	}
+	do("call dolt_rebase('-i', 'main')")
+	kill(a)
+	_, do, ask = session("b", "dolt_rebase_late")
+	do("update dolt_rebase set action = 'squash' where rebase_order = 2")
+	do("call dolt_rebase('--continue')")
+	do("use `shop/late`")
+	if got := ask("select group_concat(v order by id) from t"); got != "6,9,3,1,1" {
+		t.Errorf("the rebased rows are %q", got)
+	}
+	if got := ask("select count(*) from dolt_log('late', '--not', 'main')"); got != "1" {
+		t.Errorf("%s commits are on top of main, want one", got)
+	}
+}

@@ -150,12 +150,12 @@ func checkNames(file string, names []string) error {
 // damaged file or of another encoding.
 func checkText(b []byte, quoted bool) error {
 	if i := bytes.IndexByte(b, 0); i >= 0 && !quoted {
-		return invalid("a NUL byte at byte %d of the field: is the file damaged, or in UTF-16?", i+1)
+		return invalid("a NUL byte at byte %d of the field: is the file damaged, or in UTF-16? Bytes go into a column that is BLOB or VARBINARY, which -c has by --schema", i+1)
 	}
 	for i, rest := 0, b; len(rest) > 0; {
 		r, n := utf8.DecodeRune(rest)
 		if r == utf8.RuneError && n == 1 {
-			return invalid("byte 0x%02x at byte %d of the field is not UTF-8; if the file is in Latin-1, convert it first: iconv -f LATIN1 -t UTF-8", rest[0], i+1)
+			return invalid("byte 0x%02x at byte %d of the field is not UTF-8; if the file is in Latin-1, convert it first: iconv -f LATIN1 -t UTF-8; bytes go into a column that is BLOB or VARBINARY, which -c has by --schema", rest[0], i+1)
 		}
 		i, rest = i+n, rest[n:]
 	}

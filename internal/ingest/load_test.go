@@ -144,7 +144,7 @@ func TestBad(t *testing.T) {
 		{head + "1,\"a\"b,\n", "f.csv line 2: text between a closing quote"},
 		{head + "1,a,\n2,\"b,\n3,c,\n", "f.csv line 3: a quoted field that begins here is not closed before the end of the file"},
 		{head + "1,a\x00,\n", "f.csv line 2, column name: a NUL byte at byte 2 of the field"},
-		{head + "1,caf\xe9,\n", "f.csv line 2, column name: byte 0xe9 at byte 4 of the field is not UTF-8; if the file is in Latin-1, convert it first: iconv -f LATIN1 -t UTF-8"},
+		{head + "1,caf\xe9,\n", "f.csv line 2, column name: byte 0xe9 at byte 4 of the field is not UTF-8; if the file is in Latin-1, convert it first: iconv -f LATIN1 -t UTF-8; bytes go into a column that is BLOB or VARBINARY, which -c has by --schema"},
 		{head + "x,a,\n", `f.csv line 2, column id: parse "x" as tinyint: not a whole number`},
 		{head + "200,a,\n", `f.csv line 2, column id: parse "200" as tinyint: out of range`},
 		{head + "1,long,\n", `f.csv line 2, column name: parse "long" as varchar(3): too long`},

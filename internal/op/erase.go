@@ -46,7 +46,7 @@ Merges and rebases in progress are to be ended first, and stashes to be dropped.
 would go. Messages and metadata of commits stay as they are, and so do the names of tables, and the text of queries that runs have recorded.
 
 Other copies keep the rows: remotes, backups, clones and files that were exported. It says which of them the database knows of. Erase in one
-place, 'push --force --all --tags', and clone anew elsewhere.`,
+place, 'push --mirror --anew' to the remotes, 'gc --remote' them, and clone anew elsewhere.`,
 		Usage: []string{"<table>... --where <condition>", "-q <sql>"},
 		Examples: []Example{
 			{`erase --dry-run people --where "id = 17"`, "which commits have that row"},
@@ -125,6 +125,9 @@ func (c *Erase) check(s *Scope) error {
 		return errs.New(errs.Invalid, "erase: name the tables of which rows go, and say which with --where; or give statements with -q")
 	case c.Query == "" && strings.TrimSpace(c.Where) == "":
 		return errs.New(errs.Invalid, "erase: say with --where which rows of %s go; 'true' is all of them", strings.Join(c.Tables, ", "))
+	case s.Repo.KeptIn():
+		url := s.Repo.Partial().URL
+		return errs.New(errs.Unsupported, "erase: the database is kept at %[1]s, and all machines that work there have copies of what they read. Stop them, commit what is to stay, make a copy with 'stemma backup restore %[1]s copy', erase in it, 'stemma push --mirror --no-lease --anew %[1]s' from it, and remove the caches of the machines; 'stemma gc --remote %[1]s' then removes the rows", url)
 	case s.Repo.Partial() != nil:
 		return errs.New(errs.Unsupported, "erase: this database has a part of another one; erase there, or 'fetch --complete' first")
 	}
@@ -346,7 +349,7 @@ func (e *erasing) elsewhere(ctx context.Context) error {
 		e.r.Hints = append(e.r.Hints, "runs were recorded, with the text of queries, which stays: see stemma_run_inputs")
 	}
 	for _, x := range remotes {
-		e.r.Hints = append(e.r.Hints, fmt.Sprintf("remote %s (%s) has the rows if it had them: 'push --force --all --tags %s', and collect garbage there", x.Name, x.URL, x.Name))
+		e.r.Hints = append(e.r.Hints, fmt.Sprintf("remote %s (%s) has the rows if it had them: 'push --mirror --no-lease --anew %s', and then 'gc --remote %s' removes them there", x.Name, x.URL, x.Name, x.Name))
 	}
 	for _, x := range backups {
 		e.r.Hints = append(e.r.Hints, fmt.Sprintf("backup %s (%s) has the rows if it had them: make it anew elsewhere, and remove this one", x.Name, x.URL))

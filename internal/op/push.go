@@ -27,6 +27,7 @@ type Push struct {
 	Tags     bool     `flag:"tags" help:"push all tags as well"`
 	Prune    bool     `flag:"prune" help:"with --all: remove branches of the remote that are not here, if they are as they were last seen"`
 	Mirror   bool     `flag:"mirror" help:"make the remote have the branches and tags that are here, and no others: --all --tags --prune --force"`
+	Anew     bool     `flag:"anew" help:"with --mirror: send all again, so that nothing of what is there is needed any more, as after an erasure"`
 	Atomic   bool     `flag:"atomic" help:"change all refs of the remote or none"`
 	Delete   bool     `flag:"delete,d" help:"remove the branches or tags from the remote"`
 	Silent   bool     `flag:"silent" hidden:"true" help:"accepted for compatibility"`
@@ -45,8 +46,11 @@ merge, and push again. A push that was interrupted has changed no branch, and go
 
 --force moves a branch that would lose commits only if the remote's is the one that was last fetched or pushed: what others have pushed since is
 not lost unseen. At a URL that no remote here has nothing was seen, and --no-lease is needed too. Under the name dolt it moves the branch
-whatever is there.`,
-		Usage:    []string{"[-u] [-f] [--all [--prune]] [--tags] [--atomic] [<remote> [<refspec>...]]", "--mirror [<remote>]", "-d <remote> <ref>..."},
+whatever is there.
+
+--mirror --anew sends all of the database, also what the remote has, and lets no branch, tag or run name anything that was sent before. After
+'erase' that is what makes 'gc --remote' remove the rows there. Nobody should work there meanwhile.`,
+		Usage:    []string{"[-u] [-f] [--all [--prune]] [--tags] [--atomic] [<remote> [<refspec>...]]", "--mirror [--anew] [<remote>]", "-d <remote> <ref>..."},
 		Examples: []Example{{"push -u origin main", "send a branch, and follow the remote's from now on"}, {"push", "send it again"}, {"push origin :fix", "remove a branch there"}},
 	})
 }
@@ -67,6 +71,9 @@ func (c *Push) Run(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, errFlags("mirror", "delete")
 	case c.Mirror:
 		c.All, c.Tags, c.Prune, c.Force = true, true, true, true
+		c.Atomic = c.Atomic || c.Anew
+	case c.Anew:
+		return nil, errs.New(errs.Invalid, "push: --anew goes with --mirror")
 	case c.Prune && !c.All:
 		return nil, errs.New(errs.Invalid, "push: --prune goes with --all; to remove one branch say push --delete <remote> <branch>")
 	}
@@ -136,8 +143,17 @@ func (c *Push) Run(ctx context.Context, s *Scope) (*Result, error) {
 		}
 		wants[i] = *w
 	}
-	p := &sync.Push{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Temp: s.Repo.TempDir(), Atomic: c.Atomic, Held: sync.HeldIn(s.Repo.FS(), s.Repo.Dir()), Progress: s.syncProgress()}
+	p := &sync.Push{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Temp: s.Repo.TempDir(), Atomic: c.Atomic, Anew: c.Anew, Held: sync.HeldIn(s.Repo.FS(), s.Repo.Dir()), Progress: s.syncProgress()}
 	p.Lineage = func(ctx context.Context, now sync.Ref) (history.CommitID, error) { return joinLineage(ctx, s, r, now) }
+	if c.Anew { // branches there tell of runs no more then
+		_, told, err := r.RefsAndRuns(ctx)
+		if err == nil {
+			err = takeRuns(ctx, s, r, told)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 	out, refs, err := p.Run(ctx, wants)
 	if len(out) == 0 && err != nil {
 		return nil, err

@@ -92,18 +92,18 @@ func (c *Retention) Run(ctx context.Context, s *Scope) (*Result, error) {
 	case action != "set" && action != "unset" && n > 1:
 		return nil, errs.New(errs.Invalid, "retention: %s takes no arguments, but was given %s", action, quoteAll(c.Args[1:]))
 	}
-	rules, err := retentionIn(s.Settings.Local)
+	rules, err := s.retention(ctx)
 	if err != nil {
 		return nil, err
 	}
 	switch action {
 	case "set":
-		return c.set(s, c.Args[1], strings.Join(c.Args[2:], " "))
+		return c.set(ctx, s, c.Args[1], strings.Join(c.Args[2:], " "))
 	case "unset":
 		if _, ok := rules[c.Args[1]]; !ok {
 			return nil, offering(errs.NotFound, errs.Nearest(c.Args[1], slices.Collect(maps.Keys(rules))), "retention: there are no rules for '%s'", c.Args[1])
 		}
-		err := changeObject(s.Settings.Local, retentionSetting, func(m map[string]string) { delete(m, c.Args[1]) })
+		err := s.changeRetention(ctx, func(m map[string]string) { delete(m, c.Args[1]) })
 		return statusResult(0), err
 	case "show":
 		return c.show(s, rules)
@@ -122,16 +122,36 @@ func (c *Retention) Run(ctx context.Context, s *Scope) (*Result, error) {
 	return c.apply(ctx, s, of)
 }
 
-// retentionIn are the rules by pattern that the settings in the file have.
-func retentionIn(settings string) (map[string]history.Retention, error) {
-	texts, err := objectIn(settings, retentionSetting)
+// retention are the rules by pattern: those in the settings of the database or, where it is kept in a bucket, there, so that all machines have the same.
+func (s *Scope) retention(ctx context.Context) (map[string]history.Retention, error) {
+	if !s.Repo.KeptIn() {
+		texts, err := objectIn(s.Settings.Local, retentionSetting)
+		if err != nil {
+			return nil, err
+		}
+		return parseRetention(texts, "setting "+retentionSetting)
+	}
+	texts, err := s.Repo.KeptRules(ctx)
 	if err != nil {
 		return nil, err
 	}
+	return parseRetention(texts, "rules of retention")
+}
+
+// changeRetention changes the texts of the rules.
+func (s *Scope) changeRetention(ctx context.Context, change func(map[string]string)) error {
+	if !s.Repo.KeptIn() {
+		return changeObject(s.Settings.Local, retentionSetting, change)
+	}
+	return s.Repo.ChangeKeptRules(ctx, func(m map[string]string) error { change(m); return nil })
+}
+
+func parseRetention(texts map[string]string, where string) (map[string]history.Retention, error) {
+	var err error
 	out := map[string]history.Retention{}
 	for pattern, text := range texts {
 		if out[pattern], err = history.ParseRetention(text); err != nil {
-			return nil, errs.New(errs.CodeOf(err), "setting %s: of '%s': %w", retentionSetting, pattern, err)
+			return nil, errs.New(errs.CodeOf(err), "%s: of '%s': %w", where, pattern, err)
 		}
 	}
 	return out, nil
@@ -167,7 +187,7 @@ func retentionPattern(rules map[string]history.Retention, branch string) (best s
 	return best, ok, nil
 }
 
-func (c *Retention) set(s *Scope, pattern, text string) (*Result, error) {
+func (c *Retention) set(ctx context.Context, s *Scope, pattern, text string) (*Result, error) {
 	if pattern == "" {
 		return nil, errs.New(errs.Invalid, "retention: an empty string names no branch")
 	}
@@ -178,7 +198,7 @@ func (c *Retention) set(s *Scope, pattern, text string) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := changeObject(s.Settings.Local, retentionSetting, func(m map[string]string) { m[pattern] = rules.String() }); err != nil {
+	if err := s.changeRetention(ctx, func(m map[string]string) { m[pattern] = rules.String() }); err != nil {
 		return nil, err
 	}
 	r := statusSay("%s: %s", pattern, rules)

@@ -22,14 +22,21 @@ const abortTries = 20
 // Later changes of other tables stay, unless their rows refer to rows that the abort takes away, which is an error of class Conflict.
 // Without a merge the error is of class Invalid.
 func (r *Repo) AbortMerge(ctx context.Context, branchName string) (*history.Merge, error) {
-	for range abortTries {
+	for try, lost := 0, 0; try < abortTries; {
 		m, s, err := r.tryAbort(ctx, branchName)
 		if err != nil {
 			return nil, err
 		}
 		if s != nil {
-			return m, r.publish(ctx, s)
+			err := r.publish(ctx, s)
+			if !overtakenBy(err) || lost == overtakenMost || ctx.Err() != nil {
+				return m, err
+			}
+			lost++ // another machine was faster
+			continue
 		}
+		try++
+		r.settleKept()
 	}
 	return nil, errs.New(errs.Conflict, "cannot abort the merge: tables of branch '%s' are being changed; try again", branchName)
 }

@@ -49,9 +49,11 @@ type keptRef struct {
 	ref    remotesync.Ref // as published
 	seq    uint64         // how often it was changed
 	busy   bool           // somebody swaps or adopts it
-	flying *branch        // what is being swapped; nil for nothing
-	flown  uint64         // LSN of the tip that it is of
+	flying *state         // the tip to which it is being swapped; nil for none
 }
+
+// flies tells whether a change that names the ref is on its way with it.
+func (x *keptRef) flies(p *pending) bool { return x.flying != nil && p.lsn <= x.flying.lsn }
 
 // pending is a change that is not in the bucket yet.
 type pending struct {
@@ -109,6 +111,16 @@ func (r *Repo) RefreshKept(ctx context.Context) error {
 		return errs.New(errs.Internal, "the database in %s is not kept in a bucket", r.dir)
 	}
 	return r.bucket.refresh(ctx)
+}
+
+// KeptRules are the rules of retention of a database that is kept in a bucket, texts by pattern of branches, as they are there.
+func (r *Repo) KeptRules(ctx context.Context) (map[string]string, error) {
+	return r.bucket.keep.Remote.Retention(ctx)
+}
+
+// ChangeKeptRules changes them: see sync.Remote.ChangeRetention.
+func (r *Repo) ChangeKeptRules(ctx context.Context, change func(rules map[string]string) error) error {
+	return r.bucket.keep.Remote.ChangeRetention(ctx, change)
 }
 
 // close waits for what is under way.
@@ -171,6 +183,9 @@ func (c *change) refsOf() []string {
 	for _, x := range c.tags {
 		add(remotesync.Tags + x.name)
 	}
+	for _, x := range c.stashes {
+		add(remotesync.Stashes + x.name)
+	}
 	if c.notes != "" {
 		add(remotesync.Heads + c.notes)
 	}
@@ -194,8 +209,10 @@ func (c *change) homeOf(refs []string) string {
 // append makes a change part of the tip. The caller holds the commit lock.
 func (b *bucket) append(ctx context.Context, batch *pack.Batch, ch *change, apply func(*state)) (*state, error) {
 	r := b.r
-	if len(ch.stashes) > 0 {
-		return nil, errs.New(errs.Unsupported, "there are no stashes in a database that is kept in a bucket: commit on a branch of its own")
+	for _, x := range ch.stashes {
+		if err := remotesync.CheckRef(remotesync.Stashes + x.name); err != nil {
+			return nil, err
+		}
 	}
 	for _, w := range ch.writes {
 		if _, err := remotesync.Noting(nil, []remotesync.Wrote{remotesync.Wrote(w)}); err != nil {
@@ -212,12 +229,6 @@ func (b *bucket) append(ctx context.Context, batch *pack.Batch, ch *change, appl
 	}
 	s := r.tip.Load().copy(lsn)
 	apply(s)
-	for _, n := range refs {
-		name, isBranch := strings.CutPrefix(n, remotesync.Heads)
-		if x, ok := s.branches.Get(name); isBranch && ok && (!x.merge.IsZero() || !x.rebase.IsZero()) {
-			return nil, errs.New(errs.Unsupported, "a merge with conflicts or a rebase cannot be left unfinished in a database that is kept in a bucket: make it in a clone, and push")
-		}
-	}
 	if len(refs) == 0 {
 		r.tip.Store(s)
 		p := r.published.Load().copy(lsn)
@@ -305,10 +316,7 @@ func (b *bucket) run(name string) {
 	tip := r.tip.Load()
 	for _, n := range set {
 		x := b.ref(n)
-		x.busy, x.flown = true, tip.lsn
-		if branchName, ok := strings.CutPrefix(n, remotesync.Heads); ok {
-			x.flying, _ = tip.branches.Get(branchName)
-		}
+		x.busy, x.flying = true, tip
 	}
 	b.mu.Unlock()
 	r.mu.Unlock()
@@ -368,7 +376,7 @@ func (b *bucket) fail(names []string, err error, upTo uint64) {
 	b.end(names...)
 }
 
-// undo makes branches and tags of the state tip, which becomes the tip, what they are in pub, which becomes the published state: those named and
+// undo makes branches, tags and lists of stashes of the state tip, which becomes the tip, what they are in pub, which becomes the published state: those named and
 // all that have changed together with them. Those who wait for such a change are told why. The caller holds both locks.
 func (b *bucket) undo(names []string, pub, tip *state, why func(*pending) error) {
 	all := slices.Clone(names)
@@ -377,8 +385,7 @@ func (b *bucket) undo(names []string, pub, tip *state, why func(*pending) error)
 		more = false
 		for _, p := range b.pending {
 			flies := func(n string) bool { // it is on its way with another ref
-				x := b.ref(n)
-				return !slices.Contains(names, n) && x.flying != nil && p.lsn <= x.flown
+				return !slices.Contains(names, n) && b.ref(n).flies(p)
 			}
 			if slices.Contains(gone, p) || slices.ContainsFunc(p.refs, flies) || !slices.ContainsFunc(p.refs, func(n string) bool { return slices.Contains(all, n) }) {
 				continue
@@ -392,16 +399,23 @@ func (b *bucket) undo(names []string, pub, tip *state, why func(*pending) error)
 		}
 	}
 	for _, n := range all {
+		from, flies := pub, false
+		if x := b.ref(n); !slices.Contains(names, n) && x.flying != nil {
+			from, flies = x.flying, true
+		}
 		if tag, ok := strings.CutPrefix(n, remotesync.Tags); ok {
-			h, _ := pub.tags.Get(tag)
+			h, _ := from.tags.Get(tag)
 			tip.setTag(tag, h)
 			continue
 		}
+		if list, ok := strings.CutPrefix(n, remotesync.Stashes); ok {
+			was, _ := from.stashes.Get(list)
+			tip.setStashes(stashChange{name: list, stashes: was})
+			continue
+		}
 		name := strings.TrimPrefix(n, remotesync.Heads)
-		now, ok := pub.branches.Get(name)
-		if x := b.ref(n); !slices.Contains(names, n) && x.flying != nil {
-			now, ok = x.flying, true
-		} else if ok {
+		now, ok := from.branches.Get(name)
+		if ok && !flies {
 			now = now.copy(now.lsn)
 			now.era++
 			pub = b.with(pub, name, now)

@@ -39,9 +39,12 @@ func (b *bucket) refresh(ctx context.Context) error {
 		for _, n := range s.tags.Keys() {
 			names[remotesync.Tags+n] = true
 		}
+		for _, n := range s.stashes.Keys() {
+			names[remotesync.Stashes+n] = true
+		}
 	}
 	for n := range refs {
-		if strings.HasPrefix(n, remotesync.Heads) || strings.HasPrefix(n, remotesync.Tags) {
+		if strings.HasPrefix(n, remotesync.Heads) || strings.HasPrefix(n, remotesync.Tags) || strings.HasPrefix(n, remotesync.Stashes) {
 			names[n] = true
 		}
 	}
@@ -56,7 +59,7 @@ func (b *bucket) refresh(ctx context.Context) error {
 		if now.Name == "" {
 			now.Name = n
 		}
-		if x.seq > 0 && now.Target == x.ref.Target && now.Work == x.ref.Work && slices.Equal(now.Wrote, x.ref.Wrote) {
+		if x.seq > 0 && now.Target == x.ref.Target && now.Work == x.ref.Work && now.Open == x.ref.Open && slices.Equal(now.Wrote, x.ref.Wrote) {
 			if !now.IsZero() { // else it says less of the object than what is known
 				x.ref = now
 			}
@@ -142,12 +145,22 @@ func (b *bucket) adoptThese(ctx context.Context, names []string, refs map[string
 		return err
 	}
 	pub := r.published.Load()
+	batch := r.store.NewBatch()
+	defer batch.Close()
 	all := map[string]*adopted{}
 	ch := &change{}
 	for _, n := range names {
 		ref := refs[n]
 		ref.Name = n
 		all[n] = &adopted{ref: ref}
+		if list, ok := strings.CutPrefix(n, remotesync.Stashes); ok {
+			x := stashChange{name: list}
+			if x.stashes, err = stashesOf(ctx, batch, ref.Commit); err != nil {
+				return err
+			}
+			ch.stashes = append(ch.stashes, x)
+			continue
+		}
 		name, isBranch := strings.CutPrefix(n, remotesync.Heads)
 		if !isBranch {
 			ch.tags = append(ch.tags, tagChange{name: strings.TrimPrefix(n, remotesync.Tags), object: ref.Tag, commit: ref.Commit})
@@ -207,11 +220,14 @@ func (b *bucket) adoptThese(ctx context.Context, names []string, refs map[string
 			ch.head = head
 		}
 	}
-	lsn, err := r.store.Append(ctx, nil, pack.Record{Type: recordChange, Payload: ch.encode()})
+	lsn, err := r.store.Append(ctx, batch, pack.Record{Type: recordChange, Payload: ch.encode()})
 	if err != nil {
 		return err
 	}
 	next := pub.copy(lsn)
+	for _, x := range ch.stashes {
+		next.setStashes(x)
+	}
 	next.head = head
 	next.log = next.log.with(ch.log...)
 	next.writes = next.writes.with(ch.writes)
@@ -220,6 +236,9 @@ func (b *bucket) adoptThese(ctx context.Context, names []string, refs map[string
 		k.ref, k.seq = x.ref, k.seq+1
 		if tag, ok := strings.CutPrefix(n, remotesync.Tags); ok {
 			next.setTag(tag, x.ref.Tag)
+			continue
+		}
+		if strings.HasPrefix(n, remotesync.Stashes) {
 			continue
 		}
 		name := strings.TrimPrefix(n, remotesync.Heads)
@@ -251,7 +270,7 @@ func (b *bucket) branch(ctx context.Context, old *branch, ref remotesync.Ref) (*
 		return nil, nil, err
 	}
 	is := old.copy(0)
-	is.head, is.working, is.staged, is.merge, is.rebase = ref.Commit, c.Root, c.Root, hash.Hash{}, hash.Hash{}
+	is.head, is.working, is.staged, is.merge, is.rebase = ref.Commit, c.Root, c.Root, ref.Open.Merge, ref.Open.Rebase
 	if !ref.Work.IsZero() {
 		working, staged, err := workOf(ctx, r.store, ref.Work, ref.Commit)
 		if err == nil && working == nil {

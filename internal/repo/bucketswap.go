@@ -59,6 +59,8 @@ func (f *flight) swap(ctx context.Context) ([]remotesync.Ref, error) {
 		}
 		if tag, ok := strings.CutPrefix(n, remotesync.Tags); ok {
 			err = f.tag(ctx, tag, &s)
+		} else if list, ok := strings.CutPrefix(n, remotesync.Stashes); ok {
+			err = f.stashes(ctx, list, &s)
 		} else {
 			err = f.branch(ctx, n, &s)
 		}
@@ -67,7 +69,7 @@ func (f *flight) swap(ctx context.Context) ([]remotesync.Ref, error) {
 		}
 		from := s.From.Target
 		from.List = hash.Hash{}
-		if from != s.To || s.From.Work != s.Work || s.Runs != s.From.Runs && !s.Runs.IsZero() || !slices.Equal(s.Wrote, s.From.Wrote) {
+		if from != s.To || s.From.Work != s.Work || s.From.Open != s.Open || s.Runs != s.From.Runs && !s.Runs.IsZero() || !slices.Equal(s.Wrote, s.From.Wrote) {
 			swaps = append(swaps, s)
 		}
 	}
@@ -108,6 +110,19 @@ func (f *flight) tag(ctx context.Context, name string, s *remotesync.Swap) error
 	return err
 }
 
+// stashes makes commits of a list of stashes.
+func (f *flight) stashes(ctx context.Context, name string, s *remotesync.Swap) error {
+	list, _ := f.tip.stashes.Get(name)
+	batch := f.b.r.store.NewBatch()
+	defer batch.Close()
+	id, err := putStashes(ctx, batch, list)
+	if err != nil || id.IsZero() {
+		return err
+	}
+	s.To = remotesync.Target{Commit: id}
+	return f.b.r.appendUnnamed(ctx, batch)
+}
+
 // branch folds a branch, and makes a commit of its uncommitted changes.
 func (f *flight) branch(ctx context.Context, ref string, s *remotesync.Swap) error {
 	r := f.b.r
@@ -127,7 +142,7 @@ func (f *flight) branch(ctx context.Context, ref string, s *remotesync.Swap) err
 		is.tables[i].over = nil
 	}
 	f.folded[ref] = &folding{was: x, is: is, sealed: sealed}
-	s.To = remotesync.Target{Commit: x.head}
+	s.To, s.Open = remotesync.Target{Commit: x.head}, remotesync.Unfinished{Merge: x.merge, Rebase: x.rebase}
 	c, err := history.GetCommit(ctx, batch, x.head)
 	if err != nil {
 		return err
@@ -189,6 +204,11 @@ func (f *flight) land(ctx context.Context, refs []remotesync.Ref) error {
 			ch.tags = append(ch.tags, x)
 			continue
 		}
+		if list, ok := strings.CutPrefix(n, remotesync.Stashes); ok {
+			now, _ := f.tip.stashes.Get(list)
+			ch.stashes = append(ch.stashes, stashChange{name: list, stashes: now})
+			continue
+		}
 		name := strings.TrimPrefix(n, remotesync.Heads)
 		x := f.folded[n]
 		if x == nil {
@@ -234,6 +254,9 @@ func (f *flight) land(ctx context.Context, refs []remotesync.Ref) error {
 	}
 	for _, x := range ch.tags {
 		pub.setTag(x.name, x.object)
+	}
+	for _, x := range ch.stashes {
+		pub.setStashes(x)
 	}
 	for _, n := range f.names {
 		name, isBranch := strings.CutPrefix(n, remotesync.Heads)

@@ -46,9 +46,6 @@ func (r *Repo) PlanRetention(ctx context.Context, rules map[string]history.Reten
 // progress and stashes on commits that would change are errors of class Conflict, and so are refs that move time and again meanwhile: then
 // nothing has changed. A database that is a part of another is an error of class Unsupported.
 func (r *Repo) ApplyRetention(ctx context.Context, rules map[string]history.Retention) (*Retained, error) {
-	if err := r.notKept("change its history in a clone, and push"); err != nil {
-		return nil, err
-	}
 	hold := r.Hold()
 	defer hold.Release()
 	for try := 1; ; try++ {
@@ -67,8 +64,11 @@ func (r *Repo) ApplyRetention(ctx context.Context, rules map[string]history.Rete
 			return nil, err
 		}
 		if s != nil {
-			return &x.out, r.publish(ctx, s)
+			if err := r.publish(ctx, s); !overtakenBy(err) {
+				return &x.out, err
+			}
 		}
+		r.settleKept()
 		if err := ctx.Err(); err != nil {
 			return nil, errs.With(errs.Canceled, err)
 		}
@@ -91,7 +91,7 @@ type retaining struct {
 // thin finds what the rules do to the state of now.
 func (r *Repo) thin(ctx context.Context, rules map[string]history.Retention) (*retaining, error) {
 	x := &retaining{r: r, s: r.published.Load(), tags: map[string]*history.Tag{}, gone: map[history.CommitID]bool{}}
-	if r.Partial() != nil {
+	if p := r.Partial(); p != nil && !p.Kept { // what is kept in a bucket is there, whole
 		return x, errs.New(errs.Unsupported, "retention: this database has a part of another one's history; thin the history there, or 'fetch --complete' first")
 	}
 	var branches, tags []history.ThinHead

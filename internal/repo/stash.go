@@ -61,6 +61,22 @@ func (s *state) stashAt(name string, index int) ([]hash.Hash, hash.Hash, error) 
 	return list, list[index], nil
 }
 
+// stashAgain is stashAt, or where the list has h still once picked names it: who was overtaken by another machine is to take no other stash than at
+// first.
+func (s *state) stashAgain(name string, index int, picked *hash.Hash) (list []hash.Hash, at int, h hash.Hash, err error) {
+	if picked.IsZero() {
+		if list, h, err = s.stashAt(name, index); err == nil {
+			*picked = h
+		}
+		return list, index, h, err
+	}
+	list, _ = s.stashes.Get(name)
+	if at = slices.Index(list, *picked); at < 0 {
+		return nil, 0, h, errs.New(errs.NotFound, "stash index stash@{%d} was removed meanwhile", index)
+	}
+	return list, at, *picked, nil
+}
+
 // StashAt is the stash of a list at an index.
 func (r *Repo) StashAt(ctx context.Context, name string, index int) (*Stash, error) {
 	_, h, err := r.published.Load().stashAt(name, index)
@@ -172,11 +188,12 @@ func changedNames(changes []root.Change) []string {
 // When the branch's tables stand against it the error is of class Conflict, and nothing has changed.
 func (r *Repo) ApplyStash(ctx context.Context, branchName, name string, index int, drop bool) (*Stash, error) {
 	out := &Stash{Name: name, Index: index}
+	var picked hash.Hash
 	err := r.rework(ctx, branchName, func(batch *pack.Batch, s *state, b *branch) (*reworked, error) {
 		if err := r.notMerging(ctx, b, errs.New(errs.Conflict, "cannot apply a stash in the middle of a merge: commit or abort it first")); err != nil {
 			return nil, err
 		}
-		list, h, err := s.stashAt(name, index)
+		list, at, h, err := s.stashAgain(name, index, &picked)
 		if err != nil {
 			return nil, err
 		}
@@ -224,7 +241,7 @@ func (r *Repo) ApplyStash(ctx context.Context, branchName, name string, index in
 		next.working, next.staged = res.Root.Tree(), staged.Tree()
 		ch := &change{}
 		if drop {
-			ch.stashes = []stashChange{{name: name, stashes: slices.Delete(slices.Clone(list), index, index+1)}}
+			ch.stashes = []stashChange{{name: name, stashes: slices.Delete(slices.Clone(list), at, at+1)}}
 		}
 		return &reworked{next: next, ch: ch, whole: changedNames(changes)}, nil
 	})
@@ -237,8 +254,9 @@ func (r *Repo) ApplyStash(ctx context.Context, branchName, name string, index in
 // DropStash removes a stash.
 func (r *Repo) DropStash(ctx context.Context, name string, index int) (*Stash, error) {
 	out := &Stash{Name: name, Index: index}
+	var picked hash.Hash
 	err := r.changeRefs(ctx, func(s *state) (*change, func(*state), error) {
-		list, h, err := s.stashAt(name, index)
+		list, at, h, err := s.stashAgain(name, index, &picked)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -247,7 +265,7 @@ func (r *Repo) DropStash(ctx context.Context, name string, index int) (*Stash, e
 			return nil, nil, err
 		}
 		out.Stash = *x
-		c := stashChange{name: name, stashes: slices.Delete(slices.Clone(list), index, index+1)}
+		c := stashChange{name: name, stashes: slices.Delete(slices.Clone(list), at, at+1)}
 		return &change{stashes: []stashChange{c}}, func(s *state) { s.setStashes(c) }, nil
 	})
 	return out, err
@@ -273,14 +291,20 @@ type reworked struct {
 
 // rework changes a branch as plan says, which sees it with its edits folded, and begins anew when another changes the same meanwhile.
 func (r *Repo) rework(ctx context.Context, branchName string, plan func(batch *pack.Batch, s *state, b *branch) (*reworked, error)) error {
-	for {
+	for lost := 0; ; {
 		s, err := r.tryRework(ctx, branchName, plan)
 		if err != nil {
 			return err
 		}
 		if s != nil {
-			return r.publish(ctx, s)
+			err := r.publish(ctx, s)
+			if !overtakenBy(err) || lost == overtakenMost || ctx.Err() != nil {
+				return err
+			}
+			lost++ // another machine was faster
+			continue
 		}
+		r.settleKept()
 		if err := ctx.Err(); err != nil {
 			return errs.With(errs.Canceled, err)
 		}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
@@ -32,10 +33,13 @@ const (
 	// Work begins the refs of a backup that hold working sets, by branch: a commit with the working root, after one with the staged root, after
 	// the branch's head.
 	Work = "work/"
+	// Stashes begins the refs of a database that is worked on at the remote that hold its lists of stashes, by the list's name: a commit that tells
+	// of the newest, after the commit on which that was made and the one that tells of the next.
+	Stashes = "stashes/"
 )
 
 // kinds are the beginnings of names of refs.
-func kinds() []string { return []string{Heads, Tags, Work} }
+func kinds() []string { return []string{Heads, Tags, Work, Stashes} }
 
 // Lineage is the ref that holds what is known of runs, in commits of their tables. Each database that has it joins it with its own.
 const Lineage = "lineage"
@@ -142,9 +146,15 @@ func refNamed(object string) (name string, err error) {
 	return bad(errors.New("it is neither a branch nor a tag"))
 }
 
-// CheckRef reports why name, heads/…, tags/…, work/… or Lineage, cannot be a ref of a remote.
+// CheckRef reports why name, heads/…, tags/…, work/…, stashes/… or Lineage, cannot be a ref of a remote.
 func CheckRef(name string) error {
 	if name == Lineage {
+		return nil
+	}
+	if rest, ok := strings.CutPrefix(name, Stashes); ok { // lists have any names
+		if rest == "" || !utf8.ValidString(rest) {
+			return errs.New(errs.Invalid, "%q cannot be the name of a list of stashes in a bucket", rest)
+		}
 		return nil
 	}
 	for _, kind := range kinds() {
@@ -198,6 +208,8 @@ type value struct {
 	kept     bool             // it is one
 	work     history.CommitID // its uncommitted changes, as Work holds them in a backup; zero for none
 	nextWork history.CommitID // with change
+	open     Unfinished       // what is in progress on the branch
+	nextOpen Unfinished       // with change
 	was      []string         // nonces of the values before, oldest first, the last wasMost of them
 
 	// runs is what the ref tells of runs that Lineage may lack (K3): a commit of their tables, without parents; zero for nothing. It stays where the ref
@@ -208,6 +220,16 @@ type value struct {
 	wrote     []Wrote // notes of the branch's last writes, oldest first; they stay where the ref is removed
 	nextWrote []Wrote // with change
 }
+
+// Unfinished is what is in progress on a branch of a database that is worked on at the remote: chunks, which its list has packs of, with all that they
+// name.
+type Unfinished struct {
+	Merge  hash.Hash // a history.Merge; zero for none
+	Rebase hash.Hash // a history.Rebase; zero for none
+}
+
+// IsZero tells whether nothing is in progress.
+func (o Unfinished) IsZero() bool { return o == Unfinished{} }
 
 // Wrote is the note of a write that its client may ask for again: an id of the client's choice, and what it was answered.
 type Wrote struct{ ID, Result string }
@@ -250,11 +272,14 @@ const (
 	refWords     = "stemma ref 1"
 	keptRefWords = "stemma ref 2"
 	toldRefWords = "stemma ref 3" // and one that does not know of runs and writes neither
+	openRefWords = "stemma ref 4" // and one that does not know of merges and rebases in progress, or of stashes, neither
 )
 
-func (v value) encode() []byte {
+func (v value) encode(name string) []byte {
 	var b bytes.Buffer
 	switch {
+	case strings.HasPrefix(name, Stashes) || !v.open.IsZero() || v.change != "" && !v.nextOpen.IsZero():
+		fmt.Fprintln(&b, openRefWords)
 	case !v.runs.IsZero() || len(v.wrote) > 0 || v.change != "" && (!v.nextRuns.IsZero() || len(v.nextWrote) > 0):
 		fmt.Fprintln(&b, toldRefWords)
 	case v.kept:
@@ -265,6 +290,14 @@ func (v value) encode() []byte {
 	work := func(prefix string, id history.CommitID) {
 		if !id.IsZero() {
 			fmt.Fprintf(&b, "%swork %s\n", prefix, id.Full())
+		}
+	}
+	open := func(prefix string, o Unfinished) {
+		if !o.Merge.IsZero() {
+			fmt.Fprintf(&b, "%smerge %s\n", prefix, o.Merge.Full())
+		}
+		if !o.Rebase.IsZero() {
+			fmt.Fprintf(&b, "%srebase %s\n", prefix, o.Rebase.Full())
 		}
 	}
 	target := func(prefix string, t Target) {
@@ -290,12 +323,14 @@ func (v value) encode() []byte {
 	}
 	target("", v.Target)
 	work("", v.work)
+	open("", v.open)
 	runs("", v.runs)
 	wrote("", v.wrote)
 	if v.change != "" {
 		fmt.Fprintf(&b, "change %s\n", v.change)
 		target("next-", v.next)
 		work("next-", v.nextWork)
+		open("next-", v.nextOpen)
 		runs("next-", v.nextRuns)
 		wrote("next-", v.nextWrote)
 	}
@@ -318,20 +353,21 @@ func decodeValue(data []byte, name string) (value, error) {
 		return value{}, errs.New(errs.Corrupt, "read the ref %s of the remote: %s", name, why)
 	}
 	sc := bufio.NewScanner(bytes.NewReader(data))
-	if !sc.Scan() || sc.Text() != refWords && sc.Text() != keptRefWords && sc.Text() != toldRefWords {
+	if !sc.Scan() || sc.Text() != refWords && sc.Text() != keptRefWords && sc.Text() != toldRefWords && sc.Text() != openRefWords {
 		if strings.HasPrefix(sc.Text(), "stemma ref ") {
 			return value{}, errs.New(errs.TooNew, "read the ref %s of the remote: it was written by a newer stemma; use one", name)
 		}
 		return bad("it does not begin as it should")
 	}
-	tells := sc.Text() == toldRefWords
+	opens := sc.Text() == openRefWords
+	tells := opens || sc.Text() == toldRefWords
 	v.kept = tells || sc.Text() == keptRefWords
 	for sc.Scan() {
 		word, rest, _ := strings.Cut(sc.Text(), " ")
 		var to *hash.Hash
 		plain := strings.TrimPrefix(word, "next-")
 		told := strings.HasPrefix(plain, "runs") || plain == "wrote"
-		if !v.kept && (word == "work" || word == "next-work" || word == "was") || !tells && told {
+		if !v.kept && (word == "work" || word == "next-work" || word == "was") || !tells && told || !opens && (plain == "merge" || plain == "rebase") {
 			return bad(fmt.Sprintf("it has the unknown word %q", word))
 		}
 		switch word {
@@ -339,6 +375,14 @@ func decodeValue(data []byte, name string) (value, error) {
 			to = &v.work
 		case "next-work":
 			to = &v.nextWork
+		case "merge":
+			to = &v.open.Merge
+		case "rebase":
+			to = &v.open.Rebase
+		case "next-merge":
+			to = &v.nextOpen.Merge
+		case "next-rebase":
+			to = &v.nextOpen.Rebase
 		case "was":
 			if v.was = strings.Fields(rest); len(v.was) > wasMost {
 				return bad("it says too much of what it was")
@@ -415,6 +459,10 @@ func decodeValue(data []byte, name string) (value, error) {
 	if (!v.work.IsZero() || !v.nextWork.IsZero()) && !strings.HasPrefix(name, Heads) ||
 		!v.work.IsZero() && v.Commit.IsZero() || !v.nextWork.IsZero() && v.next.Commit.IsZero() {
 		return bad("it has changes of no branch")
+	}
+	if (!v.open.IsZero() || !v.nextOpen.IsZero()) && !strings.HasPrefix(name, Heads) ||
+		!v.open.IsZero() && v.Commit.IsZero() || !v.nextOpen.IsZero() && v.next.Commit.IsZero() {
+		return bad("something is in progress on no branch")
 	}
 	return v, nil
 }

@@ -17,19 +17,22 @@ func FuzzRef(f *testing.F) {
 	for _, v := range []value{{nonce: "n"}, {Target: at, nonce: "n"}, {Target: at, change: "abc123", nonce: "n"}, {change: "c", next: at, nonce: "n"},
 		{Target: at, kept: true, work: at.Commit, was: []string{"a", "b"}, nonce: "n"}, {Target: at, kept: true, change: "c", next: at, nextWork: at.Commit, nonce: "n"},
 		{kept: true, runs: at, nonce: "n"}, {Target: at, kept: true, runs: at, change: "c", next: at, nextRuns: at, nonce: "n"},
-		{Target: at, kept: true, wrote: []Wrote{{"a b", "{}"}, {"", ""}}, change: "c", nextWrote: []Wrote{{"ä", "\n"}}, nonce: "n"}} {
-		f.Add(v.encode(), Heads+"main")
+		{Target: at, kept: true, wrote: []Wrote{{"a b", "{}"}, {"", ""}}, change: "c", nextWrote: []Wrote{{"ä", "\n"}}, nonce: "n"},
+		{Target: at, kept: true, work: at.Commit, open: Unfinished{Merge: at.List}, runs: at, nonce: "n"},
+		{Target: at, kept: true, open: Unfinished{Rebase: at.List}, change: "c", next: at, nextOpen: Unfinished{at.List, at.List}, nonce: "n"}} {
+		f.Add(v.encode(Heads+"main"), Heads+"main")
 	}
-	f.Add(value{Target: tag, change: "abc", next: tag, nonce: "n"}.encode(), Tags+"v1")
-	f.Add([]byte("stemma ref 4\n"), Heads+"main")
+	f.Add(value{Target: at, kept: true, nonce: "n"}.encode(Stashes+"dolt-cli"), Stashes+"dolt-cli")
+	f.Add(value{Target: tag, change: "abc", next: tag, nonce: "n"}.encode(Tags+"v1"), Tags+"v1")
+	f.Add([]byte("stemma ref 5\n"), Heads+"main")
 	f.Fuzz(func(t *testing.T, data []byte, name string) {
 		v, err := decodeValue(data, name)
 		if err != nil {
 			return
 		}
-		again, err := decodeValue(v.encode(), name)
+		again, err := decodeValue(v.encode(name), name)
 		if v.change == "" {
-			v.next, v.nextWork, v.nextRuns, v.nextWrote = Target{}, history.CommitID{}, Target{}, nil // mean nothing then, and are not written
+			v.next, v.nextWork, v.nextOpen, v.nextRuns, v.nextWrote = Target{}, history.CommitID{}, Unfinished{}, Target{}, nil // mean nothing then, and are not written
 		}
 		if len(v.was) == 0 {
 			v.was = nil
@@ -42,7 +45,7 @@ func FuzzRef(f *testing.F) {
 
 // FuzzRefName reads names of objects: those that are of refs are the names that the refs give.
 func FuzzRefName(f *testing.F) {
-	for _, name := range []string{Heads + "main", Tags + "v1", Heads + "Größe/Ä b", Work + "main", Lineage} {
+	for _, name := range []string{Heads + "main", Tags + "v1", Heads + "Größe/Ä b", Work + "main", Stashes + "my list/é", Lineage} {
 		f.Add(refObject(name))
 	}
 	f.Add("refs/heads/..")

@@ -61,6 +61,7 @@ type Swap struct {
 	From Ref    // as Look or Read gave it
 	To   Target // without a list; zero for no ref
 	Work history.CommitID
+	Open Unfinished // what is in progress, in the store
 	// Runs is what the branch tells of runs from then on, as Ref.Runs has it: what it tells already, a commit in the store without a list, which is
 	// sent, or nothing.
 	Runs Target
@@ -68,10 +69,10 @@ type Swap struct {
 	Wrote []Wrote
 }
 
-// Look reads all refs: see Remote.RefsAndRuns.
+// Look reads all refs, those of stashes, too: see Remote.RefsAndRuns.
 func (k *Keeper) Look(ctx context.Context) (map[string]Ref, []Ref, error) {
 	began := clock.System{}.Now()
-	refs, runs, err := k.Remote.RefsAndRuns(ctx)
+	refs, runs, err := k.Remote.allRefs(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -184,7 +185,7 @@ func (k *Keeper) Swap(ctx context.Context, swaps []Swap) ([]Ref, error) {
 	moves := make([]move, len(swaps))
 	out := make([]Ref, len(swaps))
 	for i, s := range swaps {
-		m := move{from: s.From, to: s.To, work: s.Work, runs: s.Runs, wrote: s.Wrote, kept: true}
+		m := move{from: s.From, to: s.To, work: s.Work, open: s.Open, runs: s.Runs, wrote: s.Wrote, kept: true}
 		if s.tells() {
 			m.runs.List = runs
 		}
@@ -205,9 +206,8 @@ func (k *Keeper) Swap(ctx context.Context, swaps []Swap) ([]Ref, error) {
 			}
 			k.pace(moves[i].from.Name, func(p *pace) { p.wrote = clock.System{}.Now() })
 			x, e := k.Remote.ref(ctx, moves[i].from.Name)
-			if e != nil || x.Target != moves[i].to || x.Work != moves[i].work || x.Runs != moves[i].runs || !slices.Equal(x.Wrote, moves[i].wrote) {
-				// It is done, and perhaps it was changed again since. What follows reads it.
-				x = Ref{Name: moves[i].from.Name, Target: moves[i].to, Work: moves[i].work, Runs: moves[i].runs, Wrote: moves[i].wrote}
+			if to := moves[i].ref(); e != nil || !x.says(to) {
+				x = to // it is done, and perhaps it was changed again since: what follows reads it
 			}
 			out[i] = x
 		}
@@ -229,6 +229,11 @@ func (k *Keeper) Swap(ctx context.Context, swaps []Swap) ([]Ref, error) {
 	return out, nil
 }
 
+// ref is the ref as the move makes it, of no generation.
+func (m move) ref() Ref {
+	return Ref{Name: m.from.Name, Target: m.to, Work: m.work, Open: m.open, Runs: m.runs, Wrote: m.wrote}
+}
+
 // tells tells whether the branch is to tell of runs what it has not told before.
 func (s *Swap) tells() bool { return !s.Runs.Commit.IsZero() && s.Runs.List.IsZero() }
 
@@ -239,7 +244,7 @@ func (k *Keeper) swap(ctx context.Context, m move) (Ref, error) {
 	}
 	name, v := m.from.Name, m.value()
 	s := object.Once(k.Remote.s)
-	body := v.encode()
+	body := v.encode(name)
 	began, pause := clock.System{}.Now(), putPauseLow
 	for try := 0; ; try++ {
 		if err := k.wait(ctx, false, name); err != nil {
@@ -282,7 +287,8 @@ func (k *Keeper) swap(ctx context.Context, m move) (Ref, error) {
 
 // put is the ref that a put has made.
 func (k *Keeper) put(ctx context.Context, m move, v value, body []byte) (Ref, error) {
-	x := Ref{Name: m.from.Name, Target: m.to, Work: m.work, Runs: m.runs, Wrote: m.wrote, raw: v}
+	x := m.ref()
+	x.raw = v
 	data, gen, err := k.Remote.s.Get(ctx, refObject(x.Name))
 	if err == nil && string(data) == string(body) { // else it was changed again since, which the next swap finds out
 		x.gen = gen
@@ -304,7 +310,8 @@ func (k *Keeper) settled(ctx context.Context, m move, v value, first bool) (Ref,
 			return x, errs.New(errs.Unavailable, "the change was made, but it is not known whether it lasts, look at what is there: %w", err)
 		}
 		if x.raw.nonce != v.nonce {
-			x = Ref{Name: x.Name, Target: m.to, Work: m.work, Runs: m.runs, Wrote: m.wrote, raw: v}
+			x = m.ref()
+			x.raw = v
 		}
 		return x, nil
 	case first, !x.raw.kept, len(x.raw.was) < wasMost, slices.Contains(past, m.from.raw.nonce):

@@ -45,7 +45,7 @@ func (k *Keeper) again(ctx context.Context, swaps []Swap) error {
 	clear(k.lists)
 	k.mu.Unlock()
 	for _, s := range swaps {
-		if x := refs[s.From.Name]; x.Target != s.From.Target || x.Work != s.From.Work {
+		if x := refs[s.From.Name]; x.Target != s.From.Target || x.Work != s.From.Work || x.Open != s.From.Open {
 			return errMoved(s.From.Name)
 		}
 	}
@@ -98,6 +98,9 @@ func (k *Keeper) send(ctx context.Context, swaps []Swap, avoid map[string]bool) 
 		if err := Missing(ctx, k.Store, b, add, func() {}); err != nil {
 			return list, runs, nil, err
 		}
+		if err := k.missingOpen(ctx, s, add); err != nil {
+			return list, runs, nil, err
+		}
 		if !s.To.Tag.IsZero() {
 			if err := add(s.To.Tag); err != nil {
 				return list, runs, nil, err
@@ -145,16 +148,82 @@ func (k *Keeper) send(ctx context.Context, swaps []Swap, avoid map[string]bool) 
 	return list, runs, packs, counted.claim(ctx, packs, listsDir+list.Full())
 }
 
-// between is what a swap brings, with the commit of the uncommitted changes that were there before as one more parent of what is new, since most
-// of that is in it; and targets whose lists hold all else.
+// opened is what is in progress, read.
+type opened struct {
+	merge  *history.Merge // nil for none
+	rebase *history.Rebase
+}
+
+func (k *Keeper) opened(ctx context.Context, o Unfinished) (x opened, err error) {
+	if !o.Merge.IsZero() {
+		if x.merge, err = history.GetMerge(ctx, k.Store, o.Merge); err != nil {
+			return x, err
+		}
+	}
+	if !o.Rebase.IsZero() {
+		x.rebase, err = history.GetRebase(ctx, k.Store, o.Rebase)
+	}
+	return x, err
+}
+
+// commits are those that it names.
+func (x opened) commits() (out []history.CommitID) {
+	if x.merge != nil {
+		out = append(out, x.merge.Head, x.merge.Theirs)
+	}
+	if x.rebase != nil {
+		out = append(out, x.rebase.Head, x.rebase.Onto)
+	}
+	return out
+}
+
+// missingOpen calls visit for the chunks that what is in progress brings beside commits: see Missing.
+func (k *Keeper) missingOpen(ctx context.Context, s Swap, visit func(h hash.Hash) error) error {
+	if s.Open == s.From.Open { // of which the list has packs already
+		return nil
+	}
+	now, err := k.opened(ctx, s.Open)
+	if err != nil {
+		return err
+	}
+	was, err := k.opened(ctx, s.From.Open)
+	if err != nil {
+		return err
+	}
+	w := &walker{r: k.Store, seen: map[hash.Hash]struct{}{}, visit: visit}
+	if now.merge != nil && s.Open.Merge != s.From.Open.Merge {
+		if err := w.merge(ctx, s.Open.Merge, now.merge, was.merge); err != nil {
+			return err
+		}
+	}
+	if now.rebase != nil && s.Open.Rebase != s.From.Open.Rebase {
+		return w.rebase(ctx, s.Open.Rebase, now.rebase)
+	}
+	return nil
+}
+
+// between is what a swap brings, with the commit of the uncommitted changes that were there before as one more parent of what is new, and the other
+// side of a merge in progress as one of the uncommitted changes, since most of that is in them; and targets whose lists hold all else.
 func (k *Keeper) between(ctx context.Context, s Swap) (b Between, from []Target, err error) {
 	var want []history.CommitID
+	now, err := k.opened(ctx, s.Open)
+	if err != nil {
+		return b, nil, err
+	}
+	was, err := k.opened(ctx, s.From.Open)
+	if err != nil {
+		return b, nil, err
+	}
 	for _, id := range []history.CommitID{s.To.Commit, s.Work} {
 		if !id.IsZero() {
 			want = append(want, id)
 		}
 	}
+	want = append(want, now.commits()...)
 	near := map[history.CommitID]bool{}
+	for _, id := range was.commits() {
+		near[id] = true
+	}
 	if !s.From.IsZero() {
 		near[s.From.Commit] = true
 	}
@@ -178,15 +247,33 @@ func (k *Keeper) between(ctx context.Context, s Swap) (b Between, from []Target,
 	} else {
 		b, from, err = k.far(ctx, s, want)
 	}
-	if err != nil || s.From.Work.IsZero() {
+	if err != nil {
 		return b, from, err
+	}
+	work := map[history.CommitID]bool{}
+	for _, c := range b.Commits {
+		if c.ID == s.Work {
+			work[c.ID] = true
+			for _, p := range c.Parents { // with the staged set
+				work[p] = true
+			}
+		}
 	}
 	for i, c := range b.Commits {
 		with := *c
-		with.Parents = append(slices.Clone(c.Parents), s.From.Work)
+		with.Parents = slices.Clone(c.Parents)
+		if !s.From.Work.IsZero() {
+			with.Parents = append(with.Parents, s.From.Work)
+		}
+		if now.merge != nil && work[c.ID] { // the others may be before it
+			with.Parents = append(with.Parents, now.merge.Theirs)
+		}
 		b.Commits[i] = &with
 	}
-	return b, append(from, s.From.Target), nil
+	if !s.From.Work.IsZero() || !s.From.Open.IsZero() {
+		from = append(from, s.From.Target)
+	}
+	return b, from, nil
 }
 
 // near tells whether a short walk from want ends at those commits.
@@ -224,7 +311,7 @@ func (k *Keeper) far(ctx context.Context, s Swap, want []history.CommitID) (b Be
 		}
 	}
 	for _, n := range names(refs) {
-		if x := refs[n]; n != Lineage && !strings.HasPrefix(n, Work) {
+		if x := refs[n]; n != Lineage && !strings.HasPrefix(n, Work) && !strings.HasPrefix(n, Stashes) || n == s.From.Name {
 			have = append(have, x)
 			cut = append(cut, x.Commit)
 		}

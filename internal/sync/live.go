@@ -189,7 +189,7 @@ func (l *Live) ref(ctx context.Context, key string) ([]byte, object.Generation, 
 	}
 	g := generationOf(t)
 	t.List = v.name
-	return value{Target: t, nonce: servedNonce}.encode(), g, nil
+	return value{Target: t, nonce: servedNonce}.encode(name), g, nil
 }
 
 // GetRange implements object.Store.
@@ -287,7 +287,7 @@ func (l *Live) List(ctx context.Context, prefix string) ([]object.Info, error) {
 	for name, t := range refs {
 		if n := refObject(name); strings.HasPrefix(n, prefix) {
 			t.List = hash.Sum(nil) // any is as long as that which Get gives
-			out = append(out, object.Info{Name: n, Size: int64(len(value{Target: t, nonce: servedNonce}.encode()))})
+			out = append(out, object.Info{Name: n, Size: int64(len(value{Target: t, nonce: servedNonce}.encode(name)))})
 		}
 	}
 	object.SortInfos(out)

@@ -329,7 +329,7 @@ func (l *lazily) source(ctx context.Context, stale *Source) (*Source, error) {
 	}
 	if stale != nil || isLost(err) {
 		var refs map[string]Ref
-		if refs, err = r.Refs(ctx); err != nil {
+		if refs, _, err = r.allRefs(ctx); err != nil {
 			return nil, err
 		}
 		var targets []Target

@@ -3,6 +3,8 @@ package sync
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,13 +68,16 @@ type Outcome struct {
 
 // Push is what a push needs beside its refs.
 type Push struct {
-	Remote   *Remote
-	Store    *pack.Store
-	FS       vfs.FS // of the store
-	Temp     string // a directory for packs while they are sent
-	Atomic   bool   // all refs are changed or none
-	First    bool   // the remote has no refs, and gets its first: of several such pushes of one ref each, of whatever name, one succeeds, and the others are Raced
-	Held     Held   // where the packs that are sent are remembered
+	Remote *Remote
+	Store  *pack.Store
+	FS     vfs.FS // of the store
+	Temp   string // a directory for packs while they are sent
+	Atomic bool   // all refs are changed or none
+	First  bool   // the remote has no refs, and gets its first: of several such pushes of one ref each, of whatever name, one succeeds, and the others are Raced
+	// Anew sends all that the refs reach, also what is there already, so that packs of before are needed by none of them any more. What is there and not
+	// pushed, lists of stashes among it, is an error of class Conflict. What branches there tell of runs must be known to Lineage.
+	Anew     bool
+	Held     Held // where the packs that are sent are remembered
 	Progress Progress
 	// Lineage is asked what the remote's Lineage is to name, given what it names; the zero commit leaves it. Nil sends none. It is asked when
 	// something else is sent or is there already, and again when somebody else was faster.
@@ -92,10 +97,16 @@ func (p *Push) Run(ctx context.Context, wants []Want) ([]Outcome, map[string]Ref
 			return nil, nil, err
 		}
 	}
-	refs, err := p.Remote.Refs(ctx)
+	refs, told, err := p.Remote.allRefs(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
+	if p.Anew {
+		if err := p.onlyThese(refs, wants); err != nil {
+			return nil, nil, err
+		}
+	}
+	maps.DeleteFunc(refs, func(name string, _ Ref) bool { return strings.HasPrefix(name, Stashes) })
 	out := make([]Outcome, len(wants))
 	refused, sends := false, false
 	var todo []int
@@ -110,7 +121,7 @@ func (p *Push) Run(ctx context.Context, wants []Want) ([]Outcome, map[string]Ref
 			}
 		}
 		refused = refused || out[i].Status.Refused()
-		if out[i].Status != UpToDate && !out[i].Status.Refused() {
+		if p.Anew && !w.Commit.IsZero() && out[i].Status == UpToDate || out[i].Status != UpToDate && !out[i].Status.Refused() {
 			todo = append(todo, i)
 		}
 		sends = sends || !out[i].Status.Refused() && !w.Commit.IsZero()
@@ -126,7 +137,7 @@ func (p *Push) Run(ctx context.Context, wants []Want) ([]Outcome, map[string]Ref
 		if err != nil {
 			return nil, nil, err
 		}
-		if out = append(out, o); o.Status != UpToDate {
+		if out = append(out, o); o.Status != UpToDate || p.Anew && !o.Commit.IsZero() {
 			todo = append(todo, len(wants))
 		}
 	}
@@ -141,7 +152,30 @@ func (p *Push) Run(ctx context.Context, wants []Want) ([]Outcome, map[string]Ref
 	if err == nil && len(out) > len(wants) && out[len(wants)].Status.Refused() {
 		err = p.again(ctx)
 	}
+	if err == nil && p.Anew && !slices.ContainsFunc(out, func(o Outcome) bool { return o.Status.Refused() }) {
+		for _, x := range told {
+			if x.IsZero() { // a branch that was removed: its lists name packs of before
+				if err = p.Remote.update(ctx, move{from: x, wrote: x.Wrote, kept: true}); err != nil {
+					break
+				}
+			}
+		}
+	}
 	return out[:len(wants)], refs, err
+}
+
+// onlyThese refuses a push that is to replace all packs of a place which has refs that are not pushed.
+func (p *Push) onlyThese(refs map[string]Ref, wants []Want) error {
+	var more []string
+	for _, n := range names(refs) {
+		if n != Lineage && !slices.ContainsFunc(wants, func(w Want) bool { return w.Name == n }) {
+			more = append(more, n)
+		}
+	}
+	if len(more) > 0 {
+		return errs.New(errs.Conflict, "push to %s: what is there cannot be sent anew, since it is not all here: %s; bring back or drop stashes, and fetch or remove the others, first", p.Remote.URL(), strings.Join(more, ", "))
+	}
+	return nil
 }
 
 // lineage is what is to become of the remote's Lineage, which is UpToDate or goes forward.
@@ -202,6 +236,9 @@ func (p *Push) prepare(ctx context.Context, refs map[string]Ref, out []Outcome, 
 			}
 		}
 		moves[k] = move{from: from}
+		if p.Anew && from.raw.kept { // the lineage has what it tells of runs
+			moves[k].kept, moves[k].wrote = true, from.Wrote
+		}
 		if w := out[i].Want; !w.Commit.IsZero() {
 			moves[k].to = Target{Commit: w.Commit, Tag: w.Tag, List: list}
 		}
@@ -285,10 +322,12 @@ func (p *Push) judge(ctx context.Context, w Want, old Ref) (Status, error) {
 	switch {
 	case w.Commit.IsZero() && old.IsZero():
 		return NotThere, nil
+	case old.Commit == w.Commit && old.Tag == w.Tag && !p.Anew:
+		return UpToDate, nil
+	case !old.Work.IsZero() || !old.Open.IsZero():
+		return Uncommitted, nil
 	case old.Commit == w.Commit && old.Tag == w.Tag:
 		return UpToDate, nil
-	case !old.Work.IsZero():
-		return Uncommitted, nil
 	case w.Lease != nil && *w.Lease != old.Commit && (w.Force || w.Commit.IsZero()):
 		return Stale, nil
 	case w.Commit.IsZero():

@@ -83,6 +83,9 @@ func (p *Push) send(ctx context.Context, refs map[string]Ref, out []Outcome, tod
 	}
 	var have []Ref
 	for _, n := range names(refs) {
+		if p.Anew {
+			break
+		}
 		ok, err := p.Store.Has(ctx, refs[n].Commit)
 		if err != nil {
 			return list, err

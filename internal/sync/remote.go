@@ -144,12 +144,18 @@ type Ref struct {
 	Name string // heads/…, tags/… or Lineage
 	Target
 	Work history.CommitID // the uncommitted changes of a branch of a database that is worked on at the remote; zero for none
+	Open Unfinished       // what is in progress on it
 	// Runs is what a branch tells of runs that Lineage may lack: a commit without parents of what is not known there. It outlasts the branch.
 	Runs Target
 	// Wrote is notes of the last writes to a branch that their clients may ask for again, oldest first. They outlast the branch, too.
 	Wrote []Wrote
 	raw   value
 	gen   object.Generation
+}
+
+// says tells whether the ref says the same as another, whatever was read when.
+func (x Ref) says(y Ref) bool {
+	return x.Target == y.Target && x.Work == y.Work && x.Open == y.Open && x.Runs == y.Runs && slices.Equal(x.Wrote, y.Wrote)
 }
 
 // after is the value of the ref's object that follows the one that was read.
@@ -170,8 +176,8 @@ func (v value) past() []string {
 // refPasses is how often refs are read again because a push of several was decided meanwhile.
 const refPasses = 10
 
-// Refs reads all refs by name, as they were at one moment as far as pushes of several refs go (R4). Objects that are no refs are passed over
-// with a warning.
+// Refs reads all refs by name, as they were at one moment as far as pushes of several refs go (R4), but for lists of stashes, which are of those who
+// work there. Objects that are no refs are passed over with a warning.
 func (r *Remote) Refs(ctx context.Context) (map[string]Ref, error) {
 	refs, _, err := r.RefsAndRuns(ctx)
 	return refs, err
@@ -179,6 +185,13 @@ func (r *Remote) Refs(ctx context.Context) (map[string]Ref, error) {
 
 // RefsAndRuns is Refs, and the branches, removed ones too, that tell of runs what Lineage may lack.
 func (r *Remote) RefsAndRuns(ctx context.Context) (map[string]Ref, []Ref, error) {
+	refs, runs, err := r.allRefs(ctx)
+	maps.DeleteFunc(refs, func(name string, _ Ref) bool { return strings.HasPrefix(name, Stashes) })
+	return refs, runs, err
+}
+
+// allRefs is RefsAndRuns with lists of stashes.
+func (r *Remote) allRefs(ctx context.Context) (map[string]Ref, []Ref, error) {
 	// A push of several refs is decided by an object that is put once: when none came, all refs are as of before or of after each such push.
 	decided, err := r.decided(ctx)
 	for pass := 0; err == nil; pass++ {
@@ -265,14 +278,14 @@ func (r *Remote) ref(ctx context.Context, name string) (Ref, error) {
 	if err != nil {
 		return Ref{}, err
 	}
-	x := Ref{Name: name, Target: v.Target, Work: v.work, Runs: v.runs, Wrote: v.wrote, raw: v, gen: gen}
+	x := Ref{Name: name, Target: v.Target, Work: v.work, Open: v.open, Runs: v.runs, Wrote: v.wrote, raw: v, gen: gen}
 	if v.change != "" {
 		done, err := r.outcome(ctx, v.change)
 		if err != nil {
 			return Ref{}, err
 		}
 		if done {
-			x.Target, x.Work, x.Runs, x.Wrote = v.next, v.nextWork, v.nextRuns, v.nextWrote
+			x.Target, x.Work, x.Open, x.Runs, x.Wrote = v.next, v.nextWork, v.nextOpen, v.nextRuns, v.nextWrote
 		}
 	}
 	return x, nil
@@ -397,6 +410,7 @@ type move struct {
 	from  Ref
 	to    Target
 	work  history.CommitID // uncommitted changes
+	open  Unfinished       // what is in progress
 	runs  Target           // what it tells of runs, of a kept one; others tell what they have told
 	wrote []Wrote          // likewise
 	kept  bool             // the ref is one of a database that is worked on at the remote
@@ -408,7 +422,7 @@ func (m move) value() value {
 		m.from.raw.kept = true
 	}
 	v := m.from.after(m.to)
-	v.kept, v.work = v.kept || m.kept, m.work
+	v.kept, v.work, v.open = v.kept || m.kept, m.work, m.open
 	if m.kept {
 		v.runs, v.wrote = m.runs, m.wrote
 	}
@@ -430,9 +444,9 @@ func (r *Remote) update(ctx context.Context, m move) error {
 
 // put replaces the object of a ref by another value, if it is as it was read.
 func (r *Remote) put(ctx context.Context, from Ref, v value) error {
-	err := r.s.Put(ctx, refObject(from.Name), object.Bytes(v.encode()), object.If(from.gen))
+	err := r.s.Put(ctx, refObject(from.Name), object.Bytes(v.encode(from.Name)), object.If(from.gen))
 	if errs.Is(err, errs.Conflict) && from.IsZero() && from.gen != "" { // a collection has removed what was left of it, and it is still not there
-		err = r.s.Put(ctx, refObject(from.Name), object.Bytes(v.encode()), object.IfAbsent)
+		err = r.s.Put(ctx, refObject(from.Name), object.Bytes(v.encode(from.Name)), object.IfAbsent)
 	}
 	if errs.Is(err, errs.Conflict) {
 		return errMoved(from.Name)
@@ -444,8 +458,9 @@ func nonce() string { return strings.ToLower(rand.Text()) }
 
 // giveUp ends an undecided change that stands in a ref. When it turns out to have been committed meanwhile, the ref is not what was read.
 func (r *Remote) giveUp(ctx context.Context, x Ref) error {
-	same := x.raw.next == x.raw.Target && x.raw.nextWork == x.raw.work && x.raw.nextRuns == x.raw.runs && slices.Equal(x.raw.nextWrote, x.raw.wrote)
-	if x.raw.change == "" || same || x.Target != x.raw.Target || x.Work != x.raw.work || x.Runs != x.raw.runs || !slices.Equal(x.Wrote, x.raw.wrote) {
+	before := Ref{Target: x.raw.Target, Work: x.raw.work, Open: x.raw.open, Runs: x.raw.runs, Wrote: x.raw.wrote}
+	after := Ref{Target: x.raw.next, Work: x.raw.nextWork, Open: x.raw.nextOpen, Runs: x.raw.nextRuns, Wrote: x.raw.nextWrote}
+	if x.raw.change == "" || before.says(after) || !x.says(before) {
 		return nil
 	}
 	err := r.s.Put(ctx, changesDir+x.raw.change, object.Bytes([]byte(outcomeGiven)), object.IfAbsent)
@@ -496,7 +511,8 @@ func (m move) announced(id string) value {
 	v := m.value()
 	v.nextRuns, v.nextWrote = v.runs, v.wrote
 	v.wrote = m.from.Wrote
-	v.Target, v.work, v.runs, v.change, v.next, v.nextWork = m.from.Target, m.from.Work, m.from.Runs, id, m.to, m.work
+	v.Target, v.work, v.open, v.runs, v.change = m.from.Target, m.from.Work, m.from.Open, m.from.Runs, id
+	v.next, v.nextWork, v.nextOpen = m.to, m.work, m.open
 	return v
 }
 
@@ -507,7 +523,7 @@ func (r *Remote) tidy(ctx context.Context, m move, id string) {
 		return
 	}
 	v := x.after(m.to)
-	v.work = m.work
+	v.work, v.open = m.work, m.open
 	_ = r.put(ctx, x, v)
 }
 

@@ -98,31 +98,49 @@ func (w *walker) once(h hash.Hash) error {
 }
 
 func (w *walker) commit(ctx context.Context, c *history.Commit) error {
-	var bases []tree.Base
-	var parents []*root.Root
-	for _, p := range c.Parents {
+	parents, err := w.roots(ctx, c.Parents)
+	if err == nil {
+		err = w.root(ctx, c.Root, parents)
+	}
+	if err != nil {
+		return err
+	}
+	return w.once(c.ID)
+}
+
+// roots are those of the commits that are there.
+func (w *walker) roots(ctx context.Context, ids []history.CommitID) (out []*root.Root, err error) {
+	for _, p := range ids {
 		if w.has != nil {
 			if ok, err := w.has(p); err != nil {
-				return err
+				return nil, err
 			} else if !ok {
 				continue
 			}
 		}
 		pc, err := history.GetCommit(ctx, w.r, p)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		bases = append(bases, tree.Base{Format: root.Format(), Root: pc.Root})
-		parents = append(parents, root.Open(w.r, pc.Root))
+		out = append(out, root.Open(w.r, pc.Root))
 	}
-	if err := tree.Missing(ctx, w.r, root.Format(), c.Root, bases, w.once); err != nil {
+	return out, nil
+}
+
+// root visits what a root has that those before it have not.
+func (w *walker) root(ctx context.Context, r tree.Root, parents []*root.Root) error {
+	var bases []tree.Base
+	for _, p := range parents {
+		bases = append(bases, tree.Base{Format: root.Format(), Root: p.Tree()})
+	}
+	if err := tree.Missing(ctx, w.r, root.Format(), r, bases, w.once); err != nil {
 		return err
 	}
 	var before tree.Root
 	if len(bases) > 0 {
 		before = bases[0].Root
 	}
-	err := tree.Diff(ctx, w.r, root.Format(), before, c.Root, nil, nil, func(x tree.Change) error {
+	return tree.Diff(ctx, w.r, root.Format(), before, r, nil, nil, func(x tree.Change) error {
 		if x.B == nil {
 			return nil
 		}
@@ -136,10 +154,60 @@ func (w *walker) commit(ctx context.Context, c *history.Commit) error {
 		}
 		return w.table(ctx, e, parents)
 	})
+}
+
+// merge visits what a merge in progress names beside commits, which are there; was is the one before it of the same branch, nil for none.
+func (w *walker) merge(ctx context.Context, h hash.Hash, m, was *history.Merge) error {
+	parents, err := w.roots(ctx, []history.CommitID{m.Head, m.Theirs})
 	if err != nil {
 		return err
 	}
-	return w.once(c.ID)
+	var before []*root.Root
+	if was != nil {
+		before = []*root.Root{root.Open(w.r, was.Working), root.Open(w.r, was.Staged)}
+	}
+	for _, r := range []tree.Root{m.Staged, m.Working} {
+		if err := w.root(ctx, r, append(slices.Clone(parents), before...)); err != nil {
+			return err
+		}
+		before = append(before, root.Open(w.r, r))
+	}
+	for i := range m.Tables {
+		t := &m.Tables[i]
+		var old history.MergeTable
+		if was != nil {
+			if at := was.Table(t.Name); at >= 0 {
+				old = was.Tables[at]
+			}
+		}
+		for _, e := range []root.Entry{t.Base, t.Ours, t.Theirs} {
+			if e.Kind != root.KindTable || e.Table == old.Base.Table || e.Table == old.Ours.Table || e.Table == old.Theirs.Table {
+				continue
+			}
+			if err := w.table(ctx, e, parents); err != nil {
+				return err
+			}
+		}
+		for _, x := range [][2]tree.Root{{t.Conflicts, old.Conflicts}, {t.Violations, old.Violations}} {
+			bases := []tree.Base{{Format: history.ArtifactFormat(), Root: x[1]}}
+			if err := tree.Missing(ctx, w.r, history.ArtifactFormat(), x[0], bases, w.once); err != nil {
+				return err
+			}
+		}
+	}
+	return w.once(h)
+}
+
+// rebase visits what a rebase in progress names beside commits, which are there.
+func (w *walker) rebase(ctx context.Context, h hash.Hash, x *history.Rebase) error {
+	parents, err := w.roots(ctx, []history.CommitID{x.Head, x.Onto})
+	if err == nil {
+		err = w.root(ctx, x.Working, parents)
+	}
+	if err != nil {
+		return err
+	}
+	return w.once(h)
 }
 
 // table visits what a table has that the tables of its name in the parents have not.

@@ -92,7 +92,7 @@ FLAGS = {
     "remote": "verbose/--verbose/-v",
     "fetch": "prune/--prune/-p complete/--complete unshallow/--unshallow tags/--tags/-t all/--all",
     "pull": "rebase/--rebase/-r no_ff/--no-ff ff_only/--ff-only squash/--squash no_commit/--no-commit prune/--prune/-p",
-    "push": "set_upstream/--set-upstream/-u force/--force/-f no_lease/--no-lease all/--all tags/--tags prune/--prune mirror/--mirror atomic/--atomic delete/--delete/-d",
+    "push": "set_upstream/--set-upstream/-u force/--force/-f no_lease/--no-lease all/--all tags/--tags prune/--prune mirror/--mirror anew/--anew atomic/--atomic delete/--delete/-d",
     "ls-remote": "heads/--heads/--branches tags/--tags/-t",
     "fsck": "revive_journal_with_data_loss/--revive-journal-with-data-loss repair/--repair from_=/--from",
     "gc": "full/--full shallow/--shallow/-s compress=/--compress expire=/--expire remote=/--remote grace=/--grace dry_run/--dry-run/-n",
@@ -1969,6 +1969,7 @@ class Verbs:
         tags: bool = False,
         prune: bool = False,
         mirror: bool = False,
+        anew: bool = False,
         atomic: bool = False,
         delete: bool = False,
     ) -> Result[PushRow]:
@@ -1981,6 +1982,9 @@ class Verbs:
         not lost unseen. At a URL that no remote here has nothing was seen, and --no-lease is needed too. Under the name dolt it moves the branch
         whatever is there.
 
+        --mirror --anew sends all of the database, also what the remote has, and lets no branch, tag or run name anything that was sent before. After
+        'erase' that is what makes 'gc --remote' remove the rows there. Nobody should work there meanwhile.
+
         Args:
             remote: the name of a remote or a URL; otherwise the remote that the branch follows, or origin.
             refs: a branch or a tag, <here>:<there> for another name there, :<there> to remove it; + before it forces it.
@@ -1991,6 +1995,7 @@ class Verbs:
             tags: push all tags as well.
             prune: with --all: remove branches of the remote that are not here, if they are as they were last seen.
             mirror: make the remote have the branches and tags that are here, and no others: --all --tags --prune --force.
+            anew: with --mirror: send all again, so that nothing of what is there is needed any more, as after an erasure.
             atomic: change all refs of the remote or none.
             delete: remove the branches or tags from the remote.
 
@@ -2008,6 +2013,7 @@ class Verbs:
                 "tags": tags,
                 "prune": prune,
                 "mirror": mirror,
+                "anew": anew,
                 "atomic": atomic,
                 "delete": delete,
             },
@@ -2212,7 +2218,7 @@ class Verbs:
         would go. Messages and metadata of commits stay as they are, and so do the names of tables, and the text of queries that runs have recorded.
 
         Other copies keep the rows: remotes, backups, clones and files that were exported. It says which of them the database knows of. Erase in one
-        place, 'push --force --all --tags', and clone anew elsewhere.
+        place, 'push --mirror --anew' to the remotes, 'gc --remote' them, and clone anew elsewhere.
 
         Args:
             tables: tables of which rows go; where there is none of the name nothing does.

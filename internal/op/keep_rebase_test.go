@@ -1,0 +1,152 @@
+package op
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/vfs"
+)
+
+// rebased tells whether side is what the rebase onto main makes of it; otherwise it is what it was.
+func rebased(t *testing.T, r *repo.Repo) bool {
+	t.Helper()
+	got, rows := messages(t, r, "side")
+	switch {
+	case got == "counters c b a table" && rows == 3:
+		return false
+	case strings.HasSuffix(got, "c b a counters m table") && rows == 4:
+		return true
+	}
+	t.Fatalf("side has the commits %q and %d rows", got, rows)
+	return false
+}
+
+// rebaseKept rebases side onto main.
+func rebaseKept(ctx context.Context, r *repo.Repo, fs vfs.FS) error {
+	return runKept(ctx, r, fs, "side", &Rebase{Args: []string{"main"}})
+}
+
+// TestKeptRebase: a rebase on one machine is what the others see, and one that is changed first, stops, is given up or goes on is so on any machine.
+func TestKeptRebase(t *testing.T) {
+	ctx, fs := t.Context(), vfs.NewMem()
+	keptWorld(t, fs)
+	a, b := keptMachine(t, fs, "a", 0, nil), keptMachine(t, fs, "b", 0, nil)
+	was := mustHead(t, a, "side")
+	keptOK(t, runKept(ctx, a, fs, "side", &Rebase{Interactive: true, Args: []string{"main"}}))
+	keptOK(t, b.RefreshKept(ctx))
+	x, err := b.Rebasing(ctx, "dolt_rebase_side")
+	keptOK(t, err)
+	if x == nil || len(x.Plan) != 4 || x.Head != was {
+		t.Fatalf("another machine sees the plan %+v", x)
+	}
+	keptGarbage(t, fs)
+	c := keptMachine(t, fs, "c", 0, nil)
+	// The plan is changed by one machine, in a transaction, while another has another plan.
+	edit := func(r *repo.Repo, action history.RebaseAction) error {
+		tx, err := r.Begin(ctx, "dolt_rebase_side")
+		keptOK(t, err)
+		defer tx.Rollback()
+		x, err := tx.Rebasing(ctx)
+		keptOK(t, err)
+		y := *x
+		y.Plan = append([]history.RebaseStep{}, x.Plan...)
+		y.Plan[1].Action = action
+		keptOK(t, tx.SetRebasing(ctx, &y))
+		return tx.Commit(ctx)
+	}
+	keptOK(t, edit(c, history.RebaseDrop))
+	if err := edit(b, history.RebaseSquash); !errs.Is(err, errs.Conflict) {
+		t.Fatalf("the plan of one was replaced by that of another: %v", err)
+	}
+	keptOK(t, b.RefreshKept(ctx))
+	keptOK(t, runKept(ctx, b, fs, "dolt_rebase_side", &Rebase{Continue: true}))
+	keptOK(t, a.RefreshKept(ctx))
+	for _, r := range []*repo.Repo{a, b} {
+		if got, rows := messages(t, r, "side"); got != "c a counters m table" || rows != 3 {
+			t.Errorf("it was rebased to %q with %d rows", got, rows)
+		}
+		if _, there := r.BranchHead("dolt_rebase_side"); there {
+			t.Error("the branch of the rebase is there")
+		}
+	}
+	// Given up by another machine than the one that has begun it.
+	keptOK(t, countUp(ctx, a, "side", 1, false))
+	_, err = a.Commit(ctx, repo.CommitOptions{Branch: "side", Message: "more", Author: keptBy, All: true})
+	keptOK(t, err)
+	keptOK(t, countUp(ctx, a, "main", 1, false))
+	keptOK(t, countUp(ctx, a, "main", 1, false))
+	_, err = a.Commit(ctx, repo.CommitOptions{Branch: "main", Message: "against", Author: keptBy, All: true})
+	keptOK(t, err)
+	if err := rebaseKept(ctx, a, fs); !errs.Is(err, errs.Conflict) {
+		t.Fatalf("a rebase with conflicts: %v", err)
+	}
+	keptGarbage(t, fs)
+	keptOK(t, b.RefreshKept(ctx))
+	if m, err := b.Merging(ctx, "dolt_rebase_side"); err != nil || m == nil || len(m.Tables) != 1 {
+		t.Fatalf("another machine sees of the conflicts %+v, %v", m, err)
+	}
+	keptOK(t, runKept(ctx, b, fs, "dolt_rebase_side", &Rebase{Abort: true}))
+	keptOK(t, a.RefreshKept(ctx))
+	if got, _ := messages(t, a, "side"); got != "more c a counters m table" {
+		t.Errorf("after giving up: %q", got)
+	}
+	// Begun by one, settled by another, ended by a third.
+	if err := rebaseKept(ctx, b, fs); !errs.Is(err, errs.Conflict) {
+		t.Fatalf("a rebase with conflicts: %v", err)
+	}
+	keptOK(t, a.RefreshKept(ctx))
+	keptOK(t, runKept(ctx, a, fs, "dolt_rebase_side", &ConflictsResolve{Theirs: true, Tables: []string{"."}}))
+	keptOK(t, runKept(ctx, a, fs, "dolt_rebase_side", &Add{All: true}))
+	keptOK(t, c.RefreshKept(ctx))
+	keptOK(t, runKept(ctx, c, fs, "dolt_rebase_side", &Rebase{Continue: true}))
+	d := keptMachine(t, fs, "d", 0, nil)
+	if got, _ := messages(t, d, "side"); got != "more c a against counters m table" {
+		t.Errorf("it was rebased to %q", got)
+	}
+	if v, _ := counters(t, d, "side"); v != 1 {
+		t.Errorf("%d counts, want the 1 of the side that was taken", v)
+	}
+}
+
+// TestKeptRebaseOvertaken: a rebase of a branch that another machine changes meanwhile is not put over that.
+func TestKeptRebaseOvertaken(t *testing.T) {
+	ctx, fs := t.Context(), vfs.NewMem()
+	keptWorld(t, fs)
+	a, b := keptMachine(t, fs, "a", 0, nil), keptMachine(t, fs, "b", 0, nil)
+	keptOK(t, runKept(ctx, a, fs, "side", &Rebase{Interactive: true, Args: []string{"main"}}))
+	keptOK(t, countUp(ctx, b, "side", 1, false)) // of which a has not heard
+	if err := runKept(ctx, a, fs, "dolt_rebase_side", &Rebase{Continue: true}); !errs.Is(err, errs.Conflict) {
+		t.Fatalf("it was rebased over what another machine did: %v", err)
+	}
+	keptOK(t, a.RefreshKept(ctx))
+	if v, _ := counters(t, a, "side"); v != 1 {
+		t.Errorf("%d counts, want 1", v)
+	}
+	keptOK(t, runKept(ctx, a, fs, "dolt_rebase_side", &Rebase{Abort: true}))
+	// Two begin one at the same moment.
+	keptOK(t, a.ResetHard(ctx, "side", mustHead(t, a, "side")))
+	keptOK(t, b.RefreshKept(ctx))
+	keptOK(t, runKept(ctx, a, fs, "side", &Rebase{Interactive: true, Args: []string{"main"}}))
+	if err := rebaseKept(ctx, b, fs); !errs.Is(err, errs.Conflict) || !strings.Contains(err.Error(), "in progress") {
+		t.Fatalf("a second rebase: %v", err)
+	}
+}
+
+// TestKeptRebaseCut: a machine that dies while it rebases leaves the branch as it was, with a rebase in progress that others can give up, or rebased.
+func TestKeptRebaseCut(t *testing.T) {
+	again := func(ctx context.Context, r *repo.Repo, fs vfs.FS) error {
+		x, err := r.Rebasing(ctx, "dolt_rebase_side")
+		if err == nil && x != nil {
+			if err := runKept(ctx, r, fs, "dolt_rebase_side", &Rebase{Abort: true}); err != nil {
+				return fmt.Errorf("give up: %w", err)
+			}
+		}
+		return rebaseKept(ctx, r, fs)
+	}
+	keptCut(t, func(*testing.T, *repo.Repo, vfs.FS) {}, again, rebased)
+}
