@@ -164,7 +164,7 @@ func TestBucketErrors(t *testing.T) {
 			if _, err := remote.Open(ctx, kind+"://data", remote.Options{FS: vfs.NewMem(), Dir: "/"}); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), `"photos/Cat 1.jpg"`) {
 				t.Errorf("%v", err)
 			}
-			// Where there are very many the first say enough, and the marker is looked for again, which may have come meanwhile.
+			// Where there are very many the first say enough.
 			srv.Reset()
 			for i := range 1010 {
 				must(t, put(t, kind, srv.URL, fmt.Sprintf("photos/%d.jpg", i)))
@@ -173,6 +173,7 @@ func TestBucketErrors(t *testing.T) {
 			if _, err := remote.Open(ctx, kind+"://data", remote.Options{FS: vfs.NewMem(), Dir: "/"}); !errs.Is(err, errs.Invalid) {
 				t.Errorf("%v", err)
 			}
+			// The last of three looks whether somebody has made a remote there meanwhile.
 			if list, _ := srv.Requests(); len(list) > 3 {
 				t.Errorf("it took %d requests:\n%s", len(list), strings.Join(list, "\n"))
 			}

@@ -1,4 +1,4 @@
-// Package gs is an object store in a bucket of Google Cloud Storage, through its JSON interface: gs:// remotes.
+// Package gs is an object store in a bucket of Google Cloud Storage, through Google's client of its JSON interface: gs:// remotes.
 package gs
 
 import (
@@ -11,15 +11,16 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
-	"mime"
 	"net/http"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
 
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/google"
+	"google.golang.org/api/googleapi"
+	"google.golang.org/api/option"
+	"google.golang.org/api/storage/v1"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/object"
@@ -28,9 +29,8 @@ import (
 // Store is an object.Store in a bucket. The generation of an object is what Google calls so.
 type Store struct {
 	in       object.Bucket
-	base     string // of URLs
 	identity string // whose credentials are used, for messages
-	client   *http.Client
+	objects  *storage.ObjectsService
 }
 
 var _ object.Store = (*Store)(nil)
@@ -39,30 +39,36 @@ var _ object.Store = (*Store)(nil)
 const (
 	server          = "https://storage.googleapis.com"
 	emulatorSetting = "STORAGE_EMULATOR_HOST"
-	scope           = "https://www.googleapis.com/auth/devstorage.read_write"
+	scope           = storage.DevstorageReadWriteScope
 )
 
 // Open is the store below path in a bucket. Credentials are Google's application default ones: the file that GOOGLE_APPLICATION_CREDENTIALS
 // names, those of gcloud, or the machine's. Where there are none requests go out without, which is enough for buckets that everybody may
 // read. STORAGE_EMULATOR_HOST names another server, which gets none.
 func Open(ctx context.Context, bucket, path string) (*Store, error) {
-	s := &Store{in: object.InBucket("gs", bucket, path), base: server, client: object.Client()}
-	if host := os.Getenv(emulatorSetting); host != "" {
+	s := &Store{in: object.InBucket("gs", bucket, path)}
+	base, client := server, object.Client()
+	if host := Server(); host != "" {
 		if !strings.Contains(host, "://") {
 			host = "http://" + host
 		}
-		s.base, s.identity = strings.TrimRight(host, "/"), "nobody (an emulator gets no credentials)"
-		s.in.Server = s.base
-		return s, nil
+		base, s.identity = strings.TrimRight(host, "/"), "nobody (an emulator gets no credentials)"
+		s.in.Server = base
+	} else {
+		source, identity, err := credentials(ctx, client)
+		if err != nil {
+			return nil, err
+		}
+		s.identity = identity
+		if source != nil {
+			client.Transport = &oauth2.Transport{Source: source, Base: client.Transport}
+		}
 	}
-	source, identity, err := credentials(ctx, s.client)
+	service, err := storage.NewService(ctx, option.WithHTTPClient(client), option.WithEndpoint(base+"/storage/v1/"), option.WithUserAgent("stemma"))
 	if err != nil {
-		return nil, err
+		return nil, errs.New(errs.Invalid, "gs: %w", err)
 	}
-	s.identity = identity
-	if source != nil {
-		s.client.Transport = &oauth2.Transport{Source: source, Base: s.client.Transport}
-	}
+	s.objects = service.Objects
 	return s, nil
 }
 
@@ -110,83 +116,64 @@ func Server() string { return os.Getenv(emulatorSetting) }
 // URL implements object.Store.
 func (s *Store) URL() string { return s.in.URL() }
 
-func (s *Store) bucketURL(root string) string {
-	return s.base + root + "/b/" + url.PathEscape(s.in.Name) + "/o"
-}
+func (s *Store) key(name string) string { return s.in.Prefix + name }
 
-func (s *Store) objectURL(name string) string {
-	return s.bucketURL("/storage/v1") + "/" + url.PathEscape(s.in.Prefix+name)
-}
-
-// request is one call.
+// request is a call, for messages.
 type request struct {
-	what    string // as the interface calls it
-	method  string
-	url     string
-	query   url.Values
-	name    string // of the object, or the prefix of a list
-	rng     string // the header Range
-	end     int64  // behind what that asks for
-	body    func() io.Reader
-	size    int64
-	kind    string // the body's media type
-	answers func(r *http.Response) error
+	what string // as the interface calls it
+	name string // of the object, or the prefix of a list
+	end  int64  // behind what a range asks for
 }
 
-// do makes a request and hands its answer on.
-func (s *Store) do(ctx context.Context, q request) error {
-	at, u := s.in.At(q.what, q.name), q.url
-	if len(q.query) > 0 {
-		u += "?" + q.query.Encode()
-	}
-	var body io.Reader
-	if q.body != nil {
-		body = q.body()
-	}
-	r, err := http.NewRequestWithContext(ctx, q.method, u, body)
-	if err != nil {
-		return errs.New(errs.Invalid, "%s: %w", at, err)
-	}
-	if q.body != nil {
-		r.ContentLength = q.size
-		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(q.body()), nil }
-		r.Header.Set("Content-Type", q.kind)
-	}
-	if q.rng != "" {
-		r.Header.Set("Range", q.rng)
-	}
-	answer, err := s.client.Do(r)
+// What the interface calls requests.
+const (
+	getting   = "objects.get"
+	listing   = "objects.list"
+	insertion = "objects.insert"
+	deleting  = "objects.delete"
+)
+
+// failed gives an error of a request its class and says what was asked for, and as whom when that matters.
+func (s *Store) failed(ctx context.Context, q request, err error) error {
+	var answer *googleapi.Error
 	var token *oauth2.RetrieveError
-	switch {
+	var syntax *json.SyntaxError
+	switch at := s.in.At(q.what, q.name); {
 	case err == nil:
+		return nil
 	case ctx.Err() != nil:
 		return errs.With(errs.Canceled, err)
+	case errors.As(err, &answer):
+		return s.failure(q, answer)
 	case errors.As(err, &token) && token.Response != nil && token.Response.StatusCode < 500:
 		return errs.New(errs.Denied, "%s: no token for %s: %w", at, s.identity, err)
+	case errs.CodeOf(err) != errs.Internal:
+		return err
+	case errors.As(err, &syntax), strings.HasPrefix(err.Error(), "json: "):
+		return errs.New(errs.Unsupported, "%s: the server does not answer as Google Cloud Storage does: %w", at, err)
 	default:
 		return fmt.Errorf("%s: %w", at, object.WireError(ctx, err))
 	}
-	return object.Answered(ctx, at, answer, func(r *http.Response, text []byte) error { return s.failure(q, r, text) }, q.answers)
 }
 
 // failure is the error that an answer tells.
-func (s *Store) failure(q request, answer *http.Response, text []byte) error {
+func (s *Store) failure(q request, answer *googleapi.Error) error {
 	var told struct {
 		Error struct {
 			Message string `json:"message"`
 		} `json:"error"`
 	}
-	said := strings.TrimSpace(string(text))
-	if json.Unmarshal(text, &told) == nil && told.Error.Message != "" {
+	said := strings.TrimSpace(answer.Body)
+	if json.Unmarshal([]byte(answer.Body), &told) == nil && told.Error.Message != "" { // the client reads it of some calls only
 		said = told.Error.Message
 	} else if said == "" || len(said) > 300 {
-		said = answer.Status
+		said = fmt.Sprintf("%d %s", answer.Code, http.StatusText(answer.Code))
 	}
-	switch class := object.StatusClass(answer.StatusCode); {
-	case answer.StatusCode == http.StatusRequestedRangeNotSatisfiable:
+	switch class := object.StatusClass(answer.Code); {
+	case answer.Code == http.StatusRequestedRangeNotSatisfiable:
 		return object.PastEnd(q.name, answer.Header.Get("Content-Range"), q.end)
-	case class == errs.NotFound && (strings.Contains(said, "bucket does not exist") || q.what == listing):
-		return s.in.ErrNoBucket(q.what, q.name)
+	case class == errs.NotFound && (strings.Contains(said, "bucket does not exist") || q.what == listing || q.what == insertion):
+		return s.in.ErrNoBucket(q.what, q.name) // a put of an object that is not there fails its condition instead
 	case class == errs.NotFound:
 		return object.ErrNotFound(q.name)
 	case class == errs.Conflict:
@@ -198,28 +185,36 @@ func (s *Store) failure(q request, answer *http.Response, text []byte) error {
 	}
 }
 
+// download makes the request for an object's bytes and hands its answer to read.
+func (s *Store) download(ctx context.Context, q request, call *storage.ObjectsGetCall, read func(r *http.Response) error) error {
+	r, err := call.Context(ctx).Download()
+	if err == nil {
+		err = errors.Join(read(r), r.Body.Close())
+	}
+	return s.failed(ctx, q, err)
+}
+
 // Get implements object.Store.
 func (s *Store) Get(ctx context.Context, name string) (data []byte, g object.Generation, err error) {
 	if err := object.CheckName(name); err != nil {
 		return nil, "", err
 	}
-	err = s.do(ctx, request{what: "objects.get", method: http.MethodGet, url: s.objectURL(name), query: url.Values{"alt": {"media"}}, name: name,
-		answers: func(r *http.Response) (err error) {
-			if data, err = object.ReadSmall(name, r.Body); err != nil {
-				return err
-			}
-			if g = object.Generation(r.Header.Get("X-Goog-Generation")); g == "" {
-				return errs.New(errs.Unsupported, "%s does not tell the generations of objects", s.URL())
-			}
-			for _, h := range r.Header.Values("X-Goog-Hash") {
-				for part := range strings.SplitSeq(h, ",") {
-					if want, ok := strings.CutPrefix(strings.TrimSpace(part), "crc32c="); ok && want != sumText(crc32.Checksum(data, castagnoli())) {
-						return errs.New(errs.Unavailable, "object %s of %s arrived damaged", name, s.URL())
-					}
+	err = s.download(ctx, request{what: getting, name: name}, s.objects.Get(s.in.Name, s.key(name)), func(r *http.Response) (err error) {
+		if data, err = object.ReadSmall(name, r.Body); err != nil {
+			return err
+		}
+		if g = object.Generation(r.Header.Get("X-Goog-Generation")); g == "" {
+			return errs.New(errs.Unsupported, "%s does not tell the generations of objects", s.URL())
+		}
+		for _, h := range r.Header.Values("X-Goog-Hash") {
+			for part := range strings.SplitSeq(h, ",") {
+				if want, ok := strings.CutPrefix(strings.TrimSpace(part), "crc32c="); ok && want != sumText(crc32.Checksum(data, castagnoli())) {
+					return errs.New(errs.Unavailable, "object %s of %s arrived damaged", name, s.URL())
 				}
 			}
-			return nil
-		}})
+		}
+		return nil
+	})
 	return data, g, err
 }
 
@@ -239,11 +234,11 @@ func (s *Store) GetRange(ctx context.Context, name string, b []byte, off int64) 
 		_, err := s.Stat(ctx, name)
 		return err
 	}
-	return s.do(ctx, request{what: "objects.get", method: http.MethodGet, url: s.objectURL(name), query: url.Values{"alt": {"media"}}, name: name,
-		rng: object.Range(off, len(b)), end: off + int64(len(b)),
-		answers: func(r *http.Response) error {
-			return object.ReadRange(ctx, name, b, off, r.Body, r.Header.Get("Content-Range"))
-		}})
+	call := s.objects.Get(s.in.Name, s.key(name))
+	call.Header().Set("Range", object.Range(off, len(b)))
+	return s.download(ctx, request{what: getting, name: name, end: off + int64(len(b))}, call, func(r *http.Response) error {
+		return object.ReadRange(ctx, name, b, off, r.Body, r.Header.Get("Content-Range"))
+	})
 }
 
 // Put implements object.Store. The server compares what arrives with its checksum.
@@ -258,57 +253,26 @@ func (s *Store) Put(ctx context.Context, name string, body object.Body, on objec
 	if _, err := io.Copy(sum, object.BodyReader(body)); err != nil {
 		return err
 	}
-	about, err := json.Marshal(map[string]string{"name": s.in.Prefix + name, "crc32c": sumText(sum.Sum32())})
-	if err != nil {
-		return err
-	}
-	const boundary = "stemma-6f0c1f0e8d7b4f7f9b1d"
-	head := "--" + boundary + "\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n" + string(about) +
-		"\r\n--" + boundary + "\r\nContent-Type: application/octet-stream\r\n\r\n"
-	const tail = "\r\n--" + boundary + "--\r\n"
-	query := url.Values{"uploadType": {"multipart"}, "fields": {"generation"}}
-	want, conditional := on.Wants()
-	switch {
-	case conditional && want == "":
-		query.Set("ifGenerationMatch", "0")
-	case conditional:
-		if _, err := strconv.ParseInt(string(want), 10, 64); err != nil {
+	call := s.objects.Insert(s.in.Name, &storage.Object{Name: s.key(name), Crc32c: sumText(sum.Sum32())}).Fields("generation")
+	if want, conditional := on.Wants(); conditional {
+		n, err := number(want)
+		if err != nil && want != "" {
 			return object.ErrCondition(name) // no generation of an object here
 		}
-		query.Set("ifGenerationMatch", string(want))
+		call.IfGenerationMatch(n)
 	}
-	err = s.do(ctx, request{what: insertion, method: http.MethodPost, url: s.bucketURL("/upload/storage/v1"), query: query, name: name,
-		body: func() io.Reader {
-			return io.MultiReader(strings.NewReader(head), object.BodyReader(body), strings.NewReader(tail))
-		},
-		size: int64(len(head)) + body.Size() + int64(len(tail)),
-		kind: mime.FormatMediaType("multipart/related", map[string]string{"boundary": boundary}),
-		answers: func(r *http.Response) error {
-			_, err := io.Copy(io.Discard, io.LimitReader(r.Body, 64<<10))
-			return err
-		}})
-	if errs.Is(err, errs.NotFound) { // an object that is not there fails its condition instead
-		err = s.in.ErrNoBucket(insertion, name)
-	}
-	return err
+	// In one request, which the client does not repeat.
+	_, err := call.Context(ctx).Media(object.BodyReader(body), googleapi.ChunkSize(0), googleapi.ContentType("application/octet-stream")).Do()
+	return s.failed(ctx, request{what: insertion, name: name}, err)
 }
+
+// number is a generation as the interface has it.
+func number(g object.Generation) (int64, error) { return strconv.ParseInt(string(g), 10, 64) }
 
 // Settle implements object.Store: what a bucket shows is durable.
 func (s *Store) Settle(ctx context.Context, name string) error {
 	_, err := s.Stat(ctx, name)
 	return err
-}
-
-// What the interface calls some requests.
-const (
-	listing   = "objects.list"
-	insertion = "objects.insert"
-)
-
-// about is what is asked of an object.
-type about struct {
-	Name string `json:"name"`
-	Size int64  `json:"size,string"`
 }
 
 // List implements object.Store.
@@ -322,50 +286,37 @@ func (s *Store) ListSome(ctx context.Context, prefix string, most int) ([]object
 		return nil, err
 	}
 	var out []object.Info
-	query := url.Values{"prefix": {s.in.Prefix + prefix}, "fields": {"items(name,size),nextPageToken"}, "maxResults": {"1000"}}
+	call := s.objects.List(s.in.Name).Prefix(s.key(prefix)).Fields("items(name,size)", "nextPageToken").MaxResults(listPage).Context(ctx)
 	for {
-		var page struct {
-			Items []about `json:"items"`
-			Next  string  `json:"nextPageToken"`
-		}
-		err := s.do(ctx, request{what: listing, method: http.MethodGet, url: s.bucketURL("/storage/v1"), query: query, name: prefix, answers: decode(&page)})
+		page, err := call.Do()
 		if err != nil {
-			return nil, err
+			return nil, s.failed(ctx, request{what: listing, name: prefix}, err)
 		}
 		for _, o := range page.Items {
-			out = append(out, object.Info{Name: strings.TrimPrefix(o.Name, s.in.Prefix), Size: o.Size})
+			out = append(out, object.Info{Name: strings.TrimPrefix(o.Name, s.in.Prefix), Size: int64(o.Size)})
 		}
-		if page.Next == "" || len(out) >= most {
+		if page.NextPageToken == "" || len(out) >= most {
 			break
 		}
-		query.Set("pageToken", page.Next)
+		call.PageToken(page.NextPageToken)
 	}
 	object.SortInfos(out)
 	return out, nil
 }
 
-// decode reads an answer of JSON into v.
-func decode(v any) func(*http.Response) error {
-	return func(r *http.Response) error {
-		data, err := io.ReadAll(r.Body)
-		if err != nil {
-			return err
-		}
-		if err := json.Unmarshal(data, v); err != nil {
-			return errs.New(errs.Unsupported, "%s does not answer as Google Cloud Storage does: %w", r.Request.URL.Host, err)
-		}
-		return nil
-	}
-}
+// listPage is how many objects are asked for at once.
+const listPage = 1000
 
 // Stat implements object.Store.
 func (s *Store) Stat(ctx context.Context, name string) (object.Info, error) {
 	if err := object.CheckName(name); err != nil {
 		return object.Info{}, err
 	}
-	var o about
-	err := s.do(ctx, request{what: "objects.get", method: http.MethodGet, url: s.objectURL(name), query: url.Values{"fields": {"name,size"}}, name: name, answers: decode(&o)})
-	return object.Info{Name: name, Size: o.Size}, err
+	o, err := s.objects.Get(s.in.Name, s.key(name)).Fields("name", "size").Context(ctx).Do()
+	if err != nil {
+		return object.Info{}, s.failed(ctx, request{what: getting, name: name}, err)
+	}
+	return object.Info{Name: name, Size: int64(o.Size)}, nil
 }
 
 // Delete implements object.Store.
@@ -373,7 +324,8 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 	if err := object.CheckName(name); err != nil {
 		return err
 	}
-	err := s.do(ctx, request{what: "objects.delete", method: http.MethodDelete, url: s.objectURL(name), name: name, answers: func(*http.Response) error { return nil }})
+	err := s.objects.Delete(s.in.Name, s.key(name)).Context(ctx).Do()
+	err = s.failed(ctx, request{what: deleting, name: name}, err)
 	if errs.Is(err, errs.NotFound) {
 		return nil
 	}
@@ -385,11 +337,12 @@ func (s *Store) DeleteIf(ctx context.Context, name string, g object.Generation) 
 	if err := object.CheckName(name); err != nil {
 		return err
 	}
-	if _, err := strconv.ParseInt(string(g), 10, 64); err != nil {
+	n, err := number(g)
+	if err != nil {
 		return object.ErrCondition(name) // no generation of an object here
 	}
-	err := s.do(ctx, request{what: "objects.delete", method: http.MethodDelete, url: s.objectURL(name), query: url.Values{"ifGenerationMatch": {string(g)}},
-		name: name, answers: func(*http.Response) error { return nil }})
+	err = s.objects.Delete(s.in.Name, s.key(name)).IfGenerationMatch(n).Context(ctx).Do()
+	err = s.failed(ctx, request{what: deleting, name: name}, err)
 	if errs.Is(err, errs.NotFound) {
 		return object.ErrCondition(name)
 	}

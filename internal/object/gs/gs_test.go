@@ -89,6 +89,48 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// Tries are object.Retry's: each request is made once.
+func TestOnce(t *testing.T) {
+	srv := gstest.Start(t, "data")
+	s := open(t, "data", "p")
+	n := 0
+	srv.Before = func(w http.ResponseWriter, r *http.Request) bool {
+		n++
+		return answer(503, "later")(w, r)
+	}
+	for i, call := range []func() error{
+		func() error { _, err := s.Stat(t.Context(), "a"); return err },
+		func() error { _, err := s.List(t.Context(), ""); return err },
+		func() error { return s.GetRange(t.Context(), "a", make([]byte, 1), 0) },
+		func() error { return s.Put(t.Context(), "a", object.Bytes([]byte("x")), object.IfAbsent) },
+		func() error { return s.Delete(t.Context(), "a") },
+	} {
+		if err := call(); !errs.Is(err, errs.Unavailable) || n != i+1 {
+			t.Errorf("call %d: %v after %d requests", i, err, n)
+		}
+	}
+}
+
+// A server that is another one is told from one that is busy.
+func TestOther(t *testing.T) {
+	srv := gstest.Start(t, "data")
+	s := open(t, "data", "p")
+	text := ""
+	srv.Before = func(w http.ResponseWriter, _ *http.Request) bool {
+		_, _ = w.Write([]byte(text))
+		return true
+	}
+	for _, text = range []string{"<html>Welcome</html>", `{"items": 1, "size": "x"}`, "{"} {
+		_, list := s.List(t.Context(), "")
+		_, stat := s.Stat(t.Context(), "a")
+		for what, err := range map[string]error{"list": list, "stat": stat} {
+			if !errs.Is(err, errs.Unsupported) {
+				t.Errorf("%s: %q: %s: %v", what, text, errs.CodeOf(err), err)
+			}
+		}
+	}
+}
+
 // Credentials that cannot be read are told at once.
 func TestBadCredentials(t *testing.T) {
 	t.Setenv("STORAGE_EMULATOR_HOST", "")

@@ -1,6 +1,7 @@
 package objecttest
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -36,6 +37,21 @@ func (s *Server) Answered() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.answered
+}
+
+// arriving is a body, of a request that does not tell its length, that is counted.
+type arriving struct {
+	io.ReadCloser
+	s *Server
+}
+
+// Read implements io.Reader.
+func (a *arriving) Read(b []byte) (int, error) {
+	n, err := a.ReadCloser.Read(b)
+	a.s.mu.Lock()
+	a.s.bytes += int64(n)
+	a.s.mu.Unlock()
+	return n, err
 }
 
 // counted is an answer whose body is counted.
@@ -100,6 +116,9 @@ func Start(h http.Handler) *Server {
 		s.requests = append(s.requests, r.Method+" "+r.URL.RequestURI())
 		s.bytes += max(r.ContentLength, 0)
 		s.mu.Unlock()
+		if r.ContentLength < 0 { // it is told in parts
+			r.Body = &arriving{r.Body, s}
+		}
 		if s.Delay > 0 {
 			time.Sleep(s.Delay)
 		}
