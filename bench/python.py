@@ -83,7 +83,17 @@ def warm(directory, rows, count):
             say("peak of the child: merge", peak(directory))
 
 
+def column(directory, rows):
+    import stemma
+
+    frame = stemma.connect(directory).read_pandas("prices", columns=["price"])
+    if len(frame) != rows or list(frame.columns) != ["price"]:
+        sys.exit(f"{len(frame)} rows of {list(frame.columns)}, not {rows}")
+
+
 match sys.argv[2]:
+    case "column":
+        column(sys.argv[1], int(sys.argv[3]))
     case "import":
         load()
     case "cold":

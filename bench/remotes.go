@@ -13,6 +13,7 @@ import (
 	"github.com/stemmadb/stemma/internal/object/gs/gstest"
 	"github.com/stemmadb/stemma/internal/object/objecttest"
 	"github.com/stemmadb/stemma/internal/object/s3/s3test"
+	"github.com/stemmadb/stemma/internal/table"
 )
 
 // benchRemotes pushes the price list's database to a directory and to emulators of buckets in this process, clones it from there, and
@@ -42,6 +43,76 @@ func benchRemotes(ctx context.Context, e *env) error {
 		}
 	}
 	return nil
+}
+
+// bucketColumn reads one column of a remote in a bucket into Python, of which nothing is here yet.
+func (e *env) bucketColumn(ctx context.Context, srv *objecttest.Server, dir, url, name string) error {
+	if e.python == "" {
+		fmt.Fprintln(e.out, "  without a Python that has the package's requirements: name one with -python")
+		return nil
+	}
+	size, err := columnBytes(ctx, dir, "price")
+	if err != nil {
+		return err
+	}
+	cache := filepath.Join(e.own().home, "remotes_cache")
+	var parts, requests, times []float64
+	for range e.count {
+		if err := os.RemoveAll(cache); err != nil {
+			return err
+		}
+		srv.Reset()
+		cmd := pythonCommand(ctx, e, e.own().prepare(ctx, e.own().home, nil), []string{url, "column", fmt.Sprint(len(e.places()))})
+		cmd.Env = append(cmd.Env, "STEMMA_CACHE="+cache)
+		cmd.Stderr = os.Stderr
+		u, err := measure(cmd)
+		if err != nil {
+			return err
+		}
+		list, _ := srv.Requests()
+		parts, requests, times = append(parts, float64(srv.Answered())/float64(size)), append(requests, float64(len(list))), append(times, u.Seconds)
+		if err := noOwners(ctx, cache); err != nil {
+			return err
+		}
+	}
+	e.record(name+": read, of the column's bytes", "", atMost(1.5), parts...)
+	e.record(name+": requests", "", nil, requests...)
+	e.record(name, "s", nil, times...)
+	return os.RemoveAll(cache)
+}
+
+// noOwners waits until nobody owns a database in or below a directory.
+func noOwners(ctx context.Context, dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && d.Name() == ".stemma" {
+			return unowned(ctx, path)
+		}
+		if errors.Is(err, fs.ErrNotExist) { // it was the owner's
+			err = nil
+		}
+		return err
+	})
+}
+
+// columnBytes is the encoded length of a column of the price list.
+func columnBytes(ctx context.Context, dir, column string) (size int64, err error) {
+	r, err := openRepo(ctx, dir)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, r.Close(ctx)) }()
+	v, err := workingTable(ctx, r, "prices")
+	if err != nil {
+		return 0, err
+	}
+	at := v.Schema().ColumnIndex(column)
+	for s := v.Scan(table.ScanOptions{Rows: table.RowsTree}); ; {
+		b, ok, err := s.Next(ctx)
+		if err != nil || !ok {
+			return size, err
+		}
+		size += int64(b.Page.ColumnBytes(at))
+	}
 }
 
 // directoryRemote compares push and clone with a copy of the remote's files that is synced.
@@ -209,6 +280,9 @@ func (e *env) bucketRemote(ctx context.Context, dir, kind string, serve func(buc
 		e.record(name(c.name+": peak memory"), "MB", atMost(200), peaks...)
 	}
 	srv.Delay = 0
+	if err := e.bucketColumn(ctx, srv, ours, url, name("read_pandas of one column, no clone")); err != nil {
+		return err
+	}
 	var times, requests, bytes []float64
 	for k := range e.count {
 		r, err := openRepo(ctx, ours)

@@ -112,6 +112,28 @@ func Passing(r Reader) Reader {
 	return r
 }
 
+// Projector is a Reader that has another for those who need some columns of pages only: it may give pages that were read without the others, and that know
+// that (docs/format.md, Striped packs). What it gives is not to be kept under the hash of the page.
+type Projector interface {
+	// Projecting is that reader, for columns with these ids, which ascend.
+	Projecting(ids []uint64) Reader
+}
+
+// Projecting is r for one who needs these columns of pages only; r itself when it makes no difference.
+func Projecting(r Reader, ids []uint64) Reader {
+	if p, ok := r.(Projector); ok {
+		return p.Projecting(ids)
+	}
+	return r
+}
+
+// Projection is a Reader whose pages may be without columns. Of any other such a page is corrupt.
+type Projection interface {
+	Reader
+	// Projects does nothing.
+	Projects()
+}
+
 // Writer keeps chunks.
 type Writer interface {
 	// Put keeps data, which the caller must not change any more, and returns its hash. It may be called by many goroutines.

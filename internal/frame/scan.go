@@ -164,7 +164,6 @@ func (e *CellError) Unwrap() error { return e.Err }
 
 // NewScan begins a scan of the view. A column that the table does not have is a *ColumnError.
 func NewScan(ctx context.Context, v *table.View, opt ScanOptions) (*Scan, error) {
-	v = v.Passing()
 	s := v.Schema()
 	cols, err := pickColumns(s, opt.Columns)
 	if err != nil {
@@ -181,6 +180,15 @@ func NewScan(ctx context.Context, v *table.View, opt ScanOptions) (*Scan, error)
 		shift = 1
 	}
 	l := v.Layout(table.RowsTree)
+	picked := make([]int, len(cols))
+	for i, c := range cols {
+		picked[i] = c + shift
+	}
+	if v.Overlay().Len() == 0 && len(cols) < len(s.Columns) { // no keys are compared
+		v = v.Projecting(picked)
+	} else {
+		v = v.Passing()
+	}
 	sc := &Scan{view: v, opt: opt, rows: opt.BatchRows, left: v.Count(), phys: l.Phys, cells: make([]value.Cell, len(l.Phys)), picked: make([]value.Cell, len(cols))}
 	batch := make([]page.BatchColumn, len(cols))
 	for i, c := range cols {

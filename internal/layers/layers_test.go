@@ -15,7 +15,8 @@ var ranks = map[string]float64{
 	"keyset":   0.7,           // ordered sets whose copies share
 	"sidefile": 0.7,           // what may be lost
 	"chunk":    1, "value": 1, // the byte contract; types and ordered keys
-	"tree": 2, "pack": 2, "object": 2, // prolly algorithms; local store; remote objects
+	"stripe": 1,                         // blocks of pages whose columns can be read apart
+	"tree":   2, "pack": 2, "object": 2, // prolly algorithms; local store; remote objects
 	"page":   3,                            // the columnar leaf
 	"schema": 4, "table": 4.3, "root": 4.6, // a table = schema + trees; a root = named tables
 	"history": 5,                                                                                                               // commits, graph, refs, working sets

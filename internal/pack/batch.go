@@ -174,6 +174,32 @@ func (b *Batch) Get(ctx context.Context, h hash.Hash) ([]byte, error) {
 // Passing implements chunk.Passer.
 func (b *Batch) Passing() chunk.Reader { return passingBatch{b} }
 
+// Projecting implements chunk.Projector.
+func (b *Batch) Projecting(ids []uint64) chunk.Reader {
+	return projectingBatch{passingBatch{b}, b.s.Projecting(ids)}
+}
+
+// projectingBatch is the batch for one who needs some columns.
+type projectingBatch struct {
+	passingBatch
+	store chunk.Reader
+}
+
+// Projects implements chunk.Projection.
+func (projectingBatch) Projects() {}
+
+// Get implements chunk.Reader.
+func (p projectingBatch) Get(ctx context.Context, h hash.Hash) ([]byte, error) {
+	e, ok, err := p.own(h)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return p.store.Get(ctx, h)
+	}
+	return p.s.codecs.decode(e)
+}
+
 // passingBatch is the batch for one who goes through a table.
 type passingBatch struct{ *Batch }
 

@@ -348,7 +348,7 @@ func TestLongDictionary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadDirectory(whole[p.size-TailSize(1):], p.size, p.ft.digest); !errs.Is(err, errs.Corrupt) {
+	if _, err := ReadDirectory(whole[p.size-TailSize(1):], p.size, p.ft.digest, 1); !errs.Is(err, errs.Corrupt) {
 		t.Errorf("got %v, want class corrupt", err)
 	}
 	if _, err := p.dictionary(); !errs.Is(err, errs.Corrupt) {

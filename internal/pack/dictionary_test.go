@@ -413,7 +413,7 @@ func TestCompressedTransfer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := ReadDirectory(data[packs[0].Size-TailSize(packs[0].Chunks):], packs[0].Size, packs[0].Digest)
+	dir, err := ReadDirectory(data[packs[0].Size-TailSize(packs[0].Chunks):], packs[0].Size, packs[0].Digest, packs[0].Chunks)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,14 @@ type Finder interface {
 	Beginning(ctx context.Context, text string, kind chunk.Kind) ([]hash.Hash, error)
 }
 
+// Projected is an Elsewhere that can read pages without all of their columns.
+type Projected interface {
+	Elsewhere
+	// Projected is a page with the columns ids, which ascend, and no others; nil where what has that hash is to be had as a whole only. It may be called
+	// by many goroutines.
+	Projected(ctx context.Context, h hash.Hash, ids []uint64) ([]byte, error)
+}
+
 // SetElsewhere says where chunks are that the store lacks; nil for nowhere.
 func (s *Store) SetElsewhere(e Elsewhere) {
 	if e == nil {
@@ -88,13 +96,13 @@ func (l *LocalReader) Get(_ context.Context, h hash.Hash) ([]byte, error) {
 // Has tells whether a chunk is in the store itself.
 func (l *LocalReader) Has(_ context.Context, h hash.Hash) (bool, error) { return l.s.hasOnce(h) }
 
-// Spans is where the record of a chunk may be in the pack: chunks of one prefix cannot be told from each other by the index.
+// Spans is where a chunk may be in the pack: chunks of one prefix cannot be told from each other by the index.
 func (d *Directory) Spans(h hash.Hash) []Span {
 	p := prefixOf(h)
 	i, ok := d.idx.find(p)
 	var out []Span
 	for ; ok && i < d.idx.len() && d.idx.prefix(i) == p; i++ {
-		out = append(out, Span{int64(d.idx.off(i)), recordHeader + int64(d.idx.length(i))})
+		out = append(out, d.idx.span(i))
 	}
 	return out
 }
@@ -102,13 +110,13 @@ func (d *Directory) Spans(h hash.Hash) []Span {
 // End is where the records of the pack end, in bytes from its beginning.
 func (d *Directory) End() int64 { return int64(d.ft.indexOff) }
 
-// Beginning is where records may be whose hash begins with these eight bytes or less, given as the least and the greatest prefix.
+// Beginning is where chunks may be whose hash begins with these eight bytes or less, given as the least and the greatest prefix.
 func (d *Directory) Beginning(lo, hi uint64) []Span {
 	i, _ := d.idx.find(lo)
 	var out []Span
 	for ; i < d.idx.len() && d.idx.prefix(i) <= hi; i++ {
 		if d.idx.prefix(i) >= lo {
-			out = append(out, Span{int64(d.idx.off(i)), recordHeader + int64(d.idx.length(i))})
+			out = append(out, d.idx.span(i))
 		}
 	}
 	slices.SortFunc(out, func(a, b Span) int { return int(a.Off - b.Off) })

@@ -56,7 +56,7 @@ func openPack(fsys vfs.FS, path string, published bool) (p *file, err error) {
 	if err := readFull(f, end, size-footerSize); err != nil {
 		return nil, err
 	}
-	ft, err := parseFooter(end, size)
+	ft, err := parseFooter(end, size, dictVersion)
 	if err != nil {
 		return nil, err
 	}

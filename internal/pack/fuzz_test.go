@@ -75,7 +75,7 @@ func FuzzPack(f *testing.F) {
 			}
 		}
 		// Beyond the digests, which the fuzzer cannot guess:
-		if ft, err := parseFooter(b, int64(len(b))); err == nil {
+		if ft, err := parseFooter(b, int64(len(b)), stripes); err == nil {
 			t.Logf("footer of %d chunks", ft.count)
 		}
 		if e, err := parseRecord(b); err == nil {

@@ -227,6 +227,43 @@ func (p passingStore) Get(ctx context.Context, h hash.Hash) ([]byte, error) {
 	return p.cache.GetPassing(ctx, h)
 }
 
+// Projecting implements chunk.Projector: what is elsewhere may come without the other columns. It is a reader for one who goes through a table, too.
+func (s *Store) Projecting(ids []uint64) chunk.Reader {
+	if e := s.elsewhere.Load(); e != nil {
+		if from, ok := (*e).(Projected); ok {
+			return projectingStore{passingStore{s}, from, ids}
+		}
+	}
+	return s.Passing()
+}
+
+// projectingStore is the store for one who needs some columns.
+type projectingStore struct {
+	passingStore
+	from Projected
+	ids  []uint64
+}
+
+// Projects implements chunk.Projection.
+func (projectingStore) Projects() {}
+
+// Get implements chunk.Reader.
+func (p projectingStore) Get(ctx context.Context, h hash.Hash) ([]byte, error) {
+	if data, ok := p.cache.Peek(h); ok {
+		return data, nil
+	}
+	here, err := p.Has(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	if !here {
+		if page, err := p.from.Projected(ctx, h, p.ids); err != nil || page != nil {
+			return page, err
+		}
+	}
+	return p.passingStore.Get(ctx, h)
+}
+
 // storeReader is the store behind its cache.
 type storeReader struct{ s *Store }
 

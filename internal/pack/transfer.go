@@ -22,9 +22,10 @@ type Built struct {
 // Builder writes one pack file for another store from chunks of this one, whose stored form it copies. It belongs to one goroutine and
 // must be closed.
 type Builder struct {
-	s *Store
-	w *writer
-	m readMemory
+	s       *Store
+	w       *writer
+	m       readMemory
+	striped *striping // nil for a pack of records only
 }
 
 // NewBuilder begins a pack in the new file path of the store's file system.
@@ -35,6 +36,9 @@ func (s *Store) NewBuilder(path string) (*Builder, error) {
 	}
 	return &Builder{s: s, w: w}, nil
 }
+
+// Stripe makes the pack, which has no chunks yet, a striped one if pages enough come.
+func (b *Builder) Stripe(how Blocks) { b.striped = newStriping(b.w, how) }
 
 // Add copies a chunk of the store; one that is in the pack already is not added again.
 func (b *Builder) Add(ctx context.Context, h hash.Hash) error {
@@ -51,25 +55,38 @@ func (b *Builder) Add(ctx context.Context, h hash.Hash) error {
 	if err != nil {
 		return err
 	}
+	if b.striped != nil {
+		return b.striped.add(e)
+	}
 	return b.w.add(e)
 }
 
-// Size is the number of bytes written so far.
-func (b *Builder) Size() int64 { return b.w.size() }
+// Size is the number of bytes so far.
+func (b *Builder) Size() int64 {
+	if b.striped != nil {
+		return b.w.size() + b.striped.size
+	}
+	return b.w.size()
+}
 
 // Finish ends the pack. It is not synced to last longer than the process: whoever sends it on makes it again when it is lost.
 func (b *Builder) Finish(ctx context.Context) (Built, error) {
-	out := Built{Path: b.w.path, Chunks: len(b.w.entries)}
-	if err := b.w.end(ctx); err != nil {
-		return Built{}, err
+	if b.striped != nil {
+		if err := b.striped.flush(); err != nil {
+			return Built{}, err
+		}
 	}
-	p, err := b.w.reopen()
+	out := Built{Path: b.w.path, Chunks: len(b.w.entries)}
+	ft, err := b.w.end(ctx)
 	if err != nil {
 		return Built{}, err
 	}
+	out.Digest, out.Size = ft.digest, b.w.size()
+	if err := b.w.f.Close(); err != nil {
+		return Built{}, fmt.Errorf("close pack %s: %w", b.w.path, err)
+	}
 	b.w = nil
-	out.Digest, out.Size = p.ft.digest, p.size
-	return out, p.close()
+	return out, nil
 }
 
 // Close drops a pack that is not finished.
@@ -82,7 +99,7 @@ func (b *Builder) Close() error {
 	return err
 }
 
-// TailSize is the length of the end of a pack, index and footer, that has that many chunks.
+// TailSize is the length of the end of a pack, index and footer, that has that many chunks. A striped one has a table of its blocks in front of that.
 func TailSize(chunks int) int64 { return int64(chunks)*indexEntry + footerSize }
 
 // Directory is the index of a pack that is elsewhere.
@@ -91,21 +108,34 @@ type Directory struct {
 	ft  footer
 }
 
-// ReadDirectory reads the last TailSize bytes of a pack of that length and digest.
-func ReadDirectory(tail []byte, size int64, digest hash.Hash) (*Directory, error) {
-	if len(tail) < footerSize {
+// ShortError says that more of the end of a pack is needed to know what is in it.
+type ShortError struct {
+	Need int64 // bytes of the end
+}
+
+// Error implements error.
+func (e *ShortError) Error() string { return fmt.Sprintf("the last %d bytes are needed", e.Need) }
+
+// ReadDirectory reads the end of a pack of that length, digest and number of chunks: TailSize bytes or more. When more are needed, as of a
+// striped pack, the error is a *ShortError.
+func ReadDirectory(end []byte, size int64, digest hash.Hash, chunks int) (*Directory, error) {
+	if len(end) < footerSize {
 		return nil, errs.New(errs.Corrupt, "read the index of pack %s: it has only %d bytes", digest.Full(), size)
 	}
-	ft, err := parseFooter(tail[len(tail)-footerSize:], size)
+	ft, err := parseFooter(end[len(end)-footerSize:], size, stripes)
 	if err == nil && ft.digest != digest {
 		err = errs.New(errs.Corrupt, "it is that of pack %s", ft.digest.Full())
 	}
-	if err == nil && TailSize(int(ft.count)) != int64(len(tail)) {
+	if err == nil && int(ft.count) != chunks {
 		err = errs.New(errs.Corrupt, "it has %d chunks, not as many as the list says", ft.count)
 	}
 	var idx *index
 	if err == nil {
-		idx, err = parseTail(tail, ft)
+		need := size - int64(ft.indexOff)
+		if int64(len(end)) < need {
+			return nil, &ShortError{need}
+		}
+		idx, err = parseTail(end[int64(len(end))-need:], ft)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the index of pack %s: %w", digest.Full(), err)
@@ -117,8 +147,11 @@ func ReadDirectory(tail []byte, size int64, digest hash.Hash) (*Directory, error
 	return d, nil
 }
 
-// Span is a record of a pack: where it is in the file and its length, both in bytes.
-type Span struct{ Off, Len int64 }
+// Span is where a chunk is in the file of a pack, in bytes: a record, or the block of a page.
+type Span struct {
+	Off, Len int64
+	Page     int // which page of the block it is, from 1; 0 for a record
+}
 
 // isDictionary tells whether the record at a position of the index is the pack's dictionary.
 func (d *Directory) isDictionary(i int) bool {
@@ -130,7 +163,7 @@ func (d *Directory) Dictionary() (at Span, ok bool) {
 	if d.ft.version != dictVersion {
 		return Span{}, false
 	}
-	return Span{packHeader, recordHeader + int64(d.idx.length(d.idx.first()))}, true
+	return d.idx.span(d.idx.first()), true
 }
 
 // NeedsDictionary tells whether a record can be read only with the dictionary of its pack.
@@ -150,12 +183,12 @@ func Standalone(rec []byte, d *Dictionary) ([]byte, error) {
 	return appendRecord(nil, encoded{hash: e.hash, data: data, raw: e.raw, codec: codecRaw}), nil
 }
 
-// Lacking is the records, in the order of the index, of the chunks that a store seems to lack: chunks of one prefix count as one.
+// Lacking is where the chunks are, in the order of the index, that a store seems to lack: chunks of one prefix count as one.
 func (d *Directory) Lacking(k *Known) []Span {
 	var out []Span
 	for i := range d.idx.len() {
 		if !k.has(d.idx.prefix(i)) && !d.isDictionary(i) {
-			out = append(out, Span{int64(d.idx.off(i)), recordHeader + int64(d.idx.length(i))})
+			out = append(out, d.idx.span(i))
 		}
 	}
 	return out

@@ -63,7 +63,7 @@ func TestTransfer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := ReadDirectory(data[p.Size-TailSize(p.Chunks):], p.Size, p.Digest)
+	dir, err := ReadDirectory(data[p.Size-TailSize(p.Chunks):], p.Size, p.Digest, p.Chunks)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,10 +170,18 @@ func testVerifyFile(t *testing.T, chunks int) {
 		}
 	}
 	tail := file[p.Size-TailSize(p.Chunks):]
-	for name, bad := range map[string][]byte{"short": tail[:50], "cut": tail[1:], "longer": file[p.Size-TailSize(p.Chunks)-indexEntry:]} {
-		if _, err := ReadDirectory(bad, p.Size, p.Digest); !errs.Is(err, errs.Corrupt) {
-			t.Errorf("an index that is %s: %v", name, err)
-		}
+	if _, err := ReadDirectory(tail[:50], p.Size, p.Digest, p.Chunks); !errs.Is(err, errs.Corrupt) {
+		t.Errorf("an index that is short: %v", err)
+	}
+	if _, err := ReadDirectory(tail, p.Size, p.Digest, p.Chunks+1); !errs.Is(err, errs.Corrupt) {
+		t.Errorf("a pack with fewer chunks than its list says: %v", err)
+	}
+	var short *ShortError
+	if _, err := ReadDirectory(tail[1:], p.Size, p.Digest, p.Chunks); !errors.As(err, &short) || short.Need != int64(len(tail)) {
+		t.Errorf("an index of which a byte is missing: %v", err)
+	}
+	if _, err := ReadDirectory(file, p.Size, p.Digest, p.Chunks); err != nil {
+		t.Errorf("an index with all that is in front of it: %v", err)
 	}
 }
 

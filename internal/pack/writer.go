@@ -11,6 +11,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/stripe"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
 
@@ -28,6 +29,7 @@ type writer struct {
 	at      map[hash.Hash]int // positions in entries
 	sum     gohash.Hash
 	dict    *Dictionary // the pack's; nil for none
+	blocks  []stripe.Block
 }
 
 // writeBlock is how many bytes a writer collects before it writes.
@@ -60,10 +62,33 @@ func (w *writer) use(d *Dictionary) error {
 
 // version is that of the pack's format.
 func (w *writer) version() uint32 {
-	if w.dict != nil {
+	switch {
+	case w.dict != nil:
 		return dictVersion
+	case len(w.blocks) > 0:
+		return stripes
 	}
 	return packVersion
+}
+
+// addBlock appends a block of pages, none of which is there, and empties b. The pack is a striped one then.
+func (w *writer) addBlock(b *stripe.Builder) error {
+	if w.dict != nil || uint64(len(w.entries)+b.Pages()) >= 1<<32-1 || b.Pages() >= inBlock {
+		return errs.New(errs.Internal, "write pack %s: no block can be in it", w.path)
+	}
+	off := w.size()
+	for i, h := range b.Hashes() {
+		w.at[h] = len(w.entries)
+		w.entries = append(w.entries, entry{prefix: prefixOf(h), off: uint64(off), length: inBlock | uint32(i)})
+		w.sum.Write(h[:])
+	}
+	var block stripe.Block
+	block, w.buf = b.Finish(off, w.buf)
+	w.blocks = append(w.blocks, block)
+	if len(w.buf) >= writeBlock {
+		return w.flush()
+	}
+	return nil
 }
 
 // add appends a chunk unless it is there.
@@ -120,7 +145,7 @@ func (w *writer) get(h hash.Hash) (e encoded, ok bool, err error) {
 
 // finish ends the pack, durably, and opens it for reading.
 func (w *writer) finish(ctx context.Context) (*file, error) {
-	if err := w.end(ctx); err != nil {
+	if _, err := w.end(ctx); err != nil {
 		return nil, err
 	}
 	if err := w.f.Sync(); err != nil {
@@ -129,16 +154,34 @@ func (w *writer) finish(ctx context.Context) (*file, error) {
 	return w.reopen()
 }
 
-// end writes index and footer.
-func (w *writer) end(ctx context.Context) error {
+// end writes index and footer, which it returns.
+func (w *writer) end(ctx context.Context) (footer, error) {
 	if err := ctx.Err(); err != nil {
-		return errs.With(errs.Canceled, err)
+		return footer{}, errs.With(errs.Canceled, err)
 	}
 	ft := footer{indexOff: uint64(w.size()), count: uint32(len(w.entries)), version: w.version()}
 	w.sum.Sum(ft.hashes[:0])
 	x := newIndex(w.entries)
+	if x.blocks = w.blocks; len(x.blocks) > 0 {
+		if err := w.striped(); err != nil {
+			return footer{}, err
+		}
+	}
 	w.buf = append(w.buf, encodeTail(x, &ft)...)
-	return w.flush()
+	return ft, w.flush()
+}
+
+// striped gives the pack's header, which was that of another, the version of packs with blocks.
+func (w *writer) striped() error {
+	version := binary.LittleEndian.AppendUint32(nil, stripes)
+	if w.off == 0 {
+		copy(w.buf[len(packMagic):], version)
+		return nil
+	}
+	if _, err := w.f.WriteAt(version, int64(len(packMagic))); err != nil {
+		return fmt.Errorf("write pack %s: %w", w.path, err)
+	}
+	return nil
 }
 
 // reopen opens the pack that has ended for reading.

@@ -20,6 +20,7 @@ const (
 	tailLen     = 16 // zero bytes at the end of pages and groups, which vectors and copies may read
 	addrBit     = 1 << 31
 	headRefs    = 1 // header flag: the page names other chunks
+	headProject = 2 // header flag, of no chunk: columns that the directory does not name were not read, and those without a place in it are left out
 )
 
 // Page is a leaf chunk, read in place. It implements tree.Leaf. Reading a cell of a column group fetches the group, once.
@@ -31,6 +32,8 @@ type Page struct {
 	ncols   int
 	ngroups int
 	groups  []atomic.Pointer[[]byte]
+	// projected says that the page was read without some of its columns.
+	projected bool
 }
 
 var _ tree.Leaf = (*Page)(nil)
@@ -58,6 +61,11 @@ func (f *Format) OpenPage(r chunk.Reader, data []byte) (*Page, error) {
 	}
 	if p.n > maxPageRows || headerLen+16*p.ncols+groupEntry*p.ngroups+tailLen > len(data) {
 		return nil, corrupt("its directory does not fit")
+	}
+	if p.projected = data[14]&headProject != 0; p.projected {
+		if _, ok := r.(chunk.Projection); !ok {
+			return nil, corrupt("it is one without some of its columns")
+		}
 	}
 	if p.ngroups > 0 {
 		p.groups = make([]atomic.Pointer[[]byte], p.ngroups)
@@ -99,9 +107,9 @@ func (p *Page) groupAt(g int) (h hash.Hash, size int) {
 	return h, int(le.Uint32(e[hash.Size:]))
 }
 
-// find is the place of a column in the directory, -1 when it is left out.
+// find is the place of a column in the directory, -1 when it is left out. Nobody calls it for a column with which the page was not read.
 func (p *Page) find(c *column) int {
-	if c.place < p.ncols && p.idAt(c.place) == c.id {
+	if c.place < p.ncols && p.idAt(c.place) == c.id && !p.projected {
 		return c.place
 	}
 	lo, hi := 0, p.ncols
@@ -113,10 +121,31 @@ func (p *Page) find(c *column) int {
 			hi = m
 		}
 	}
-	if lo < p.ncols && p.idAt(lo) == c.id {
+	named := lo < p.ncols && p.idAt(lo) == c.id
+	if p.projected {
+		if !named {
+			panic("page: a column is wanted with which the page was not read")
+		}
+		off, _, _ := p.loc(lo)
+		named = off != 0
+	}
+	if named {
 		return lo
 	}
 	return -1
+}
+
+// hasRead tells whether the page was read with a column.
+func (p *Page) hasRead(c *column) bool {
+	for k := 0; p.projected; k++ {
+		if k == p.ncols {
+			return false
+		}
+		if p.idAt(k) == c.id {
+			break
+		}
+	}
+	return true
 }
 
 // inline is the bytes from offset off to the end of the page; nil when off lies in a group or nowhere.
@@ -184,6 +213,9 @@ func (p *Page) group(ctx context.Context, g int) ([]byte, error) {
 
 // segmentOf parses the segment of c; ok is false when the page leaves it out.
 func (p *Page) segmentOf(ctx context.Context, c *column, s *segment) (ok bool, err error) {
+	if !p.hasRead(c) {
+		return false, errs.New(errs.Internal, "read page: it was read without the column that is wanted")
+	}
 	k := p.find(c)
 	if k < 0 {
 		return false, nil

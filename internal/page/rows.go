@@ -126,6 +126,16 @@ func (p *Page) Row(ctx context.Context, key []byte, row int, cells []value.Cell)
 	return nil
 }
 
+// ColumnBytes is how many bytes the page has of a column, encoded, those in its groups included.
+func (p *Page) ColumnBytes(col int) int {
+	k := p.find(&p.f.cols[col])
+	if k < 0 {
+		return 0
+	}
+	_, size, _ := p.loc(k)
+	return size
+}
+
 // AppendKey implements tree.Leaf. The key of a corrupt row is some key.
 func (p *Page) AppendKey(dst []byte, i int) []byte {
 	return p.appendKeyFrom(dst, i, 0)

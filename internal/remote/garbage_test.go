@@ -24,7 +24,7 @@ var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
 // collect collects the garbage of a remote.
 func collect(s object.Store, now time.Time, grace time.Duration) (*sync.Collected, error) {
-	r, err := sync.Open(ctx, s)
+	r, err := openRemote(ctx, s)
 	if err != nil {
 		return nil, err
 	}

@@ -186,7 +186,7 @@ func (m *machine) sound(t tb) {
 // whole checks that every ref of a remote, alone, makes a database that is sound.
 func whole(t tb, s object.Store) {
 	t.Helper()
-	r, err := sync.Open(ctx, s)
+	r, err := openRemote(ctx, s)
 	must(t, err)
 	refs, err := r.Refs(ctx)
 	must(t, err)
@@ -227,7 +227,7 @@ func histories(t *testing.T, make func(tb) object.Store) {
 		base := make(t)
 		faulty := objecttest.NewFaulty(base, rng.Uint64(), 100)
 		faulty.Flip = rng.IntN(3) == 0
-		r, err := sync.Open(ctx, object.Retry(faulty, object.RetryOptions{Tries: 20, Pause: time.Microsecond}))
+		r, err := openRemote(ctx, object.Retry(faulty, object.RetryOptions{Tries: 20, Pause: time.Microsecond}))
 		must(t, err)
 		first := newMachine(t, "ada")
 		first.work(t, "main", rng)
@@ -239,7 +239,7 @@ func histories(t *testing.T, make func(tb) object.Store) {
 				t.Fatalf("first push: %v", err)
 			}
 		}
-		clean, err := sync.Open(ctx, base)
+		clean, err := openRemote(ctx, base)
 		must(t, err)
 		refs, err := clean.Refs(ctx)
 		must(t, err)
@@ -333,7 +333,7 @@ func dyingPush(t *testing.T, make func(tb) object.Store) {
 	for try := 0; ; try++ {
 		// A remote with the first state, and then a push of the second that dies.
 		base := make(t)
-		r, err := sync.Open(ctx, base)
+		r, err := openRemote(ctx, base)
 		must(t, err)
 		if try == 0 {
 			first = base
@@ -348,7 +348,7 @@ func dyingPush(t *testing.T, make func(tb) object.Store) {
 		seedRefs["heads/main"], seedRefs["heads/fix"] = at, at
 		f := objecttest.NewFaulty(base, 1, 0)
 		f.Kill = int64(try + 1)
-		dying, err := sync.Open(ctx, f)
+		dying, err := openRemote(ctx, f)
 		if err == nil {
 			_, err = m.push(dying, true, false, "main", "fix")
 		}
@@ -388,7 +388,7 @@ func TestRacingPushesToServer(t *testing.T) { racing(t, live(t)) }
 
 func racing(t *testing.T, base object.Store) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	r, err := sync.Open(ctx, base)
+	r, err := openRemote(ctx, base)
 	must(t, err)
 	first := newMachine(t, "ada")
 	first.work(t, "main", rng)
@@ -449,7 +449,7 @@ func racing(t *testing.T, base object.Store) {
 func TestDyingFetch(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 2))
 	base := &mem.Store{}
-	r, err := sync.Open(ctx, base)
+	r, err := openRemote(ctx, base)
 	must(t, err)
 	m := newMachine(t, "ada")
 	for range 3 {
@@ -462,7 +462,7 @@ func TestDyingFetch(t *testing.T) {
 		f := objecttest.NewFaulty(base, 1, 0)
 		f.Kill = kill
 		err := func() error {
-			dying, err := sync.Open(ctx, f)
+			dying, err := openRemote(ctx, f)
 			if err != nil {
 				return err
 			}
@@ -539,7 +539,7 @@ func TestRequests(t *testing.T) {
 	count := func(what string, most int64, do func(r *sync.Remote) error) {
 		t.Helper()
 		before := f.Calls()
-		r, err := sync.Open(ctx, f)
+		r, err := openRemote(ctx, f)
 		must(t, err)
 		must(t, do(r))
 		if n := f.Calls() - before; n > most {
@@ -587,7 +587,7 @@ func TestRequests(t *testing.T) {
 
 func mustOpen(t tb, s object.Store) *sync.Remote {
 	t.Helper()
-	r, err := sync.Open(ctx, s)
+	r, err := openRemote(ctx, s)
 	must(t, err)
 	return r
 }

@@ -25,7 +25,7 @@ func inPacks(t *testing.T, at object.Store) (*vfs.Mem, string) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(8, 1))
 	m := newMachine(t, "ada")
-	r, err := sync.Open(ctx, at)
+	r, err := openRemote(ctx, at)
 	must(t, err)
 	for range 3 {
 		for range 3 {
@@ -51,7 +51,7 @@ func spareOf(told *[]string, at ...object.Store) *sync.Spare {
 	s := &sync.Spare{Tell: func(text string) { *told = append(*told, text) }}
 	for i, o := range at {
 		s.Names = append(s.Names, fmt.Sprintf("r%d", i))
-		s.Open = append(s.Open, func(ctx context.Context) (*sync.Remote, error) { return sync.Open(ctx, o) })
+		s.Open = append(s.Open, func(ctx context.Context) (*sync.Remote, error) { return openRemote(ctx, o) })
 	}
 	return s
 }

@@ -137,7 +137,7 @@ func TestSomeIsSound(t *testing.T) {
 		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 5))
 		m := newMachine(t, "ada")
 		base := &mem.Store{}
-		r, err := sync.Open(ctx, base)
+		r, err := openRemote(ctx, base)
 		must(t, err)
 		push := func() {
 			_, err := m.push(r, false, false, "main")

@@ -232,7 +232,7 @@ func TestPushBrokenInTheMiddle(t *testing.T) {
 		base := &mem.Store{}
 		f := objecttest.NewFaulty(base, 1, 0)
 		f.Kill = kill
-		r, err := sync.Open(ctx, f)
+		r, err := openRemote(ctx, f)
 		if err != nil {
 			continue
 		}

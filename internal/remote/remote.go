@@ -16,6 +16,7 @@ import (
 	"github.com/stemmadb/stemma/internal/object/gs"
 	"github.com/stemmadb/stemma/internal/object/http"
 	"github.com/stemmadb/stemma/internal/object/s3"
+	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/sync"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
@@ -74,7 +75,20 @@ func Open(ctx context.Context, url string, opt Options) (*sync.Remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sync.Open(ctx, s)
+	r, err := sync.Open(ctx, s)
+	if err == nil && inBuckets(url) {
+		r.Stripe(pack.Blocks{})
+	}
+	return r, err
+}
+
+// inBuckets tells whether a normal URL is that of a remote in a bucket. Directories stay without stripes: who clones one copies its packs.
+func inBuckets(url string) bool {
+	switch scheme, _, _ := strings.Cut(url, "://"); scheme {
+	case "az", "gs", "s3":
+		return true
+	}
+	return false
 }
 
 // Server is what the environment says, beside a normal URL, of which place that is: the server or the account of a bucket. The same URL is

@@ -88,7 +88,7 @@ func newWorld(t tb, rng *rand.Rand, base object.Store) *world {
 
 // open is the remote as a machine sees it over its network.
 func (w *world) open() (*sync.Remote, error) {
-	return sync.Open(ctx, object.Retry(w.faulty, object.RetryOptions{Tries: 20, Pause: time.Microsecond}))
+	return openRemote(ctx, object.Retry(w.faulty, object.RetryOptions{Tries: 20, Pause: time.Microsecond}))
 }
 
 // clock is that of a machine.
@@ -218,7 +218,7 @@ func (w *world) push(i int, atomic, cut bool, branches ...string) {
 	if cut {
 		dying := objecttest.NewFaulty(w.base, w.rng.Uint64(), 50)
 		dying.Kill = 1 + int64(w.rng.IntN(16))
-		r, err = sync.Open(ctx, object.Retry(dying, object.RetryOptions{Tries: 3, Pause: time.Microsecond}))
+		r, err = openRemote(ctx, object.Retry(dying, object.RetryOptions{Tries: 3, Pause: time.Microsecond}))
 	}
 	if err != nil {
 		if !cut {
@@ -366,7 +366,7 @@ func (w *world) storm(branch string) {
 	// Faults are drawn apart, so that the rest of the schedule does not depend on the order of these.
 	faulty := objecttest.NewFaulty(w.base, w.rng.Uint64(), 100)
 	s := object.Retry(faulty, object.RetryOptions{Tries: 20, Pause: time.Microsecond})
-	r, err := sync.Open(ctx, s)
+	r, err := openRemote(ctx, s)
 	must(w.t, err)
 	for i, m := range w.ms {
 		wait.Go(func() {

@@ -112,6 +112,7 @@ func newKept(t *testing.T) *keptBed {
 	b.store = &watched{Store: file.Open(b.fs, "/rem"), puts: map[string]int{}}
 	at, err := remotesync.Open(b.ctx, b.store)
 	b.must(err)
+	at.Stripe(pack.Blocks{Full: 1000, Least: 1}) // as buckets are
 	var wants []remotesync.Want
 	for n, head := range b.heads {
 		wants = append(wants, remotesync.Want{Name: remotesync.Heads + n, Commit: head})

@@ -114,7 +114,7 @@ func TestCollectCompressesHistory(t *testing.T) {
 			}
 			data, err := vfs.ReadFile(fs, p.Path)
 			must(t, err)
-			dir, err := pack.ReadDirectory(data[p.Size-pack.TailSize(p.Chunks):], p.Size, p.Digest)
+			dir, err := pack.ReadDirectory(data[p.Size-pack.TailSize(p.Chunks):], p.Size, p.Digest, p.Chunks)
 			must(t, err)
 			x, _ := dir.Dictionary()
 			all++

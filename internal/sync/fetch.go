@@ -61,9 +61,9 @@ type Fetch struct {
 
 	seen    []Pack
 	mu      gosync.Mutex
-	took    []*pack.Arriving // packs that were verified as they came, as many as are remembered
-	chunks  int              // of those
-	hit     int              // which of those had the last chunk
+	took    []verified // packs that were verified as they came, as many as are remembered
+	chunks  int        // of those
+	hit     int        // which of those had the last chunk
 	pending []taken
 }
 
@@ -248,14 +248,11 @@ func (f *Fetch) clear(wanted map[string]bool) error {
 // pack fetches a pack: whole, and then file is where it is until settle, or what is lacking of it into the batch.
 func (f *Fetch) pack(ctx context.Context, p Pack, known *pack.Known, batch *pack.Batch, add func(int64)) (file string, err error) {
 	file = filepath.Join(f.Incoming, p.Digest.Full()+pack.Ext)
-	if in, err := f.FS.Stat(file); err == nil && in.Size == p.Size {
+	// What was made of a striped pack has another length.
+	if in, err := f.FS.Stat(file); err == nil && (in.Size == p.Size || f.Remote.striped) {
 		add(p.Size)
 		return file, nil
 	} else if err != nil && !errs.Is(err, errs.NotFound) {
-		return "", err
-	}
-	tailSize, err := p.tail()
-	if err != nil {
 		return "", err
 	}
 	if p.Size <= smallPack {
@@ -263,7 +260,7 @@ func (f *Fetch) pack(ctx context.Context, p Pack, known *pack.Known, batch *pack
 		if err := f.Remote.s.GetRange(ctx, p.object(), data, 0); err != nil {
 			return "", err
 		}
-		dir, err := pack.ReadDirectory(data[p.Size-tailSize:], p.Size, p.Digest)
+		dir, err := f.Remote.directory(p, func(n int64) ([]byte, error) { return data[p.Size-n:], nil })
 		if err != nil {
 			return "", err
 		}
@@ -273,30 +270,33 @@ func (f *Fetch) pack(ctx context.Context, p Pack, known *pack.Known, batch *pack
 				return "", err
 			}
 		}
-		for _, s := range byOffset(dir.Lacking(known)) {
-			if err := batch.PutRecord(ctx, data[s.Off:s.Off+s.Len], dict); err != nil {
-				return "", fmt.Errorf("pack %s at byte %d: %w", p.Digest.Full(), s.Off, err)
-			}
+		err = dir.Records(byOffset(dir.Lacking(known)), data, 0, func(at pack.Span, rec []byte) error { return put(ctx, p, at, rec, dict, batch) })
+		if err != nil {
+			return "", err
 		}
 		add(p.Size)
 		return "", nil
 	}
-	if known.Empty() {
+	if known.Empty() && !f.Remote.striped {
 		return f.take(ctx, p, file, add)
 	}
-	tail := make([]byte, tailSize)
-	if err := f.Remote.s.GetRange(ctx, p.object(), tail, p.Size-tailSize); err != nil {
-		return "", err
-	}
-	dir, err := pack.ReadDirectory(tail, p.Size, p.Digest)
+	dir, err := f.Remote.directory(p, func(n int64) ([]byte, error) {
+		end := make([]byte, n)
+		return end, f.Remote.s.GetRange(ctx, p.object(), end, p.Size-n)
+	})
 	if err != nil {
 		return "", err
 	}
-	lacking, bytes := byOffset(dir.Lacking(known)), int64(0)
+	lacking, bytes, end := byOffset(dir.Lacking(known)), int64(0), int64(0)
 	for _, s := range lacking {
-		bytes += s.Len
+		if s.Off >= end { // not another page of the same block
+			bytes, end = bytes+s.Len, s.Off+s.Len
+		}
 	}
 	if bytes*100 >= p.Size*wholePercent {
+		if dir.Striped() {
+			return file, f.unstripe(ctx, p, dir, file, add)
+		}
 		return f.take(ctx, p, file, add)
 	}
 	var dict *pack.Dictionary
@@ -309,7 +309,7 @@ func (f *Fetch) pack(ctx context.Context, p Pack, known *pack.Known, batch *pack
 			return "", fmt.Errorf("pack %s: %w", p.Digest.Full(), err)
 		}
 	}
-	if err := f.some(ctx, p, lacking, dict, batch); err != nil {
+	if err := f.some(ctx, p, dir, lacking, dict, batch); err != nil {
 		return "", err
 	}
 	add(p.Size)
@@ -317,18 +317,26 @@ func (f *Fetch) pack(ctx context.Context, p Pack, known *pack.Known, batch *pack
 }
 
 func byOffset(spans []pack.Span) []pack.Span {
-	slices.SortFunc(spans, func(a, b pack.Span) int { return cmp.Compare(a.Off, b.Off) })
+	slices.SortFunc(spans, func(a, b pack.Span) int { return cmp.Or(cmp.Compare(a.Off, b.Off), cmp.Compare(a.Page, b.Page)) })
 	return spans
 }
 
-// some fetches records of a pack, whose dictionary is dict, neighbours together.
-func (f *Fetch) some(ctx context.Context, p Pack, spans []pack.Span, dict *pack.Dictionary, batch *pack.Batch) error {
+// put puts a record of a pack, whose dictionary is dict, into a batch.
+func put(ctx context.Context, p Pack, at pack.Span, rec []byte, dict *pack.Dictionary, batch *pack.Batch) error {
+	if err := batch.PutRecord(ctx, rec, dict); err != nil {
+		return fmt.Errorf("pack %s at byte %d: %w", p.Digest.Full(), at.Off, err)
+	}
+	return nil
+}
+
+// some fetches chunks of a pack, whose dictionary is dict, neighbours together.
+func (f *Fetch) some(ctx context.Context, p Pack, dir *pack.Directory, spans []pack.Span, dict *pack.Dictionary, batch *pack.Batch) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(rangesAtOnce)
 	for len(spans) > 0 {
 		n, end := 1, spans[0].Off+spans[0].Len
 		for n < len(spans) && spans[n].Off-end <= rangeGap && spans[n].Off+spans[n].Len-spans[0].Off <= rangeSize {
-			end = spans[n].Off + spans[n].Len
+			end = max(end, spans[n].Off+spans[n].Len)
 			n++
 		}
 		part := spans[:n]
@@ -338,13 +346,7 @@ func (f *Fetch) some(ctx context.Context, p Pack, spans []pack.Span, dict *pack.
 			if err := f.Remote.s.GetRange(ctx, p.object(), data, part[0].Off); err != nil {
 				return err
 			}
-			for _, s := range part {
-				at := s.Off - part[0].Off
-				if err := batch.PutRecord(ctx, data[at:at+s.Len], dict); err != nil {
-					return fmt.Errorf("pack %s at byte %d: %w", p.Digest.Full(), s.Off, err)
-				}
-			}
-			return nil
+			return dir.Records(part, data, part[0].Off, func(at pack.Span, rec []byte) error { return put(ctx, p, at, rec, dict, batch) })
 		})
 	}
 	return g.Wait()
@@ -363,13 +365,10 @@ func (f *Fetch) take(ctx context.Context, p Pack, file string, add func(int64)) 
 	}
 	x := taken{file: file, out: out, done: make(chan error, 1)}
 	go func() { x.done <- out.Sync() }()
+	f.remember(parts)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.pending = append(f.pending, x)
-	if f.chunks+parts.Chunks() <= mostTook {
-		f.took = append(f.took, parts)
-		f.chunks += parts.Chunks()
-	}
 	return tmp, nil
 }
 
@@ -385,6 +384,54 @@ func (f *Fetch) settle() (err error) {
 	}
 	f.pending = nil
 	return err
+}
+
+// unstripe fetches a whole striped pack, of which a pack for the store is made in a file, which has that name only when every chunk in it was
+// verified and it is synced.
+func (f *Fetch) unstripe(ctx context.Context, p Pack, dir *pack.Directory, file string, add func(int64)) error {
+	tmp := file + tempSuffix
+	hashes, err := dir.Unstripe(ctx, f.FS, tmp, rangesAtOnce, func(ctx context.Context, b []byte, off int64) error {
+		if err := f.Remote.s.GetRange(ctx, p.object(), b, off); err != nil {
+			return err
+		}
+		add(int64(len(b)))
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("pack %s: %w", p.Digest.Full(), err)
+	}
+	add(p.Size - dir.End())
+	slices.SortFunc(hashes, hash.Hash.Compare)
+	f.remember(sorted(hashes))
+	return f.FS.Rename(tmp, file)
+}
+
+// verified is chunks of a pack that were verified.
+type verified interface {
+	Chunks() int
+	Has(h hash.Hash) bool
+}
+
+// sorted is hashes in their order.
+type sorted []hash.Hash
+
+// Chunks implements verified.
+func (s sorted) Chunks() int { return len(s) }
+
+// Has implements verified.
+func (s sorted) Has(h hash.Hash) bool {
+	_, ok := slices.BinarySearchFunc(s, h, hash.Hash.Compare)
+	return ok
+}
+
+// remember takes note of chunks that were verified, if they are not too many.
+func (f *Fetch) remember(v verified) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.chunks+v.Chunks() <= mostTook {
+		f.took = append(f.took, v)
+		f.chunks += v.Chunks()
+	}
 }
 
 // arrive writes a pack into the new file out, called tmp, and verifies it meanwhile. Its index comes first, which says where its records are.

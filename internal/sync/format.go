@@ -50,29 +50,35 @@ const marker = "stemma remote\nversion 1\nrequired pack-1 page-2 sha256 weights-
 // dictionaryMarker is the marker of a remote that has packs with dictionaries.
 const dictionaryMarker = "stemma remote\nversion 1\nrequired dictionary-1 pack-1 page-2 sha256 weights-2\nread-only\noptional\n"
 
-// checkMarker reports why this program cannot use the remote with that marker.
-func checkMarker(data []byte, url string) error {
-	known := map[string]bool{"dictionary-1": true, "pack-1": true, "page-2": true, "sha256": true, "weights-2": true}
+// stripedMarker is the marker of a remote that may have striped packs.
+const stripedMarker = "stemma remote\nversion 1\nrequired pack-1 page-2 sha256 " + stripesFeature + " weights-2\nread-only\noptional\n"
+
+const stripesFeature = "stripes-1"
+
+// checkMarker reports why this program cannot use the remote with that marker, and tells whether it may have striped packs.
+func checkMarker(data []byte, url string) (striped bool, err error) {
+	known := map[string]bool{"dictionary-1": true, "pack-1": true, "page-2": true, "sha256": true, stripesFeature: true, "weights-2": true}
 	sc := bufio.NewScanner(bytes.NewReader(data))
 	if !sc.Scan() || sc.Text() != "stemma remote" {
-		return errs.New(errs.Corrupt, "%s is no remote: its object %s does not begin as it should", url, MarkerName)
+		return false, errs.New(errs.Corrupt, "%s is no remote: its object %s does not begin as it should", url, MarkerName)
 	}
 	for sc.Scan() {
 		word, rest, _ := strings.Cut(sc.Text(), " ")
 		switch word {
 		case "version":
 			if rest != "1" {
-				return errs.New(errs.TooNew, "the remote %s has format version %q, and this program knows 1; use a newer stemma", url, rest)
+				return false, errs.New(errs.TooNew, "the remote %s has format version %q, and this program knows 1; use a newer stemma", url, rest)
 			}
 		case "required", "read-only":
 			for _, f := range strings.Fields(rest) {
+				striped = striped || f == stripesFeature
 				if !known[f] {
-					return errs.New(errs.TooNew, "the remote %s needs %q, which this program does not know; use a newer stemma", url, f)
+					return false, errs.New(errs.TooNew, "the remote %s needs %q, which this program does not know; use a newer stemma", url, f)
 				}
 			}
 		}
 	}
-	return nil
+	return striped, nil
 }
 
 // refPiece is the length at which the part of an object's name that stands for a ref is cut: file systems bound the names of files.
@@ -483,7 +489,33 @@ type Pack struct {
 
 func (p Pack) object() string { return packsDir + p.Digest.Full() + pack.Ext }
 
-// tail is how much of the pack's end says what is in it.
+// tableGuess is how many bytes are read in front of the index of a pack that may be striped: most tables of blocks are shorter.
+const tableGuess = 16 << 10
+
+// directory reads what is in a pack; end gives that many bytes of its end.
+func (r *Remote) directory(p Pack, end func(n int64) ([]byte, error)) (*pack.Directory, error) {
+	n, err := p.tail()
+	if err != nil {
+		return nil, err
+	}
+	if r.striped {
+		n = min(n+tableGuess, p.Size)
+	}
+	for {
+		data, err := end(n)
+		if err != nil {
+			return nil, err
+		}
+		dir, err := pack.ReadDirectory(data, p.Size, p.Digest, p.Chunks)
+		var short *pack.ShortError
+		if !errors.As(err, &short) || short.Need <= n {
+			return dir, err
+		}
+		n = short.Need
+	}
+}
+
+// tail is how much of the pack's end says what is in it, but for the table of a striped pack.
 func (p Pack) tail() (int64, error) {
 	n := pack.TailSize(p.Chunks)
 	if n > p.Size {

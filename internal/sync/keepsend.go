@@ -419,25 +419,22 @@ func (k *Keeper) join(ctx context.Context, packs []Pack, send func(chunks []hash
 
 // chunksIn is the hashes of the chunks of a small pack.
 func (k *Keeper) chunksIn(ctx context.Context, p Pack) ([]hash.Hash, error) {
-	tail, err := p.tail()
-	if err != nil {
-		return nil, err
-	}
 	data := make([]byte, p.Size)
 	if err := k.Remote.readPack(ctx, p, data, 0); err != nil {
 		return nil, err
 	}
-	dir, err := pack.ReadDirectory(data[p.Size-tail:], p.Size, p.Digest)
+	dir, err := k.Remote.directory(p, func(n int64) ([]byte, error) { return data[p.Size-n:], nil })
 	if err != nil {
 		return nil, err
 	}
 	out := []hash.Hash{}
-	for _, s := range byOffset(dir.Lacking(&pack.Known{})) {
-		h, err := pack.RecordHash(data[s.Off : s.Off+s.Len])
+	err = dir.Records(byOffset(dir.Lacking(&pack.Known{})), data, 0, func(at pack.Span, rec []byte) error {
+		h, err := pack.RecordHash(rec)
 		if err != nil {
-			return nil, errors.Join(errs.New(errs.Corrupt, "pack %s at byte %d", p.Digest.Full(), s.Off), err)
+			return errors.Join(errs.New(errs.Corrupt, "pack %s at byte %d", p.Digest.Full(), at.Off), err)
 		}
 		out = append(out, h)
-	}
-	return out, nil
+		return nil
+	})
+	return out, err
 }

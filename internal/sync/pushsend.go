@@ -182,7 +182,7 @@ func (p *Push) lacking(ctx context.Context, b Between) (out []hash.Hash, err err
 
 // packs sends chunks in packs, which are the same for the same chunks: what an earlier push has sent of them is not sent again. The store's own
 // packs go as they are where all of their chunks are to be sent, but for those with a dictionary, which has pieces of chunks of whatever the database
-// had; what is made has none. Packs to be avoided get their chunks in another order, or one more of those that belong to the commits, and so
+// had; what is made has none. A remote with striped packs gets such only. Packs to be avoided get their chunks in another order, or one more of those that belong to the commits, and so
 // another name.
 func (p *Push) packs(ctx context.Context, chunks []hash.Hash, commits []history.CommitID, counted *pledge, avoid map[string]bool) (out []Pack, err error) {
 	if len(chunks) == 0 {
@@ -192,7 +192,10 @@ func (p *Push) packs(ctx context.Context, chunks []hash.Hash, commits []history.
 	defer func() { done(err) }()
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(packsSent)
-	own := slices.DeleteFunc(p.Store.Within(chunks, ownLeast, ownMost), func(o pack.Published) bool { return o.Dictionary })
+	var own []pack.Published
+	if !p.Remote.striped {
+		own = slices.DeleteFunc(p.Store.Within(chunks, ownLeast, ownMost), func(o pack.Published) bool { return o.Dictionary })
+	}
 	var wanted map[hash.Hash]bool // chunks that are in none of the store's packs that are sent
 	if len(own) > 0 {
 		wanted = make(map[hash.Hash]bool, len(chunks))
@@ -356,7 +359,7 @@ func (p *Push) made(ctx context.Context, chunks []hash.Hash, commits []history.C
 // build makes a pack of the first chunks that is none of those to be avoided, and says of how many.
 func (p *Push) build(ctx context.Context, chunks []hash.Hash, commits []history.CommitID, avoid map[string]bool) (built pack.Built, n int, err error) {
 	path := func() string { return filepath.Join(p.Temp, "push-"+rand.Text()+pack.Ext) }
-	if built, n, err = build(ctx, p.Store, path(), chunks, sentPack); err != nil || !avoid[Pack{Digest: built.Digest}.object()] {
+	if built, n, err = build(ctx, p.Store, path(), chunks, sentPack, p.Remote.stripes()); err != nil || !avoid[Pack{Digest: built.Digest}.object()] {
 		return built, n, err
 	}
 	first := slices.Clone(chunks[:n])
@@ -364,7 +367,7 @@ func (p *Push) build(ctx context.Context, chunks []hash.Hash, commits []history.
 		if err = p.FS.Remove(built.Path); err != nil {
 			return built, n, err
 		}
-		if built, _, err = build(ctx, p.Store, path(), other, math.MaxInt64); err != nil {
+		if built, _, err = build(ctx, p.Store, path(), other, math.MaxInt64, p.Remote.stripes()); err != nil {
 			return built, n, err
 		}
 		if !avoid[Pack{Digest: built.Digest}.object()] {
@@ -393,13 +396,16 @@ func (p *Push) others(ctx context.Context, chunks []hash.Hash, commits []history
 	return out[:min(len(out), sendTries*2)]
 }
 
-// build makes a pack, in a new file, of the first chunks of a store's, until it has that many bytes, and says of how many.
-func build(ctx context.Context, store *pack.Store, path string, chunks []hash.Hash, most int64) (built pack.Built, n int, err error) {
+// build makes a pack, striped unless stripes is nil, in a new file, of the first chunks of a store's, until it has that many bytes, and says of how many.
+func build(ctx context.Context, store *pack.Store, path string, chunks []hash.Hash, most int64, stripes *pack.Blocks) (built pack.Built, n int, err error) {
 	b, err := store.NewBuilder(path)
 	if err != nil {
 		return built, 0, err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
+	if stripes != nil {
+		b.Stripe(*stripes)
+	}
 	for n < len(chunks) && b.Size() < most {
 		if err := b.Add(ctx, chunks[n]); err != nil {
 			return built, 0, err

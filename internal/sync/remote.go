@@ -15,6 +15,7 @@ import (
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/object"
+	"github.com/stemmadb/stemma/internal/pack"
 )
 
 // Remote is a place that keeps packs and refs. It is used by many goroutines.
@@ -24,6 +25,25 @@ type Remote struct {
 
 	s     object.Store
 	known bool // it was a remote when it was opened
+	// striped tells whether packs may be striped. Of a place that is no remote yet it says what it is to become.
+	striped bool
+	blocks  pack.Blocks
+}
+
+// Stripe lets a place that becomes a remote have striped packs, of which columns can be read apart. A remote stays what it is. how says what packs that are
+// pushed to one that has them are like.
+func (r *Remote) Stripe(how pack.Blocks) {
+	if r.blocks = how; !r.known {
+		r.striped = true
+	}
+}
+
+// stripes is how packs that are made for the remote are striped; nil when they are not.
+func (r *Remote) stripes() *pack.Blocks {
+	if !r.striped {
+		return nil
+	}
+	return &r.blocks
 }
 
 // parallel is how many requests for small objects are under way at a time.
@@ -50,7 +70,7 @@ func (r *Remote) URL() string { return r.s.URL() }
 func (r *Remote) there(ctx context.Context) (bool, error) {
 	data, _, err := r.s.Get(ctx, MarkerName)
 	if err == nil {
-		return true, checkMarker(data, r.URL())
+		return true, r.marked(data)
 	}
 	if !errs.Is(err, errs.NotFound) {
 		return false, fmt.Errorf("read the remote %s: %w", r.URL(), err)
@@ -61,7 +81,7 @@ func (r *Remote) there(ctx context.Context) (bool, error) {
 			// A push that died before anything of it was seen may have left packs.
 			if !strings.HasPrefix(in.Name, packsDir) && !strings.HasPrefix(in.Name, listsDir) {
 				if data, _, err := r.s.Get(ctx, MarkerName); err == nil { // somebody has made it one meanwhile
-					return true, checkMarker(data, r.URL())
+					return true, r.marked(data)
 				}
 				return false, errs.New(errs.Invalid, "%s is no remote of stemma: it holds other things, such as %q; name an empty place, or one that was pushed to", r.URL(), in.Name)
 			}
@@ -74,23 +94,35 @@ func (r *Remote) there(ctx context.Context) (bool, error) {
 	return false, fmt.Errorf("read the remote %s: %w", r.URL(), err)
 }
 
+// marked takes note of what the marker says.
+func (r *Remote) marked(data []byte) (err error) {
+	r.striped, err = checkMarker(data, r.URL())
+	return err
+}
+
 // init makes the place a remote. A store that puts on conditions that do not hold is an error of class Unsupported: on it a push would
 // overwrite another.
 func (r *Remote) init(ctx context.Context) error {
 	if r.known {
 		return nil
 	}
-	body := object.Bytes([]byte(marker))
+	text := marker
+	if r.striped {
+		text = stripedMarker
+	}
+	body := object.Bytes([]byte(text))
 	err := r.s.Put(ctx, MarkerName, body, object.IfAbsent)
-	if errs.Is(err, errs.Conflict) { // made this moment by one like us
-		r.known = true
-		return nil
+	if errs.Is(err, errs.Conflict) { // made this moment by another
+		if r.known, err = r.there(ctx); err == nil && !r.known {
+			err = errs.New(errs.Unavailable, "somebody else makes %s a remote, or not, at this moment; try again", r.URL())
+		}
+		return err
 	}
 	if err != nil {
 		return err
 	}
 	// What is put now differs, so that it is not taken for the first, done again.
-	body = object.Bytes([]byte(marker + "optional\n"))
+	body = object.Bytes([]byte(text + "optional\n"))
 	for _, on := range []object.Condition{object.IfAbsent, object.If("1234567890123456")} {
 		err := r.s.Put(ctx, MarkerName, body, on)
 		if err == nil {

@@ -38,6 +38,9 @@ type Source struct {
 	packs []*sourcePack // as they were added; the last are asked first
 	open  bool          // their indexes were read
 	last  []*window     // in memory, the last one that was used at the end
+	// Of striped packs, in memory:
+	blocks  []*openBlock // that were read whole, the last one at the end
+	columns stripeCache
 }
 
 // sourcePack is a pack of a remote.
@@ -46,6 +49,8 @@ type sourcePack struct {
 	dir  *pack.Directory
 	dict *pack.Dictionary // when it was needed
 	runs []run            // the one that was used last at the end
+	// Of columns that are read apart: the block behind those that were read last, and how many these were.
+	next, ahead int
 }
 
 // run is windows of a pack that were read one behind the other.
@@ -156,6 +161,9 @@ func (s *Source) Beginning(ctx context.Context, text string, k chunk.Kind) ([]ha
 	var out []hash.Hash
 	for _, p := range s.packs {
 		for _, at := range p.dir.Beginning(lo, hi) {
+			if at.Page > 0 && k != chunk.KindPage {
+				continue
+			}
 			rec, err := s.record(ctx, p, at)
 			if err != nil {
 				return nil, err
@@ -206,41 +214,35 @@ func (s *Source) indexes(ctx context.Context) error {
 					parts[i].lost, err = err, nil
 				}
 			}()
-			tail, err := p.tail()
-			if err != nil {
-				return err
-			}
-			off := p.Size - tail
-			if p.Size <= firstWindow {
-				off = 0
-			}
-			directory := func(data []byte) (*pack.Directory, error) {
-				return pack.ReadDirectory(data[int64(len(data))-tail:], p.Size, p.Digest)
-			}
-			data, ok, err := s.Cache.read(p.Digest, off, p.Size-off)
-			if err != nil {
-				return err
-			}
-			if ok {
-				dir, err := directory(data)
-				if err == nil {
-					parts[i] = part{off: off, data: data, dir: dir}
-					return nil
+			var data []byte
+			var off int64
+			var cached bool
+			end := func(n int64) (_ []byte, err error) {
+				off = p.Size - n
+				if p.Size <= firstWindow {
+					off = 0
 				}
+				data, cached, err = s.Cache.read(p.Digest, off, p.Size-off)
+				if err == nil && !cached {
+					data = make([]byte, p.Size-off)
+					err = s.Remote.readPack(gctx, p.Pack, data, off)
+				}
+				return data, err
+			}
+			dir, err := s.Remote.directory(p.Pack, end)
+			if errs.Is(err, errs.Corrupt) && cached {
 				if err := s.Cache.drop(p.Digest); err != nil {
 					return err
 				}
+				dir, err = s.Remote.directory(p.Pack, end)
 			}
-			data = make([]byte, p.Size-off)
-			if err := s.Remote.readPack(gctx, p.Pack, data, off); err != nil {
-				return err
-			}
-			dir, err := directory(data)
 			if err != nil {
 				return err
 			}
 			parts[i] = part{off: off, data: data, dir: dir}
-			s.Cache.keep(p.Digest, off, data, true)
+			if !cached {
+				s.Cache.keep(p.Digest, off, data, true)
+			}
 			return nil
 		})
 	}
@@ -271,8 +273,16 @@ func (s *Source) remember(w *window) {
 	s.last = append(s.last, w)
 }
 
-// record is a record of a pack that can be read without the pack's dictionary. The caller holds the lock, and does not change the bytes.
+// record is a record of a pack, made of a block perhaps, that can be read without the pack's dictionary. The caller holds the lock, and does not
+// change the bytes.
 func (s *Source) record(ctx context.Context, p *sourcePack, at pack.Span) ([]byte, error) {
+	if at.Page > 0 {
+		b, err := s.block(ctx, p, at)
+		if err != nil {
+			return nil, err
+		}
+		return b.Record(at.Page), nil
+	}
 	rec, err := s.read(ctx, p, at)
 	if err != nil || !pack.NeedsDictionary(rec) {
 		return rec, err
@@ -315,6 +325,9 @@ func (s *Source) read(ctx context.Context, p *sourcePack, at pack.Span) ([]byte,
 	}
 	size, r := p.window(at.Off)
 	end := min(max(at.Off+size, at.Off+at.Len), p.dir.End())
+	if b := p.blockFrom(at.Off); b != nil { // whose columns may be wanted apart
+		end = min(end, max(b.Off, at.Off+at.Len))
+	}
 	data := make([]byte, end-at.Off)
 	if int64(len(data)) < at.Len {
 		return nil, errs.New(errs.Corrupt, "the index of pack %s names a record behind its records", p.Digest.Full())

@@ -115,7 +115,7 @@ func (v *views) make(ctx context.Context, refs map[string]Target) (_ *view, err 
 		opened[p.Digest] = &shown{f: f, size: p.Size}
 	}
 	for len(journal) > 0 {
-		built, n, err := build(ctx, v.store, filepath.Join(v.dir, rand.Text()+pack.Ext), journal, sentPack)
+		built, n, err := build(ctx, v.store, filepath.Join(v.dir, rand.Text()+pack.Ext), journal, sentPack, nil)
 		if err != nil {
 			return nil, err
 		}

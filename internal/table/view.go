@@ -3,6 +3,7 @@ package table
 import (
 	"bytes"
 	"context"
+	"slices"
 
 	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
@@ -47,6 +48,23 @@ func (v *View) WithOverlay(o *Overlay) *View {
 func (v *View) Passing() *View {
 	c := *v
 	c.r = chunk.Passing(v.r)
+	return &c
+}
+
+// Projecting is Passing for one who needs the columns at these places of the rows' layout only, of a view without edits: no keys, no other columns and no
+// index may be read through it.
+func (v *View) Projecting(columns []int) *View {
+	l := v.Layout(RowsTree).Format.Layout()
+	ids := make([]uint64, len(columns))
+	for i, c := range columns {
+		if c >= len(l.Columns) { // whoever reads it is told
+			return v.Passing()
+		}
+		ids[i] = l.Columns[c].ID
+	}
+	slices.Sort(ids)
+	c := *v
+	c.r = chunk.Projecting(v.r, slices.Compact(ids))
 	return &c
 }
 
