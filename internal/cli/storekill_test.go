@@ -473,7 +473,7 @@ func TestStoreVerbs(t *testing.T) {
 	}
 	kill := func(s *storeServer) { s.cmd.Process.Kill(); s.cmd.Wait() }
 
-	a, do, ask := session("a", "main")
+	a, do, _ := session("a", "main")
 	do("set dolt_allow_commit_conflicts = 1")
 	do("call dolt_merge('fix')")
 	kill(a)
