@@ -92,6 +92,27 @@ func WireError(ctx context.Context, err error) error {
 // errorMost bounds what is read of an answer that is an error, in bytes.
 const errorMost = 64 << 10
 
+// Bounded is a transport whose answers with the status of an error are cut where more is told than anybody reads, for clients that read all of
+// them.
+func Bounded(rt http.RoundTripper) http.RoundTripper { return bounded{rt} }
+
+type bounded struct{ http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := b.RoundTripper.RoundTrip(r)
+	if err == nil && answer.StatusCode >= 300 {
+		answer.Body = &cut{io.LimitReader(answer.Body, errorMost), answer.Body}
+	}
+	return answer, err
+}
+
+// cut is a body of which the beginning is read.
+type cut struct {
+	io.Reader
+	io.Closer
+}
+
 // Answered hands on the answer to a request: to read or, when its status is that of an error, to failure, with what it says. at is the
 // request, for messages. The class of an error of reading is WireError's.
 func Answered(ctx context.Context, at string, r *http.Response, failure func(r *http.Response, text []byte) error, read func(*http.Response) error) (err error) {

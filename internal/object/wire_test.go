@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -58,3 +59,26 @@ type closer struct {
 
 // Close implements io.Closer.
 func (c *closer) Close() error { c.done = true; return nil }
+
+// TestBounded holds that of an answer that is an error no more is read than somebody reads, and all of another one.
+func TestBounded(t *testing.T) {
+	status := 0
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = w.Write(make([]byte, 1<<20))
+	}))
+	defer srv.Close()
+	client := object.Client()
+	client.Transport = object.Bounded(client.Transport)
+	for code, want := range map[int]int{200: 1 << 20, 500: 64 << 10, 403: 64 << 10} {
+		status = code
+		r, err := client.Get(srv.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(r.Body)
+		if err := errors.Join(err, r.Body.Close()); err != nil || len(got) != want {
+			t.Errorf("%d: %d bytes, %v; want %d", code, len(got), err, want)
+		}
+	}
+}

@@ -55,7 +55,9 @@ func Open(ctx context.Context, name, path string) (*Store, error) {
 
 // options are those of a client of Azure's: tries are object.Retry's alone, which knows what a put that was repeated means.
 func options(client *http.Client) policy.ClientOptions {
-	return policy.ClientOptions{Transport: client, Retry: policy.RetryOptions{MaxRetries: -1}, Telemetry: policy.TelemetryOptions{ApplicationID: "stemma"}}
+	own := *client
+	own.Transport = object.Bounded(client.Transport)
+	return policy.ClientOptions{Transport: &own, Retry: policy.RetryOptions{MaxRetries: -1}, Telemetry: policy.TelemetryOptions{ApplicationID: "stemma"}}
 }
 
 // Server is the base of URLs of the account that the environment names; "" when it names none.
@@ -82,8 +84,11 @@ type request struct {
 
 // failed gives an error of a request its class and says what was asked for, and as whom when that matters.
 func (s *Store) failed(ctx context.Context, q request, err error) error {
+	err = withoutQuery(err)
 	var answer *azcore.ResponseError
 	var token *tokenless
+	var wire *url.Error
+	var never interface{ NonRetriable() }
 	switch at := s.in.At(q.what, q.name); {
 	case err == nil:
 		return nil
@@ -93,12 +98,16 @@ func (s *Store) failed(ctx context.Context, q request, err error) error {
 		return s.failure(q, answer)
 	case errors.As(err, &token):
 		return fmt.Errorf("%s: %w", at, token)
+	case errs.CodeOf(err) != errs.Internal && errors.As(err, &wire): // of reading what was being sent
+		return fmt.Errorf("%s: %w", at, err)
 	case errs.CodeOf(err) != errs.Internal:
 		return err
+	case errors.As(err, &never): // the answer asks for credentials of another kind
+		return errs.New(errs.Denied, "%s was denied to %s: %w", at, s.identity, err)
 	case strings.HasPrefix(err.Error(), "unmarshalling type "):
 		return errs.New(errs.Unsupported, "%s: the server does not answer as Azure Blob Storage does: %w", at, err)
 	default:
-		return fmt.Errorf("%s: %w", at, object.WireError(ctx, withoutQuery(err)))
+		return fmt.Errorf("%s: %w", at, object.WireError(ctx, err))
 	}
 }
 

@@ -322,13 +322,60 @@ func TestSignatureUnsaid(t *testing.T) {
 	t.Setenv("AZURE_STORAGE_SAS_TOKEN", "sv=1&sig=secret")
 	s := open(t, "data", "p")
 	_, denied := s.Stat(t.Context(), "a")
+	spoilt := s.Put(t.Context(), "a", &spoiling{}, object.IfAbsent)
 	srv.Close()
 	_, away := s.Stat(t.Context(), "a")
-	if !errs.Is(denied, errs.Denied) || !errs.Is(away, errs.Unavailable) {
-		t.Errorf("%v\n%v", denied, away)
+	if !errs.Is(denied, errs.Denied) || !errs.Is(away, errs.Unavailable) || !errs.Is(spoilt, errs.Corrupt) {
+		t.Errorf("%v\n%v\n%v", denied, away, spoilt)
 	}
-	if said := denied.Error() + away.Error(); strings.Contains(said, "secret") || strings.Contains(said, "sig=") {
+	if !strings.HasPrefix(spoilt.Error(), "Put Blob of az://data/p/a: ") {
+		t.Error(spoilt)
+	}
+	if said := denied.Error() + away.Error() + spoilt.Error(); strings.Contains(said, "secret") || strings.Contains(said, "sig=") {
 		t.Error(said)
+	}
+}
+
+// spoiling is a body that can be read once: for the checksum.
+type spoiling struct{ reads int }
+
+func (*spoiling) Size() int64 { return 4 }
+
+func (b *spoiling) ReadAt(p []byte, _ int64) (int, error) {
+	if b.reads++; b.reads > 1 {
+		return 0, errs.New(errs.Corrupt, "the device fails")
+	}
+	return copy(p, "text"), nil
+}
+
+// TestChallenges gives a server tokens for storage, whatever it asks for, and does not go on asking one that wants something else.
+func TestChallenges(t *testing.T) {
+	challenge := "Bearer authorization_uri=https://login.example.org/t resource_id=https://management.azure.com"
+	var resources []string
+	n := 0
+	srv := at(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/identity" {
+			resources = append(resources, r.URL.Query().Get("resource"))
+			_, _ = w.Write([]byte(`{"access_token": "token", "expires_on": "4102444800"}`))
+			return
+		}
+		n++
+		w.Header().Set("WWW-Authenticate", challenge)
+		w.WriteHeader(http.StatusUnauthorized)
+	})
+	t.Setenv("IDENTITY_HEADER", "h")
+	t.Setenv("IDENTITY_ENDPOINT", srv.URL+"/identity")
+	t.Setenv("AZURE_CLIENT_ID", "challenged") // tokens of the machine are kept by it, for all of the process
+	s := open(t, "data", "p")
+	if _, err := s.Stat(t.Context(), "a"); !errs.Is(err, errs.Denied) {
+		t.Error(err)
+	}
+	if len(resources) == 0 || slices.ContainsFunc(resources, func(x string) bool { return x != "https://storage.azure.com" }) {
+		t.Errorf("tokens for %q", resources)
+	}
+	challenge, n = "Basic realm=x", 0
+	if _, err := s.Stat(t.Context(), "a"); !errs.Is(err, errs.Denied) || n != 1 || !strings.Contains(err.Error(), "denied to the identity of this machine") {
+		t.Errorf("%v after %d requests", err, n)
 	}
 }
 

@@ -42,8 +42,9 @@ type source struct {
 	first    atomic.Pointer[azcore.AccessToken]
 }
 
-// GetToken implements azcore.TokenCredential.
+// GetToken implements azcore.TokenCredential. The token is for storage, whatever the server that wants it says in its answers.
 func (s *source) GetToken(ctx context.Context, opt policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	opt.Scopes = []string{scope}
 	if t := s.first.Swap(nil); t != nil && opt.Claims == "" && t.ExpiresOn.After(clock.System{}.Now()) {
 		return *t, nil
 	}

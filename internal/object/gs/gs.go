@@ -64,6 +64,7 @@ func Open(ctx context.Context, bucket, path string) (*Store, error) {
 			client.Transport = &oauth2.Transport{Source: source, Base: client.Transport}
 		}
 	}
+	client.Transport = object.Bounded(client.Transport)
 	service, err := storage.NewService(ctx, option.WithHTTPClient(client), option.WithEndpoint(base+"/storage/v1/"), option.WithUserAgent("stemma"))
 	if err != nil {
 		return nil, errs.New(errs.Invalid, "gs: %w", err)
