@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"slices"
 
+	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/stripe"
@@ -194,6 +195,8 @@ func parseTail(b []byte, ft footer) (*index, error) {
 				return nil, errs.New(errs.Corrupt, "entry %d of its index points at no page", i)
 			}
 			pages++
+		} else if x.length(i) > chunk.MaxSize {
+			return nil, errs.New(errs.Corrupt, "entry %d of its index names a record of %d bytes, which is above the limit", i, x.length(i))
 		} else if off < packHeader || off > ft.indexOff || off+recordHeader+uint64(x.length(i)) > ft.indexOff {
 			return nil, errs.New(errs.Corrupt, "entry %d of its index points outside the file", i)
 		}

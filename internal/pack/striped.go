@@ -47,6 +47,18 @@ func OpenPages(b *stripe.Block, data []byte) (*PageBlock, error) {
 	return openPages(b, data)
 }
 
+// SalvagePages is OpenPages of a block of which only the heads are checked: what is damaged in a stripe is damaged in some of the pages only. Whoever
+// takes a page of it compares its hash.
+func SalvagePages(b *stripe.Block, data []byte) (*PageBlock, error) {
+	if int64(len(data)) != b.Len() {
+		return nil, errs.New(errs.Corrupt, "a block of %d bytes was read as %d", b.Len(), len(data))
+	}
+	if err := b.Check(0, data[:b.Stripes[0].Len]); err != nil {
+		return nil, err
+	}
+	return openPages(b, data)
+}
+
 // openPages is OpenPages of a block of which the heads were checked.
 func openPages(b *stripe.Block, data []byte) (*PageBlock, error) {
 	heads, err := stripe.ParseHeads(b, data[:b.Stripes[0].Len])
@@ -109,20 +121,30 @@ type unstriped struct {
 // unstripeRange is the length in bytes of records that are read at once, as a rule.
 const unstripeRange = 4 << 20
 
-// parts is the whole pack in parts, in the order of the file.
-func (d *Directory) parts() []unstriped {
+// parts is the whole pack in parts, in the order of the file. None begins before the end of the one before it, so that they are no longer than the pack.
+func (d *Directory) parts() ([]unstriped, error) {
 	var records []Span
 	for i := range d.idx.len() {
-		if s := d.idx.span(i); s.Page == 0 {
-			records = append(records, s)
+		if d.idx.length(i)&inBlock == 0 {
+			records = append(records, d.idx.span(i))
 		}
 	}
 	slices.SortFunc(records, func(a, b Span) int { return cmp.Compare(a.Off, b.Off) })
 	var out []unstriped
+	end := int64(packHeader)
+	add := func(x unstriped) error {
+		if x.off < end {
+			return errs.New(errs.Corrupt, "what its index names at byte %d begins before the end of what is in front of it", x.off)
+		}
+		out, end = append(out, x), x.off+x.len
+		return nil
+	}
 	blocks := d.idx.blocks
 	for len(records) > 0 || len(blocks) > 0 {
 		if len(records) == 0 || len(blocks) > 0 && blocks[0].Off < records[0].Off {
-			out = append(out, unstriped{off: blocks[0].Off, len: blocks[0].Len(), block: &blocks[0]})
+			if err := add(unstriped{off: blocks[0].Off, len: blocks[0].Len(), block: &blocks[0]}); err != nil {
+				return nil, err
+			}
 			blocks = blocks[1:]
 			continue
 		}
@@ -132,18 +154,24 @@ func (d *Directory) parts() []unstriped {
 			x.len += records[n].Len
 			n++
 		}
-		if n == 0 { // it overlaps another; whoever reads it sees that
+		if n == 0 { // it begins where a block does, which add refuses
 			n, x.len = 1, records[0].Len
 		}
 		x.records, records = records[:n], records[n:]
-		out = append(out, x)
+		if err := add(x); err != nil {
+			return nil, err
+		}
 	}
-	return out
+	return out, nil
 }
 
 // Unstripe makes a pack for a store of a striped pack, whose bytes read gives, in a new file, synced, and is the hashes of its chunks. Each chunk's hash is
 // verified. read is called by up to workers goroutines at once.
 func (d *Directory) Unstripe(ctx context.Context, fsys vfs.FS, path string, workers int, read func(ctx context.Context, b []byte, off int64) error) (hashes []hash.Hash, err error) {
+	parts, err := d.parts()
+	if err != nil {
+		return nil, err
+	}
 	w, err := newWriter(fsys, path)
 	if err != nil {
 		return nil, err
@@ -163,7 +191,7 @@ func (d *Directory) Unstripe(ctx context.Context, fsys vfs.FS, path string, work
 	var free, made sync.Pool // of memory
 	g.Go(func() error {
 		defer close(turns)
-		for _, p := range d.parts() {
+		for _, p := range parts {
 			done := make(chan result, 1)
 			select {
 			case turns <- done:
@@ -235,12 +263,13 @@ func taken(free *sync.Pool, n int64) *[]byte {
 	return &b
 }
 
-// room is how much memory the chunks of the part take, about.
+// room is how much memory the chunks of the part take at most: what a page has that its block has not, zero bytes behind segments and at its end,
+// is no more than its head.
 func (p *unstriped) room() int64 {
 	if p.block == nil {
 		return p.len
 	}
-	return p.len + int64(p.block.Pages)*16*int64(len(p.block.Stripes))
+	return p.len + int64(p.block.Stripes[0].Len)
 }
 
 // chunks is the chunks of the part, verified, in room.

@@ -28,15 +28,15 @@ type Block struct {
 	Off     int64 // of the block in its file
 	Pages   int
 	Stripes []Stripe // the heads come first
+	size    int64    // of all stripes; 0 when nobody has summed them up
 }
 
 // Len is the length of the block in bytes.
 func (b *Block) Len() int64 {
-	n := int64(0)
-	for _, s := range b.Stripes {
-		n += int64(s.Len)
+	if b.size > 0 {
+		return b.size
 	}
-	return n
+	return b.Start(len(b.Stripes))
 }
 
 // Find is the place of a column's stripe, -1 when the block has none.
@@ -184,6 +184,7 @@ func (b *Builder) Finish(off int64, dst []byte) (Block, []byte) {
 		out.Stripes = append(out.Stripes, Stripe{b.ids[k], len(s), hash.Sum(s)})
 		dst = append(dst, s...)
 	}
+	out.size = int64(len(dst) - at)
 	*b = Builder{segs: b.segs[:0]}
 	return out, dst
 }

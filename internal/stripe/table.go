@@ -73,6 +73,7 @@ func ParseTable(b []byte, from, to int64) ([]Block, error) {
 		case x.Pages < 1 || x.Pages > x.Stripes[0].Len/(hash.Size+pageHeader):
 			return bad("a block has more pages than it has room for")
 		}
+		x.size = size
 		from = x.Off + size
 		out = append(out, x)
 	}

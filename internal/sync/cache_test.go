@@ -10,6 +10,9 @@ import (
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
+	"github.com/stemmadb/stemma/internal/object"
+	"github.com/stemmadb/stemma/internal/object/mem"
+	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
 
@@ -66,4 +69,43 @@ func TestCacheFailures(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDamagedIndexInReadOnlyCache: what is damaged in a cache that cannot be changed is read of the remote.
+func TestDamagedIndexInReadOnlyCache(t *testing.T) {
+	ctx := t.Context()
+	p, data, in := randomPack(t, 300)
+	s := &mem.Store{}
+	must(t, s.Put(ctx, p.object(), object.Bytes(data), object.IfAbsent))
+	fs := vfs.NewMem()
+	must(t, fs.MkdirAll("/db"))
+	r := &Remote{s: s, known: true}
+	ask := func(readOnly bool) {
+		t.Helper()
+		src := &Source{Remote: r, Cache: &Cache{FS: fs, Dir: "/db/cache", Most: 1 << 30, ReadOnly: readOnly}}
+		src.AddPacks([]Pack{p})
+		rec, err := src.Record(ctx, in[0])
+		must(t, err)
+		if h, _, err := pack.DecodeRecord(rec); err != nil || h != in[0] {
+			t.Errorf("read-only %t: %s, want %s: %v", readOnly, h, in[0], err)
+		}
+	}
+	ask(false)
+	names, err := fs.ReadDir("/db/cache")
+	must(t, err)
+	if len(names) < 2 {
+		t.Fatalf("the cache has %q", names)
+	}
+	for _, n := range names {
+		path := filepath.Join("/db/cache", n)
+		b, err := vfs.ReadFile(fs, path)
+		must(t, err)
+		for i := range b {
+			b[i] ^= 1
+		}
+		must(t, fs.Remove(path))
+		must(t, vfs.WriteFile(fs, path, b))
+	}
+	ask(true)
+	ask(false)
 }

@@ -51,6 +51,8 @@ type sourcePack struct {
 	runs []run            // the one that was used last at the end
 	// Of columns that are read apart: the block behind those that were read last, and how many these were.
 	next, ahead int
+	// Why blocks cannot be read, by their offsets, where Broken is told: they are read once.
+	lost map[int64]error
 }
 
 // run is windows of a pack that were read one behind the other.
@@ -131,6 +133,9 @@ func (s *Source) Record(ctx context.Context, h hash.Hash) ([]byte, error) {
 			rec, err := s.record(ctx, p, at)
 			if err == nil && s.Broken != nil {
 				_, _, err = pack.DecodeRecord(rec) // all of it, as another pack may have it
+				if err != nil && at.Page > 0 {
+					err = fmt.Errorf("read pack %s of %s: %w", p.Digest.Full(), s.Remote.URL(), err)
+				}
 			}
 			if s.broken(err) {
 				continue
@@ -216,13 +221,15 @@ func (s *Source) indexes(ctx context.Context) error {
 			}()
 			var data []byte
 			var off int64
-			var cached bool
+			var cached, fresh bool // fresh: not from the cache, which may be one that cannot drop what is wrong
 			end := func(n int64) (_ []byte, err error) {
 				off = p.Size - n
 				if p.Size <= firstWindow {
 					off = 0
 				}
-				data, cached, err = s.Cache.read(p.Digest, off, p.Size-off)
+				if cached = false; !fresh {
+					data, cached, err = s.Cache.read(p.Digest, off, p.Size-off)
+				}
 				if err == nil && !cached {
 					data = make([]byte, p.Size-off)
 					err = s.Remote.readPack(gctx, p.Pack, data, off)
@@ -234,6 +241,7 @@ func (s *Source) indexes(ctx context.Context) error {
 				if err := s.Cache.drop(p.Digest); err != nil {
 					return err
 				}
+				fresh = true
 				dir, err = s.Remote.directory(p.Pack, end)
 			}
 			if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/stripe"
@@ -46,9 +47,18 @@ func (s *Source) block(ctx context.Context, p *sourcePack, at pack.Span) (*openB
 			return b, nil
 		}
 	}
+	if err := p.lost[at.Off]; err != nil {
+		return nil, err
+	}
 	b, _ := p.dir.Block(at.Off)
 	open, err := s.openBlock(ctx, p, b)
 	if err != nil {
+		if s.Broken != nil && errs.Is(err, errs.Corrupt) {
+			if p.lost == nil {
+				p.lost = map[int64]error{}
+			}
+			p.lost[at.Off] = err
+		}
 		return nil, err
 	}
 	if len(s.blocks) >= blocksKept {
@@ -101,8 +111,14 @@ func (s *Source) openBlock(ctx context.Context, p *sourcePack, b *stripe.Block) 
 	return open, nil
 }
 
+// opened is a block that was read. Where Broken is told of damage, one with a damaged stripe is opened too: the pages that are not of these bytes are whole,
+// and who takes one verifies it.
 func (s *Source) opened(p *sourcePack, b *stripe.Block, data []byte) (*pack.PageBlock, error) {
-	open, err := pack.OpenPages(b, data)
+	read := pack.OpenPages
+	if s.Broken != nil {
+		read = pack.SalvagePages
+	}
+	open, err := read(b, data)
 	if err != nil {
 		return nil, fmt.Errorf("read pack %s of %s: %w", p.Digest.Full(), s.Remote.URL(), err)
 	}

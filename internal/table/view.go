@@ -52,7 +52,7 @@ func (v *View) Passing() *View {
 }
 
 // Projecting is Passing for one who needs the columns at these places of the rows' layout only, of a view without edits: no keys, no other columns and no
-// index may be read through it.
+// index may be read through it: of a page that was read without a column its segment is an error of class Internal, and its cell a panic.
 func (v *View) Projecting(columns []int) *View {
 	l := v.Layout(RowsTree).Format.Layout()
 	ids := make([]uint64, len(columns))
