@@ -43,7 +43,7 @@ func (c *GC) remote(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	after := done.Used.Bytes + done.Waiting.Bytes
+	after := done.Used.Bytes + done.Waiting.Bytes + done.Left.Bytes
 	res := &Result{Columns: gcColumns, Lines: []string{}}
 	res.Add(int64(0), after+done.Removed.Bytes, after, nil, nil, int64(done.Packs), int64(0), done.Waiting.Bytes, nil, nil, nil)
 	verb := "removed"
@@ -55,6 +55,9 @@ func (c *GC) remote(ctx context.Context, s *Scope) (*Result, error) {
 	if n := done.Waiting.Objects; n > 0 {
 		res.Printf("%s that no ref needs may be of a push that is under way (%s); 'gc --remote' removes what is not needed still, the first of it after %s.",
 			plural(uint64(n), "object"), megabytes(done.Waiting.Bytes), done.Next.Local().Format("2006-01-02 15:04"))
+	}
+	if n := done.Left.Objects; n > 0 {
+		res.Printf("What is left of %s stays: the server minds no condition of a delete, so that a branch that somebody makes again meanwhile could be lost.", plural(uint64(n), "removed ref"))
 	}
 	return res, nil
 }

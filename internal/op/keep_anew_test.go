@@ -1,12 +1,17 @@
 package op
 
 import (
+	"context"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/object"
+	"github.com/stemmadb/stemma/internal/object/file"
 	"github.com/stemmadb/stemma/internal/repo"
+	remotesync "github.com/stemmadb/stemma/internal/sync"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
 
@@ -72,5 +77,99 @@ func TestKeptAnew(t *testing.T) {
 			}
 		}
 		soundRuns(t, r)
+	}
+}
+
+// untidy is a store that puts no refs any more once a change of several is decided.
+type untidy struct {
+	object.Store
+	decided bool
+}
+
+// Put implements object.Store.
+func (u *untidy) Put(ctx context.Context, name string, body object.Body, on object.Condition) error {
+	if u.decided && strings.HasPrefix(name, "refs/") {
+		return errs.New(errs.Denied, "cut off")
+	}
+	err := u.Store.Put(ctx, name, body, on)
+	u.decided = u.decided || err == nil && strings.HasPrefix(name, "changes/")
+	return err
+}
+
+// TestKeptAnewUntidy: a machine died when it had ended a rebase, before its refs were tidied up. What the rebase had replaced is needed by nothing when all
+// was pushed anew, and by nothing of that push when its program died so too.
+func TestKeptAnewUntidy(t *testing.T) {
+	ctx, fs := t.Context(), vfs.NewMem()
+	keptWorld(t, fs)
+	cut := &untidy{}
+	a := keptMachine(t, fs, "a", 0, func(s object.Store) object.Store { cut.Store = s; return cut })
+	keptOK(t, countUp(ctx, a, "side", 1, false))
+	_, err := a.Commit(ctx, repo.CommitOptions{Branch: "side", Message: "secret", Author: keptBy, All: true})
+	keptOK(t, err)
+	_, err = a.StartRebase(ctx, "side", mustHead(t, a, "main"), false)
+	keptOK(t, err)
+	cut.decided = false
+	_, err = a.EndRebase(ctx, "dolt_rebase_side", true)
+	keptOK(t, err)
+	if !cut.decided {
+		t.Fatal("the branches of the rebase were not changed together")
+	}
+	scope := &Scope{FS: fs, Dir: "/", Clock: tick{}, Settings: Settings{Local: filepath.Join(t.TempDir(), "config")}}
+	_, err = (&Backup{Path: "restore", Args: []string{"/rem", "copy"}}).Run(ctx, scope)
+	keptOK(t, err)
+	copied, err := repo.Open(ctx, fs, "/copy", repo.Options{})
+	keptOK(t, err)
+	defer copied.Close(ctx)
+	packs := func() map[string]bool {
+		names, err := fs.ReadDir("/rem/packs")
+		keptOK(t, err)
+		out := map[string]bool{}
+		for _, n := range names {
+			out[n] = true
+		}
+		return out
+	}
+	before := packs()
+	_, err = (&Push{Mirror: true, NoLease: true, Anew: true, Remote: "/rem"}).Run(ctx, &Scope{Repo: copied, FS: fs, Dir: "/copy", Clock: tick{}, Settings: scope.Settings})
+	keptOK(t, err)
+	keptGarbage(t, fs)
+	between := packs()
+	for n := range between {
+		if before[n] {
+			t.Errorf("the pack %s of before is there", n)
+		}
+	}
+	refs, err := fs.ReadDir("/rem/refs/heads")
+	keptOK(t, err)
+	if len(refs) != 2 {
+		t.Errorf("what is left of the rebase's branch did not go: %v", refs)
+	}
+
+	c, err := history.GetCommit(ctx, copied.Store(), mustHead(t, copied, "main"))
+	keptOK(t, err)
+	for _, b := range []string{"main", "side"} {
+		keptOK(t, copied.ResetHard(ctx, b, c.Parents[0]))
+	}
+	at, err := remotesync.Open(ctx, &untidy{Store: file.Open(fs, "/rem")})
+	keptOK(t, err)
+	p := &remotesync.Push{Remote: at, Store: copied.Store(), FS: fs, Temp: copied.TempDir(), Atomic: true, Anew: true, Held: remotesync.HeldIn(fs, copied.Dir())}
+	var wants []remotesync.Want
+	for _, b := range copied.Branches() {
+		wants = append(wants, remotesync.Want{Name: remotesync.Heads + b.Name, Commit: b.Head, Force: true})
+	}
+	_, _, err = p.Run(ctx, wants)
+	keptOK(t, err)
+	keptGarbage(t, fs)
+	for n := range packs() {
+		if between[n] {
+			t.Errorf("the pack %s of before is there", n)
+		}
+	}
+	for _, r := range []string{"main", "side"} {
+		want := mustHead(t, copied, r)
+		keptOK(t, a.RefreshKept(ctx))
+		if got := mustHead(t, a, r); got != want {
+			t.Errorf("%s is %s, want %s", r, got, want)
+		}
 	}
 }

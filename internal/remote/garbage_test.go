@@ -174,11 +174,24 @@ func TestCollectRefs(t *testing.T) {
 	if refs, err := mustOpen(t, s).Refs(ctx); err != nil || refs["heads/fix"].IsZero() {
 		t.Errorf("the branch that was made meanwhile is lost: %v %v", refs, err)
 	}
-	// A server that minds no condition of a delete keeps them.
+	// A server that minds no condition of a delete keeps them, and has no notes of them, also of those that another server has noted, since older
+	// programs would not push any more.
 	m.drop(t, s, "fix")
-	for _, after := range []time.Duration{6 * day, 8 * day} {
-		_, err = collect(heedless{s}, noon.Add(after), day)
+	_, err = collect(s, noon.Add(6*day), day)
+	must(t, err)
+	for _, after := range []time.Duration{7 * day, 8 * day, 10 * day} {
+		dry, err := (&sync.Collect{Remote: mustOpen(t, heedless{s}), Now: noon.Add(after), Grace: day, DryRun: true}).Run(ctx)
 		must(t, err)
+		c, err := collect(heedless{s}, noon.Add(after), day)
+		must(t, err)
+		if *dry != *c || c.Left.Objects != 1 || c.Left.Bytes == 0 {
+			t.Errorf("after %s a dry run says %+v, and it was %+v", after, dry, c)
+		}
+		data, _, err := s.Get(ctx, "garbage")
+		must(t, err)
+		if !strings.HasPrefix(string(data), "stemma garbage 1\n") || strings.Contains(string(data), ref) {
+			t.Errorf("after %s its notes are\n%s", after, data)
+		}
 	}
 	if !there(s) {
 		t.Error("it was removed by a server that would remove anything")

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stemmadb/stemma/internal/errs"
-	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/object"
 )
 
@@ -42,6 +41,7 @@ type Collected struct {
 	Used    Amount // packs, lists and outcomes that refs need
 	Waiting Amount // unnamed, and noted for less than the grace period
 	Removed Amount // of a dry run: what would have been removed
+	Left    Amount // what is left of removed refs, where the server minds no condition of a delete, so that it stays
 	Packs   int    // of what was removed
 	// Next is when the first of what waits may go, zero when nothing waits.
 	Next time.Time
@@ -97,15 +97,12 @@ func (c *Collect) once(ctx context.Context) (*Collected, error) {
 			delete(notes.removed, in.Name) // which only somebody who does not know of collections can have named
 			continue
 		}
-		since, noted := notes.unnamed[in.Name]
 		if _, gone := notes.removed[in.Name]; gone { // by a collection that has died, or is at it
 			doomed = append(doomed, in)
 			out.Removed.add(in)
 			continue
 		}
-		if !noted || since.After(c.Now) { // noted by a clock that is ahead
-			since = c.Now
-		}
+		since, _ := c.since(notes, in.Name)
 		if c.Now.Sub(since) >= c.Grace {
 			doomed = append(doomed, in)
 			out.Removed.add(in)
@@ -120,12 +117,18 @@ func (c *Collect) once(ctx context.Context) (*Collected, error) {
 	}
 	// A removed ref goes on the condition that it is as it was read, so nothing that somebody makes of it meanwhile is lost. It waits all the same: who does
 	// not know whether a put of theirs was done looks into it.
+	// Where none can be deleted none is noted, since older programs cannot read such notes, and so cannot push.
 	var refs []removedRef
-	for _, x := range gone {
-		since, noted := notes.unnamed[x.note()]
-		if !noted || since.After(c.Now) {
-			since = c.Now
+	if able, err := c.deletes(ctx, notes, gone); err != nil {
+		return nil, err
+	} else if !able {
+		for _, x := range gone {
+			out.Left.add(x.Info)
 		}
+		gone = nil
+	}
+	for _, x := range gone {
+		since, _ := c.since(notes, x.note())
 		next.unnamed[x.note()] = since // until a collection does not find it any more
 		if c.Now.Sub(since) >= c.Grace {
 			refs = append(refs, x)
@@ -134,15 +137,6 @@ func (c *Collect) once(ctx context.Context) (*Collected, error) {
 		out.Waiting.add(x.Info)
 		if at := since.Add(c.Grace); out.Next.IsZero() || at.Before(out.Next) {
 			out.Next = at
-		}
-	}
-	if len(refs) > 0 && !c.DryRun {
-		able, err := r.deletesIf(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if !able {
-			refs = nil
 		}
 	}
 	for _, x := range refs {
@@ -188,6 +182,15 @@ func (c *Collect) once(ctx context.Context) (*Collected, error) {
 	return out, nil
 }
 
+// since is from when on something is noted, which is now where it is not.
+func (c *Collect) since(notes garbage, name string) (at time.Time, noted bool) {
+	at, noted = notes.unnamed[name]
+	if !noted || at.After(c.Now) { // noted by a clock that is ahead
+		at = c.Now
+	}
+	return at, noted
+}
+
 // removedRef is an object of a ref that was removed.
 type removedRef struct {
 	object.Info
@@ -198,28 +201,58 @@ type removedRef struct {
 // note is how notes of collections call it: with the nonce, since a ref may be made and removed again.
 func (x removedRef) note() string { return x.Name + "@" + x.nonce }
 
+// deletes tells whether removed refs can be deleted. It is asked of the store before the first note of any of them, and before one goes.
+func (c *Collect) deletes(ctx context.Context, notes garbage, gone []removedRef) (bool, error) {
+	if !slices.ContainsFunc(gone, func(x removedRef) bool {
+		since, noted := c.since(notes, x.note())
+		return !noted || c.Now.Sub(since) >= c.Grace
+	}) {
+		return true, nil
+	}
+	if !c.DryRun {
+		return c.Remote.deletesIf(ctx)
+	}
+	// Nothing is put: what is not there is neither removed by a store that minds conditions nor by another. Who may only read learns what others can.
+	able, err := c.Remote.mindsDelete(ctx, changesDir+nonce())
+	if errs.Is(err, errs.Denied) || errs.Is(err, errs.ReadOnly) {
+		return true, nil
+	}
+	return able, err
+}
+
 // deletesIf tells whether the store minds the condition of a delete.
 func (r *Remote) deletesIf(ctx context.Context) (bool, error) {
 	name := changesDir + nonce() // where a collection removes what this leaves if it dies
 	if err := r.s.Put(ctx, name, object.Bytes([]byte(outcomeGiven)), object.IfAbsent); err != nil {
 		return false, err
 	}
-	err := r.s.DeleteIf(ctx, name, "1234567890123456")
-	able := errs.Is(err, errs.Conflict)
-	if err != nil && !able && !errs.Is(err, errs.Unsupported) && !errs.Is(err, errs.Invalid) {
+	able, err := r.mindsDelete(ctx, name)
+	if err != nil {
 		return false, err
 	}
 	return able, r.s.Delete(ctx, name)
 }
 
-// named is the names of all objects that refs need, as they are and as pushes of several refs would have them, and the removed refs that tell
-// nothing that is needed. What it cannot understand is an error: nothing may go for not being understood.
+// mindsDelete tells whether a delete of that object, on a condition that does not hold, fails for that.
+func (r *Remote) mindsDelete(ctx context.Context, name string) (bool, error) {
+	err := r.s.DeleteIf(ctx, name, "1234567890123456")
+	if err == nil || errs.Is(err, errs.Unsupported) || errs.Is(err, errs.Invalid) {
+		return false, nil
+	}
+	if errs.Is(err, errs.Conflict) {
+		return true, nil
+	}
+	return false, err
+}
+
+// named is the names of all objects that refs need, as they are and as pushes of several refs that are undecided would have them, and the removed refs
+// that tell nothing that is needed. What it cannot understand is an error: nothing may go for not being understood.
 func (r *Remote) named(ctx context.Context) (map[string]bool, []removedRef, error) {
 	list, err := r.s.List(ctx, refsDir)
 	if err != nil {
 		return nil, nil, err
 	}
-	values, gens := make([]value, len(list)), make([]object.Generation, len(list))
+	values, gens, needs := make([]value, len(list)), make([]object.Generation, len(list)), make([][]Target, len(list))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
 	for i, in := range list {
@@ -232,9 +265,13 @@ func (r *Remote) named(ctx context.Context) (map[string]bool, []removedRef, erro
 			if errs.Is(err, errs.NotFound) { // removed by another collection
 				return nil
 			}
+			if err != nil {
+				return err
+			}
+			v, err := decodeValue(data, name)
 			if err == nil {
-				gens[i] = gen
-				values[i], err = decodeValue(data, name)
+				values[i], gens[i] = v, gen
+				needs[i], err = r.needs(gctx, v)
 			}
 			return err
 		})
@@ -248,21 +285,39 @@ func (r *Remote) named(ctx context.Context) (map[string]bool, []removedRef, erro
 	for i, v := range values {
 		if v.change != "" {
 			out[changesDir+v.change] = true
-		} else if v.IsZero() && v.runs.IsZero() && v.work.IsZero() && gens[i] != "" {
+		}
+		if len(needs[i]) == 0 && gens[i] != "" {
 			gone = append(gone, removedRef{list[i], gens[i], v.nonce})
 		}
-		targets = append(targets, v.Target, v.next, v.runs, v.nextRuns)
+		targets = append(targets, needs[i]...)
 	}
 	for _, t := range targets {
-		if t.List != (hash.Hash{}) {
-			out[listsDir+t.List.Full()] = true
-		}
+		out[listsDir+t.List.Full()] = true
 	}
 	packs, err := r.Packs(ctx, targets...)
 	for _, p := range packs {
 		out[p.object()] = true
 	}
 	return out, gone, err
+}
+
+// needs is what a ref of that value means and tells, both what it was and what it is to be where its change is undecided: a change that is decided
+// stays so, and the ref says what it says then also where nobody has tidied it up.
+func (r *Remote) needs(ctx context.Context, v value) ([]Target, error) {
+	all := []Target{v.Target, v.runs}
+	if v.change != "" {
+		said, err := r.verdict(ctx, v.change)
+		if err != nil {
+			return nil, err
+		}
+		switch said {
+		case "":
+			all = append(all, v.next, v.nextRuns)
+		case outcomeDone:
+			all = []Target{v.next, v.nextRuns}
+		}
+	}
+	return slices.DeleteFunc(all, Target.IsZero), nil
 }
 
 // remove removes objects: lists before packs, so that whoever reads a list later finds what it names, or no list.

@@ -72,7 +72,7 @@ type Swap struct {
 // Look reads all refs, those of stashes, too: see Remote.RefsAndRuns.
 func (k *Keeper) Look(ctx context.Context) (map[string]Ref, []Ref, error) {
 	began := clock.System{}.Now()
-	refs, runs, err := k.Remote.allRefs(ctx)
+	refs, all, err := k.Remote.allRefs(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -80,7 +80,7 @@ func (k *Keeper) Look(ctx context.Context) (map[string]Ref, []Ref, error) {
 	defer k.mu.Unlock()
 	k.refs, k.seen = maps.Clone(refs), began
 	k.forget()
-	return refs, runs, nil
+	return refs, telling(all), nil
 }
 
 // Read reads one ref; one that is not there is one without a target.

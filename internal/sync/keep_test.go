@@ -7,7 +7,6 @@ import (
 	"github.com/stemmadb/stemma/internal/clock"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/object/mem"
-	"github.com/stemmadb/stemma/internal/pack"
 )
 
 // TestKeeperCountsAnew: what a keeper has known for longer than collections remember what they have removed it does not count on unseen.
@@ -17,16 +16,7 @@ func TestKeeperCountsAnew(t *testing.T) {
 	s := &mem.Store{}
 	keeper := func() *Keeper { return &Keeper{Remote: &Remote{s: s, known: true}, Store: st, FS: fs, Temp: dir} }
 	commit := func(message string, parents ...history.CommitID) history.CommitID {
-		t.Helper()
-		by := history.Signature{Name: "Ada", Email: "ada@example.org", Time: time.Date(2021, 4, 7, 9, 0, 0, 0, time.UTC)}
-		batch := st.NewBatch()
-		defer batch.Close()
-		id, err := (&history.Commit{Height: uint64(len(parents)) + 1, Author: by, Committer: by, Message: message, Parents: parents}).Put(ctx, batch)
-		must(t, err)
-		lsn, err := st.Append(ctx, batch, pack.Record{Type: 1})
-		must(t, err)
-		must(t, st.Wait(ctx, lsn))
-		return id
+		return newCommit(t, st, message, parents...)
 	}
 	first := commit("first")
 	must(t, (&Remote{s: s}).init(ctx))

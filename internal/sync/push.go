@@ -74,8 +74,9 @@ type Push struct {
 	Temp   string // a directory for packs while they are sent
 	Atomic bool   // all refs are changed or none
 	First  bool   // the remote has no refs, and gets its first: of several such pushes of one ref each, of whatever name, one succeeds, and the others are Raced
-	// Anew sends all that the refs reach, also what is there already, so that packs of before are needed by none of them any more. What is there and not
-	// pushed, lists of stashes among it, is an error of class Conflict. What branches there tell of runs must be known to Lineage.
+	// Anew sends all that the refs reach, also what is there already, so that packs of before are needed by none of them any more, nor by what is left of
+	// others. What is there and not pushed, lists of stashes among it, is an error of class Conflict. What branches there tell of runs must be known to
+	// Lineage, which changes first: it has that before they do not tell it any more.
 	Anew     bool
 	Held     Held // where the packs that are sent are remembered
 	Progress Progress
@@ -97,7 +98,7 @@ func (p *Push) Run(ctx context.Context, wants []Want) ([]Outcome, map[string]Ref
 			return nil, nil, err
 		}
 	}
-	refs, told, err := p.Remote.allRefs(ctx)
+	refs, all, err := p.Remote.allRefs(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -148,20 +149,47 @@ func (p *Push) Run(ctx context.Context, wants []Want) ([]Outcome, map[string]Ref
 	if err != nil {
 		return nil, nil, err
 	}
-	err = p.move(ctx, refs, out, todo, moves)
-	if err == nil && len(out) > len(wants) && out[len(wants)].Status.Refused() {
-		err = p.again(ctx)
+	joins := len(todo)
+	if len(out) > len(wants) && todo[joins-1] == len(wants) {
+		joins--
 	}
-	if err == nil && p.Anew && !slices.ContainsFunc(out, func(o Outcome) bool { return o.Status.Refused() }) {
-		for _, x := range told {
-			if x.IsZero() { // a branch that was removed: its lists name packs of before
-				if err = p.Remote.update(ctx, move{from: x, wrote: x.Wrote, kept: true}); err != nil {
-					break
-				}
-			}
+	if p.Anew {
+		if err := p.moveLineage(ctx, refs, out, todo[joins:], moves[joins:]); err != nil {
+			return nil, nil, err
 		}
 	}
-	return out[:len(wants)], refs, err
+	err = p.move(ctx, refs, out, todo[:joins], moves[:joins])
+	if err == nil && !p.Anew {
+		err = p.moveLineage(ctx, refs, out, todo[joins:], moves[joins:])
+	}
+	out = out[:len(wants)]
+	if err == nil && p.Anew && !slices.ContainsFunc(out, func(o Outcome) bool { return o.Status.Refused() }) {
+		err = p.clearRemoved(ctx, all, wants)
+	}
+	return out, refs, err
+}
+
+// moveLineage changes the lineage, if todo has it.
+func (p *Push) moveLineage(ctx context.Context, refs map[string]Ref, out []Outcome, todo []int, moves []move) error {
+	err := p.move(ctx, refs, out, todo, moves)
+	if err == nil && len(todo) > 0 && out[todo[0]].Status.Refused() { // others were faster
+		err = p.again(ctx)
+	}
+	return err
+}
+
+// clearRemoved takes from the refs that were removed, and are none of wants, what names lists of before: what they tell of runs, and changes that nobody has
+// tidied up, which it gives up where they are undecided.
+func (p *Push) clearRemoved(ctx context.Context, all []Ref, wants []Want) error {
+	for _, x := range all {
+		if !x.IsZero() || x.Runs.IsZero() && x.raw.change == "" || slices.ContainsFunc(wants, func(w Want) bool { return w.Name == x.Name }) {
+			continue
+		}
+		if err := p.Remote.update(ctx, move{from: x, wrote: x.Wrote, kept: x.raw.kept}); err != nil {
+			return fmt.Errorf("push to %s: all was sent anew, but what is left of the removed %s may need what was there before; push again: %w", p.Remote.URL(), x.Name, err)
+		}
+	}
+	return nil
 }
 
 // onlyThese refuses a push that is to replace all packs of a place which has refs that are not pushed.
@@ -236,7 +264,7 @@ func (p *Push) prepare(ctx context.Context, refs map[string]Ref, out []Outcome, 
 			}
 		}
 		moves[k] = move{from: from}
-		if p.Anew && from.raw.kept { // the lineage has what it tells of runs
+		if p.Anew && from.raw.kept { // without what it tells of runs, which the lineage has by then
 			moves[k].kept, moves[k].wrote = true, from.Wrote
 		}
 		if w := out[i].Want; !w.Commit.IsZero() {
@@ -248,23 +276,17 @@ func (p *Push) prepare(ctx context.Context, refs map[string]Ref, out []Outcome, 
 
 // move changes the refs of todo.
 func (p *Push) move(ctx context.Context, refs map[string]Ref, out []Outcome, todo []int, moves []move) (err error) {
-	if p.Atomic { // but for the lineage, which comes last and is joined again where others were faster
-		together := len(todo)
-		if out[todo[together-1]].Name == Lineage {
-			together--
+	if p.Atomic && len(todo) > 0 {
+		if err = p.Remote.updateAll(ctx, moves); errs.Is(err, errs.Conflict) && p.Remote.moved(ctx, moves) {
+			err = nil
 		}
-		if together > 0 {
-			if err = p.Remote.updateAll(ctx, moves[:together]); errs.Is(err, errs.Conflict) && p.Remote.moved(ctx, moves[:together]) {
-				err = nil
-			}
-		}
-		for k, i := range todo[:together] {
+		for k, i := range todo {
 			p.settle(refs, &out[i], moves[k], err)
 		}
 		if err != nil && !errs.Is(err, errs.Conflict) {
 			return fmt.Errorf("push to %s: %w", p.Remote.URL(), err)
 		}
-		todo, moves, err = todo[together:], moves[together:], nil
+		return nil
 	}
 	for k, i := range todo {
 		if err == nil {

@@ -185,28 +185,33 @@ func (r *Remote) Refs(ctx context.Context) (map[string]Ref, error) {
 
 // RefsAndRuns is Refs, and the branches, removed ones too, that tell of runs what Lineage may lack.
 func (r *Remote) RefsAndRuns(ctx context.Context) (map[string]Ref, []Ref, error) {
-	refs, runs, err := r.allRefs(ctx)
+	refs, all, err := r.allRefs(ctx)
 	maps.DeleteFunc(refs, func(name string, _ Ref) bool { return strings.HasPrefix(name, Stashes) })
-	return refs, runs, err
+	return refs, telling(all), err
 }
 
-// allRefs is RefsAndRuns with lists of stashes.
+// telling is those refs that tell of runs.
+func telling(all []Ref) []Ref {
+	return slices.DeleteFunc(all, func(x Ref) bool { return x.Runs.IsZero() })
+}
+
+// allRefs reads the refs that are there, lists of stashes among them, and what there is of all, removed ones too.
 func (r *Remote) allRefs(ctx context.Context) (map[string]Ref, []Ref, error) {
 	// A push of several refs is decided by an object that is put once: when none came, all refs are as of before or of after each such push.
 	decided, err := r.decided(ctx)
 	for pass := 0; err == nil; pass++ {
 		var names []string
 		var refs map[string]Ref
-		var runs []Ref
+		var all []Ref
 		if names, err = r.list(ctx); err != nil {
 			break
 		}
-		if refs, runs, err = r.read(ctx, names); err != nil {
+		if refs, all, err = r.read(ctx, names); err != nil {
 			break
 		}
 		before := decided
 		if decided, err = r.decided(ctx); err == nil && slices.Equal(before, decided) {
-			return refs, runs, nil
+			return refs, all, nil
 		}
 		if err == nil && pass >= refPasses {
 			err = errs.New(errs.Unavailable, "others push several refs at once all the time; try again")
@@ -238,7 +243,7 @@ func (r *Remote) list(ctx context.Context) ([]string, error) {
 	return out, err
 }
 
-// read reads refs, without removed ones, and gives those of all that tell of runs.
+// read reads refs, and gives those that are there, and what there is of all.
 func (r *Remote) read(ctx context.Context, names []string) (map[string]Ref, []Ref, error) {
 	refs := make([]Ref, len(names))
 	g, ctx := errgroup.WithContext(ctx)
@@ -253,16 +258,12 @@ func (r *Remote) read(ctx context.Context, names []string) (map[string]Ref, []Re
 		return nil, nil, err
 	}
 	out := map[string]Ref{}
-	var runs []Ref
 	for _, x := range refs {
 		if !x.IsZero() {
 			out[x.Name] = x
 		}
-		if !x.Runs.IsZero() {
-			runs = append(runs, x)
-		}
 	}
-	return out, runs, nil
+	return out, refs, nil
 }
 
 // ref reads one ref. One that is not there is one without a target.
@@ -293,18 +294,22 @@ func (r *Remote) ref(ctx context.Context, name string) (Ref, error) {
 
 // outcome tells whether a change was committed; one that is undecided was not.
 func (r *Remote) outcome(ctx context.Context, id string) (done bool, err error) {
+	said, err := r.verdict(ctx, id)
+	return said == outcomeDone, err
+}
+
+// verdict is how a change was decided, outcomeDone or outcomeGiven, which it stays; "" while it is undecided.
+func (r *Remote) verdict(ctx context.Context, id string) (string, error) {
 	data, _, err := r.s.Get(ctx, changesDir+id)
-	switch {
+	switch said := string(data); {
 	case errs.Is(err, errs.NotFound):
-		return false, nil
+		return "", nil
 	case err != nil:
-		return false, err
-	case string(data) == outcomeDone:
-		return true, nil
-	case string(data) == outcomeGiven:
-		return false, nil
+		return "", err
+	case said == outcomeDone || said == outcomeGiven:
+		return said, nil
 	}
-	return false, errs.New(errs.Corrupt, "the outcome %s of a push to %s cannot be understood", id, r.URL())
+	return "", errs.New(errs.Corrupt, "the outcome %s of a push to %s cannot be understood", id, r.URL())
 }
 
 // Packs reads the lists of these targets and joins them, in their order.

@@ -162,10 +162,11 @@ func (s *Store) refuse(name string, err error) error {
 	return object.ErrCondition(name)
 }
 
-// sync makes the name of an object durable, with those of the directories that it is in: who made one may have died before it was.
+// sync makes the name of an object durable, with those of the directories that it is in: who made one may have died before it was. Of an object that is
+// not there they may be missing.
 func (s *Store) sync(name string) error {
 	for dir := filepath.Dir(s.path(name)); ; dir = filepath.Dir(dir) {
-		if err := s.fs.SyncDir(dir); err != nil {
+		if err := s.fs.SyncDir(dir); err != nil && !errs.Is(err, errs.NotFound) {
 			return err
 		}
 		if len(dir) <= len(s.dir) {

@@ -255,6 +255,7 @@ func deletesIf(t *testing.T, s object.Store) {
 	}
 	put(t, s, "a/b", "y", object.Always)
 	code(t, s.DeleteIf(t.Context(), "a/b", old), errs.Conflict)
+	code(t, s.DeleteIf(t.Context(), "never/was", old), errs.Conflict)
 	want(t, s, "a/b", "y")
 	_, now, err := s.Get(t.Context(), "a/b")
 	if err != nil {
