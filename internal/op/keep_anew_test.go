@@ -109,7 +109,7 @@ func TestKeptAnewUntidy(t *testing.T) {
 	_, err = a.StartRebase(ctx, "side", mustHead(t, a, "main"), false)
 	keptOK(t, err)
 	cut.decided = false
-	_, err = a.EndRebase(ctx, "dolt_rebase_side", true)
+	_, err = a.EndRebase(ctx, "dolt_rebase_side", nil, true)
 	keptOK(t, err)
 	if !cut.decided {
 		t.Fatal("the branches of the rebase were not changed together")

@@ -390,3 +390,40 @@ func TestKeptMergeCut(t *testing.T) {
 		t.Run(name, func(t *testing.T) { keptCut(t, x.prepare, x.verb, x.done) })
 	}
 }
+
+// TestKeptAbortOther: an abort gives up the merge that its machine knows, settled by others meanwhile or not, and none of something else that was begun since.
+func TestKeptAbortOther(t *testing.T) {
+	for _, other := range []bool{true, false} {
+		ctx, fs := t.Context(), vfs.NewMem()
+		keptWorld(t, fs)
+		a, b := keptMachine(t, fs, "a", 0, nil), keptMachine(t, fs, "b", 0, nil)
+		keptFork(t, a)
+		keptOK(t, runKept(ctx, a, fs, "main", &Merge{Args: []string{"fix"}}))
+		keptOK(t, b.RefreshKept(ctx))
+		if other {
+			_, err := b.AbortMerge(ctx, "main")
+			keptOK(t, err)
+			keptOK(t, runKept(ctx, b, fs, "main", &Merge{Args: []string{"side"}}))
+		} else {
+			keptOK(t, runKept(ctx, b, fs, "main", &ConflictsResolve{Ours: true, Tables: []string{"."}}))
+		}
+		was, err := b.Merging(ctx, "main")
+		keptOK(t, err)
+		if was == nil {
+			t.Fatal("no merge is in progress")
+		}
+		_, err = a.AbortMerge(ctx, "main") // of which a has not heard
+		if errs.Is(err, errs.Conflict) != other || err != nil && !other {
+			t.Errorf("with another merge in progress %v: %v", other, err)
+		}
+		keptOK(t, a.RefreshKept(ctx))
+		keptOK(t, b.RefreshKept(ctx))
+		for _, r := range []*repo.Repo{a, b} {
+			now, err := r.Merging(ctx, "main")
+			keptOK(t, err)
+			if (now != nil) != other || other && now.Theirs != was.Theirs {
+				t.Errorf("in progress is %+v", now)
+			}
+		}
+	}
+}

@@ -150,3 +150,146 @@ func TestKeptRebaseCut(t *testing.T) {
 	}
 	keptCut(t, func(*testing.T, *repo.Repo, vfs.FS) {}, again, rebased)
 }
+
+// TestKeptRebaseBegunAnew: a machine that ends a rebase, which another one has given up and begun anew, does not put the branch where the commits are not made yet.
+func TestKeptRebaseBegunAnew(t *testing.T) {
+	for _, keep := range []bool{true, false} {
+		ctx, fs := t.Context(), vfs.NewMem()
+		keptWorld(t, fs)
+		a, b := keptMachine(t, fs, "a", 0, nil), keptMachine(t, fs, "b", 0, nil)
+		was, _ := messages(t, a, "side")
+		onto := mustHead(t, a, "main")
+		_, err := a.StartRebase(ctx, "side", onto, false)
+		keptOK(t, err)
+		keptOK(t, b.RefreshKept(ctx))
+		_, err = b.EndRebase(ctx, "dolt_rebase_side", nil, false)
+		keptOK(t, err)
+		_, err = b.StartRebase(ctx, "side", onto, true)
+		keptOK(t, err)
+		_, err = a.EndRebase(ctx, "dolt_rebase_side", nil, keep) // of which a has not heard
+		wentOn(t, err)
+		keptOK(t, a.RefreshKept(ctx))
+		for _, r := range []*repo.Repo{a, b} {
+			if now, _ := messages(t, r, "side"); now != was {
+				t.Errorf("side has the commits %q, want %q", now, was)
+			}
+			if x, err := r.Rebasing(ctx, "dolt_rebase_side"); err != nil || x == nil || !x.KeepEmpty {
+				t.Errorf("the rebase in progress is %+v, %v; want the second one", x, err)
+			}
+		}
+	}
+}
+
+// wentOn expects the error of going on where another machine has gone on with a rebase.
+func wentOn(t *testing.T, err error) {
+	t.Helper()
+	if !errs.Is(err, errs.Conflict) || !strings.Contains(err.Error(), "went on with the rebase") {
+		t.Errorf("it went on where another machine has gone on already: %v", err)
+	}
+}
+
+// keptStops begins on a a rebase of side that has stopped a second time, at s1, and settles that: s2 conflicts too, s3 does not. b knows of it.
+func keptStops(t *testing.T, fs vfs.FS) (a, b *repo.Repo) {
+	t.Helper()
+	ctx := t.Context()
+	keptWorld(t, fs)
+	a, b = keptMachine(t, fs, "a", 0, nil), keptMachine(t, fs, "b", 0, nil)
+	commit := func(branch, message string, counts ...int64) {
+		for _, id := range counts {
+			keptOK(t, countUp(ctx, a, branch, id, false))
+		}
+		_, err := a.Commit(ctx, repo.CommitOptions{Branch: branch, Message: message, Author: keptBy, All: true})
+		keptOK(t, err)
+	}
+	commit("main", "main12", 1, 1, 2, 2)
+	commit("side", "s1", 1)
+	commit("side", "s2", 2)
+	commit("side", "s3", 5)
+	if err := rebaseKept(ctx, a, fs); !errs.Is(err, errs.Conflict) {
+		t.Fatalf("a rebase with conflicts: %v", err)
+	}
+	settleKept(t, a, fs, &ConflictsResolve{Ours: true, Tables: []string{"."}})
+	goesOn(t, a, fs, "s1")
+	settleKept(t, a, fs, &ConflictsResolve{Theirs: true, Tables: []string{"."}})
+	keptOK(t, b.RefreshKept(ctx))
+	return a, b
+}
+
+// settleKept settles what stopped the rebase of side, and stages it.
+func settleKept(t *testing.T, r *repo.Repo, fs vfs.FS, how *ConflictsResolve) {
+	t.Helper()
+	keptOK(t, runKept(t.Context(), r, fs, "dolt_rebase_side", how))
+	keptOK(t, runKept(t.Context(), r, fs, "dolt_rebase_side", &Add{All: true}))
+}
+
+// goesOn goes on with the rebase of side until a commit stops it.
+func goesOn(t *testing.T, r *repo.Repo, fs vfs.FS, stops string) {
+	t.Helper()
+	err := runKept(t.Context(), r, fs, "dolt_rebase_side", &Rebase{Continue: true})
+	if !errs.Is(err, errs.Conflict) || !strings.Contains(err.Error(), "("+stops+")") {
+		t.Fatalf("the rebase went on to %v, want conflicts of %s", err, stops)
+	}
+}
+
+// TestKeptRebaseTwoGoOn: where another machine has gone on with a rebase, a step is not made once more in the name of another, nor are conflicts
+// committed that nobody has settled.
+func TestKeptRebaseTwoGoOn(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		goOn *Rebase
+		then bool // b settles the second conflict, too
+	}{
+		{"conflicts", &Rebase{Continue: true}, false}, {"settled", &Rebase{Continue: true}, true}, {"plan", &Rebase{Continue: true, Plan: "drop side"}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, fs := t.Context(), vfs.NewMem()
+			a, b := keptStops(t, fs)
+			goesOn(t, b, fs, "s2")
+			theirs := &ConflictsResolve{Theirs: true, Tables: []string{"."}}
+			if c.then {
+				settleKept(t, b, fs, theirs)
+			}
+			before, _ := messages(t, b, "dolt_rebase_side")
+			wentOn(t, runKept(ctx, a, fs, "dolt_rebase_side", c.goOn)) // of which a has not heard
+			keptOK(t, b.RefreshKept(ctx))
+			if now, _ := messages(t, b, "dolt_rebase_side"); now != before || !strings.HasPrefix(now, "s1 c ") {
+				t.Errorf("the commits are %q, want %q", now, before)
+			}
+			m, err := b.Merging(ctx, "dolt_rebase_side")
+			keptOK(t, err)
+			if m == nil || c.then != (len(m.Unsettled()) == 0) {
+				t.Errorf("in progress is %+v", m)
+			}
+			// It goes on from what both know then.
+			keptOK(t, a.RefreshKept(ctx))
+			if !c.then {
+				settleKept(t, a, fs, theirs)
+			}
+			keptOK(t, runKept(ctx, a, fs, "dolt_rebase_side", &Rebase{Continue: true}))
+			keptOK(t, b.RefreshKept(ctx))
+			for _, r := range []*repo.Repo{a, b} {
+				if now, _ := messages(t, r, "side"); now != "s3 s2 s1 c b a main12 counters m table" {
+					t.Errorf("it was rebased to %q", now)
+				}
+				if v, _ := counters(t, r, "side"); v != 3 {
+					t.Errorf("%d counts, want 3", v)
+				}
+			}
+		})
+	}
+}
+
+// TestKeptRebaseEndedElsewhere: going on with a rebase that another machine has given up is refused, and says so.
+func TestKeptRebaseEndedElsewhere(t *testing.T) {
+	ctx, fs := t.Context(), vfs.NewMem()
+	a, b := keptStops(t, fs)
+	keptOK(t, runKept(ctx, b, fs, "dolt_rebase_side", &Rebase{Abort: true}))
+	wentOn(t, runKept(ctx, a, fs, "dolt_rebase_side", &Rebase{Continue: true}))
+	keptOK(t, a.RefreshKept(ctx))
+	if now, _ := messages(t, a, "side"); now != "s3 s2 s1 counters c b a table" {
+		t.Errorf("side has the commits %q", now)
+	}
+	if _, there := a.BranchHead("dolt_rebase_side"); there {
+		t.Error("the branch of the rebase is there")
+	}
+}

@@ -47,7 +47,12 @@ func TestKeptRetention(t *testing.T) {
 	}
 	// a has uncommitted changes, and b has not seen them.
 	keptOK(t, countUp(ctx, a, "side", 1, false))
-	keptOK(t, retainKept(ctx, b, fs, "apply"))
+	res, err = (&Retention{Args: []string{"apply"}}).Run(ctx, &Scope{Repo: b, FS: fs, Dir: "/", Branch: "side", Clock: tick{}})
+	keptOK(t, err)
+	hints := strings.Join(res.Hints, "; ")
+	if strings.Contains(hints, "gc --expire") || !strings.Contains(hints, "push --mirror --no-lease --anew file:///rem'") || !strings.Contains(hints, "gc --remote file:///rem'") {
+		t.Errorf("what frees the bucket: %q", hints)
+	}
 	keptOK(t, a.RefreshKept(ctx))
 	keptGarbage(t, fs)
 	c := keptMachine(t, fs, "c", 0, nil)

@@ -112,7 +112,7 @@ func (c *Rebase) Run(ctx context.Context, s *Scope) (*Result, error) {
 
 // abort gives up the rebase on the branch name.
 func (c *Rebase) abort(ctx context.Context, s *Scope, name string) (*Result, error) {
-	hints, err := abortRebase(ctx, s, name)
+	hints, err := abortRebase(ctx, s, name, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -144,9 +144,10 @@ func rebasingElsewhere(ctx context.Context, s *Scope) (*history.Rebase, error) {
 	return s.Repo.Rebasing(ctx, other)
 }
 
-// abortRebase gives up the rebase whose commits are made on the branch name. hints are those of switchTo.
-func abortRebase(ctx context.Context, s *Scope, name string) (hints []string, err error) {
-	x, err := s.Repo.EndRebase(ctx, name, false)
+// abortRebase gives up the rebase whose commits are made on the branch name, and which stands at from; nil for wherever it stands. hints are those
+// of switchTo.
+func abortRebase(ctx context.Context, s *Scope, name string, from *repo.RebasePoint) (hints []string, err error) {
+	x, err := s.Repo.EndRebase(ctx, name, from, false)
 	if err != nil {
 		return nil, err
 	}
@@ -158,12 +159,12 @@ type rebaser struct {
 	s     *Scope
 	name  string   // of the branch on which the commits are made
 	hints []string // for the result
-	x     *history.Rebase
+	x     *repo.RebasePoint
 }
 
 // run does the steps that are left, until one stops it.
 func (r *rebaser) run(ctx context.Context) (_ *Result, err error) {
-	if r.x, err = r.s.Repo.Rebasing(ctx, r.name); err != nil {
+	if r.x, err = r.s.Repo.RebasePoint(ctx, r.name); err != nil {
 		return nil, err
 	}
 	if r.x == nil {
@@ -192,7 +193,7 @@ func (r *rebaser) run(ctx context.Context) (_ *Result, err error) {
 		}
 		task.Add(1)
 	}
-	x, err := r.s.Repo.EndRebase(ctx, r.name, true)
+	x, err := r.s.Repo.EndRebase(ctx, r.name, r.x, true)
 	if err != nil {
 		return nil, err
 	}
@@ -261,17 +262,17 @@ func (r *rebaser) settle(ctx context.Context) error {
 
 // advance notes how far the rebase is, with a commit of what is staged if any.
 func (r *rebaser) advance(ctx context.Context, last int64, stopped bool, commit *repo.RebaseCommit) error {
-	x := r.at(last, stopped)
-	if err := r.s.Repo.AdvanceRebase(ctx, r.name, x, commit); err != nil {
+	to, err := r.s.Repo.AdvanceRebase(ctx, r.name, r.x, r.at(last, stopped), commit)
+	if err != nil {
 		return err
 	}
-	r.x = x
+	r.x = to
 	return nil
 }
 
 // at is the rebase in progress after a step.
 func (r *rebaser) at(last int64, stopped bool) *history.Rebase {
-	x := *r.x
+	x := *r.x.Rebase
 	x.Begun, x.Last, x.Stopped = true, last, stopped
 	return &x
 }
@@ -330,7 +331,7 @@ func (r *rebaser) step(ctx context.Context, step history.RebaseStep) (*Result, e
 	m, err := r.s.Repo.Merge(ctx, repo.MergeOptions{
 		Branch: r.name, Kind: history.CherryPick, Source: step.Commit, Theirs: cm.ID, AllowEmpty: empty || r.x.KeepEmpty, Amend: commit.Amend,
 		NoJSON: r.s.NoMergeJSON, NoConflicts: r.s.RefuseConflicts, NoViolations: r.s.RefuseViolations, Message: commit.Message, Meta: commit.Meta, Author: commit.Author,
-		Committer: commit.Committer, Rebase: func(conflicts bool) *history.Rebase { return r.at(step.Order, conflicts) },
+		Committer: commit.Committer, Rebase: func(conflicts bool) *history.Rebase { return r.at(step.Order, conflicts) }, RebaseFrom: r.x,
 	})
 	switch {
 	case errs.Is(err, errs.NothingToDo):
@@ -340,7 +341,7 @@ func (r *rebaser) step(ctx context.Context, step history.RebaseStep) (*Result, e
 		if err == repo.ErrViolated {
 			what, variable = "constraint violations", "dolt_force_transaction_commit"
 		}
-		if _, err := abortRebase(ctx, r.s, r.name); err != nil {
+		if _, err := abortRebase(ctx, r.s, r.name, r.x); err != nil {
 			return nil, err
 		}
 		return nil, errs.New(errs.Conflict, "data %[1]s from rebase, but session settings do not allow preserving %[1]s, so they cannot be resolved. "+
@@ -348,7 +349,7 @@ func (r *rebaser) step(ctx context.Context, step history.RebaseStep) (*Result, e
 	case err != nil:
 		return nil, err
 	}
-	r.x = r.at(step.Order, m.Unresolved())
+	r.x = m.Rebase
 	if m.Unresolved() {
 		return nil, errs.New(errs.Conflict, "data conflict detected while rebasing commit %s (%s). \n\n"+
 			"Resolve the conflicts and remove them from the dolt_conflicts_<table> tables, "+

@@ -79,14 +79,14 @@ func setPlan(ctx context.Context, s *Scope, name, text string) (left bool, err e
 	if err != nil || len(steps) == 0 {
 		return false, err
 	}
-	x, err := s.Repo.Rebasing(ctx, name)
+	x, err := s.Repo.RebasePoint(ctx, name)
 	if err != nil {
 		return false, err
 	}
 	if x == nil {
 		return false, errs.New(errs.Invalid, "no rebase in progress")
 	}
-	next := *x
+	next := *x.Rebase
 	next.Plan = nil
 	var last int64
 	if x.Begun {
@@ -105,5 +105,6 @@ func setPlan(ctx context.Context, s *Scope, name, text string) (left bool, err e
 		}
 	}
 	next.Plan = append(next.Plan, steps...)
-	return true, s.Repo.AdvanceRebase(ctx, name, &next, nil)
+	_, err = s.Repo.AdvanceRebase(ctx, name, x, &next, nil)
+	return true, err
 }

@@ -57,8 +57,9 @@ tags move with them in one step; uncommitted changes stay. Merges and rebases in
 commits. What lineage says of commits that went is still known, and said to be of thinned ones; what is to stay for good, such as the data of
 a model or of a lock file, gets a tag.
 
-Nothing is freed by this alone: 'gc --expire now' removes what the reflog still has. Other copies, remotes and backups too, keep what they
-have: push --force to the remotes, and let others clone anew.`,
+Nothing is freed by this alone: 'gc --expire now' removes what the reflog still has. Of a database that is worked on in a bucket only
+'push --mirror --anew' from a copy, and then 'gc --remote', free it. Other copies, remotes and backups too, keep what they have: push --force
+to the remotes, and let others clone anew.`,
 		Usage: []string{"set <pattern> <rules>", "unset <pattern>", "[show]", "dry-run", "apply"},
 		Examples: []Example{
 			{`retention set main "all 7d, daily 90d, tags forever"`, "what stays of main"}, {"retention", "list the rules"},
@@ -286,7 +287,12 @@ func (c *Retention) apply(ctx context.Context, s *Scope, of map[string]history.R
 	if len(done.Tags) > 0 {
 		r.Printf("Moved tags: %s", strings.Join(done.Tags, ", "))
 	}
-	r.Hints = append(r.Hints, "the reflog still has what went: '"+s.Program()+" gc --expire now' removes it")
+	freed := "the reflog still has what went: '" + s.Program() + " gc --expire now' removes it"
+	if s.Repo.KeptIn() {
+		freed = fmt.Sprintf("%[1]s still has what went: only '%[2]s push --mirror --no-lease --anew %[1]s' from a copy ('%[2]s backup restore %[1]s copy'), and then '%[2]s gc --remote %[1]s', frees it",
+			s.Repo.Partial().URL, s.Program())
+	}
+	r.Hints = append(r.Hints, freed)
 	if len(done.Tracks) > 0 {
 		r.Hints = append(r.Hints, "remotes keep the history as it was, and so does this database for "+strings.Join(done.Tracks, ", ")+": 'push --force' thins it there")
 	}

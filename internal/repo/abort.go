@@ -20,10 +20,11 @@ const abortTries = 20
 
 // AbortMerge gives up the branch's merge in progress: the tables that it touches are as they were before it, and nothing is staged.
 // Later changes of other tables stay, unless their rows refer to rows that the abort takes away, which is an error of class Conflict.
-// Without a merge the error is of class Invalid.
+// So is a merge of something else that others have begun in place of the one that was in progress. Without a merge the error is of class Invalid.
 func (r *Repo) AbortMerge(ctx context.Context, branchName string) (*history.Merge, error) {
+	var from aborted
 	for try, lost := 0, 0; try < abortTries; {
-		m, s, err := r.tryAbort(ctx, branchName)
+		m, s, err := r.tryAbort(ctx, branchName, &from)
 		if err != nil {
 			return nil, err
 		}
@@ -41,8 +42,19 @@ func (r *Repo) AbortMerge(ctx context.Context, branchName string) (*history.Merg
 	return nil, errs.New(errs.Conflict, "cannot abort the merge: tables of branch '%s' are being changed; try again", branchName)
 }
 
+// aborted is the merge that an abort is of: what its first attempt found.
+type aborted struct {
+	merge *history.Merge   // nil before that
+	head  history.CommitID // of the branch
+}
+
+// is tells whether a merge on a branch is that one, some of its conflicts settled since or not.
+func (a *aborted) is(b *branch, m *history.Merge) bool {
+	return b.head == a.head && m.Head == a.merge.Head && m.Theirs == a.merge.Theirs
+}
+
 // tryAbort is one attempt of AbortMerge; the state is nil when it must begin anew.
-func (r *Repo) tryAbort(ctx context.Context, branchName string) (*history.Merge, *state, error) {
+func (r *Repo) tryAbort(ctx context.Context, branchName string, from *aborted) (*history.Merge, *state, error) {
 	if _, err := r.Fold(ctx, branchName); err != nil {
 		return nil, nil, err
 	}
@@ -54,8 +66,17 @@ func (r *Repo) tryAbort(ctx context.Context, branchName string) (*history.Merge,
 		return nil, nil, errs.New(errs.Invalid, "fatal: There is no merge to abort")
 	}
 	m, err := history.GetMerge(ctx, r.store, b.merge)
-	if err != nil || b.overlays() {
+	if err != nil {
 		return nil, nil, err
+	}
+	if from.merge == nil {
+		*from = aborted{merge: m, head: b.head}
+	}
+	if !from.is(b, m) {
+		return nil, nil, errs.New(errs.Conflict, "cannot abort the merge: another machine or session ended it, and began another one on branch '%s': look at 'status'", branchName)
+	}
+	if b.overlays() {
+		return nil, nil, nil
 	}
 	if !m.Merges() {
 		return nil, nil, errs.New(errs.Invalid, "fatal: There is no merge to abort")

@@ -37,8 +37,9 @@ type MergeOptions struct {
 	NoConflicts  bool // with conflicts, fail with ErrUnresolved and change nothing
 	NoViolations bool // with rows that violate constraints, fail with ErrViolated and change nothing
 
-	// Rebase, when not nil, tells what the rebase in progress is after it, conflicts or not.
-	Rebase func(conflicts bool) *history.Rebase
+	// Rebase, when not nil, tells what the rebase in progress, which is to stand at RebaseFrom, is after it, conflicts or not.
+	Rebase     func(conflicts bool) *history.Rebase
+	RebaseFrom *RebasePoint
 
 	Message   string
 	Meta      string
@@ -53,6 +54,7 @@ type Merged struct {
 	UpToDate    bool             // the branch has theirs already
 	FastForward bool
 	Merge       *history.Merge // what is in progress now; nil for nothing
+	Rebase      *RebasePoint   // with MergeOptions.Rebase: where the rebase stands now
 	Tries       int            // one more than it began anew because others went before
 }
 
@@ -90,6 +92,9 @@ var (
 func (r *Repo) Merge(ctx context.Context, opt MergeOptions) (*Merged, error) {
 	for try, lost := 0, 0; ; {
 		out, s, err := r.tryMerge(ctx, &opt, try >= overtaken)
+		if err != nil && opt.Rebase != nil {
+			return nil, r.orMoved(opt.Branch, err)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -125,6 +130,11 @@ func (r *Repo) tryMerge(ctx context.Context, opt *MergeOptions, alone bool) (*Me
 	b, ok := r.published.Load().branches.Get(opt.Branch)
 	if !ok {
 		return nil, nil, r.errNoRef(opt.Branch)
+	}
+	if opt.Rebase != nil {
+		if err := opt.RebaseFrom.check(b); err != nil {
+			return nil, nil, err
+		}
 	}
 	if err := r.notMerging(ctx, b, errMerging()); err != nil {
 		return nil, nil, err
@@ -409,7 +419,7 @@ func (p *mergePlan) append(ctx context.Context) (*state, error) {
 	if !ok {
 		return nil, r.errNoRef(p.opt.Branch)
 	}
-	if cur.born != p.b.born || cur.head != p.b.head || cur.staged != p.b.staged || cur.merge != p.b.merge {
+	if cur.born != p.b.born || cur.head != p.b.head || cur.staged != p.b.staged || cur.merge != p.b.merge || cur.rebase != p.b.rebase {
 		return nil, nil
 	}
 	for _, l := range p.whole {
@@ -437,6 +447,7 @@ func (p *mergePlan) append(ctx context.Context) (*state, error) {
 		if next.rebase, err = x.Put(ctx, p.batch); err != nil {
 			return nil, err
 		}
+		p.out.Rebase = rebasePoint(x, next)
 	}
 	ch := &change{}
 	if next.head != cur.head {

@@ -32,6 +32,51 @@ func rebaseOf(ctx context.Context, rd chunk.Reader, h hash.Hash) (*history.Rebas
 	return history.GetRebase(ctx, rd, h)
 }
 
+// RebasePoint is a rebase in progress and where its branch stood when it was read. What goes on from there, or ends it, is an error of class
+// Conflict once others have gone on, or have given it up and begun anew: steps would be made twice, or commits thrown away.
+type RebasePoint struct {
+	*history.Rebase
+	rebase, merge hash.Hash
+	head          history.CommitID
+}
+
+// RebasePoint is where the rebase stands whose commits are made on a branch; nil for none.
+func (r *Repo) RebasePoint(ctx context.Context, branchName string) (*RebasePoint, error) {
+	b, ok := r.published.Load().branches.Get(branchName)
+	if !ok {
+		return nil, r.errNoRef(branchName)
+	}
+	x, err := rebaseOf(ctx, r.store, b.rebase)
+	if err != nil || x == nil {
+		return nil, err
+	}
+	return rebasePoint(x, b), nil
+}
+
+func rebasePoint(x *history.Rebase, b *branch) *RebasePoint {
+	return &RebasePoint{Rebase: x, rebase: b.rebase, merge: b.merge, head: b.head}
+}
+
+// check refuses a branch on which the rebase stands elsewhere.
+func (p *RebasePoint) check(b *branch) error {
+	if b.rebase != p.rebase || b.head != p.head {
+		return errRebaseMoved(b.name)
+	}
+	return nil
+}
+
+func errRebaseMoved(name string) error {
+	return errs.New(errs.Conflict, "another machine or session went on with the rebase on branch '%s', or ended it: look at 'status' before going on", name)
+}
+
+// orMoved is the error of going on with a rebase, whose branch may be gone because others have ended it.
+func (r *Repo) orMoved(name string, err error) error {
+	if _, ok := r.published.Load().branches.Get(name); !ok && errs.Is(err, errs.NotFound) {
+		return errRebaseMoved(name)
+	}
+	return err
+}
+
 // Rebasing is the rebase in progress as the transaction sees it; nil for none.
 func (t *Tx) Rebasing(ctx context.Context) (*history.Rebase, error) {
 	h := t.base.rebase
@@ -195,54 +240,76 @@ type RebaseCommit struct {
 	Committer history.Signature
 }
 
-// AdvanceRebase sets the state of a rebase whose commits are made on the branch name; with a commit it makes one of what is staged first,
-// which ends the cherry-pick in progress. One that would change nothing is left out unless the rebase keeps empty ones.
-func (r *Repo) AdvanceRebase(ctx context.Context, name string, x *history.Rebase, commit *RebaseCommit) error {
-	return r.rework(ctx, name, func(batch *pack.Batch, _ *state, b *branch) (*reworked, error) {
-		if b.rebase.IsZero() {
-			return nil, errs.New(errs.Invalid, "no rebase in progress")
-		}
-		next := b.copy(0)
-		var err error
-		if next.rebase, err = x.Put(ctx, batch); err != nil || commit == nil {
-			return &reworked{next: next, ch: &change{}}, err
-		}
-		head, err := history.GetCommit(ctx, r.store, b.head)
+// AdvanceRebase sets the state of the rebase that stood at a point on the branch name, and tells where it stands then; with a commit it makes one of
+// what is staged first, which ends the cherry-pick in progress. One that would change nothing is left out unless the rebase keeps empty ones.
+func (r *Repo) AdvanceRebase(ctx context.Context, name string, from *RebasePoint, x *history.Rebase, commit *RebaseCommit) (*RebasePoint, error) {
+	var to *RebasePoint
+	err := r.rework(ctx, name, func(batch *pack.Batch, _ *state, b *branch) (*reworked, error) {
+		next, err := r.advanced(ctx, batch, b, from, x, commit)
 		if err != nil {
 			return nil, err
 		}
-		next.merge = hash.Hash{}
-		if b.staged == head.Root && !x.KeepEmpty && !commit.Amend {
-			return &reworked{next: next, ch: &change{}}, nil
-		}
-		c := &history.Commit{
-			Root: b.staged, Parents: []history.CommitID{b.head}, Height: head.Height + 1, Author: commit.Author, Committer: commit.Committer,
-			Message: commit.Message, Meta: commit.Meta,
-		}
-		if commit.Amend {
-			c.Parents, c.Height = head.Parents, head.Height
-		}
-		if c.Committer.Time, err = r.commitTime(ctx, c.Committer.Time, c.Parents); err != nil {
-			return nil, err
-		}
-		if c.Author.Time.IsZero() {
-			c.Author.Time = c.Committer.Time
-		}
-		next.head, err = c.Put(ctx, batch)
-		return &reworked{next: next, ch: &change{}}, err
+		to = rebasePoint(x, next)
+		return &reworked{next: next, ch: &change{}}, nil
 	})
+	if err != nil {
+		return nil, r.orMoved(name, err)
+	}
+	return to, nil
 }
 
-// EndRebase ends the rebase whose commits were made on the branch name, and removes that. With keep the rebased branch moves to them, unless
-// it has changed since the rebase began, which is an error of class Conflict; otherwise it stays as it is.
-func (r *Repo) EndRebase(ctx context.Context, name string, keep bool) (*history.Rebase, error) {
-	x, err := r.Rebasing(ctx, name)
+// advanced is what AdvanceRebase makes of a branch.
+func (r *Repo) advanced(ctx context.Context, batch *pack.Batch, b *branch, from *RebasePoint, x *history.Rebase, commit *RebaseCommit) (*branch, error) {
+	if err := from.check(b); err != nil {
+		return nil, err
+	}
+	if commit != nil && b.merge != from.merge { // its conflicts may be others than those that were found settled
+		return nil, errRebaseMoved(b.name)
+	}
+	next := b.copy(0)
+	var err error
+	if next.rebase, err = x.Put(ctx, batch); err != nil || commit == nil {
+		return next, err
+	}
+	head, err := history.GetCommit(ctx, r.store, b.head)
 	if err != nil {
 		return nil, err
 	}
-	if x == nil {
-		return nil, errs.New(errs.Invalid, "no rebase in progress")
+	next.merge = hash.Hash{}
+	if b.staged == head.Root && !x.KeepEmpty && !commit.Amend {
+		return next, nil
 	}
+	c := &history.Commit{
+		Root: b.staged, Parents: []history.CommitID{b.head}, Height: head.Height + 1, Author: commit.Author, Committer: commit.Committer,
+		Message: commit.Message, Meta: commit.Meta,
+	}
+	if commit.Amend {
+		c.Parents, c.Height = head.Parents, head.Height
+	}
+	if c.Committer.Time, err = r.commitTime(ctx, c.Committer.Time, c.Parents); err != nil {
+		return nil, err
+	}
+	if c.Author.Time.IsZero() {
+		c.Author.Time = c.Committer.Time
+	}
+	next.head, err = c.Put(ctx, batch)
+	return next, err
+}
+
+// EndRebase ends the rebase whose commits were made on the branch name, and removes that. It is to stand at the point from, or with nil where it stands
+// now. With keep the rebased branch moves to the commits, unless it has changed since the rebase began, which is an error of class Conflict;
+// otherwise it stays as it is.
+func (r *Repo) EndRebase(ctx context.Context, name string, from *RebasePoint, keep bool) (*history.Rebase, error) {
+	if from == nil {
+		var err error
+		if from, err = r.RebasePoint(ctx, name); err != nil {
+			return nil, err
+		}
+		if from == nil {
+			return nil, errs.New(errs.Invalid, "no rebase in progress")
+		}
+	}
+	x := from.Rebase
 	if keep {
 		if _, err := r.Fold(ctx, x.Branch); err != nil {
 			return nil, err
@@ -250,10 +317,13 @@ func (r *Repo) EndRebase(ctx context.Context, name string, keep bool) (*history.
 	}
 	batch := r.store.NewBatch()
 	defer batch.Close()
-	err = r.changeRefsWith(ctx, batch, func(s *state) (*change, func(*state), error) {
+	err := r.changeRefsWith(ctx, batch, func(s *state) (*change, func(*state), error) {
 		done, ok := s.branches.Get(name)
 		if !ok {
-			return nil, nil, r.errNoRef(name)
+			return nil, nil, errRebaseMoved(name)
+		}
+		if err := from.check(done); err != nil {
+			return nil, nil, err
 		}
 		ch := &change{}
 		var next *branch

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/stemmadb/stemma/internal/errs"
@@ -75,8 +76,10 @@ func TestRebase(t *testing.T) {
 	}
 	same(&next)
 	// A step, with what it says of the rebase in the same record.
+	at, err := r.RebasePoint(ctx, name)
+	must(t, err)
 	m, err := r.Merge(ctx, repo.MergeOptions{
-		Branch: name, Kind: history.CherryPick, Source: "side", Theirs: side, Message: "picked", Author: signature(),
+		Branch: name, Kind: history.CherryPick, Source: "side", Theirs: side, Message: "picked", Author: signature(), RebaseFrom: at,
 		Rebase: func(conflicts bool) *history.Rebase {
 			x := next
 			x.Begun, x.Last, x.Stopped = true, 100, conflicts
@@ -85,15 +88,42 @@ func TestRebase(t *testing.T) {
 	})
 	must(t, err)
 	next.Begun, next.Last = true, 100
+	if now, err := r.RebasePoint(ctx, name); err != nil || !reflect.DeepEqual(now, m.Rebase) {
+		t.Errorf("the rebase stands at %+v, the step said %+v (%v)", now, m.Rebase, err)
+	}
 	same(&next)
+	// Nothing goes on from where it stood before.
+	refused := func(what string, err error) {
+		t.Helper()
+		if !errs.Is(err, errs.Conflict) || !strings.Contains(err.Error(), "went on with the rebase") {
+			t.Errorf("%s from where the rebase no longer stands: %v", what, err)
+		}
+	}
+	_, err = r.AdvanceRebase(ctx, name, at, x, nil)
+	refused("the plan was set", err)
+	_, err = r.AdvanceRebase(ctx, name, at, &next, &repo.RebaseCommit{Message: "again", Author: signature()})
+	refused("a commit was made", err)
+	_, err = r.Merge(ctx, repo.MergeOptions{
+		Branch: name, Kind: history.CherryPick, Source: "side", Theirs: side, Message: "again", Author: signature(), AllowEmpty: true, RebaseFrom: at,
+		Rebase: func(bool) *history.Rebase { return &next },
+	})
+	refused("a step was made", err)
+	for _, keep := range []bool{false, true} {
+		_, err = r.EndRebase(ctx, name, at, keep)
+		refused("it was ended", err)
+	}
+	same(&next)
+	if head := mustHead(t, r, name); head != m.Commit {
+		t.Errorf("the branch of the rebase is at %s, want %s", head, m.Commit)
+	}
 	// It does not overwrite what the branch got meanwhile.
 	_, err = r.Commit(ctx, repo.CommitOptions{Branch: "side", Message: "meanwhile", Author: signature(), AllowEmpty: true})
 	must(t, err)
-	if _, err := r.EndRebase(ctx, name, true); !errs.Is(err, errs.Conflict) {
+	if _, err := r.EndRebase(ctx, name, nil, true); !errs.Is(err, errs.Conflict) {
 		t.Errorf("the branch has changed: %v", err)
 	}
 	must(t, r.ResetHard(ctx, "side", side))
-	_, err = r.EndRebase(ctx, name, true)
+	_, err = r.EndRebase(ctx, name, nil, true)
 	must(t, err)
 	for range 2 {
 		if _, there := r.BranchHead(name); there || mustHead(t, r, "side") != m.Commit || r.CheckedOut() != "side" {
@@ -125,8 +155,10 @@ func TestRebaseAbort(t *testing.T) {
 			name := repo.RebaseBranch("side")
 			must(t, r.CheckOut(ctx, name))
 			if conflicts {
+				at, err := r.RebasePoint(ctx, name)
+				must(t, err)
 				m, err := r.Merge(ctx, repo.MergeOptions{
-					Branch: name, Kind: history.CherryPick, Source: "side", Theirs: side, Message: "picked", Author: signature(),
+					Branch: name, Kind: history.CherryPick, Source: "side", Theirs: side, Message: "picked", Author: signature(), RebaseFrom: at,
 					Rebase: func(bool) *history.Rebase { return x },
 				})
 				must(t, err)
@@ -138,14 +170,14 @@ func TestRebaseAbort(t *testing.T) {
 				}
 				wantSound(t, r)
 			}
-			_, err = r.EndRebase(ctx, name, false)
+			_, err = r.EndRebase(ctx, name, nil, false)
 			must(t, err)
 			after, err := told(ctx, r, "side")
 			must(t, err)
 			if after != before || r.CheckedOut() != "side" || mustHead(t, r, "side") != side {
 				t.Errorf("after %q, before %q", after, before)
 			}
-			if _, err := r.EndRebase(ctx, "side", false); !errs.Is(err, errs.Invalid) {
+			if _, err := r.EndRebase(ctx, "side", nil, false); !errs.Is(err, errs.Invalid) {
 				t.Errorf("without a rebase: %v", err)
 			}
 		})

@@ -271,7 +271,7 @@ func TestRetentionRefuses(t *testing.T) {
 	_, err = r.StartRebase(ctx, "side", main, false)
 	must(t, err)
 	refused("while a rebase is in progress")
-	_, err = r.EndRebase(ctx, repo.RebaseBranch("side"), false)
+	_, err = r.EndRebase(ctx, repo.RebaseBranch("side"), nil, false)
 	must(t, err)
 	editWorking(t, r, update(3, "m3", 33))
 	_, err = r.PushStash(ctx, repo.StashOptions{Branch: "main", Name: "a"})

@@ -2181,8 +2181,9 @@ class Verbs:
         commits. What lineage says of commits that went is still known, and said to be of thinned ones; what is to stay for good, such as the data of
         a model or of a lock file, gets a tag.
 
-        Nothing is freed by this alone: 'gc --expire now' removes what the reflog still has. Other copies, remotes and backups too, keep what they
-        have: push --force to the remotes, and let others clone anew.
+        Nothing is freed by this alone: 'gc --expire now' removes what the reflog still has. Of a database that is worked on in a bucket only
+        'push --mirror --anew' from a copy, and then 'gc --remote', free it. Other copies, remotes and backups too, keep what they have: push --force
+        to the remotes, and let others clone anew.
 
         Args:
             args: set <pattern> <rules>, unset <pattern>, show (the default), dry-run or apply.
