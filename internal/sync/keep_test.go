@@ -51,3 +51,30 @@ func TestKeeperCountsAnew(t *testing.T) {
 		}
 	}
 }
+
+// TestKeeperPassesByRefs: what others have put at the remote, and is known of but not there in the store yet, is not counted on.
+func TestKeeperPassesByRefs(t *testing.T) {
+	ctx := t.Context()
+	s := &mem.Store{}
+	must(t, (&Remote{s: s}).init(ctx))
+	keeper := func() (*Keeper, func(message string, parents ...history.CommitID) history.CommitID) {
+		st, fs, dir := newStore(t)
+		return &Keeper{Remote: &Remote{s: s, known: true}, Store: st, FS: fs, Temp: dir}, func(message string, parents ...history.CommitID) history.CommitID {
+			return newCommit(t, st, message, parents...)
+		}
+	}
+	a, commit := keeper()
+	_, err := a.Swap(ctx, []Swap{{From: Ref{Name: "heads/one"}, To: Target{Commit: commit("second", commit("first"))}}})
+	must(t, err)
+
+	b, commit := keeper()
+	_, _, err = b.Look(ctx)
+	must(t, err)
+	_, err = b.Swap(ctx, []Swap{{From: Ref{Name: "heads/two"}, To: Target{Commit: commit("first")}}})
+	must(t, err)
+	two, err := a.Read(ctx, "heads/two")
+	must(t, err)
+	if two.Commit != commit("first") {
+		t.Errorf("the branch is at %s", two.Commit)
+	}
+}

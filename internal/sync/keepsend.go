@@ -312,6 +312,11 @@ func (k *Keeper) far(ctx context.Context, s Swap, want []history.CommitID) (b Be
 	}
 	for _, n := range names(refs) {
 		if x := refs[n]; n != Lineage && !strings.HasPrefix(n, Work) && !strings.HasPrefix(n, Stashes) || n == s.From.Name {
+			if ok, err := k.Store.Has(ctx, x.Commit); err != nil {
+				return b, nil, err
+			} else if !ok { // another machine has just put it there
+				continue
+			}
 			have = append(have, x)
 			cut = append(cut, x.Commit)
 		}

@@ -19,7 +19,7 @@ def masked(text: str) -> str:
     """The output with what differs from run to run put aside, in place of which stands its kind."""
     for pattern, kind in (
         (r"\b\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{3}Z", "<run id>             "),
-        (r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+", "<time>"),
+        (r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?", "<time>"),
         (r"\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun) \w{3} +\d+ \d\d:\d\d:\d\d \+\d{4} \d{4}", "<date>"),
         (r"localhost:\d+", "localhost:<port>"),
         (r"(commit |\| )(?=[0-9a-v]*\d)[0-9a-v]{32}\b", r"\1<commit>                        "),
