@@ -2,6 +2,8 @@ package sync
 
 import (
 	"context"
+	"math/rand/v2"
+	"time"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/object"
@@ -11,9 +13,39 @@ import (
 const firstName = "first"
 
 // updateFirst gives a remote its first ref: of several that do so at once, with whatever names, one succeeds, and for the others it is an error of
-// class Conflict. The ref is announced with a change, as one of several refs is (R4); the object first says which change may be committed. Who
-// finds another's there gives that up, and has failed where it was committed before; so who dies is in nobody's way.
+// class Conflict. Where they have given each other up, so that there is no ref, it tries again.
 func (r *Remote) updateFirst(ctx context.Context, m move) error {
+	for range claimTries {
+		err := r.tryFirst(ctx, m)
+		if !errs.Is(err, errs.Conflict) {
+			return err
+		}
+		refs, e := r.Refs(ctx)
+		if e != nil {
+			return e
+		}
+		if len(refs) > 0 {
+			return err
+		}
+		if m.from, e = r.ref(ctx, m.from.Name); e != nil {
+			return e
+		}
+		if !m.from.IsZero() {
+			return err
+		}
+		if e := rest(ctx, rand.N(firstPause)); e != nil {
+			return e
+		}
+	}
+	return errs.New(errs.Unavailable, "others make the first branch of %s all the time; try again", r.URL())
+}
+
+// firstPause bounds the pause after which one that was given up for the first ref tries again.
+const firstPause = 100 * time.Millisecond
+
+// tryFirst is a try of updateFirst. The ref is announced with a change, as one of several refs is (R4); the object first says which change may be
+// committed. Who finds another's there gives that up, and has failed where it was committed before; so who dies is in nobody's way.
+func (r *Remote) tryFirst(ctx context.Context, m move) error {
 	if err := r.giveUp(ctx, m.from); err != nil {
 		return err
 	}
