@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stemmadb/stemma/internal/chunk"
@@ -317,10 +318,18 @@ func TestCompressCrashAnywhere(t *testing.T) {
 	}
 	for n := int64(1); ; n++ {
 		base := mem.CrashClone(rand.New(rand.NewPCG(uint64(n), 1)))
+		var mu sync.Mutex // of the three: a collection leaves a fold behind it
 		var cut *vfs.Mem
 		ops := int64(0)
 		armed := false
+		arm := func(on bool) {
+			mu.Lock()
+			defer mu.Unlock()
+			armed = on
+		}
 		s, err := Open(t.Context(), vfs.WithHook(base, func(op vfs.Op) error {
+			mu.Lock()
+			defer mu.Unlock()
 			if !armed || op.Kind == vfs.OpRead {
 				return nil
 			}
@@ -333,9 +342,9 @@ func TestCompressCrashAnywhere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		armed = true
+		arm(true)
 		_, err = compact(t.Context(), s, RewriteOptions{Compress: CompressAll}, cold, hot)
-		armed = false
+		arm(false)
 		if cut == nil {
 			if err != nil {
 				t.Fatal(err)
