@@ -108,6 +108,9 @@ func (c *Fetch) fetch(ctx context.Context, s *Scope) (*fetched, error) {
 	if err := vanished(r, name, known, refs); err != nil {
 		return nil, err
 	}
+	if err := made(r); err != nil {
+		return nil, err
+	}
 	if c.before != nil {
 		if err := c.before(refs); err != nil {
 			return nil, err

@@ -236,6 +236,14 @@ func (s *Scope) openRemote(ctx context.Context, text string) (r *sync.Remote, na
 	return r, name, err
 }
 
+// made refuses a place that is no remote, to those who read it.
+func made(r *sync.Remote) error {
+	if r.Made() {
+		return nil
+	}
+	return errs.New(errs.NotFound, "'%s' does not appear to be a remote: nothing was ever pushed there; see whether that is the place", r.URL())
+}
+
 // remoteAt is the first remote of the database that has that URL, "" for none.
 func (s *Scope) remoteAt(url string) (string, error) {
 	m, err := remoteURLs(s.Settings.Local)
@@ -325,6 +333,9 @@ func (c *LsRemote) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	r, _, err := s.openRemote(ctx, c.Remote)
 	if err != nil {
+		return nil, err
+	}
+	if err := made(r); err != nil {
 		return nil, err
 	}
 	hints := warnings(r)
