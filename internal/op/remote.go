@@ -218,22 +218,27 @@ func (s *Scope) remoteURL(text string) (string, error) {
 
 // openRemote opens a remote by its name among those of the database, or by what else remoteURL takes. name is "" then.
 func (s *Scope) openRemote(ctx context.Context, text string) (r *sync.Remote, name string, err error) {
-	m, err := remoteURLs(s.Settings.Local)
+	url, name, err := s.findRemote(text)
 	if err != nil {
 		return nil, "", err
 	}
-	url := m[text]
-	if name = text; url == "" {
-		name = ""
-		if remoteName.MatchString(text) {
-			return nil, "", errNoRemote(text, m)
-		}
-		if url, err = s.remoteURL(text); err != nil {
-			return nil, "", err
-		}
-	}
 	r, err = remote.Open(ctx, url, s.remoteOptions())
 	return r, name, err
+}
+
+// findRemote is the URL of a remote: see openRemote.
+func (s *Scope) findRemote(text string) (url, name string, err error) {
+	m, err := remoteURLs(s.Settings.Local)
+	switch {
+	case err != nil:
+		return "", "", err
+	case m[text] != "":
+		return m[text], text, nil
+	case remoteName.MatchString(text):
+		return "", "", errNoRemote(text, m)
+	}
+	url, err = s.remoteURL(text)
+	return url, "", err
 }
 
 // made refuses a place that is no remote, to those who read it.
