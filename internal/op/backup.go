@@ -105,6 +105,9 @@ func (c *Backup) Run(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, errs.New(errs.Invalid, "unrecognized dolt_backup parameter '%s'", c.Path)
 	}
 	path := s.path(c.Path)
+	if err := s.mayName("file://" + filepath.ToSlash(path)); err != nil {
+		return nil, err
+	}
 	if _, err := repo.Locate(s.FS, path); err == nil {
 		return nil, errs.New(errs.Exists, "backup: %s already holds a database", path)
 	} else if !errs.Is(err, errs.NotFound) {

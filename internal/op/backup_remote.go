@@ -12,7 +12,6 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/pack"
-	"github.com/stemmadb/stemma/internal/remote"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/sync"
 )
@@ -110,7 +109,7 @@ func (c *Backup) open(ctx context.Context, s *Scope, text string, named bool) (*
 	if err != nil {
 		return nil, err
 	}
-	return remote.Open(ctx, url, s.remoteOptions())
+	return s.openURL(ctx, url)
 }
 
 // sync makes a backup hold what the database holds.

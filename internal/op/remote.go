@@ -3,7 +3,9 @@ package op
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/remote"
 	"github.com/stemmadb/stemma/internal/sync"
+	"github.com/stemmadb/stemma/internal/vfs"
 )
 
 // remoteColumns are the columns of what remote answers.
@@ -213,7 +216,35 @@ func (s *Scope) remoteURL(text string) (string, error) {
 		owner, name, _ := strings.Cut(text, "/")
 		text = strings.NewReplacer("{owner}", owner, "{name}", name).Replace(hub)
 	}
-	return remote.Normalize(text, s.remoteOptions())
+	url, err := remote.Normalize(text, s.remoteOptions())
+	if err != nil {
+		return "", err
+	}
+	return url, s.mayName(url)
+}
+
+// mayName refuses the URL of a directory that a client of a server may not name.
+func (s *Scope) mayName(url string) error {
+	path, ok := strings.CutPrefix(url, "file://")
+	if s.Files == "" || !ok {
+		return nil
+	}
+	fs := s.FS
+	if fs == nil {
+		fs = vfs.OS{}
+	}
+	if err := vfs.Inside(fs, s.Files, filepath.FromSlash(path)); err != nil {
+		return fmt.Errorf("%s: %w (@@secure_file_priv): name a directory in it, or use the command line on the server's machine, which works beside the server", url, err)
+	}
+	return nil
+}
+
+// openURL opens the remote at a URL.
+func (s *Scope) openURL(ctx context.Context, url string) (*sync.Remote, error) {
+	if err := s.mayName(url); err != nil {
+		return nil, err
+	}
+	return remote.Open(ctx, url, s.remoteOptions())
 }
 
 // openRemote opens a remote by its name among those of the database, or by what else remoteURL takes. name is "" then.
@@ -222,7 +253,7 @@ func (s *Scope) openRemote(ctx context.Context, text string) (r *sync.Remote, na
 	if err != nil {
 		return nil, "", err
 	}
-	r, err = remote.Open(ctx, url, s.remoteOptions())
+	r, err = s.openURL(ctx, url)
 	return r, name, err
 }
 
