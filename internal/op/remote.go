@@ -347,11 +347,14 @@ var lsRemoteColumns = []Column{Text("hash"), Text("ref")}
 
 func lsRemoteSpec() Spec {
 	return Define[LsRemote](Spec{
-		Name: "ls-remote", Columns: lsRemoteColumns, Group: GroupRemote, ReadOnly: true,
+		Name: "ls-remote", Columns: lsRemoteColumns, Group: GroupRemote, Needs: NeedDatabase, ReadOnly: true, Admin: true,
 		Short: "List the branches and tags of a remote",
 		Usage: []string{"[--heads] [--tags] [<remote>|<url>]"}, Examples: []Example{{"ls-remote file:///mnt/share/prices", "what is there, without a database here"}},
 	})
 }
+
+// Anywhere implements Anywhere: a URL needs no database, and of one here only the settings are read.
+func (c *LsRemote) Anywhere() bool { return true }
 
 // Run lists.
 func (c *LsRemote) Run(ctx context.Context, s *Scope) (*Result, error) {
