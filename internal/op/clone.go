@@ -106,7 +106,7 @@ func (c *Clone) into(ctx context.Context, s *Scope, url string, fs vfs.FS, dir s
 		return err
 	}
 	hints := warnings(r)
-	defer func() { c.hints = *hints }()
+	defer func() { c.hints = append(c.hints, *hints...) }()
 	refs, runs, err := r.RefsAndRuns(ctx)
 	if err != nil {
 		return err
@@ -247,12 +247,17 @@ func (c *Clone) fill(ctx context.Context, s *Scope, f *sync.Fetch, refs map[stri
 	if err != nil {
 		return nil, err
 	}
-	if !c.at.IsZero() {
-		if err := c.back(ctx, out); err != nil {
+	if c.restore {
+		if c.at.IsZero() {
+			if err = c.leftWork(ctx, out); err == nil {
+				err = noteRestored(f.FS, dir, f.Remote.URL(), refs)
+			}
+		} else {
+			err = c.back(ctx, out)
+		}
+		if err != nil {
 			return nil, errors.Join(err, out.Batch.Close())
 		}
-	}
-	if c.restore {
 		return out, nil
 	}
 	settings := map[string]func(map[string]string){remotesSetting: func(m map[string]string) { m[c.Name] = url }}
