@@ -135,14 +135,27 @@ func Put(ctx context.Context, bucket, name, text string) error {
 	return err
 }
 
+// Answer is an answer of that status which says what is the matter as Blob Storage does.
+func Answer(status int, code, message string) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("Content-Type", "application/xml")
+		w.Header().Set("X-Ms-Error-Code", code)
+		w.WriteHeader(status)
+		fmt.Fprintf(w, `<?xml version="1.0" encoding="utf-8"?><Error><Code>%s</Code><Message>%s`+"\nRequestId:1</Message></Error>", code, message)
+		return true
+	}
+}
+
+// Busy answers that another try may help.
+func Busy(w http.ResponseWriter, r *http.Request) bool {
+	return Answer(http.StatusServiceUnavailable, "ServerBusy", "The server is busy.")(w, r)
+}
+
 // Start is New, and lets the environment of the test name the emulator.
 func Start(t testing.TB, bucket string) *objecttest.Server {
 	t.Helper()
 	s, env := New(t, bucket)
-	for k, v := range env {
-		t.Setenv(k, v)
-	}
-	return s
+	return objecttest.Named(t, s, env)
 }
 
 func freePort(t testing.TB) int {
