@@ -91,8 +91,15 @@ func (b Buckets) broken(t *testing.T) {
 		t.Errorf("after two refusals: %v", err)
 	}
 	t.Setenv(b.Setting, "http://127.0.0.1:1")
-	_, err := b.Open(t, "data", "p").Stat(t.Context(), "a")
-	code(t, err, errs.Unavailable)
+	for what, call := range map[string]func(s object.Store) error{
+		"stat": func(s object.Store) error { _, err := s.Stat(t.Context(), "a"); return err },
+		"put":  func(s object.Store) error { return s.Put(t.Context(), "a", object.Bytes(nil), object.IfAbsent) },
+	} {
+		err := call(b.Open(t, "data", "p"))
+		if code(t, err, errs.Unavailable); !object.Unanswered(err) {
+			t.Errorf("%s: of a server that is not there came an answer: %v", what, err)
+		}
+	}
 }
 
 // once: each request is made once, for tries are those of object.Retry.
@@ -112,7 +119,7 @@ func (b Buckets) once(t *testing.T) {
 		func() error { return s.Delete(t.Context(), "a") },
 		func() error { return s.DeleteIf(t.Context(), "a", "1") },
 	} {
-		if err := call(); !errs.Is(err, errs.Unavailable) || n != i+1 {
+		if err := call(); !errs.Is(err, errs.Unavailable) || object.Unanswered(err) || n != i+1 {
 			t.Errorf("call %d: %v after %d requests", i, err, n)
 		}
 	}
