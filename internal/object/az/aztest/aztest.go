@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -86,7 +88,9 @@ func New(t testing.TB, bucket string) (s *objecttest.Server, env map[string]stri
 	}
 	await(t, at.Host)
 	create(t, at.String()+"/"+account, bucket)
-	s = objecttest.Serve(t, httputil.NewSingleHostReverseProxy(at))
+	proxy := httputil.NewSingleHostReverseProxy(at)
+	proxy.ErrorLog = log.New(io.Discard, "", 0) // of clients that are gone
+	s = objecttest.Serve(t, proxy)
 	return s, map[string]string{
 		Setting: s.URL + "/" + account, "AZURE_STORAGE_ACCOUNT": account, "AZURE_STORAGE_KEY": Key(), "AZURE_STORAGE_SAS_TOKEN": "",
 		"AZURE_STORAGE_CONNECTION_STRING": "",
