@@ -153,3 +153,70 @@ func TestKeptAnewUntidy(t *testing.T) {
 		}
 	}
 }
+
+// meddler is progress in whose n-th piece of work somebody else does something.
+type meddler struct {
+	left int
+	do   func()
+}
+
+// Start implements Progress.
+func (m *meddler) Start(string, int64, string) Task {
+	if m.left--; m.left == 0 {
+		m.do()
+	}
+	return noTask{}
+}
+
+// TestKeptAnewAtOnce: a commit that is made while all is pushed anew stays, with what it tells of its run, whatever the push is forced to do: the push fails, or
+// the commit comes after it.
+func TestKeptAnewAtOnce(t *testing.T) {
+	ctx := t.Context()
+	failed := 0
+	for n := 1; ; n++ {
+		fs := vfs.NewMem()
+		keptWorld(t, fs)
+		a := keptMachine(t, fs, "a", 0, nil)
+		_, err := countFor(ctx, a, "early", "main", 1)
+		keptOK(t, err)
+		scope := &Scope{FS: fs, Dir: "/", Clock: tick{}, Settings: Settings{Local: filepath.Join(t.TempDir(), "config")}}
+		_, err = (&Backup{Path: "restore", Args: []string{"/rem", "copy"}}).Run(ctx, scope)
+		keptOK(t, err)
+		copied, err := repo.Open(ctx, fs, "/copy", repo.Options{})
+		keptOK(t, err)
+		keptOK(t, countUp(ctx, copied, "main", 5, false)) // so that what others have committed would be lost
+		_, err = copied.Commit(ctx, repo.CommitOptions{Branch: "main", Message: "ours", Author: keptBy, All: true})
+		keptOK(t, err)
+		_, err = countFor(ctx, a, "middle", "main", 2) // seen by the push, which may overwrite it, but not what it tells of runs
+		keptOK(t, err)
+		var late *history.Commit
+		m := &meddler{left: n, do: func() { late, err = countFor(ctx, a, "late", "main", 3) }}
+		_, pushErr := (&Push{Mirror: true, NoLease: true, Anew: true, Remote: "/rem"}).Run(ctx, &Scope{Repo: copied, FS: fs, Dir: "/copy", Clock: tick{}, Settings: scope.Settings, Progress: m})
+		keptOK(t, err)
+		if late == nil { // the push has fewer pieces
+			keptOK(t, pushErr)
+			if failed == 0 || n < 3 {
+				t.Errorf("%d of %d pushes failed: the test does not test", failed, n)
+			}
+			keptOK(t, copied.Close(ctx))
+			return
+		}
+		if pushErr != nil {
+			failed++
+			if !errs.Is(pushErr, errs.Conflict) || !strings.Contains(pushErr.Error(), "changed meanwhile") {
+				t.Errorf("meddled with in piece %d: %v", n, pushErr)
+			}
+		}
+		b := keptMachine(t, fs, "b", 0, nil)
+		if ok, err := history.IsAncestor(ctx, b.Store(), late.ID, mustHead(t, b, "main")); err != nil || !ok {
+			t.Errorf("meddled with in piece %d: the commit is lost (%v); the push said %v", n, err, pushErr)
+		}
+		for _, run := range []string{"early", "middle", "late"} {
+			if _, ok, err := b.Lineage().Run(ctx, runOf(run)); err != nil || !ok {
+				t.Errorf("meddled with in piece %d: the run %s is lost (%v); the push said %v", n, run, err, pushErr)
+			}
+		}
+		soundRuns(t, b)
+		keptOK(t, copied.Close(ctx))
+	}
+}

@@ -49,7 +49,7 @@ not lost unseen. At a URL that no remote here has nothing was seen, and --no-lea
 whatever is there.
 
 --mirror --anew sends all of the database, also what the remote has, and lets no branch, tag or run name anything that was sent before. After
-'erase' that is what makes 'gc --remote' remove the rows there. Nobody should work there meanwhile.`,
+'erase' that is what makes 'gc --remote' remove the rows there. What others commit there meanwhile makes it fail, whatever is forced, and is kept.`,
 		Usage:    []string{"[-u] [-f] [--all [--prune]] [--tags] [--atomic] [<remote> [<refspec>...]]", "--mirror [--anew] [<remote>]", "-d <remote> <ref>..."},
 		Examples: []Example{{"push -u origin main", "send a branch, and follow the remote's from now on"}, {"push", "send it again"}, {"push origin :fix", "remove a branch there"}},
 	})
@@ -119,10 +119,12 @@ func (c *Push) Run(ctx context.Context, s *Scope) (*Result, error) {
 			return nil, err
 		}
 	}
+	seen, err := r.See(ctx) // what is decided by it holds for what is there at the end, or fails
+	if err != nil {
+		return nil, err
+	}
 	if c.Prune {
-		if list, err = c.prune(ctx, r, list); err != nil {
-			return nil, err
-		}
+		list = c.prune(seen, list)
 	}
 	wants := make([]sync.Want, len(list))
 	for i := range list {
@@ -143,14 +145,10 @@ func (c *Push) Run(ctx context.Context, s *Scope) (*Result, error) {
 		}
 		wants[i] = *w
 	}
-	p := &sync.Push{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Temp: s.Repo.TempDir(), Atomic: c.Atomic, Anew: c.Anew, Held: sync.HeldIn(s.Repo.FS(), s.Repo.Dir()), Progress: s.syncProgress()}
+	p := &sync.Push{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Temp: s.Repo.TempDir(), Atomic: c.Atomic, Anew: c.Anew, Seen: seen, Held: sync.HeldIn(s.Repo.FS(), s.Repo.Dir()), Progress: s.syncProgress()}
 	p.Lineage = func(ctx context.Context, now sync.Ref) (history.CommitID, error) { return joinLineage(ctx, s, r, now) }
 	if c.Anew { // branches there tell of runs no more then
-		_, told, err := r.RefsAndRuns(ctx)
-		if err == nil {
-			err = takeRuns(ctx, s, r, told)
-		}
-		if err != nil {
+		if err := takeRuns(ctx, s, r, seen.Telling()); err != nil {
 			return nil, err
 		}
 	}
@@ -215,13 +213,9 @@ func (c *Push) wants(ctx context.Context, s *Scope, branch, theirs string) ([]pu
 	return out, nil
 }
 
-// prune adds that what is not in the list is removed from the remote: branches, and with --mirror tags.
-func (c *Push) prune(ctx context.Context, r *sync.Remote, list []pushed) ([]pushed, error) {
-	refs, err := r.Refs(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range slices.Sorted(maps.Keys(refs)) {
+// prune adds that what is there and not in the list is removed from the remote: branches, and with --mirror tags.
+func (c *Push) prune(seen *sync.Seen, list []pushed) []pushed {
+	for _, name := range slices.Sorted(maps.Keys(seen.Refs())) {
 		for _, kind := range []string{sync.Heads, sync.Tags} {
 			short, ok := strings.CutPrefix(name, kind)
 			if !ok || kind == sync.Tags && !c.Mirror || slices.ContainsFunc(list, func(p pushed) bool { return p.Name == name }) {
@@ -230,7 +224,7 @@ func (c *Push) prune(ctx context.Context, r *sync.Remote, list []pushed) ([]push
 			list = append(list, pushed{Want: sync.Want{Name: name, Force: c.Force}, there: short})
 		}
 	}
-	return list, nil
+	return list
 }
 
 // spec reads a refspec.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/object"
 	"github.com/stemmadb/stemma/internal/object/mem"
@@ -74,8 +75,8 @@ func (w *toldWorld) put(t *testing.T, name string, v value) {
 func (w *toldWorld) packs(t *testing.T) map[string]bool {
 	t.Helper()
 	ctx := t.Context()
-	for range 2 {
-		_, err := (&Collect{Remote: w.remote(w.s), Now: time.Now()}).Run(ctx)
+	for day := range 2 {
+		_, err := (&Collect{Remote: w.remote(w.s), Now: time.Now().AddDate(0, 0, day), Grace: time.Hour}).Run(ctx)
 		must(t, err)
 	}
 	list, err := w.s.List(ctx, packsDir)
@@ -208,4 +209,68 @@ func TestCollectDecided(t *testing.T) {
 			t.Errorf("decided %q: the outcome that a ref names is gone", strings.TrimSpace(said))
 		}
 	}
+}
+
+// TestAnewSeen: what has changed since the refs were seen by which a push was decided is not overwritten, nor what it tells of runs dropped, not of branches
+// that are removed again either.
+func TestAnewSeen(t *testing.T) {
+	ctx := t.Context()
+	for _, atomic := range []bool{true, false} {
+		w := newToldWorld(t)
+		k := &Keeper{Remote: w.remote(w.s), Store: w.push.Store, FS: w.push.FS, Temp: w.push.Temp}
+		seen, err := w.push.Remote.See(ctx)
+		must(t, err)
+		late := Target{Commit: newCommit(t, k.Store, "late runs")}
+		swap := func(name string, to history.CommitID, runs Target) Ref {
+			t.Helper()
+			x, err := k.Read(ctx, name)
+			must(t, err)
+			out, err := k.Swap(ctx, []Swap{{From: x, To: Target{Commit: to}, Runs: runs}})
+			must(t, err)
+			return out[0]
+		}
+		swap("heads/one", newCommit(t, k.Store, "late", w.first), late)
+		gone := swap("heads/gone", w.first, late)
+		swap("heads/gone", history.CommitID{}, gone.Runs)
+		made := swap("heads/made", w.first, late)
+		swap("heads/made", history.CommitID{}, made.Runs)
+		before := map[string]Ref{}
+		all := []string{"heads/one", "heads/gone", "heads/made"}
+		for _, n := range all {
+			before[n] = w.read(t, n)
+		}
+		w.push.Seen, w.push.Atomic = seen, atomic
+		out, _, err := w.push.Run(ctx, append(w.wants(), Want{Name: "heads/gone", Commit: w.second, Force: true}, Want{Name: "heads/made", Commit: w.second, Force: true}))
+		must(t, err)
+		for _, o := range out {
+			if o.Name != "heads/two" && o.Status != Raced {
+				t.Errorf("%s (atomic %v) was pushed over what came meanwhile: %d", o.Name, atomic, o.Status)
+			}
+		}
+		for _, n := range all {
+			if x := w.read(t, n); !x.says(before[n]) || x.Runs.Commit != late.Commit {
+				t.Errorf("%s (atomic %v) is %+v, was %+v", n, atomic, x, before[n])
+			}
+		}
+	}
+}
+
+// TestAnewCame: a branch that is made while all is pushed anew may need what was there before, which the push tells.
+func TestAnewCame(t *testing.T) {
+	ctx := t.Context()
+	w := newToldWorld(t)
+	k := &Keeper{Remote: w.remote(w.s), Store: w.push.Store, FS: w.push.FS, Temp: w.push.Temp}
+	asked := 0
+	w.push.Lineage = func(context.Context, Ref) (history.CommitID, error) {
+		if asked++; asked == 1 {
+			_, err := k.Swap(ctx, []Swap{{From: Ref{Name: "heads/came"}, To: Target{Commit: w.first}}})
+			must(t, err)
+		}
+		return w.joined, nil
+	}
+	if _, _, err := w.push.Run(ctx, w.wants()); !errs.Is(err, errs.Conflict) || !strings.Contains(err.Error(), "heads/came") {
+		t.Errorf("beside a branch that came meanwhile the push said %v", err)
+	}
+	_, _, err := w.push.Run(ctx, append(w.wants(), Want{Name: "heads/came"}))
+	must(t, err)
 }

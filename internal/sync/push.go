@@ -77,7 +77,9 @@ type Push struct {
 	// Anew sends all that the refs reach, also what is there already, so that packs of before are needed by none of them any more, nor by what is left of
 	// others. What is there and not pushed, lists of stashes among it, is an error of class Conflict. What branches there tell of runs must be known to
 	// Lineage, which changes first: it has that before they do not tell it any more.
-	Anew     bool
+	Anew bool
+	// Seen is the refs as they were when it was decided what to push: what has changed since is Raced, whatever is forced. Nil reads them when it runs.
+	Seen     *Seen
 	Held     Held // where the packs that are sent are remembered
 	Progress Progress
 	// Lineage is asked what the remote's Lineage is to name, given what it names; the zero commit leaves it. Nil sends none. It is asked when
@@ -98,21 +100,25 @@ func (p *Push) Run(ctx context.Context, wants []Want) ([]Outcome, map[string]Ref
 			return nil, nil, err
 		}
 	}
-	refs, all, err := p.Remote.allRefs(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	if p.Anew {
-		if err := p.onlyThese(refs, wants); err != nil {
+	seen := p.Seen
+	if seen == nil {
+		var err error
+		if seen, err = p.Remote.See(ctx); err != nil {
 			return nil, nil, err
 		}
 	}
-	maps.DeleteFunc(refs, func(name string, _ Ref) bool { return strings.HasPrefix(name, Stashes) })
+	if p.Anew {
+		if err := p.onlyThese(seen.refs, wants); err != nil {
+			return nil, nil, err
+		}
+	}
+	refs := seen.Refs()
 	out := make([]Outcome, len(wants))
 	refused, sends := false, false
 	var todo []int
 	for i, w := range wants {
 		out[i] = Outcome{Want: w, Old: refs[w.Name].Target}
+		var err error
 		if out[i].Status, err = p.judge(ctx, w, refs[w.Name]); err != nil {
 			return nil, nil, err
 		}
@@ -145,7 +151,7 @@ func (p *Push) Run(ctx context.Context, wants []Want) ([]Outcome, map[string]Ref
 	if len(todo) == 0 {
 		return out[:len(wants)], refs, nil
 	}
-	moves, err := p.prepare(ctx, refs, out, todo)
+	moves, err := p.prepare(ctx, refs, out, todo, seen)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -164,7 +170,9 @@ func (p *Push) Run(ctx context.Context, wants []Want) ([]Outcome, map[string]Ref
 	}
 	out = out[:len(wants)]
 	if err == nil && p.Anew && !slices.ContainsFunc(out, func(o Outcome) bool { return o.Status.Refused() }) {
-		err = p.clearRemoved(ctx, all, wants)
+		if err = p.clearRemoved(ctx, seen.all, wants); err == nil {
+			err = p.nothingCame(ctx, seen, wants)
+		}
 	}
 	return out, refs, err
 }
@@ -192,15 +200,29 @@ func (p *Push) clearRemoved(ctx context.Context, all []Ref, wants []Want) error 
 	return nil
 }
 
+// nothingCame reports refs that are there after a push of everything anew and were not when it began: their lists may name packs of before.
+func (p *Push) nothingCame(ctx context.Context, seen *Seen, wants []Want) error {
+	now, err := p.Remote.See(ctx)
+	if err != nil {
+		return err
+	}
+	maps.DeleteFunc(now.refs, func(name string, _ Ref) bool { _, before := seen.refs[name]; return before })
+	if more := unwanted(now.refs, wants); len(more) > 0 {
+		return errs.New(errs.Conflict, "push to %s: all was sent anew, but somebody has made %s meanwhile, which may need what was there before: fetch it or remove it, and push again", p.Remote.URL(), strings.Join(more, ", "))
+	}
+	return nil
+}
+
+// unwanted is the names of refs that are neither pushed nor the lineage.
+func unwanted(refs map[string]Ref, wants []Want) []string {
+	return slices.DeleteFunc(names(refs), func(n string) bool {
+		return n == Lineage || slices.ContainsFunc(wants, func(w Want) bool { return w.Name == n })
+	})
+}
+
 // onlyThese refuses a push that is to replace all packs of a place which has refs that are not pushed.
 func (p *Push) onlyThese(refs map[string]Ref, wants []Want) error {
-	var more []string
-	for _, n := range names(refs) {
-		if n != Lineage && !slices.ContainsFunc(wants, func(w Want) bool { return w.Name == n }) {
-			more = append(more, n)
-		}
-	}
-	if len(more) > 0 {
+	if more := unwanted(refs, wants); len(more) > 0 {
 		return errs.New(errs.Conflict, "push to %s: what is there cannot be sent anew, since it is not all here: %s; bring back or drop stashes, and fetch or remove the others, first", p.Remote.URL(), strings.Join(more, ", "))
 	}
 	return nil
@@ -235,7 +257,7 @@ func (p *Push) again(ctx context.Context) error {
 			refs[Lineage] = now
 		}
 		out, todo := []Outcome{o}, []int{0}
-		moves, err := p.prepare(ctx, refs, out, todo)
+		moves, err := p.prepare(ctx, refs, out, todo, nil)
 		if err == nil {
 			err = p.move(ctx, refs, out, todo, moves)
 		}
@@ -246,8 +268,8 @@ func (p *Push) again(ctx context.Context) error {
 	return errs.New(errs.Unavailable, "push to %s: others push runs all the time; push again", p.Remote.URL())
 }
 
-// prepare sends what the refs of todo are to reach, and says how they change then.
-func (p *Push) prepare(ctx context.Context, refs map[string]Ref, out []Outcome, todo []int) ([]move, error) {
+// prepare sends what the refs of todo are to reach, and says how they change then. seen has what is left of those that were removed; of others it is read.
+func (p *Push) prepare(ctx context.Context, refs map[string]Ref, out []Outcome, todo []int, seen *Seen) ([]move, error) {
 	list, err := p.sendSure(ctx, refs, out, todo)
 	if err != nil {
 		return nil, fmt.Errorf("push to %s: %w", p.Remote.URL(), err)
@@ -255,7 +277,11 @@ func (p *Push) prepare(ctx context.Context, refs map[string]Ref, out []Outcome, 
 	moves := make([]move, len(todo))
 	for k, i := range todo {
 		from, ok := refs[out[i].Name]
-		if !ok { // one that was removed is read again, for its generation
+		switch {
+		case ok:
+		case seen != nil:
+			from = seen.left(out[i].Name)
+		default:
 			if from, err = p.Remote.ref(ctx, out[i].Name); err != nil {
 				return nil, err
 			}

@@ -190,6 +190,41 @@ func (r *Remote) RefsAndRuns(ctx context.Context) (map[string]Ref, []Ref, error)
 	return refs, telling(all), err
 }
 
+// Seen is the refs of a remote as they were at one moment, for a push that is to change what was there then and nothing else.
+type Seen struct {
+	refs map[string]Ref // that are there, lists of stashes among them
+	all  []Ref          // what there is of all, removed ones too
+}
+
+// See reads the refs for a push: see Refs.
+func (r *Remote) See(ctx context.Context) (*Seen, error) {
+	refs, all, err := r.allRefs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Seen{refs: refs, all: all}, nil
+}
+
+// Refs is the refs by name, without lists of stashes, as Remote.Refs gives them.
+func (s *Seen) Refs() map[string]Ref {
+	refs := maps.Clone(s.refs)
+	maps.DeleteFunc(refs, func(name string, _ Ref) bool { return strings.HasPrefix(name, Stashes) })
+	return refs
+}
+
+// Telling is the branches that tell of runs, as Remote.RefsAndRuns gives them.
+func (s *Seen) Telling() []Ref { return telling(slices.Clone(s.all)) }
+
+// left is what there was of a ref that was removed or never there.
+func (s *Seen) left(name string) Ref {
+	for _, x := range s.all {
+		if x.Name == name {
+			return x
+		}
+	}
+	return Ref{Name: name}
+}
+
 // telling is those refs that tell of runs.
 func telling(all []Ref) []Ref {
 	return slices.DeleteFunc(all, func(x Ref) bool { return x.Runs.IsZero() })

@@ -159,3 +159,17 @@ def test_the_class_of_an_owner_that_does_not_start(tmp_path: Path) -> None:
     with pytest.raises(stemma.TooNewError, match="of-later") as e:
         stemma.connect(tmp_path)
     assert "class:" not in str(e.value)
+
+
+def test_a_pull_with_rebase_where_there_is_nothing_to_rebase(remote: tuple[stemma.Repo, str], tmp_path: Path) -> None:
+    repo, url = remote
+    repo.clone(url, str(tmp_path / "clone"))
+    clone = stemma.connect(tmp_path / "clone")
+    row = clone.pull(rebase=True)[0]
+    assert (row.fast_forward, row.conflicts, row.message) == (False, False, "Everything up-to-date")
+    repo.sql("insert into prices values (9, 9)")
+    repo.commit(message="three", all=True)
+    repo.push("origin", "main")
+    assert clone.pull(rebase=True)[0].fast_forward is True
+    assert clone.log()[0].message == "three"
+    assert clone.pull()[0].message == "Everything up-to-date"

@@ -90,7 +90,10 @@ func TestRemoteKill(t *testing.T) {
 	srv := s3test.Start(t, "data")
 	slow, at := objecttest.NewNetwork(t, srv.URL, 20<<20)
 	t.Setenv("AWS_ENDPOINT_URL", at)
-	for _, remote := range []string{"s3://data/db", "file://" + filepath.Join(t.TempDir(), "remote")} {
+	for remote, rounds := range map[string]int{
+		"s3://data/db": or(12, 2),
+		"file://" + filepath.Join(t.TempDir(), "remote"): or(50, 2),
+	} {
 		t.Run(strings.SplitN(remote, ":", 2)[0], func(t *testing.T) {
 			seed := uint64(time.Now().UnixNano())
 			rng := rand.New(rand.NewPCG(seed, 1))
@@ -104,19 +107,22 @@ func TestRemoteKill(t *testing.T) {
 			s.must(t, "clone", remote, other.dir)
 			slow.Cut.Store(700 << 10)
 			killed, whole := map[string]int{}, map[string]int{}
-			try := func(at *site, longest time.Duration, args ...string) {
+			longest := map[string]time.Duration{"push": time.Second, "pull": time.Second, "clone": time.Second, "gc": time.Second}
+			try := func(at *site, args ...string) { // kills within about the time that the verb takes
 				t.Helper()
-				if at.killAfter(t, time.Duration(rng.Int64N(int64(longest))), args...) {
-					killed[args[0]]++
+				verb, begin := args[0], time.Now()
+				if at.killAfter(t, time.Duration(rng.Int64N(int64(longest[verb]))), args...) {
+					killed[verb]++
+					longest[verb] += longest[verb] / 8
 				} else {
-					whole[args[0]]++
+					whole[verb]++
+					longest[verb] = time.Since(begin) * 5 / 4
 				}
 			}
-			longest := 700 * time.Millisecond
-			for n := range or(12, 2) {
+			for n := range rounds {
 				s.grow(t, n, 400, 2000)
 				was, will := s.remoteHead(t, "origin"), s.head(t, "main")
-				try(s, longest, "push")
+				try(s, "push")
 				if is := s.remoteHead(t, "origin"); is != was && is != will {
 					t.Fatalf("after a push that was killed main is %s, neither %s nor %s", is, was, will)
 				}
@@ -124,19 +130,19 @@ func TestRemoteKill(t *testing.T) {
 				if is := s.remoteHead(t, "origin"); is != will {
 					t.Fatalf("main is %s, not %s", is, will)
 				}
-				try(other, longest, "pull")
+				try(other, "pull")
 				other.fsck(t)
 				other.settle(t, "pull")
 				if is := other.head(t, "main"); is != will {
 					t.Fatalf("after a pull main is %s, not %s", is, will)
 				}
 				clone := &site{home: s.home, dir: filepath.Join(t.TempDir(), "clone")}
-				try(s, longest, "clone", remote, clone.dir)
+				try(s, "clone", remote, clone.dir)
 				s.settle(t, "clone", remote, clone.dir)
 				if is := clone.head(t, "main"); is != will {
 					t.Fatalf("main of a clone is %s, not %s", is, will)
 				}
-				try(other, longest, "gc")
+				try(other, "gc")
 				other.must(t, "gc")
 				if n%5 == 0 {
 					for _, x := range []*site{s, other, clone} {

@@ -1983,7 +1983,7 @@ class Verbs:
         whatever is there.
 
         --mirror --anew sends all of the database, also what the remote has, and lets no branch, tag or run name anything that was sent before. After
-        'erase' that is what makes 'gc --remote' remove the rows there. Nobody should work there meanwhile.
+        'erase' that is what makes 'gc --remote' remove the rows there. What others commit there meanwhile makes it fail, whatever is forced, and is kept.
 
         Args:
             remote: the name of a remote or a URL; otherwise the remote that the branch follows, or origin.
