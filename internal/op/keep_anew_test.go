@@ -180,7 +180,7 @@ func TestKeptAnewAtOnce(t *testing.T) {
 		_, err := countFor(ctx, a, "early", "main", 1)
 		keptOK(t, err)
 		scope := &Scope{FS: fs, Dir: "/", Clock: tick{}, Settings: Settings{Local: filepath.Join(t.TempDir(), "config")}}
-		_, err = (&Backup{Path: "restore", Args: []string{"/rem", "copy"}}).Run(ctx, scope)
+		_, err = (&Backup{Path: "restore", Args: []string{keptURL(fs), "copy"}}).Run(ctx, scope)
 		keptOK(t, err)
 		copied, err := repo.Open(ctx, fs, "/copy", repo.Options{})
 		keptOK(t, err)
@@ -191,7 +191,7 @@ func TestKeptAnewAtOnce(t *testing.T) {
 		keptOK(t, err)
 		var late *history.Commit
 		m := &meddler{left: n, do: func() { late, err = countFor(ctx, a, "late", "main", 3) }}
-		_, pushErr := (&Push{Mirror: true, NoLease: true, Anew: true, Remote: "/rem"}).Run(ctx, &Scope{Repo: copied, FS: fs, Dir: "/copy", Clock: tick{}, Settings: scope.Settings, Progress: m})
+		_, pushErr := (&Push{Mirror: true, NoLease: true, Anew: true, Remote: keptURL(fs)}).Run(ctx, &Scope{Repo: copied, FS: fs, Dir: "/copy", Clock: tick{}, Settings: scope.Settings, Progress: m})
 		keptOK(t, err)
 		if late == nil { // the push has fewer pieces
 			keptOK(t, pushErr)

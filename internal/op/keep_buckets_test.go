@@ -24,6 +24,7 @@ var keptTests = []struct {
 	{"rebase overtaken", TestKeptRebaseOvertaken}, {"rebase begun anew", TestKeptRebaseBegunAnew}, {"two go on", TestKeptRebaseTwoGoOn},
 	{"rebase ended elsewhere", TestKeptRebaseEndedElsewhere}, {"retention", TestKeptRetention}, {"stashes", TestKeptStashes}, {"races of stashes", TestKeptStashRaces},
 	{"runs", TestKeptRuns}, {"runs overtaken", TestKeptRunsOvertaken}, {"writes", TestKeptWrites}, {"anew", TestKeptAnew}, {"anew, untidy", TestKeptAnewUntidy},
+	{"plans of rebases", TestKeptRebasePlanOf}, {"filter", TestKeptFilter}, {"filter meanwhile", TestKeptFilterMeanwhile}, {"garbage of what is undecided", TestGCRemoteUndecided},
 }
 
 // TestKeptInBuckets: what machines do with a database they do in buckets of every kind, behind a network that cuts connections, so that answers are lost
@@ -168,17 +169,6 @@ func TestKeptInit(t *testing.T) {
 	}
 }
 
-// undecided is a store that no change of several refs is decided in.
-type undecided struct{ object.Store }
-
-// Put implements object.Store.
-func (u *undecided) Put(ctx context.Context, name string, body object.Body, on object.Condition) error {
-	if strings.HasPrefix(name, "changes/") {
-		return errs.New(errs.Denied, "cut off")
-	}
-	return u.Store.Put(ctx, name, body, on)
-}
-
 // TestKeptUndecided: a machine dies when it has announced that it renames a branch, and has not decided it: the others go on, on either of the two and on both, and it
 // never is renamed.
 func TestKeptUndecided(t *testing.T) {
@@ -206,7 +196,7 @@ func TestKeptUndecided(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx, fs := t.Context(), vfs.NewMem()
 			keptWorld(t, fs)
-			dies := keptMachine(t, fs, "a", 0, func(s object.Store) object.Store { return &undecided{s} })
+			dies := keptMachine(t, fs, "a", 0, func(s object.Store) object.Store { return undecided{s} })
 			was := mustHead(t, dies, "side")
 			b := keptMachine(t, fs, "b", 0, nil)
 			if err := dies.RenameBranch(ctx, "side", "lost", false); err == nil {
