@@ -24,7 +24,7 @@ var keptTests = []struct {
 	{"rebase overtaken", TestKeptRebaseOvertaken}, {"rebase begun anew", TestKeptRebaseBegunAnew}, {"two go on", TestKeptRebaseTwoGoOn},
 	{"rebase ended elsewhere", TestKeptRebaseEndedElsewhere}, {"retention", TestKeptRetention}, {"stashes", TestKeptStashes}, {"races of stashes", TestKeptStashRaces},
 	{"runs", TestKeptRuns}, {"runs overtaken", TestKeptRunsOvertaken}, {"writes", TestKeptWrites}, {"anew", TestKeptAnew}, {"anew, untidy", TestKeptAnewUntidy},
-	{"plans of rebases", TestKeptRebasePlanOf}, {"filter", TestKeptFilter}, {"filter meanwhile", TestKeptFilterMeanwhile}, {"garbage of what is undecided", TestGCRemoteUndecided},
+	{"filter", TestKeptFilter}, {"filter meanwhile", TestKeptFilterMeanwhile}, {"garbage of what is undecided", TestGCRemoteUndecided},
 }
 
 // TestKeptInBuckets: what machines do with a database they do in buckets of every kind, behind a network that cuts connections, so that answers are lost
