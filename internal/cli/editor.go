@@ -108,28 +108,42 @@ func (p *Program) compose(ctx context.Context, c *op.Commit, scope *op.Scope) (b
 	return true, nil
 }
 
-// planned lets the user change the plan of the rebase that has just begun, and returns the verb that goes on with it.
+// planned lets the user change the plan of the rebase that has just begun, and returns the verb that goes on with it. Where that fails it returns the one that
+// gives the rebase up, if it is known where it stands.
 func (p *Program) planned(ctx context.Context, command string, scope *op.Scope) (*op.Rebase, error) {
 	db, err := repo.Open(ctx, scope.FS, scope.Dir, repo.Options{ReadOnly: true, Clock: scope.Clock})
 	if err != nil {
 		return nil, err
 	}
-	x, err := db.Rebasing(ctx, db.CheckedOut())
+	x, err := db.RebasePoint(ctx, db.CheckedOut())
 	if err := errors.Join(err, db.Close(context.WithoutCancel(ctx))); err != nil {
 		return nil, err
 	}
 	if x == nil {
 		return nil, errs.New(errs.Conflict, "the rebase has ended meanwhile")
 	}
-	text, err := p.edit(ctx, command, "rebase-todo", op.PlanText(x))
+	text, err := p.edit(ctx, command, "rebase-todo", op.PlanText(x.Rebase))
 	if err != nil {
-		return nil, err
+		return &op.Rebase{Abort: true, PlanOf: x.ID()}, err
 	}
-	return &op.Rebase{Continue: true, Plan: text}, nil
+	return &op.Rebase{Continue: true, Plan: text, PlanOf: x.ID()}, nil
+}
+
+// keepPlan puts a plan that others have overtaken into a file that stays, and adds where it is to the error.
+func keepPlan(plan string, err error) error {
+	f, failed := os.CreateTemp("", "stemma-rebase-todo-")
+	if failed == nil {
+		_, failed = f.WriteString(plan)
+		failed = errors.Join(failed, f.Close())
+	}
+	if failed != nil {
+		return errors.Join(err, errs.New(errs.CodeOf(failed), "the plan as you have written it could not be kept: %w", failed))
+	}
+	return errs.New(errs.CodeOf(err), "%w; the plan as you have written it is in %s", err, f.Name())
 }
 
 // rebaseByEditor does an interactive rebase whose plan the user changes in an editor. When that goes wrong, or the plan makes no sense, it
-// is as if the rebase had not begun.
+// is as if the rebase had not begun. When others have gone on with it while the editor was open, what they have done stays.
 func (p *Program) rebaseByEditor(ctx context.Context, command string, spec op.Spec, verb *op.Rebase, scope *op.Scope) (*op.Result, func() error, error) {
 	r, closeFn, err := p.perform(ctx, spec, verb, scope)
 	if err != nil {
@@ -138,19 +152,18 @@ func (p *Program) rebaseByEditor(ctx context.Context, command string, spec op.Sp
 	if err := closeFn(); err != nil {
 		return nil, func() error { return nil }, err
 	}
-	again := func(verb op.Op) (*op.Result, func() error, error) {
-		fresh := *scope
-		fresh.Repo = nil
-		return p.perform(ctx, spec, verb, &fresh)
-	}
 	next, err := p.planned(ctx, command, scope)
-	if err == nil {
-		r, closeFn, err = again(next)
-		if err == nil || !errs.Is(err, errs.Invalid) && !errs.Is(err, errs.NotFound) {
-			return r, closeFn, err
-		}
-		err = errors.Join(err, closeFn())
+	if next == nil {
+		return nil, func() error { return nil }, err
 	}
-	_, closeFn, failed := again(&op.Rebase{Abort: true})
-	return nil, closeFn, errors.Join(err, failed)
+	again := *scope
+	again.Repo = nil
+	r, closeFn, failed := p.perform(ctx, spec, next, &again)
+	if op.RebaseWentOn(failed) && next.Plan != "" {
+		failed = keepPlan(next.Plan, failed)
+	}
+	if err != nil { // the editor's
+		return nil, closeFn, errors.Join(err, failed)
+	}
+	return r, closeFn, failed
 }

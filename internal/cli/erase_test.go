@@ -88,7 +88,7 @@ func TestErasedBytes(t *testing.T) {
 	if len(filesIn(remote, short)) == 0 {
 		t.Fatal("the bytes are not in the remote: the test does not test")
 	}
-	run("push", "--mirror", "--no-lease", "--anew", "origin")
+	run("push", "--mirror", "--anew", "origin")
 	for range 2 {
 		run("gc", "--remote", "origin", "--grace", "0s")
 	}

@@ -46,7 +46,8 @@ Merges and rebases in progress are to be ended first, and stashes to be dropped.
 would go. Messages and metadata of commits stay as they are, and so do the names of tables, and the text of queries that runs have recorded.
 
 Other copies keep the rows: remotes, backups, clones and files that were exported. It says which of them the database knows of. Erase in one
-place, 'push --mirror --anew' to the remotes, 'gc --remote' them, and clone anew elsewhere.`,
+place that has all branches, 'push --mirror --anew' to the remotes, 'gc --remote' them, and clone anew elsewhere. What a remote has and the
+database has not is not removed there: it is told beforehand, and the push names it and changes nothing.`,
 		Usage: []string{"<table>... --where <condition>", "-q <sql>"},
 		Examples: []Example{
 			{`erase --dry-run people --where "id = 17"`, "which commits have that row"},
@@ -98,6 +99,10 @@ func (c *Erase) Run(ctx context.Context, s *Scope) (*Result, error) {
 			opt.Branches = append(opt.Branches, b.Name)
 		}
 	}
+	others, err := e.others()
+	if err != nil {
+		return nil, err
+	}
 	done, err := s.Repo.FilterHistory(ctx, opt)
 	task.Done(err)
 	if err != nil {
@@ -105,6 +110,7 @@ func (c *Erase) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	e.step(history.CommitID{}, history.CommitID{})
 	e.summary(done)
+	e.r.Hints = append(e.r.Hints, others...)
 	if c.DryRun {
 		return e.r, nil
 	}
@@ -127,7 +133,7 @@ func (c *Erase) check(s *Scope) error {
 		return errs.New(errs.Invalid, "erase: say with --where which rows of %s go; 'true' is all of them", strings.Join(c.Tables, ", "))
 	case s.Repo.KeptIn():
 		url := s.Repo.Partial().URL
-		return errs.New(errs.Unsupported, "erase: the database is kept at %[1]s, and all machines that work there have copies of what they read. Stop them, commit what is to stay, make a copy with 'stemma backup restore %[1]s copy', erase in it, 'stemma push --mirror --no-lease --anew %[1]s' from it, and remove the caches of the machines; 'stemma gc --remote %[1]s' then removes the rows", url)
+		return errs.New(errs.Unsupported, "erase: the database is kept at %[1]s, and all machines that work there have copies of what they read. Stop them, commit what is to stay, make a copy with 'stemma backup restore %[1]s copy', erase in it, 'stemma push --mirror --anew %[1]s' from it, and remove the caches of the machines; 'stemma gc --remote %[1]s' then removes the rows", url)
 	case s.Repo.Partial() != nil:
 		return errs.New(errs.Unsupported, "erase: this database has a part of another one; erase there, or 'fetch --complete' first")
 	}
@@ -327,6 +333,29 @@ func (e *erasing) collect(ctx context.Context, done *repo.Filtered) error {
 	return nil
 }
 
+// others says which branches remotes were last seen to have that are no branches here, and so stay as they are.
+func (e *erasing) others() ([]string, error) {
+	remotes, err := Remotes(e.s.Settings.Local)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, x := range remotes {
+		var names []string
+		for _, b := range e.s.Repo.Tracks() {
+			short, ok := strings.CutPrefix(b.Name, x.Name+"/")
+			if _, here := e.s.Repo.BranchHead(short); ok && !here {
+				names = append(names, short)
+			}
+		}
+		if len(names) > 0 {
+			out = append(out, fmt.Sprintf("remote %[1]s has branches that are none here, and in which nothing is erased: %[2]s; 'fetch %[1]s', make a branch of each ('branch %[3]s %[1]s/%[3]s'), and erase again",
+				x.Name, strings.Join(names, ", "), names[0]))
+		}
+	}
+	return out, nil
+}
+
 // elsewhere says which other copies the database knows of.
 func (e *erasing) elsewhere(ctx context.Context) error {
 	if len(e.at) == 0 {
@@ -349,7 +378,7 @@ func (e *erasing) elsewhere(ctx context.Context) error {
 		e.r.Hints = append(e.r.Hints, "runs were recorded, with the text of queries, which stays: see stemma_run_inputs")
 	}
 	for _, x := range remotes {
-		e.r.Hints = append(e.r.Hints, fmt.Sprintf("remote %s (%s) has the rows if it had them: 'push --mirror --no-lease --anew %s', and then 'gc --remote %s' removes them there", x.Name, x.URL, x.Name, x.Name))
+		e.r.Hints = append(e.r.Hints, fmt.Sprintf("remote %s (%s) has the rows if it had them: 'push --mirror --anew %s', and then 'gc --remote %s' removes them there", x.Name, x.URL, x.Name, x.Name))
 	}
 	for _, x := range backups {
 		e.r.Hints = append(e.r.Hints, fmt.Sprintf("backup %s (%s) has the rows if it had them: make it anew elsewhere, and remove this one", x.Name, x.URL))

@@ -454,26 +454,78 @@ func (c *Pull) Run(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, errs.New(errs.NotFound, "there is no branch '%s' at the remote '%s'; name another one with 'pull %s <branch>'", theirs, c.Remote, c.Remote)
 	}
 	track = trackPrefix + track
+	ffOnly := c.FFOnly
 	if c.Rebase {
-		r, err := (&Rebase{Args: []string{track}}).Run(ctx, s)
+		own, err := c.ownCommits(ctx, s, track)
 		if err != nil {
 			return nil, err
 		}
-		message := strings.Join(r.Lines, "\n")
-		r.Hints = append(f.hints, r.Hints...)
-		r.Columns, r.Rows = pullColumns, [][]any{{Truth(false), Truth(r.ExitCode != 0), message}}
-		return r, nil
+		if own {
+			return c.rebase(ctx, s, track, f.hints)
+		}
+		ffOnly = true
 	}
 	m, err := remoteURLs(s.Settings.Local)
 	if err != nil {
 		return nil, err
 	}
 	res, err := (&Merge{
-		NoFF: c.NoFF, FFOnly: c.FFOnly, Squash: c.Squash, NoCommit: c.NoCommit, Args: []string{track},
+		NoFF: c.NoFF, FFOnly: ffOnly, Squash: c.Squash, NoCommit: c.NoCommit, Args: []string{track},
 		Message: fmt.Sprintf("Merge branch '%s' of %s into %s", theirs, m[c.Remote], s.branch()),
 	}).Run(ctx, s)
-	if err == nil {
-		res.Hints = append(f.hints, res.Hints...)
+	if err != nil {
+		return nil, err
 	}
-	return res, err
+	for i, row := range res.Rows {
+		res.Rows[i] = row[1:] // without the hash
+	}
+	res.Columns, res.Hints = pullColumns, append(f.hints, res.Hints...)
+	return res, nil
+}
+
+// ownCommits tells whether the branch has commits that are to be made again on top of the branch of a remote: some that this has not, unless
+// they are on top of it already, one after the other.
+func (c *Pull) ownCommits(ctx context.Context, s *Scope, track string) (bool, error) {
+	st := s.Repo.Store()
+	theirs, err := s.Repo.Resolve(ctx, track, s.branch())
+	if err != nil {
+		return false, err
+	}
+	head, err := s.Repo.Resolve(ctx, "HEAD", s.branch())
+	if err != nil {
+		return false, err
+	}
+	base, err := history.MergeBase(ctx, st, head, theirs)
+	if err != nil || base == head {
+		return false, err
+	}
+	if base != theirs {
+		return true, nil
+	}
+	w, err := history.Walk(ctx, st, []history.CommitID{head}, []history.CommitID{theirs})
+	if err != nil {
+		return false, err
+	}
+	for {
+		x, err := w.Next(ctx)
+		if err != nil || x == nil || len(x.Parents) != 1 {
+			return x != nil, err
+		}
+	}
+}
+
+// rebase makes the branch's own commits again on top of the branch of a remote.
+func (c *Pull) rebase(ctx context.Context, s *Scope, track string, hints []string) (*Result, error) {
+	r, err := (&Rebase{Args: []string{track}}).Run(ctx, s)
+	if errs.Is(err, errs.NothingToDo) {
+		short := strings.TrimPrefix(track, trackPrefix)
+		return nil, errs.New(errs.Conflict, "branch '%[1]s' cannot be rebased onto '%[2]s': its only commits of its own are merges, which a rebase leaves out; merge with '%[3]s pull', or have what is there alone with '%[3]s reset --hard %[2]s'", s.branch(), short, s.Program())
+	}
+	if err != nil {
+		return nil, err
+	}
+	message := strings.Join(r.Lines, "\n")
+	r.Hints = append(hints, r.Hints...)
+	r.Columns, r.Rows = pullColumns, [][]any{{Truth(false), Truth(r.ExitCode != 0), message}}
+	return r, nil
 }

@@ -56,6 +56,17 @@ func (c *GC) remote(ctx context.Context, s *Scope) (*Result, error) {
 		res.Printf("%s that no ref needs may be of a push that is under way (%s); 'gc --remote' removes what is not needed still, the first of it after %s.",
 			plural(uint64(n), "object"), megabytes(done.Waiting.Bytes), done.Next.Local().Format("2006-01-02 15:04"))
 	}
+	if n := done.Undecided; n > 0 {
+		res.Printf("%s of several branches at once %s begun and not ended; what such a change was to make stays until 'gc --remote' gives it up, %s after it was first seen, if nobody has before.",
+			plural(uint64(n), "change"), map[bool]string{true: "was", false: "were"}[n == 1], grace)
+	}
+	if n := done.GivenUp; n > 0 {
+		given := "given up"
+		if c.DryRun {
+			given = "would be given up"
+		}
+		res.Printf("%s of several branches at once, begun and not ended before the grace period, %s: the branches are as they were before.", plural(uint64(n), "change"), given)
+	}
 	if n := done.Left.Objects; n > 0 {
 		res.Printf("What is left of %s stays: the server minds no condition of a delete, so that a branch that somebody makes again meanwhile could be lost.", plural(uint64(n), "removed ref"))
 	}

@@ -3,6 +3,7 @@ package op
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -110,6 +111,84 @@ func TestKeptRebase(t *testing.T) {
 	}
 	if v, _ := counters(t, d, "side"); v != 1 {
 		t.Errorf("%d counts, want the 1 of the side that was taken", v)
+	}
+}
+
+// TestKeptRebasePlanOf: a plan that was read before another machine has changed it, has gone on with the rebase or has ended it is refused, also when this
+// machine has heard of that; and so is giving it up. One that makes no sense gives up the rebase that it is for.
+func TestKeptRebasePlanOf(t *testing.T) {
+	for what, others := range map[string]func(ctx context.Context, b *repo.Repo, fs vfs.FS) error{
+		"changed": func(ctx context.Context, b *repo.Repo, _ vfs.FS) error {
+			tx, err := b.Begin(ctx, "dolt_rebase_side")
+			if err != nil {
+				return err
+			}
+			defer tx.Rollback()
+			x, err := tx.Rebasing(ctx)
+			if err != nil {
+				return err
+			}
+			x.Plan[1].Action = history.RebaseDrop
+			if err := tx.SetRebasing(ctx, x); err != nil {
+				return err
+			}
+			return tx.Commit(ctx)
+		},
+		"ended": func(ctx context.Context, b *repo.Repo, fs vfs.FS) error {
+			return runKept(ctx, b, fs, "dolt_rebase_side", &Rebase{Continue: true})
+		},
+		"given up": func(ctx context.Context, b *repo.Repo, fs vfs.FS) error {
+			return runKept(ctx, b, fs, "dolt_rebase_side", &Rebase{Abort: true})
+		},
+		"begun anew": func(ctx context.Context, b *repo.Repo, fs vfs.FS) error {
+			err := runKept(ctx, b, fs, "dolt_rebase_side", &Rebase{Abort: true})
+			if err == nil {
+				_, err = b.StartRebase(ctx, "side", mustHead(t, b, "main"), true)
+			}
+			return err
+		},
+		"not touched": func(context.Context, *repo.Repo, vfs.FS) error { return nil },
+	} {
+		for _, hears := range []bool{true, false} {
+			for _, verb := range []*Rebase{{Continue: true}, {Continue: true, Plan: "sing side"}, {Continue: true, Plan: "squash side"}, {Continue: true, Plan: "# nothing"}, {Abort: true}} {
+				ctx, fs := t.Context(), vfs.NewMem()
+				keptWorld(t, fs)
+				a, b := keptMachine(t, fs, "a", 0, nil), keptMachine(t, fs, "b", 0, nil)
+				keptOK(t, runKept(ctx, a, fs, "side", &Rebase{Interactive: true, Args: []string{"main"}}))
+				x, err := a.RebasePoint(ctx, "dolt_rebase_side")
+				keptOK(t, err)
+				c := *verb
+				if c.PlanOf = x.ID(); c.Continue && c.Plan == "" {
+					c.Plan = PlanText(x.Rebase)
+				}
+				keptOK(t, b.RefreshKept(ctx))
+				keptOK(t, others(ctx, b, fs))
+				type seen struct {
+					side string
+					plan []history.RebaseStep
+				}
+				look := func() (s seen) {
+					keptOK(t, b.RefreshKept(ctx))
+					s.side, _ = messages(t, b, "side")
+					if x, err := b.Rebasing(ctx, "dolt_rebase_side"); err == nil && x != nil {
+						s.plan = x.Plan
+					}
+					return s
+				}
+				before := look()
+				if hears {
+					keptOK(t, a.RefreshKept(ctx))
+				}
+				err = runKept(ctx, a, fs, "dolt_rebase_side", &c)
+				if after := look(); what == "not touched" {
+					if sense := c.Abort || !strings.HasPrefix(c.Plan, "s"); sense != (err == nil) || after.plan != nil {
+						t.Errorf("%+v: %v, and the plan is %v", c, err, after.plan)
+					}
+				} else if err == nil || !strings.Contains(err.Error(), repo.RebaseWentOn) || hears && !RebaseWentOn(err) || after.side != before.side || !slices.Equal(after.plan, before.plan) {
+					t.Errorf("%s by others, heard of %v, %+v: %v, and from %v it became %v", what, hears, c, err, before, after)
+				}
+			}
+		}
 	}
 }
 

@@ -10,7 +10,9 @@ import (
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/lineage"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/sync"
 )
@@ -25,8 +27,8 @@ type Push struct {
 	NoLease  bool     `flag:"no-lease" help:"with --force: whatever has become of the branches since they were last seen"`
 	All      bool     `flag:"all" help:"push all branches"`
 	Tags     bool     `flag:"tags" help:"push all tags as well"`
-	Prune    bool     `flag:"prune" help:"with --all: remove branches of the remote that are not here, if they are as they were last seen"`
-	Mirror   bool     `flag:"mirror" help:"make the remote have the branches and tags that are here, and no others: --all --tags --prune --force"`
+	Prune    bool     `flag:"prune" help:"with --all: remove branches of the remote that are not here, with --mirror tags too, if the branches are as they were last seen"`
+	Mirror   bool     `flag:"mirror" help:"make the remote have the branches and tags that are here: --all --tags --force; refused where it has others, unless --prune is said"`
 	Anew     bool     `flag:"anew" help:"with --mirror: send all again, so that nothing of what is there is needed any more, as after an erasure"`
 	Atomic   bool     `flag:"atomic" help:"change all refs of the remote or none"`
 	Delete   bool     `flag:"delete,d" help:"remove the branches or tags from the remote"`
@@ -45,12 +47,15 @@ func pushSpec() Spec {
 merge, and push again. A push that was interrupted has changed no branch, and goes on where it stopped when it is repeated.
 
 --force moves a branch that would lose commits only if the remote's is the one that was last fetched or pushed: what others have pushed since is
-not lost unseen. At a URL that no remote here has nothing was seen, and --no-lease is needed too. Under the name dolt it moves the branch
-whatever is there.
+not lost unseen, or if 'erase' or 'retention apply' has made that commit anew here. At a URL that no remote here has nothing was seen, and --no-lease
+is needed too. Under the name dolt it moves the branch whatever is there.
+
+--mirror makes the remote what the database is. Branches and tags that are there and not here, as those of others in a plain clone, are named
+and nothing is changed; --prune removes them.
 
 --mirror --anew sends all of the database, also what the remote has, and lets no branch, tag or run name anything that was sent before. After
 'erase' that is what makes 'gc --remote' remove the rows there. What others commit there meanwhile makes it fail, whatever is forced, and is kept.`,
-		Usage:    []string{"[-u] [-f] [--all [--prune]] [--tags] [--atomic] [<remote> [<refspec>...]]", "--mirror [--anew] [<remote>]", "-d <remote> <ref>..."},
+		Usage:    []string{"[-u] [-f] [--all [--prune]] [--tags] [--atomic] [<remote> [<refspec>...]]", "--mirror [--prune] [--anew] [<remote>]", "-d <remote> <ref>..."},
 		Examples: []Example{{"push -u origin main", "send a branch, and follow the remote's from now on"}, {"push", "send it again"}, {"push origin :fix", "remove a branch there"}},
 	})
 }
@@ -70,7 +75,7 @@ func (c *Push) Run(ctx context.Context, s *Scope) (*Result, error) {
 	case c.Mirror && c.Delete:
 		return nil, errFlags("mirror", "delete")
 	case c.Mirror:
-		c.All, c.Tags, c.Prune, c.Force = true, true, true, true
+		c.All, c.Tags, c.Force = true, true, true
 		c.Atomic = c.Atomic || c.Anew
 	case c.Anew:
 		return nil, errs.New(errs.Invalid, "push: --anew goes with --mirror")
@@ -123,8 +128,17 @@ func (c *Push) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Mirror && !c.Prune {
+		if more := c.prune(seen, list)[len(list):]; len(more) > 0 {
+			return nil, c.errOthers(s, r, name, more)
+		}
+	}
 	if c.Prune {
 		list = c.prune(seen, list)
+	}
+	thinned, err := s.Repo.Thinned()
+	if err != nil {
+		return nil, err
 	}
 	wants := make([]sync.Want, len(list))
 	for i := range list {
@@ -133,14 +147,9 @@ func (c *Push) Run(ctx context.Context, s *Scope) (*Result, error) {
 		if name != "" && isBranch {
 			list[i].seen, _ = s.Repo.Track(name + "/" + list[i].there)
 		}
-		switch {
-		case !w.Force && !(c.Prune && w.Commit.IsZero()) || !isBranch || c.NoLease || s.Dolt:
-		case name != "":
-			w.Lease = &list[i].seen
-		default: // nobody has seen what is there
-			w.Force, c.unseen = false, true
-			if w.Commit.IsZero() {
-				w.Lease = &list[i].seen
+		if (w.Force || c.Prune && w.Commit.IsZero()) && isBranch && !c.NoLease && !s.Dolt {
+			if err := c.lease(ctx, s, &list[i], name != "", seen.Refs()[w.Name].Commit, thinned); err != nil {
+				return nil, err
 			}
 		}
 		wants[i] = *w
@@ -161,6 +170,69 @@ func (c *Push) Run(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, errors.Join(err, e)
 	}
 	return c.tell(s, r, name, list, out, *hints, err)
+}
+
+// lease says what a branch that may lose commits must be for that: what was last seen of it, if the place has a name here, or a commit there that was made
+// anew here, of which what is pushed has all that was not to go.
+func (c *Push) lease(ctx context.Context, s *Scope, p *pushed, named bool, there history.CommitID, thinned *lineage.Thinned) error {
+	now, anew := thinned.Became(there.Full())
+	if anew && now != "" && !p.Commit.IsZero() {
+		h, err := hash.Parse(now)
+		if err == nil {
+			anew, err = history.IsAncestor(ctx, s.Repo.Store(), history.CommitID(h), p.Commit)
+		}
+		if err != nil && !errs.Is(err, errs.NotFound) {
+			return err
+		}
+		anew = anew && err == nil
+	}
+	switch {
+	case anew:
+		p.Lease = &there
+	case named:
+		p.Lease = &p.seen
+	default: // nobody has seen what is there
+		p.Force, c.unseen = false, true
+		if p.Commit.IsZero() {
+			p.Lease = &p.seen
+		}
+	}
+	return nil
+}
+
+// errOthers is the error for a mirror that would remove what is not here.
+func (c *Push) errOthers(s *Scope, r *sync.Remote, name string, more []pushed) error {
+	var branches, tags []string
+	for _, p := range more {
+		if strings.HasPrefix(p.Name, sync.Heads) {
+			branches = append(branches, p.there)
+		} else {
+			tags = append(tags, p.there)
+		}
+	}
+	var what []string
+	for _, x := range []struct {
+		kind  string
+		names []string
+	}{{"branches", branches}, {"tags", tags}} {
+		if len(x.names) > 0 {
+			what = append(what, x.kind+" ("+strings.Join(x.names, ", ")+")")
+		}
+	}
+	keep := fmt.Sprintf("work in a copy that has all, as '%s backup restore %s <directory>' makes it", s.Program(), r.URL())
+	if name != "" && len(branches) > 0 {
+		keep = fmt.Sprintf("'%[1]s fetch %[2]s', and make a branch of each, '%[1]s branch %[3]s %[2]s/%[3]s'", s.Program(), name, branches[0])
+	} else if name != "" {
+		keep = fmt.Sprintf("'%s fetch --tags %s'", s.Program(), name)
+	}
+	lines := []string{
+		fmt.Sprintf("push: --mirror would remove %s of %s, which the database has not got. Nothing was changed.", strings.Join(what, " and "), r.URL()),
+		"hint: To keep them have them here first: " + keep + ".",
+	}
+	if c.Anew {
+		lines = append(lines, "hint: After an erasure erase in these too, before this is pushed again.")
+	}
+	return errs.New(errs.Conflict, "%s\nhint: To remove them say --prune too.", strings.Join(lines, "\n"))
 }
 
 // wants are the refs that the parameters ask for.
@@ -400,6 +472,10 @@ func (c *Push) advice(s *Scope, refused map[sync.Status]bool) []string {
 		return []string{
 			"hint: Updates were rejected because the remote contains work that you do", "hint: not have locally. Integrate the remote changes (e.g.",
 			"hint: '" + s.Program() + " pull ...') before pushing again.",
+		}
+	case refused[sync.Stale] && c.Anew:
+		return []string{
+			"hint: Others have changed the branch since: fetch, merge what is theirs, after an erasure", "hint: erase again, and push again; or overwrite it with --no-lease.",
 		}
 	case refused[sync.Stale]:
 		return []string{

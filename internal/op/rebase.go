@@ -2,6 +2,7 @@ package op
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -17,6 +18,7 @@ type Rebase struct {
 	Abort       bool     `flag:"abort" help:"give up the rebase in progress"`
 	Continue    bool     `flag:"continue" help:"go on with the rebase in progress"`
 	Plan        string   `flag:"plan" value:"text" help:"with --continue: the steps that are left, instead of those in dolt_rebase: a line each of action, commit and message; none give up the rebase"`
+	PlanOf      string   `flag:"plan-of" value:"id" hidden:"true" help:"what --plan and --abort are for: where the rebase stood when its plan was read. Others who went on since are not overruled; a plan that makes no sense gives the rebase up"`
 	Skip        bool     `flag:"skip-verification" hidden:"true" help:"accepted for compatibility"`
 	Args        []string `arg:"rest" value:"upstream" complete:"ref" help:"the branch or commit on which the commits are put"`
 }
@@ -58,28 +60,23 @@ func (c *Rebase) Run(ctx context.Context, s *Scope) (*Result, error) {
 			return nil, errs.New(errs.Invalid, "rebase: --abort and --continue take no upstream")
 		}
 		name, err := rebasedOn(ctx, s)
-		if err != nil {
+		if err != nil && (c.PlanOf == "" || !errs.Is(err, errs.NotFound)) { // its branch may be gone because others have ended it
 			return nil, err
 		}
+		var from *repo.RebasePoint
+		if c.PlanOf != "" {
+			if from, err = s.Repo.RebasePointOf(ctx, name, c.PlanOf); err != nil {
+				return nil, err
+			}
+		}
 		if c.Abort {
-			return c.abort(ctx, s, name)
+			return c.abort(ctx, s, name, from)
 		}
-		if c.Plan != "" {
-			if left, err := setPlan(ctx, s, name, c.Plan); err != nil {
-				return nil, err
-			} else if !left {
-				return c.abort(ctx, s, name)
-			}
-		}
-		var hints []string
-		if name != s.branch() { // where what stops the rebase is to be settled
-			if hints, err = s.switchTo(ctx, name); err != nil {
-				return nil, err
-			}
-		}
-		return (&rebaser{s: s, name: name, hints: hints}).run(ctx)
+		return c.goOn(ctx, s, name, from)
 	case c.Plan != "":
 		return nil, errs.New(errs.Invalid, "rebase: --plan goes with --continue")
+	case c.PlanOf != "":
+		return nil, errs.New(errs.Invalid, "rebase: --plan-of goes with --continue and --abort")
 	case len(c.Args) == 0:
 		return nil, errs.New(errs.Invalid, "rebase: not enough args")
 	case len(c.Args) > 1:
@@ -110,9 +107,43 @@ func (c *Rebase) Run(ctx context.Context, s *Scope) (*Result, error) {
 	return (&rebaser{s: s, name: name, hints: hints}).run(ctx)
 }
 
-// abort gives up the rebase on the branch name.
-func (c *Rebase) abort(ctx context.Context, s *Scope, name string) (*Result, error) {
-	hints, err := abortRebase(ctx, s, name, nil)
+// goOn goes on with the rebase on the branch name, which stands at from; nil for wherever it stands.
+func (c *Rebase) goOn(ctx context.Context, s *Scope, name string, from *repo.RebasePoint) (*Result, error) {
+	if c.Plan != "" {
+		now, left, err := setPlan(ctx, s, name, c.Plan, from)
+		if err != nil {
+			return nil, c.senseless(ctx, s, name, from, err)
+		} else if !left {
+			return c.abort(ctx, s, name, from)
+		}
+		from = now
+	}
+	r := &rebaser{s: s, name: name, x: from}
+	if name != s.branch() { // where what stops the rebase is to be settled
+		var err error
+		if r.hints, err = s.switchTo(ctx, name); err != nil {
+			return nil, err
+		}
+	}
+	res, err := r.run(ctx)
+	if err != nil {
+		return nil, c.senseless(ctx, s, name, r.x, err)
+	}
+	return res, nil
+}
+
+// senseless gives up the rebase of a plan that somebody has written in an editor and that makes no sense, which stands at x, and gives the error that tells why.
+func (c *Rebase) senseless(ctx context.Context, s *Scope, name string, x *repo.RebasePoint, err error) error {
+	if c.PlanOf == "" || x == nil || !errs.Is(err, errs.Invalid) && !errs.Is(err, errs.NotFound) {
+		return err
+	}
+	_, failed := abortRebase(ctx, s, name, x)
+	return errors.Join(err, failed)
+}
+
+// abort gives up the rebase on the branch name, which stands at from; nil for wherever it stands.
+func (c *Rebase) abort(ctx context.Context, s *Scope, name string, from *repo.RebasePoint) (*Result, error) {
+	hints, err := abortRebase(ctx, s, name, from)
 	if err != nil {
 		return nil, err
 	}
@@ -157,15 +188,17 @@ func abortRebase(ctx context.Context, s *Scope, name string, from *repo.RebasePo
 // rebaser goes on with a rebase.
 type rebaser struct {
 	s     *Scope
-	name  string   // of the branch on which the commits are made
-	hints []string // for the result
-	x     *repo.RebasePoint
+	name  string            // of the branch on which the commits are made
+	hints []string          // for the result
+	x     *repo.RebasePoint // where the rebase stands; nil until it is read
 }
 
 // run does the steps that are left, until one stops it.
 func (r *rebaser) run(ctx context.Context) (_ *Result, err error) {
-	if r.x, err = r.s.Repo.RebasePoint(ctx, r.name); err != nil {
-		return nil, err
+	if r.x == nil {
+		if r.x, err = r.s.Repo.RebasePoint(ctx, r.name); err != nil {
+			return nil, err
+		}
 	}
 	if r.x == nil {
 		return nil, errs.New(errs.Invalid, "no rebase in progress")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
+	"github.com/stemmadb/stemma/internal/repo"
 )
 
 // PlanText is the plan of a rebase as an editor shows it: a line for each step with action, commit and message, and comments that say what
@@ -72,19 +73,20 @@ func planAction(word string) (history.RebaseAction, bool) {
 	return 0, false
 }
 
-// setPlan makes the steps of a text those that are left of the rebase on the branch name. It tells whether there are any: when not it
-// changes nothing.
-func setPlan(ctx context.Context, s *Scope, name, text string) (left bool, err error) {
+// setPlan makes the steps of a text those that are left of the rebase on the branch name, which stands at x; nil for wherever it stands. It tells where it
+// stands then, and whether there are any: when not it changes nothing.
+func setPlan(ctx context.Context, s *Scope, name, text string, x *repo.RebasePoint) (now *repo.RebasePoint, left bool, err error) {
 	steps, err := parsePlan(text)
 	if err != nil || len(steps) == 0 {
-		return false, err
-	}
-	x, err := s.Repo.RebasePoint(ctx, name)
-	if err != nil {
-		return false, err
+		return x, false, err
 	}
 	if x == nil {
-		return false, errs.New(errs.Invalid, "no rebase in progress")
+		if x, err = s.Repo.RebasePoint(ctx, name); err != nil {
+			return nil, false, err
+		}
+	}
+	if x == nil {
+		return nil, false, errs.New(errs.Invalid, "no rebase in progress")
 	}
 	next := *x.Rebase
 	next.Plan = nil
@@ -105,6 +107,13 @@ func setPlan(ctx context.Context, s *Scope, name, text string) (left bool, err e
 		}
 	}
 	next.Plan = append(next.Plan, steps...)
-	_, err = s.Repo.AdvanceRebase(ctx, name, x, &next, nil)
-	return true, err
+	if now, err = s.Repo.AdvanceRebase(ctx, name, x, &next, nil); err != nil {
+		return x, true, err
+	}
+	return now, true, nil
+}
+
+// RebaseWentOn tells whether an error is that others have gone on with a rebase or ended it, also when another process has said it.
+func RebaseWentOn(err error) bool {
+	return errs.Is(err, errs.Conflict) && strings.Contains(err.Error(), repo.RebaseWentOn)
 }

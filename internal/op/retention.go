@@ -289,7 +289,7 @@ func (c *Retention) apply(ctx context.Context, s *Scope, of map[string]history.R
 	}
 	freed := "the reflog still has what went: '" + s.Program() + " gc --expire now' removes it"
 	if s.Repo.KeptIn() {
-		freed = fmt.Sprintf("%[1]s still has what went: only '%[2]s push --mirror --no-lease --anew %[1]s' from a copy ('%[2]s backup restore %[1]s copy'), and then '%[2]s gc --remote %[1]s', frees it",
+		freed = fmt.Sprintf("%[1]s still has what went: only '%[2]s push --mirror --anew %[1]s' from a copy ('%[2]s backup restore %[1]s copy'), and then '%[2]s gc --remote %[1]s', frees it",
 			s.Repo.Partial().URL, s.Program())
 	}
 	r.Hints = append(r.Hints, freed)

@@ -65,8 +65,26 @@ func (p *RebasePoint) check(b *branch) error {
 	return nil
 }
 
+// RebaseWentOn begins the error of going on with a rebase with which others have gone on, or which they have ended.
+const RebaseWentOn = "another machine or session went on with the rebase"
+
 func errRebaseMoved(name string) error {
-	return errs.New(errs.Conflict, "another machine or session went on with the rebase on branch '%s', or ended it: look at 'status' before going on", name)
+	return errs.New(errs.Conflict, RebaseWentOn+" on branch '%s', or ended it: look at 'status' before going on", name)
+}
+
+// ID names the point: another one has another name.
+func (p *RebasePoint) ID() string { return p.rebase.Full() + "-" + p.head.Full() }
+
+// RebasePointOf is RebasePoint for who has seen the one of that ID: that the rebase stands elsewhere, or has ended, is an error of class Conflict.
+func (r *Repo) RebasePointOf(ctx context.Context, branchName, id string) (*RebasePoint, error) {
+	p, err := r.RebasePoint(ctx, branchName)
+	if err != nil {
+		return nil, r.orMoved(branchName, err)
+	}
+	if p == nil || p.ID() != id {
+		return nil, errRebaseMoved(branchName)
+	}
+	return p, nil
 }
 
 // orMoved is the error of going on with a rebase, whose branch may be gone because others have ended it.

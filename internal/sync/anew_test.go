@@ -75,8 +75,8 @@ func (w *toldWorld) put(t *testing.T, name string, v value) {
 func (w *toldWorld) packs(t *testing.T) map[string]bool {
 	t.Helper()
 	ctx := t.Context()
-	for range 2 {
-		_, err := (&Collect{Remote: w.remote(w.s), Now: time.Now()}).Run(ctx)
+	for day := range 2 {
+		_, err := (&Collect{Remote: w.remote(w.s), Now: time.Now().AddDate(0, 0, day), Grace: time.Hour}).Run(ctx)
 		must(t, err)
 	}
 	list, err := w.s.List(ctx, packsDir)

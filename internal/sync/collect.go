@@ -43,7 +43,10 @@ type Collected struct {
 	Removed Amount // of a dry run: what would have been removed
 	Left    Amount // what is left of removed refs, where the server minds no condition of a delete, so that it stays
 	Packs   int    // of what was removed
-	// Next is when the first of what waits may go, zero when nothing waits.
+	// Undecided is how many changes of several refs have not ended, and keep what their refs were and what they are to be; GivenUp is how many were noted
+	// a grace period ago, whose machines have died, so that they were given up: of a dry run, would have been.
+	Undecided, GivenUp int
+	// Next is when the first of what waits may go, or be given up, zero when nothing waits.
 	Next time.Time
 }
 
@@ -84,10 +87,11 @@ func (c *Collect) once(ctx context.Context) (*Collected, error) {
 		}
 		all = append(all, list...)
 	}
-	named, gone, err := r.named(ctx)
+	found, err := r.named(ctx)
 	if err != nil {
 		return nil, err
 	}
+	named, gone := found.names, found.gone
 	out := &Collected{}
 	next := garbage{unnamed: map[string]time.Time{}, removed: map[string]time.Time{}}
 	var doomed []object.Info
@@ -111,10 +115,21 @@ func (c *Collect) once(ctx context.Context) (*Collected, error) {
 		}
 		next.unnamed[in.Name] = since
 		out.Waiting.add(in)
-		if at := since.Add(c.Grace); out.Next.IsZero() || at.Before(out.Next) {
-			out.Next = at
-		}
+		out.next(since.Add(c.Grace))
 	}
+	// An outcome that is not there yet is noted, too: it is put by a request that follows those that announce it.
+	var dead []string
+	for _, name := range found.undecided {
+		since, _ := c.since(notes, name)
+		next.unnamed[name] = since
+		if c.Now.Sub(since) >= c.Grace {
+			dead = append(dead, name)
+			continue
+		}
+		out.Undecided++
+		out.next(since.Add(c.Grace))
+	}
+	out.GivenUp = len(dead)
 	// A removed ref goes on the condition that it is as it was read, so nothing that somebody makes of it meanwhile is lost. It waits all the same: who does
 	// not know whether a put of theirs was done looks into it.
 	// Where none can be deleted none is noted, since older programs cannot read such notes, and so cannot push.
@@ -135,9 +150,7 @@ func (c *Collect) once(ctx context.Context) (*Collected, error) {
 			continue
 		}
 		out.Waiting.add(x.Info)
-		if at := since.Add(c.Grace); out.Next.IsZero() || at.Before(out.Next) {
-			out.Next = at
-		}
+		out.next(since.Add(c.Grace))
 	}
 	for _, x := range refs {
 		out.Removed.add(x.Info)
@@ -167,6 +180,14 @@ func (c *Collect) once(ctx context.Context) (*Collected, error) {
 			return nil, err
 		}
 	}
+	for _, name := range dead {
+		err := r.s.Put(ctx, name, object.Bytes([]byte(outcomeGiven)), object.IfAbsent)
+		if errs.Is(err, errs.Conflict) { // decided meanwhile
+			out.GivenUp--
+		} else if err != nil {
+			return out, err
+		}
+	}
 	if err := c.remove(ctx, doomed); err != nil {
 		return out, err
 	}
@@ -180,6 +201,13 @@ func (c *Collect) once(ctx context.Context) (*Collected, error) {
 		}
 	}
 	return out, nil
+}
+
+// next notes that something may go then.
+func (c *Collected) next(at time.Time) {
+	if c.Next.IsZero() || at.Before(c.Next) {
+		c.Next = at
+	}
 }
 
 // since is from when on something is noted, which is now where it is not.
@@ -245,14 +273,20 @@ func (r *Remote) mindsDelete(ctx context.Context, name string) (bool, error) {
 	return false, err
 }
 
-// named is the names of all objects that refs need, as they are and as pushes of several refs that are undecided would have them, and the removed refs
-// that tell nothing that is needed. What it cannot understand is an error: nothing may go for not being understood.
-func (r *Remote) named(ctx context.Context) (map[string]bool, []removedRef, error) {
+// needed is what the refs of a remote need.
+type needed struct {
+	names     map[string]bool // of all objects that they need, as they are and as changes of several refs that are undecided would have them
+	gone      []removedRef    // the removed refs that tell nothing that is needed
+	undecided []string        // the names of the outcomes that there are not, of changes that stand in refs
+}
+
+// named is what the refs need. What it cannot understand is an error: nothing may go for not being understood.
+func (r *Remote) named(ctx context.Context) (*needed, error) {
 	list, err := r.s.List(ctx, refsDir)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	values, gens, needs := make([]value, len(list)), make([]object.Generation, len(list)), make([][]Target, len(list))
+	values, gens, needs, open := make([]value, len(list)), make([]object.Generation, len(list)), make([][]Target, len(list)), make([]bool, len(list))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
 	for i, in := range list {
@@ -271,53 +305,56 @@ func (r *Remote) named(ctx context.Context) (map[string]bool, []removedRef, erro
 			v, err := decodeValue(data, name)
 			if err == nil {
 				values[i], gens[i] = v, gen
-				needs[i], err = r.needs(gctx, v)
+				needs[i], open[i], err = r.needs(gctx, v)
 			}
 			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	out := map[string]bool{}
+	out := &needed{names: map[string]bool{}}
 	var targets []Target
-	var gone []removedRef
 	for i, v := range values {
-		if v.change != "" {
-			out[changesDir+v.change] = true
+		if name := changesDir + v.change; v.change != "" {
+			out.names[name] = true
+			if open[i] && !slices.Contains(out.undecided, name) {
+				out.undecided = append(out.undecided, name)
+			}
 		}
 		if len(needs[i]) == 0 && gens[i] != "" {
-			gone = append(gone, removedRef{list[i], gens[i], v.nonce})
+			out.gone = append(out.gone, removedRef{list[i], gens[i], v.nonce})
 		}
 		targets = append(targets, needs[i]...)
 	}
 	for _, t := range targets {
-		out[listsDir+t.List.Full()] = true
+		out.names[listsDir+t.List.Full()] = true
 	}
 	packs, err := r.Packs(ctx, targets...)
 	for _, p := range packs {
-		out[p.object()] = true
+		out.names[p.object()] = true
 	}
-	return out, gone, err
+	return out, err
 }
 
-// needs is what a ref of that value means and tells, both what it was and what it is to be where its change is undecided: a change that is decided
-// stays so, and the ref says what it says then also where nobody has tidied it up.
-func (r *Remote) needs(ctx context.Context, v value) ([]Target, error) {
-	all := []Target{v.Target, v.runs}
+// needs is what a ref of that value means and tells, both what it was and what it is to be where its change is undecided, which open tells: a change
+// that is decided stays so, and the ref says what it says then also where nobody has tidied it up.
+func (r *Remote) needs(ctx context.Context, v value) (all []Target, open bool, err error) {
+	all = []Target{v.Target, v.runs}
 	if v.change != "" {
 		said, err := r.verdict(ctx, v.change)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		switch said {
 		case "":
+			open = true
 			all = append(all, v.next, v.nextRuns)
 		case outcomeDone:
 			all = []Target{v.next, v.nextRuns}
 		}
 	}
-	return slices.DeleteFunc(all, Target.IsZero), nil
+	return slices.DeleteFunc(all, Target.IsZero), open, nil
 }
 
 // remove removes objects: lists before packs, so that whoever reads a list later finds what it names, or no list.

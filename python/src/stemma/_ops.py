@@ -1979,8 +1979,11 @@ class Verbs:
         merge, and push again. A push that was interrupted has changed no branch, and goes on where it stopped when it is repeated.
 
         --force moves a branch that would lose commits only if the remote's is the one that was last fetched or pushed: what others have pushed since is
-        not lost unseen. At a URL that no remote here has nothing was seen, and --no-lease is needed too. Under the name dolt it moves the branch
-        whatever is there.
+        not lost unseen, or if 'erase' or 'retention apply' has made that commit anew here. At a URL that no remote here has nothing was seen, and --no-lease
+        is needed too. Under the name dolt it moves the branch whatever is there.
+
+        --mirror makes the remote what the database is. Branches and tags that are there and not here, as those of others in a plain clone, are named
+        and nothing is changed; --prune removes them.
 
         --mirror --anew sends all of the database, also what the remote has, and lets no branch, tag or run name anything that was sent before. After
         'erase' that is what makes 'gc --remote' remove the rows there. What others commit there meanwhile makes it fail, whatever is forced, and is kept.
@@ -1993,8 +1996,8 @@ class Verbs:
             no_lease: with --force: whatever has become of the branches since they were last seen.
             all: push all branches.
             tags: push all tags as well.
-            prune: with --all: remove branches of the remote that are not here, if they are as they were last seen.
-            mirror: make the remote have the branches and tags that are here, and no others: --all --tags --prune --force.
+            prune: with --all: remove branches of the remote that are not here, with --mirror tags too, if the branches are as they were last seen.
+            mirror: make the remote have the branches and tags that are here: --all --tags --force; refused where it has others, unless --prune is said.
             anew: with --mirror: send all again, so that nothing of what is there is needed any more, as after an erasure.
             atomic: change all refs of the remote or none.
             delete: remove the branches or tags from the remote.
@@ -2219,7 +2222,8 @@ class Verbs:
         would go. Messages and metadata of commits stay as they are, and so do the names of tables, and the text of queries that runs have recorded.
 
         Other copies keep the rows: remotes, backups, clones and files that were exported. It says which of them the database knows of. Erase in one
-        place, 'push --mirror --anew' to the remotes, 'gc --remote' them, and clone anew elsewhere.
+        place that has all branches, 'push --mirror --anew' to the remotes, 'gc --remote' them, and clone anew elsewhere. What a remote has and the
+        database has not is not removed there: it is told beforehand, and the push names it and changes nothing.
 
         Args:
             tables: tables of which rows go; where there is none of the name nothing does.
