@@ -125,7 +125,7 @@ func (s *Source) Record(ctx context.Context, h hash.Hash) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.indexes(ctx); err != nil {
-		return nil, err
+		return nil, s.Remote.damaged(err)
 	}
 	for i := len(s.packs) - 1; i >= 0; i-- {
 		p := s.packs[i]
@@ -141,10 +141,14 @@ func (s *Source) Record(ctx context.Context, h hash.Hash) ([]byte, error) {
 				continue
 			}
 			if err != nil {
-				return nil, err
+				return nil, s.Remote.damaged(fmt.Errorf("read pack %s of %s: %w", p.Digest.Full(), s.Remote.URL(), err))
 			}
-			if is, err := pack.RecordHash(rec); err != nil || is == h {
-				return rec, err
+			is, err := pack.RecordHash(rec)
+			if err != nil {
+				return nil, s.Remote.damaged(fmt.Errorf("read pack %s of %s: %w", p.Digest.Full(), s.Remote.URL(), err))
+			}
+			if is == h {
+				return rec, nil
 			}
 		}
 	}
