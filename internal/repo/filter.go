@@ -85,10 +85,17 @@ type Filtered struct {
 
 // FilterHistory makes the commits of branches anew, from the oldest to the newest, with changed tables and the same authors, times,
 // messages and metadata. The first commit of all stays unless it is asked for. Branches and tags move together, at the end; when one of them moved meanwhile
-// the error is of class Conflict, and nothing has changed.
+// the error is of class Conflict, and nothing has changed. In a bucket it is the history there, of all machines; what it had stays in the bucket until that is pushed anew.
 func (r *Repo) FilterHistory(ctx context.Context, opt FilterOptions) (*Filtered, error) {
-	if err := r.notKept("change its history in a clone, and push"); err != nil {
-		return nil, err
+	if opt.Erase {
+		if err := r.notKept("the copies of other machines, and what the bucket has had, hold what is to go; erase it in a copy, and push that anew"); err != nil {
+			return nil, err
+		}
+	} else if r.bucket != nil { // what others have done is changed, too
+		r.settleKept()
+		if err := r.RefreshKept(ctx); err != nil {
+			return nil, err
+		}
 	}
 	hold := r.Hold()
 	defer hold.Release()
@@ -111,7 +118,19 @@ func (r *Repo) FilterHistory(ctx context.Context, opt FilterOptions) (*Filtered,
 	if err != nil {
 		return nil, err
 	}
-	return &f.out, r.publish(ctx, s)
+	err = r.publish(ctx, s)
+	if overtakenBy(err) {
+		err = f.meanwhile("a branch or tag", " by another machine")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &f.out, nil
+}
+
+// meanwhile is the error for what is not what it was when the history was read.
+func (f *filter) meanwhile(what, by string) error {
+	return errs.New(errs.Conflict, "%s: %s was changed meanwhile%s; nothing has been rewritten", f.opt.Verb, what, by)
 }
 
 // apply moves the refs. What became of commits is noted before, for who looks for them: see retaining.apply.
@@ -410,9 +429,6 @@ func (f *filter) append(ctx context.Context) (*state, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	tip := r.tip.Load()
-	meanwhile := func(what string) error {
-		return errs.New(errs.Conflict, "%s: %s was changed meanwhile; nothing has been rewritten", f.opt.Verb, what)
-	}
 	for _, t := range f.dropped(tip) {
 		ch.tracks = append(ch.tracks, refChange{name: t})
 	}
@@ -422,7 +438,7 @@ func (f *filter) append(ctx context.Context) (*state, error) {
 		cur, ok := tip.branches.Get(b.name)
 		if !ok || cur.born != b.born || cur.head != b.head || cur.staged != b.staged || cur.working != b.working || cur.merge != b.merge ||
 			cur.rebase != b.rebase || cur.overlays() {
-			return nil, meanwhile("branch '" + b.name + "'")
+			return nil, f.meanwhile("branch '"+b.name+"'", "")
 		}
 		n := cur.copy(0)
 		n.head, n.working, n.staged = f.moved(b.head), f.roots[b.working], f.roots[b.staged]
@@ -440,11 +456,11 @@ func (f *filter) append(ctx context.Context) (*state, error) {
 		next = append(next, n)
 	}
 	if f.opt.Erase && (tip.branches.Len() != len(f.branches) || tip.tags.Len() != len(f.objects) || tip.stashes.Len() > 0) {
-		return nil, meanwhile("which branches, tags and stashes there are")
+		return nil, f.meanwhile("which branches, tags and stashes there are", "")
 	}
 	for n, h := range f.objects {
 		if now, _ := tip.tags.Get(n); now != h {
-			return nil, meanwhile("tag '" + n + "'")
+			return nil, f.meanwhile("tag '"+n+"'", "")
 		}
 	}
 	f.out.Branches, f.out.Tags, f.out.Tracks = nil, nil, nil

@@ -31,12 +31,13 @@ type Source struct {
 	// Cache keeps the windows in a directory, where later ones find them; nil keeps none but the last, which are in memory.
 	Cache *Cache
 	// Broken, if not nil, is told of packs, or records of them, that the remote has lost or that are damaged there, and the source is one
-	// without them. Otherwise they are errors.
+	// without them. Otherwise they are errors when no other pack has the same.
 	Broken func(error)
 
 	mu    gosync.Mutex
 	packs []*sourcePack // as they were added; the last are asked first
 	open  bool          // their indexes were read
+	dark  []darkPack    // whose indexes could not be read; they are tried again when something is not found without them
 	last  []*window     // in memory, the last one that was used at the end
 	// Of striped packs, in memory:
 	blocks  []*openBlock // that were read whole, the last one at the end
@@ -53,6 +54,12 @@ type sourcePack struct {
 	next, ahead int
 	// Why blocks cannot be read, by their offsets, where Broken is told: they are read once.
 	lost map[int64]error
+}
+
+// darkPack is a pack whose index is damaged or lost.
+type darkPack struct {
+	p   *sourcePack
+	err error
 }
 
 // run is windows of a pack that were read one behind the other.
@@ -127,35 +134,39 @@ func (s *Source) Record(ctx context.Context, h hash.Hash) ([]byte, error) {
 	if err := s.indexes(ctx); err != nil {
 		return nil, s.Remote.damaged(err)
 	}
+	f := s.faults()
 	for i := len(s.packs) - 1; i >= 0; i-- {
 		p := s.packs[i]
 		for _, at := range p.dir.Spans(h) {
 			rec, err := s.record(ctx, p, at)
 			if err == nil && s.Broken != nil {
 				_, _, err = pack.DecodeRecord(rec) // all of it, as another pack may have it
-				if err != nil && at.Page > 0 {
-					err = fmt.Errorf("read pack %s of %s: %w", p.Digest.Full(), s.Remote.URL(), err)
-				}
 			}
-			if s.broken(err) {
+			var is hash.Hash
+			if err == nil {
+				is, err = pack.RecordHash(rec)
+			}
+			if err != nil && !isLost(err) {
+				err = fmt.Errorf("read pack %s of %s: %w", p.Digest.Full(), s.Remote.URL(), err)
+			}
+			if f.passBy(err) {
 				continue
 			}
 			if err != nil {
-				return nil, s.Remote.damaged(fmt.Errorf("read pack %s of %s: %w", p.Digest.Full(), s.Remote.URL(), err))
-			}
-			is, err := pack.RecordHash(rec)
-			if err != nil {
-				return nil, s.Remote.damaged(fmt.Errorf("read pack %s of %s: %w", p.Digest.Full(), s.Remote.URL(), err))
+				return nil, err
 			}
 			if is == h {
 				return rec, nil
 			}
 		}
 	}
+	if err := f.err(); err != nil {
+		return nil, s.Remote.damaged(err)
+	}
 	return nil, chunk.ErrAbsent(h, "the remote "+s.Remote.URL()+" does not have it in the packs that were read of it")
 }
 
-// Beginning is the hashes of all chunks of kind k whose base32 form begins with text.
+// Beginning is the hashes of all chunks of kind k whose base32 form begins with text. Where there are none and something is damaged, that is the error.
 func (s *Source) Beginning(ctx context.Context, text string, k chunk.Kind) ([]hash.Hash, error) {
 	if !hash.IsBeginning(text) {
 		return nil, errs.New(errs.Invalid, "'%s' cannot begin a hash", text)
@@ -168,16 +179,21 @@ func (s *Source) Beginning(ctx context.Context, text string, k chunk.Kind) ([]ha
 	}
 	seen := map[hash.Hash]bool{}
 	var out []hash.Hash
+	f := s.faults()
 	for _, p := range s.packs {
 		for _, at := range p.dir.Beginning(lo, hi) {
 			if at.Page > 0 && k != chunk.KindPage {
 				continue
 			}
 			rec, err := s.record(ctx, p, at)
-			if err != nil {
-				return nil, err
+			var h hash.Hash
+			var data []byte
+			if err == nil {
+				h, data, err = pack.DecodeRecord(rec)
 			}
-			h, data, err := pack.DecodeRecord(rec)
+			if f.passBy(err) {
+				continue
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -187,7 +203,49 @@ func (s *Source) Beginning(ctx context.Context, text string, k chunk.Kind) ([]ha
 			}
 		}
 	}
-	return out, nil
+	if len(out) > 0 {
+		return out, nil
+	}
+	return nil, s.Remote.damaged(f.err())
+}
+
+// faults are what is damaged in packs or lost, and passed by, since another pack may have the same whole.
+type faults struct {
+	s     *Source
+	first error // that nobody was told of; one of what is lost before others, since lists of now may have it
+}
+
+// faults begins with those of the packs without an index.
+func (s *Source) faults() *faults {
+	f := &faults{s: s}
+	for _, d := range s.dark {
+		f.passBy(d.err)
+	}
+	return f
+}
+
+// err is the error for what was not found anywhere; nil where nothing was passed by of which nobody was told. What could not be read of indexes is read again
+// by who asks next.
+func (f *faults) err() error {
+	var again []*sourcePack
+	for _, d := range f.s.dark {
+		again = append(again, d.p)
+	}
+	if len(again) > 0 {
+		f.s.packs, f.s.dark, f.s.open = append(again, f.s.packs...), nil, false
+	}
+	return f.first
+}
+
+// passBy tells whether an error is a fault of the remote, which is noted.
+func (f *faults) passBy(err error) bool {
+	if err == nil || !errs.Is(err, errs.Corrupt) {
+		return false
+	}
+	if !f.s.broken(err) && (f.first == nil || isLost(err) && !isLost(f.first)) {
+		f.first = err
+	}
+	return true
 }
 
 // broken tells of a fault of the remote, if that is what err is and somebody is to be told.
@@ -208,7 +266,7 @@ func (s *Source) indexes(ctx context.Context) error {
 		off  int64
 		data []byte
 		dir  *pack.Directory
-		lost error // why it cannot be read, where Broken is to be told
+		lost error // why it cannot be read
 	}
 	parts := make([]part, len(s.packs))
 	g, gctx := errgroup.WithContext(ctx)
@@ -219,7 +277,7 @@ func (s *Source) indexes(ctx context.Context) error {
 		}
 		g.Go(func() (err error) {
 			defer func() {
-				if s.Broken != nil && errs.Is(err, errs.Corrupt) {
+				if errs.Is(err, errs.Corrupt) {
 					parts[i].lost, err = err, nil
 				}
 			}()
@@ -265,7 +323,10 @@ func (s *Source) indexes(ctx context.Context) error {
 		if p.dir != nil {
 			continue
 		}
-		if s.broken(parts[i].lost) {
+		if lost := parts[i].lost; lost != nil {
+			if !s.broken(lost) {
+				s.dark = append(s.dark, darkPack{p, lost})
+			}
 			continue
 		}
 		p.dir = parts[i].dir

@@ -125,7 +125,7 @@ func (s *Source) opened(p *sourcePack, b *stripe.Block, data []byte) (*pack.Page
 	return open, nil
 }
 
-// Projected implements pack.Projected.
+// Projected implements pack.Projected. What is damaged is left to Record, which finds it elsewhere or tells.
 func (s *Source) Projected(ctx context.Context, h hash.Hash, ids []uint64) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,6 +139,9 @@ func (s *Source) Projected(ctx context.Context, h hash.Hash, ids []uint64) ([]by
 				return nil, nil // perhaps this is it
 			}
 			heads, err := s.heads(ctx, p, at.Off, ids)
+			if errs.Is(err, errs.Corrupt) {
+				continue
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -156,6 +159,7 @@ func (s *Source) heads(ctx context.Context, p *sourcePack, off int64, ids []uint
 	s.columns.shrink()
 	b, at := p.dir.Block(off)
 	if lacking := s.lacking(p, b, ids); len(lacking) > 0 {
+		own := len(lacking)
 		if at != p.next {
 			p.ahead = 0
 		}
@@ -169,7 +173,12 @@ func (s *Source) heads(ctx context.Context, p *sourcePack, off int64, ids []uint
 			}
 			lacking = append(lacking, next...)
 		}
-		if err := s.fetchStripes(ctx, p, lacking); err != nil {
+		err := s.fetchStripes(ctx, p, lacking)
+		if errs.Is(err, errs.Corrupt) && own < len(lacking) { // perhaps of what is ahead
+			p.next, p.ahead = at+1, 0
+			err = s.fetchStripes(ctx, p, lacking[:own])
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
