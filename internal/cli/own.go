@@ -470,7 +470,7 @@ func (x *handler) Do(ctx context.Context, req *owner.Request, progress op.Progre
 		return nil, err
 	}
 	return op.Run(ctx, verb, &op.Scope{
-		Dir: req.Dir, FS: x.h.fs, Repo: x.repo, Branch: req.Branch, Author: req.Author, Clock: x.h.p.Clock, Progress: progress,
+		Dir: filepath.Dir(x.repo.Dir()), Base: req.Dir, FS: x.h.fs, Repo: x.repo, Branch: req.Branch, Author: req.Author, Clock: x.h.p.Clock, Progress: progress,
 		Settings: op.Settings{Global: global, Local: filepath.Join(x.repo.Dir(), "config")}, Dolt: req.Dolt, Version: x.h.p.Version,
 		Evaluate: x.h.evaluate, Ask: x.h.p.askOf, InUse: x.h.inUse(x.repo),
 	})

@@ -44,7 +44,10 @@ func (p *Program) perform(ctx context.Context, spec op.Spec, verb op.Op, scope *
 	case spec.Needs == op.NeedServer:
 		r, err := p.onServer(ctx, spec, verb, scope)
 		return r, none, err
-	case spec.Needs != op.NeedDatabase || closed(verb) || anywhere(verb):
+	case closed(verb):
+		r, err := p.performClosed(ctx, verb, scope)
+		return r, none, err
+	case spec.Needs != op.NeedDatabase || anywhere(verb):
 		r, err := op.Run(ctx, verb, scope)
 		return r, none, err
 	case spec.Reads(verb):

@@ -50,7 +50,7 @@ func (p *Program) tree() *cobra.Command {
 
 // specs are the specs, with this package's own and one for every parent that has none; parents come before their children.
 func (p *Program) specs() []op.Spec {
-	out := append(slices.Clone(p.Specs), p.sqlSpec(), p.queryDiffSpec(), p.serverSpec(), p.serveSpec())
+	out := append(slices.Clone(p.Specs), p.sqlSpec(), p.queryDiffSpec(), p.serverSpec(), p.serveSpec(), p.apartSpec())
 	for _, s := range p.Specs {
 		if parent := parentName(s.Name); parent != "" {
 			if _, ok := op.Find(out, parent); !ok {

@@ -104,10 +104,7 @@ func (c *Backup) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if s.Dolt && !strings.ContainsAny(c.Path, `/\`) { // there a word is a part of the verb or a mistake, and must not become the name of a copy
 		return nil, errs.New(errs.Invalid, "unrecognized dolt_backup parameter '%s'", c.Path)
 	}
-	path := c.Path
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(s.Dir, path)
-	}
+	path := s.path(c.Path)
 	if _, err := repo.Locate(s.FS, path); err == nil {
 		return nil, errs.New(errs.Exists, "backup: %s already holds a database", path)
 	} else if !errs.Is(err, errs.NotFound) {

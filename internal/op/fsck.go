@@ -53,6 +53,8 @@ func (c *Fsck) Run(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, errFlags("revive-journal-with-data-loss", "repair")
 	case c.From != "" && !c.Repair:
 		return nil, errs.New(errs.Invalid, "fsck: --from goes with --repair")
+	case c.Closed() && s.Repo != nil:
+		return nil, c.errOpen(s)
 	case c.Revive:
 		return revive(ctx, s)
 	case c.Repair:
@@ -70,6 +72,15 @@ func (c *Fsck) Run(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, err
 	}
 	return v.end(), nil
+}
+
+// errOpen is the error of working on the files of a database that the caller has open.
+func (c *Fsck) errOpen(s *Scope) error {
+	flag := "--repair"
+	if c.Revive {
+		flag = "--revive-journal-with-data-loss"
+	}
+	return errs.New(errs.Locked, "fsck %[1]s: the process that you ask has the database %[2]s open, and it must be closed: end the process, and say '%[3]s fsck %[1]s' in the database's directory", flag, s.Repo.Name(), s.Program())
 }
 
 // verifying is a verification, and what it has found.

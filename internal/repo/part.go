@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/pack"
@@ -107,6 +108,14 @@ func (r *Repo) Fill(ctx context.Context, batch *pack.Batch, tables []string) err
 	}
 	r.usePart(&next)
 	return nil
+}
+
+// TableReader is rd for one who reads the table of that name: of a table that a part of a database has not, errors say its name.
+func (r *Repo) TableReader(rd chunk.Reader, name string) chunk.Reader {
+	if r.partial.Load().HasTable(name) {
+		return rd
+	}
+	return chunk.Naming(rd, "the table "+name)
 }
 
 // Wanted is everything that names commits: what must be there for the database to be whole.

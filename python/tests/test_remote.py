@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import socket
 import subprocess
@@ -173,3 +174,29 @@ def test_a_pull_with_rebase_where_there_is_nothing_to_rebase(remote: tuple[stemm
     assert clone.pull(rebase=True)[0].fast_forward is True
     assert clone.log()[0].message == "three"
     assert clone.pull()[0].message == "Everything up-to-date"
+
+
+def test_repair_is_of_the_database_that_was_named(
+    remote: tuple[stemma.Repo, str], tmp_path: Path, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the Repo's database, not of the working directory's, where paths begin."""
+    repo, url = remote
+    monkeypatch.chdir(directory)  # a database, too
+    repo.clone(url, str(tmp_path / "other"))
+    other = stemma.connect(tmp_path / "other")
+    other.gc(full=True)
+    for pack in list((tmp_path / "other/.stemma/packs").iterdir()):
+        pack.unlink()
+    with pytest.raises(stemma.NotFoundError, match="unknown remote: 'orign'"):
+        other.fsck(repair=True, from_="orign")
+    there = os.path.relpath(url.removeprefix("file://"), directory)
+    assert there.startswith("../")
+    done = other.fsck(repair=True, from_=there)
+    assert done.exit_code == 0
+    assert any(line.startswith("Repaired: ") for line in done.lines)
+    assert other.fsck().lines[-1].endswith("no problems found")
+    assert other.read_arrow("prices").num_rows == 2
+    # A copy goes where its name begins: at the working directory as well.
+    other.backup("copied")
+    assert (directory / "copied").is_dir()
+    other.close()

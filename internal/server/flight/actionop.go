@@ -117,7 +117,11 @@ func (s *service) op(ctx context.Context, c *call, b []byte) (any, error) {
 	} else if !c.caller.trusted {
 		scope.Author = op.Author{Name: c.caller.user, Email: c.caller.user + "@" + c.caller.from}
 	}
-	if r.Dir != "" {
+	switch {
+	case r.Dir == "":
+	case spec.Needs == op.NeedDatabase: // the caller's directory is where names of files begin, and not the database's
+		scope.Base = r.Dir
+	default:
 		scope.Dir = r.Dir
 	}
 	if !c.caller.trusted {
@@ -133,7 +137,7 @@ func (s *service) op(ctx context.Context, c *call, b []byte) (any, error) {
 	if out == nil {
 		out = &op.Result{Lines: []string{}}
 	}
-	return resultJSON(out)
+	return ResultJSON(out)
 }
 
 // splitDatabase cuts the branch off a database's name.
@@ -146,8 +150,8 @@ func splitDatabase(name string) (base, branch string) {
 	return name, ""
 }
 
-// resultJSON is the JSON of a verb's result, with the types of its columns by name.
-func resultJSON(r *op.Result) (any, error) {
+// ResultJSON is the JSON of a verb's result, with the types of its columns by name, as the action stemma.op answers.
+func ResultJSON(r *op.Result) (any, error) {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return nil, err
@@ -183,7 +187,7 @@ func describeResult(text []byte, r *op.Result) (map[string]any, error) {
 	if len(r.Parts) > 0 {
 		parts := []any{}
 		for _, p := range r.Parts {
-			x, err := resultJSON(p)
+			x, err := ResultJSON(p)
 			if err != nil {
 				return nil, err
 			}

@@ -11,10 +11,13 @@ import sys
 import sysconfig
 import tempfile
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, Any
 
 from stemma._address import database_directory
 from stemma._errors import DeniedError, LockedError, NotFoundError, UnavailableError, UnsupportedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LONGEST = 100
 """The longest path that every system takes for a socket."""
@@ -88,8 +91,17 @@ def start(directory: str) -> None:
     run(["serve", "--private", directory], f"the owner of {directory} could not be started", START)
 
 
-def run(arguments: list[str], failed: str, timeout: float, cwd: str | None = None) -> str:
-    """Runs the program and returns its answer; an error says why it failed, as the program does."""
+def perform(verb: str, arguments: Mapping[str, Any], directory: str | None = None) -> dict[str, Any]:
+    """Has a process of its own carry out a verb that needs no database, or one in a directory that nobody may have open, and returns the answer."""
+    import json
+
+    where = [] if directory is None else ["-C", directory]
+    wire: dict[str, Any] = json.loads(run(["-q", *where, "perform", verb, json.dumps(dict(arguments))], "", None))
+    return wire
+
+
+def run(arguments: list[str], failed: str, timeout: float | None, cwd: str | None = None) -> str:
+    """Runs the program and returns its answer; an error says why it failed, as the program does, behind what could not be done."""
     # Files and no pipes: the process that stays behind may have them open.
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         try:
@@ -106,8 +118,8 @@ def run(arguments: list[str], failed: str, timeout: float, cwd: str | None = Non
         except subprocess.TimeoutExpired:
             raise LockedError(f"{failed}: it did not answer for {timeout:.0f} s") from None
         except OSError as e:
-            raise UnavailableError(f"{failed}: {program()}: {e.strerror}") from None
-        said, answer = (_text(f) for f in (err, out))
+            raise UnavailableError(f"{_before(failed)}{program()}: {e.strerror}") from None
+        said, answer = _text(err, 1 << 16), _text(out)
     if done.returncode:
         from stemma._errors import CLASSES
 
@@ -118,14 +130,18 @@ def run(arguments: list[str], failed: str, timeout: float, cwd: str | None = Non
         hints = [line.removeprefix("hint:").strip() for line in lines if line.startswith("hint:")]
         told = " ".join(line.removeprefix("error: ") for line in lines if not line.startswith("hint:")).strip()
         raise CLASSES.get(name or "", UnavailableError)(
-            f"{failed}: {told or f'exit code {done.returncode}'}", hint=" ".join(hints) or None
+            f"{_before(failed)}{told or f'exit code {done.returncode}'}", hint=" ".join(hints) or None
         )
     return answer
 
 
-def _text(file: IO[bytes]) -> str:
+def _before(failed: str) -> str:
+    return f"{failed}: " if failed else ""
+
+
+def _text(file: IO[bytes], most: int = -1) -> str:
     file.seek(0)
-    return file.read(1 << 16).decode("utf-8", "replace").strip()
+    return file.read(most).decode("utf-8", "replace").strip()
 
 
 def _dial(path: str, directory: str) -> socket.socket:

@@ -143,6 +143,8 @@ class Repo(Reads, _ops.Verbs):
         if "diff_mode" in args:
             given.setdefault("diff_mode", "row")  # cells are values; other modes draw them as texts
         body = {"op": op, "args": given, "dir": str(Path.cwd())}
+        if op in _CLOSED and any(given.get(k) for k in _CLOSED[op]) and self._address.directory is not None:
+            return self._apart(op, row, given)
         call = functools.partial(self._client.action, "stemma.op", body, self._headers())
         before = self._head(given) if op == "commit" else None
         try:
@@ -164,11 +166,13 @@ class Repo(Reads, _ops.Verbs):
                 database=self._settings.database,
             ) from e
         except StemmaError as e:
-            (e.message,) = _in_python(op, [e.message])
-            if e.hint:
-                (e.hint,) = _in_python(op, [e.hint])
-            e.args = (e.message,)
+            _say_in_python(op, e)
             raise
+
+    def _apart(self, op: str, row: type[_ops.R], given: Mapping[str, Any]) -> _results.Result[_ops.R]:
+        """Has a process of its own carry out a verb on a directory that nobody may have open."""
+        self._client.leave()
+        return perform(op, row, given, self._address.directory)
 
     def _head(self, args: Mapping[str, Any]) -> Resolved | None:
         """Returns the head of the branch that a commit goes to; None where there is none."""
@@ -321,6 +325,30 @@ def connect(
             repo.close()
             raise
     return repo
+
+
+_CLOSED = {"fsck": ("repair", "revive_journal_with_data_loss")}
+"""The verbs that work on a database which no process has open, when one of these parameters is given."""
+
+
+def perform(op: str, row: type[_ops.R], given: Mapping[str, Any], directory: str | None = None) -> _results.Result[_ops.R]:
+    """Has a process of its own carry out a verb: one without a database, or one on a directory that nobody has open."""
+    from stemma import _owner
+
+    try:
+        done = _results.parse(op, row, _owner.perform(op, given, directory))
+    except StemmaError as e:
+        _say_in_python(op, e)
+        raise
+    return dataclasses.replace(done, hints=_in_python(op, done.hints)) if done.hints else done
+
+
+def _say_in_python(op: str, e: StemmaError) -> None:
+    """Makes an error of a verb say what it says in the words of Python."""
+    (e.message,) = _in_python(op, [e.message])
+    if e.hint:
+        (e.hint,) = _in_python(op, [e.hint])
+    e.args = (e.message,)
 
 
 def _in_python(op: str, texts: Sequence[str]) -> tuple[str, ...]:
