@@ -109,7 +109,7 @@ func (c *Rebase) Run(ctx context.Context, s *Scope) (*Result, error) {
 
 // goOn goes on with the rebase on the branch name, which stands at from; nil for wherever it stands.
 func (c *Rebase) goOn(ctx context.Context, s *Scope, name string, from *repo.RebasePoint) (*Result, error) {
-	if c.Plan != "" {
+	if c.Plan != "" || c.PlanOf != "" { // what an editor left empty is a plan without steps
 		now, left, err := setPlan(ctx, s, name, c.Plan, from)
 		if err != nil {
 			return nil, c.senseless(ctx, s, name, from, err)
