@@ -37,7 +37,8 @@ type Push struct {
 	Remote   string   `arg:"1" value:"remote" complete:"remote" help:"the name of a remote or a URL; otherwise the remote that the branch follows, or origin"`
 	Refs     []string `arg:"rest" value:"refspec" complete:"branch" help:"a branch or a tag, <here>:<there> for another name there, :<there> to remove it; + before it forces it"`
 
-	unseen bool // something was to be forced at a place of which nothing is known here
+	unseen bool     // something was to be forced at a place of which nothing is known here
+	stays  []string // branches that were to be removed and were not seen as they are there
 }
 
 func pushSpec() Spec {
@@ -177,10 +178,10 @@ func (c *Push) Run(ctx context.Context, s *Scope) (*Result, error) {
 }
 
 // lease says what a branch that may lose commits must be for that: what was last seen of it, if the place has a name here, or a commit there that was made
-// anew here, of which what is pushed has all that was not to go.
+// anew here, of which what is pushed has all that was not to go. What is removed, or names a commit that is gone here, may be another's way to keep it.
 func (c *Push) lease(ctx context.Context, s *Scope, p *pushed, named bool, there history.CommitID, thinned *lineage.Thinned) error {
 	now, anew := thinned.Became(there.Full())
-	if anew && now != "" && !p.Commit.IsZero() {
+	if anew = anew && now != "" && !p.Commit.IsZero(); anew {
 		h, err := hash.Parse(now)
 		if err == nil {
 			anew, err = history.IsAncestor(ctx, s.Repo.Store(), history.CommitID(h), p.Commit)
@@ -431,6 +432,9 @@ func (c *Push) tell(s *Scope, r *sync.Remote, name string, list []pushed, out []
 			if list[i].here == "" {
 				both = list[i].there
 			}
+			if o.Status == sync.Stale && list[i].Commit.IsZero() {
+				c.stays = append(c.stays, list[i].there)
+			}
 			line = fmt.Sprintf(" ! %-21s %s (%s)", "[rejected]", both, refusals[o.Status])
 		}
 		changed = true
@@ -479,6 +483,11 @@ func (c *Push) advice(s *Scope, refused map[sync.Status]bool) []string {
 		return []string{
 			"hint: Updates were rejected because the remote contains work that you do", "hint: not have locally. Integrate the remote changes (e.g.",
 			"hint: '" + s.Program() + " pull ...') before pushing again.",
+		}
+	case refused[sync.Stale] && c.Anew && len(c.stays) > 0:
+		return []string{
+			"hint: Branches that are not here were not seen as they are there, or an erasure has forgotten", "hint: what was seen: if nobody needs them, remove them with",
+			"hint: '" + s.Program() + " push -d " + c.Remote + " " + strings.Join(c.stays, " ") + "', and push again.",
 		}
 	case refused[sync.Stale] && c.Anew:
 		return []string{
