@@ -266,7 +266,7 @@ func (c *Diff) sides(ctx context.Context, s *Scope) (from, to side, tables []str
 			return from, to, nil, err
 		}
 		if base.IsZero() {
-			return from, to, nil, errs.New(errs.Invalid, "'%s' and '%s' have no common ancestor", revs[0], revs[1])
+			return from, to, nil, errs.New(errs.Invalid, "'%s' and '%s' have no common ancestor%s", revs[0], revs[1], s.asFarAsKnown())
 		}
 		revs[0] = base.Full()
 	}

@@ -14,6 +14,12 @@ import (
 // Partial says what the database lacks that is a part of another; nil when it is whole.
 func (r *Repo) Partial() *sync.Partial { return r.partial.Load() }
 
+// Shallow tells whether the database has not got its older history, so that commits may have ancestors in common that are not known here.
+func (r *Repo) Shallow() bool {
+	p := r.partial.Load()
+	return p != nil && len(p.Shallow) > 0
+}
+
 // mirror is what the database lacks that only shows what is at a remote; nil for others.
 func (r *Repo) mirror() *sync.Partial {
 	if p := r.partial.Load(); p != nil && p.Mirror && r.bucket == nil {
