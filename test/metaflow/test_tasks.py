@@ -346,6 +346,23 @@ class TestRefused:
         with pytest.raises(NotFoundError, match=f"has not got the commit {later}") as e:
             DoltDT(audit=audit(later)).read("t")
         assert "push" in str(e.value.hint)
+        # So it is where a clone is named that has not got it, or is where the database was; each place is said.
+        clone = str(tmp_path / "clone")
+        repo.clone(known["remote"], clone)
+        for changed, said in (
+            ({}, f"there is no database in {tmp_path / 'gone'}, and {clone}, a clone of it, has not got the commit {later}, and the remote"),
+            ({"database": clone}, f"{clone} has not got the commit {later}.*, and the remote {known['remote']} has not got"),
+        ):
+            with pytest.raises(NotFoundError, match=said) as e:
+                DoltDT(config=DoltConfig(database=clone), audit=audit(later, **changed)).read("t")
+            assert "push" in str(e.value.hint)
+        alone = audit(later)
+        del alone["configs"][known["id"]]["remote"]
+        with pytest.raises(NotFoundError, match=f"{clone}, a clone of it, has not got the commit {later}") as e:
+            DoltDT(config=DoltConfig(database=clone), audit=alone).read("t")
+        assert "fetch" in str(e.value.hint)
+        with pytest.raises(NotFoundError, match="at the remote file:///nowhere there is nothing"):
+            DoltDT(audit=audit(later, remote="file:///nowhere")).read("t")
         dolt(database, "push")
         assert list(DoltDT(audit=audit(later)).read("t")["a"]) == [1, 2]
         with pytest.raises(NotFoundError, match="is another database by now"):
