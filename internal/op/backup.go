@@ -45,8 +45,10 @@ at which that would lose commits of others is refused, unless --force says so. S
 func restoreSpec() Spec {
 	return Define[Restore](Spec{
 		Name: "backup restore", Group: GroupCare, Admin: true,
-		Short:    "Make a database of a backup",
-		Long:     "The database has the branches, tags, working sets and runs of the backup. With --at every branch is as it was at that time, or only that commit is there.",
+		Short: "Make a database of a backup",
+		Long: `The database has the branches, tags, working sets and runs of the backup. With --at every branch is as it was committed at that time, or only
+that commit is there. Uncommitted changes, of which a backup has only the last and not when they were made, are left out then, and named; tags and
+runs are all that the backup has.`,
 		Usage:    []string{"[--at <time>|<revision>] <url> <directory>"},
 		Examples: []Example{{"backup restore file:///mnt/backups/prices again", "into the directory again"}},
 	})

@@ -2323,7 +2323,9 @@ class Verbs:
     ) -> Result[Row]:
         """Make a database of a backup.
 
-        The database has the branches, tags, working sets and runs of the backup. With --at every branch is as it was at that time, or only that commit is there.
+        The database has the branches, tags, working sets and runs of the backup. With --at every branch is as it was committed at that time, or only
+        that commit is there. Uncommitted changes, of which a backup has only the last and not when they were made, are left out then, and named; tags and
+        runs are all that the backup has.
 
         Args:
             url: where the backup is.
