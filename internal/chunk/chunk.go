@@ -3,6 +3,7 @@
 package chunk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strconv"
@@ -156,14 +157,15 @@ func ErrMissing(h hash.Hash) error {
 
 // Absent is the error, of class NotFound, for a chunk that a part of a database does not have though the whole has it.
 type Absent struct {
-	Thing string // what it is for those who asked for it: "commit …", "table …"; "" for a chunk
+	Thing string // what it is for those who asked for it: "commit …", "the table …"; "" when nobody has said that yet
 	Hash  hash.Hash
+	Else  string // what it is called while Thing is ""; "" for its hash
 	Why   string // what follows "is not here: "
 }
 
 // Error implements error.
 func (a *Absent) Error() string {
-	thing := a.Thing
+	thing := cmp.Or(a.Thing, a.Else)
 	if thing == "" {
 		thing = "chunk " + a.Hash.String()
 	}
@@ -187,7 +189,44 @@ func NameAbsent(err error, thing string) error {
 	if !errors.As(err, &a) || a.Thing != "" {
 		return err
 	}
-	return errs.With(errs.NotFound, &Absent{Thing: thing, Hash: a.Hash, Why: a.Why})
+	named := *a
+	named.Thing = thing
+	return errs.With(errs.NotFound, &named)
+}
+
+// Naming is r with errors for absent chunks that say what these belong to: see NameAbsent.
+func Naming(r Reader, thing string) Reader { return naming{r, thing} }
+
+// NamingAs is r with the errors of like, if that is a reader of Naming; r itself otherwise.
+func NamingAs(like, r Reader) Reader {
+	if n, ok := like.(naming); ok {
+		return Naming(r, n.thing)
+	}
+	return r
+}
+
+// naming is the reader of Naming.
+type naming struct {
+	r     Reader
+	thing string
+}
+
+// Get implements Reader.
+func (n naming) Get(ctx context.Context, h hash.Hash) ([]byte, error) {
+	data, err := n.r.Get(ctx, h)
+	return data, NameAbsent(err, n.thing)
+}
+
+// View implements Viewer.
+func (n naming) View(ctx context.Context, h hash.Hash, open func(data []byte) (v any, size int, err error)) (any, error) {
+	v, err := View(ctx, n.r, h, open)
+	return v, NameAbsent(err, n.thing)
+}
+
+// AppendChunk implements Appender.
+func (n naming) AppendChunk(ctx context.Context, dst []byte, h hash.Hash) ([]byte, error) {
+	dst, err := Append(ctx, n.r, dst, h)
+	return dst, NameAbsent(err, n.thing)
 }
 
 // CheckKind verifies the first two bytes of a chunk and returns the body behind them. A version above max is of class TooNew.

@@ -175,6 +175,7 @@ func (m *merger) merge(ctx context.Context, lines []line) (*Result, error) {
 			continue
 		}
 		if err != nil {
+			err = chunk.NameAbsent(err, "the table "+l.name())
 			return nil, errs.New(errs.CodeOf(err), "merge table %s: %w", l.name(), err)
 		}
 		e.Name = final

@@ -51,7 +51,8 @@ func (m *merger) references(ctx context.Context, out *Result) error {
 					since = nil // the key itself is new: all rows are
 				}
 				list := found[d.To.Name]
-				if err := orphans(ctx, m.st, d.To.Name, after, f, parent, since, &list); err != nil {
+				err = chunk.NameAbsent(orphans(ctx, m.st, d.To.Name, after, f, parent, since, &list), "the table "+d.To.Name)
+				if err = m.unlessTheirs(ctx, out.Root, err, d.To.Name, f.Parent); err != nil {
 					return err
 				}
 				found[d.To.Name] = list
@@ -71,7 +72,8 @@ func (m *merger) references(ctx context.Context, out *Result) error {
 			for k := range child.Schema.References {
 				if f := &child.Schema.References[k]; strings.EqualFold(f.Parent, d.From.Name) {
 					list := found[c]
-					if err := m.bereft(ctx, c, child, f, before, after, &list); err != nil {
+					err := chunk.NameAbsent(m.bereft(ctx, c, child, f, before, after, &list), "the table "+d.From.Name)
+					if err = m.unlessTheirs(ctx, out.Root, err, c, f.Parent); err != nil {
 						return err
 					}
 					found[c] = list
@@ -90,6 +92,28 @@ func (m *merger) references(ctx context.Context, out *Result) error {
 	sort.SliceStable(out.Tables, func(i, j int) bool {
 		return strings.ToLower(out.Tables[i].Name) < strings.ToLower(out.Tables[j].Name)
 	})
+	return nil
+}
+
+// unlessTheirs is err, or nil where that is of something that a part of a database has not and both the child and the parent of a foreign key are
+// as they are in theirs: what ties their rows together was verified there.
+func (m *merger) unlessTheirs(ctx context.Context, rt *root.Root, err error, tables ...string) error {
+	if !chunk.IsAbsent(err) {
+		return err
+	}
+	for _, n := range tables {
+		now, _, e := root.Open(m.st, rt.Tree()).Get(ctx, root.KindTable, n)
+		if e != nil {
+			return e
+		}
+		theirs, _, e := m.theirs.Get(ctx, root.KindTable, n)
+		if e != nil {
+			return e
+		}
+		if now.Table != theirs.Table {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -193,7 +217,7 @@ func (m *merger) add(ctx context.Context, out *Result, name string, list []viola
 
 // orphans lists the rows of a child, among those that differ from since or among all when that is nil, that have no parent.
 func orphans(ctx context.Context, st chunk.Store, name string, child *table.Table, f *schema.ForeignKey, parent, since *table.Table, found *[]violation) error {
-	ref, err := referenceOf(st, child, parent, f)
+	ref, err := referenceOf(st, name, child, parent, f)
 	if err != nil {
 		return err
 	}
@@ -232,7 +256,7 @@ func orphans(ctx context.Context, st chunk.Store, name string, child *table.Tabl
 
 // bereft lists the children that have lost their parents: after is the parent's table, nil when it is gone.
 func (m *merger) bereft(ctx context.Context, name string, child *table.Table, f *schema.ForeignKey, before, after *table.Table, found *[]violation) error {
-	ref, err := referenceOf(m.st, child, after, f)
+	ref, err := referenceOf(m.st, name, child, after, f)
 	if err != nil {
 		return err
 	}
@@ -279,11 +303,11 @@ func (m *merger) bereft(ctx context.Context, name string, child *table.Table, f 
 }
 
 // referenceOf prepares a foreign key; nil when the parent is not there, or not as the key wants it, so that no child has a parent.
-func referenceOf(st chunk.Store, child, parent *table.Table, f *schema.ForeignKey) (*table.Reference, error) {
+func referenceOf(st chunk.Store, name string, child, parent *table.Table, f *schema.ForeignKey) (*table.Reference, error) {
 	if parent == nil {
 		return nil, nil
 	}
-	ref, err := table.NewReference(table.NewView(st, child, nil), table.NewView(st, parent, nil), f)
+	ref, err := table.NewReference(table.NewView(chunk.Naming(st, "the table "+name), child, nil), table.NewView(chunk.Naming(st, "the table "+f.Parent), parent, nil), f)
 	if err != nil {
 		return nil, nil //nolint:nilerr // the columns or the index are gone
 	}

@@ -123,10 +123,11 @@ func (c *Backup) sync(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, err
 	}
 	hints := warnings(r)
-	refs, err := r.Refs(ctx)
+	seen, err := r.See(ctx)
 	if err != nil {
 		return nil, err
 	}
+	refs := seen.Refs()
 	wants := map[string]sync.Want{}
 	for _, b := range s.Repo.Branches() {
 		head, work, err := s.Repo.WorkCommit(ctx, b.Name)
@@ -167,8 +168,13 @@ func (c *Backup) sync(ctx context.Context, s *Scope) (*Result, error) {
 	if err := noteBacked(s, r.URL(), wants, false); err != nil {
 		return nil, err
 	}
-	p := &sync.Push{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Temp: s.Repo.TempDir(), Atomic: true, Held: sync.HeldIn(s.Repo.FS(), s.Repo.Dir()), Progress: s.syncProgress()}
+	p := &sync.Push{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Temp: s.Repo.TempDir(), Atomic: true, Anew: c.Anew, Seen: seen, Held: sync.HeldIn(s.Repo.FS(), s.Repo.Dir()), Progress: s.syncProgress()}
 	p.Lineage = func(ctx context.Context, now sync.Ref) (history.CommitID, error) { return joinLineage(ctx, s, r, now) }
+	if c.Anew { // branches there tell of runs no more then
+		if err := takeRuns(ctx, s, r, seen.Telling()); err != nil {
+			return nil, err
+		}
+	}
 	out, _, err := p.Run(ctx, list)
 	if err != nil {
 		return nil, err
@@ -187,7 +193,7 @@ func (c *Backup) sync(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	res := statusResult(0)
 	res.Hints = *hints
-	if res.Printf("Backed up %s to %s.", s.Repo.Name(), r.URL()); changed == 0 {
+	if res.Printf("Backed up %s to %s.", s.Repo.Name(), r.URL()); changed == 0 && !c.Anew {
 		res.Lines = []string{"Nothing is new since the last backup to " + r.URL() + "."}
 	}
 	return res, nil

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/diff"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
@@ -430,6 +431,20 @@ func (c *Diff) table(ctx context.Context, s *Scope, d *diff.Delta, from, to side
 	}
 	c.rows(ctx, head, pair, changes)
 	return []*Result{head}, nil
+}
+
+// lacksRows tells whether the database is a part of another that has not the rows which differ.
+func lacksRows(ctx context.Context, s *Scope, d *diff.Delta, pair *diff.Pair) (bool, error) {
+	if p := s.Repo.Partial(); p.HasTable(d.From.Name) && p.HasTable(d.To.Name) {
+		return false, nil
+	}
+	for _, err := range pair.Rows(ctx, diff.Options{}) {
+		if chunk.IsAbsent(err) {
+			return true, nil
+		}
+		return false, err
+	}
+	return false, nil
 }
 
 func openSide(ctx context.Context, snap *repo.Snapshot, e root.Entry) (*table.View, error) {

@@ -279,7 +279,7 @@ func mergeStats(ctx context.Context, s *Scope, r *Result, from, to tree.Root) er
 		diff.Stat
 	}
 	var changed []stat
-	var added, dropped []string
+	var added, dropped, lacked []string
 	before, after := s.Repo.SnapshotRoot(root.Open(st, from)), s.Repo.SnapshotRoot(root.Open(st, to))
 	for i := range deltas {
 		d := &deltas[i]
@@ -298,9 +298,15 @@ func mergeStats(ctx context.Context, s *Scope, r *Result, from, to tree.Root) er
 		if b, err = openSide(ctx, after, d.To); err != nil {
 			return err
 		}
-		pair, err := diff.NewPair(st, tableOf(a), tableOf(b))
+		pair, err := diff.NewPair(s.Repo.TableReader(st, d.Name()), tableOf(a), tableOf(b))
 		if err != nil {
 			return err
+		}
+		if lacks, err := lacksRows(ctx, s, d, pair); err != nil {
+			return err
+		} else if lacks {
+			lacked = append(lacked, d.Name())
+			continue
 		}
 		x := stat{name: d.Name()}
 		if x.Stat, err = pair.Stat(ctx); err != nil {
@@ -327,6 +333,9 @@ func mergeStats(ctx context.Context, s *Scope, r *Result, from, to tree.Root) er
 	}
 	if len(changed) > 0 {
 		r.Printf("%d tables changed, %d rows added(+), %d rows modified(*), %d rows deleted(-)", len(changed), sum.RowsAdded, sum.RowsModified, sum.RowsRemoved)
+	}
+	for _, n := range lacked {
+		r.Printf("%s changed, and is not here", n)
 	}
 	for _, n := range added {
 		r.Printf("%s added", n)

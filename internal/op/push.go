@@ -29,7 +29,7 @@ type Push struct {
 	Tags     bool     `flag:"tags" help:"push all tags as well"`
 	Prune    bool     `flag:"prune" help:"with --all: remove branches of the remote that are not here, with --mirror tags too, if the branches are as they were last seen"`
 	Mirror   bool     `flag:"mirror" help:"make the remote have the branches and tags that are here: --all --tags --force; refused where it has others, unless --prune is said"`
-	Anew     bool     `flag:"anew" help:"with --mirror: send all again, so that nothing of what is there is needed any more, as after an erasure"`
+	Anew     bool     `flag:"anew" help:"with --mirror: send all again, so that nothing of what is there is needed any more, as after an erasure or where it is damaged"`
 	Atomic   bool     `flag:"atomic" help:"change all refs of the remote or none"`
 	Delete   bool     `flag:"delete,d" help:"remove the branches or tags from the remote"`
 	Silent   bool     `flag:"silent" hidden:"true" help:"accepted for compatibility"`
@@ -431,8 +431,10 @@ func (c *Push) tell(s *Scope, r *sync.Remote, name string, list []pushed, out []
 		changed = true
 		lines = append(lines, line)
 	}
-	if changed {
-		lines = append([]string{"To " + r.URL()}, lines...)
+	if anew := c.Anew && failed == nil && len(refused) == 0; changed || anew {
+		if lines = append([]string{"To " + r.URL()}, lines...); anew {
+			lines = append(lines, "All of it was sent anew.")
+		}
 	} else {
 		lines = []string{"Everything up-to-date"}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/pack"
@@ -86,6 +87,14 @@ func (r *Repo) Complete(ctx context.Context, batch *pack.Batch, historyOnly bool
 	r.elsewhere = nil
 	r.store.SetElsewhere(nil)
 	return nil
+}
+
+// TableReader is rd for one who reads the table of that name: of a table that a part of a database has not, errors say its name.
+func (r *Repo) TableReader(rd chunk.Reader, name string) chunk.Reader {
+	if r.partial.Load().HasTable(name) {
+		return rd
+	}
+	return chunk.Naming(rd, "the table "+name)
 }
 
 // Wanted is everything that names commits: what must be there for the database to be whole.

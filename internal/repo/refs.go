@@ -380,7 +380,7 @@ func (s *Snapshot) Table(ctx context.Context, name string) (v *table.View, writt
 	if err != nil {
 		return nil, "", false, err
 	}
-	return table.NewView(rd, t, s.tables.get(strings.ToLower(name)).over).WithZones(s.r.zones), e.Name, true, nil
+	return table.NewView(s.r.TableReader(rd, e.Name), t, s.tables.get(strings.ToLower(name)).over).WithZones(s.r.zones), e.Name, true, nil
 }
 
 // TableNames is the names of the tables, in the order of their lower-case forms.

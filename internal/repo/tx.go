@@ -158,7 +158,7 @@ func (t *Tx) open(ctx context.Context, l string) (*txTable, error) {
 	if t.batch != nil {
 		chunks = t.batch
 	}
-	x.name, x.view = e.Name, table.NewView(chunks, e.table, over).WithZones(t.r.zones)
+	x.name, x.view = e.Name, table.NewView(t.r.TableReader(chunks, e.Name), e.table, over).WithZones(t.r.zones)
 	return x, nil
 }
 

@@ -270,7 +270,7 @@ func (k *Keeper) swap(ctx context.Context, m move) (Ref, error) {
 		case clock.Since(began) > swapPatience:
 			return Ref{}, errs.New(errs.Unavailable, "it is not known whether the change was made, look at what is there: %w", err)
 		}
-		if !late { // it has answered: perhaps it is written too often
+		if !late && !object.Unanswered(err) { // perhaps it is written too often
 			k.pace(name, func(p *pace) {
 				p.refused = now
 				if now.Sub(p.wrote) > writePause { // by somebody else

@@ -17,7 +17,7 @@ import (
 type Part struct {
 	Depth  int      // commits on each way from a ref, the ref's own included; 0 for all
 	Floor  uint64   // commits that are less high are left out
-	Tables *Partial // tables that it has not are left out; nil for none
+	Tables *Partial // of tables that it has not only the outlines come: their schemas and how many rows they have; nil for all of all
 	Bare   bool     // only the commits of the refs, nothing of what they hold
 }
 

@@ -245,7 +245,7 @@ type refusing struct{ p *Partial }
 
 // Record implements pack.Elsewhere.
 func (r refusing) Record(_ context.Context, h hash.Hash) ([]byte, error) {
-	return nil, chunk.ErrAbsent(h, r.p.Why())
+	return nil, errs.With(errs.NotFound, &chunk.Absent{Hash: h, Else: "what this needs", Why: r.p.Why()})
 }
 
 // lazily reads what is missing from a remote, which is opened when it is asked the first time.

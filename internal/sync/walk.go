@@ -65,7 +65,7 @@ type walker struct {
 	seen    map[hash.Hash]struct{}
 	visit   func(h hash.Hash) error
 	has     func(id history.CommitID) (bool, error) // whether a parent is there; nil: all are
-	part    *Partial                                // tables that it has not are left out; nil for none
+	part    *Partial                                // of tables that it has not only the outlines are visited; nil for none
 }
 
 // Missing calls visit for every chunk that the commits reach and those at their edge do not, each once: commits oldest first, of each what
@@ -149,10 +149,13 @@ func (w *walker) root(ctx context.Context, r tree.Root, parents []*root.Root) er
 			return err
 		}
 		e, err := root.DecodeEntry(x.AppendKey(nil), v)
-		if err != nil || e.Kind != root.KindTable || !w.part.HasTable(e.Name) {
+		if err != nil || e.Kind != root.KindTable {
 			return err
 		}
-		return w.table(ctx, e, parents)
+		if !w.part.HasTable(e.Name) {
+			return w.outline(ctx, e)
+		}
+		return chunk.NameAbsent(w.table(ctx, e, parents), "the table "+e.Name)
 	})
 }
 
@@ -208,6 +211,25 @@ func (w *walker) rebase(ctx context.Context, h hash.Hash, x *history.Rebase) err
 		return err
 	}
 	return w.once(h)
+}
+
+// outline visits what tells the schema of a table and how many rows it has: foreign keys and whether tables differ are known by that. It is not
+// noted as seen, since a table that is wanted with its rows may have the same chunk.
+func (w *walker) outline(ctx context.Context, e root.Entry) error {
+	data, err := w.r.Get(ctx, e.Table)
+	if err != nil {
+		return err
+	}
+	t, err := table.Decode(data)
+	if err != nil {
+		return err
+	}
+	for _, h := range []hash.Hash{t.Schema, e.Table} {
+		if err := w.visit(h); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // table visits what a table has that the tables of its name in the parents have not.

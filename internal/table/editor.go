@@ -69,7 +69,7 @@ type lateEdit struct {
 
 // NewEditor edits a view. Long cells are written to w.
 func NewEditor(w chunk.Store, v *View) *Editor {
-	e := &Editor{w: w, base: &View{Table: v.Table, r: w, over: v.over, zones: v.zones}, edits: &edits{}, next: -1}
+	e := &Editor{w: w, base: &View{Table: v.Table, r: chunk.NamingAs(v.r, w), over: v.over, zones: v.zones}, edits: &edits{}, next: -1}
 	const n = usualBytes
 	e.key, e.newKey, e.row = e.scratch[:0:n], e.scratch[n:n:2*n], e.scratch[2*n:2*n]
 	e.index = make([]*entries, len(v.Table.Indexes))

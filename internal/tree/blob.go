@@ -150,10 +150,10 @@ func openBlob(data []byte) (level uint8, body []byte, err error) {
 func loadBlob(ctx context.Context, r chunk.Reader, h hash.Hash, want int) (level uint8, body []byte, err error) {
 	data, err := r.Get(ctx, h)
 	if err != nil {
-		return 0, nil, fmt.Errorf("read blob chunk %s: %w", h, err)
+		return 0, nil, unread("blob chunk", h, err)
 	}
 	if level, body, err = openBlob(data); err != nil {
-		return 0, nil, fmt.Errorf("read blob chunk %s: %w", h, err)
+		return 0, nil, unread("blob chunk", h, err)
 	}
 	if want >= 0 && int(level) != want {
 		return 0, nil, errs.New(errs.Corrupt, "read blob chunk %s: level %d where %d is due", h, level, want)
@@ -183,11 +183,11 @@ func AppendBlob(ctx context.Context, r chunk.Reader, dst, addr []byte) ([]byte, 
 	h, size, at := hash.Hash(addr), binary.LittleEndian.Uint64(addr[hash.Size:]), len(dst)
 	out, err := chunk.Append(ctx, r, dst, h)
 	if err != nil {
-		return nil, fmt.Errorf("read blob chunk %s: %w", h, err)
+		return nil, unread("blob chunk", h, err)
 	}
 	level, body, err := openBlob(out[at:])
 	if err != nil {
-		return nil, fmt.Errorf("read blob chunk %s: %w", h, err)
+		return nil, unread("blob chunk", h, err)
 	}
 	if level > 0 {
 		b, err := OpenBlob(ctx, r, addr)
@@ -262,7 +262,7 @@ func (b *BlobReader) load(h hash.Hash, want int, size uint64) error {
 	have := uint64(len(body))
 	if level > 0 {
 		if have, err = listSize(body); err != nil {
-			return fmt.Errorf("read blob chunk %s: %w", h, err)
+			return unread("blob chunk", h, err)
 		}
 	}
 	if have != size {

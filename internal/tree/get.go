@@ -2,7 +2,6 @@ package tree
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
@@ -48,14 +47,14 @@ func (t Tree) Get(ctx context.Context, key []byte) (leaf Leaf, i int, found bool
 	}
 	data, err := t.r.Get(ctx, h)
 	if err != nil {
-		return nil, 0, false, fmt.Errorf("read leaf %s: %w", h, err)
+		return nil, 0, false, unread("leaf", h, err)
 	}
 	if touch(data) == 0 {
 		return nil, 0, false, errs.New(errs.Corrupt, "read leaf %s: it is empty", h)
 	}
 	leaf, err = t.f.Open(t.r, data)
 	if err != nil {
-		return nil, 0, false, fmt.Errorf("read leaf %s: %w", h, err)
+		return nil, 0, false, unread("leaf", h, err)
 	}
 	if i, found = leaf.Search(key); !found {
 		return nil, 0, false, nil
@@ -86,11 +85,11 @@ func OpenLeaf(ctx context.Context, r chunk.Reader, f Format, h hash.Hash) (Leaf,
 func loadLeafData(ctx context.Context, r chunk.Reader, f Format, h hash.Hash) (Leaf, []byte, error) {
 	data, err := r.Get(ctx, h)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read leaf %s: %w", h, err)
+		return nil, nil, unread("leaf", h, err)
 	}
 	leaf, err := f.Open(r, data)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read leaf %s: %w", h, err)
+		return nil, nil, unread("leaf", h, err)
 	}
 	return leaf, data, nil
 }

@@ -73,15 +73,23 @@ func openNode(data []byte) (node, error) {
 	return nd, checkEnd(nd.ends, nd.wide, nd.n, len(nd.tail))
 }
 
+// unread says what could not be read. Of what a part of a database has not the error says what it is for those who asked.
+func unread(what string, h hash.Hash, err error) error {
+	if chunk.IsAbsent(err) {
+		return err
+	}
+	return fmt.Errorf("read %s %s: %w", what, h, err)
+}
+
 // loadNode fetches and opens the node named h, which must be of this level.
 func loadNode(ctx context.Context, r chunk.Reader, h hash.Hash, level uint8) (node, error) {
 	data, err := r.Get(ctx, h)
 	if err != nil {
-		return node{}, fmt.Errorf("read node %s: %w", h, err)
+		return node{}, unread("node", h, err)
 	}
 	nd, err := openNode(data)
 	if err != nil {
-		return node{}, fmt.Errorf("read node %s: %w", h, err)
+		return node{}, unread("node", h, err)
 	}
 	if nd.level != level {
 		return node{}, errs.New(errs.Corrupt, "read node %s: level %d where %d is due", h, nd.level, level)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"fmt"
 	"sync/atomic"
 	"unsafe"
 
@@ -30,7 +29,7 @@ type head [2]uint64
 func viewNode(ctx context.Context, r chunk.Reader, h hash.Hash, level uint8) (*nodeView, error) {
 	v, err := chunk.View(ctx, r, h, openView)
 	if err != nil {
-		return nil, fmt.Errorf("read node %s: %w", h, err)
+		return nil, unread("node", h, err)
 	}
 	nd, ok := v.(*nodeView)
 	if !ok || nd.level != level {
