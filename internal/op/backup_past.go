@@ -154,6 +154,11 @@ func (c *Clone) back(ctx context.Context, out *repo.Cloned) error {
 	if p.last == nil {
 		return nil
 	}
+	for name, x := range p.last.Refs { // of a branch that others had removed
+		if b, ok := strings.CutPrefix(name, sync.Work); ok && heads[b].IsZero() {
+			out.Work[b] = x.Commit
+		}
+	}
 	var tags []repo.LandedTag
 	for _, t := range out.Tags {
 		if _, ok := p.was(sync.Tags + t.Name); !ok {
