@@ -37,11 +37,14 @@ at which that would lose commits of others is refused, unless --force says so. S
 
 What a sync left is remembered until 'backup forget' says otherwise, also what a later one has removed or moved back: 'backup log' lists the syncs, 'backup
 restore --at' goes back to them. A server's database (http://, https://) remembers none. What is erased here stays in syncs of before: 'push --mirror --anew'
-to the place makes it forget them all.`,
+to the place makes it forget them all.
+
+'backup verify' reads all of a backup. With a URL it needs no database; what it reads is kept, while it runs, in the directory for temporary files
+(TMPDIR), and with a name in the database's.`,
 		Usage: []string{"<path>", "[-v]", "add <name> <url>", "remove <name>", "[--force] [--anew] sync <name>", "[--force] [--anew] sync-url <url>", "verify <name>|<url>", "restore [--at <time>|<revision>] <url> <directory>"},
 		Examples: []Example{
 			{"backup /mnt/backup/prices", "copy the database of this directory"}, {"backup add nightly file:///mnt/backups/prices", "name a place"},
-			{"backup sync nightly", "send what is new"}, {"backup restore --at 2026-11-30 file:///mnt/backups/prices old", "as it was when that day began"},
+			{"backup sync nightly", "send what is new"}, {"backup verify file:///mnt/backups/prices", "read all of a backup, without a database here"}, {"backup restore --at 2026-11-30 file:///mnt/backups/prices old", "as it was when that day began"},
 		},
 	})
 }
@@ -90,6 +93,11 @@ func (c *Restore) Run(ctx context.Context, s *Scope) (*Result, error) {
 	return r, err
 }
 
+// Anywhere implements Anywhere: to verify what is at a URL no database is needed.
+func (c *Backup) Anywhere() bool {
+	return c.Path == "verify" && len(c.Args) == 1 && !remoteName.MatchString(c.Args[0])
+}
+
 // Reads implements Reader: a list, a copy and a verification change nothing.
 func (c *Backup) Reads() bool {
 	switch c.Path {
@@ -119,6 +127,9 @@ func (c *Backup) Run(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, errs.New(errs.Invalid, "unrecognized dolt_backup parameter '%s'", c.Path)
 	}
 	path := s.path(c.Path)
+	if err := s.mayName("file://" + filepath.ToSlash(path)); err != nil {
+		return nil, err
+	}
 	if _, err := repo.Locate(s.FS, path); err == nil {
 		return nil, errs.New(errs.Exists, "backup: %s already holds a database", path)
 	} else if !errs.Is(err, errs.NotFound) {

@@ -2321,6 +2321,9 @@ class Verbs:
         restore --at' goes back to them. A server's database (http://, https://) remembers none. What is erased here stays in syncs of before: 'push --mirror --anew'
         to the place makes it forget them all.
 
+        'backup verify' reads all of a backup. With a URL it needs no database; what it reads is kept, while it runs, in the directory for temporary files
+        (TMPDIR), and with a name in the database's.
+
         Args:
             path: a directory that is made, or is empty; or add, remove, sync, sync-url, restore, verify.
             args: the name of a backup, a URL, a directory.
