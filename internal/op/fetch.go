@@ -135,6 +135,17 @@ func (c *Fetch) fetch(ctx context.Context, s *Scope) (*fetched, error) {
 		if err := c.complete(ctx, s, r, refs); err != nil {
 			return nil, err
 		}
+		// Tags of the commits that came, which a database without its older history does without.
+		got, more, news, err := c.changes(ctx, s, name, maps.Collect(tracksOf(s)), refs)
+		if err != nil {
+			return nil, err
+		}
+		if len(got) > 0 {
+			if more, err = receive(ctx, s, r, got, more); err != nil {
+				return nil, err
+			}
+		}
+		land.Tracks, land.Tags, told = append(land.Tracks, more.Tracks...), append(land.Tags, more.Tags...), append(told, news...)
 	}
 	return &fetched{refs: refs, lines: lines(r, land, told), hints: *hints}, nil
 }
