@@ -89,6 +89,15 @@ func (r *Repo) Complete(ctx context.Context, batch *pack.Batch, historyOnly bool
 	return nil
 }
 
+// mayBeThere is what messages add about a branch, tag or commit that a part of a database does not know; "" of a whole one.
+func (r *Repo) mayBeThere() string {
+	p := r.partial.Load()
+	if p == nil || p.Mirror {
+		return ""
+	}
+	return "; the database is a part of " + p.URL + ": 'stemma fetch' brings the branches that are there, 'stemma fetch --complete' all history and tags"
+}
+
 // TableReader is rd for one who reads the table of that name: of a table that a part of a database has not, errors say its name.
 func (r *Repo) TableReader(rd chunk.Reader, name string) chunk.Reader {
 	if r.partial.Load().HasTable(name) {
