@@ -13,10 +13,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/stemmadb/stemma/internal/object/gs/gstest"
+	"github.com/stemmadb/stemma/internal/object/buckettest"
 	"github.com/stemmadb/stemma/internal/object/objecttest"
-	"github.com/stemmadb/stemma/internal/object/s3/s3test"
-
 	"github.com/stemmadb/stemma/internal/op"
 )
 
@@ -30,8 +28,8 @@ func TestMain(m *testing.M) {
 //	exits <status> <program> [<args>]    run a program that must exit with the status
 //	freeport <variable>                  set the variable to a TCP port that nobody listens on
 //	listens <port>                       wait until somebody does
-//	bucket s3|gs <name>                  start a server with an empty bucket, which the environment names from then on
-//	reads s3|gs [<bytes>]                it must have answered with no more than so many bytes since the last time that this was asked
+//	bucket s3|gs|az <name>               start a server with an empty bucket, which the environment names from then on
+//	reads s3|gs|az [<bytes>]             it must have answered with no more than so many bytes since the last time that this was asked
 //
 // UPDATE_SCRIPTS=1 rewrites the outputs that cmp compares.
 func TestScripts(t *testing.T) {
@@ -72,11 +70,14 @@ func TestScripts(t *testing.T) {
 				}
 			},
 			"bucket": func(ts *testscript.TestScript, neg bool, args []string) {
-				start := map[string]func(testing.TB, string) (*objecttest.Server, map[string]string){"s3": s3test.New, "gs": gstest.New}
-				if neg || len(args) != 2 || start[args[0]] == nil {
-					ts.Fatalf("usage: bucket s3|gs <name>")
+				var kind buckettest.Kind
+				if len(args) == 2 {
+					kind, _ = buckettest.Of(args[0])
 				}
-				srv, env := start[args[0]](t, args[1])
+				if neg || kind.New == nil {
+					ts.Fatalf("usage: bucket s3|gs|az <name>")
+				}
+				srv, env := kind.New(t, args[1])
 				servers.Store(ts.Getenv("WORK")+" "+args[0], srv)
 				for k, v := range env {
 					ts.Setenv(k, v)
@@ -84,7 +85,7 @@ func TestScripts(t *testing.T) {
 			},
 			"reads": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) < 1 || len(args) > 2 {
-					ts.Fatalf("usage: reads s3|gs [<bytes>]")
+					ts.Fatalf("usage: reads s3|gs|az [<bytes>]")
 				}
 				srv, ok := servers.Load(ts.Getenv("WORK") + " " + args[0])
 				if !ok {

@@ -18,9 +18,87 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
-	"github.com/stemmadb/stemma/internal/object/gs/gstest"
-	"github.com/stemmadb/stemma/internal/object/s3/s3test"
+	"github.com/stemmadb/stemma/internal/object/buckettest"
+	"github.com/stemmadb/stemma/internal/object/objecttest"
 )
+
+// place is where a test has a database, of one kind.
+type place struct {
+	kind buckettest.Kind // none for a directory
+	srv  *objecttest.Server
+	url  string
+	env  map[string]string // of programs that work there
+}
+
+// inPlaces runs a test in a directory and in buckets of every kind, some of them at the same time.
+func inPlaces(t *testing.T, test func(t *testing.T, p place)) {
+	t.Run("file", func(t *testing.T) {
+		t.Parallel()
+		test(t, place{url: "file://" + filepath.ToSlash(filepath.Join(t.TempDir(), "shop"))})
+	})
+	inBuckets(t, test)
+}
+
+// inBuckets runs it in buckets only.
+func inBuckets(t *testing.T, test func(t *testing.T, p place)) {
+	for _, kind := range buckettest.Kinds {
+		t.Run(kind.Scheme, func(t *testing.T) {
+			t.Parallel()
+			srv, env := kind.New(t, "data")
+			test(t, place{kind: kind, srv: srv, url: kind.Scheme + "://data/shop", env: env})
+		})
+	}
+}
+
+// throughBadNetwork is the place as it is seen through a network that is slow and cuts connections; a directory is as it is.
+func (p place) throughBadNetwork(t *testing.T) place {
+	t.Helper()
+	if p.srv != nil {
+		n, at := objecttest.NewNetwork(t, p.srv.URL, 4<<20)
+		n.Cut.Store(25 << 10)
+		p.env = buckettest.Behind(p.srv, p.env, at)
+		t.Cleanup(func() {
+			if n.Cuts.Load() == 0 {
+				t.Error("no connection was cut: the test does not test")
+			}
+		})
+	}
+	return p
+}
+
+// command is a stemma that finds the place.
+func (p place) command(dir string, args ...string) *exec.Cmd {
+	cmd := command(dir, args...)
+	for name, text := range p.env {
+		cmd.Env = append(cmd.Env, name+"="+text)
+	}
+	return cmd
+}
+
+// stemma runs one.
+func (p place) stemma(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	out, err := p.command(dir, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("stemma %q: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// push makes a database of statements in the directory shop of base, commits what is left of them, and pushes all branches to the place.
+func (p place) push(t *testing.T, base, statements string) {
+	t.Helper()
+	db := filepath.Join(base, "shop")
+	if err := os.Mkdir(db, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p.stemma(t, db, "init")
+	p.stemma(t, db, "sql", "-q", statements)
+	if !strings.Contains(p.stemma(t, db, "status"), "working tree clean") {
+		p.stemma(t, db, "commit", "-A", "-m", "tables")
+	}
+	p.stemma(t, db, "push", "--all", p.url)
+}
 
 // storeServer is a server of a database in a bucket, on a machine of its own: with a cache of its own.
 type storeServer struct {
@@ -29,8 +107,8 @@ type storeServer struct {
 	said strings.Builder
 }
 
-// serveStore starts a server of the database at url on the machine of that name.
-func serveStore(t *testing.T, base, machine, url string) *storeServer {
+// serve starts a server of the database on the machine of that name.
+func (p place) serve(t *testing.T, base, machine string) *storeServer {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -38,7 +116,7 @@ func serveStore(t *testing.T, base, machine, url string) *storeServer {
 	}
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	l.Close()
-	s := &storeServer{cmd: command(base, "sql-server", "--store", url, "-P", port, "-l", "warning")}
+	s := &storeServer{cmd: p.command(base, "sql-server", "--store", p.url, "-P", port, "-l", "warning")}
 	s.cmd.Env = append(s.cmd.Env, "STEMMA_CACHE="+filepath.Join(base, machine))
 	s.cmd.Stderr = &s.said
 	if err := s.cmd.Start(); err != nil {
@@ -62,33 +140,13 @@ func serveStore(t *testing.T, base, machine, url string) *storeServer {
 	}
 }
 
-// stores are places for databases, of each kind, that a test starts.
-func stores() map[string]func(*testing.T) (url string) {
-	return map[string]func(*testing.T) (url string){
-		"file": func(t *testing.T) string { return "file://" + filepath.ToSlash(filepath.Join(t.TempDir(), "shop")) },
-		"gs":   func(t *testing.T) string { gstest.Start(t, "data"); return "gs://data/shop" },
-		"s3":   func(t *testing.T) string { s3test.Start(t, "data"); return "s3://data/shop" },
-	}
-}
-
 // TestStoreServers has servers on several machines change one database in a bucket, each of which is killed now and then in the middle: what was
 // acknowledged is there once, and what was not is there once or not at all.
-func TestStoreServers(t *testing.T) {
-	for kind, start := range stores() {
-		t.Run(kind, func(t *testing.T) { storeServers(t, start(t)) })
-	}
-}
+func TestStoreServers(t *testing.T) { inPlaces(t, storeServers) }
 
-func storeServers(t *testing.T, url string) {
+func storeServers(t *testing.T, p place) {
 	base := t.TempDir()
-	db := filepath.Join(base, "shop")
-	if err := os.Mkdir(db, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	stemma(t, db, "init")
-	stemma(t, db, "sql", "-q", "create table own (id varchar(20) primary key); create table common (id int primary key, v int not null); insert into common values (0, 0), (1, 0)")
-	stemma(t, db, "commit", "-A", "-m", "tables")
-	stemma(t, db, "push", url, "main")
+	p.push(t, base, "create table own (id varchar(20) primary key); create table common (id int primary key, v int not null); insert into common values (0, 0), (1, 0)")
 
 	rng := rand.New(rand.NewPCG(7, 7))
 	const machines, rounds = 3, 3
@@ -98,7 +156,7 @@ func storeServers(t *testing.T, url string) {
 	for round := range rounds {
 		servers := make([]*storeServer, machines)
 		for m := range servers {
-			servers[m] = serveStore(t, base, fmt.Sprint("m", m), url)
+			servers[m] = p.serve(t, base, fmt.Sprint("m", m))
 		}
 		kills := make([]time.Duration, machines)
 		for m := range kills {
@@ -142,7 +200,7 @@ func storeServers(t *testing.T, url string) {
 		}
 		wait.Wait()
 	}
-	last := serveStore(t, base, "last", url)
+	last := p.serve(t, base, "last")
 	rows, err := last.db.Query("select id from own")
 	if err != nil {
 		t.Fatal(err)
@@ -181,7 +239,7 @@ func storeServers(t *testing.T, url string) {
 	if _, err := last.db.Exec("call dolt_commit('-Am', 'all of it')"); err != nil {
 		t.Fatal(err)
 	}
-	stemma(t, base, "clone", url, "clone")
+	p.stemma(t, base, "clone", p.url, "clone")
 	clone := filepath.Join(base, "clone")
 	if got := stemma(t, clone, "sql", "-r", "csv", "-q", "select count(*) from own"); !strings.Contains(got, fmt.Sprint(len(there))) {
 		t.Errorf("the clone has %s rows, want %d", got, len(there))
@@ -214,39 +272,29 @@ func storeStep(ctx context.Context, db *sql.DB, id string, n int) (own bool, err
 
 // TestStoreRate: in a bucket that takes one write of an object a second, transactions that wait for the same branch go in one write, and branches do
 // not wait for each other.
-func TestStoreRate(t *testing.T) {
+func TestStoreRate(t *testing.T) { inBuckets(t, storeRate) }
+
+func storeRate(t *testing.T, p place) {
 	base := t.TempDir()
-	srv := s3test.Start(t, "data")
-	url := "s3://data/shop"
-	db := filepath.Join(base, "shop")
-	if err := os.Mkdir(db, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	stemma(t, db, "init")
-	stemma(t, db, "sql", "-q", "create table own (id varchar(20) primary key)")
-	stemma(t, db, "commit", "-A", "-m", "table")
-	stemma(t, db, "branch", "side")
-	stemma(t, db, "push", "--all", url)
+	p.push(t, base, "create table own (id varchar(20) primary key); call dolt_commit('-Am', 'table'); call dolt_branch('side')")
 	var mu sync.Mutex
 	last, taken, early := map[string]time.Time{}, map[string]int{}, 0
-	srv.Before = func(w http.ResponseWriter, r *http.Request) bool {
-		if r.Method != http.MethodPut || !strings.Contains(r.URL.Path, "/refs/") {
+	p.srv.Before = func(w http.ResponseWriter, r *http.Request) bool {
+		name := p.kind.Puts(r, "data")
+		if !strings.HasPrefix(name, "shop/refs/") {
 			return false
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		if time.Since(last[r.URL.Path]) < time.Second {
+		if time.Since(last[name]) < time.Second {
 			early++
-			w.Header().Set("Content-Type", "application/xml")
-			w.WriteHeader(http.StatusTooManyRequests)
-			fmt.Fprint(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>slower</Message></Error>`)
-			return true
+			return p.kind.Busy(w, r)
 		}
-		last[r.URL.Path] = time.Now()
-		taken[r.URL.Path]++
+		last[name] = time.Now()
+		taken[name]++
 		return false
 	}
-	s := serveStore(t, base, "m", url)
+	s := p.serve(t, base, "m")
 	s.db.SetMaxOpenConns(40)
 	const writers, rounds = 8, 5
 	began := time.Now()
@@ -266,14 +314,9 @@ func TestStoreRate(t *testing.T) {
 	wait.Wait()
 	took := time.Since(began)
 	mu.Lock()
-	defer mu.Unlock()
 	for _, branch := range []string{"main", "side"} {
-		var n int
-		if err := s.db.QueryRow("select count(*) from `shop/" + branch + "`.own").Scan(&n); err != nil || n != writers*rounds {
-			t.Errorf("%s has %d rows (%v), want %d", branch, n, err, writers*rounds)
-		}
-		writes := taken["/data/shop/refs/heads/"+branch]
-		t.Logf("%s: %d transactions in %d writes, %s", branch, n, writes, took)
+		writes := taken["shop/refs/heads/"+branch]
+		t.Logf("%s: %d transactions in %d writes, %s, %.2f writes a second", branch, writers*rounds, writes, took, float64(writes)/took.Seconds())
 		if writes == 0 || writes > 2*rounds {
 			t.Errorf("%s: %d writes for %d rounds of transactions", branch, writes, rounds)
 		}
@@ -281,26 +324,26 @@ func TestStoreRate(t *testing.T) {
 	if early > 8 {
 		t.Errorf("%d writes came too early", early)
 	}
+	mu.Unlock()
+	// What changes several refs, each of them more than once, is done there, too.
+	if _, err := s.db.Exec("call dolt_branch('-m', 'side', 'aside')"); err != nil {
+		t.Error(err)
+	}
+	for _, branch := range []string{"main", "aside"} {
+		var n int
+		if err := s.db.QueryRow("select count(*) from `shop/" + branch + "`.own").Scan(&n); err != nil || n != writers*rounds {
+			t.Errorf("%s has %d rows (%v), want %d", branch, n, err, writers*rounds)
+		}
+	}
 }
 
 // TestStoreRuns has servers on several machines commit for runs and be killed in the middle: of each commit that is there it is known which run has
 // made it, once.
-func TestStoreRuns(t *testing.T) {
-	for kind, start := range stores() {
-		t.Run(kind, func(t *testing.T) { storeRuns(t, start(t)) })
-	}
-}
+func TestStoreRuns(t *testing.T) { inPlaces(t, storeRuns) }
 
-func storeRuns(t *testing.T, url string) {
+func storeRuns(t *testing.T, p place) {
 	base := t.TempDir()
-	db := filepath.Join(base, "shop")
-	if err := os.Mkdir(db, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	stemma(t, db, "init")
-	stemma(t, db, "sql", "-q", "create table own (id varchar(20) primary key)")
-	stemma(t, db, "commit", "-A", "-m", "table")
-	stemma(t, db, "push", url, "main")
+	p.push(t, base, "create table own (id varchar(20) primary key)")
 	rng := rand.New(rand.NewPCG(3, 9))
 	const machines = 2
 	var mu sync.Mutex
@@ -308,7 +351,7 @@ func storeRuns(t *testing.T, url string) {
 	for round := range 2 {
 		var wait sync.WaitGroup
 		for m := range machines {
-			s := serveStore(t, base, fmt.Sprint("m", m), url)
+			s := p.serve(t, base, fmt.Sprint("m", m))
 			ctx, cancel := context.WithCancel(t.Context())
 			for g := range 2 {
 				wait.Go(func() {
@@ -339,7 +382,7 @@ func storeRuns(t *testing.T, url string) {
 		}
 		wait.Wait()
 	}
-	last := serveStore(t, base, "last", url)
+	last := p.serve(t, base, "last")
 	rows, err := last.db.Query("select l.commit_hash, count(o.run_uid), min(l.message) from dolt_log l left join stemma_run_outputs o on left(o.commit_hash, 32) = l.commit_hash group by l.commit_hash")
 	if err != nil {
 		t.Fatal(err)
@@ -388,69 +431,64 @@ func runStep(ctx context.Context, db *sql.DB, run, id string) (commit string, er
 
 // TestStoreInit: of those who make a database at one place at the same moment one does, and who is killed meanwhile leaves it to the others.
 func TestStoreInit(t *testing.T) {
-	for kind, start := range stores() {
-		t.Run(kind, func(t *testing.T) {
-			url, base := start(t), t.TempDir()
-			for n := range 6 { // killed ever later, so that some have done it and some have not
-				cmd := command(base, "init", url)
-				if err := cmd.Start(); err != nil {
-					t.Fatal(err)
-				}
-				time.Sleep(time.Duration(n) * 10 * time.Millisecond)
-				cmd.Process.Kill()
-				cmd.Wait()
+	inPlaces(t, func(t *testing.T, p place) {
+		base := t.TempDir()
+		for n := range 6 { // killed ever later, so that some have done it and some have not
+			cmd := p.command(base, "init", p.url)
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
 			}
-			there := command(base, "ls-remote", url)
-			text, err := there.CombinedOutput()
-			made := err == nil && strings.Contains(string(text), "refs/heads/main")
-			var wait sync.WaitGroup
-			results := make([]error, 4)
-			said := make([]string, len(results))
-			for i := range results {
-				wait.Go(func() {
-					out, err := command(base, "init", url).CombinedOutput()
-					results[i], said[i] = err, string(out)
-				})
+			time.Sleep(time.Duration(n) * 10 * time.Millisecond)
+			cmd.Process.Kill()
+			cmd.Wait()
+		}
+		there := p.command(base, "ls-remote", p.url)
+		text, err := there.CombinedOutput()
+		made := err == nil && strings.Contains(string(text), "refs/heads/main")
+		var wait sync.WaitGroup
+		results := make([]error, 4)
+		said := make([]string, len(results))
+		for i := range results {
+			wait.Go(func() {
+				out, err := p.command(base, "init", p.url).CombinedOutput()
+				results[i], said[i] = err, string(out)
+			})
+		}
+		wait.Wait()
+		done := 0
+		for i, err := range results {
+			if err == nil {
+				done++
+			} else if !strings.Contains(said[i], "there is a database at "+p.url+" already") {
+				t.Errorf("%v: %s", err, said[i])
 			}
-			wait.Wait()
-			done := 0
-			for i, err := range results {
-				if err == nil {
-					done++
-				} else if !strings.Contains(said[i], "there is a database at "+url+" already") {
-					t.Errorf("%v: %s", err, said[i])
-				}
-			}
-			if made && done != 0 || !made && done != 1 {
-				t.Errorf("%d have made a database where there was one: %t", done, made)
-			}
-			s := serveStore(t, base, "m", url)
-			if _, err := s.db.Exec("create table t (id int primary key)"); err != nil {
-				t.Error(err)
-			}
-			if _, err := s.db.Exec("call dolt_commit('-Am', 't')"); err != nil {
-				t.Error(err)
-			}
-		})
-	}
+		}
+		if made && done != 0 || !made && done != 1 {
+			t.Errorf("%d have made a database where there was one: %t", done, made)
+		}
+		s := p.serve(t, base, "m")
+		if _, err := s.db.Exec("create table t (id int primary key)"); err != nil {
+			t.Error(err)
+		}
+		if _, err := s.db.Exec("call dolt_commit('-Am', 't')"); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // TestStoreVerbs has a server begin what another one ends, by SQL, while the first is killed: a merge with conflicts, a rebase whose plan is changed, and
-// changes that are set aside.
-func TestStoreVerbs(t *testing.T) {
-	url, base := stores()["file"](t), t.TempDir()
-	db := filepath.Join(base, "shop")
-	if err := os.Mkdir(db, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	stemma(t, db, "init")
-	stemma(t, db, "sql", "-q", `create table t (id int primary key, v int); insert into t values (1, 0), (2, 0); call dolt_commit('-Am', 'table');
+// changes that are set aside. The network before a bucket is bad.
+func TestStoreVerbs(t *testing.T) { inPlaces(t, storeVerbs) }
+
+func storeVerbs(t *testing.T, p place) {
+	base := t.TempDir()
+	p = p.throughBadNetwork(t)
+	p.push(t, base, `create table t (id int primary key, v int); insert into t values (1, 0), (2, 0); call dolt_commit('-Am', 'table');
 		call dolt_checkout('-b', 'fix'); update t set v = 5; call dolt_commit('-am', 'fives'); insert into t values (3, 3); call dolt_commit('-am', 'three');
 		call dolt_checkout('main'); update t set v = 7 where id = 1; call dolt_commit('-am', 'seven')`)
-	stemma(t, db, "push", "--all", url)
 	// session is a connection to a server that is started for it.
 	session := func(machine, branch string) (s *storeServer, do func(query string), ask func(query string) string) {
-		s = serveStore(t, base, machine, url)
+		s = p.serve(t, base, machine)
 		c, err := s.db.Conn(t.Context())
 		if err != nil {
 			t.Fatal(err)

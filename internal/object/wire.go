@@ -86,8 +86,20 @@ func WireError(ctx context.Context, err error) error {
 		strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return errs.With(errs.Invalid, err)
 	}
-	return errs.With(errs.Unavailable, err)
+	return errs.With(errs.Unavailable, &unanswered{err})
 }
+
+// Unanswered tells whether an error is of a request to which no answer came, as WireError makes them, so that the server has said nothing of what it
+// can take.
+func Unanswered(err error) bool {
+	var u *unanswered
+	return errors.As(err, &u)
+}
+
+type unanswered struct{ err error }
+
+func (u *unanswered) Error() string { return u.err.Error() }
+func (u *unanswered) Unwrap() error { return u.err }
 
 // errorMost bounds what is read of an answer that is an error, in bytes.
 const errorMost = 64 << 10

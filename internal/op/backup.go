@@ -19,6 +19,7 @@ type Backup struct {
 	Verbose bool     `flag:"verbose,v" help:"list URLs too"`
 	At      string   `flag:"at" value:"time|revision" help:"with restore: as it was at that time, or at that commit or tag"`
 	Force   bool     `flag:"force,f" help:"with sync and sync-url: also where that removes or overwrites what others have pushed"`
+	Anew    bool     `flag:"anew" help:"with sync and sync-url: send all again, also what is there, as where that is damaged"`
 	Path    string   `arg:"1" value:"path" complete:"file" help:"a directory that is made, or is empty; or add, remove, sync, sync-url, restore, verify"`
 	Args    []string `arg:"rest" value:"argument" help:"the name of a backup, a URL, a directory"`
 }
@@ -33,7 +34,7 @@ sets and all. Others may write meanwhile. A copy that was interrupted is not a d
 A backup with a name is at the URL of a remote, and holds all branches, each with its working set as they were at one moment, tags and runs. It
 changes as a whole, or not at all. To sync it again sends what is new only. What is no longer here is not there either afterwards; a place
 at which that would lose commits of others is refused, unless --force says so. Stashes and merges in progress are not in it.`,
-		Usage: []string{"<path>", "[-v]", "add <name> <url>", "remove <name>", "[--force] sync <name>", "[--force] sync-url <url>", "verify <name>|<url>", "restore [--at <time>|<revision>] <url> <directory>"},
+		Usage: []string{"<path>", "[-v]", "add <name> <url>", "remove <name>", "[--force] [--anew] sync <name>", "[--force] [--anew] sync-url <url>", "verify <name>|<url>", "restore [--at <time>|<revision>] <url> <directory>"},
 		Examples: []Example{
 			{"backup /mnt/backup/prices", "copy the database of this directory"}, {"backup add nightly file:///mnt/backups/prices", "name a place"},
 			{"backup sync nightly", "send what is new"}, {"backup restore --at 2026-11-30 file:///mnt/backups/prices old", "as it was that day"},
@@ -45,8 +46,10 @@ at which that would lose commits of others is refused, unless --force says so. S
 func restoreSpec() Spec {
 	return Define[Restore](Spec{
 		Name: "backup restore", Group: GroupCare, Admin: true,
-		Short:    "Make a database of a backup",
-		Long:     "The database has the branches, tags, working sets and runs of the backup. With --at every branch is as it was at that time, or only that commit is there.",
+		Short: "Make a database of a backup",
+		Long: `The database has the branches, tags, working sets and runs of the backup. With --at every branch is as it was committed at that time, or only
+that commit is there. Uncommitted changes, of which a backup has only the last and not when they were made, are left out then, and named; tags and
+runs are all that the backup has.`,
 		Usage:    []string{"[--at <time>|<revision>] <url> <directory>"},
 		Examples: []Example{{"backup restore file:///mnt/backups/prices again", "into the directory again"}},
 	})

@@ -37,7 +37,8 @@ type Clone struct {
 	mirror  bool      // all branches as they are there, which nothing but fetch changes; with Lazy
 	at      time.Time // with restore: as it was then; zero for as it is
 
-	hints []string // of what the remote has beside refs
+	hints   []string // of what the remote has beside refs
+	without []string // with at: branches whose uncommitted changes are left out
 }
 
 // MadeDatabases is where a server makes databases.
@@ -106,7 +107,7 @@ func (c *Clone) into(ctx context.Context, s *Scope, url string, fs vfs.FS, dir s
 		return err
 	}
 	hints := warnings(r)
-	defer func() { c.hints = *hints }()
+	defer func() { c.hints = slices.Concat(c.hints, *hints, c.left()) }()
 	refs, runs, err := r.RefsAndRuns(ctx)
 	if err != nil {
 		return err
@@ -222,6 +223,10 @@ func (c *Clone) seen(refs map[string]sync.Ref, branch string) (out *repo.Cloned,
 			if !c.restore {
 				continue
 			}
+			if !c.at.IsZero() { // when they were made is not known
+				c.without = append(c.without, strings.TrimPrefix(name, sync.Work))
+				continue
+			}
 			out.Work[strings.TrimPrefix(name, sync.Work)] = x.Commit
 		case isBranch:
 			out.Tracks = append(out.Tracks, repo.LandedTrack{Name: c.Name + "/" + b, Head: x.Commit})
@@ -231,6 +236,15 @@ func (c *Clone) seen(refs map[string]sync.Ref, branch string) (out *repo.Cloned,
 		got = append(got, x)
 	}
 	return out, got
+}
+
+// left says what of a backup a state of the past has not.
+func (c *Clone) left() []string {
+	if len(c.without) == 0 {
+		return nil
+	}
+	slices.Sort(c.without)
+	return []string{"uncommitted changes of " + strings.Join(c.without, ", ") + " are not there: the backup has the last ones only, and not when they were made; without --at they are restored"}
 }
 
 // fill fetches into the store of the clone, and writes its settings.
@@ -247,12 +261,17 @@ func (c *Clone) fill(ctx context.Context, s *Scope, f *sync.Fetch, refs map[stri
 	if err != nil {
 		return nil, err
 	}
-	if !c.at.IsZero() {
-		if err := c.back(ctx, out); err != nil {
+	if c.restore {
+		if c.at.IsZero() {
+			if err = c.leftWork(ctx, out); err == nil {
+				err = noteRestored(f.FS, dir, f.Remote.URL(), refs)
+			}
+		} else {
+			err = c.back(ctx, out)
+		}
+		if err != nil {
 			return nil, errors.Join(err, out.Batch.Close())
 		}
-	}
-	if c.restore {
 		return out, nil
 	}
 	settings := map[string]func(map[string]string){remotesSetting: func(m map[string]string) { m[c.Name] = url }}

@@ -81,7 +81,7 @@ func TestGCRemoteUndecided(t *testing.T) {
 		gc := func(after time.Duration, dry bool) string {
 			t.Helper()
 			scope.Clock = later(after)
-			res, err := (&GC{Remote: "/rem", DryRun: dry}).Run(ctx, scope)
+			res, err := (&GC{Remote: keptURL(fs), DryRun: dry}).Run(ctx, scope)
 			keptOK(t, err)
 			return strings.Join(res.Lines, "\n")
 		}

@@ -11,7 +11,6 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/object"
-	"github.com/stemmadb/stemma/internal/object/file"
 	"github.com/stemmadb/stemma/internal/repo"
 	remotesync "github.com/stemmadb/stemma/internal/sync"
 	"github.com/stemmadb/stemma/internal/vfs"
@@ -73,10 +72,9 @@ func conflicting(t *testing.T, r *repo.Repo) string {
 // keptGarbage collects the garbage of the database in the bucket, all of it.
 func keptGarbage(t *testing.T, fs vfs.FS) {
 	t.Helper()
-	at, err := remotesync.Open(t.Context(), file.Open(fs, "/rem"))
-	keptOK(t, err)
+	at := keptRemote(t, fs, nil)
 	for range 2 {
-		_, err = (&remotesync.Collect{Remote: at, Now: time.Now()}).Run(t.Context())
+		_, err := (&remotesync.Collect{Remote: at, Now: time.Now()}).Run(t.Context())
 		keptOK(t, err)
 	}
 }
@@ -84,7 +82,7 @@ func keptGarbage(t *testing.T, fs vfs.FS) {
 // keptVersion is how the object of a branch begins.
 func keptVersion(t *testing.T, fs vfs.FS, branch string) string {
 	t.Helper()
-	data, err := vfs.ReadFile(fs, "/rem/refs/heads/"+branch)
+	data, _, err := keptStore(t, fs, nil).Get(t.Context(), "refs/heads/"+branch)
 	keptOK(t, err)
 	first, _, _ := strings.Cut(string(data), "\n")
 	return first
@@ -257,7 +255,7 @@ func TestKeptPushOverMerge(t *testing.T) {
 	keptForkOf(t, a, 1, 1) // so that the working set is the head's, and there is nothing but the merge
 	keptOK(t, runKept(ctx, a, fs, "main", &Merge{Args: []string{"fix"}}))
 	settings := filepath.Join(t.TempDir(), "config")
-	_, err := (&Clone{Name: "origin", URL: "/rem", Dir: "clone"}).Run(ctx, &Scope{FS: fs, Dir: "/", Clock: tick{}, Settings: Settings{Local: settings}})
+	_, err := (&Clone{Name: "origin", URL: keptURL(fs), Dir: "clone"}).Run(ctx, &Scope{FS: fs, Dir: "/", Clock: tick{}, Settings: Settings{Local: settings}})
 	keptOK(t, err)
 	clone, err := repo.Open(ctx, fs, "/clone", repo.Options{})
 	keptOK(t, err)
@@ -269,7 +267,7 @@ func TestKeptPushOverMerge(t *testing.T) {
 	_, err = clone.Commit(ctx, repo.CommitOptions{Branch: "main", Message: "mine", Author: keptBy, All: true})
 	keptOK(t, err)
 	for _, force := range []bool{false, true} {
-		_, err = (&Push{Remote: "/rem", Refs: []string{"main"}, Force: force, NoLease: force}).Run(ctx, &Scope{Repo: clone, FS: fs, Dir: "/clone", Settings: Settings{Local: settings}})
+		_, err = (&Push{Remote: keptURL(fs), Refs: []string{"main"}, Force: force, NoLease: force}).Run(ctx, &Scope{Repo: clone, FS: fs, Dir: "/clone", Settings: Settings{Local: settings}})
 		if err == nil || !strings.Contains(err.Error(), "uncommitted changes there") {
 			t.Errorf("a push over a merge in progress, force %t: %v", force, err)
 		}

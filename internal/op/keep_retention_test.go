@@ -50,7 +50,7 @@ func TestKeptRetention(t *testing.T) {
 	res, err = (&Retention{Args: []string{"apply"}}).Run(ctx, &Scope{Repo: b, FS: fs, Dir: "/", Branch: "side", Clock: tick{}})
 	keptOK(t, err)
 	hints := strings.Join(res.Hints, "; ")
-	if strings.Contains(hints, "gc --expire") || !strings.Contains(hints, "push --mirror --anew file:///rem'") || !strings.Contains(hints, "gc --remote file:///rem'") {
+	if strings.Contains(hints, "gc --expire") || !strings.Contains(hints, "push --mirror --anew "+keptURL(fs)+"'") || !strings.Contains(hints, "gc --remote "+keptURL(fs)+"'") {
 		t.Errorf("what frees the bucket: %q", hints)
 	}
 	keptOK(t, a.RefreshKept(ctx))

@@ -14,7 +14,6 @@ import (
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/lineage"
 	"github.com/stemmadb/stemma/internal/object"
-	"github.com/stemmadb/stemma/internal/object/file"
 	"github.com/stemmadb/stemma/internal/object/objecttest"
 	"github.com/stemmadb/stemma/internal/repo"
 	remotesync "github.com/stemmadb/stemma/internal/sync"
@@ -124,7 +123,7 @@ func TestKeptRuns(t *testing.T) {
 		t.Errorf("a new machine says that main was made by %q", got)
 	}
 	settings := filepath.Join(t.TempDir(), "config")
-	_, err = (&Clone{Name: "origin", URL: "/rem", Dir: "clone", Most: 1}).Run(ctx, &Scope{FS: fs, Dir: "/", Clock: tick{}, Settings: Settings{Local: settings}})
+	_, err = (&Clone{Name: "origin", URL: keptURL(fs), Dir: "clone", Most: 1}).Run(ctx, &Scope{FS: fs, Dir: "/", Clock: tick{}, Settings: Settings{Local: settings}})
 	keptOK(t, err)
 	clone, err := repo.Open(ctx, fs, "/clone", repo.Options{})
 	keptOK(t, err)
@@ -136,7 +135,7 @@ func TestKeptRuns(t *testing.T) {
 	d, err := countFor(ctx, b, "test", "main", 2)
 	keptOK(t, err)
 	scope := &Scope{Repo: clone, FS: fs, Dir: "/clone", Clock: tick{}, Settings: Settings{Local: "/clone/.stemma/config"}}
-	_, err = (&Remote{Args: []string{"add", "here", "/rem"}}).Run(ctx, &Scope{Repo: clone, FS: fs, Dir: "/clone", Settings: Settings{Local: settings}})
+	_, err = (&Remote{Args: []string{"add", "here", keptURL(fs)}}).Run(ctx, &Scope{Repo: clone, FS: fs, Dir: "/clone", Settings: Settings{Local: settings}})
 	keptOK(t, err)
 	scope.Settings.Local = settings
 	_, err = (&Fetch{Remote: "here"}).Run(ctx, scope)
@@ -314,8 +313,7 @@ func TestKeptRunsModel(t *testing.T) {
 	for _, branch := range []string{"main", "side"} {
 		keptOK(t, countUp(ctx, last, branch, 1, true))
 	}
-	at, err := remotesync.Open(ctx, file.Open(fs, "/rem"))
-	keptOK(t, err)
+	at := keptRemote(t, fs, nil)
 	refs, err := at.Refs(ctx)
 	keptOK(t, err)
 	for _, branch := range []string{"main", "side"} {

@@ -67,7 +67,7 @@ func TestKeptStashes(t *testing.T) {
 		t.Errorf("%d counts, want 5", v)
 	}
 	// Clones have none, and are no worse for them.
-	_, err := (&Clone{Name: "origin", URL: "/rem", Dir: "clone"}).Run(ctx, &Scope{FS: fs, Dir: "/", Clock: tick{}})
+	_, err := (&Clone{Name: "origin", URL: keptURL(fs), Dir: "clone"}).Run(ctx, &Scope{FS: fs, Dir: "/", Clock: tick{}})
 	keptOK(t, err)
 	clone, err := repo.Open(ctx, fs, "/clone", repo.Options{})
 	keptOK(t, err)

@@ -12,7 +12,6 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/object"
-	"github.com/stemmadb/stemma/internal/object/file"
 	"github.com/stemmadb/stemma/internal/object/objecttest"
 	"github.com/stemmadb/stemma/internal/repo"
 	remotesync "github.com/stemmadb/stemma/internal/sync"
@@ -84,7 +83,7 @@ func TestKeptTogether(t *testing.T) {
 	}
 	// Who clones has what is committed, and may not push over what is not.
 	settings := filepath.Join(t.TempDir(), "config")
-	_, err = (&Clone{Name: "origin", URL: "/rem", Dir: "clone", Most: 1}).Run(ctx, &Scope{FS: fs, Dir: "/", Clock: tick{}, Settings: Settings{Local: settings}})
+	_, err = (&Clone{Name: "origin", URL: keptURL(fs), Dir: "clone", Most: 1}).Run(ctx, &Scope{FS: fs, Dir: "/", Clock: tick{}, Settings: Settings{Local: settings}})
 	keptOK(t, err)
 	clone, err := repo.Open(ctx, fs, "/clone", repo.Options{})
 	keptOK(t, err)
@@ -99,7 +98,7 @@ func TestKeptTogether(t *testing.T) {
 	keptOK(t, tx.Commit(ctx))
 	_, err = clone.Commit(ctx, repo.CommitOptions{Branch: "new", Message: "mine", Author: keptBy, All: true})
 	keptOK(t, err)
-	_, err = (&Push{Remote: "/rem", Refs: []string{"new"}}).Run(ctx, &Scope{Repo: clone, FS: fs, Dir: "/clone", Settings: Settings{Local: settings}})
+	_, err = (&Push{Remote: keptURL(fs), Refs: []string{"new"}}).Run(ctx, &Scope{Repo: clone, FS: fs, Dir: "/clone", Settings: Settings{Local: settings}})
 	if err == nil || !strings.Contains(err.Error(), "uncommitted changes there") {
 		t.Errorf("a push over uncommitted changes: %v", err)
 	}
@@ -238,8 +237,7 @@ func TestKeptLists(t *testing.T) {
 	for i := range int64(150) {
 		keptOK(t, countUp(ctx, r, "main", i%10, false))
 	}
-	at, err := remotesync.Open(ctx, file.Open(fs, "/rem"))
-	keptOK(t, err)
+	at := keptRemote(t, fs, nil)
 	refs, err := at.Refs(ctx)
 	keptOK(t, err)
 	packs, err := at.Packs(ctx, refs["heads/main"].Target)
@@ -286,10 +284,9 @@ func TestKeptRewritten(t *testing.T) {
 	old, err := repo.Open(ctx, fs, "/db", repo.Options{}) // which has not seen that
 	keptOK(t, err)
 	defer old.Close(ctx)
-	_, err = (&Push{Remote: "/rem", Refs: []string{"main"}, Force: true, NoLease: true}).Run(ctx, &Scope{Repo: old, FS: fs, Dir: "/db", Settings: Settings{Local: settings}})
+	_, err = (&Push{Remote: keptURL(fs), Refs: []string{"main"}, Force: true, NoLease: true}).Run(ctx, &Scope{Repo: old, FS: fs, Dir: "/db", Settings: Settings{Local: settings}})
 	keptOK(t, err)
-	at, err := remotesync.Open(ctx, file.Open(fs, "/rem"))
-	keptOK(t, err)
+	at := keptRemote(t, fs, nil)
 	for range 2 {
 		_, err = (&remotesync.Collect{Remote: at, Now: time.Now()}).Run(ctx)
 		keptOK(t, err)
@@ -315,10 +312,9 @@ func TestKeptRewrittenMeanwhile(t *testing.T) {
 	old, err := repo.Open(ctx, fs, "/db", repo.Options{}) // which has not seen that
 	keptOK(t, err)
 	defer old.Close(ctx)
-	_, err = (&Push{Remote: "/rem", Refs: []string{"main"}, Force: true, NoLease: true}).Run(ctx, &Scope{Repo: old, FS: fs, Dir: "/db", Settings: Settings{Local: settings}})
+	_, err = (&Push{Remote: keptURL(fs), Refs: []string{"main"}, Force: true, NoLease: true}).Run(ctx, &Scope{Repo: old, FS: fs, Dir: "/db", Settings: Settings{Local: settings}})
 	keptOK(t, err)
-	at, err := remotesync.Open(ctx, file.Open(fs, "/rem"))
-	keptOK(t, err)
+	at := keptRemote(t, fs, nil)
 	for range 2 {
 		_, err = (&remotesync.Collect{Remote: at, Now: time.Now()}).Run(ctx)
 		keptOK(t, err)
@@ -336,7 +332,7 @@ func TestKeptDenied(t *testing.T) {
 	no := &denying{}
 	r := keptMachine(t, fs, "a", 0, func(s object.Store) object.Store { no.Store = s; return no })
 	no.on = true
-	if err := countUp(ctx, r, "main", 1, false); !errs.Is(err, errs.Denied) || !strings.Contains(err.Error(), "file:///rem") {
+	if err := countUp(ctx, r, "main", 1, false); !errs.Is(err, errs.Denied) || !strings.Contains(err.Error(), keptURL(fs)) {
 		t.Errorf("%v, want class denied and where", err)
 	}
 	if err := r.CreateBranch(ctx, "mine", history.CommitID{1}, false); err == nil {

@@ -2,6 +2,7 @@ package op
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/object"
 	"github.com/stemmadb/stemma/internal/object/file"
+	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/remote"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/schema"
@@ -21,7 +23,76 @@ import (
 
 var keptBy = history.Signature{Name: "Ada", Email: "ada@example.org"}
 
-// keptWorld makes a database with a table of counters at /rem, with the branches main and side.
+// keptPlace is where tests have databases that are kept at a remote.
+type keptPlace struct {
+	url  string // below which each database has a path of its own
+	open func(ctx context.Context, path string) (object.Store, error)
+	seen map[vfs.FS]string // the paths, by the files of the test's machines
+}
+
+// keptAt is where they are now: without a URL in the directory /rem of the machines' files.
+var keptAt keptPlace
+
+// path is that of the database of the machines with these files.
+func (p *keptPlace) path(fs vfs.FS) string {
+	if p.url == "" {
+		return "/rem"
+	}
+	if p.seen[fs] == "" {
+		p.seen[fs] = fmt.Sprintf("%d/rem", len(p.seen))
+	}
+	return p.seen[fs]
+}
+
+// keptURL is the URL of the database.
+func keptURL(fs vfs.FS) string {
+	if keptAt.url == "" {
+		return "file:///rem"
+	}
+	return keptAt.url + "/" + keptAt.path(fs)
+}
+
+// keptStore is the store that the database is in, as a network gives it that in, if not nil, makes of it.
+func keptStore(t *testing.T, fs vfs.FS, in func(object.Store) object.Store) object.Store {
+	t.Helper()
+	var s object.Store = file.Open(fs, keptAt.path(fs))
+	if keptAt.url != "" {
+		var err error
+		s, err = keptAt.open(t.Context(), keptAt.path(fs))
+		keptOK(t, err)
+	}
+	if in != nil {
+		s = in(s)
+	} else if keptAt.url == "" {
+		return s
+	}
+	return object.Retry(s, object.RetryOptions{Tries: 30, Pause: time.Microsecond})
+}
+
+// keptRemote is the remote that is in keptStore.
+func keptRemote(t *testing.T, fs vfs.FS, in func(object.Store) object.Store) *remotesync.Remote {
+	t.Helper()
+	at, err := remotesync.Open(t.Context(), keptStore(t, fs, in))
+	keptOK(t, err)
+	if keptAt.url != "" {
+		at.Stripe(pack.Blocks{})
+	}
+	return at
+}
+
+// keptNames are the objects with that prefix.
+func keptNames(t *testing.T, fs vfs.FS, prefix string) map[string]bool {
+	t.Helper()
+	list, err := keptStore(t, fs, nil).List(t.Context(), prefix)
+	keptOK(t, err)
+	names := map[string]bool{}
+	for _, x := range list {
+		names[x.Name] = true
+	}
+	return names
+}
+
+// keptWorld makes a database with a table of counters, with the branches main and side, and pushes it to keptURL.
 func keptWorld(t *testing.T, fs vfs.FS) {
 	t.Helper()
 	remote.Register()
@@ -49,7 +120,7 @@ func keptWorld(t *testing.T, fs vfs.FS) {
 	}
 	settings := filepath.Join(t.TempDir(), "config")
 	scope := &Scope{Repo: r, FS: fs, Dir: "/db", Settings: Settings{Local: settings}}
-	_, err := (&Remote{Args: []string{"add", "origin", "/rem"}}).Run(ctx, scope)
+	_, err := (&Remote{Args: []string{"add", "origin", keptURL(fs)}}).Run(ctx, scope)
 	keptOK(t, err)
 	_, err = (&Push{Remote: "origin", All: true}).Run(ctx, scope)
 	keptOK(t, err)
@@ -62,24 +133,18 @@ func keptOK(t *testing.T, err error) {
 	}
 }
 
-// keptMachine is a machine on which the database at /rem is worked on.
+// keptMachine is a machine on which the database at keptURL is worked on.
 func keptMachine(t *testing.T, fs vfs.FS, name string, every time.Duration, in func(object.Store) object.Store) *repo.Repo {
 	t.Helper()
 	ctx := t.Context()
 	dir := filepath.Join("/", name, "rem")
 	keptOK(t, fs.MkdirAll(filepath.Dir(dir)))
 	if _, err := repo.Locate(fs, dir); err != nil {
-		keptOK(t, MakeKept(ctx, &Scope{FS: fs, Dir: "/", Clock: tick{}, Settings: Settings{Local: filepath.Join(t.TempDir(), "config")}}, "file:///rem", dir))
+		keptOK(t, MakeKept(ctx, &Scope{FS: fs, Dir: "/", Clock: tick{}, Settings: Settings{Local: filepath.Join(t.TempDir(), "config")}}, keptURL(fs), dir))
 	}
 	r, err := repo.Open(ctx, fs, dir, repo.Options{})
 	keptOK(t, err)
-	var s object.Store = file.Open(fs, "/rem")
-	if in != nil {
-		s = object.Retry(in(s), object.RetryOptions{Tries: 30, Pause: time.Microsecond})
-	}
-	at, err := remotesync.Open(ctx, s)
-	keptOK(t, err)
-	keptOK(t, r.KeepIn(ctx, &remotesync.Keeper{Remote: at, Store: r.Store(), FS: fs, Temp: r.TempDir()}, every))
+	keptOK(t, r.KeepIn(ctx, &remotesync.Keeper{Remote: keptRemote(t, fs, in), Store: r.Store(), FS: fs, Temp: r.TempDir()}, every))
 	t.Cleanup(func() { r.Close(context.Background()) })
 	return r
 }

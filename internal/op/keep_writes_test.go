@@ -9,7 +9,6 @@ import (
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/object"
-	"github.com/stemmadb/stemma/internal/object/file"
 	"github.com/stemmadb/stemma/internal/repo"
 	remotesync "github.com/stemmadb/stemma/internal/sync"
 	"github.com/stemmadb/stemma/internal/vfs"
@@ -80,8 +79,7 @@ func TestKeptWrites(t *testing.T) {
 	for i := range 100 {
 		keptOK(t, a.NoteWrite(ctx, repo.Write{ID: fmt.Sprint("n", i), Result: strings.Repeat("x", 100*(i%5))}))
 	}
-	at, err := remotesync.Open(ctx, file.Open(fs, "/rem"))
-	keptOK(t, err)
+	at := keptRemote(t, fs, nil)
 	refs, err := at.Refs(ctx)
 	keptOK(t, err)
 	wrote := refs[remotesync.Heads+a.CheckedOut()].Wrote

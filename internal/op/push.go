@@ -29,7 +29,7 @@ type Push struct {
 	Tags     bool     `flag:"tags" help:"push all tags as well"`
 	Prune    bool     `flag:"prune" help:"with --all: remove branches of the remote that are not here, with --mirror tags too, if the branches are as they were last seen"`
 	Mirror   bool     `flag:"mirror" help:"make the remote have the branches and tags that are here: --all --tags --force; refused where it has others, unless --prune is said"`
-	Anew     bool     `flag:"anew" help:"with --mirror: send all again, so that nothing of what is there is needed any more, as after an erasure"`
+	Anew     bool     `flag:"anew" help:"with --mirror: send all again, so that nothing of what is there is needed any more, as after an erasure or where it is damaged"`
 	Atomic   bool     `flag:"atomic" help:"change all refs of the remote or none"`
 	Delete   bool     `flag:"delete,d" help:"remove the branches or tags from the remote"`
 	Silent   bool     `flag:"silent" hidden:"true" help:"accepted for compatibility"`
@@ -399,7 +399,8 @@ func (c *Push) note(ctx context.Context, s *Scope, name string, list []pushed, o
 // refusals are git's words for what is refused.
 var refusals = map[sync.Status]string{
 	sync.NonFastForward: "non-fast-forward", sync.FetchFirst: "fetch first", sync.Stale: "stale info", sync.TagExists: "already exists", sync.Raced: "changed meanwhile",
-	sync.Together: "atomic push failed", sync.NotThere: "remote ref does not exist", sync.Uncommitted: "uncommitted changes there", sync.Broken: "remote failure",
+	sync.Together: "atomic push failed", sync.NotThere: "remote ref does not exist", sync.Uncommitted: "uncommitted changes there",
+	sync.BackedUp: "a backup with uncommitted changes is there", sync.Broken: "remote failure",
 }
 
 // tell describes a push as git does, which failed in the middle if failed is not nil.
@@ -431,8 +432,10 @@ func (c *Push) tell(s *Scope, r *sync.Remote, name string, list []pushed, out []
 		changed = true
 		lines = append(lines, line)
 	}
-	if changed {
-		lines = append([]string{"To " + r.URL()}, lines...)
+	if anew := c.Anew && failed == nil && len(refused) == 0; changed || anew {
+		if lines = append([]string{"To " + r.URL()}, lines...); anew {
+			lines = append(lines, "All of it was sent anew.")
+		}
 	} else {
 		lines = []string{"Everything up-to-date"}
 	}
@@ -484,6 +487,11 @@ func (c *Push) advice(s *Scope, refused map[sync.Status]bool) []string {
 	case refused[sync.Uncommitted]:
 		return []string{
 			"hint: Others work on the branch where it is, and have changes that are not", "hint: committed: have them committed there first, or push to another branch.",
+		}
+	case refused[sync.BackedUp]:
+		return []string{
+			"hint: The place holds a backup of the branch with changes that are not committed, which", "hint: would be lost: push to another branch or place. Who is to lose them makes the place",
+			"hint: what this database is with '" + s.Program() + " backup --force sync-url <url>'.",
 		}
 	case refused[sync.TagExists]:
 		return []string{"hint: A tag of that name is there and names something else; --force replaces it."}

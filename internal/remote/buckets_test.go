@@ -11,16 +11,11 @@ import (
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/object/az/aztest"
-	"github.com/stemmadb/stemma/internal/object/gs/gstest"
-	"github.com/stemmadb/stemma/internal/object/objecttest"
-	"github.com/stemmadb/stemma/internal/object/s3/s3test"
+	"github.com/stemmadb/stemma/internal/object/buckettest"
 	"github.com/stemmadb/stemma/internal/remote"
 	"github.com/stemmadb/stemma/internal/sync"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
-
-// buckets are the kinds of remotes in buckets, with a server of each.
-var buckets = map[string]func(t testing.TB, bucket string) *objecttest.Server{"s3": s3test.Start, "gs": gstest.Start, "az": aztest.Start}
 
 func openURL(t tb, url string) *sync.Remote {
 	t.Helper()
@@ -31,9 +26,10 @@ func openURL(t tb, url string) *sync.Remote {
 
 // TestBuckets pushes to a remote in a bucket, clones it, and fetches what comes later.
 func TestBuckets(t *testing.T) {
-	for kind, start := range buckets {
+	for _, bucket := range buckettest.Kinds {
+		kind := bucket.Scheme
 		t.Run(kind, func(t *testing.T) {
-			srv := start(t, "data")
+			srv := bucket.Start(t, "data")
 			url := kind + "://data/team/prices"
 			rng := rand.New(rand.NewPCG(1, 2))
 			m := newMachine(t, "ada")
@@ -73,9 +69,10 @@ func TestBuckets(t *testing.T) {
 
 // TestCollectBuckets collects the garbage of a remote in a bucket, beside which others are.
 func TestCollectBuckets(t *testing.T) {
-	for kind, start := range buckets {
+	for _, bucket := range buckettest.Kinds {
+		kind := bucket.Scheme
 		t.Run(kind, func(t *testing.T) {
-			start(t, "data")
+			bucket.Start(t, "data")
 			m, rng := newMachine(t, "ada"), rand.New(rand.NewPCG(1, 2))
 			m.work(t, "main", rng)
 			at, _ := m.BranchHead("main")
@@ -147,9 +144,10 @@ func put(t *testing.T, kind, server, name string) error {
 
 // TestBucketErrors opens what is no remote.
 func TestBucketErrors(t *testing.T) {
-	for kind, start := range buckets {
+	for _, bucket := range buckettest.Kinds {
+		kind := bucket.Scheme
 		t.Run(kind, func(t *testing.T) {
-			srv := start(t, "data")
+			srv := bucket.Start(t, "data")
 			for _, c := range []struct{ url, mentioned string }{
 				{"%s://", "names no bucket"}, {"%s:///path", "names no bucket"}, {"%s://data/a?b=c", "without ? and #"}, {"%s://data/a/../b", "'..'"},
 				{"%s://data/a//b", "''"}, {"%s://ada:secret@data/a", "leave out what is before the @"}, {"%s://other/a", "there is no bucket 'other'"},

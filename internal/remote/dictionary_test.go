@@ -11,10 +11,8 @@ import (
 	"github.com/stemmadb/stemma/internal/fsck"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/object"
-	"github.com/stemmadb/stemma/internal/object/az"
+	"github.com/stemmadb/stemma/internal/object/buckettest"
 	"github.com/stemmadb/stemma/internal/object/file"
-	"github.com/stemmadb/stemma/internal/object/gs"
-	"github.com/stemmadb/stemma/internal/object/s3"
 	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/remote"
 	"github.com/stemmadb/stemma/internal/repo"
@@ -107,10 +105,10 @@ func TestCompressedHistoryTravels(t *testing.T) {
 	urls := map[string]func(t *testing.T) (url string, fs *vfs.Mem){
 		"file": func(*testing.T) (string, *vfs.Mem) { return "file:///data/first", vfs.NewMem() },
 	}
-	for kind, start := range buckets {
-		urls[kind] = func(t *testing.T) (string, *vfs.Mem) {
-			start(t, "data")
-			return kind + "://data/first", vfs.NewMem()
+	for _, kind := range buckettest.Kinds {
+		urls[kind.Scheme] = func(t *testing.T) (string, *vfs.Mem) {
+			kind.Start(t, "data")
+			return kind.Scheme + "://data/first", vfs.NewMem()
 		}
 	}
 	for kind, at := range urls {
@@ -280,28 +278,23 @@ func TestCompressedHistoryIsServed(t *testing.T) {
 	}
 }
 
-func bucketOf(t *testing.T, kind, bucket, path string, disk *vfs.Mem) (s object.Store) {
+func bucketOf(t *testing.T, kind, bucket, path string, disk *vfs.Mem) object.Store {
 	t.Helper()
-	var err error
-	switch kind {
-	case "file":
-		s = file.Open(disk, "/"+bucket+"/"+path)
-	case "s3":
-		s, err = s3.Open(ctx, bucket, path)
-	case "gs":
-		s, err = gs.Open(ctx, bucket, path)
-	default:
-		s, err = az.Open(ctx, bucket, path)
+	k, ok := buckettest.Of(kind)
+	if !ok {
+		return file.Open(disk, "/"+bucket+"/"+path)
 	}
+	s, err := k.Open(ctx, bucket, path)
 	must(t, err)
 	return s
 }
 
 // TestPacksWithDictionariesInBuckets reads a remote that has packs with dictionaries: whole, one by one, and in part.
 func TestPacksWithDictionariesInBuckets(t *testing.T) {
-	for kind, start := range buckets {
+	for _, bucket := range buckettest.Kinds {
+		kind := bucket.Scheme
 		t.Run(kind, func(t *testing.T) {
-			start(t, "data")
+			bucket.Start(t, "data")
 			rng := rand.New(rand.NewPCG(8, 8))
 			m := compacted(t, rng)
 			s, err := m.Serve("the server", nil)

@@ -502,7 +502,7 @@ func TestSchedulesInDirectory(t *testing.T) {
 }
 
 func schedules(t *testing.T, make func() object.Store) {
-	compressed := 0
+	n, compressed := 0, 0 // schedules, and chunks
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t, rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 6)), make())
 		for range 20 {
@@ -513,9 +513,9 @@ func schedules(t *testing.T, make func() object.Store) {
 			w.collect(0, false)
 		}
 		w.check()
-		compressed += w.compressed
+		n, compressed = n+1, compressed+w.compressed
 	})
-	if compressed < 10 {
-		t.Errorf("%d chunks were compressed with dictionaries: the test does not test", compressed)
+	if n >= 100 && compressed < n/10 { // some, as of -short, may have none
+		t.Errorf("%d chunks of %d schedules were compressed with dictionaries: the test does not test", compressed, n)
 	}
 }

@@ -42,53 +42,29 @@ func openRemote(ctx context.Context, s object.Store) (*sync.Remote, error) {
 	return r, err
 }
 
-// The laws of remotes hold of those with striped packs, too.
-func TestStripedHistories(t *testing.T) {
+// TestStriped: the laws of remotes hold of those with striped packs, too.
+func TestStriped(t *testing.T) {
 	striped(t)
-	TestHistories(t)
+	for _, x := range []struct {
+		name string
+		test func(t *testing.T)
+	}{
+		{"histories", TestHistories}, {"dying push", TestDyingPush}, {"racing pushes", TestRacingPushes}, {"dying fetch", TestDyingFetch}, {"durable", TestFetchedIsDurable},
+		{"some is sound", TestSomeIsSound}, {"collect", TestCollect}, {"collect beside a push", TestCollectBesidePush}, {"dying collect", TestDyingCollect},
+		{"schedules", TestSchedules}, {"mend", TestMend}, {"mend from damaged", TestMendFromDamaged},
+	} {
+		t.Run(x.name, x.test)
+	}
 }
 
-func TestStripedDyingPush(t *testing.T) {
-	striped(t)
-	TestDyingPush(t)
-}
-
-func TestStripedRacingPushes(t *testing.T) {
-	striped(t)
-	TestRacingPushes(t)
-}
-
-func TestStripedDyingFetch(t *testing.T) {
-	striped(t)
-	TestDyingFetch(t)
-}
-
-func TestStripedIsDurable(t *testing.T) {
-	striped(t)
-	TestFetchedIsDurable(t)
-}
-
-func TestStripedSomeIsSound(t *testing.T) {
-	striped(t)
-	TestSomeIsSound(t)
-}
-
-func TestStripedCollect(t *testing.T) {
-	striped(t)
-	TestCollect(t)
-	TestCollectBesidePush(t)
-	TestDyingCollect(t)
-}
-
-func TestStripedSchedules(t *testing.T) {
-	striped(t)
-	TestSchedules(t)
-}
-
-func TestStripedMend(t *testing.T) {
-	striped(t)
-	TestMend(t)
-	TestMendFromDamaged(t)
+// packOf is the object of a pack of a remote, and its directory.
+func packOf(t tb, s object.Store, p sync.Pack) (name string, data []byte, dir *pack.Directory) {
+	t.Helper()
+	name, data = "packs/"+p.Digest.Full()+pack.Ext, make([]byte, p.Size)
+	must(t, s.GetRange(ctx, name, data, 0))
+	dir, err := pack.ReadDirectory(data, p.Size, p.Digest, p.Chunks)
+	must(t, err)
+	return name, data, dir
 }
 
 // blocksOf is how many blocks the packs of a remote have, and pages in them.
@@ -102,10 +78,7 @@ func blocksOf(t tb, s object.Store) (blocks, pages int) {
 		packs, err := r.Packs(ctx, x.Target)
 		must(t, err)
 		for _, p := range packs {
-			data := make([]byte, p.Size)
-			must(t, s.GetRange(ctx, "packs/"+p.Digest.Full()+pack.Ext, data, 0))
-			dir, err := pack.ReadDirectory(data, p.Size, p.Digest, p.Chunks)
-			must(t, err)
+			_, _, dir := packOf(t, s, p)
 			for _, b := range dir.Blocks() {
 				blocks, pages = blocks+1, pages+b.Pages
 			}
@@ -130,6 +103,31 @@ func wide(key bool) *schema.Schema {
 		s.PrimaryKey = []schema.IndexColumn{{Column: s.Columns[0].ID}}
 	}
 	return s
+}
+
+// filled is a machine with rows of such tables, and the remote to which it has pushed them.
+func filled(t tb, rng *rand.Rand, rows int) (m *machine, base *mem.Store, at *sync.Remote, main sync.Ref) {
+	t.Helper()
+	m, base = newMachine(t, "ada"), &mem.Store{}
+	m.fill(t, rng, rows)
+	_, err := m.push(mustOpen(t, base), false, false, "main")
+	must(t, err)
+	at = mustOpen(t, base)
+	refs, err := at.Refs(ctx)
+	must(t, err)
+	return m, base, at, refs[sync.Heads+"main"]
+}
+
+// withNothing is a store in which nothing is, so that it has all from elsewhere.
+func withNothing(t tb, src pack.Elsewhere) *pack.Store {
+	t.Helper()
+	fs := vfs.NewMem()
+	must(t, fs.MkdirAll("/empty"))
+	must(t, pack.Create(ctx, fs, "/empty"))
+	st, err := pack.Open(ctx, fs, "/empty", pack.Options{})
+	must(t, err)
+	st.SetElsewhere(src)
+	return st
 }
 
 // fill commits rows of such tables.
@@ -191,22 +189,29 @@ func (e *elsewhere) Projected(ctx context.Context, h chunkHash, ids []uint64) ([
 	return data, err
 }
 
-// frameOf reads some columns of a table as text.
-func frameOf(t tb, v *table.View, columns []string, r *frame.Range) string {
-	t.Helper()
+// framed reads some columns of a table as text.
+func framed(v *table.View, columns []string, r *frame.Range) (string, error) {
 	scan, err := frame.NewScan(ctx, v, frame.ScanOptions{Columns: columns, Range: r, BatchRows: 100})
-	must(t, err)
+	if err != nil {
+		return "", err
+	}
 	defer scan.Close()
 	var b strings.Builder
 	for {
 		batch, err := scan.Next(ctx)
-		must(t, err)
-		if batch == nil {
-			return b.String()
+		if err != nil || batch == nil {
+			return b.String(), err
 		}
 		fmt.Fprintln(&b, batch)
 		batch.Release()
 	}
+}
+
+func frameOf(t tb, v *table.View, columns []string, r *frame.Range) string {
+	t.Helper()
+	text, err := framed(v, columns, r)
+	must(t, err)
+	return text
 }
 
 // TestColumnsApart reads some columns of tables that are in striped packs of a remote only: they are what a clone has, and nothing but these columns is read of
@@ -214,28 +219,15 @@ func frameOf(t tb, v *table.View, columns []string, r *frame.Range) string {
 func TestColumnsApart(t *testing.T) {
 	striped(t)
 	rng := rand.New(rand.NewPCG(8, 8))
-	m := newMachine(t, "ada")
-	m.fill(t, rng, 3000)
-	base := &mem.Store{}
-	_, err := m.push(mustOpen(t, base), false, false, "main")
-	must(t, err)
+	m, base, _, main := filled(t, rng, 3000)
 	if blocks, pages := blocksOf(t, base); blocks < 4 || pages < 20 {
 		t.Fatalf("%d pages in %d blocks", pages, blocks)
 	}
 	// The other database knows nothing but what the remote has.
 	read := func(t *rapid.T, cache *sync.Cache) {
-		count := &counting{Store: base}
-		r := mustOpen(t, count)
-		refs, err := r.Refs(ctx)
-		must(t, err)
-		src := &elsewhere{Source: &sync.Source{Remote: r, Cache: cache}}
-		must(t, src.Add(ctx, refs[sync.Heads+"main"].Target))
-		fs := vfs.NewMem()
-		must(t, fs.MkdirAll("/empty"))
-		must(t, pack.Create(ctx, fs, "/empty"))
-		st, err := pack.Open(ctx, fs, "/empty", pack.Options{})
-		must(t, err)
-		st.SetElsewhere(src)
+		src := &elsewhere{Source: &sync.Source{Remote: mustOpen(t, base), Cache: cache}}
+		must(t, src.Add(ctx, main.Target))
+		st := withNothing(t, src)
 		name := rapid.SampledFrom([]string{"keyed", "keyless"}).Draw(t, "table")
 		mine := m.view(t, name)
 		theirs := table.NewView(st, mine.Table, nil)
@@ -272,18 +264,10 @@ func TestColumnsApart(t *testing.T) {
 // TestStripedSource reads all chunks of a striped remote one by one.
 func TestStripedSource(t *testing.T) {
 	striped(t)
-	m := newMachine(t, "ada")
-	m.fill(t, rand.New(rand.NewPCG(8, 9)), 1000)
-	at, _ := m.BranchHead("main")
-	base := &mem.Store{}
-	_, err := m.push(mustOpen(t, base), false, false, "main")
-	must(t, err)
-	r := mustOpen(t, base)
-	refs, err := r.Refs(ctx)
-	must(t, err)
+	m, _, r, main := filled(t, rand.New(rand.NewPCG(8, 9)), 1000)
 	src := &sync.Source{Remote: r}
-	must(t, src.Add(ctx, refs[sync.Heads+"main"].Target))
-	for _, h := range everything(t, m, at) {
+	must(t, src.Add(ctx, main.Target))
+	for _, h := range everything(t, m, main.Commit) {
 		rec, err := src.Record(ctx, h)
 		must(t, err)
 		got, data, err := pack.DecodeRecord(rec)
@@ -302,22 +286,10 @@ func TestStripedSource(t *testing.T) {
 func TestStripedDamage(t *testing.T) {
 	striped(t)
 	rng := rand.New(rand.NewPCG(9, 9))
-	m := newMachine(t, "ada")
-	m.fill(t, rng, 400)
-	base := &mem.Store{}
-	_, err := m.push(mustOpen(t, base), false, false, "main")
+	m, base, r, main := filled(t, rng, 400)
+	packs, err := r.Packs(ctx, main.Target)
 	must(t, err)
-	r := mustOpen(t, base)
-	refs, err := r.Refs(ctx)
-	must(t, err)
-	target := refs[sync.Heads+"main"].Target
-	packs, err := r.Packs(ctx, target)
-	must(t, err)
-	name := "packs/" + packs[0].Digest.Full() + pack.Ext
-	good := make([]byte, packs[0].Size)
-	must(t, base.GetRange(ctx, name, good, 0))
-	dir, err := pack.ReadDirectory(good, packs[0].Size, packs[0].Digest, packs[0].Chunks)
-	must(t, err)
+	name, good, dir := packOf(t, base, packs[0])
 	if !dir.Striped() {
 		t.Fatal("the pack is not striped")
 	}
@@ -338,42 +310,21 @@ func TestStripedDamage(t *testing.T) {
 		bad[off] ^= 1 << rng.IntN(8)
 		must(t, base.Delete(ctx, name))
 		must(t, base.Put(ctx, name, object.Bytes(bad), object.IfAbsent))
-		err := clone(mustOpen(t, base), vfs.NewMem(), refs)
+		err := clone(mustOpen(t, base), vfs.NewMem(), map[string]sync.Ref{main.Name: main})
 		if off >= 16 && !errs.Is(err, errs.Corrupt) && !errs.Is(err, errs.TooNew) {
 			t.Errorf("byte %d: a clone gives %v", off, err)
 		}
-		fs := vfs.NewMem()
-		must(t, fs.MkdirAll("/empty"))
-		must(t, pack.Create(ctx, fs, "/empty"))
-		st, err := pack.Open(ctx, fs, "/empty", pack.Options{})
-		must(t, err)
 		src := &sync.Source{Remote: mustOpen(t, base)}
-		must(t, src.Add(ctx, target))
-		st.SetElsewhere(src)
-		func() {
-			scan, err := frame.NewScan(ctx, table.NewView(st, mine.Table, nil), frame.ScanOptions{Columns: []string{"price"}, BatchRows: 100})
-			must(t, err)
-			defer scan.Close()
-			var b strings.Builder
-			for {
-				batch, err := scan.Next(ctx)
-				if err != nil {
-					told++
-					if !errs.Is(err, errs.Corrupt) && !errs.Is(err, errs.TooNew) {
-						t.Errorf("byte %d: the column gives %v", off, err)
-					}
-					return
-				}
-				if batch == nil {
-					break
-				}
-				fmt.Fprintln(&b, batch)
-				batch.Release()
+		must(t, src.Add(ctx, main.Target))
+		st := withNothing(t, src)
+		switch text, err := framed(table.NewView(st, mine.Table, nil), []string{"price"}, nil); {
+		case err != nil:
+			if told++; !errs.Is(err, errs.Corrupt) && !errs.Is(err, errs.TooNew) {
+				t.Errorf("byte %d: the column gives %v", off, err)
 			}
-			if b.String() != want {
-				t.Errorf("byte %d: the column is another", off)
-			}
-		}()
+		case text != want:
+			t.Errorf("byte %d: the column is another", off)
+		}
 		must(t, st.Close(ctx))
 	}
 	if told == 0 || told == len(ends) {

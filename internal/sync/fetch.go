@@ -123,7 +123,7 @@ func (f *Fetch) Run(ctx context.Context, packs []Pack, want []Target, have []his
 		// Only prefixes of hashes were compared, or what is remembered is wrong: take all.
 		batch, err = f.once(ctx, packs, &pack.Known{}, want, have)
 		if errs.Is(err, errs.NotFound) {
-			err = errs.New(errs.Corrupt, "the packs that the remote %s lists do not hold all that its refs reach: %w", f.Remote.URL(), err)
+			err = f.Remote.damaged(errs.New(errs.Corrupt, "the packs that the remote %s lists do not hold all that its refs reach: %w", f.Remote.URL(), err))
 		}
 	}
 	if err != nil {
@@ -228,7 +228,7 @@ func (f *Fetch) packs(ctx context.Context, packs []Pack, known *pack.Known, batc
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return fmt.Errorf("fetch from %s: %w", f.Remote.URL(), err)
+		return f.Remote.damaged(fmt.Errorf("fetch from %s: %w", f.Remote.URL(), err))
 	}
 	return batch.Adopt(ctx, slices.DeleteFunc(files, func(s string) bool { return s == "" }))
 }

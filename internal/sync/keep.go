@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	gosync "sync"
 	"time"
 
@@ -81,6 +82,20 @@ func (k *Keeper) Look(ctx context.Context) (map[string]Ref, []Ref, error) {
 	k.refs, k.seen = maps.Clone(refs), began
 	k.forget()
 	return refs, telling(all), nil
+}
+
+// BackedUp is the branches of which the place holds uncommitted changes as a backup has them, as of the last Look: they are no changes of the branches
+// that are worked on, and are forgotten when these move.
+func (k *Keeper) BackedUp() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var out []string
+	for _, n := range names(k.refs) {
+		if b, ok := strings.CutPrefix(n, Work); ok {
+			out = append(out, b)
+		}
+	}
+	return out
 }
 
 // Read reads one ref; one that is not there is one without a target.
@@ -270,7 +285,7 @@ func (k *Keeper) swap(ctx context.Context, m move) (Ref, error) {
 		case clock.Since(began) > swapPatience:
 			return Ref{}, errs.New(errs.Unavailable, "it is not known whether the change was made, look at what is there: %w", err)
 		}
-		if !late { // it has answered: perhaps it is written too often
+		if !late && !object.Unanswered(err) { // perhaps it is written too often
 			k.pace(name, func(p *pace) {
 				p.refused = now
 				if now.Sub(p.wrote) > writePause { // by somebody else
@@ -300,7 +315,10 @@ func (k *Keeper) put(ctx context.Context, m move, v value, body []byte) (Ref, er
 // since, who keep what it was. With first there was none.
 func (k *Keeper) settled(ctx context.Context, m move, v value, first bool) (Ref, error) {
 	x, err := k.Remote.ref(ctx, m.from.Name)
-	if err != nil {
+	switch {
+	case err != nil && first && !errs.Is(err, errs.Unavailable): // as when a newer program has written it
+		return x, fmt.Errorf("the change was not made: %w", err)
+	case err != nil:
 		return x, errs.New(errs.Unavailable, "it is not known whether the change was made, look at what is there: %w", err)
 	}
 	past := x.raw.past()

@@ -119,7 +119,7 @@ func (k *Keeper) send(ctx context.Context, swaps []Swap, avoid map[string]bool) 
 		return list, runs, nil, err
 	}
 	if tells { // all of it is new, and so in what was sent
-		if runs, err = k.Remote.putList(ctx, sent, avoid); err == nil {
+		if runs, err = k.Remote.putList(ctx, sent, avoid, false); err == nil {
 			err = counted.claim(ctx, sent, listsDir+runs.Full())
 		}
 		if err != nil || !stays {
@@ -142,7 +142,7 @@ func (k *Keeper) send(ctx context.Context, swaps []Swap, avoid map[string]bool) 
 	if packs, err = k.join(ctx, packs, func(chunks []hash.Hash) ([]Pack, error) { return p.packs(ctx, chunks, want, counted, avoid) }); err != nil {
 		return list, runs, nil, err
 	}
-	if list, err = k.Remote.putList(ctx, packs, avoid); err != nil {
+	if list, err = k.Remote.putList(ctx, packs, avoid, false); err != nil {
 		return list, runs, nil, err
 	}
 	return list, runs, packs, counted.claim(ctx, packs, listsDir+list.Full())

@@ -135,7 +135,7 @@ func (p *Push) send(ctx context.Context, refs map[string]Ref, out []Outcome, tod
 			packs = append(packs, s)
 		}
 	}
-	if list, err = p.Remote.putList(ctx, packs, avoid); err != nil {
+	if list, err = p.Remote.putList(ctx, packs, avoid, p.Anew); err != nil {
 		return list, err
 	}
 	return list, counted.claim(ctx, packs, listsDir+list.Full())
@@ -226,7 +226,7 @@ func (p *Push) packs(ctx context.Context, chunks []hash.Hash, commits []history.
 		}
 		out = append(out, next.pack)
 		g.Go(func() error {
-			err := p.Remote.putPack(gctx, next)
+			err := p.Remote.putPack(gctx, next, p.Anew)
 			add(int64(next.pack.Chunks))
 			return errors.Join(err, next.file.Close(), p.FS.Remove(next.file.Name()))
 		})
@@ -317,7 +317,7 @@ func (p *Push) own(ctx context.Context, g *errgroup.Group, o pack.Published, wan
 	held := newHold(ctx)
 	g.Go(func() error {
 		defer held.cancel()
-		err := p.Remote.putPack(held.ctx, &sending{x, f, held})
+		err := p.Remote.putPack(held.ctx, &sending{x, f, held}, p.Anew)
 		if <-held.decided; !held.send {
 			err = nil
 		} else {
@@ -416,30 +416,39 @@ func build(ctx context.Context, store *pack.Store, path string, chunks []hash.Ha
 	return built, n, err
 }
 
-// putPack sends a pack unless the remote has it. Afterwards it is durable there.
-func (r *Remote) putPack(ctx context.Context, body *sending) error {
-	p := body.pack
+// putPack sends a pack unless the remote has it, or, anew, also what is there, which may be damaged. What is there and has another length is damaged, and is
+// replaced. Afterwards the pack is durable there.
+func (r *Remote) putPack(ctx context.Context, body *sending, anew bool) error {
+	p, on := body.pack, object.IfAbsent
 	there := func() (bool, error) {
 		in, err := r.s.Stat(ctx, p.object())
 		if errs.Is(err, errs.NotFound) {
 			return false, nil
 		}
 		if err == nil && in.Size != p.Size {
-			err = errs.New(errs.Corrupt, "the pack %s of the remote %s has %d bytes, not %d: delete that object and push again", p.Digest.Full(), r.URL(), in.Size, p.Size)
+			err = errs.New(errs.Corrupt, "the pack %s of the remote %s has %d bytes, not %d", p.Digest.Full(), r.URL(), in.Size, p.Size)
 		}
 		if err == nil {
 			err = r.s.Settle(ctx, p.object()) // who put it may have died before it was durable
 		}
 		return true, err
 	}
-	if p.Size > askedPack { // rather send a short one in vain than ask for each
-		if ok, err := there(); ok || err != nil {
+	if anew {
+		on = object.Always
+	} else if p.Size > askedPack { // rather send a short one in vain than ask for each
+		ok, err := there()
+		if errs.Is(err, errs.Corrupt) {
+			on = object.Always
+		} else if ok || err != nil {
 			return err
 		}
 	}
-	err := r.s.Put(ctx, p.object(), body, object.IfAbsent)
-	if errs.Is(err, errs.Conflict) { // somebody else sends the same
-		_, err = there()
+	err := r.s.Put(ctx, p.object(), body, on)
+	if !errs.Is(err, errs.Conflict) {
+		return err
+	}
+	if _, err = there(); errs.Is(err, errs.Corrupt) && on == object.IfAbsent { // otherwise somebody else sends the same
+		err = r.s.Put(ctx, p.object(), body, object.Always)
 	}
 	return err
 }

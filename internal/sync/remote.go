@@ -311,6 +311,9 @@ func (r *Remote) ref(ctx context.Context, name string) (Ref, error) {
 		return Ref{}, err
 	}
 	v, err := decodeValue(data, name)
+	if errs.Is(err, errs.Corrupt) {
+		err = errs.New(errs.Corrupt, "%w\nhint: its object at %s is %s: who has the branch removes that, and pushes again", err, r.URL(), refObject(name))
+	}
 	if err != nil {
 		return Ref{}, err
 	}
@@ -373,7 +376,7 @@ func (r *Remote) Packs(ctx context.Context, targets ...Target) ([]Pack, error) {
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return nil, err
+		return nil, r.damaged(err)
 	}
 	var out []Pack
 	in := map[hash.Hash]bool{}
@@ -396,6 +399,21 @@ func (l lostError) Unwrap() error { return l.error }
 
 func (r *Remote) lost(what string) error {
 	return lostError{errs.New(errs.Corrupt, "the remote %s has lost its %s", r.URL(), what)}
+}
+
+// damagedError is an error that says how a remote is mended.
+type damagedError struct{ error }
+
+// Unwrap gives the error with its class.
+func (d damagedError) Unwrap() error { return d.error }
+
+// damaged adds to the error for something at the remote that is damaged or lost how that is mended. Of a server's database it is the server that is.
+func (r *Remote) damaged(err error) error {
+	var told damagedError
+	if !errs.Is(err, errs.Corrupt) || errors.As(err, &told) || strings.HasPrefix(r.URL(), "http://") || strings.HasPrefix(r.URL(), "https://") {
+		return err
+	}
+	return damagedError{errs.New(errs.Corrupt, "%w\nhint: 'push --mirror --anew' to %s from a database that has all of it, or 'backup --anew sync' of a backup, sends again what is damaged there", err, r.URL())}
 }
 
 // readPack fills b with the bytes of a pack from off on.
@@ -429,8 +447,9 @@ func (r *Remote) relist(ctx context.Context, refs []Ref, old []Target) (out []Ta
 	return out, ok
 }
 
-// putList keeps a list of packs and returns its name, which is none to be avoided: a pack that is listed again makes another one.
-func (r *Remote) putList(ctx context.Context, packs []Pack, avoid map[string]bool) (hash.Hash, error) {
+// putList keeps a list of packs and returns its name, which is none to be avoided: a pack that is listed again makes another one. Anew replaces what is there,
+// which may be damaged.
+func (r *Remote) putList(ctx context.Context, packs []Pack, avoid map[string]bool, anew bool) (hash.Hash, error) {
 	data := encodeList(packs)
 	h := hash.Sum(data)
 	for n := len(packs); avoid[listsDir+h.Full()] && n > 0; {
@@ -438,7 +457,11 @@ func (r *Remote) putList(ctx context.Context, packs []Pack, avoid map[string]boo
 		data = encodeList(packs)
 		h = hash.Sum(data)
 	}
-	err := r.s.Put(ctx, listsDir+h.Full(), object.Bytes(data), object.IfAbsent)
+	on := object.IfAbsent
+	if anew {
+		on = object.Always
+	}
+	err := r.s.Put(ctx, listsDir+h.Full(), object.Bytes(data), on)
 	if errs.Is(err, errs.Conflict) {
 		err = nil // the same list
 	}

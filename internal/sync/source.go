@@ -132,7 +132,7 @@ func (s *Source) Record(ctx context.Context, h hash.Hash) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.indexes(ctx); err != nil {
-		return nil, err
+		return nil, s.Remote.damaged(err)
 	}
 	f := s.faults()
 	for i := len(s.packs) - 1; i >= 0; i-- {
@@ -141,13 +141,13 @@ func (s *Source) Record(ctx context.Context, h hash.Hash) ([]byte, error) {
 			rec, err := s.record(ctx, p, at)
 			if err == nil && s.Broken != nil {
 				_, _, err = pack.DecodeRecord(rec) // all of it, as another pack may have it
-				if err != nil && at.Page > 0 {
-					err = fmt.Errorf("read pack %s of %s: %w", p.Digest.Full(), s.Remote.URL(), err)
-				}
 			}
 			var is hash.Hash
 			if err == nil {
 				is, err = pack.RecordHash(rec)
+			}
+			if err != nil && !isLost(err) {
+				err = fmt.Errorf("read pack %s of %s: %w", p.Digest.Full(), s.Remote.URL(), err)
 			}
 			if f.passBy(err) {
 				continue
@@ -161,7 +161,7 @@ func (s *Source) Record(ctx context.Context, h hash.Hash) ([]byte, error) {
 		}
 	}
 	if err := f.err(); err != nil {
-		return nil, err
+		return nil, s.Remote.damaged(err)
 	}
 	return nil, chunk.ErrAbsent(h, "the remote "+s.Remote.URL()+" does not have it in the packs that were read of it")
 }
@@ -206,7 +206,7 @@ func (s *Source) Beginning(ctx context.Context, text string, k chunk.Kind) ([]ha
 	if len(out) > 0 {
 		return out, nil
 	}
-	return nil, f.err()
+	return nil, s.Remote.damaged(f.err())
 }
 
 // faults are what is damaged in packs or lost, and passed by, since another pack may have the same whole.

@@ -3,91 +3,15 @@ package torture
 import (
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/stemmadb/stemma/internal/object/objecttest"
 	"github.com/stemmadb/stemma/internal/object/s3/s3test"
 )
-
-// network is a bad network before a server: it carries so many bytes a second, and cuts connections.
-type network struct {
-	net.Listener
-	target string
-	rate   int          // bytes a second and connection; 0: all
-	cut    atomic.Int64 // after about how many bytes a connection is cut; 0: never
-	cuts   atomic.Int64 // how often it was
-}
-
-// newNetwork lies before the server of a URL and is reached at another.
-func newNetwork(t *testing.T, server string, rate int) (n *network, at string) {
-	t.Helper()
-	u, err := url.Parse(server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	n = &network{Listener: l, target: u.Host, rate: rate}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go n.carry(c)
-		}
-	}()
-	u.Host = l.Addr().String()
-	return n, u.String()
-}
-
-// carry carries the bytes of a connection in both directions.
-func (n *network) carry(c net.Conn) {
-	defer c.Close()
-	s, err := net.Dial("tcp", n.target)
-	if err != nil {
-		return
-	}
-	defer s.Close()
-	left := int64(1) << 60
-	if most := n.cut.Load(); most > 0 {
-		left = rand.Int64N(2 * most)
-	}
-	var both atomic.Int64
-	var wait sync.WaitGroup
-	for _, p := range [][2]net.Conn{{c, s}, {s, c}} {
-		wait.Go(func() {
-			defer p[1].(*net.TCPConn).CloseWrite()
-			buf := make([]byte, 8<<10)
-			for {
-				k, err := p[0].Read(buf)
-				if both.Add(int64(k)) > left {
-					n.cuts.Add(1)
-					c.Close()
-					s.Close()
-					return
-				}
-				if n.rate > 0 {
-					time.Sleep(time.Duration(k) * time.Second / time.Duration(n.rate))
-				}
-				if _, e := p[1].Write(buf[:k]); e != nil || err != nil {
-					return
-				}
-			}
-		})
-	}
-	wait.Wait()
-}
 
 // grow adds rows to table t of the site, and commits them.
 func (s *site) grow(t *testing.T, n, rows, size int) {
@@ -164,7 +88,7 @@ func (s *site) settle(t *testing.T, args ...string) string {
 // verb does what is left, and each database is sound.
 func TestRemoteKill(t *testing.T) {
 	srv := s3test.Start(t, "data")
-	slow, at := newNetwork(t, srv.URL, 20<<20)
+	slow, at := objecttest.NewNetwork(t, srv.URL, 20<<20)
 	t.Setenv("AWS_ENDPOINT_URL", at)
 	for remote, rounds := range map[string]int{
 		"s3://data/db": or(12, 2),
@@ -181,7 +105,7 @@ func TestRemoteKill(t *testing.T) {
 			s.must(t, "push", "-u", "origin", "main")
 			other := &site{home: s.home, dir: filepath.Join(t.TempDir(), "other")}
 			s.must(t, "clone", remote, other.dir)
-			slow.cut.Store(700 << 10)
+			slow.Cut.Store(700 << 10)
 			killed, whole := map[string]int{}, map[string]int{}
 			longest := map[string]time.Duration{"push": time.Second, "pull": time.Second, "clone": time.Second, "gc": time.Second}
 			try := func(at *site, args ...string) { // kills within about the time that the verb takes
@@ -226,10 +150,10 @@ func TestRemoteKill(t *testing.T) {
 					}
 				}
 			}
-			slow.cut.Store(0)
+			slow.Cut.Store(0)
 			s.fsck(t)
 			other.fsck(t)
-			t.Logf("killed %v, too late for %v, %d connections cut", killed, whole, slow.cuts.Load())
+			t.Logf("killed %v, too late for %v, %d connections cut", killed, whole, slow.Cuts.Load())
 			if full() {
 				for _, verb := range []string{"push", "pull", "clone", "gc"} {
 					if killed[verb] == 0 {
@@ -239,7 +163,7 @@ func TestRemoteKill(t *testing.T) {
 			}
 		})
 	}
-	if full() && slow.cuts.Load() == 0 {
+	if full() && slow.Cuts.Load() == 0 {
 		t.Error("no connection was cut: the test does not test")
 	}
 }

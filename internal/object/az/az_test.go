@@ -89,19 +89,9 @@ func open(t *testing.T, container, path string) *az.Store {
 
 func TestConformance(t *testing.T) {
 	objecttest.Buckets{
-		Scheme: "az", Start: aztest.Start, Setting: aztest.Setting, Busy: answer(503, "ServerBusy", "The server is busy."),
+		Scheme: "az", Start: aztest.Start, Setting: aztest.Setting, Busy: aztest.Busy,
 		Open: func(t *testing.T, container, path string) object.Store { return open(t, container, path) },
 	}.Run(t)
-}
-
-func answer(status int, code, message string) func(http.ResponseWriter, *http.Request) bool {
-	return func(w http.ResponseWriter, _ *http.Request) bool {
-		w.Header().Set("Content-Type", "application/xml")
-		w.Header().Set("X-Ms-Error-Code", code)
-		w.WriteHeader(status)
-		_, _ = w.Write([]byte(`<?xml version="1.0" encoding="utf-8"?><Error><Code>` + code + "</Code><Message>" + message + "\nRequestId:1</Message></Error>"))
-		return true
-	}
 }
 
 // at serves with a handler as an account, and names it in the environment, which has no credentials.
@@ -138,7 +128,7 @@ func TestErrors(t *testing.T) {
 		{404, "BlobNotFound", "The specified blob does not exist.", errs.NotFound, "not there"},
 		{412, "ConditionNotMet", "The condition was not met.", errs.Conflict, "changed by somebody else"},
 	} {
-		now = answer(c.status, c.code, c.message)
+		now = aztest.Answer(c.status, c.code, c.message)
 		_, _, err := s.Get(t.Context(), "a")
 		if !errs.Is(err, c.class) || !strings.Contains(err.Error(), c.mentioned) || strings.Contains(err.Error(), "RequestId") {
 			t.Errorf("%d: %s: %v; want %s with %q", c.status, errs.CodeOf(err), err, c.class, c.mentioned)
@@ -317,7 +307,7 @@ func TestTokenDenied(t *testing.T) {
 // TestSignatureUnsaid keeps a shared access signature out of what is said of requests that fail.
 func TestSignatureUnsaid(t *testing.T) {
 	srv := at(t, func(w http.ResponseWriter, r *http.Request) {
-		answer(403, "AuthenticationFailed", "Server failed to authenticate the request.")(w, r)
+		aztest.Answer(403, "AuthenticationFailed", "Server failed to authenticate the request.")(w, r)
 	})
 	t.Setenv("AZURE_STORAGE_SAS_TOKEN", "sv=1&sig=secret")
 	s := open(t, "data", "p")
@@ -376,28 +366,6 @@ func TestChallenges(t *testing.T) {
 	challenge, n = "Basic realm=x", 0
 	if _, err := s.Stat(t.Context(), "a"); !errs.Is(err, errs.Denied) || n != 1 || !strings.Contains(err.Error(), "denied to the identity of this machine") {
 		t.Errorf("%v after %d requests", err, n)
-	}
-}
-
-// TestOnce asks once: tries are object.Retry's.
-func TestOnce(t *testing.T) {
-	n := 0
-	at(t, func(w http.ResponseWriter, r *http.Request) {
-		n++
-		answer(503, "ServerBusy", "The server is busy.")(w, r)
-	})
-	t.Setenv("AZURE_STORAGE_KEY", aztest.Key())
-	s := open(t, "data", "p")
-	for i, call := range []func() error{
-		func() error { _, err := s.Stat(t.Context(), "a"); return err },
-		func() error { _, err := s.List(t.Context(), ""); return err },
-		func() error { return s.GetRange(t.Context(), "a", make([]byte, 1), 0) },
-		func() error { return s.Put(t.Context(), "a", object.Bytes([]byte("x")), object.IfAbsent) },
-		func() error { return s.Delete(t.Context(), "a") },
-	} {
-		if err := call(); !errs.Is(err, errs.Unavailable) || n != i+1 {
-			t.Errorf("call %d: %v after %d requests", i, err, n)
-		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package gs_test
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -24,18 +23,9 @@ func open(t *testing.T, bucket, path string) *gs.Store {
 
 func TestBuckets(t *testing.T) {
 	objecttest.Buckets{
-		Scheme: "gs", Start: gstest.Start, Setting: "STORAGE_EMULATOR_HOST", Busy: answer(503, "later"),
+		Scheme: "gs", Start: gstest.Start, Setting: "STORAGE_EMULATOR_HOST", Busy: gstest.Busy,
 		Open: func(t *testing.T, bucket, path string) object.Store { return open(t, bucket, path) },
 	}.Run(t)
-}
-
-func answer(status int, message string) func(http.ResponseWriter, *http.Request) bool {
-	return func(w http.ResponseWriter, _ *http.Request) bool {
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(status)
-		fmt.Fprintf(w, `{"error": {"code": %d, "message": %q}}`, status, message)
-		return true
-	}
 }
 
 func TestErrors(t *testing.T) {
@@ -55,7 +45,7 @@ func TestErrors(t *testing.T) {
 		{404, "No such object: data/p/a", errs.NotFound, "not there"},
 		{412, "At least one of the pre-conditions you specified did not hold.", errs.Conflict, "changed by somebody else"},
 	} {
-		srv.Before = answer(c.status, c.message)
+		srv.Before = gstest.Answer(c.status, c.message)
 		_, _, err := s.Get(t.Context(), "a")
 		if !errs.Is(err, c.class) || !strings.Contains(err.Error(), c.mentioned) {
 			t.Errorf("%d: %s: %v; want %s with %q", c.status, errs.CodeOf(err), err, c.class, c.mentioned)
@@ -86,28 +76,6 @@ func TestDamage(t *testing.T) {
 	}
 	if err := put(); err == nil {
 		t.Error("a put without its body succeeds")
-	}
-}
-
-// Tries are object.Retry's: each request is made once.
-func TestOnce(t *testing.T) {
-	srv := gstest.Start(t, "data")
-	s := open(t, "data", "p")
-	n := 0
-	srv.Before = func(w http.ResponseWriter, r *http.Request) bool {
-		n++
-		return answer(503, "later")(w, r)
-	}
-	for i, call := range []func() error{
-		func() error { _, err := s.Stat(t.Context(), "a"); return err },
-		func() error { _, err := s.List(t.Context(), ""); return err },
-		func() error { return s.GetRange(t.Context(), "a", make([]byte, 1), 0) },
-		func() error { return s.Put(t.Context(), "a", object.Bytes([]byte("x")), object.IfAbsent) },
-		func() error { return s.Delete(t.Context(), "a") },
-	} {
-		if err := call(); !errs.Is(err, errs.Unavailable) || n != i+1 {
-			t.Errorf("call %d: %v after %d requests", i, err, n)
-		}
 	}
 }
 

@@ -35,6 +35,7 @@ func (b Buckets) Run(t *testing.T) {
 	t.Run("the whole bucket", b.whole)
 	t.Run("no bucket", b.none)
 	t.Run("broken answers", b.broken)
+	t.Run("asks once", b.once)
 }
 
 // whole: a store without a path has the whole bucket.
@@ -90,6 +91,36 @@ func (b Buckets) broken(t *testing.T) {
 		t.Errorf("after two refusals: %v", err)
 	}
 	t.Setenv(b.Setting, "http://127.0.0.1:1")
-	_, err := b.Open(t, "data", "p").Stat(t.Context(), "a")
-	code(t, err, errs.Unavailable)
+	for what, call := range map[string]func(s object.Store) error{
+		"stat": func(s object.Store) error { _, err := s.Stat(t.Context(), "a"); return err },
+		"put":  func(s object.Store) error { return s.Put(t.Context(), "a", object.Bytes(nil), object.IfAbsent) },
+	} {
+		err := call(b.Open(t, "data", "p"))
+		if code(t, err, errs.Unavailable); !object.Unanswered(err) {
+			t.Errorf("%s: of a server that is not there came an answer: %v", what, err)
+		}
+	}
+}
+
+// once: each request is made once, for tries are those of object.Retry.
+func (b Buckets) once(t *testing.T) {
+	srv, n := b.Start(t, "data"), 0
+	s := b.Open(t, "data", "p")
+	srv.Before = func(w http.ResponseWriter, r *http.Request) bool {
+		n++
+		return b.Busy(w, r)
+	}
+	for i, call := range []func() error{
+		func() error { _, _, err := s.Get(t.Context(), "a"); return err },
+		func() error { _, err := s.Stat(t.Context(), "a"); return err },
+		func() error { _, err := s.List(t.Context(), ""); return err },
+		func() error { return s.GetRange(t.Context(), "a", make([]byte, 1), 0) },
+		func() error { return s.Put(t.Context(), "a", object.Bytes([]byte("x")), object.IfAbsent) },
+		func() error { return s.Delete(t.Context(), "a") },
+		func() error { return s.DeleteIf(t.Context(), "a", "1") },
+	} {
+		if err := call(); !errs.Is(err, errs.Unavailable) || object.Unanswered(err) || n != i+1 {
+			t.Errorf("call %d: %v after %d requests", i, err, n)
+		}
+	}
 }

@@ -48,7 +48,7 @@ func (f *Faulty) fault() (before, after error) {
 	if f.draw(1000) >= f.Rate {
 		return nil, nil
 	}
-	err := errs.With(errs.Unavailable, errFault)
+	err := object.WireError(context.Background(), errFault)
 	if f.draw(2) == 0 {
 		return err, nil
 	}

@@ -100,6 +100,15 @@ func DeletesIf(h http.Handler, wanted func(r *http.Request) string, current func
 	})
 }
 
+// Named is a server that the environment of the test names from now on.
+func Named(t testing.TB, s *Server, env map[string]string) *Server {
+	t.Helper()
+	for name, text := range env {
+		t.Setenv(name, text)
+	}
+	return s
+}
+
 // Serve starts a server with that handler, for as long as the test runs.
 func Serve(t testing.TB, h http.Handler) *Server {
 	t.Helper()

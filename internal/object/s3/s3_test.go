@@ -1,7 +1,6 @@
 package s3_test
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -24,7 +23,7 @@ func open(t *testing.T, bucket, path string) *s3.Store {
 
 func TestBuckets(t *testing.T) {
 	objecttest.Buckets{
-		Scheme: "s3", Start: s3test.Start, Setting: "AWS_ENDPOINT_URL", Busy: answer(503, "SlowDown", "slower"),
+		Scheme: "s3", Start: s3test.Start, Setting: "AWS_ENDPOINT_URL", Busy: s3test.Busy,
 		Open: func(t *testing.T, bucket, path string) object.Store { return open(t, bucket, path) },
 	}.Run(t)
 }
@@ -50,15 +49,6 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-func answer(status int, code, message string) func(http.ResponseWriter, *http.Request) bool {
-	return func(w http.ResponseWriter, _ *http.Request) bool {
-		w.Header().Set("Content-Type", "application/xml")
-		w.WriteHeader(status)
-		fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>%s</Message></Error>`, code, message)
-		return true
-	}
-}
-
 func TestErrors(t *testing.T) {
 	srv := s3test.Start(t, "data")
 	s := open(t, "data", "p")
@@ -80,7 +70,7 @@ func TestErrors(t *testing.T) {
 		{301, "PermanentRedirect", errs.Invalid, "AWS_REGION"},
 		{507, "XMinioStorageFull", errs.NoSpace, "XMinioStorageFull"},
 	} {
-		srv.Before = answer(c.status, c.code, "as told")
+		srv.Before = s3test.Answer(c.status, c.code, "as told")
 		_, _, err := s.Get(t.Context(), "a")
 		if !errs.Is(err, c.class) || !strings.Contains(err.Error(), c.mentioned) {
 			t.Errorf("%s: %s: %v; want %s with %q", c.code, errs.CodeOf(err), err, c.class, c.mentioned)

@@ -101,7 +101,7 @@ FLAGS = {
     "erase": "where=/--where/-w query=/--query/-q dry_run/--dry-run/-n continue_/--continue/-c",
     "undrop": "",
     "purge-dropped-databases": "",
-    "backup": "verbose/--verbose/-v at=/--at force/--force/-f",
+    "backup": "verbose/--verbose/-v at=/--at force/--force/-f anew/--anew",
     "backup restore": "at=/--at",
     "table import": "create_table/--create-table/-c update_table/--update-table/-u append_table/--append-table/-a replace_table/--replace-table/-r force/--force/-f pk=/--pk schema=/--schema/-s all_text/--all-text no_header/--no-header columns=/--columns delim=/--delim file_type=/--file-type sheet=/--sheet null=/--null map=/--map/-m continue_/--continue rejects=/--rejects quiet/--quiet disable_fk_checks/--disable-fk-checks",
     "table export": "force/--force/-f file_type=/--file-type delim=/--delim no_header/--no-header map=/--map/-m",
@@ -1998,7 +1998,7 @@ class Verbs:
             tags: push all tags as well.
             prune: with --all: remove branches of the remote that are not here, with --mirror tags too, if the branches are as they were last seen.
             mirror: make the remote have the branches and tags that are here: --all --tags --force; refused where it has others, unless --prune is said.
-            anew: with --mirror: send all again, so that nothing of what is there is needed any more, as after an erasure.
+            anew: with --mirror: send all again, so that nothing of what is there is needed any more, as after an erasure or where it is damaged.
             atomic: change all refs of the remote or none.
             delete: remove the branches or tags from the remote.
 
@@ -2284,6 +2284,7 @@ class Verbs:
         verbose: bool = False,
         at: str | None = None,
         force: bool = False,
+        anew: bool = False,
     ) -> Result[BackupRow]:
         """Copy the database to another place.
 
@@ -2300,6 +2301,7 @@ class Verbs:
             verbose: list URLs too.
             at: with restore: as it was at that time, or at that commit or tag.
             force: with sync and sync-url: also where that removes or overwrites what others have pushed.
+            anew: with sync and sync-url: send all again, also what is there, as where that is damaged.
 
         """
         return self._op(
@@ -2311,6 +2313,7 @@ class Verbs:
                 "verbose": verbose,
                 "at": at,
                 "force": force,
+                "anew": anew,
             },
         )
 
@@ -2323,7 +2326,9 @@ class Verbs:
     ) -> Result[Row]:
         """Make a database of a backup.
 
-        The database has the branches, tags, working sets and runs of the backup. With --at every branch is as it was at that time, or only that commit is there.
+        The database has the branches, tags, working sets and runs of the backup. With --at every branch is as it was committed at that time, or only
+        that commit is there. Uncommitted changes, of which a backup has only the last and not when they were made, are left out then, and named; tags and
+        runs are all that the backup has.
 
         Args:
             url: where the backup is.

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -86,7 +88,9 @@ func New(t testing.TB, bucket string) (s *objecttest.Server, env map[string]stri
 	}
 	await(t, at.Host)
 	create(t, at.String()+"/"+account, bucket)
-	s = objecttest.Serve(t, httputil.NewSingleHostReverseProxy(at))
+	proxy := httputil.NewSingleHostReverseProxy(at)
+	proxy.ErrorLog = log.New(io.Discard, "", 0) // of clients that are gone
+	s = objecttest.Serve(t, proxy)
 	return s, map[string]string{
 		Setting: s.URL + "/" + account, "AZURE_STORAGE_ACCOUNT": account, "AZURE_STORAGE_KEY": Key(), "AZURE_STORAGE_SAS_TOKEN": "",
 		"AZURE_STORAGE_CONNECTION_STRING": "",
@@ -135,14 +139,27 @@ func Put(ctx context.Context, bucket, name, text string) error {
 	return err
 }
 
+// Answer is an answer of that status which says what is the matter as Blob Storage does.
+func Answer(status int, code, message string) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("Content-Type", "application/xml")
+		w.Header().Set("X-Ms-Error-Code", code)
+		w.WriteHeader(status)
+		fmt.Fprintf(w, `<?xml version="1.0" encoding="utf-8"?><Error><Code>%s</Code><Message>%s`+"\nRequestId:1</Message></Error>", code, message)
+		return true
+	}
+}
+
+// Busy answers that another try may help.
+func Busy(w http.ResponseWriter, r *http.Request) bool {
+	return Answer(http.StatusServiceUnavailable, "ServerBusy", "The server is busy.")(w, r)
+}
+
 // Start is New, and lets the environment of the test name the emulator.
 func Start(t testing.TB, bucket string) *objecttest.Server {
 	t.Helper()
 	s, env := New(t, bucket)
-	for k, v := range env {
-		t.Setenv(k, v)
-	}
-	return s
+	return objecttest.Named(t, s, env)
 }
 
 func freePort(t testing.TB) int {

@@ -3,6 +3,7 @@ package gstest
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -46,12 +47,24 @@ func Serve(bucket string) (s *objecttest.Server, env map[string]string, err erro
 	return s, map[string]string{"STORAGE_EMULATOR_HOST": s.URL}, nil
 }
 
+// Answer is an answer of that status which says what is the matter as Cloud Storage does.
+func Answer(status int, message string) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		fmt.Fprintf(w, `{"error": {"code": %d, "message": %q}}`, status, message)
+		return true
+	}
+}
+
+// Busy answers that another try may help.
+func Busy(w http.ResponseWriter, r *http.Request) bool {
+	return Answer(http.StatusTooManyRequests, "The object exceeded the rate limit for object mutation operations (create, update, and delete). Please reduce your request rate.")(w, r)
+}
+
 // Start is New, and lets the environment of the test name the emulator.
 func Start(t testing.TB, bucket string) *objecttest.Server {
 	t.Helper()
 	s, env := New(t, bucket)
-	for k, v := range env {
-		t.Setenv(k, v)
-	}
-	return s
+	return objecttest.Named(t, s, env)
 }

@@ -2,6 +2,7 @@
 package s3test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -42,12 +43,24 @@ func Plain(backend gofakes3.Backend) http.Handler {
 	return gofakes3.New(backend, gofakes3.WithLogger(gofakes3.DiscardLog())).Server()
 }
 
+// Answer is an answer of that status which says what is the matter as S3 does.
+func Answer(status int, code, message string) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("Content-Type", "application/xml")
+		w.WriteHeader(status)
+		fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>%s</Message></Error>`, code, message)
+		return true
+	}
+}
+
+// Busy answers that another try may help.
+func Busy(w http.ResponseWriter, r *http.Request) bool {
+	return Answer(http.StatusServiceUnavailable, "SlowDown", "Please reduce your request rate.")(w, r)
+}
+
 // Start is New, and lets the environment of the test name the server.
 func Start(t testing.TB, bucket string) *objecttest.Server {
 	t.Helper()
 	s, env := New(t, bucket)
-	for k, v := range env {
-		t.Setenv(k, v)
-	}
-	return s
+	return objecttest.Named(t, s, env)
 }
