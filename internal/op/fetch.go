@@ -147,6 +147,11 @@ func (c *Fetch) fetch(ctx context.Context, s *Scope) (*fetched, error) {
 		}
 		land.Tracks, land.Tags, told = append(land.Tracks, more.Tracks...), append(land.Tags, more.Tags...), append(told, news...)
 	}
+	more, err := fillSystem(ctx, s, r, refs)
+	if err != nil {
+		return nil, err
+	}
+	*hints = append(*hints, more...)
 	return &fetched{refs: refs, lines: lines(r, land, told), hints: *hints}, nil
 }
 
