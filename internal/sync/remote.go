@@ -53,7 +53,7 @@ const parallel = 16
 const strangers = 1000
 
 // Open is the remote in s. A place where nothing is yet is a remote without refs; one that holds something else is an error of class
-// Invalid, a remote of a newer version one of class TooNew.
+// Invalid, a remote of a newer version one of class TooNew, a bucket or a server's database that is not there one of class NotFound.
 func Open(ctx context.Context, s object.Store) (*Remote, error) {
 	r := &Remote{s: s}
 	var err error
@@ -66,6 +66,9 @@ func Open(ctx context.Context, s object.Store) (*Remote, error) {
 // URL is where the remote is.
 func (r *Remote) URL() string { return r.s.URL() }
 
+// Made tells whether the place was a remote when it was opened. One to which nothing was ever pushed is none yet.
+func (r *Remote) Made() bool { return r.known }
+
 // there tells whether the place is a remote already.
 func (r *Remote) there(ctx context.Context) (bool, error) {
 	data, _, err := r.s.Get(ctx, MarkerName)
@@ -73,7 +76,7 @@ func (r *Remote) there(ctx context.Context) (bool, error) {
 		return true, r.marked(data)
 	}
 	if !errs.Is(err, errs.NotFound) {
-		return false, fmt.Errorf("read the remote %s: %w", r.URL(), err)
+		return false, r.unread(err)
 	}
 	list, err := object.ListSome(ctx, r.s, "", strangers) // others may keep very many objects there
 	for first := true; err == nil; first = false {
@@ -91,7 +94,16 @@ func (r *Remote) there(ctx context.Context) (bool, error) {
 		}
 		list, err = r.s.List(ctx, "")
 	}
-	return false, fmt.Errorf("read the remote %s: %w", r.URL(), err)
+	return false, r.unread(err)
+}
+
+// unread is the error of a place that cannot be read.
+func (r *Remote) unread(err error) error {
+	err = fmt.Errorf("read the remote %s: %w", r.URL(), err)
+	if object.IsNoPlace(err) {
+		err = errs.With(errs.NotFound, err)
+	}
+	return err
 }
 
 // marked takes note of what the marker says.
