@@ -110,7 +110,9 @@ func (c *Backup) open(ctx context.Context, s *Scope, text string, named bool) (*
 	if err != nil {
 		return nil, err
 	}
-	return remote.Open(ctx, url, s.remoteOptions())
+	opt := s.remoteOptions()
+	opt.Mend = c.Path == "sync" || c.Path == "sync-url"
+	return remote.Open(ctx, url, opt)
 }
 
 // sync makes a backup hold what the database holds.

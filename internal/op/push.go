@@ -114,7 +114,7 @@ func (c *Push) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, name, err := s.openRemote(ctx, c.Remote)
+	r, name, err := s.openRemoteToPush(ctx, c.Remote)
 	if err != nil {
 		return nil, err
 	}

@@ -218,6 +218,17 @@ func (s *Scope) remoteURL(text string) (string, error) {
 
 // openRemote opens a remote by its name among those of the database, or by what else remoteURL takes. name is "" then.
 func (s *Scope) openRemote(ctx context.Context, text string) (r *sync.Remote, name string, err error) {
+	return s.openRemoteWith(ctx, text, s.remoteOptions())
+}
+
+// openRemoteToPush is openRemote for who writes there, and so mends a remote that does not say any more what it is.
+func (s *Scope) openRemoteToPush(ctx context.Context, text string) (r *sync.Remote, name string, err error) {
+	opt := s.remoteOptions()
+	opt.Mend = true
+	return s.openRemoteWith(ctx, text, opt)
+}
+
+func (s *Scope) openRemoteWith(ctx context.Context, text string, opt remote.Options) (r *sync.Remote, name string, err error) {
 	m, err := remoteURLs(s.Settings.Local)
 	if err != nil {
 		return nil, "", err
@@ -232,7 +243,7 @@ func (s *Scope) openRemote(ctx context.Context, text string) (r *sync.Remote, na
 			return nil, "", err
 		}
 	}
-	r, err = remote.Open(ctx, url, s.remoteOptions())
+	r, err = remote.Open(ctx, url, opt)
 	return r, name, err
 }
 

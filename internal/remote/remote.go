@@ -23,8 +23,9 @@ import (
 
 // Options say where the caller is.
 type Options struct {
-	FS  vfs.FS // of file:// remotes
-	Dir string // where relative paths begin
+	FS   vfs.FS // of file:// remotes
+	Dir  string // where relative paths begin
+	Mend bool   // what is opened is written to: see sync.OpenToMend
 }
 
 // credentials is a user's name, with or without a password, before what names a host.
@@ -75,7 +76,11 @@ func Open(ctx context.Context, url string, opt Options) (*sync.Remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := sync.Open(ctx, s)
+	open := sync.Open
+	if opt.Mend {
+		open = sync.OpenToMend
+	}
+	r, err := open(ctx, s)
 	if err == nil && inBuckets(url) {
 		r.Stripe(pack.Blocks{})
 	}

@@ -107,6 +107,9 @@ func (p *Push) Run(ctx context.Context, wants []Want) ([]Outcome, map[string]Ref
 			return nil, nil, err
 		}
 	}
+	if err := p.Remote.mark(ctx, seen.all); err != nil {
+		return nil, nil, fmt.Errorf("push to %s: %w", p.Remote.URL(), err)
+	}
 	if p.Anew {
 		if err := p.onlyThese(seen.refs, wants); err != nil {
 			return nil, nil, err
