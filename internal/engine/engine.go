@@ -72,6 +72,7 @@ func New(ctx context.Context, opt Options) (*Engine, error) {
 	a := analyzer.NewBuilder(p).AddPreAnalyzeRule(ruleDropCheck, plainTables).AddOverrides(sql.EngineOverrides{Builder: sql.BuilderOverrides{Parser: newParser()}}).Build()
 	a.Catalog.InfoSchema = information_schema.NewInformationSchemaDatabase()
 	a.Catalog.StatsProvider = newStats()
+	a.Catalog.AuthHandler = access{a.Catalog.AuthHandler, a.Catalog, p}
 	e := &Engine{provider: p, opt: opt}
 	e.sqle = sqle.New(a, &sqle.Config{IsReadOnly: opt.ReadOnly}).WithBackgroundThreads(sql.NewBackgroundThreads())
 	exec := &executor{databases: p, fewRows: fewRows, sortMemory: sortMemory, heapRows: heapRows}

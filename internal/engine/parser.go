@@ -189,6 +189,8 @@ func checked(query string, s sqlparser.Statement, err error) (sqlparser.Statemen
 				break
 			}
 		}
+	case *sqlparser.Show:
+		askToShow(s)
 	case *sqlparser.Explain:
 		// The engine answers with a row of nothing to what does not ask for a plan.
 		s.Plan = true

@@ -330,6 +330,9 @@ func (r *Repo) adopt(ctx context.Context, h *Handover) error {
 			if _, err := table.Open(ctx, tx.Store(), &r.schemas, c.Entry.Table, p.Comments); err != nil {
 				return errs.New(errs.CodeOf(err), "adopt table %s: %w", p.Name, err)
 			}
+			if err := tx.noView(ctx, p.Name); err != nil {
+				return err
+			}
 		}
 		if err := tx.changeRoot(ctx, p.Name, c); err != nil {
 			return err

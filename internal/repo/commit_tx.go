@@ -419,6 +419,9 @@ func (r *Repo) settle(ctx context.Context, plans []*plan, batch *pack.Batch, pay
 		if err := p.checkMeanwhile(ctx, batch, cur, n); err != nil {
 			return nil, err
 		}
+		if err := p.checkNames(ctx, batch, cur, n); err != nil {
+			return nil, err
+		}
 	}
 	if out.payload == nil || r.bucket != nil {
 		ch.rows = changedRows(plans)

@@ -1,12 +1,17 @@
 package repo
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/pack"
+	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/table"
 	"github.com/stemmadb/stemma/internal/value"
 )
@@ -195,9 +200,29 @@ func (t *Tx) CreateView(ctx context.Context, f Fragment) error {
 	return e.Insert(ctx, row)
 }
 
-// noView refuses the name of a view for a table that is not there yet.
+// noView refuses the name of a view for a table that is not there yet: of one that the name means, which a rule of dolt_nonlocal_tables can say are those of
+// another ref.
 func (t *Tx) noView(ctx context.Context, name string) error {
-	f, err := ViewIn(ctx, t, name)
+	var in tableNames = t
+	schemas := SchemasTable
+	rule, err := NonlocalRule(ctx, t, SchemasTable)
+	if err != nil {
+		return err
+	}
+	if rule != nil {
+		if in, err = t.nonlocal(ctx, rule); errs.Is(err, errs.NotFound) || errs.Is(err, errs.Invalid) { // a rule about nothing: there are no views
+			return nil
+		}
+		schemas = cmp.Or(rule.Table, schemas)
+	}
+	if err != nil {
+		return err
+	}
+	v, _, ok, err := in.Table(ctx, schemas)
+	if err != nil || !ok {
+		return err
+	}
+	f, err := ViewOf(ctx, v, name)
 	if err != nil || f == nil {
 		return err
 	}
@@ -205,6 +230,84 @@ func (t *Tx) noView(ctx context.Context, name string) error {
 		return err
 	}
 	return errs.New(errs.Exists, "table %s cannot be made: there is a view %s", name, f.Name)
+}
+
+// checkNames refuses that next, the branch after cur with the plan's changes, has a table and a view of one name because one of them was made
+// meanwhile: either transaction has looked for the other's in vain.
+func (p *plan) checkNames(ctx context.Context, batch *pack.Batch, cur, next *branch) error {
+	t := p.t
+	if cur == t.base || t.merge != nil { // a merge can bring both
+		return nil
+	}
+	var chunks chunk.Reader = t.r.store
+	if batch != nil {
+		chunks = batch
+	}
+	then, now := &branchTables{t.r, chunks, cur}, &branchTables{t.r, chunks, next}
+	names := slices.Collect(maps.Keys(t.whole))
+	if t.whole[SchemasTable] || slices.ContainsFunc(p.rows, func(x *rowPlan) bool { return x.table == SchemasTable }) {
+		views, err := ViewsIn(ctx, now)
+		if err != nil {
+			return err
+		}
+		for i := range views {
+			names = append(names, views[i].Name)
+		}
+	}
+	for _, name := range names {
+		view, written, err := bothNamed(ctx, now, name)
+		if err != nil || view == "" {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		for _, in := range []tableNames{then, t} { // as the others have it, or this transaction wants it
+			if was, _, err := bothNamed(ctx, in, name); err != nil {
+				return err
+			} else if was != "" {
+				view = ""
+			}
+		}
+		if view != "" {
+			return errs.New(errs.Exists, "commit transaction: table %s and view %s were made at the same time", written, view)
+		}
+	}
+	return nil
+}
+
+// bothNamed is a view and a table of one name, as they are written; "" unless there are both.
+func bothNamed(ctx context.Context, in tableNames, name string) (view, written string, err error) {
+	_, written, ok, err := in.Table(ctx, name)
+	if err != nil || !ok {
+		return "", "", err
+	}
+	f, err := ViewIn(ctx, in, name)
+	if err != nil || f == nil {
+		return "", "", err
+	}
+	return f.Name, written, nil
+}
+
+// branchTables finds the tables of a branch whose root may be in a batch still.
+type branchTables struct {
+	r      *Repo
+	chunks chunk.Reader
+	b      *branch
+}
+
+// Table implements tableNames.
+func (x *branchTables) Table(ctx context.Context, name string) (v *table.View, written string, ok bool, err error) {
+	l := strings.ToLower(name)
+	e, ok, err := root.Open(x.chunks, x.b.working).Get(ctx, root.KindTable, l)
+	if err != nil || !ok {
+		return nil, "", false, err
+	}
+	tab, err := table.Open(ctx, x.chunks, &x.r.schemas, e.Table, e.Comments)
+	if err != nil {
+		return nil, "", false, err
+	}
+	return table.NewView(x.chunks, tab, x.b.tables.get(l).over), e.Name, true, nil
 }
 
 // DropView drops a view; ok is false when there is none. With the last row dolt_schemas goes, unless the head has it: a view that was made

@@ -63,6 +63,42 @@ func NonlocalRules(ctx context.Context, v *table.View) ([]Nonlocal, error) {
 	}
 }
 
+// NonlocalRule is the first rule of dolt_nonlocal_tables for a name; nil when there is none.
+func NonlocalRule(ctx context.Context, in tableNames, name string) (*Nonlocal, error) {
+	v, _, ok, err := in.Table(ctx, NonlocalTable)
+	if err != nil || !ok {
+		return nil, err
+	}
+	all, err := NonlocalRules(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		if all[i].Matches(name) {
+			return &all[i], nil
+		}
+	}
+	return nil, nil
+}
+
+// nonlocal finds the tables that a rule means.
+func (t *Tx) nonlocal(ctx context.Context, rule *Nonlocal) (tableNames, error) {
+	if err := rule.Check(); err != nil {
+		return nil, err
+	}
+	if rule.Ref == "" || rule.Ref == t.branch {
+		return t, nil
+	}
+	if _, ok := t.state.branches.Get(rule.Ref); ok {
+		return t.r.SnapshotWorking(rule.Ref)
+	}
+	id, err := t.r.Resolve(ctx, rule.Ref, t.branch)
+	if err != nil {
+		return nil, err
+	}
+	return t.r.SnapshotAt(ctx, id)
+}
+
 // Matches tells whether the rule is about a table of that name. What is kept in system tables is meant only where it is named in full.
 func (n *Nonlocal) Matches(name string) bool {
 	if strings.EqualFold(name, NonlocalTable) {

@@ -300,7 +300,10 @@ func (k *Keeper) put(ctx context.Context, m move, v value, body []byte) (Ref, er
 // since, who keep what it was. With first there was none.
 func (k *Keeper) settled(ctx context.Context, m move, v value, first bool) (Ref, error) {
 	x, err := k.Remote.ref(ctx, m.from.Name)
-	if err != nil {
+	switch {
+	case err != nil && first && !errs.Is(err, errs.Unavailable): // as when a newer program has written it
+		return x, fmt.Errorf("the change was not made: %w", err)
+	case err != nil:
 		return x, errs.New(errs.Unavailable, "it is not known whether the change was made, look at what is there: %w", err)
 	}
 	past := x.raw.past()

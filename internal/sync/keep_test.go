@@ -128,3 +128,36 @@ func TestKeeperPace(t *testing.T) {
 		})
 	}
 }
+
+// TestKeeperNewer: a put that comes after one of a newer program, whose ref cannot be read, was not made, and that is what is said; one of which it is not known is told apart.
+func TestKeeperNewer(t *testing.T) {
+	for name, c := range map[string]struct {
+		lost  error // of the first try
+		class errs.Code
+		said  string
+	}{
+		"refused": {nil, errs.TooNew, "the change was not made: "},
+		"lost":    {errs.New(errs.Unavailable, "503"), errs.Unavailable, "it is not known whether the change was made"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := t.Context()
+			st, fs, dir := newStore(t)
+			s := &mem.Store{}
+			must(t, (&Remote{s: s}).init(ctx))
+			f := &failsOnce{s, nil}
+			k := &Keeper{Remote: &Remote{s: f, known: true}, Store: st, FS: fs, Temp: dir}
+			first := newCommit(t, st, "first")
+			at, err := k.Swap(ctx, []Swap{{From: Ref{Name: "heads/one"}, To: Target{Commit: first}}})
+			must(t, err)
+			must(t, s.Put(ctx, refObject("heads/one"), object.Bytes([]byte("stemma ref 99\n")), object.Always))
+			f.err = c.lost
+			_, err = k.Swap(ctx, []Swap{{From: at[0], To: Target{Commit: newCommit(t, st, "second", first)}}})
+			if !errs.Is(err, c.class) || !strings.Contains(err.Error(), c.said) || !strings.Contains(err.Error(), "newer stemma") {
+				t.Errorf("%s: %v", errs.CodeOf(err), err)
+			}
+			if data, _, err := s.Get(ctx, refObject("heads/one")); err != nil || string(data) != "stemma ref 99\n" {
+				t.Errorf("the ref is %q, %v", data, err)
+			}
+		})
+	}
+}

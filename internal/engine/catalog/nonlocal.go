@@ -27,20 +27,6 @@ func rules(ctx context.Context, in tables) ([]repo.Nonlocal, error) {
 	return repo.NonlocalRules(ctx, v)
 }
 
-// rule is the first rule for the name; nil when there is none.
-func (d *Database) rule(ctx context.Context, in tables, name string) (*repo.Nonlocal, error) {
-	all, err := rules(ctx, in)
-	if err != nil {
-		return nil, err
-	}
-	for i := range all {
-		if all[i].Matches(name) {
-			return &all[i], nil
-		}
-	}
-	return nil, nil
-}
-
 // target is the database whose tables a rule means.
 func (d *Database) target(ctx *sql.Context, rule *repo.Nonlocal) (*session.Handle, error) {
 	if err := rule.Check(); err != nil {
@@ -59,7 +45,7 @@ func (d *Database) target(ctx *sql.Context, rule *repo.Nonlocal) (*session.Handl
 // nonlocal is the table of another ref that a rule gives the name; ok is false when none does, or the ref has no such table. It can be
 // written when the ref is a branch and write is set.
 func (d *Database) nonlocal(ctx *sql.Context, in tables, name string, write bool) (t sql.Table, ok bool, err error) {
-	rule, err := d.rule(ctx, in, name)
+	rule, err := repo.NonlocalRule(ctx, in, name)
 	if err != nil || rule == nil {
 		return nil, false, err
 	}

@@ -28,32 +28,16 @@ func (d *Database) create(ctx *sql.Context, name string, s sql.PrimaryKeySchema,
 	if err := repo.CheckTableName(name); err != nil {
 		return session.Error(err)
 	}
-	if rule, err := d.rule(ctx, p, name); err != nil {
+	if rule, err := repo.NonlocalRule(ctx, p, name); err != nil {
 		return session.Error(err)
 	} else if rule != nil {
 		return errs.New(errs.Invalid, "table %s cannot be made: %s says that it is a table of '%s'", name, repo.NonlocalTable, rule.Ref)
-	}
-	if err := d.noView(ctx, p, name); err != nil {
-		return err
 	}
 	stored, err := storedSchema(ctx, s, primary, collation, comment)
 	if err != nil {
 		return session.Error(err)
 	}
 	return p.Alter(func(tx *repo.Tx) error { return createIn(ctx, tx, name, stored) })
-}
-
-// noView refuses a name for a table that is a view's.
-func (d *Database) noView(ctx *sql.Context, p *session.Part, name string) error {
-	v, err := d.schemas(ctx, p.Tx())
-	if err != nil || v == nil {
-		return session.Error(err)
-	}
-	f, err := repo.ViewOf(ctx, v, name)
-	if err == nil && f != nil {
-		err = sql.ErrTableAlreadyExists.New(name)
-	}
-	return session.Error(err)
 }
 
 func storedSchema(ctx *sql.Context, s sql.PrimaryKeySchema, primary []sql.IndexColumn, collation sql.CollationID, comment string) (*schema.Schema, error) {
@@ -71,7 +55,7 @@ func createIn(ctx *sql.Context, tx *repo.Tx, name string, s *schema.Schema) erro
 	} else if ok {
 		return sql.ErrTableAlreadyExists.New(name)
 	}
-	if err := tx.CreateTable(ctx, name, s); err != nil {
+	if err := taken(tx.CreateTable(ctx, name, s), name); err != nil {
 		return err
 	}
 	if s.AutoColumn() >= 0 { // the counter of a table of this name that was there before
@@ -114,9 +98,6 @@ func (d *Database) RenameTable(ctx *sql.Context, from, to string) error {
 	if d.reserved(to) {
 		return errs.New(errs.Invalid, "table %s cannot be renamed to %s: names that begin with dolt_ or stemma_ are those of system tables", from, to)
 	}
-	if err := d.noView(ctx, p, to); err != nil {
-		return err
-	}
 	return p.Alter(func(tx *repo.Tx) error {
 		if _, _, ok, err := tx.Table(ctx, from); err != nil {
 			return err
@@ -128,8 +109,16 @@ func (d *Database) RenameTable(ctx *sql.Context, from, to string) error {
 		} else if ok {
 			return sql.ErrTableAlreadyExists.New(to)
 		}
-		return tx.RenameTable(ctx, from, to)
+		return taken(tx.RenameTable(ctx, from, to), to)
 	})
+}
+
+// taken is the engine's error of a name of a table that is a view's.
+func taken(err error, name string) error {
+	if errs.Is(err, errs.Exists) {
+		return sql.ErrTableAlreadyExists.New(name)
+	}
+	return err
 }
 
 // CreateTemporaryTable implements sql.TemporaryTableCreator.

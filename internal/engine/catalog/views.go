@@ -81,7 +81,7 @@ func (d *Database) writableViews(ctx *sql.Context) (*session.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	if rule, err := d.rule(ctx, p, repo.SchemasTable); err != nil {
+	if rule, err := repo.NonlocalRule(ctx, p, repo.SchemasTable); err != nil {
 		return nil, session.Error(err)
 	} else if rule != nil {
 		return nil, errs.New(errs.Invalid, "%s says that %s is a table of '%s': make and drop views there", repo.NonlocalTable, repo.SchemasTable, rule.Ref)
@@ -221,7 +221,7 @@ func (d *Database) isTable(ctx *sql.Context, r registry.Reader, name string) (bo
 
 // schemas is the table dolt_schemas for a reader; nil when there is none.
 func (d *Database) schemas(ctx *sql.Context, r registry.Reader) (*table.View, error) {
-	rule, err := d.rule(ctx, r, repo.SchemasTable)
+	rule, err := repo.NonlocalRule(ctx, r, repo.SchemasTable)
 	if err != nil {
 		return nil, err
 	}

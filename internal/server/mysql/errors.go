@@ -37,6 +37,7 @@ var numbers = []struct {
 	{matching(`^no database selected`), 1046},
 	{matching(`^table with name .* already exists`), 1050},
 	{matching(`^the view .* already exists$`), 1050},
+	{matching(`^(commit transaction: )?table .* (cannot be made: there is a view .*|and view .* were made at the same time)$`), 1050},
 	{matching(`^the view .* does not exist$`), 1051},
 	{matching(`^View '.*' references invalid `), 1356},
 	{matching(`^table not found: `), 1146},

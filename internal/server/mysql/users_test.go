@@ -63,6 +63,46 @@ func TestUsers(t *testing.T) {
 	exec(t, open(t, v.config("root", "new")), "insert into u values (1)")
 }
 
+// SHOW CREATE VIEW, and SHOW CREATE TABLE of a view, want SHOW VIEW and SELECT, on the view, its database or all.
+func TestShowCreateViewPrivileges(t *testing.T) {
+	v := serve(t, vfs.NewMem(), Options{})
+	root := open(t, v.config("root", ""))
+	exec(t, root, "create table t (id int primary key)", "create view v as select id from t", "create view w as select 1 as one",
+		"create user bob@localhost", "grant select on db.v to bob@localhost", "grant select on db.t to bob@localhost")
+	bob := open(t, v.config("bob", ""))
+	asks := []string{"show create view v", "show create table v", "show create view db.v", "show create view `db/main`.v", "show create table `db/main`.v"}
+	refused := func(words string, statements ...string) {
+		t.Helper()
+		for _, q := range statements {
+			_, err := bob.ExecContext(t.Context(), q)
+			if number(err) != 1142 || !strings.Contains(err.Error(), words+" command denied to user 'bob'@'localhost' for table") {
+				t.Errorf("%s: %v", q, err)
+			}
+		}
+	}
+	may := func(statements ...string) {
+		t.Helper()
+		for _, q := range statements {
+			if _, err := bob.ExecContext(t.Context(), q); err != nil {
+				t.Errorf("%s: %v", q, err)
+			}
+		}
+	}
+	refused("SHOW VIEW", asks...)
+	refused("SELECT", "show create view w", "show create view none")
+	may("select * from v", "show create table t")
+	exec(t, root, "grant show view on db.v to bob@localhost")
+	may(asks...)
+	refused("SELECT", "show create view w")
+	exec(t, root, "grant show view on db.* to bob@localhost")
+	refused("SELECT", "show create view w", "show create table w")
+	exec(t, root, "revoke show view on db.* from bob@localhost", "grant select on db.* to bob@localhost", "revoke show view on db.v from bob@localhost")
+	refused("SHOW VIEW", asks...)
+	exec(t, root, "grant select, show view on *.* to bob@localhost")
+	may(append(asks, "show create view w", "show create table w")...)
+	exec(t, root, "show create view v")
+}
+
 // What cannot be saved, or fails half way, leaves users and grants as they were, in memory too.
 func TestUsersUnsaved(t *testing.T) {
 	var full atomic.Bool
