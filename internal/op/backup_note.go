@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"path/filepath"
+	"strings"
 	gosync "sync"
 
 	"github.com/stemmadb/stemma/internal/errs"
@@ -45,9 +46,27 @@ func noteBacked(s *Scope, url string, wants map[string]sync.Want, done bool) err
 		}
 	}
 	all[url] = now
+	return writeBacked(s.Repo.FS(), s.Repo.Dir(), all)
+}
+
+func writeBacked(fs vfs.FS, dir string, all map[string]map[string][]string) error {
 	data, err := json.Marshal(all)
 	if err != nil {
 		return errs.With(errs.Internal, err)
 	}
-	return vfs.WriteFile(s.Repo.FS(), filepath.Join(s.Repo.Dir(), backedName), data)
+	return vfs.WriteFile(fs, filepath.Join(dir, backedName), data)
+}
+
+// noteRestored notes in the directory of a database that is made of a backup which uncommitted changes it has from there.
+func noteRestored(fs vfs.FS, dir, url string, refs map[string]sync.Ref) error {
+	now := map[string][]string{}
+	for name, x := range refs {
+		if strings.HasPrefix(name, sync.Work) {
+			now[name] = []string{backedText(x.Target)}
+		}
+	}
+	if len(now) == 0 {
+		return nil
+	}
+	return writeBacked(fs, dir, map[string]map[string][]string{url: now})
 }

@@ -183,7 +183,10 @@ func (c *Backup) sync(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	changed := 0
 	for _, o := range out {
-		if o.Status.Refused() {
+		switch {
+		case o.Status == sync.Uncommitted:
+			return nil, errs.New(errs.Conflict, "backup %s: somebody works on %s there, and has changes that are not committed. Back up to a place of your own", r.URL(), o.Name)
+		case o.Status.Refused():
 			return nil, errs.New(errs.Conflict, "backup %s: somebody else changes it at the same time (%s); sync again", r.URL(), o.Name)
 		}
 		if o.Status != sync.UpToDate {
@@ -202,7 +205,8 @@ func (c *Backup) sync(ctx context.Context, s *Scope) (*Result, error) {
 }
 
 // others refuses to make a place a mirror of the database in which others keep what would be lost: where a ref that is to go or to be rewritten
-// names a commit or tag that is not known here and that the database has not put there, or where the place is a remote of the database. --force does it all the same.
+// names a commit or tag that is not known here and that the database has not put there, or uncommitted changes that it has neither put there nor was
+// restored with, or where the place is a remote of the database. --force does it all the same.
 func (c *Backup) others(ctx context.Context, s *Scope, r *sync.Remote, refs map[string]sync.Ref, wants map[string]sync.Want) error {
 	if c.Force {
 		return nil
@@ -226,8 +230,11 @@ func (c *Backup) others(ctx context.Context, s *Scope, r *sync.Remote, refs map[
 		if err != nil {
 			return err
 		}
+		if isWork { // a clone may have chunks of changes that are not its own
+			here = false
+		}
 		if known = known || here; known && isWork {
-			continue // of one who has it
+			continue
 		}
 		if here && !w.Commit.IsZero() && strings.HasPrefix(name, sync.Heads) {
 			if ok, err := history.IsAncestor(ctx, s.Repo.Store(), old.Commit, w.Commit); err != nil || ok {
@@ -241,13 +248,15 @@ func (c *Backup) others(ctx context.Context, s *Scope, r *sync.Remote, refs map[
 		if !w.Commit.IsZero() {
 			what = "overwrite"
 		}
-		of := "commit " + old.Commit.String()
+		of := "commit " + old.Commit.String() + " is not known here"
 		if strings.HasPrefix(name, sync.Tags) {
-			of = "tag or its commit " + old.Commit.String()
+			of = "tag or its commit " + old.Commit.String() + " is not known here"
+		} else if isWork {
+			of = "uncommitted changes are not of this database"
 		}
 		switch {
 		case !known:
-			return errs.New(errs.Conflict, "backup %s: this would %s %s there, which others have pushed: its %s is not known here. Back up to a place of your own, or say --force to make this one a mirror of the database", r.URL(), what, name, of)
+			return errs.New(errs.Conflict, "backup %s: this would %s %s there, which others have pushed: its %s. Back up to a place of your own, or say --force to make this one a mirror of the database", r.URL(), what, name, of)
 		case shared != "":
 			return errs.New(errs.Conflict, "backup %s: this would %s %s there, and the place is the remote '%s' of this database, where others may work. Back up to a place of your own, or say --force to make this one a mirror of the database", r.URL(), what, name, shared)
 		}
@@ -314,6 +323,42 @@ func (c *Backup) restoreIn(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, err
 	}
 	return (&Restore{At: c.At, Force: c.Force, URL: c.Args[0], Dir: c.Args[1]}).Run(ctx, s)
+}
+
+// leftWork gives the uncommitted changes of a branch that others have moved or removed since they were put there, as programs do that know of no such
+// changes, a branch of their own, at the commit after which they are.
+func (c *Clone) leftWork(ctx context.Context, out *repo.Cloned) error {
+	heads := map[string]history.CommitID{}
+	for _, b := range out.Branches {
+		heads[b.Name] = b.Head
+	}
+	for _, branch := range slices.Sorted(maps.Keys(out.Work)) {
+		id := out.Work[branch]
+		at := id
+		for range 2 { // the working and the staged set
+			cm, err := history.GetCommit(ctx, out.Batch, at)
+			if err != nil {
+				return err
+			}
+			if len(cm.Parents) != 1 {
+				return errs.New(errs.Corrupt, "the uncommitted changes of branch '%s' in the backup are not after a commit", branch)
+			}
+			at = cm.Parents[0]
+		}
+		if heads[branch] == at {
+			continue
+		}
+		name := branch + "-uncommitted"
+		for n := 2; !heads[name].IsZero(); n++ {
+			name = fmt.Sprintf("%s-uncommitted-%d", branch, n)
+		}
+		heads[name] = at
+		out.Branches = append(out.Branches, repo.Branch{Name: name, Head: at})
+		out.Work[name] = id
+		delete(out.Work, branch)
+		c.hints = append(c.hints, fmt.Sprintf("warning: branch '%s' was changed at the backup since its uncommitted changes were put there: they are on the branch '%s', after commit %s", branch, name, at))
+	}
+	return nil
 }
 
 // back moves the branches of a clone to what they were at its time. Branches that were not there yet are left out.

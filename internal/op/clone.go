@@ -107,7 +107,7 @@ func (c *Clone) into(ctx context.Context, s *Scope, url string, fs vfs.FS, dir s
 		return err
 	}
 	hints := warnings(r)
-	defer func() { c.hints = append(*hints, c.left()...) }()
+	defer func() { c.hints = slices.Concat(c.hints, *hints, c.left()) }()
 	refs, runs, err := r.RefsAndRuns(ctx)
 	if err != nil {
 		return err
@@ -261,12 +261,17 @@ func (c *Clone) fill(ctx context.Context, s *Scope, f *sync.Fetch, refs map[stri
 	if err != nil {
 		return nil, err
 	}
-	if !c.at.IsZero() {
-		if err := c.back(ctx, out); err != nil {
+	if c.restore {
+		if c.at.IsZero() {
+			if err = c.leftWork(ctx, out); err == nil {
+				err = noteRestored(f.FS, dir, f.Remote.URL(), refs)
+			}
+		} else {
+			err = c.back(ctx, out)
+		}
+		if err != nil {
 			return nil, errors.Join(err, out.Batch.Close())
 		}
-	}
-	if c.restore {
 		return out, nil
 	}
 	settings := map[string]func(map[string]string){remotesSetting: func(m map[string]string) { m[c.Name] = url }}

@@ -35,7 +35,7 @@ func TestKeptInBuckets(t *testing.T) {
 			srv, env := kind.New(t, "data")
 			network, at := objecttest.NewNetwork(t, srv.URL, 0)
 			objecttest.Named(t, srv, buckettest.Behind(srv, env, at))
-			network.Cut.Store(100 << 10)
+			network.Cut.Store(200 << 10)
 			keptAt = keptPlace{url: kind.Scheme + "://data", seen: map[vfs.FS]string{}, open: func(ctx context.Context, path string) (object.Store, error) {
 				return kind.Open(ctx, "data", path)
 			}}

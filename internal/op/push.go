@@ -399,7 +399,8 @@ func (c *Push) note(ctx context.Context, s *Scope, name string, list []pushed, o
 // refusals are git's words for what is refused.
 var refusals = map[sync.Status]string{
 	sync.NonFastForward: "non-fast-forward", sync.FetchFirst: "fetch first", sync.Stale: "stale info", sync.TagExists: "already exists", sync.Raced: "changed meanwhile",
-	sync.Together: "atomic push failed", sync.NotThere: "remote ref does not exist", sync.Uncommitted: "uncommitted changes there", sync.Broken: "remote failure",
+	sync.Together: "atomic push failed", sync.NotThere: "remote ref does not exist", sync.Uncommitted: "uncommitted changes there",
+	sync.BackedUp: "a backup with uncommitted changes is there", sync.Broken: "remote failure",
 }
 
 // tell describes a push as git does, which failed in the middle if failed is not nil.
@@ -486,6 +487,11 @@ func (c *Push) advice(s *Scope, refused map[sync.Status]bool) []string {
 	case refused[sync.Uncommitted]:
 		return []string{
 			"hint: Others work on the branch where it is, and have changes that are not", "hint: committed: have them committed there first, or push to another branch.",
+		}
+	case refused[sync.BackedUp]:
+		return []string{
+			"hint: The place holds a backup of the branch with changes that are not committed, which", "hint: would be lost: push to another branch or place. Who is to lose them makes the place",
+			"hint: what this database is with '" + s.Program() + " backup --force sync-url <url>'.",
 		}
 	case refused[sync.TagExists]:
 		return []string{"hint: A tag of that name is there and names something else; --force replaces it."}

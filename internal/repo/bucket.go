@@ -79,7 +79,11 @@ func (r *Repo) KeepIn(ctx context.Context, k *remotesync.Keeper, every time.Dura
 	b := &bucket{r: r, keep: k, refs: map[string]*keptRef{}, coming: map[string]hash.Hash{}, pending: map[uint64]*pending{}, runs: keptRuns{joining: make(chan struct{}, 1)}}
 	b.ctx, b.stop = context.WithCancel(context.WithoutCancel(ctx))
 	r.bucket = b
-	if err := b.refresh(ctx); err != nil {
+	err := b.refresh(ctx)
+	if saved := k.BackedUp(); err == nil && len(saved) > 0 {
+		err = errs.New(errs.Unsupported, "%[1]s holds a backup with uncommitted changes of branch '%[2]s', which would be lost if it was worked on there: make a database of it with 'stemma backup restore %[1]s <directory>', and read it where it is with --data-dir", k.Remote.URL(), saved[0])
+	}
+	if err != nil {
 		b.stop()
 		r.bucket = nil
 		return err

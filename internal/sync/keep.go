@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	gosync "sync"
 	"time"
 
@@ -81,6 +82,20 @@ func (k *Keeper) Look(ctx context.Context) (map[string]Ref, []Ref, error) {
 	k.refs, k.seen = maps.Clone(refs), began
 	k.forget()
 	return refs, telling(all), nil
+}
+
+// BackedUp is the branches of which the place holds uncommitted changes as a backup has them, as of the last Look: they are no changes of the branches
+// that are worked on, and are forgotten when these move.
+func (k *Keeper) BackedUp() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var out []string
+	for _, n := range names(k.refs) {
+		if b, ok := strings.CutPrefix(n, Work); ok {
+			out = append(out, b)
+		}
+	}
+	return out
 }
 
 // Read reads one ref; one that is not there is one without a target.

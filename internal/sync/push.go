@@ -53,6 +53,7 @@ const (
 	Together       // refused because another ref of an atomic push was
 	NotThere       // refused: there is nothing to remove
 	Uncommitted    // refused: somebody works on it at the remote, and has changes that are not committed
+	BackedUp       // refused: the remote has a backup of it with changes that are not committed
 	Broken         // the push failed before it was known whether it was changed
 )
 
@@ -125,13 +126,17 @@ func (p *Push) Run(ctx context.Context, wants []Want) ([]Outcome, map[string]Ref
 		if out[i].Status, err = p.judge(ctx, w, refs[w.Name]); err != nil {
 			return nil, nil, err
 		}
+		if out[i].Status != UpToDate && !out[i].Status.Refused() && dropsWork(w.Name, refs, wants) {
+			out[i].Status = BackedUp
+		}
 		if out[i].Status == UpToDate { // who put it may have died before it was durable
 			if err := p.Remote.s.Settle(ctx, refObject(w.Name)); err != nil {
 				return nil, nil, fmt.Errorf("push to %s: %w", p.Remote.URL(), err)
 			}
 		}
 		refused = refused || out[i].Status.Refused()
-		if p.Anew && !w.Commit.IsZero() && out[i].Status == UpToDate || out[i].Status != UpToDate && !out[i].Status.Refused() {
+		again := p.Anew || p.Atomic && changesWork(w.Name, refs, wants)
+		if again && !w.Commit.IsZero() && out[i].Status == UpToDate || out[i].Status != UpToDate && !out[i].Status.Refused() {
 			todo = append(todo, i)
 		}
 		sends = sends || !out[i].Status.Refused() && !w.Commit.IsZero()
@@ -337,6 +342,20 @@ func (p *Push) move(ctx context.Context, refs map[string]Ref, out []Outcome, tod
 		err = fmt.Errorf("push to %s: %w", p.Remote.URL(), err)
 	}
 	return err
+}
+
+// dropsWork tells whether a branch that becomes another would leave uncommitted changes behind that a backup has of it, after a commit of which it is
+// not any more, since nothing is said of them.
+func dropsWork(name string, refs map[string]Ref, wants []Want) bool {
+	b, ok := strings.CutPrefix(name, Heads)
+	return ok && !refs[Work+b].IsZero() && !slices.ContainsFunc(wants, func(w Want) bool { return w.Name == Work+b })
+}
+
+// changesWork tells whether the uncommitted changes of a branch change in a backup. Then its ref is put anew even where it says the same: who moves it
+// has seen none of them, and who put them has not seen it moved.
+func changesWork(name string, refs map[string]Ref, wants []Want) bool {
+	b, ok := strings.CutPrefix(name, Heads)
+	return ok && slices.ContainsFunc(wants, func(w Want) bool { return w.Name == Work+b && w.Commit != refs[w.Name].Commit })
 }
 
 // check reports why a remote cannot have such a ref.
