@@ -70,7 +70,12 @@ func (c *Clone) fillPart(ctx context.Context, s *Scope, f *sync.Fetch, refs map[
 		}
 		targets = append([]sync.Target{t}, lists(refs)...)
 	}
-	p := &sync.Partial{URL: url, Lazy: c.Lazy, Most: c.Most << 20, Tables: c.tables(), Mirror: c.mirror, Kept: c.kept}
+	p := &sync.Partial{URL: url, Lazy: c.Lazy, Most: c.Most << 20, Mirror: c.mirror, Kept: c.kept}
+	if own := c.tables(); own != nil { // views, documents and the like come along with every part: SQL and other verbs read them at any time
+		p.Tables = slices.Concat(own, repo.SystemTables())
+		slices.Sort(p.Tables)
+		p.Tables = slices.Compact(p.Tables)
+	}
 	batch, shallow, err := f.Some(ctx, targets, sync.Part{Depth: int(c.Depth), Tables: p, Bare: c.Lazy})
 	if err != nil {
 		return err
@@ -91,7 +96,7 @@ func (c *Clone) fillPart(ctx context.Context, s *Scope, f *sync.Fetch, refs map[
 			return err
 		}
 	}
-	if err := c.checkTables(ctx, batch, p, out.Branches[0].Head); err != nil {
+	if err := c.checkTables(ctx, batch, out.Branches[0].Head); err != nil {
 		return err
 	}
 	if p = p.With(shallow, slices.Concat(targets, runs)...); p.Lazy || p.Tables != nil || len(p.Shallow) > 0 {
@@ -138,8 +143,9 @@ func (c *Clone) revision(ctx context.Context, r *sync.Remote, url string, refs m
 }
 
 // checkTables refuses names of tables that the commit lacks.
-func (c *Clone) checkTables(ctx context.Context, batch *pack.Batch, p *sync.Partial, at history.CommitID) error {
-	if p.Tables == nil {
+func (c *Clone) checkTables(ctx context.Context, batch *pack.Batch, at history.CommitID) error {
+	own := c.tables()
+	if own == nil {
 		return nil
 	}
 	cm, err := history.GetCommit(ctx, batch, at)
@@ -154,7 +160,7 @@ func (c *Clone) checkTables(ctx context.Context, batch *pack.Batch, p *sync.Part
 	for _, e := range es {
 		names = append(names, strings.ToLower(e.Name))
 	}
-	for _, t := range p.Tables {
+	for _, t := range own {
 		if !slices.Contains(names, t) {
 			return offering(errs.NotFound, errs.Nearest(t, names), "clone failed: table not found: '%s'", t)
 		}

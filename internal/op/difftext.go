@@ -11,6 +11,7 @@ import (
 	"github.com/stemmadb/stemma/internal/diff"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/value"
 )
@@ -50,7 +51,7 @@ func (c *Diff) patch(ctx context.Context, deltas []diff.Delta, from, to side) ([
 			switch {
 			case st.Schema && c.Data, !st.Schema && c.Schema:
 				continue
-			case st.Schema && repo.IsSystemTable(d.Name()): // its first row makes it
+			case st.Schema && root.IsSystem(d.Name()): // its first row makes it
 				if d.Kind == diff.TableDropped {
 					r.Printf("DELETE FROM %s;\n", schema.QuoteName(d.From.Name))
 				}

@@ -11,6 +11,7 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/ingest"
 	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/table"
 	"github.com/stemmadb/stemma/internal/value"
@@ -69,8 +70,8 @@ func (c *Dump) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
 		// They are made by their first row and cannot be made by a statement; a server of another kind has none of them. Views are made by
 		// their own statements.
 		own := slices.Clone(names)
-		names = slices.DeleteFunc(names, repo.IsSystemTable)
-		own = slices.DeleteFunc(own, func(n string) bool { return !repo.IsSystemTable(n) || strings.EqualFold(n, repo.SchemasTable) })
+		names = slices.DeleteFunc(names, root.IsSystem)
+		own = slices.DeleteFunc(own, func(n string) bool { return !root.IsSystem(n) || strings.EqualFold(n, repo.SchemasTable) })
 		database := s.Repo.Name()
 		if c.NoCreateDB {
 			database = ""

@@ -136,6 +136,11 @@ func (c *Fetch) fetch(ctx context.Context, s *Scope) (*fetched, error) {
 			return nil, err
 		}
 	}
+	more, err := fillSystem(ctx, s, r, refs)
+	if err != nil {
+		return nil, err
+	}
+	*hints = append(*hints, more...)
 	return &fetched{refs: refs, lines: lines(r, land, told), hints: *hints}, nil
 }
 

@@ -3,11 +3,13 @@ package op
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/pack"
+	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/sync"
 )
 
@@ -38,6 +40,41 @@ func bringPart(ctx context.Context, s *Scope, f *sync.Fetch, refs []sync.Ref) (*
 		return nil, errors.Join(err, batch.Close())
 	}
 	return batch, nil
+}
+
+// fillSystem brings the system tables of the commits that are here into a part that was made by a program which left them there. Where the remote has
+// not got them any more it is as it was, and that is a hint.
+func fillSystem(ctx context.Context, s *Scope, r *sync.Remote, refs map[string]sync.Ref) (hints []string, err error) {
+	p := s.Repo.Partial()
+	if p == nil || p.Tables == nil {
+		return nil, nil
+	}
+	lacking := slices.DeleteFunc(repo.SystemTables(), p.HasTable)
+	if len(lacking) == 0 {
+		return nil, nil
+	}
+	want, err := s.Repo.Wanted(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var commits []history.CommitID
+	for _, t := range want {
+		commits = append(commits, t.Commit)
+	}
+	incoming, done, err := s.Repo.Incoming()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	f := &sync.Fetch{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Incoming: incoming, Progress: s.syncProgress()}
+	batch, err := f.Fill(ctx, lists(refs), commits, &sync.Partial{Tables: lacking})
+	if errs.Is(err, errs.NotFound) {
+		return []string{fmt.Sprintf("system tables of the database could not be brought, the remote has not got all of them any more: %v", err)}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return nil, errors.Join(s.Repo.Fill(ctx, batch, lacking), batch.Close())
 }
 
 // cutCommits are the commits whose parents are missing. What is noted may have been collected as garbage since, or never have come.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/lineage"
 	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/root"
 )
 
 // lsColumns are the columns of what ls answers.
@@ -59,8 +60,8 @@ func (c *Ls) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	user := slices.DeleteFunc(slices.Clone(names), repo.IsSystemTable)
-	system := slices.DeleteFunc(names, func(n string) bool { return !repo.IsSystemTable(n) })
+	user := slices.DeleteFunc(slices.Clone(names), root.IsSystem)
+	system := slices.DeleteFunc(names, func(n string) bool { return !root.IsSystem(n) })
 	r := &Result{Columns: lsColumns}
 	if c.All || !c.System {
 		views, err := viewsOf(ctx, snap)

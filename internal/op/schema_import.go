@@ -9,7 +9,7 @@ import (
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/ingest"
-	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/table"
 	"github.com/stemmadb/stemma/internal/value"
@@ -118,7 +118,7 @@ func (c *SchemaImport) check() error {
 		return errs.New(errs.Invalid, "schema import: missing required parameter pks")
 	case c.Float != "" && strings.Trim(c.Float, "0.") != "":
 		return errs.New(errs.Unsupported, "schema import: every number with a fraction is a float: --float-threshold can only be 0")
-	case repo.IsSystemTable(c.Table):
+	case root.IsSystem(c.Table):
 		return errs.New(errs.Invalid, "schema import: the name %s is one of system tables", c.Table)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/root"
 )
 
 // schemaColumns are the columns of what schema show answers.
@@ -33,7 +34,7 @@ func (c *SchemaShow) Run(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, err
 	}
 	names = slices.DeleteFunc(names, func(n string) bool {
-		return repo.IsSystemTable(n) && !slices.ContainsFunc(c.Args, func(a string) bool { return strings.EqualFold(a, n) })
+		return root.IsSystem(n) && !slices.ContainsFunc(c.Args, func(a string) bool { return strings.EqualFold(a, n) })
 	})
 	r := &Result{Columns: schemaColumns, Lines: []string{}}
 	if len(names) == 0 && len(views) == 0 {
@@ -149,7 +150,7 @@ func (c *SchemaExport) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	names = slices.DeleteFunc(names, repo.IsSystemTable)
+	names = slices.DeleteFunc(names, root.IsSystem)
 	views, err := viewsOf(ctx, snap)
 	if err != nil {
 		return nil, err

@@ -43,7 +43,7 @@ func (r *Repo) outputsOf(ctx context.Context, batch *pack.Batch, c *history.Comm
 	var out []lineage.Output
 next:
 	for _, d := range deltas {
-		if IsSystemTable(d.Name()) {
+		if root.IsSystem(d.Name()) {
 			continue
 		}
 		for _, o := range others {

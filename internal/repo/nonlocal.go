@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/table"
 	"github.com/stemmadb/stemma/internal/value"
 )
@@ -104,7 +105,7 @@ func (n *Nonlocal) Matches(name string) bool {
 	if strings.EqualFold(name, NonlocalTable) {
 		return false
 	}
-	if IsSystemTable(name) {
+	if root.IsSystem(name) {
 		return SystemSchema(name) != nil && strings.EqualFold(n.Name, name)
 	}
 	return matchName(n.Name, name)

@@ -89,6 +89,27 @@ func (r *Repo) Complete(ctx context.Context, batch *pack.Batch, historyOnly bool
 	return nil
 }
 
+// Fill makes the chunks of the batch durable, which are what a part of some tables lacked of more tables, and notes that these are there.
+func (r *Repo) Fill(ctx context.Context, batch *pack.Batch, tables []string) error {
+	p := r.partial.Load()
+	if p == nil || p.Tables == nil {
+		return nil
+	}
+	err := r.changeRefsWith(ctx, batch, func(*state) (*change, func(*state), error) { return &change{}, func(*state) {}, nil })
+	if err != nil {
+		return err
+	}
+	next := *p
+	next.Tables = slices.Concat(p.Tables, tables)
+	slices.Sort(next.Tables)
+	next.Tables = slices.Compact(next.Tables)
+	if err := next.Write(r.fs, r.dir); err != nil {
+		return err
+	}
+	r.usePart(&next)
+	return nil
+}
+
 // TableReader is rd for one who reads the table of that name: of a table that a part of a database has not, errors say its name.
 func (r *Repo) TableReader(rd chunk.Reader, name string) chunk.Reader {
 	if r.partial.Load().HasTable(name) {

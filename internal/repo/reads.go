@@ -11,6 +11,7 @@ import (
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/lineage"
+	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/table"
 	"github.com/stemmadb/stemma/internal/value"
 )
@@ -74,7 +75,7 @@ type pendingRead struct {
 // once for each run, version, reference and set of columns; FlushReads waits for that. What cannot be kept is counted.
 func (r *Repo) NoteRead(ctx context.Context, x Read) {
 	by := lineage.Of(ctx)
-	if by.Run == "" || IsSystemTable(x.Table) {
+	if by.Run == "" || root.IsSystem(x.Table) {
 		return
 	}
 	r.noteRead(by, r, x)
@@ -82,7 +83,7 @@ func (r *Repo) NoteRead(ctx context.Context, x Read) {
 
 // NoteReadOf is NoteRead of a table of another database, which the run of this one read.
 func (r *Repo) NoteReadOf(by lineage.Current, from *Repo, x Read) {
-	if by.Run != "" && !IsSystemTable(x.Table) {
+	if by.Run != "" && !root.IsSystem(x.Table) {
 		r.noteRead(by, from, x)
 	}
 }

@@ -49,12 +49,6 @@ const (
 	BlamePrefix = "dolt_blame_"
 )
 
-// IsSystemTable tells whether a name is one that only system tables have.
-func IsSystemTable(name string) bool {
-	l := strings.ToLower(name)
-	return strings.HasPrefix(l, "dolt_") || strings.HasPrefix(l, "stemma_")
-}
-
 // CheckTableName refuses names that a table of the user cannot have.
 func CheckTableName(name string) error {
 	switch {
@@ -62,7 +56,7 @@ func CheckTableName(name string) error {
 		return errs.New(errs.Invalid, "the name of the table is empty")
 	case strings.HasSuffix(name, " ") || strings.ContainsFunc(name, func(c rune) bool { return c < 0x20 || c == 0x7f }):
 		return errs.New(errs.Invalid, "table %q cannot be made: its name ends with a space or holds a control character", name)
-	case IsSystemTable(name):
+	case root.IsSystem(name):
 		return errs.New(errs.Invalid, "table %s cannot be made: names that begin with dolt_ or stemma_ are those of system tables", name)
 	}
 	return nil
@@ -159,9 +153,10 @@ func IgnoreOf(ctx context.Context, r *root.Root) (*Ignore, error) {
 	var cache schema.Cache
 	t, err := table.Open(ctx, r.Reader(), &cache, e.Table, e.Comments)
 	if err != nil {
-		return nil, err
+		return nil, chunk.NameAbsent(err, "the table "+IgnoreTable)
 	}
-	return readIgnore(ctx, r.Reader(), t)
+	g, err := readIgnore(ctx, r.Reader(), t)
+	return g, chunk.NameAbsent(err, "the table "+IgnoreTable)
 }
 
 func readIgnore(ctx context.Context, r chunk.Reader, t *table.Table) (*Ignore, error) {

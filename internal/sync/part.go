@@ -124,6 +124,29 @@ func (f *Fetch) partOf(ctx context.Context, g *growing, targets []Target, part P
 	return shallow, w.commits(ctx, b, func() {})
 }
 
+// Fill fetches what the store lacks of tables in the commits that these reach and that it has. lists are targets in whose packs that is looked for.
+func (f *Fetch) Fill(ctx context.Context, lists []Target, commits []history.CommitID, tables *Partial) (batch *pack.Batch, err error) {
+	src := &Source{Remote: f.Remote}
+	if err := src.Add(ctx, lists...); err != nil {
+		return nil, err
+	}
+	add, done := f.Progress.start("fetch", 0, "chunks")
+	defer func() { done(err) }()
+	batch = f.Store.NewBatch()
+	local := f.Store.Local()
+	g := &growing{Batch: batch, local: local, src: src, add: add}
+	b, err := Commits(ctx, local, commits, nil)
+	if err == nil {
+		w := &walker{r: g, seen: map[hash.Hash]struct{}{}, visit: func(h hash.Hash) error { return g.ensure(ctx, h) }, part: tables}
+		w.has = func(id history.CommitID) (bool, error) { return local.Has(ctx, id) }
+		err = w.commits(ctx, b, func() {})
+	}
+	if err != nil {
+		return nil, errors.Join(err, batch.Close())
+	}
+	return batch, nil
+}
+
 // growing is a batch into which what is asked for is fetched. It belongs to one goroutine.
 type growing struct {
 	*pack.Batch

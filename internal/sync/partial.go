@@ -16,6 +16,7 @@ import (
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/pack"
+	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
 
@@ -26,7 +27,7 @@ type Partial struct {
 	Most    int64              // with Lazy: bytes that are kept of what was read
 	Lists   []hash.Hash        // with Lazy: lists of packs which together hold what is missing
 	Shallow []history.CommitID // commits whose parents are missing
-	Tables  []string           // lower-case names of the tables that are there, ascending; nil for all
+	Tables  []string           // lower-case names of the tables that are there, system tables among them, ascending; nil for all
 	Mirror  bool               // with Lazy: its branches and tags are those of the remote, and nothing else changes it
 	Kept    bool               // with Mirror: what is changed here is changed there: see Keeper
 }
@@ -189,10 +190,17 @@ func (p *Partial) Why() string {
 	if len(p.Shallow) > 0 {
 		what = append(what, "without its older history")
 	}
+	how := "bring the rest with 'stemma fetch --complete'"
 	if p.Tables != nil {
-		what = append(what, "with the tables "+strings.Join(p.Tables, ", ")+" only")
+		own := slices.DeleteFunc(slices.Clone(p.Tables), root.IsSystem)
+		if len(own) == len(p.Tables) { // as programs made it that did not take them along
+			how = "bring the system tables with 'stemma fetch', and the rest with 'stemma fetch --complete'"
+		} else if len(own) == 0 {
+			own = p.Tables
+		}
+		what = append(what, "with the tables "+strings.Join(own, ", ")+" only")
 	}
-	return fmt.Sprintf("the database is a part of %s, %s; bring the rest with 'stemma fetch --complete'", p.URL, strings.Join(what, " and "))
+	return fmt.Sprintf("the database is a part of %s, %s; %s", p.URL, strings.Join(what, " and "), how)
 }
 
 // ErrMirror is the error for a change of a database that is a mirror.

@@ -13,6 +13,7 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/lineage"
 	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/table"
 )
@@ -246,7 +247,7 @@ func (d *Database) shown(ctx *sql.Context, r registry.Reader) ([]string, error) 
 	if err != nil {
 		return nil, session.Error(err)
 	}
-	names = slices.DeleteFunc(names, repo.IsSystemTable)
+	names = slices.DeleteFunc(names, root.IsSystem)
 	more, err := d.nonlocalNames(ctx, r)
 	if err != nil || len(more) == 0 {
 		return names, session.Error(err)

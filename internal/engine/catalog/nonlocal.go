@@ -10,6 +10,7 @@ import (
 	"github.com/stemmadb/stemma/internal/engine/session"
 	"github.com/stemmadb/stemma/internal/engine/sqltable"
 	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/table"
 )
 
@@ -122,7 +123,7 @@ func (d *Database) nonlocalNames(ctx *sql.Context, in registry.Reader) ([]string
 			return nil, err
 		}
 		for _, n := range names {
-			if rule.Matches(n) && !repo.IsSystemTable(n) {
+			if rule.Matches(n) && !root.IsSystem(n) {
 				out = append(out, n)
 			}
 		}

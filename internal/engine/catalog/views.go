@@ -14,6 +14,7 @@ import (
 	"github.com/stemmadb/stemma/internal/engine/session"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/table"
 )
 
@@ -97,7 +98,7 @@ func (d *Database) GetViewDefinition(ctx *sql.Context, name string) (none sql.Vi
 		return none, false, err
 	}
 	asOf := s.AskedAsOf(ctx, name)
-	if repo.IsSystemTable(name) {
+	if root.IsSystem(name) {
 		return none, false, nil
 	}
 	f, err := d.view(ctx, name, asOf)

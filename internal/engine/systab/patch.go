@@ -9,6 +9,7 @@ import (
 	"github.com/stemmadb/stemma/internal/diff"
 	"github.com/stemmadb/stemma/internal/engine/registry"
 	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/schema"
 	"github.com/stemmadb/stemma/internal/table"
 )
@@ -137,13 +138,13 @@ func (w *patchRows) table(ctx *sql.Context, d *diff.Delta) (sql.RowIter, error) 
 	return closingRows{
 		rowsFunc: func(*sql.Context) (sql.Row, error) {
 			s, err, ok := next()
-			for ok && err == nil && s.Schema && repo.IsSystemTable(d.Name()) && d.Kind != diff.TableDropped {
+			for ok && err == nil && s.Schema && root.IsSystem(d.Name()) && d.Kind != diff.TableDropped {
 				s, err, ok = next() // its first row makes it
 			}
 			if err != nil || !ok {
 				return nil, orEOF(err)
 			}
-			if s.Schema && repo.IsSystemTable(d.Name()) {
+			if s.Schema && root.IsSystem(d.Name()) {
 				s = diff.Statement{SQL: "DELETE FROM " + schema.QuoteName(d.From.Name) + ";"}
 			}
 			return w.row(d.Name(), s), nil
