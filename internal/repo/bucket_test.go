@@ -1,166 +1,20 @@
 package repo
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/stemmadb/stemma/internal/clock"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
-	"github.com/stemmadb/stemma/internal/lineage"
-	"github.com/stemmadb/stemma/internal/object"
-	"github.com/stemmadb/stemma/internal/object/file"
 	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/root"
 	remotesync "github.com/stemmadb/stemma/internal/sync"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
-
-// The tests of this file hold a change of a database in a bucket at a moment on its way and let something else happen there.
-
-// keptBed is a bed whose branches are in a bucket: main, side and other, each of the latter a commit further than main, side with the number 100.
-type keptBed struct {
-	*bed
-	store *watched
-	other *remotesync.Keeper // of another machine
-	heads map[string]history.CommitID
-
-	mu   sync.Mutex
-	disk error // of writes to the local copy
-}
-
-// watched is a store that asks before objects are read and put, and may answer something else afterwards.
-type watched struct {
-	object.Store
-	mu     sync.Mutex
-	before func(name string) error // of a put
-	after  func(name string) error
-	get    func(name string) error
-	puts   map[string]int
-}
-
-func (w *watched) set(before, after, get func(name string) error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.before, w.after, w.get = before, after, get
-}
-
-func (w *watched) ask(pick func() func(string) error, name string) error {
-	w.mu.Lock()
-	fn := pick()
-	w.mu.Unlock()
-	if fn == nil {
-		return nil
-	}
-	return fn(name)
-}
-
-// Get implements object.Store.
-func (w *watched) Get(ctx context.Context, name string) ([]byte, object.Generation, error) {
-	if err := w.ask(func() func(string) error { return w.get }, name); err != nil {
-		return nil, "", err
-	}
-	return w.Store.Get(ctx, name)
-}
-
-// Put implements object.Store.
-func (w *watched) Put(ctx context.Context, name string, body object.Body, on object.Condition) error {
-	w.mu.Lock()
-	w.puts[name]++
-	w.mu.Unlock()
-	if err := w.ask(func() func(string) error { return w.before }, name); err != nil {
-		return err
-	}
-	if err := w.Store.Put(ctx, name, body, on); err != nil {
-		return err
-	}
-	return w.ask(func() func(string) error { return w.after }, name)
-}
-
-const mainRef, sideRef = "refs/heads/main", "refs/heads/side"
-
-func newKept(t *testing.T) *keptBed {
-	t.Helper()
-	b := &keptBed{bed: newBed(t), heads: map[string]history.CommitID{}}
-	b.heads["main"] = b.commit("main").ID
-	for _, n := range []string{"side", "other"} {
-		b.must(b.r.CreateBranch(b.ctx, n, b.heads["main"], false))
-		if n == "side" {
-			b.put(n, "t", 100)
-		}
-		b.heads[n] = b.commit(n).ID
-	}
-	b.must(b.r.Close(b.ctx))
-	r, err := Open(b.ctx, vfs.WithHook(b.fs, func(o vfs.Op) error {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		if o.Kind != vfs.OpRead && strings.HasPrefix(o.Name, "/db") {
-			return b.disk
-		}
-		return nil
-	}), "/db", Options{Clock: clock.Fixed{T: ada.Time}})
-	b.must(err)
-	b.r = r
-	t.Cleanup(func() { r.Close(context.WithoutCancel(b.ctx)) })
-	b.store = &watched{Store: file.Open(b.fs, "/rem"), puts: map[string]int{}}
-	at, err := remotesync.Open(b.ctx, b.store)
-	b.must(err)
-	at.Stripe(pack.Blocks{Full: 1000, Least: 1}) // as buckets are
-	var wants []remotesync.Want
-	for n, head := range b.heads {
-		wants = append(wants, remotesync.Want{Name: remotesync.Heads + n, Commit: head})
-	}
-	_, _, err = (&remotesync.Push{Remote: at, Store: r.Store(), FS: b.fs, Temp: r.TempDir()}).Run(b.ctx, wants)
-	b.must(err)
-	p := &remotesync.Partial{URL: at.URL(), Lazy: true, Mirror: true, Kept: true}
-	b.must(p.Write(b.fs, r.dir))
-	r.usePart(p)
-	b.must(r.KeepIn(b.ctx, &remotesync.Keeper{Remote: at, Store: r.Store(), FS: b.fs, Temp: r.TempDir()}, 0))
-	b.other = &remotesync.Keeper{Remote: at, Store: r.Store(), FS: b.fs, Temp: r.TempDir()}
-	return b
-}
-
-// move has another machine move a branch.
-func (b *keptBed) move(branch string, to history.CommitID) {
-	b.Helper()
-	from, err := b.other.Read(b.ctx, remotesync.Heads+branch)
-	b.must(err)
-	s := remotesync.Swap{From: from, To: remotesync.Target{Commit: to}}
-	_, err = b.other.Swap(b.ctx, []remotesync.Swap{s})
-	b.must(err)
-}
-
-// held has puts of an object wait until they are answered; each is announced first.
-func (b *keptBed) held(object string) (came chan struct{}, answer chan error) {
-	came, answer = make(chan struct{}), make(chan error)
-	b.store.set(func(name string) error {
-		if name != object {
-			return nil
-		}
-		came <- struct{}{}
-		return <-answer
-	}, nil, nil)
-	return came, answer
-}
-
-// enqueued is a transaction with a number in the table t of main, on its way.
-func (b *keptBed) enqueued(n int64) *state {
-	b.Helper()
-	tx := b.edit("main", "t", n)
-	b.Cleanup(tx.Rollback)
-	dirty, err := together(b.ctx, []*Tx{tx}, privateFold)
-	b.must(err)
-	s, err := enqueue(b.ctx, dirty)
-	b.must(err)
-	return s
-}
 
 // TestBucketOvertakenBeforeWait: who comes to wait for a change only when it has been undone is told so.
 func TestBucketOvertakenBeforeWait(t *testing.T) {
@@ -235,35 +89,6 @@ func TestBucketSameAgain(t *testing.T) {
 	b.put("side", "t", 1)
 	if n := b.store.puts[sideRef]; n != 1 {
 		t.Fatalf("a transaction took %d writes of the ref, want 1", n)
-	}
-}
-
-// TestBucketNotNoted: when the local copy cannot take note of what is in the bucket, nobody is told that it was not made.
-func TestBucketNotNoted(t *testing.T) {
-	b := newKept(t)
-	b.store.set(nil, func(name string) error {
-		if name == mainRef { // from here on the disk is full
-			b.mu.Lock()
-			b.disk = errs.New(errs.NoSpace, "no space left")
-			b.mu.Unlock()
-			lsn, err := b.r.store.Append(b.ctx, nil, pack.Record{Type: recordChange, Payload: (&change{}).encode()})
-			if err == nil {
-				err = b.r.store.Wait(b.ctx, lsn)
-			}
-			if err == nil {
-				t.Error("the disk is not full: the test does not test")
-			}
-		}
-		return nil
-	}, nil)
-	err := b.edit("main", "t", 1).Commit(b.ctx)
-	if !errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), "was made") {
-		t.Fatalf("%v, want class unavailable", err)
-	}
-	x, err := b.other.Read(b.ctx, remotesync.Heads+"main")
-	b.must(err)
-	if x.Work.IsZero() {
-		t.Fatal("the change is not in the bucket: the test does not test")
 	}
 }
 
@@ -423,51 +248,6 @@ func TestBucketBesideOthers(t *testing.T) {
 	}
 }
 
-// noted enqueues a transaction with a number in the table t of a branch and a note, and tells on done what became of it.
-func (b *keptBed) noted(branch string, n int64, id string, done chan<- error) {
-	b.Helper()
-	tx := b.edit(branch, "t", n)
-	tx.Note(Write{ID: id, Result: "r"})
-	dirty, err := together(b.ctx, []*Tx{tx}, privateFold)
-	b.must(err)
-	s, err := enqueue(b.ctx, dirty)
-	b.must(err)
-	go func() { done <- b.r.publish(b.ctx, s) }()
-}
-
-// TestBucketNotesStay: a note that is on its way is known after another branch was changed elsewhere, and so are a checked out branch and a move of a ref.
-func TestBucketNotesStay(t *testing.T) {
-	b := newKept(t)
-	came, answer := b.held(mainRef)
-	done := make(chan error, 1)
-	b.noted("main", 1, "w1", done)
-	<-came
-	again := func() error {
-		tx := b.edit("main", "t", 2)
-		tx.Note(Write{ID: "w1", Result: "r"})
-		defer tx.Rollback()
-		dirty, err := together(b.ctx, []*Tx{tx}, privateFold)
-		b.must(err)
-		_, err = enqueue(b.ctx, dirty)
-		return err
-	}
-	if err := again(); !errors.Is(err, ErrWritten) {
-		t.Fatalf("while it is on its way: %v", err)
-	}
-	b.move("side", b.heads["main"])
-	b.must(b.r.RefreshKept(b.ctx))
-	if err := again(); !errors.Is(err, ErrWritten) {
-		t.Errorf("after another branch was changed: %v", err)
-	}
-	b.store.set(nil, nil, nil)
-	answer <- nil
-	b.must(<-done)
-	b.r.bucket.settle()
-	if got := b.numbers("main", "t"); got != "1" {
-		t.Errorf("main has %q, want 1", got)
-	}
-}
-
 // TestBucketTipStays: what the tip says of a commit and of the branch that is checked out stays while it is on its way and another branch is changed elsewhere.
 func TestBucketTipStays(t *testing.T) {
 	b := newKept(t)
@@ -488,134 +268,4 @@ func TestBucketTipStays(t *testing.T) {
 	b.store.set(nil, nil, nil)
 	answer <- nil
 	b.must(<-done)
-}
-
-// TestBucketNotesAtHome: what goes into the bucket together leaves each note with the branch that it is of.
-func TestBucketNotesAtHome(t *testing.T) {
-	b := newKept(t)
-	came, answer := b.held(mainRef)
-	done := make(chan error, 3)
-	tx := b.edit("main", "t", 1)
-	go func() { done <- tx.Commit(b.ctx) }()
-	<-came
-	both, err := together(b.ctx, []*Tx{b.edit("main", "t", 2), b.edit("side", "t", 2)}, privateFold)
-	b.must(err)
-	side := remotesync.Heads + "side"
-	x := b.r.bucket
-	x.mu.Lock()
-	x.ref(side).busy = true // so that all of it goes at once
-	x.mu.Unlock()
-	s, err := enqueue(b.ctx, both)
-	b.must(err)
-	go func() { done <- b.r.publish(b.ctx, s) }()
-	b.noted("side", 3, "w", done)
-	x.mu.Lock()
-	x.end(side)
-	x.mu.Unlock()
-	b.store.set(nil, nil, nil)
-	answer <- nil
-	for range 3 {
-		b.must(<-done)
-	}
-	for n, want := range map[string]int{"main": 0, "side": 1} {
-		ref, err := b.other.Read(b.ctx, remotesync.Heads+n)
-		b.must(err)
-		if len(ref.Wrote) != want {
-			t.Errorf("%s notes %v, want %d", n, ref.Wrote, want)
-		}
-	}
-}
-
-// TestBucketNotesOfOneSwap: all writes that are acknowledged with one put are noted in it.
-func TestBucketNotesOfOneSwap(t *testing.T) {
-	b := newKept(t)
-	came, answer := b.held(mainRef)
-	const n = 100
-	done := make(chan error, n+1)
-	b.noted("main", 1000, "first", done)
-	<-came
-	for i := range n {
-		b.noted("main", int64(i), fmt.Sprint("id", i), done)
-	}
-	b.store.set(nil, nil, nil)
-	answer <- nil
-	for range n + 1 {
-		b.must(<-done)
-	}
-	b.put("main", "t", 2000) // which notes nothing
-	ref, err := b.other.Read(b.ctx, remotesync.Heads+"main")
-	b.must(err)
-	for i := range n {
-		if id := fmt.Sprint("id", i); !slices.ContainsFunc(ref.Wrote, func(w remotesync.Wrote) bool { return w.ID == id }) {
-			t.Fatalf("a write that was acknowledged is not noted: %s", id)
-		}
-	}
-	b.noted("main", 1001, "last", done)
-	b.must(<-done)
-	if ref, err = b.other.Read(b.ctx, remotesync.Heads+"main"); err != nil || len(ref.Wrote) != 64 {
-		t.Errorf("after one more there are %d notes, %v; want the last 64", len(ref.Wrote), err)
-	}
-}
-
-// TestBucketLooksWhileRunsWait: while the store does not answer who puts what is known of runs there, branches are adopted, and a deadline is kept.
-func TestBucketLooksWhileRunsWait(t *testing.T) {
-	b := newKept(t)
-	came, answer := b.held("refs/lineage")
-	started := make(chan error, 1)
-	go func() {
-		_, err := b.r.StartRun(b.ctx, lineage.Run{UID: "u1", System: "cli", Job: "x", Started: ada.Time, State: lineage.Start})
-		started <- err
-	}()
-	<-came
-	for _, deadline := range []time.Duration{0, 50 * time.Millisecond} {
-		b.move("side", b.heads[map[bool]string{true: "main", false: "other"}[deadline == 0]])
-		ctx, cancel := b.ctx, func() {}
-		if deadline > 0 {
-			ctx, cancel = context.WithTimeout(b.ctx, deadline)
-		}
-		looked := make(chan error, 1)
-		go func() { looked <- b.r.RefreshKept(ctx) }()
-		select {
-		case err := <-looked:
-			if deadline == 0 && err != nil || deadline > 0 && !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("with a deadline of %s: %v", deadline, err)
-			}
-		case <-time.After(10 * time.Second):
-			t.Error("it waits for the store")
-		}
-		cancel()
-	}
-	if head, _ := b.r.BranchHead("side"); head != b.heads["other"] {
-		t.Errorf("side is at %s, want %s", head, b.heads["other"])
-	}
-	b.store.set(nil, nil, nil)
-	answer <- nil
-	b.must(<-started)
-}
-
-// TestBucketRunsUnreadable: when it cannot be found out whether the lineage has what a branch tells of runs, the branch goes on telling, transactions are
-// made, and other branches are looked after.
-func TestBucketRunsUnreadable(t *testing.T) {
-	b := newKept(t)
-	x := b.r.bucket
-	bad, good := history.CommitID(hash.Sum([]byte("bad"))), b.heads["side"]
-	x.mu.Lock()
-	main := x.ref(remotesync.Heads + "main")
-	main.ref.Runs = remotesync.Target{Commit: bad, List: main.ref.List}
-	x.mu.Unlock()
-	b.put("main", "t", 1)
-	ref, err := b.other.Read(b.ctx, remotesync.Heads+"main")
-	b.must(err)
-	if ref.Runs.Commit != bad {
-		t.Errorf("the branch tells %s, want what it told", ref.Runs.Commit)
-	}
-	x.runs.taken = map[history.CommitID]bool{bad: true, good: true}
-	x.runs.covered = map[history.CommitID]bool{good: true}
-	err = x.adoptRuns(b.ctx, remotesync.Ref{}, []remotesync.Ref{ref, {Name: "heads/gone", Runs: remotesync.Target{Commit: good}}})
-	if err == nil {
-		t.Error("what cannot be read is not said")
-	}
-	if !x.runs.tidied[good] {
-		t.Error("another branch was not looked after")
-	}
 }

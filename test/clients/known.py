@@ -6,7 +6,7 @@ KNOWN: list[tuple[str, str]] = [
     # (beginning of a test's id behind "test_", reason)
     ("sqlalchemy.py::test_objects", "the engine's SUM of decimals is a double"),
     ("command_line.py::test_script_on_standard_input", "stored procedures are not there yet"),
-    ("doltcli.py::test_status_of_new_tables_behind_staged_ones", "doltcli looks for 'Untracked files:', which Dolt has called 'Untracked tables:' since"),
+    ("dolt_history.py::test_status_of_new_tables_behind_staged_ones", "doltcli looks for 'Untracked files:', which Dolt has called 'Untracked tables:' since"),
 ]
 
 
