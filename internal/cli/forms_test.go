@@ -72,7 +72,7 @@ var forms = map[string]form{
 	"filter-branch":      {args: []string{"-q", "delete from t where id = 1"}},
 	"tag":                {args: []string{"-m", "why", "v1", "HEAD~1"}},
 	"clone":              {only: "it makes a database in another directory"},
-	"ls-remote":          {only: "it needs no database"},
+	"ls-remote":          {before: []string{"remote add origin ../rem", "push origin main side"}, args: []string{"origin"}},
 	"remote":             {args: []string{"add", "origin", "file:///nowhere"}},
 	"push":               {before: []string{"remote add origin ../rem"}, args: []string{"-u", "origin", "main"}},
 	"fetch":              {before: []string{"remote add origin ../rem", "push origin main side", "remote remove origin", "remote add origin ../rem"}, args: []string{"origin"}},

@@ -2,8 +2,6 @@ package object
 
 import (
 	"strings"
-
-	"github.com/stemmadb/stemma/internal/errs"
 )
 
 // Bucket is a place in a bucket of a server, for the stores that are in one.
@@ -40,5 +38,5 @@ func (b Bucket) ErrNoBucket(what, name string) error {
 	if b.Server != "" {
 		where = " at " + b.Server
 	}
-	return errs.New(errs.Invalid, "%s: there is no bucket '%s'%s; make it first, or correct the name", b.At(what, name), b.Name, where)
+	return ErrNoPlace("%s: there is no bucket '%s'%s; make it first, or correct the name", b.At(what, name), b.Name, where)
 }

@@ -10,6 +10,8 @@ package object
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -73,6 +75,24 @@ func (b bytesBody) ReadAt(p []byte, off int64) (int, error) {
 
 // Size implements Body.
 func (b bytesBody) Size() int64 { return int64(len(b)) }
+
+// noPlace is an error of a store that is not there.
+type noPlace struct{ error }
+
+// Unwrap gives the error that it is.
+func (e noPlace) Unwrap() error { return e.error }
+
+// ErrNoPlace is the error for a request to a store that is not there as a whole: a bucket, a database of a server. Its class is Invalid, since
+// NotFound is an object's. The parameters are fmt.Errorf's.
+func ErrNoPlace(format string, args ...any) error {
+	return errs.With(errs.Invalid, noPlace{fmt.Errorf(format, args...)})
+}
+
+// IsNoPlace tells whether err says that the store is not there.
+func IsNoPlace(err error) bool {
+	var e noPlace
+	return errors.As(err, &e)
+}
 
 // Near tells whether a request to a store costs next to nothing, so that many for short ranges are as good as few for long ones.
 func Near(s Store) bool {

@@ -33,11 +33,14 @@ sets and all. Others may write meanwhile. A copy that was interrupted is not a d
 
 A backup with a name is at the URL of a remote, and holds all branches, each with its working set as they were at one moment, tags and runs. It
 changes as a whole, or not at all. To sync it again sends what is new only. What is no longer here is not there either afterwards; a place
-at which that would lose commits of others is refused, unless --force says so. Stashes and merges in progress are not in it.`,
+at which that would lose commits of others is refused, unless --force says so. Stashes and merges in progress are not in it.
+
+'backup verify' reads all of a backup. With a URL it needs no database; what it reads is kept, while it runs, in the directory for temporary files
+(TMPDIR), and with a name in the database's.`,
 		Usage: []string{"<path>", "[-v]", "add <name> <url>", "remove <name>", "[--force] [--anew] sync <name>", "[--force] [--anew] sync-url <url>", "verify <name>|<url>", "restore [--at <time>|<revision>] <url> <directory>"},
 		Examples: []Example{
 			{"backup /mnt/backup/prices", "copy the database of this directory"}, {"backup add nightly file:///mnt/backups/prices", "name a place"},
-			{"backup sync nightly", "send what is new"}, {"backup restore --at 2026-11-30 file:///mnt/backups/prices old", "as it was that day"},
+			{"backup sync nightly", "send what is new"}, {"backup verify file:///mnt/backups/prices", "read all of a backup, without a database here"}, {"backup restore --at 2026-11-30 file:///mnt/backups/prices old", "as it was that day"},
 		},
 	})
 }
@@ -79,6 +82,11 @@ func (c *Restore) Run(ctx context.Context, s *Scope) (*Result, error) {
 	return r, err
 }
 
+// Anywhere implements Anywhere: to verify what is at a URL no database is needed.
+func (c *Backup) Anywhere() bool {
+	return c.Path == "verify" && len(c.Args) == 1 && !remoteName.MatchString(c.Args[0])
+}
+
 // Reads implements Reader: a list, a copy and a verification change nothing.
 func (c *Backup) Reads() bool {
 	switch c.Path {
@@ -108,6 +116,9 @@ func (c *Backup) Run(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, errs.New(errs.Invalid, "unrecognized dolt_backup parameter '%s'", c.Path)
 	}
 	path := s.path(c.Path)
+	if err := s.mayName("file://" + filepath.ToSlash(path)); err != nil {
+		return nil, err
+	}
 	if _, err := repo.Locate(s.FS, path); err == nil {
 		return nil, errs.New(errs.Exists, "backup: %s already holds a database", path)
 	} else if !errs.Is(err, errs.NotFound) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,9 +13,9 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/pack"
-	"github.com/stemmadb/stemma/internal/remote"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/sync"
+	"github.com/stemmadb/stemma/internal/vfs"
 )
 
 // backupsSetting is the setting of the database that holds the URLs of backups: a JSON object, since their names have a case.
@@ -112,7 +113,7 @@ func (c *Backup) open(ctx context.Context, s *Scope, text string, named bool) (*
 	}
 	opt := s.remoteOptions()
 	opt.Mend = c.Path == "sync" || c.Path == "sync-url"
-	return remote.Open(ctx, url, opt)
+	return s.openURLWith(ctx, url, opt)
 }
 
 // sync makes a backup hold what the database holds.
@@ -285,8 +286,7 @@ func (c *Backup) verify(ctx context.Context, s *Scope) (res *Result, err error) 
 	if len(refs) == 0 {
 		return nil, errs.New(errs.NotFound, "there is no backup at %s", r.URL())
 	}
-	fs := s.Repo.FS()
-	scratch, done, err := s.Repo.Scratch()
+	fs, scratch, done, err := scratchOf(s)
 	if err != nil {
 		return nil, err
 	}
@@ -315,6 +315,18 @@ func (c *Backup) verify(ctx context.Context, s *Scope) (res *Result, err error) 
 	res.Hints = *hints
 	res.Printf("%s verified: no problems found", plural(uint64(len(refs)), "ref"))
 	return res, nil
+}
+
+// scratchOf is a directory for files of the verb, in that of the database if there is one; done removes it.
+func scratchOf(s *Scope) (fs vfs.FS, dir string, done func() error, err error) {
+	if s.Repo != nil {
+		dir, done, err = s.Repo.Scratch()
+		return s.Repo.FS(), dir, done, err
+	}
+	if dir, err = os.MkdirTemp("", "stemma-"); err != nil {
+		return nil, "", nil, errs.New(errs.Denied, "make a directory for temporary files: %w", err)
+	}
+	return vfs.OS{}, dir, func() error { return os.RemoveAll(dir) }, nil
 }
 
 // restoreIn restores for those who call the verb in a database, as dolt_backup does.

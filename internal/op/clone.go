@@ -12,7 +12,6 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/pack"
-	"github.com/stemmadb/stemma/internal/remote"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/sync"
 	"github.com/stemmadb/stemma/internal/vfs"
@@ -102,7 +101,7 @@ func (c *Clone) into(ctx context.Context, s *Scope, url string, fs vfs.FS, dir s
 	if err := cloneable(fs, dir); err != nil {
 		return err
 	}
-	r, err := remote.Open(ctx, url, s.remoteOptions())
+	r, err := s.openURL(ctx, url)
 	if err != nil {
 		return err
 	}

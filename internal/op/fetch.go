@@ -108,6 +108,9 @@ func (c *Fetch) fetch(ctx context.Context, s *Scope) (*fetched, error) {
 	if err := vanished(r, name, known, refs); err != nil {
 		return nil, err
 	}
+	if err := made(r); err != nil {
+		return nil, err
+	}
 	if c.before != nil {
 		if err := c.before(refs); err != nil {
 			return nil, err
@@ -459,23 +462,32 @@ func (c *Pull) Run(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, errs.New(errs.NotFound, "there is no branch '%s' at the remote '%s'; name another one with 'pull %s <branch>'", theirs, c.Remote, c.Remote)
 	}
 	track = trackPrefix + track
-	ffOnly := c.FFOnly
-	if c.Rebase {
-		own, err := c.ownCommits(ctx, s, track)
-		if err != nil {
-			return nil, err
-		}
-		if own {
+	how, err := c.relation(ctx, s, track)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case how == unrelated:
+		return nil, errs.New(errs.Conflict, "branch '%[1]s' and '%[2]s/%[3]s' have no common ancestor: they are of different databases. To have what is there, clone it; to put this branch beside it, push it by another name, as in '%[4]s push %[2]s %[1]s:mine'; to replace what is there, '%[4]s push --force %[2]s %[1]s:%[3]s'",
+			s.branch(), c.Remote, theirs, s.Program())
+	case how == diverged && c.FFOnly:
+		return nil, errs.New(errs.Conflict, "fatal: Not possible to fast-forward, aborting: branch '%[1]s' and '%[2]s/%[3]s' have diverged.\nhint: To join them say '%[4]s pull %[2]s %[3]s' (merge) or '%[4]s pull --rebase %[2]s %[3]s' (put the own commits on top).", s.branch(), c.Remote, theirs, s.Program())
+	case how == diverged && c.Rebase:
+		return c.rebase(ctx, s, track, f.hints)
+	case how == ahead && c.Rebase:
+		if merged, err := c.hasMerges(ctx, s, track); err != nil || merged {
+			if err != nil {
+				return nil, err
+			}
 			return c.rebase(ctx, s, track, f.hints)
 		}
-		ffOnly = true
 	}
 	m, err := remoteURLs(s.Settings.Local)
 	if err != nil {
 		return nil, err
 	}
 	res, err := (&Merge{
-		NoFF: c.NoFF, FFOnly: ffOnly, Squash: c.Squash, NoCommit: c.NoCommit, Args: []string{track},
+		NoFF: c.NoFF, FFOnly: c.FFOnly || c.Rebase, Squash: c.Squash, NoCommit: c.NoCommit, Args: []string{track},
 		Message: fmt.Sprintf("Merge branch '%s' of %s into %s", theirs, m[c.Remote], s.branch()),
 	}).Run(ctx, s)
 	if err != nil {
@@ -488,10 +500,42 @@ func (c *Pull) Run(ctx context.Context, s *Scope) (*Result, error) {
 	return res, nil
 }
 
-// ownCommits tells whether the branch has commits that are to be made again on top of the branch of a remote: some that this has not, unless
-// they are on top of it already, one after the other.
-func (c *Pull) ownCommits(ctx context.Context, s *Scope, track string) (bool, error) {
-	st := s.Repo.Store()
+// relation is how a branch stands to the branch of a remote.
+type relation int
+
+const (
+	behind    relation = iota // it has all that the branch has
+	ahead                     // the branch has all that it has, and more
+	diverged                  // both have more than what they began with
+	unrelated                 // they have nothing in common
+)
+
+// relation is how the branch stands to the branch of a remote.
+func (c *Pull) relation(ctx context.Context, s *Scope, track string) (relation, error) {
+	theirs, err := s.Repo.Resolve(ctx, track, s.branch())
+	if err != nil {
+		return 0, err
+	}
+	head, err := s.Repo.Resolve(ctx, "HEAD", s.branch())
+	if err != nil {
+		return 0, err
+	}
+	base, err := history.MergeBase(ctx, s.Repo.Store(), head, theirs)
+	switch {
+	case err != nil:
+		return 0, err
+	case base == head:
+		return behind, nil
+	case base == theirs:
+		return ahead, nil
+	case base.IsZero():
+		return unrelated, nil
+	}
+	return diverged, nil
+}
+
+// hasMerges tells whether there are merges among the commits that the branch has beyond the branch of a remote, which a rebase leaves out.
+func (c *Pull) hasMerges(ctx context.Context, s *Scope, track string) (bool, error) {
 	theirs, err := s.Repo.Resolve(ctx, track, s.branch())
 	if err != nil {
 		return false, err
@@ -500,14 +544,7 @@ func (c *Pull) ownCommits(ctx context.Context, s *Scope, track string) (bool, er
 	if err != nil {
 		return false, err
 	}
-	base, err := history.MergeBase(ctx, st, head, theirs)
-	if err != nil || base == head {
-		return false, err
-	}
-	if base != theirs {
-		return true, nil
-	}
-	w, err := history.Walk(ctx, st, []history.CommitID{head}, []history.CommitID{theirs})
+	w, err := history.Walk(ctx, s.Repo.Store(), []history.CommitID{head}, []history.CommitID{theirs})
 	if err != nil {
 		return false, err
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/stemmadb/stemma/internal/remote"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/sync"
 )
@@ -97,7 +96,7 @@ func (c *Fsck) spare(s *Scope) (*sync.Spare, error) {
 		}
 		out.Names = append(out.Names, name)
 		out.Open = append(out.Open, func(ctx context.Context) (*sync.Remote, error) {
-			return remote.Open(ctx, p.URL, s.remoteOptions())
+			return s.openURL(ctx, p.URL)
 		})
 	}
 	return out, nil

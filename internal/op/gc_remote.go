@@ -32,6 +32,9 @@ func (c *GC) remote(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := made(r); err != nil {
+		return nil, err
+	}
 	if strings.HasPrefix(r.URL(), "http://") || strings.HasPrefix(r.URL(), "https://") {
 		return nil, errs.New(errs.Unsupported, "gc: %s is a server, which collects the garbage of its databases itself; run gc there to do it now", r.URL())
 	}

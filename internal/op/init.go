@@ -6,7 +6,6 @@ import (
 
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
-	"github.com/stemmadb/stemma/internal/remote"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/sync"
 	"github.com/stemmadb/stemma/internal/vfs"
@@ -89,7 +88,7 @@ func (c *Init) at(ctx context.Context, s *Scope, opt repo.InitOptions) (*Result,
 		return nil, err
 	}
 	there := errs.New(errs.Exists, "there is a database at %s already", url)
-	at, err := remote.Open(ctx, url, s.remoteOptions())
+	at, err := s.openURL(ctx, url)
 	if err != nil {
 		return nil, err
 	}

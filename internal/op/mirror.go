@@ -83,7 +83,7 @@ func (c *Fetch) follow(ctx context.Context, s *Scope, p *sync.Partial) (*fetched
 		return out, s.Repo.RefreshKept(ctx)
 	}
 	err := s.Repo.SyncMirror(ctx, func(ctx context.Context) (*repo.Cloned, []hash.Hash, error) {
-		r, err := remote.Open(ctx, p.URL, s.remoteOptions())
+		r, err := s.openURL(ctx, p.URL)
 		if err != nil {
 			return nil, nil, err
 		}

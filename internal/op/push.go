@@ -13,6 +13,7 @@ import (
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/lineage"
+	"github.com/stemmadb/stemma/internal/object"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/sync"
 )
@@ -116,6 +117,9 @@ func (c *Push) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	r, name, err := s.openRemoteToPush(ctx, c.Remote)
 	if err != nil {
+		if url, _, e := s.findRemote(c.Remote); e == nil && object.IsNoPlace(err) && strings.HasPrefix(url, "http") {
+			err = fmt.Errorf("%w; a database of a server is made there: say CREATE DATABASE to it, and push again", err)
+		}
 		return nil, err
 	}
 	hints := warnings(r)

@@ -3,7 +3,9 @@ package op
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/remote"
 	"github.com/stemmadb/stemma/internal/sync"
+	"github.com/stemmadb/stemma/internal/vfs"
 )
 
 // remoteColumns are the columns of what remote answers.
@@ -213,7 +216,39 @@ func (s *Scope) remoteURL(text string) (string, error) {
 		owner, name, _ := strings.Cut(text, "/")
 		text = strings.NewReplacer("{owner}", owner, "{name}", name).Replace(hub)
 	}
-	return remote.Normalize(text, s.remoteOptions())
+	url, err := remote.Normalize(text, s.remoteOptions())
+	if err != nil {
+		return "", err
+	}
+	return url, s.mayName(url)
+}
+
+// mayName refuses the URL of a directory that a client of a server may not name.
+func (s *Scope) mayName(url string) error {
+	path, ok := strings.CutPrefix(url, "file://")
+	if s.Files == "" || !ok {
+		return nil
+	}
+	fs := s.FS
+	if fs == nil {
+		fs = vfs.OS{}
+	}
+	if err := vfs.Inside(fs, s.Files, filepath.FromSlash(path)); err != nil {
+		return fmt.Errorf("%s: %w (@@secure_file_priv): name a directory in it, or use the command line on the server's machine, which works beside the server", url, err)
+	}
+	return nil
+}
+
+// openURL opens the remote at a URL.
+func (s *Scope) openURL(ctx context.Context, url string) (*sync.Remote, error) {
+	return s.openURLWith(ctx, url, s.remoteOptions())
+}
+
+func (s *Scope) openURLWith(ctx context.Context, url string, opt remote.Options) (*sync.Remote, error) {
+	if err := s.mayName(url); err != nil {
+		return nil, err
+	}
+	return remote.Open(ctx, url, opt)
 }
 
 // openRemote opens a remote by its name among those of the database, or by what else remoteURL takes. name is "" then.
@@ -229,22 +264,35 @@ func (s *Scope) openRemoteToPush(ctx context.Context, text string) (r *sync.Remo
 }
 
 func (s *Scope) openRemoteWith(ctx context.Context, text string, opt remote.Options) (r *sync.Remote, name string, err error) {
-	m, err := remoteURLs(s.Settings.Local)
+	url, name, err := s.findRemote(text)
 	if err != nil {
 		return nil, "", err
 	}
-	url := m[text]
-	if name = text; url == "" {
-		name = ""
-		if remoteName.MatchString(text) {
-			return nil, "", errNoRemote(text, m)
-		}
-		if url, err = s.remoteURL(text); err != nil {
-			return nil, "", err
-		}
-	}
-	r, err = remote.Open(ctx, url, opt)
+	r, err = s.openURLWith(ctx, url, opt)
 	return r, name, err
+}
+
+// findRemote is the URL of a remote: see openRemote.
+func (s *Scope) findRemote(text string) (url, name string, err error) {
+	m, err := remoteURLs(s.Settings.Local)
+	switch {
+	case err != nil:
+		return "", "", err
+	case m[text] != "":
+		return m[text], text, nil
+	case remoteName.MatchString(text):
+		return "", "", errNoRemote(text, m)
+	}
+	url, err = s.remoteURL(text)
+	return url, "", err
+}
+
+// made refuses a place that is no remote, to those who read it.
+func made(r *sync.Remote) error {
+	if r.Made() {
+		return nil
+	}
+	return errs.New(errs.NotFound, "'%s' does not appear to be a remote: nothing was ever pushed there; see whether that is the place", r.URL())
 }
 
 // remoteAt is the first remote of the database that has that URL, "" for none.
@@ -314,11 +362,14 @@ var lsRemoteColumns = []Column{Text("hash"), Text("ref")}
 
 func lsRemoteSpec() Spec {
 	return Define[LsRemote](Spec{
-		Name: "ls-remote", Columns: lsRemoteColumns, Group: GroupRemote, ReadOnly: true,
+		Name: "ls-remote", Columns: lsRemoteColumns, Group: GroupRemote, Needs: NeedDatabase, ReadOnly: true, Admin: true,
 		Short: "List the branches and tags of a remote",
 		Usage: []string{"[--heads] [--tags] [<remote>|<url>]"}, Examples: []Example{{"ls-remote file:///mnt/share/prices", "what is there, without a database here"}},
 	})
 }
+
+// Anywhere implements Anywhere: a URL needs no database, and of one here only the settings are read.
+func (c *LsRemote) Anywhere() bool { return true }
 
 // Run lists.
 func (c *LsRemote) Run(ctx context.Context, s *Scope) (*Result, error) {
@@ -336,6 +387,9 @@ func (c *LsRemote) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	r, _, err := s.openRemote(ctx, c.Remote)
 	if err != nil {
+		return nil, err
+	}
+	if err := made(r); err != nil {
 		return nil, err
 	}
 	hints := warnings(r)

@@ -150,6 +150,9 @@ func (c *Remote) prune(ctx context.Context, s *Scope, m map[string]string, args 
 	if err := vanished(r, name, known, refs); err != nil {
 		return nil, err
 	}
+	if err := made(r); err != nil {
+		return nil, err
+	}
 	land, told := gone(name, known, refs)
 	landed, err := s.Repo.Land(ctx, nil, repo.Landing{Tracks: land})
 	if err != nil {

@@ -34,7 +34,7 @@ var credentials = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*://)?[^/@?#]+@`)
 var scheme = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://`)
 
 // Normalize makes a URL of what a user names a remote by: a URL as it stands, or a path, which is a directory. A URL of a bucket that cannot be one
-// is an error of class Invalid.
+// is an error of class Invalid, one of an unknown scheme an error of class Unsupported.
 func Normalize(text string, opt Options) (string, error) {
 	switch {
 	case text == "":
@@ -54,8 +54,10 @@ func Normalize(text string, opt Options) (string, error) {
 		case "az", "gs", "s3":
 			_, _, err := inBucket(url)
 			return url, err
+		case "http", "https":
+			return url, nil
 		}
-		return url, nil
+		return "", errScheme(kind)
 	case !strings.HasPrefix(text, "/") && !strings.HasPrefix(text, "./") && !strings.HasPrefix(text, "../") && text != "." && text != "..":
 		return "", errs.New(errs.Invalid, "'%s' is no URL of a remote: write file:///path, or a path that begins with / or ./", text)
 	}
@@ -141,7 +143,12 @@ func store(ctx context.Context, at string, opt Options) (object.Store, error) {
 		}
 		return object.Retry(s, object.RetryOptions{}), nil
 	}
-	return nil, errs.New(errs.Unsupported, "remotes of the kind %s:// are not known to this program; file://, gs://, s3://, az://, http:// and https:// are", kind)
+	return nil, errScheme(kind)
+}
+
+// errScheme is the error of a URL whose kind no remote is of.
+func errScheme(kind string) error {
+	return errs.New(errs.Unsupported, "remotes of the kind %s:// are not known to this program; file://, gs://, s3://, az://, http:// and https:// are", kind)
 }
 
 // atServer is the store of a server's database.

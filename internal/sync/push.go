@@ -12,6 +12,7 @@ import (
 	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/pack"
+	"github.com/stemmadb/stemma/internal/tree"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
 
@@ -41,7 +42,7 @@ type Status uint8
 // The statuses.
 const (
 	UpToDate  Status = iota // it was so already
-	Created                 // it is new
+	Created                 // it is new, or had nothing but the commit by which a database begins
 	Forwarded               // the old commit is an ancestor of the new one
 	Forced                  // it is not
 	Removed
@@ -386,6 +387,39 @@ func (p *Push) settle(refs map[string]Ref, o *Outcome, m move, err error) {
 	}
 }
 
+// blankMost is how many bytes there are at most at a place where nothing was made but a database, in packs.
+const blankMost = 256 << 10
+
+// blank tells whether a branch has nothing to lose: all that it has is the commit by which a database begins, without a table.
+func (p *Push) blank(ctx context.Context, old Ref) (bool, error) {
+	packs, err := p.Remote.Packs(ctx, old.Target)
+	if err != nil {
+		return false, err
+	}
+	size := int64(0)
+	for _, x := range packs {
+		size += x.Size
+	}
+	if size > blankMost {
+		return false, nil
+	}
+	src := &Source{Remote: p.Remote}
+	src.AddPacks(packs)
+	rec, err := src.Record(ctx, old.Commit)
+	if err != nil {
+		return false, err
+	}
+	_, data, err := pack.DecodeRecord(rec)
+	if err != nil {
+		return false, fmt.Errorf("read commit %s of %s: %w", old.Commit, p.Remote.URL(), err)
+	}
+	c, err := history.DecodeCommit(data)
+	if err != nil {
+		return false, fmt.Errorf("read commit %s of %s: %w", old.Commit, p.Remote.URL(), err)
+	}
+	return len(c.Parents) == 0 && c.Root == (tree.Root{}), nil
+}
+
 // judge is what becomes of a ref if nobody else changes it.
 func (p *Push) judge(ctx context.Context, w Want, old Ref) (Status, error) {
 	isTag := strings.HasPrefix(w.Name, Tags)
@@ -424,6 +458,13 @@ func (p *Push) judge(ctx context.Context, w Want, old Ref) (Status, error) {
 		return Forced, nil
 	case known:
 		return NonFastForward, nil
+	}
+	switch blank, err := p.blank(ctx, old); {
+	case errs.Is(err, errs.NotFound), errs.Is(err, errs.Corrupt): // who fetches is told
+	case err != nil:
+		return 0, err
+	case blank:
+		return Created, nil
 	}
 	return FetchFirst, nil
 }

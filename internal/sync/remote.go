@@ -55,7 +55,7 @@ const parallel = 16
 const strangers = 1000
 
 // Open is the remote in s. A place where nothing is yet is a remote without refs; one that holds something else is an error of class
-// Invalid, a remote of a newer version one of class TooNew.
+// Invalid, a remote of a newer version one of class TooNew, a bucket or a server's database that is not there one of class NotFound.
 func Open(ctx context.Context, s object.Store) (*Remote, error) {
 	r := &Remote{s: s}
 	var err error
@@ -90,6 +90,9 @@ type unmarkedError struct {
 // Unwrap gives the error with its class.
 func (u *unmarkedError) Unwrap() error { return u.error }
 
+// Made tells whether the place was a remote when it was opened. One to which nothing was ever pushed is none yet.
+func (r *Remote) Made() bool { return r.known }
+
 // there tells whether the place is a remote already.
 func (r *Remote) there(ctx context.Context) (bool, error) {
 	data, gen, err := r.s.Get(ctx, MarkerName)
@@ -97,7 +100,7 @@ func (r *Remote) there(ctx context.Context) (bool, error) {
 		return true, r.marked(data, gen)
 	}
 	if !errs.Is(err, errs.NotFound) {
-		return false, fmt.Errorf("read the remote %s: %w", r.URL(), err)
+		return false, r.unread(err)
 	}
 	list, err := object.ListSome(ctx, r.s, "", strangers) // others may keep very many objects there
 	for first := true; err == nil; first = false {
@@ -128,7 +131,16 @@ func (r *Remote) there(ctx context.Context) (bool, error) {
 		}
 		list, err = r.s.List(ctx, "")
 	}
-	return false, fmt.Errorf("read the remote %s: %w", r.URL(), err)
+	return false, r.unread(err)
+}
+
+// unread is the error of a place that cannot be read.
+func (r *Remote) unread(err error) error {
+	err = fmt.Errorf("read the remote %s: %w", r.URL(), err)
+	if object.IsNoPlace(err) {
+		err = errs.With(errs.NotFound, err)
+	}
+	return err
 }
 
 // stripedPacks tells whether any pack of refs is striped, which is what the marker says. Of packs that cannot be read it is not known.

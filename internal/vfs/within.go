@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"errors"
 	"io"
 	"path/filepath"
 	"strings"
@@ -20,9 +21,28 @@ type within struct {
 // check refuses a name outside of the directory.
 func (w *within) check(name string) error {
 	if !below(w.dir, filepath.Clean(name)) || !w.stays(name) {
-		return errs.New(errs.Denied, "%s is not in %s, the only directory whose files may be named here", name, w.dir)
+		return errs.With(errs.Denied, &outside{name, w.dir})
 	}
 	return nil
+}
+
+// outside is the error of a name outside of a directory.
+type outside struct{ name, dir string }
+
+// Error implements error.
+func (e *outside) Error() string {
+	return e.name + " is not in " + e.dir + ", the only directory whose files may be named here"
+}
+
+// IsOutside tells whether err is of a name that Within refuses.
+func IsOutside(err error) bool {
+	var e *outside
+	return errors.As(err, &e)
+}
+
+// Inside is the error of a name that Within(fsys, dir) would refuse; nil for one that it lets through.
+func Inside(fsys FS, dir, name string) error {
+	return (&within{fsys: fsys, dir: filepath.Clean(dir)}).check(name)
 }
 
 // below tells whether a clean path is dir or in it.

@@ -200,3 +200,23 @@ def test_repair_is_of_the_database_that_was_named(
     other.backup("copied")
     assert (directory / "copied").is_dir()
     other.close()
+
+
+def test_without_a_database(remote: tuple[stemma.Repo, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, url = remote
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    assert [r.ref for r in stemma.ls_remote(url)] == ["refs/heads/main", "refs/tags/v0", "refs/tags/v1"]
+    assert [r.ref for r in stemma.ls_remote(url, heads=True)] == ["refs/heads/main"]
+    with stemma.clone(url, "mine") as mine:
+        assert mine.read_arrow("prices").num_rows == 2
+        assert mine.remote("get-url", "origin")[0].url == url
+    with stemma.clone(url, rev="v0", remote="there") as named:
+        assert (tmp_path / "empty/shop").is_dir()
+        assert named.read_arrow("prices").num_rows == 1
+    with stemma.backup_restore(url, tmp_path / "restored", at="v0") as restored:
+        assert restored.read_arrow("prices").num_rows == 1
+    with pytest.raises(stemma.NotFoundError, match="does not appear to be a remote"):
+        stemma.ls_remote(f"file://{tmp_path}/nowhere")
+    with pytest.raises(stemma.ExistsError, match="already exists"):
+        stemma.clone(url, "mine")

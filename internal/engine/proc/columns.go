@@ -49,6 +49,8 @@ func columnsOf(verb string) []column {
 		return []column{whole("status"), text("message")}
 	case "erase":
 		return []column{text("commit_hash"), text("new_commit_hash"), text("table_name"), whole("rows_removed"), whole("rows_modified")}
+	case "ls-remote":
+		return []column{text("hash"), text("ref")}
 	case "run start", "run end", "run record":
 		return []column{text("run_uid")}
 	case "add", "reset", "branch", "fetch", "clone", "remote", "backup", "backup restore", "clean", "gc", "conflicts resolve", "rm", "tag", "stash", "undrop",
@@ -102,6 +104,9 @@ func rowsOf(verb string, r *op.Result) []sql.Row {
 	known := false
 	for _, j := range at {
 		known = known || j >= 0
+	}
+	if known && len(r.Rows) == 0 && verb == "ls-remote" { // a list, which may be empty
+		return nil
 	}
 	if !known || len(r.Rows) == 0 {
 		return []sql.Row{pick(nil)}

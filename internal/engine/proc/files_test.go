@@ -1,10 +1,12 @@
 package proc_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/vitess/go/mysql"
 
 	"github.com/stemmadb/stemma/internal/vfs"
 )
@@ -59,6 +61,18 @@ func TestLoadAndExport(t *testing.T) {
 			t.Errorf("%s: %s, %v; want %s", q, got, err, want)
 		}
 	}
+	// Remotes, too, and with MySQL's number of what this setting prevents.
+	for _, q := range []string{
+		"call dolt_remote('add', 'x', 'file:///elsewhere')", "call dolt_remote('add', 'x', '../elsewhere')", "call dolt_backup('add', 'x', '/elsewhere')", "call dolt_backup('/elsewhere')",
+		"call dolt_backup('sync-url', '/elsewhere')", "call dolt_push('/elsewhere', 'main')", "call dolt_gc('--remote', '/elsewhere')", "call stemma_load('../secret.csv')",
+	} {
+		got, err := c.run(q)
+		var told *mysql.SQLError
+		if !errors.As(err, &told) || told.Num != 1290 || !strings.Contains(told.Message, "the only directory whose files may be named here") {
+			t.Errorf("%s: %s, %v; want error 1290", q, got, err)
+		}
+	}
+	c.want("call dolt_remote('add', 'x', './elsewhere')", "status\n0")
 	if _, err := fs.Stat("/db/out.csv"); err == nil {
 		t.Error("a file was written beside the directory")
 	}

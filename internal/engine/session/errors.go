@@ -5,6 +5,7 @@ import (
 	"github.com/dolthub/vitess/go/mysql"
 
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/vfs"
 )
 
 // MySQL's numbers of errors that vitess does not name.
@@ -32,6 +33,11 @@ func Error(err error) error {
 		number = erCheckViolated
 	case errs.ReadOnly:
 		number = erOptionPrevents
+	case errs.Denied:
+		if !vfs.IsOutside(err) {
+			return err
+		}
+		number = erOptionPrevents // as MySQL has it for secure_file_priv
 	case errs.NoSpace:
 		number = erDiskFull
 	case errs.Unsupported:

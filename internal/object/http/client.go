@@ -118,7 +118,7 @@ func (s *Store) failure(q request, answer *nethttp.Response, text []byte) error 
 		case class == errs.NotFound && q.name != "" && told.Message == object.ErrNotFound(q.name).Error():
 			return object.ErrNotFound(q.name)
 		case class == errs.NotFound: // of the database, not of the object
-			return errs.New(errs.Invalid, "%s: %s", s.at(q), told.Message)
+			return object.ErrNoPlace("%s: %s", s.at(q), told.Message)
 		case class == errs.Conflict && q.method == nethttp.MethodPut:
 			return object.ErrCondition(q.name)
 		case class == errs.Corrupt && q.method == nethttp.MethodGet:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     )
     from stemma._notebook import load_ipython_extension
     from stemma._partition import Partition
+    from stemma._places import backup_restore, clone, ls_remote
     from stemma._progress import show_progress
     from stemma._repo import Repo, Transaction, connect
     from stemma._results import Result, Row
@@ -72,6 +73,7 @@ _HOMES = {
     ),
     "_notebook": ("load_ipython_extension",),
     "_partition": ("Partition",),
+    "_places": ("backup_restore", "clone", "ls_remote"),
     "_progress": ("show_progress",),
     "_answers": ("Resolved", "WriteResult"),
     "_repo": ("Repo", "Transaction", "connect"),
@@ -109,10 +111,13 @@ __all__ = [
     "UnsupportedError",
     "WriteResult",
     "__version__",
+    "backup_restore",
+    "clone",
     "connect",
     "default",
     "load",
     "load_ipython_extension",
+    "ls_remote",
     "partitions",
     "read_arrow",
     "read_pandas",

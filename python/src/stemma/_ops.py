@@ -2295,6 +2295,9 @@ class Verbs:
         changes as a whole, or not at all. To sync it again sends what is new only. What is no longer here is not there either afterwards; a place
         at which that would lose commits of others is refused, unless --force says so. Stashes and merges in progress are not in it.
 
+        'backup verify' reads all of a backup. With a URL it needs no database; what it reads is kept, while it runs, in the directory for temporary files
+        (TMPDIR), and with a name in the database's.
+
         Args:
             path: a directory that is made, or is empty; or add, remove, sync, sync-url, restore, verify.
             args: the name of a backup, a URL, a directory.

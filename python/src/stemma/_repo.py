@@ -139,7 +139,7 @@ class Repo(Reads, _ops.Verbs):
         return Transaction(self, message, branch, metadata)
 
     def _op(self, op: str, row: type[_ops.R], args: Mapping[str, Any]) -> _results.Result[_ops.R]:
-        given = {k: _argument(v) for k, v in args.items() if v is not None and v is not False and v != ()}
+        given = {k: argument(v) for k, v in args.items() if v is not None and v is not False and v != ()}
         if "diff_mode" in args:
             given.setdefault("diff_mode", "row")  # cells are values; other modes draw them as texts
         body = {"op": op, "args": given, "dir": str(Path.cwd())}
@@ -360,7 +360,7 @@ def _in_python(op: str, texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(in_python(op, t) for t in texts)
 
 
-def _argument(v: Any) -> Any:
+def argument(v: Any) -> Any:
     """Returns an argument of a verb as JSON has it."""
     import datetime as dt
 
