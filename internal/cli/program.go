@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"log"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -54,6 +55,7 @@ type Program struct {
 // interrupt or termination signal cancels the work, the second ends the process. While there is something that can be interrupted
 // alone (see interruptible), interrupts do only that.
 func Main(p *Program) int {
+	log.SetOutput(wireLog{os.Stderr})
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	signals := make(chan os.Signal, 1)

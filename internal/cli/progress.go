@@ -70,6 +70,16 @@ func (p *progress) Start(title string, total int64, unit string) op.Task {
 	return t
 }
 
+// Tell implements op.Teller: it writes a line.
+func (p *progress) Tell(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bars.Load() {
+		fmt.Fprint(p.w, "\r\x1b[K") // of a bar that is drawn again
+	}
+	fmt.Fprintln(p.w, text)
+}
+
 type task struct {
 	p           *progress
 	title, unit string

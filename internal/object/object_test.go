@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -253,4 +254,49 @@ type noting struct {
 func (n noting) SyncDir(name string) error {
 	n.dirs[filepath.ToSlash(name)] = true
 	return n.FS.SyncDir(name)
+}
+
+// TestNoAnswer: a server that takes requests and answers none is given up after few tries, and whoever waits hears of each; one that has answered
+// before is asked longer.
+func TestNoAnswer(t *testing.T) {
+	var told []string
+	hangs := &hanging{}
+	s := object.Retry(hangs, object.RetryOptions{Pause: 1, First: 1, Timeout: time.Millisecond, Told: func(text string) { told = append(told, text) }})
+	_, _, err := s.Get(t.Context(), "a")
+	if !errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), "(tried 3 times in ") || !strings.Contains(err.Error(), "no answer within ") || hangs.tries != 3 {
+		t.Errorf("after %d tries %s: %v; want class unavailable after 3, saying so", hangs.tries, errs.CodeOf(err), err)
+	}
+	if len(told) != 2 || !strings.Contains(told[0], hangs.URL()+" does not answer since ") || !strings.Contains(told[1], "trying again (3 of 3)") {
+		t.Errorf("it was told %q", told)
+	}
+	hangs = &hanging{answers: true, late: true}
+	s = object.Retry(hangs, object.RetryOptions{Pause: 1, Told: func(text string) { told = append(told, text) }})
+	if _, _, err := s.Get(t.Context(), "a"); !errs.Is(err, errs.NotFound) {
+		t.Fatal(err)
+	}
+	hangs.answers, hangs.tries, told = false, 0, nil
+	_, _, err = s.Get(t.Context(), "a")
+	if !errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), "(tried 6 times in ") || hangs.tries != 6 || len(told) != 5 {
+		t.Errorf("one that has answered: after %d tries, told %q, %v; want 6", hangs.tries, told, err)
+	}
+}
+
+// hanging is a store that has nothing, and says so only where it answers.
+type hanging struct {
+	mem.Store
+	answers bool
+	late    bool // it says of itself that it was too late
+	tries   int
+}
+
+// Get implements object.Store.
+func (h *hanging) Get(ctx context.Context, name string) ([]byte, object.Generation, error) {
+	if h.tries++; h.answers {
+		return h.Store.Get(ctx, name)
+	}
+	if h.late {
+		return nil, "", object.WireError(ctx, os.ErrDeadlineExceeded)
+	}
+	<-ctx.Done()
+	return nil, "", object.WireError(ctx, ctx.Err())
 }

@@ -3,9 +3,14 @@ package object
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"math/rand/v2"
+	"net"
+	"sync/atomic"
 	"time"
 
+	"github.com/stemmadb/stemma/internal/clock"
 	"github.com/stemmadb/stemma/internal/errs"
 )
 
@@ -14,7 +19,15 @@ type RetryOptions struct {
 	Tries   int           // at most, for one call; 0 is 6
 	Pause   time.Duration // before the second try, doubled for each further one, up to half of it less at random; 0 is 200 ms
 	Timeout time.Duration // of one try, beside what its bytes may take at slowestWire; 0 is two minutes
+	// First is the Timeout of tries of which no bytes are known while the server has not answered anything yet; 0 is 20 s. Of such that are not answered in
+	// that time there are firstTries, since a server that takes connections and says nothing is another one than is meant, or hangs.
+	First time.Duration
+	// Told, if not nil, is told of a try that was not answered in time and is made again.
+	Told func(text string)
 }
+
+// firstTries is how often a server that has never answered is asked before it counts as one that does not.
+const firstTries = 3
 
 // slowestWire is how many bytes a second must come through for a try not to be given up.
 const slowestWire = 16 << 10
@@ -30,6 +43,9 @@ func Retry(s Store, opt RetryOptions) Store {
 	if opt.Timeout == 0 {
 		opt.Timeout = 2 * time.Minute
 	}
+	if opt.First == 0 {
+		opt.First = 20 * time.Second
+	}
 	return &retry{Store: s, opt: opt}
 }
 
@@ -43,27 +59,49 @@ func Once(s Store) Store {
 
 type retry struct {
 	Store
-	opt RetryOptions
+	opt      RetryOptions
+	answered atomic.Bool // once
 }
 
 // do runs fn, which moves that many bytes, until it succeeds, fails for good or has been tried often enough. try counts from 0.
 func (r *retry) do(ctx context.Context, size int64, fn func(ctx context.Context, try int) error) error {
-	pause := r.opt.Pause
+	pause, began := r.opt.Pause, clock.System{}.Now()
 	for try := 0; ; try++ {
-		one, cancel := context.WithTimeout(ctx, r.opt.Timeout+time.Duration(size/slowestWire)*time.Second)
+		patience, most := r.opt.Timeout+time.Duration(size/slowestWire)*time.Second, r.opt.Tries
+		first := size == 0 && !r.answered.Load()
+		if first {
+			patience = min(patience, r.opt.First)
+		}
+		one, cancel := context.WithTimeout(ctx, patience)
 		err := fn(one, try)
 		late := one.Err() != nil && ctx.Err() == nil
 		cancel()
+		var wire net.Error
 		switch {
 		case err == nil:
+			r.answered.Store(true)
 			return nil
 		case ctx.Err() != nil:
 			return errs.With(errs.Canceled, err)
 		case late:
-			err = errs.With(errs.Unavailable, err)
+			err = errs.New(errs.Unavailable, "no answer within %s: %w", patience, err)
+		case errors.As(err, &wire) && wire.Timeout():
+			late = true
+		case !errs.Is(err, errs.Unavailable) || !Unanswered(err):
+			r.answered.Store(true)
 		}
-		if !errs.Is(err, errs.Unavailable) || try+1 >= r.opt.Tries {
+		if late && first {
+			most = min(most, firstTries)
+		}
+		switch {
+		case !errs.Is(err, errs.Unavailable):
 			return err
+		case try+1 >= most && try > 0:
+			return errs.New(errs.Unavailable, "%w (tried %d times in %s)", err, try+1, clock.Since(began).Round(time.Second))
+		case try+1 >= most:
+			return err
+		case late && r.opt.Told != nil:
+			r.opt.Told(fmt.Sprintf("%s does not answer since %s; trying again (%d of %d)", r.URL(), clock.Since(began).Round(time.Second), try+2, most))
 		}
 		t := time.NewTimer(pause/2 + rand.N(pause/2+1))
 		select {

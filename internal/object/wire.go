@@ -2,6 +2,7 @@ package object
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -18,7 +19,7 @@ import (
 // How long a server may take for parts of a request that must not depend on the size of what is sent.
 const (
 	dialPatience   = 15 * time.Second
-	headerPatience = time.Minute
+	headerPatience = 30 * time.Second
 	idleConns      = 64 // to one server: more than sync has requests under way
 	idlePatience   = 90 * time.Second
 	wireBuffer     = 64 << 10 // bytes
@@ -82,11 +83,41 @@ func WireError(ctx context.Context, err error) error {
 		return errs.With(errs.Canceled, err)
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return errs.New(errs.Invalid, "there is no host %s: %w", dns.Name, err)
-	case errors.As(err, &authority), errors.As(err, &host), errors.As(err, &certificate),
-		strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+	case errors.As(err, &authority):
+		return errs.New(errs.Invalid, "%w: its certificate is not of an authority that this machine trusts; the environment variable SSL_CERT_FILE names a file with the certificates of those to be trusted", err)
+	case errors.As(err, &host), errors.As(err, &certificate):
 		return errs.With(errs.Invalid, err)
 	}
+	if why := stranger(err); why != "" {
+		return errs.New(errs.Invalid, "%s", why)
+	}
 	return errs.With(errs.Unavailable, &unanswered{err})
+}
+
+// stranger is what answers there where that is something else than a server of HTTP, or of HTTPS, as the error tells; "" where it does not.
+func stranger(err error) string {
+	text := err.Error()
+	var record tls.RecordHeaderError
+	switch _, got, malformed := strings.Cut(text, "malformed HTTP response "); {
+	case strings.Contains(text, "server gave HTTP response to HTTPS client"):
+		return "what answers there speaks HTTP and not HTTPS: write http:// instead of https://"
+	case malformed && greetsAsMySQL(got), errors.As(err, &record) && record.RecordHeader[3] == 0 && record.RecordHeader[4] == mysqlProtocol:
+		return "what answers there is a port for clients of MySQL: name that for remotes, which 'serve --remote-port' says (usual: 8816)"
+	case malformed && strings.HasPrefix(got, `"\x00\x00`):
+		return "what answers there speaks HTTP/2 only, as a port for Arrow Flight does: name that for remotes, which 'serve --remote-port' says (usual: 8816)"
+	case malformed, errors.As(err, &record):
+		return "what answers there is no server of HTTP: name the port that 'serve --remote-port' says (usual: 8816)"
+	}
+	return ""
+}
+
+// mysqlProtocol is the first byte of a packet with which servers of MySQL greet, and the first that ends a line.
+const mysqlProtocol = 10
+
+// greetsAsMySQL tells whether a quoted line is the header of the packet with which a server of MySQL greets: three bytes of its length, and its number 0.
+func greetsAsMySQL(quoted string) bool {
+	line, err := strconv.Unquote(quoted)
+	return err == nil && len(line) == 4 && line[2] == 0 && line[3] == 0
 }
 
 // Unanswered tells whether an error is of a request to which no answer came, as WireError makes them, so that the server has said nothing of what it

@@ -3,6 +3,7 @@ package op
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 
@@ -128,6 +129,13 @@ func (c *Backup) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if len(names) > 0 {
 		return nil, errs.New(errs.Exists, "backup: the directory %s is not empty", path)
 	}
+	part := s.Repo.Partial()
+	switch {
+	case part != nil && part.Mirror:
+		return c.copyRemote(ctx, s, part.URL, path)
+	case part != nil && part.Lazy:
+		return nil, errs.New(errs.Unsupported, "backup: the database is a lazy part of %[1]s, and a copy would lack the rows that are there only: bring them with '%[2]s fetch --complete' first; '%[2]s backup restore %[1]s <directory>' makes a database of what is there", part.URL, s.Program())
+	}
 	dir := filepath.Join(path, filepath.Base(s.Repo.Dir()))
 	made := dir // by this verb, which takes it away again when the copy fails
 	if errs.Is(err, errs.NotFound) {
@@ -156,5 +164,47 @@ func (c *Backup) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	r := Say("Backed up %s to %s.", s.Repo.Name(), path)
 	r.Columns, r.Rows = backupColumns, [][]any{{path, last}}
+	if part != nil {
+		what := "with the newest commits only"
+		if part.Tables != nil {
+			what = "with the tables " + strings.Join(part.Tables, ", ") + " only"
+			if len(part.Shallow) > 0 {
+				what += ", and of these the newest commits"
+			}
+		}
+		r.Hints = append(r.Hints, fmt.Sprintf("the copy is a part, as the database is: of %s, %s; '%s fetch --complete' in either brings the rest", part.URL, what, s.Program()))
+	}
 	return r, nil
+}
+
+// copyRemote copies a database that is at a remote, and of which a part is here: all of it is fetched from there.
+func (c *Backup) copyRemote(ctx context.Context, s *Scope, url, path string) (*Result, error) {
+	made := &Clone{Name: defaultRemote, URL: url, restore: true}
+	if err := made.into(ctx, s, url, s.FS, path); err != nil {
+		return nil, err
+	}
+	size, err := sizeOf(s.FS, path)
+	if err != nil {
+		return nil, err
+	}
+	r := Say("Backed up %s to %s.", s.Repo.Name(), path)
+	r.Columns, r.Rows, r.Hints = backupColumns, [][]any{{path, size}}, made.hints
+	return r, nil
+}
+
+// sizeOf is how many bytes the files of a directory have.
+func sizeOf(fs vfs.FS, dir string) (size int64, err error) {
+	names, err := fs.ReadDir(dir)
+	for _, n := range names {
+		if err != nil {
+			return 0, err
+		}
+		in, e := fs.Stat(filepath.Join(dir, n))
+		more := in.Size
+		if err = e; err == nil && in.Dir {
+			more, err = sizeOf(fs, filepath.Join(dir, n))
+		}
+		size += more
+	}
+	return size, err
 }

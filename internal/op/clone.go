@@ -218,6 +218,7 @@ func (c *Clone) seen(refs map[string]sync.Ref, branch string) (out *repo.Cloned,
 			if b != branch {
 				out.Branches = append(out.Branches, repo.Branch{Name: b, Head: x.Commit})
 			}
+			got = append(got, c.worked(x, out)...)
 		case strings.HasPrefix(name, sync.Work):
 			if !c.restore {
 				continue
@@ -235,6 +236,26 @@ func (c *Clone) seen(refs map[string]sync.Ref, branch string) (out *repo.Cloned,
 		got = append(got, x)
 	}
 	return out, got
+}
+
+// worked is what else is to be fetched of a branch that is worked on at the remote, where that is restored: its uncommitted changes.
+func (c *Clone) worked(x sync.Ref, out *repo.Cloned) []sync.Ref {
+	b := strings.TrimPrefix(x.Name, sync.Heads)
+	if !c.restore {
+		return nil
+	}
+	if !x.Open.IsZero() {
+		c.hints = append(c.hints, "warning: what is in progress on branch '"+b+"' there, a merge or a rebase, is left out")
+	}
+	switch {
+	case x.Work.IsZero():
+		return nil
+	case !c.at.IsZero():
+		c.without = append(c.without, b)
+		return nil
+	}
+	out.Work[b] = x.Work
+	return []sync.Ref{{Name: x.Name, Target: sync.Target{Commit: x.Work, List: x.List}}}
 }
 
 // left says what of a backup a state of the past has not.

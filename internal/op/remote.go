@@ -194,7 +194,11 @@ func (s *Scope) remoteOptions() remote.Options {
 	if s.Files != "" {
 		dir = s.Files
 	}
-	return remote.Options{FS: s.fs(), Dir: dir}
+	opt := remote.Options{FS: s.fs(), Dir: dir}
+	if t, ok := s.Progress.(Teller); ok {
+		opt.Told = t.Tell
+	}
+	return opt
 }
 
 // ownerName is the short form of a URL at a hub.

@@ -165,6 +165,9 @@ type Progress interface {
 	Start(title string, total int64, unit string) Task
 }
 
+// Teller is a Progress that shows at once why work does not get on.
+type Teller interface{ Tell(text string) }
+
 // Task is a piece of work that is shown. It may be used by many goroutines.
 type Task interface {
 	// Add counts n more units.

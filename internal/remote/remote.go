@@ -23,9 +23,11 @@ import (
 
 // Options say where the caller is.
 type Options struct {
-	FS   vfs.FS // of file:// remotes
-	Dir  string // where relative paths begin
-	Mend bool   // what is opened is written to: see sync.OpenToMend
+	FS  vfs.FS // of file:// remotes
+	Dir string // where relative paths begin
+	// Told, if not nil, is told of what takes long: a server that does not answer and is asked again.
+	Told func(text string)
+	Mend bool // what is opened is written to: see sync.OpenToMend
 }
 
 // credentials is a user's name, with or without a password, before what names a host.
@@ -123,7 +125,7 @@ func store(ctx context.Context, at string, opt Options) (object.Store, error) {
 		}
 		return file.Open(opt.FS, path), nil
 	case "http", "https":
-		return atServer(at)
+		return atServer(at, opt)
 	case "s3", "gs", "az":
 		bucket, path, err := inBucket(at)
 		if err != nil {
@@ -141,7 +143,7 @@ func store(ctx context.Context, at string, opt Options) (object.Store, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open the remote %s: %w", at, err)
 		}
-		return object.Retry(s, object.RetryOptions{}), nil
+		return object.Retry(s, object.RetryOptions{Told: opt.Told}), nil
 	}
 	return nil, errScheme(kind)
 }
@@ -152,7 +154,7 @@ func errScheme(kind string) error {
 }
 
 // atServer is the store of a server's database.
-func atServer(text string) (object.Store, error) {
+func atServer(text string, opt Options) (object.Store, error) {
 	u, err := url.Parse(text)
 	if err != nil {
 		return nil, errs.New(errs.Invalid, "'%s' is no URL: %w", text, err)
@@ -164,7 +166,7 @@ func atServer(text string) (object.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return object.Retry(http.Open(text, login), object.RetryOptions{}), nil
+	return object.Retry(http.Open(text, login), object.RetryOptions{Told: opt.Told}), nil
 }
 
 // inBucket splits the URL of a remote in a bucket. Its path consists of what names of objects do.

@@ -131,6 +131,8 @@ func (s *Store) failure(q request, answer *nethttp.Response, text []byte) error 
 		return errs.New(class, "%s: %s", s.at(q), told.Message)
 	}
 	switch {
+	case answer.StatusCode == nethttp.StatusBadRequest && strings.Contains(string(text), "HTTP request to an HTTPS server"):
+		return errs.New(errs.Invalid, "%s: what answers there speaks HTTPS and not HTTP: write https:// instead of http://", s.at(q))
 	case answer.StatusCode/100 == 3:
 		return errs.New(errs.Invalid, "%s: the server is at another place: %s; name that", s.at(q), answer.Header.Get("Location"))
 	case answer.StatusCode == nethttp.StatusNotFound:

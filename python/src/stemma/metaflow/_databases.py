@@ -62,47 +62,67 @@ def reopen(config: DoltConfig, others: tuple[DoltConfig, ...]) -> Repo:
     except NotFoundError as e:
         problem = e
     else:
-        if config.database_id in {None, _identity(repo)}:
+        if config.database_id not in {None, _identity(repo)}:
+            problem = NotFoundError(f"{config.database} is another database than the one that the run used")
+        elif _knows(repo, config.commit):
             return repo
-        problem = NotFoundError(f"{config.database} is another database than the one that the run used")
+        else:
+            problem = NotFoundError(f"{config.database} has not got the commit {config.commit}")
     for other in others:
         repo = _reach(other)
         if config.database_id is not None and _identity(repo) == config.database_id:
-            return repo
+            if _knows(repo, config.commit):
+                return repo
+            problem = NotFoundError(
+                f"{problem.message}, and {other.database}, a clone of it, has not got the commit {config.commit}"
+            )
     if config.remote is not None:
         return _at_remote(config, problem)
     raise NotFoundError(
         f"the audit is of the database {config.database} at commit {config.commit}, which is not here: {problem.message}",
-        hint="name a clone of it: DoltDT(..., config=DoltConfig(database=…))",
+        hint="name a clone of it that has the commit: DoltDT(..., config=DoltConfig(database=…)); fetch it there when it was pushed from where the run was made",
         database=config.database,
         ref=config.commit,
     )
 
 
+def _knows(repo: Repo, commit: str | None) -> bool:
+    """Tells whether a database has a commit; None is none in particular."""
+    if commit is None:
+        return True
+    try:
+        repo.resolve(commit)
+    except NotFoundError:
+        return False
+    return True
+
+
 def _at_remote(config: DoltConfig, problem: NotFoundError) -> Repo:
     """Opens a copy of the remote of a database that is not here; it fetches what is read."""
     url = str(config.remote)
-    repo = connect(url)
+    try:
+        repo = connect(url)
+    except NotFoundError as e:
+        raise NotFoundError(
+            f"{problem.message}, and at the remote {url} there is nothing: {e.message}",
+            hint="name a clone of the database: DoltDT(..., config=DoltConfig(database=…))",
+            database=config.database,
+        ) from None
     if config.database_id is not None and _identity(repo) != config.database_id:
         raise NotFoundError(
             f"{problem.message}, and {url} is another database by now",
             hint="name a clone of it: DoltDT(..., config=DoltConfig(database=…))",
             database=config.database,
         )
-    if config.commit is not None:
-        try:
-            repo.resolve(config.commit)
-        except NotFoundError:
-            repo.fetch()
-            try:
-                repo.resolve(config.commit)
-            except NotFoundError:
-                raise NotFoundError(
-                    f"{problem.message}, and {url} has not got the commit {config.commit}",
-                    hint="push it from where the run was made: stemma push --all",
-                    database=config.database,
-                    ref=config.commit,
-                ) from None
+    if not _knows(repo, config.commit):
+        repo.fetch()
+        if not _knows(repo, config.commit):
+            raise NotFoundError(
+                f"{problem.message}, and the remote {url} has not got the commit {config.commit}",
+                hint="push it from where the run was made: stemma push --all",
+                database=config.database,
+                ref=config.commit,
+            )
     return repo
 
 
