@@ -60,11 +60,7 @@ def test_an_audit_is_found_by_indexes(fan: tuple[str, Any]) -> None:
     from stemma.metaflow import _audit
 
     plan = dolt(fan[0], "sql", "-q", "explain " + _audit._TASKS.replace("?", "'x'"))
-    assert (plan.count("LookupJoin"), plan.count("IndexedTableAccess"), plan.count("InnerJoin") + plan.count("HashJoin")) == (
-        2,
-        4,
-        0,
-    ), plan
+    assert (plan.count("LookupJoin"), plan.count("IndexedTableAccess"), plan.count("InnerJoin") + plan.count("HashJoin")) == (2, 4, 0), plan
 
 
 def test_card(fan: tuple[str, Any]) -> None:
@@ -116,12 +112,7 @@ def test_a_key_twice_in_a_frame_is_refused(database: str, there: bool) -> None:
 
 
 def test_a_conflict_keeps_the_branch_and_says_what_to_do(database: str) -> None:
-    dolt(
-        database,
-        "sql",
-        "-q",
-        "create table keyed (id int primary key, v text); insert into keyed values (1, 'old'); call dolt_commit('-Am', 'keyed')",
-    )
+    dolt(database, "sql", "-q", "create table keyed (id int primary key, v text); insert into keyed values (1, 'old'); call dolt_commit('-Am', 'keyed')")
     said = flow(FLOWS / "fails.py", "--db", database, "--where", "overtaken", "--attempts", "9", fails=True)
     said = re.sub(r"\s+", " ", re.sub(r"(?m)^\S+ \S+ \[\S+ \(pid \d+\)\] ", "", said))
     (kept,) = [b for b in rows(database, "select name from dolt_branches") if b.startswith("run/Fails/")]
@@ -136,12 +127,7 @@ def test_a_conflict_keeps_the_branch_and_says_what_to_do(database: str) -> None:
 
 
 def test_a_retry_that_nobody_overtakes_lands(database: str) -> None:
-    dolt(
-        database,
-        "sql",
-        "-q",
-        "create table keyed (id int primary key, v text); insert into keyed values (1, 'old'); call dolt_commit('-Am', 'keyed')",
-    )
+    dolt(database, "sql", "-q", "create table keyed (id int primary key, v text); insert into keyed values (1, 'old'); call dolt_commit('-Am', 'keyed')")
     flow(FLOWS / "fails.py", "--db", database, "--where", "overtaken", "--attempts", "1")
     assert rows(database, "select * from keyed") == ["1,a", "2,"]
     assert rows(database, "select * from appended") == ["r,7"]
@@ -241,13 +227,8 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_what_is_read_apart_from_where_it_is_written(raw: str, database: str) -> None:
     """The database that gets a table knows what it was made from: by the task itself in another database, and by tasks before it."""
     flow(FLOWS / "apart.py", "--raw", raw, "--made", database)
-    assert rows(database, "select db, table_name, node, length(commit_hash) from stemma_run_inputs order by 2") == [
-        "raw-data,codes,write,52",
-        "raw-data,prices,write,52",
-    ]
-    up = rows(
-        database, "select kind, db, table_name from stemma_lineage('doubled', 'HEAD', 'up', 3) where kind = 'table' order by 3"
-    )
+    assert rows(database, "select db, table_name, node, length(commit_hash) from stemma_run_inputs order by 2") == ["raw-data,codes,write,52", "raw-data,prices,write,52"]
+    up = rows(database, "select kind, db, table_name from stemma_lineage('doubled', 'HEAD', 'up', 3) where kind = 'table' order by 3")
     assert up == ["table,raw-data,codes", "table,analysis,doubled", "table,raw-data,prices"]
 
 
@@ -369,10 +350,7 @@ class TestRefused:
         clone = str(tmp_path / "clone")
         repo.clone(known["remote"], clone)
         for changed, said in (
-            (
-                {},
-                f"there is no database in {tmp_path / 'gone'}, and {clone}, a clone of it, has not got the commit {later}, and the remote",
-            ),
+            ({}, f"there is no database in {tmp_path / 'gone'}, and {clone}, a clone of it, has not got the commit {later}, and the remote"),
             ({"database": clone}, f"{clone} has not got the commit {later}.*, and the remote {known['remote']} has not got"),
         ):
             with pytest.raises(NotFoundError, match=said) as e:
@@ -399,9 +377,7 @@ class TestRefused:
         known = here._config.dict()
         action = {"key": "t", "config_id": known["id"], "table_name": "t", "commit": known["commit"]}
         audit = {"actions": {"t": action}, "configs": {known["id"]: {**known, "database": str(tmp_path / "gone")}}}
-        with pytest.raises(
-            NotFoundError, match=f"the audit is of the database .*gone at commit {known['commit']}, which is not here"
-        ):
+        with pytest.raises(NotFoundError, match=f"the audit is of the database .*gone at commit {known['commit']}, which is not here"):
             DoltDT(audit=audit).read("t")
         # A copy of it somewhere else is known by its first commit, another database is not taken for it.
         assert list(DoltDT(audit=audit, config=DoltConfig(database=database)).read("t")["a"]) == [1]

@@ -80,7 +80,7 @@ def reopen(config: DoltConfig, others: tuple[DoltConfig, ...]) -> Repo:
         return _at_remote(config, problem)
     raise NotFoundError(
         f"the audit is of the database {config.database} at commit {config.commit}, which is not here: {problem.message}",
-        hint="name a clone of it that has the commit: DoltDT(..., config=DoltConfig(database=…)); fetch it there when it was pushed from where the run was made",
+        hint="name a clone of it that has the commit: DoltDT(..., config=DoltConfig(database=…)); push it from where the run was made, and fetch",
         database=config.database,
         ref=config.commit,
     )
