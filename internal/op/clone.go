@@ -22,9 +22,9 @@ type Clone struct {
 	Name   string `flag:"remote" value:"name" default:"origin" help:"what the remote is called here"`
 	Branch string `flag:"branch,b" value:"branch" help:"the branch to check out; otherwise main, or the only one, or the first"`
 	Single bool   `flag:"single-branch" help:"take the history of that branch only, and no tags"`
-	Depth  int64  `flag:"depth" value:"n" help:"take the newest n commits only, of that branch; the others can be fetched later"`
+	Depth  int64  `flag:"depth" value:"n" least:"1" help:"take the newest n commits only, of that branch; the others can be fetched later"`
 	Rev    string `flag:"rev" alias:"revision" value:"revision" help:"take the history of this commit or tag, as the branch that is named or the remote's default"`
-	Tables string `flag:"tables" value:"a,b" help:"take these tables only; the others can be fetched later"`
+	Tables string `flag:"tables" value:"a,b" least:"1" help:"take these tables only; the others can be fetched later"`
 	Lazy   bool   `flag:"lazy" help:"take commits only; rows come from the remote when they are read, and the last of them are kept"`
 	Most   int64  `flag:"cache" value:"MiB" default:"1024" help:"with --lazy: how much of what was read is kept"`
 	Silent bool   `flag:"silent" hidden:"true" help:"accepted for compatibility"`
