@@ -138,6 +138,17 @@ func (c *Fetch) fetch(ctx context.Context, s *Scope) (*fetched, error) {
 		if err := c.complete(ctx, s, r, refs); err != nil {
 			return nil, err
 		}
+		// Tags of the commits that came, which a database without its older history does without.
+		got, more, news, err := c.changes(ctx, s, name, maps.Collect(tracksOf(s)), refs)
+		if err != nil {
+			return nil, err
+		}
+		if len(got) > 0 {
+			if more, err = receive(ctx, s, r, got, more); err != nil {
+				return nil, err
+			}
+		}
+		land.Tracks, land.Tags, told = append(land.Tracks, more.Tracks...), append(land.Tags, more.Tags...), append(told, news...)
 	}
 	more, err := fillSystem(ctx, s, r, refs)
 	if err != nil {

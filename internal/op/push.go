@@ -54,8 +54,9 @@ is needed too. Under the name dolt it moves the branch whatever is there.
 --mirror makes the remote what the database is. Branches and tags that are there and not here, as those of others in a plain clone, are named
 and nothing is changed; --prune removes them.
 
---mirror --anew sends all of the database, also what the remote has, and lets no branch, tag or run name anything that was sent before. After
-'erase' that is what makes 'gc --remote' remove the rows there. What others commit there meanwhile makes it fail, whatever is forced, and is kept.`,
+--mirror --anew sends all of the database, also what the remote has, and lets no branch, tag or run name anything that was sent before; what a
+backup there remembers of its syncs is forgotten. After 'erase' that is what makes 'gc --remote' remove the rows there. What others commit there
+meanwhile makes it fail, whatever is forced, and is kept.`,
 		Usage:    []string{"[-u] [-f] [--all [--prune]] [--tags] [--atomic] [<remote> [<refspec>...]]", "--mirror [--prune] [--anew] [<remote>]", "-d <remote> <ref>..."},
 		Examples: []Example{{"push -u origin main", "send a branch, and follow the remote's from now on"}, {"push", "send it again"}, {"push origin :fix", "remove a branch there"}},
 	})
@@ -168,6 +169,12 @@ func (c *Push) Run(ctx context.Context, s *Scope) (*Result, error) {
 	out, refs, err := p.Run(ctx, wants)
 	if len(out) == 0 && err != nil {
 		return nil, err
+	}
+	if err == nil && c.Anew && !slices.ContainsFunc(out, func(o sync.Outcome) bool { return o.Status.Refused() }) {
+		var hint string
+		if hint, err = forgetAll(ctx, r); hint != "" {
+			*hints = append(*hints, hint)
+		}
 	}
 	// Who gives up has moved what was moved before.
 	if e := c.note(context.WithoutCancel(ctx), s, name, list, out, refs); e != nil {

@@ -89,6 +89,15 @@ func (r *Repo) Complete(ctx context.Context, batch *pack.Batch, historyOnly bool
 	return nil
 }
 
+// mayBeThere is what messages add about a branch, tag or commit that a part of a database does not know; "" of a whole one.
+func (r *Repo) mayBeThere() string {
+	p := r.partial.Load()
+	if p == nil || p.Mirror {
+		return ""
+	}
+	return "; the database is a part of " + p.URL + ": 'stemma fetch' brings the branches that are there, 'stemma fetch --complete' all history and tags"
+}
+
 // Fill makes the chunks of the batch durable, which are what a part of some tables lacked of more tables, and notes that these are there.
 func (r *Repo) Fill(ctx context.Context, batch *pack.Batch, tables []string) error {
 	p := r.partial.Load()
