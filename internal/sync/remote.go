@@ -267,6 +267,9 @@ type Ref struct {
 	gen   object.Generation
 }
 
+// Kept tells whether the ref is one of a database that is worked on at the remote, or was.
+func (x Ref) Kept() bool { return x.raw.kept }
+
 // says tells whether the ref says the same as another, whatever was read when.
 func (x Ref) says(y Ref) bool {
 	return x.Target == y.Target && x.Work == y.Work && x.Open == y.Open && x.Runs == y.Runs && slices.Equal(x.Wrote, y.Wrote)
