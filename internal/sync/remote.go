@@ -113,7 +113,7 @@ func (r *Remote) there(ctx context.Context) (bool, error) {
 			}
 			if _, err := refNamed(in.Name); err == nil {
 				refs++
-			} else if !strings.HasPrefix(in.Name, changesDir) && in.Name != garbageName && in.Name != firstName && in.Name != retentionName {
+			} else if !strings.HasPrefix(in.Name, changesDir) && !strings.HasPrefix(in.Name, snapshotsDir) && in.Name != garbageName && in.Name != firstName && in.Name != retentionName {
 				other = in.Name
 				break
 			}
