@@ -111,7 +111,9 @@ func (c *Backup) open(ctx context.Context, s *Scope, text string, named bool) (*
 	if err != nil {
 		return nil, err
 	}
-	return s.openURL(ctx, url)
+	opt := s.remoteOptions()
+	opt.Mend = c.Path == "sync" || c.Path == "sync-url"
+	return s.openURLWith(ctx, url, opt)
 }
 
 // sync makes a backup hold what the database holds.
@@ -221,13 +223,26 @@ func (c *Backup) sync(ctx context.Context, s *Scope) (*Result, error) {
 // others refuses to make a place a mirror of the database in which others keep what would be lost: where a ref that is to go or to be rewritten
 // names a commit or tag that is not known here and that the database has not put there, or uncommitted changes that it has neither put there nor was
 // restored with, or where the place is a remote of the database. --force does it all the same.
+//
+// Uncommitted changes that a backup holds of a branch are in the way of all who push to it or work on it there. So they do not go where the place is a
+// remote of the database, but for --force, and never where the branch is one of a database that is worked on there.
 func (c *Backup) others(ctx context.Context, s *Scope, r *sync.Remote, refs map[string]sync.Ref, wants map[string]sync.Want) error {
+	for _, name := range slices.Sorted(maps.Keys(wants)) {
+		if b, ok := strings.CutPrefix(name, sync.Work); ok && !wants[name].Commit.IsZero() && refs[sync.Heads+b].Kept() {
+			return errs.New(errs.Conflict, "backup %s: branch '%s' has uncommitted changes here, and the place is a database that is worked on where it is (--store): commit them first, or back up to a place of your own", r.URL(), b)
+		}
+	}
 	if c.Force {
 		return nil
 	}
 	shared, err := s.remoteAt(r.URL())
 	if err != nil {
 		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(wants)) {
+		if b, ok := strings.CutPrefix(name, sync.Work); ok && shared != "" && !wants[name].Commit.IsZero() && refs[name].IsZero() {
+			return errs.New(errs.Conflict, "backup %s: branch '%s' has uncommitted changes here, and the place is the remote '%s' of this database: nobody could push to the branch there while they are in it. Commit them first, back up to a place of your own, or say --force to make this one a mirror of the database", r.URL(), b, shared)
+		}
 	}
 	own := backed(s)[r.URL()]
 	for _, name := range slices.Sorted(maps.Keys(refs)) {

@@ -117,7 +117,7 @@ func (c *Push) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, name, err := s.openRemote(ctx, c.Remote)
+	r, name, err := s.openRemoteToPush(ctx, c.Remote)
 	if err != nil {
 		if url, _, e := s.findRemote(c.Remote); e == nil && object.IsNoPlace(err) && strings.HasPrefix(url, "http") {
 			err = fmt.Errorf("%w; a database of a server is made there: say CREATE DATABASE to it, and push again", err)

@@ -27,6 +27,7 @@ type Options struct {
 	Dir string // where relative paths begin
 	// Told, if not nil, is told of what takes long: a server that does not answer and is asked again.
 	Told func(text string)
+	Mend bool // what is opened is written to: see sync.OpenToMend
 }
 
 // credentials is a user's name, with or without a password, before what names a host.
@@ -94,7 +95,11 @@ func Open(ctx context.Context, url string, opt Options) (*sync.Remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := sync.Open(ctx, s)
+	open := sync.Open
+	if opt.Mend {
+		open = sync.OpenToMend
+	}
+	r, err := open(ctx, s)
 	if err == nil && inBuckets(url) {
 		r.Stripe(pack.Blocks{})
 	}
