@@ -133,6 +133,11 @@ func (r Retention) keepsTag(t, now time.Time) bool {
 	return c == nil || c.covers(t, now)
 }
 
+// OnlyTags tells whether the rules keep nothing but what tags name.
+func (r Retention) OnlyTags() bool {
+	return !slices.ContainsFunc(r.clauses, func(c retentionClause) bool { return c.kind != retainTags })
+}
+
 // Keeps says which of things that were made at these times the rules keep, as they do the commits of a branch, and the newest always.
 // Rules about tags keep none.
 func (r Retention) Keeps(times []time.Time, now time.Time) []bool {

@@ -38,7 +38,7 @@ at which that would lose commits of others is refused, unless --force says so. S
 
 What a sync left is remembered until 'backup forget' says otherwise, also what a later one has removed or moved back: 'backup log' lists the syncs, 'backup
 restore --at' goes back to them. A server's database (http://, https://) remembers none. What is erased here stays in syncs of before: 'push --mirror --anew'
-to the place makes it forget them all.
+to the place makes it forget them all; uncommitted changes that a backup has put there are committed or reset, and synced, before.
 
 'backup verify' reads all of a backup. With a URL it needs no database; what it reads is kept, while it runs, in the directory for temporary files
 (TMPDIR), and with a name in the database's.`,

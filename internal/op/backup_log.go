@@ -53,6 +53,11 @@ func (c *BackupLog) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	out := &Result{Columns: backupLogColumns, Lines: []string{}}
 	for _, x := range slices.Backward(all) {
+		if x.Broken != nil {
+			out.Add(x.Time, nil, nil, nil)
+			out.Printf("%s  damaged: 'backup forget --damaged' drops it", x.Time.Format(syncTime))
+			continue
+		}
 		n := map[string]uint64{}
 		for name := range x.Refs {
 			kind, _, _ := strings.Cut(name, "/")
@@ -71,19 +76,21 @@ func (c *BackupLog) Run(ctx context.Context, s *Scope) (*Result, error) {
 
 // BackupForget is the verb that makes a backup forget syncs.
 type BackupForget struct {
-	Keep   string `flag:"keep" value:"rules" help:"forget what these rules do not keep, as those of retention: \"all 7d, daily 90d\""`
-	Before string `flag:"before" value:"time" help:"forget what is older"`
-	DryRun bool   `flag:"dry-run,n" help:"only say what would be forgotten"`
-	Of     string `arg:"1" required:"true" value:"name|url" help:"the name of a backup, or a URL"`
+	Keep    string `flag:"keep" value:"rules" help:"forget what these rules do not keep, as those of retention: \"all 7d, daily 90d\""`
+	Before  string `flag:"before" value:"time" help:"forget what is older"`
+	Damaged bool   `flag:"damaged" help:"forget the syncs of which something is damaged or lost; it reads what all need"`
+	DryRun  bool   `flag:"dry-run,n" help:"only say what would be forgotten"`
+	Of      string `arg:"1" required:"true" value:"name|url" help:"the name of a backup, or a URL"`
 }
 
 func backupForgetSpec() Spec {
 	return Define[BackupForget](Spec{
 		Name: "backup forget", Columns: backupForgetColumns, Group: GroupCare, Admin: true,
 		Short: "Make a backup forget old syncs",
-		Long: `The snapshots of the syncs are removed; the newest always stays. What the branches and tags have now is not touched. 'gc --remote' then removes what
-only those had that are forgotten: commits that were reset away, say, or branches that were removed.`,
-		Usage: []string{"[-n] --keep <rules>|--before <time> <name>|<url>"},
+		Long: `The snapshots of the syncs are removed; the newest always stays, and that of what the branches and tags are now. Those that cannot be read go. What the
+branches and tags have now is not touched. 'gc --remote' then removes what only those had that are forgotten: commits that were reset away, say, or
+branches that were removed.`,
+		Usage: []string{"[-n] --keep <rules>|--before <time>|--damaged <name>|<url>"},
 		Examples: []Example{
 			{`backup forget --keep "all 7d, daily 90d, monthly forever" file:///mnt/backups/prices`, "thin the syncs"},
 			{"backup forget --before 2026-11-01 file:///mnt/backups/prices", "forget those that are older"},
@@ -93,17 +100,26 @@ only those had that are forgotten: commits that were reset away, say, or branche
 
 // Run forgets.
 func (c *BackupForget) Run(ctx context.Context, s *Scope) (*Result, error) {
-	if (c.Keep == "") == (c.Before == "") {
-		return nil, errs.New(errs.Invalid, `backup forget: say what is to stay, --keep "all 7d, daily 90d", or what is to go, --before <time>`)
+	ways := 0
+	for _, said := range []bool{c.Keep != "", c.Before != "", c.Damaged} {
+		if said {
+			ways++
+		}
 	}
-	var keeps func(times []time.Time) []bool
+	if ways != 1 {
+		return nil, errs.New(errs.Invalid, `backup forget: say what is to stay, --keep "all 7d, daily 90d", or what is to go, --before <time> or --damaged`)
+	}
+	keeps := func(times []time.Time) []bool { return slices.Repeat([]bool{true}, len(times)) }
 	if c.Keep != "" {
 		rules, err := history.ParseRetention(c.Keep)
 		if err != nil {
 			return nil, err
 		}
+		if rules.OnlyTags() {
+			return nil, errs.New(errs.Invalid, `backup forget: the rules "%s" say of tags alone what stays, and a sync is none: say it of times, as "all 7d, daily 90d"`, c.Keep)
+		}
 		keeps = func(times []time.Time) []bool { return rules.Keeps(times, s.now()) }
-	} else {
+	} else if c.Before != "" {
 		before, err := ParseTime(c.Before)
 		if err != nil {
 			return nil, err
@@ -111,7 +127,7 @@ func (c *BackupForget) Run(ctx context.Context, s *Scope) (*Result, error) {
 		keeps = func(times []time.Time) []bool {
 			out := make([]bool, len(times))
 			for i, t := range times {
-				out[i] = !t.Before(before) || i == len(times)-1
+				out[i] = !t.Before(before)
 			}
 			return out
 		}
@@ -124,19 +140,34 @@ func (c *BackupForget) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	times := make([]time.Time, len(list))
-	for i, x := range list {
-		times[i] = x.Time
+	all, err := r.ReadSnapshots(ctx, list)
+	if err != nil {
+		return nil, err
+	}
+	if c.Damaged {
+		if err := damagedSyncs(ctx, s, r, all); err != nil {
+			return nil, err
+		}
+	}
+	stays, err := keptSyncs(ctx, r, all, keeps)
+	if err != nil {
+		return nil, err
 	}
 	res := &Result{Columns: backupForgetColumns, Lines: []string{}, Hints: *hints}
 	var gone []sync.SnapshotInfo
-	for i, stays := range keeps(times) {
-		res.Add(times[i], Truth(!stays))
-		if !stays {
-			gone = append(gone, list[i])
-			if c.DryRun {
-				res.Printf("would forget %s", times[i].Format(syncTime))
-			}
+	for i, x := range all {
+		res.Add(x.Time, Truth(!stays[i]))
+		if stays[i] {
+			continue
+		}
+		gone = append(gone, x.SnapshotInfo)
+		switch {
+		case c.DryRun && x.Broken != nil:
+			res.Printf("would forget %s, which is damaged", x.Time.Format(syncTime))
+		case c.DryRun:
+			res.Printf("would forget %s", x.Time.Format(syncTime))
+		case x.Broken != nil:
+			res.Printf("%s is damaged", x.Time.Format(syncTime))
 		}
 	}
 	if !c.DryRun {
@@ -148,11 +179,45 @@ func (c *BackupForget) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if c.DryRun {
 		did = "would be forgotten"
 	}
-	res.Printf("%d of %s %s.", len(gone), plural(uint64(len(list)), "sync"), did)
+	res.Printf("%d of %s %s.", len(gone), plural(uint64(len(all)), "sync"), did)
 	if len(gone) > 0 && !c.DryRun {
 		res.Hints = append(res.Hints, "'"+s.Program()+" gc --remote "+r.URL()+"' removes what only they had")
 	}
 	return res, nil
+}
+
+// keptSyncs says which of the snapshots, the oldest first, stay: those that are whole and that keeps says, the newest that is whole, and the newest that says
+// what the refs are now, which is another where the clock of a machine was wrong.
+func keptSyncs(ctx context.Context, r *sync.Remote, all []*sync.Snapshot, keeps func([]time.Time) []bool) ([]bool, error) {
+	var whole []int
+	var times []time.Time
+	for i, x := range all {
+		if x.Broken == nil {
+			whole, times = append(whole, i), append(times, x.Time)
+		}
+	}
+	stays := make([]bool, len(all))
+	if len(whole) == 0 {
+		return stays, nil
+	}
+	for n, stay := range keeps(times) {
+		stays[whole[n]] = stay
+	}
+	stays[whole[len(whole)-1]] = true
+	refs, err := r.Refs(ctx)
+	if errs.Is(err, errs.Corrupt) { // then it is the snapshots that count
+		return stays, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range slices.Backward(whole) {
+		if all[i].Names(refs) {
+			stays[i] = true
+			break
+		}
+	}
+	return stays, nil
 }
 
 // now is the time.
@@ -201,12 +266,29 @@ func remember(ctx context.Context, s *Scope, r *sync.Remote, refs map[string]syn
 		}
 		if len(list) > 0 {
 			last, err := r.Snapshot(ctx, list[len(list)-1])
-			if err == nil && last.Names(refs) || err != nil && !errs.Is(err, errs.NotFound) {
+			if err == nil && last.Names(refs) || err != nil && !errs.Is(err, errs.NotFound) && !errs.Is(err, errs.Corrupt) {
 				return false, err
 			}
 		}
 	}
 	return true, r.KeepSnapshot(ctx, at, refs, begun, s.now)
+}
+
+// forgetLost makes a place forget the syncs of list of which lists or packs are lost, or that cannot be read: they are what it gives.
+func forgetLost(ctx context.Context, r *sync.Remote, list []sync.SnapshotInfo) ([]*sync.Snapshot, error) {
+	all, err := r.ReadSnapshots(ctx, list)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	if err := r.Look(ctx, all); err != nil {
+		return nil, err
+	}
+	bad := damagedOf(all)
+	var gone []sync.SnapshotInfo
+	for _, x := range bad {
+		gone = append(gone, x.SnapshotInfo)
+	}
+	return bad, r.ForgetSnapshots(ctx, gone)
 }
 
 // forgetAll makes a place forget all syncs, and says so.

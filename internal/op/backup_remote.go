@@ -210,7 +210,14 @@ func (c *Backup) sync(ctx context.Context, s *Scope) (*Result, error) {
 		if err != nil {
 			return nil, err
 		}
-		if n := len(list) - 1; n > 0 {
+		gone, err := forgetLost(ctx, r, list)
+		if err != nil {
+			return nil, err
+		}
+		for _, x := range gone {
+			res.Hints = append(res.Hints, "warning: the sync of "+x.Time.Format(syncTime)+" is forgotten: what it needs was lost or damaged, and is not in what was sent")
+		}
+		if n := len(list) - len(gone) - 1; n > 0 {
 			res.Hints = append(res.Hints, fmt.Sprintf("%s of before still %s what was there then; '%s backup forget' removes them", plural(uint64(n), "sync"), map[bool]string{true: "has", false: "have"}[n == 1], s.Program()))
 		}
 	}
@@ -314,25 +321,6 @@ func (c *Backup) verify(ctx context.Context, s *Scope) (res *Result, err error) 
 	if len(refs) == 0 {
 		return nil, errs.New(errs.NotFound, "there is no backup at %s", r.URL())
 	}
-	fs, scratch, done, err := scratchOf(s)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	dir := filepath.Join(scratch, "store")
-	incoming := filepath.Join(dir, "incoming")
-	if err := fs.MkdirAll(incoming); err != nil {
-		return nil, err
-	}
-	if err := pack.Create(ctx, fs, dir); err != nil {
-		return nil, err
-	}
-	st, err := pack.Open(ctx, fs, dir, pack.Options{})
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, st.Close(ctx)) }()
-	all := slices.Collect(maps.Values(refs))
 	list, err := snapshotsOf(ctx, r)
 	if err != nil {
 		return nil, err
@@ -341,15 +329,32 @@ func (c *Backup) verify(ctx context.Context, s *Scope) (res *Result, err error) 
 	if err != nil {
 		return nil, err
 	}
-	for _, x := range syncs {
+	check, done, err := checkerOf(ctx, s, r)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	whole := slices.DeleteFunc(slices.Clone(syncs), func(x *sync.Snapshot) bool { return x.Broken != nil })
+	all := slices.Collect(maps.Values(refs))
+	for _, x := range whole {
 		all = append(all, slices.Collect(maps.Values(x.Refs))...)
 	}
-	batch, err := (&sync.Fetch{Remote: r, Store: st, FS: fs, Incoming: incoming, Progress: s.syncProgress()}).Refs(ctx, distinct(all), nil)
+	err = check(all)
+	if errs.Is(err, errs.Corrupt) && len(whole) > 0 { // what the branches are now, and which syncs
+		if err = check(slices.Collect(maps.Values(refs))); err == nil {
+			err = breaks(check, whole)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("verify the backup: %w", err)
 	}
-	if err := batch.Close(); err != nil {
-		return nil, err
+	if bad := damagedOf(syncs); len(bad) > 0 {
+		why, _, _ := strings.Cut(bad[0].Broken.Error(), "\nhint:")
+		times := make([]string, len(bad))
+		for i, x := range bad {
+			times[i] = x.Time.Format(syncTime)
+		}
+		return nil, errs.New(errs.Corrupt, "verify the backup: what its branches and tags have now is whole, but %d of %s that it remembers cannot be restored, of %s: %s\nhint: 'backup forget --damaged' of it, or 'backup --anew sync', drops such syncs", len(bad), plural(uint64(len(syncs)), "sync"), strings.Join(times, ", "), why)
 	}
 	res = statusResult(0)
 	res.Hints = *hints
@@ -359,6 +364,78 @@ func (c *Backup) verify(ctx context.Context, s *Scope) (res *Result, err error) 
 	}
 	res.Printf("%s verified: no problems found", text)
 	return res, nil
+}
+
+// checkerOf is what reads all that refs reach, each time anew; done ends it.
+func checkerOf(ctx context.Context, s *Scope, r *sync.Remote) (check func(refs []sync.Ref) error, done func() error, err error) {
+	fs, scratch, done, err := scratchOf(s)
+	if err != nil {
+		return nil, nil, err
+	}
+	n := 0
+	return func(refs []sync.Ref) (err error) {
+		n++
+		dir := filepath.Join(scratch, fmt.Sprintf("store%d", n))
+		incoming := filepath.Join(dir, "incoming")
+		if err := fs.MkdirAll(incoming); err != nil {
+			return err
+		}
+		if err := pack.Create(ctx, fs, dir); err != nil {
+			return err
+		}
+		st, err := pack.Open(ctx, fs, dir, pack.Options{})
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, st.Close(ctx)) }()
+		batch, err := (&sync.Fetch{Remote: r, Store: st, FS: fs, Incoming: incoming, Progress: s.syncProgress()}).Refs(ctx, distinct(refs), nil)
+		if err != nil {
+			return err
+		}
+		return batch.Close()
+	}, done, nil
+}
+
+// breaks makes those of the snapshots Broken that check finds damaged.
+func breaks(check func(refs []sync.Ref) error, all []*sync.Snapshot) error {
+	for _, x := range all {
+		if x.Broken != nil {
+			continue
+		}
+		if err := check(slices.Collect(maps.Values(x.Refs))); errs.Is(err, errs.Corrupt) {
+			x.Broken = err
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// damagedOf are those that are Broken.
+func damagedOf(all []*sync.Snapshot) []*sync.Snapshot {
+	return slices.DeleteFunc(slices.Clone(all), func(x *sync.Snapshot) bool { return x.Broken == nil })
+}
+
+// damagedSyncs reads all that snapshots need, and makes those Broken of which something is lost or damaged.
+func damagedSyncs(ctx context.Context, s *Scope, r *sync.Remote, all []*sync.Snapshot) (err error) {
+	if err := r.Look(ctx, all); err != nil {
+		return err
+	}
+	check, done, err := checkerOf(ctx, s, r)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	var refs []sync.Ref
+	for _, x := range all {
+		if x.Broken == nil {
+			refs = append(refs, slices.Collect(maps.Values(x.Refs))...)
+		}
+	}
+	if err := check(refs); !errs.Is(err, errs.Corrupt) {
+		return err
+	}
+	return breaks(check, all)
 }
 
 // scratchOf is a directory for files of the verb, in that of the database if there is one; done removes it.

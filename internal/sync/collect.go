@@ -93,7 +93,7 @@ func (c *Collect) once(ctx context.Context) (*Collected, error) {
 	}
 	named, gone := found.names, found.gone
 	out := &Collected{}
-	next := garbage{unnamed: map[string]time.Time{}, removed: map[string]time.Time{}, snapshots: notes.snapshots}
+	next := garbage{unnamed: map[string]time.Time{}, removed: map[string]time.Time{}, snapshots: notes.snapshots || found.snapshots}
 	var doomed []object.Info
 	for _, in := range all {
 		if named[in.Name] || !collectable(in.Name) {
@@ -175,7 +175,7 @@ func (c *Collect) once(ctx context.Context) (*Collected, error) {
 	if c.DryRun {
 		return out, nil
 	}
-	if len(notes.unnamed)+len(notes.removed)+len(next.unnamed)+len(next.removed) > 0 {
+	if next.snapshots != notes.snapshots || len(notes.unnamed)+len(notes.removed)+len(next.unnamed)+len(next.removed) > 0 {
 		if err := r.s.Put(ctx, garbageName, object.Bytes(next.encode()), object.If(gen)); err != nil {
 			return nil, err
 		}
@@ -278,6 +278,7 @@ type needed struct {
 	names     map[string]bool // of all objects that they need, as they are and as changes of several refs that are undecided would have them
 	gone      []removedRef    // the removed refs that tell nothing that is needed
 	undecided []string        // the names of the outcomes that there are not, of changes that stand in refs
+	snapshots bool            // there is any
 }
 
 // named is what the refs and snapshots need. What it cannot understand is an error: nothing may go for not being understood.
@@ -327,20 +328,23 @@ func (r *Remote) named(ctx context.Context) (*needed, error) {
 		}
 		targets = append(targets, needs[i]...)
 	}
-	// After the refs: what a sync has put stands in its snapshot when a later one replaces it.
-	kept, err := r.snapshotTargets(ctx)
+	packs, err := r.Packs(ctx, targets...)
 	if err != nil {
 		return nil, err
 	}
-	targets = append(targets, kept...)
-	for _, t := range targets {
+	// After the refs: what a sync has put stands in its snapshot when a later one replaces it.
+	kept, more, any, err := r.snapshotNeeds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out.snapshots = any
+	for _, t := range slices.Concat(targets, kept) {
 		out.names[listsDir+t.List.Full()] = true
 	}
-	packs, err := r.Packs(ctx, targets...)
-	for _, p := range packs {
+	for _, p := range slices.Concat(packs, more) {
 		out.names[p.object()] = true
 	}
-	return out, err
+	return out, nil
 }
 
 // needs is what a ref of that value means and tells, both what it was and what it is to be where its change is undecided, which open tells: a change

@@ -231,7 +231,11 @@ func unwanted(refs map[string]Ref, wants []Want) []string {
 
 // onlyThese refuses a push that is to replace all packs of a place which has refs that are not pushed.
 func (p *Push) onlyThese(refs map[string]Ref, wants []Want) error {
-	if more := unwanted(refs, wants); len(more) > 0 {
+	more := unwanted(refs, wants)
+	if i := slices.IndexFunc(more, func(n string) bool { return strings.HasPrefix(n, Work) }); i >= 0 {
+		return errs.New(errs.Conflict, "push to %s: what is there cannot be sent anew, since a backup has put uncommitted changes there, which no push takes away: %s; commit or reset them here and 'backup sync' there again, first", p.Remote.URL(), more[i])
+	}
+	if len(more) > 0 {
 		return errs.New(errs.Conflict, "push to %s: what is there cannot be sent anew, since it is not all here: %s; bring back or drop stashes, and fetch or remove the others, first", p.Remote.URL(), strings.Join(more, ", "))
 	}
 	return nil

@@ -469,6 +469,12 @@ func (r *Remote) verdict(ctx context.Context, id string) (string, error) {
 
 // Packs reads the lists of these targets and joins them, in their order.
 func (r *Remote) Packs(ctx context.Context, targets ...Target) ([]Pack, error) {
+	out, err := r.packs(ctx, targets)
+	return out, r.damaged(err)
+}
+
+// packs is Packs, whose error does not say how the remote is mended.
+func (r *Remote) packs(ctx context.Context, targets []Target) ([]Pack, error) {
 	seen := map[hash.Hash]bool{}
 	var lists []hash.Hash
 	for _, t := range targets {
@@ -493,7 +499,7 @@ func (r *Remote) Packs(ctx context.Context, targets ...Target) ([]Pack, error) {
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return nil, r.damaged(err)
+		return nil, err
 	}
 	var out []Pack
 	in := map[hash.Hash]bool{}

@@ -26,6 +26,9 @@ const snapshotWords = "stemma snapshot 1"
 // snapshotTime is the form of the time in a snapshot's name, without the point before the microseconds.
 const snapshotTime = "20060102150405.000000"
 
+// snapshotSaid is the form of the time in texts, which restores take.
+const snapshotSaid = "2006-01-02 15:04:05.000000"
+
 // SnapshotInfo is a snapshot as a list of them has it.
 type SnapshotInfo struct {
 	Time time.Time // when the refs were so, in microseconds
@@ -36,6 +39,8 @@ type SnapshotInfo struct {
 type Snapshot struct {
 	SnapshotInfo
 	Refs map[string]Ref // heads/…, tags/… and work/…, with targets alone
+	// Broken is why it can not be restored, of class Corrupt: it cannot be read, and has no Refs, or what it names is lost (see Look).
+	Broken error
 }
 
 // snapshotRefs is those of refs that a snapshot keeps: what is known of runs only grows, and is one for all times.
@@ -184,18 +189,34 @@ func (r *Remote) Snapshot(ctx context.Context, x SnapshotInfo) (*Snapshot, error
 		return nil, fmt.Errorf("read the snapshot of %s at %s: %w", x.Time.Format(time.RFC3339), r.URL(), err)
 	}
 	refs, err := decodeSnapshot(data, x.name)
-	return &Snapshot{SnapshotInfo: x, Refs: refs}, err
+	if err != nil {
+		return nil, r.brokenSnapshot(x, err)
+	}
+	return &Snapshot{SnapshotInfo: x, Refs: refs}, nil
 }
 
-// ReadSnapshots reads snapshots, in their order, without those that are forgotten meanwhile.
+// brokenSnapshot adds to the error of what is broken of a snapshot which one it is, and what makes an end of that.
+func (r *Remote) brokenSnapshot(x SnapshotInfo, err error) error {
+	if !errs.Is(err, errs.Corrupt) {
+		return err
+	}
+	return damagedError{errs.New(errs.Corrupt, "the sync of %s that %s remembers is damaged: %w\nhint: 'backup forget --damaged' of the backup drops such syncs; what its branches and tags have now is not touched", x.Time.Format(snapshotSaid), r.URL(), err)}
+}
+
+// ReadSnapshots reads snapshots, in their order, without those that are forgotten meanwhile. One that is damaged is Broken.
 func (r *Remote) ReadSnapshots(ctx context.Context, list []SnapshotInfo) ([]*Snapshot, error) {
 	all := make([]*Snapshot, len(list))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
 	for i, x := range list {
 		g.Go(func() (err error) {
-			if all[i], err = r.Snapshot(ctx, x); errs.Is(err, errs.NotFound) {
-				all[i], err = nil, nil
+			all[i], err = r.Snapshot(ctx, x)
+			switch {
+			case errs.Is(err, errs.NotFound):
+				return nil
+			case errs.Is(err, errs.Corrupt):
+				all[i] = &Snapshot{SnapshotInfo: x, Broken: err}
+				return nil
 			}
 			return err
 		})
@@ -206,7 +227,8 @@ func (r *Remote) ReadSnapshots(ctx context.Context, list []SnapshotInfo) ([]*Sna
 	return slices.DeleteFunc(all, func(s *Snapshot) bool { return s == nil }), nil
 }
 
-// KeepSnapshot makes the remote remember that refs were what they are at the time at, with all that they reach, until that is forgotten. begun is when they
+// KeepSnapshot makes the remote remember that refs were what they are at the time at, with all that they reach, until that is forgotten. Where a snapshot is
+// there that claims to be as new, by a clock that was ahead, it is a microsecond newer than that: the newest is always the one that was put last. begun is when they
 // were read: what collections of garbage have noted in a long time since is claimed, as a push does for its refs. now is nil for the system's clock.
 func (r *Remote) KeepSnapshot(ctx context.Context, at time.Time, refs map[string]Ref, begun time.Time, now func() time.Time) error {
 	fail := func(err error) error { return fmt.Errorf("keep a snapshot at %s: %w", r.URL(), err) }
@@ -219,6 +241,13 @@ func (r *Remote) KeepSnapshot(ctx context.Context, at time.Time, refs map[string
 		if err := counted.claimAll(ctx, kept.Targets()); err != nil {
 			return fail(err)
 		}
+	}
+	list, err := r.Snapshots(ctx)
+	if err != nil {
+		return fail(err)
+	}
+	if n := len(list); n > 0 && !at.After(list[n-1].Time) { // by another clock
+		at = list[n-1].Time.Add(time.Microsecond)
 	}
 	if err := r.s.Put(ctx, snapshotObject(at), object.Bytes(encodeSnapshot(kept.Refs)), object.IfAbsent); err != nil {
 		return fail(err)
@@ -278,25 +307,63 @@ func (r *Remote) ForgetSnapshots(ctx context.Context, list []SnapshotInfo) error
 	return nil
 }
 
-// snapshotTargets are the targets of all snapshots, for a collection: what it cannot understand is an error.
-func (r *Remote) snapshotTargets(ctx context.Context) ([]Target, error) {
+// Look finds out which of snapshots name lists that are lost or damaged, or packs that are lost or have another size, and makes them Broken.
+func (r *Remote) Look(ctx context.Context, all []*Snapshot) error {
+	list, err := r.s.List(ctx, packsDir)
+	if err != nil {
+		return fmt.Errorf("list the packs of %s: %w", r.URL(), err)
+	}
+	sizes := map[string]int64{}
+	for _, in := range list {
+		sizes[in.Name] = in.Size
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	for _, x := range all {
+		if x.Broken != nil {
+			continue
+		}
+		g.Go(func() error {
+			packs, err := r.packs(ctx, x.Targets())
+			for _, p := range packs {
+				if size, there := sizes[p.object()]; !there {
+					err = r.lost("pack " + p.Digest.Full())
+				} else if size != p.Size {
+					err = errs.New(errs.Corrupt, "the pack %s of the remote %s has %d bytes, not %d", p.Digest.Full(), r.URL(), size, p.Size)
+				}
+			}
+			if errs.Is(err, errs.Corrupt) {
+				x.Broken, err = r.brokenSnapshot(x.SnapshotInfo, err), nil
+			}
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+// snapshotNeeds are the targets of all snapshots and their packs, and whether there is any snapshot, for a collection: what it cannot understand is an error.
+func (r *Remote) snapshotNeeds(ctx context.Context) (targets []Target, packs []Pack, any bool, err error) {
 	list, err := r.snapshots(ctx, func(err error) error { return err })
 	if err != nil {
-		return nil, err
+		return nil, nil, false, err
 	}
 	all, err := r.ReadSnapshots(ctx, list)
 	if err != nil {
-		return nil, err
+		return nil, nil, false, err
 	}
-	seen := map[hash.Hash]bool{}
-	var out []Target
-	for _, s := range all {
-		for _, t := range s.Targets() {
-			if !seen[t.List] {
-				seen[t.List] = true
-				out = append(out, t)
+	for _, x := range all {
+		if x.Broken != nil {
+			return nil, nil, false, x.Broken
+		}
+		targets = append(targets, x.Targets()...)
+	}
+	packs, err = r.packs(ctx, targets)
+	if errs.Is(err, errs.Corrupt) {
+		for _, x := range all { // which one it is
+			if _, err := r.packs(ctx, x.Targets()); err != nil {
+				return nil, nil, false, r.brokenSnapshot(x.SnapshotInfo, err)
 			}
 		}
 	}
-	return out, nil
+	return targets, packs, len(list) > 0, err
 }

@@ -105,7 +105,7 @@ FLAGS = {
     "backup": "verbose/--verbose/-v at=/--at force/--force/-f anew/--anew",
     "backup restore": "at=/--at",
     "backup log": "",
-    "backup forget": "keep=/--keep before=/--before dry_run/--dry-run/-n",
+    "backup forget": "keep=/--keep before=/--before damaged/--damaged dry_run/--dry-run/-n",
     "table import": "create_table/--create-table/-c update_table/--update-table/-u append_table/--append-table/-a replace_table/--replace-table/-r force/--force/-f pk=/--pk schema=/--schema/-s all_text/--all-text no_header/--no-header columns=/--columns delim=/--delim file_type=/--file-type sheet=/--sheet null=/--null map=/--map/-m continue_/--continue rejects=/--rejects quiet/--quiet disable_fk_checks/--disable-fk-checks",
     "table export": "force/--force/-f file_type=/--file-type delim=/--delim no_header/--no-header map=/--map/-m",
     "table cp": "force/--force/-f",
@@ -2319,7 +2319,7 @@ class Verbs:
 
         What a sync left is remembered until 'backup forget' says otherwise, also what a later one has removed or moved back: 'backup log' lists the syncs, 'backup
         restore --at' goes back to them. A server's database (http://, https://) remembers none. What is erased here stays in syncs of before: 'push --mirror --anew'
-        to the place makes it forget them all.
+        to the place makes it forget them all; uncommitted changes that a backup has put there are committed or reset, and synced, before.
 
         'backup verify' reads all of a backup. With a URL it needs no database; what it reads is kept, while it runs, in the directory for temporary files
         (TMPDIR), and with a name in the database's.
@@ -2406,17 +2406,20 @@ class Verbs:
         *,
         keep: str | None = None,
         before: str | None = None,
+        damaged: bool = False,
         dry_run: bool = False,
     ) -> Result[BackupForgetRow]:
         """Make a backup forget old syncs.
 
-        The snapshots of the syncs are removed; the newest always stays. What the branches and tags have now is not touched. 'gc --remote' then removes what
-        only those had that are forgotten: commits that were reset away, say, or branches that were removed.
+        The snapshots of the syncs are removed; the newest always stays, and that of what the branches and tags are now. Those that cannot be read go. What the
+        branches and tags have now is not touched. 'gc --remote' then removes what only those had that are forgotten: commits that were reset away, say, or
+        branches that were removed.
 
         Args:
             of: the name of a backup, or a URL.
             keep: forget what these rules do not keep, as those of retention: "all 7d, daily 90d".
             before: forget what is older.
+            damaged: forget the syncs of which something is damaged or lost; it reads what all need.
             dry_run: only say what would be forgotten.
 
         """
@@ -2427,6 +2430,7 @@ class Verbs:
                 "of": of,
                 "keep": keep,
                 "before": before,
+                "damaged": damaged,
                 "dry_run": dry_run,
             },
         )
