@@ -123,7 +123,8 @@ func TestDamagedPackPushed(t *testing.T) {
 	keptOK(t, wholeAt(t, fs, "/rem", "/whole"))
 }
 
-// TestDamagedMarker: a remote without its marker, or with a part of it, is named as what it is, and the next push makes it again.
+// TestDamagedMarker: a remote without its marker, or with a part of it, is named as what it is, and the next push makes it again; one that may be of a newer
+// program, once it was removed.
 func TestDamagedMarker(t *testing.T) {
 	for how, damage := range damages {
 		for _, anew := range []bool{false, true} {
@@ -141,6 +142,24 @@ func TestDamagedMarker(t *testing.T) {
 					err := wholeAt(t, fs, at, at+"-damaged")
 					if !errs.Is(err, errs.Corrupt) || !strings.Contains(err.Error(), "object stemma-remote") || !strings.Contains(err.Error(), "push") {
 						t.Errorf("%s was read: %v", at, err)
+					}
+				}
+				if how == "changed" {
+					for _, at := range []string{"/rem", "/saved"} {
+						was, err := vfs.ReadFile(fs, at+"/stemma-remote")
+						keptOK(t, err)
+						if at == "/rem" {
+							_, err = (&Push{All: true, Mirror: anew, Anew: anew, Remote: "/rem"}).Run(ctx, s)
+						} else {
+							_, err = (&Backup{Path: "sync-url", Anew: anew, Args: []string{"/saved"}}).Run(ctx, s)
+						}
+						if !errs.Is(err, errs.Corrupt) || !strings.Contains(err.Error(), "remove that object") {
+							t.Errorf("%s was written: %v", at, err)
+						}
+						if now, err := vfs.ReadFile(fs, at+"/stemma-remote"); err != nil || string(now) != string(was) {
+							t.Errorf("the marker of %s is %q (%v), was %q", at, now, err, was)
+						}
+						keptOK(t, fs.Remove(at+"/stemma-remote"))
 					}
 				}
 				res, err := (&Push{All: true, Mirror: anew, Anew: anew, Remote: "/rem"}).Run(ctx, s)

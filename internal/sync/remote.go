@@ -208,10 +208,14 @@ func (r *Remote) mark(ctx context.Context, all []Ref) error {
 
 // marked takes note of what the marker says, which is of generation gen.
 func (r *Remote) marked(data []byte, gen object.Generation) (err error) {
-	if r.striped, err = checkMarker(data, r.URL()); errs.Is(err, errs.Corrupt) {
-		err = errUnmarked(err, gen)
+	r.striped, err = checkMarker(data, r.URL())
+	switch {
+	case !errs.Is(err, errs.Corrupt):
+		return err
+	case markerLeft(data):
+		return errUnmarked(err, gen)
 	}
-	return err
+	return errs.New(errs.Corrupt, "%w\nhint: it is not what this program has made, and may be of a newer one that asks for more: if no newer one was ever used there, remove that object, and push or sync again", err)
 }
 
 // init makes the place a remote. A store that puts on conditions that do not hold is an error of class Unsupported: on it a push would
