@@ -101,6 +101,10 @@ func (c *Fetch) fetch(ctx context.Context, s *Scope) (*fetched, error) {
 	hints := warnings(r)
 	// What is known here is read first: what others make known meanwhile is newer.
 	known := maps.Collect(tracksOf(s))
+	before, err := named(ctx, s)
+	if err != nil {
+		return nil, err
+	}
 	refs, runs, err := r.RefsAndRuns(ctx)
 	if err != nil {
 		return nil, err
@@ -139,7 +143,7 @@ func (c *Fetch) fetch(ctx context.Context, s *Scope) (*fetched, error) {
 			return nil, err
 		}
 	}
-	more, err := fillSystem(ctx, s, r, refs)
+	more, err := fillPart(ctx, s, r, refs, before)
 	if err != nil {
 		return nil, err
 	}
