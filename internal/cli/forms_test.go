@@ -34,6 +34,8 @@ var forms = map[string]form{
 	"read-tables":             {only: "it makes another database"},
 	"backup":                  {only: "it writes to another directory each time"},
 	"backup restore":          {only: "it makes another database each time"},
+	"backup log":              {only: "it needs no database"},
+	"backup forget":           {only: "it needs no database"},
 	"ingest":                  {only: "it pulls from another database"},
 	"data lock":               {only: "it reads and writes files beside the database"},
 	"data items":              {only: "it reads files beside the database"},

@@ -132,3 +132,36 @@ func (r Retention) keepsTag(t, now time.Time) bool {
 	c := r.clause(retainTags)
 	return c == nil || c.covers(t, now)
 }
+
+// Keeps says which of things that were made at these times the rules keep, as they do the commits of a branch, and the newest always.
+// Rules about tags keep none.
+func (r Retention) Keeps(times []time.Time, now time.Time) []bool {
+	order := make([]int, len(times)) // newest first
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return times[b].Compare(times[a]) })
+	out := make([]bool, len(times))
+	if len(order) > 0 {
+		out[order[0]] = true
+	}
+	for i := range r.clauses {
+		c := &r.clauses[i]
+		period, seen := retainPeriods[c.kind], map[string]bool{}
+		for _, k := range order {
+			t := times[k]
+			if c.kind == retainTags || !c.covers(t, now) {
+				continue
+			}
+			if period != nil {
+				name := period(t.UTC())
+				if seen[name] {
+					continue
+				}
+				seen[name] = true
+			}
+			out[k] = true
+		}
+	}
+	return out
+}

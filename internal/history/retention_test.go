@@ -178,3 +178,41 @@ func TestThin(t *testing.T) {
 		})
 	}
 }
+
+// TestRetentionKeeps says which times rules keep: of each period the last, and the newest always.
+func TestRetentionKeeps(t *testing.T) {
+	now := time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
+	hours := []int{0, 1, 5, 13, 20, 30, 60, 400}
+	for rules, want := range map[string]string{
+		"all 5h":                "0 1 5",
+		"all 0h":                "0",
+		"tags forever":          "0",
+		"daily 3d":              "0 13 60",
+		"daily 2d, all 1h":      "0 1 13",
+		"hourly 1d":             "0 1 5 13 20",
+		"yearly 1y":             "0",
+		"monthly 1y, all 1h":    "0 1 400",
+		"all forever, daily 1d": "0 1 5 13 20 30 60 400",
+	} {
+		r, err := history.ParseRetention(rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		times := make([]time.Time, len(hours))
+		for i, h := range hours { // the oldest first
+			times[len(hours)-1-i] = now.Add(-time.Duration(h) * time.Hour)
+		}
+		var got []string
+		for i, kept := range r.Keeps(times, now) {
+			if kept {
+				got = append([]string{fmt.Sprint(hours[len(hours)-1-i])}, got...)
+			}
+		}
+		if text := strings.Join(got, " "); text != want {
+			t.Errorf("%s keeps %s, not %s", rules, text, want)
+		}
+	}
+	if r, _ := history.ParseRetention("all 1d"); len(r.Keeps(nil, now)) != 0 {
+		t.Error("of no times some are kept")
+	}
+}

@@ -50,6 +50,8 @@ func All() []Spec {
 		purgeDroppedDatabasesSpec(),
 		backupSpec(),
 		restoreSpec(),
+		backupLogSpec(),
+		backupForgetSpec(),
 		tableImportSpec(),
 		tableExportSpec(),
 		tableCpSpec(),

@@ -36,12 +36,16 @@ A backup with a name is at the URL of a remote, and holds all branches, each wit
 changes as a whole, or not at all. To sync it again sends what is new only. What is no longer here is not there either afterwards; a place
 at which that would lose commits of others is refused, unless --force says so. Stashes and merges in progress are not in it.
 
+What a sync left is remembered until 'backup forget' says otherwise, also what a later one has removed or moved back: 'backup log' lists the syncs, 'backup
+restore --at' goes back to them. A server's database (http://, https://) remembers none. What is erased here stays in syncs of before: 'push --mirror --anew'
+to the place makes it forget them all.
+
 'backup verify' reads all of a backup. With a URL it needs no database; what it reads is kept, while it runs, in the directory for temporary files
 (TMPDIR), and with a name in the database's.`,
 		Usage: []string{"<path>", "[-v]", "add <name> <url>", "remove <name>", "[--force] [--anew] sync <name>", "[--force] [--anew] sync-url <url>", "verify <name>|<url>", "restore [--at <time>|<revision>] <url> <directory>"},
 		Examples: []Example{
 			{"backup /mnt/backup/prices", "copy the database of this directory"}, {"backup add nightly file:///mnt/backups/prices", "name a place"},
-			{"backup sync nightly", "send what is new"}, {"backup verify file:///mnt/backups/prices", "read all of a backup, without a database here"}, {"backup restore --at 2026-11-30 file:///mnt/backups/prices old", "as it was that day"},
+			{"backup sync nightly", "send what is new"}, {"backup verify file:///mnt/backups/prices", "read all of a backup, without a database here"}, {"backup restore --at 2026-11-30 file:///mnt/backups/prices old", "as it was when that day began"},
 		},
 	})
 }
@@ -51,9 +55,13 @@ func restoreSpec() Spec {
 	return Define[Restore](Spec{
 		Name: "backup restore", Group: GroupCare, Admin: true,
 		Short: "Make a database of a backup",
-		Long: `The database has the branches, tags, working sets and runs of the backup. With --at every branch is as it was committed at that time, or only
-that commit is there. Uncommitted changes, of which a backup has only the last and not when they were made, are left out then, and named; tags and
-runs are all that the backup has.`,
+		Long: `The database has the branches, tags, working sets and runs of the backup. With --at a commit or tag only that is there, whichever sync had it.
+
+With --at a time it has what the last sync until then had ('backup log' lists them): its branches, tags and uncommitted changes. Where the next sync
+shows that a branch or tag came or went forward in between, by commits that were made until that time, it has these, without the uncommitted changes of
+such a branch, which are named: a sync does not tell when they were made. A branch that was moved back, rewritten or removed after the sync is there as the
+sync had it. Where no sync of that time or before is remembered, as by backups of older versions, each branch is at its last commit until then, and
+what was removed or moved back since is not there, which is said; tags are all that the next sync has. Runs are always all that the backup has.`,
 		Usage:    []string{"[--at <time>|<revision>] <url> <directory>"},
 		Examples: []Example{{"backup restore file:///mnt/backups/prices again", "into the directory again"}},
 	})
@@ -73,12 +81,15 @@ func (c *Restore) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if c.At != "" {
 		var err error
 		if clone.at, err = ParseTime(c.At); err != nil {
-			clone.Rev, clone.restore = c.At, false
+			clone.Rev, clone.restore, clone.older = c.At, false, true
 		}
 	}
 	r, err := clone.Run(ctx, s)
 	if err == nil && s.Making == nil {
 		r.Lines = []string{"restored " + c.URL + " to " + c.Dir}
+		if clone.past != nil {
+			r.Lines = append(r.Lines, clone.past.words()...)
+		}
 	}
 	return r, err
 }

@@ -111,7 +111,9 @@ func (c *Backup) open(ctx context.Context, s *Scope, text string, named bool) (*
 	if err != nil {
 		return nil, err
 	}
-	return s.openURL(ctx, url)
+	opt := s.remoteOptions()
+	opt.Mend = c.Path == "sync" || c.Path == "sync-url"
+	return s.openURLWith(ctx, url, opt)
 }
 
 // sync makes a backup hold what the database holds.
@@ -124,6 +126,7 @@ func (c *Backup) sync(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, err
 	}
 	hints := warnings(r)
+	begun := s.now()
 	seen, err := r.See(ctx)
 	if err != nil {
 		return nil, err
@@ -152,6 +155,7 @@ func (c *Backup) sync(ctx context.Context, s *Scope) (*Result, error) {
 	for _, t := range tags {
 		wants[sync.Tags+t.Name] = sync.Want{Commit: t.Commit, Tag: t.Object}
 	}
+	at := s.now()
 	for name := range refs {
 		if _, there := wants[name]; !there && name != sync.Lineage {
 			wants[name] = sync.Want{} // gone here
@@ -173,7 +177,7 @@ func (c *Backup) sync(ctx context.Context, s *Scope) (*Result, error) {
 	if p.Lineage, err = lineageFor(ctx, s, r, seen, c.Anew, hints); err != nil {
 		return nil, err
 	}
-	out, _, err := p.Run(ctx, list)
+	out, refs, err := p.Run(ctx, list)
 	if err != nil {
 		return nil, err
 	}
@@ -192,9 +196,22 @@ func (c *Backup) sync(ctx context.Context, s *Scope) (*Result, error) {
 	if err := noteBacked(s, r.URL(), wants, true); err != nil {
 		return nil, err
 	}
+	kept, err := remember(ctx, s, r, refs, changed > 0 || c.Anew, begun, at)
+	if err != nil {
+		return nil, err
+	}
 	res := statusResult(0)
 	res.Hints = *hints
-	if res.Printf("Backed up %s to %s.", s.Repo.Name(), r.URL()); changed == 0 && !c.Anew {
+	if c.Anew {
+		list, err := snapshotsOf(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		if n := len(list) - 1; n > 0 {
+			res.Hints = append(res.Hints, fmt.Sprintf("%s of before still %s what was there then; '%s backup forget' removes them", plural(uint64(n), "sync"), map[bool]string{true: "has", false: "have"}[n == 1], s.Program()))
+		}
+	}
+	if res.Printf("Backed up %s to %s.", s.Repo.Name(), r.URL()); !kept {
 		res.Lines = []string{"Nothing is new since the last backup to " + r.URL() + "."}
 	}
 	return res, nil
@@ -203,13 +220,26 @@ func (c *Backup) sync(ctx context.Context, s *Scope) (*Result, error) {
 // others refuses to make a place a mirror of the database in which others keep what would be lost: where a ref that is to go or to be rewritten
 // names a commit or tag that is not known here and that the database has not put there, or uncommitted changes that it has neither put there nor was
 // restored with, or where the place is a remote of the database. --force does it all the same.
+//
+// Uncommitted changes that a backup holds of a branch are in the way of all who push to it or work on it there. So they do not go where the place is a
+// remote of the database, but for --force, and never where the branch is one of a database that is worked on there.
 func (c *Backup) others(ctx context.Context, s *Scope, r *sync.Remote, refs map[string]sync.Ref, wants map[string]sync.Want) error {
+	for _, name := range slices.Sorted(maps.Keys(wants)) {
+		if b, ok := strings.CutPrefix(name, sync.Work); ok && !wants[name].Commit.IsZero() && refs[sync.Heads+b].Kept() {
+			return errs.New(errs.Conflict, "backup %s: branch '%s' has uncommitted changes here, and the place is a database that is worked on where it is (--store): commit them first, or back up to a place of your own", r.URL(), b)
+		}
+	}
 	if c.Force {
 		return nil
 	}
 	shared, err := s.remoteAt(r.URL())
 	if err != nil {
 		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(wants)) {
+		if b, ok := strings.CutPrefix(name, sync.Work); ok && shared != "" && !wants[name].Commit.IsZero() && refs[name].IsZero() {
+			return errs.New(errs.Conflict, "backup %s: branch '%s' has uncommitted changes here, and the place is the remote '%s' of this database: nobody could push to the branch there while they are in it. Commit them first, back up to a place of your own, or say --force to make this one a mirror of the database", r.URL(), b, shared)
+		}
 	}
 	own := backed(s)[r.URL()]
 	for _, name := range slices.Sorted(maps.Keys(refs)) {
@@ -299,7 +329,19 @@ func (c *Backup) verify(ctx context.Context, s *Scope) (res *Result, err error) 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, st.Close(ctx)) }()
-	batch, err := (&sync.Fetch{Remote: r, Store: st, FS: fs, Incoming: incoming, Progress: s.syncProgress()}).Refs(ctx, slices.Collect(maps.Values(refs)), nil)
+	all := slices.Collect(maps.Values(refs))
+	list, err := snapshotsOf(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	syncs, err := r.ReadSnapshots(ctx, list)
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range syncs {
+		all = append(all, slices.Collect(maps.Values(x.Refs))...)
+	}
+	batch, err := (&sync.Fetch{Remote: r, Store: st, FS: fs, Incoming: incoming, Progress: s.syncProgress()}).Refs(ctx, distinct(all), nil)
 	if err != nil {
 		return nil, fmt.Errorf("verify the backup: %w", err)
 	}
@@ -308,7 +350,11 @@ func (c *Backup) verify(ctx context.Context, s *Scope) (res *Result, err error) 
 	}
 	res = statusResult(0)
 	res.Hints = *hints
-	res.Printf("%s verified: no problems found", plural(uint64(len(refs)), "ref"))
+	text := plural(uint64(len(refs)), "ref")
+	if len(syncs) > 0 {
+		text += " and " + plural(uint64(len(syncs)), "sync")
+	}
+	res.Printf("%s verified: no problems found", text)
 	return res, nil
 }
 
@@ -364,37 +410,6 @@ func (c *Clone) leftWork(ctx context.Context, out *repo.Cloned) error {
 		out.Work[name] = id
 		delete(out.Work, branch)
 		c.hints = append(c.hints, fmt.Sprintf("warning: branch '%s' was changed at the backup since its uncommitted changes were put there: they are on the branch '%s', after commit %s", branch, name, at))
-	}
-	return nil
-}
-
-// back moves the branches of a clone to what they were at its time. Branches that were not there yet are left out.
-func (c *Clone) back(ctx context.Context, out *repo.Cloned) error {
-	var kept []repo.Branch
-	for _, b := range out.Branches {
-		id := b.Head
-		for !id.IsZero() {
-			cm, err := history.GetCommit(ctx, out.Batch, id)
-			if err != nil {
-				return err
-			}
-			if !cm.Committer.Time.After(c.at) {
-				break
-			}
-			if id = (history.CommitID{}); len(cm.Parents) > 0 {
-				id = cm.Parents[0]
-			}
-		}
-		if !id.IsZero() {
-			kept = append(kept, repo.Branch{Name: b.Name, Head: id})
-		}
-	}
-	if len(kept) == 0 {
-		return errs.New(errs.NotFound, "the backup has no commit at or before %s", c.at.UTC().Format("2006-01-02 15:04:05"))
-	}
-	out.Branches = kept
-	if !slices.ContainsFunc(kept, func(b repo.Branch) bool { return b.Name == out.Head }) {
-		out.Head = kept[0].Name
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ func TestLeast(t *testing.T) {
 	}
 	for _, bad := range []any{
 		&struct {
-			A string `flag:"a" least:"0"`
+			A bool `flag:"a" least:"0"`
 		}{},
 		&struct {
 			A int `flag:"a" least:"none"`

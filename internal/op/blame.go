@@ -42,7 +42,7 @@ func (c *Blame) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	st := s.Repo.Store()
+	st := s.Repo.TableReader(s.Repo.Store(), name)
 	b, err := diff.NewBlame(ctx, st, head, name, diff.Options{})
 	if err != nil {
 		return nil, err

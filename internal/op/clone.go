@@ -22,9 +22,9 @@ type Clone struct {
 	Name   string `flag:"remote" value:"name" default:"origin" help:"what the remote is called here"`
 	Branch string `flag:"branch,b" value:"branch" help:"the branch to check out; otherwise main, or the only one, or the first"`
 	Single bool   `flag:"single-branch" help:"take the history of that branch only, and no tags"`
-	Depth  int64  `flag:"depth" value:"n" help:"take the newest n commits only, of that branch; the others can be fetched later"`
+	Depth  int64  `flag:"depth" value:"n" least:"1" help:"take the newest n commits only, of that branch; the others can be fetched later"`
 	Rev    string `flag:"rev" alias:"revision" value:"revision" help:"take the history of this commit or tag, as the branch that is named or the remote's default"`
-	Tables string `flag:"tables" value:"a,b" help:"take these tables only; the others can be fetched later"`
+	Tables string `flag:"tables" value:"a,b" least:"1" help:"take these tables only; the others can be fetched later"`
 	Lazy   bool   `flag:"lazy" help:"take commits only; rows come from the remote when they are read, and the last of them are kept"`
 	Most   int64  `flag:"cache" value:"MiB" default:"1024" help:"with --lazy: how much of what was read is kept"`
 	Silent bool   `flag:"silent" hidden:"true" help:"accepted for compatibility"`
@@ -35,9 +35,12 @@ type Clone struct {
 	kept    bool      // with mirror: what is changed is changed there
 	mirror  bool      // all branches as they are there, which nothing but fetch changes; with Lazy
 	at      time.Time // with restore: as it was then; zero for as it is
+	older   bool      // with Rev: also what only earlier syncs of a backup had
 
-	hints   []string // of what the remote has beside refs
-	without []string // with at: branches whose uncommitted changes are left out
+	hints     []string      // of what the remote has beside refs
+	past      *past         // with at
+	without   []string      // with at: branches whose uncommitted changes are left out
+	elsewhere []sync.Target // with older: lists of packs of earlier syncs, where it takes these
 }
 
 // MadeDatabases is where a server makes databases.
@@ -110,6 +113,12 @@ func (c *Clone) into(ctx context.Context, s *Scope, url string, fs vfs.FS, dir s
 	refs, runs, err := r.RefsAndRuns(ctx)
 	if err != nil {
 		return err
+	}
+	if !c.at.IsZero() {
+		if c.past, err = pastOf(ctx, r, refs, c.at); err != nil {
+			return err
+		}
+		refs = c.past.refs(refs)
 	}
 	if c.mirror { // whose lineage is the remote's, or is joined when it is opened
 		runs = nil
@@ -223,8 +232,7 @@ func (c *Clone) seen(refs map[string]sync.Ref, branch string) (out *repo.Cloned,
 			if !c.restore {
 				continue
 			}
-			if !c.at.IsZero() { // when they were made is not known
-				c.without = append(c.without, strings.TrimPrefix(name, sync.Work))
+			if !c.at.IsZero() { // it depends on what the branch is then
 				continue
 			}
 			out.Work[strings.TrimPrefix(name, sync.Work)] = x.Commit
@@ -259,17 +267,22 @@ func (c *Clone) worked(x sync.Ref, out *repo.Cloned) []sync.Ref {
 }
 
 // left says what of a backup a state of the past has not.
-func (c *Clone) left() []string {
-	if len(c.without) == 0 {
-		return nil
+func (c *Clone) left() (out []string) {
+	if c.past != nil {
+		out = c.past.hints()
 	}
-	slices.Sort(c.without)
-	return []string{"uncommitted changes of " + strings.Join(c.without, ", ") + " are not there: the backup has the last ones only, and not when they were made; without --at they are restored"}
+	if len(c.without) > 0 {
+		out = append(out, "uncommitted changes of "+strings.Join(c.without, ", ")+" are not there: the backup has those of its syncs only, and not when they were made; a restore of the time of a sync, or without --at, has them")
+	}
+	return out
 }
 
 // fill fetches into the store of the clone, and writes its settings.
 func (c *Clone) fill(ctx context.Context, s *Scope, f *sync.Fetch, refs map[string]sync.Ref, runs []sync.Ref, branch, url, dir string) (*repo.Cloned, error) {
 	out, got := c.seen(refs, branch)
+	if c.past != nil {
+		got = distinct(append(got, c.past.needs()...))
+	}
 	got = append(got, asLineage(runs)...)
 	out.Time = s.Clock.Now()
 	var err error
@@ -282,12 +295,14 @@ func (c *Clone) fill(ctx context.Context, s *Scope, f *sync.Fetch, refs map[stri
 		return nil, err
 	}
 	if c.restore {
-		if c.at.IsZero() {
-			if err = c.leftWork(ctx, out); err == nil {
-				err = noteRestored(f.FS, dir, f.Remote.URL(), refs)
-			}
-		} else {
+		if !c.at.IsZero() {
 			err = c.back(ctx, out)
+		}
+		if err == nil {
+			err = c.leftWork(ctx, out)
+		}
+		if err == nil && c.at.IsZero() {
+			err = noteRestored(f.FS, dir, f.Remote.URL(), refs)
 		}
 		if err != nil {
 			return nil, errors.Join(err, out.Batch.Close())

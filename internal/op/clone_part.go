@@ -3,6 +3,7 @@ package op
 import (
 	"context"
 	"errors"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -68,7 +69,7 @@ func (c *Clone) fillPart(ctx context.Context, s *Scope, f *sync.Fetch, refs map[
 		if !t.Tag.IsZero() {
 			out.Tags = append(out.Tags, repo.LandedTag{Name: strings.TrimPrefix(c.Rev, "refs/tags/"), Object: t.Tag, Commit: t.Commit})
 		}
-		targets = append([]sync.Target{t}, lists(refs)...)
+		targets = slices.Concat([]sync.Target{t}, lists(refs), c.elsewhere)
 	}
 	p := &sync.Partial{URL: url, Lazy: c.Lazy, Most: c.Most << 20, Mirror: c.mirror, Kept: c.kept}
 	if own := c.tables(); own != nil { // views, documents and the like come along with every part: SQL and other verbs read them at any time
@@ -114,8 +115,37 @@ func lists(refs map[string]sync.Ref) []sync.Target {
 	return out
 }
 
-// revision is the commit of the remote that Rev names: that of a tag, a branch, or of a hash or the beginning of one.
+// revision is the commit of the remote that Rev names: that of a tag, a branch, or of a hash or the beginning of one. With older it is looked for in what earlier
+// syncs had where it is not there now.
 func (c *Clone) revision(ctx context.Context, r *sync.Remote, url string, refs map[string]sync.Ref) (sync.Target, error) {
+	t, err := c.named(ctx, r, url, refs)
+	if !c.older || !errs.Is(err, errs.NotFound) {
+		return t, err
+	}
+	list, e := snapshotsOf(ctx, r)
+	if e != nil {
+		return t, e
+	}
+	all, e := r.ReadSnapshots(ctx, list)
+	if e != nil || len(all) == 0 {
+		return t, errors.Join(err, e)
+	}
+	was := map[string]sync.Ref{} // what each was last
+	seen := map[hash.Hash]bool{}
+	for _, x := range all {
+		maps.Copy(was, x.Refs)
+		for _, t := range x.Targets() {
+			if !seen[t.List] {
+				seen[t.List] = true
+				c.elsewhere = append(c.elsewhere, sync.Target{List: t.List})
+			}
+		}
+	}
+	return c.named(ctx, r, url, was)
+}
+
+// named is the commit that Rev names among what these refs reach, and what earlier syncs had as far as that was looked for.
+func (c *Clone) named(ctx context.Context, r *sync.Remote, url string, refs map[string]sync.Ref) (sync.Target, error) {
 	name := strings.TrimPrefix(c.Rev, "refs/")
 	for _, n := range []string{name, sync.Tags + name, sync.Heads + name} {
 		if x, ok := refs[n]; ok && n != sync.Lineage {
@@ -127,7 +157,7 @@ func (c *Clone) revision(ctx context.Context, r *sync.Remote, url string, refs m
 		return sync.Target{}, none
 	}
 	src := &sync.Source{Remote: r}
-	if err := src.Add(ctx, lists(refs)...); err != nil {
+	if err := src.Add(ctx, append(lists(refs), c.elsewhere...)...); err != nil {
 		return sync.Target{}, err
 	}
 	found, err := src.Beginning(ctx, c.Rev, chunk.KindCommit)

@@ -245,3 +245,44 @@ func TestDamagedPackPushed(t *testing.T) {
 	keptOK(t, err)
 	keptOK(t, wholeAt(t, fs, "/rem", "/whole"))
 }
+
+// TestDamagedMarker: a remote without its marker, or with a part of it, is named as what it is, and the next push makes it again.
+func TestDamagedMarker(t *testing.T) {
+	for how, damage := range damages {
+		for _, anew := range []bool{false, true} {
+			t.Run(fmt.Sprint(how, anew), func(t *testing.T) {
+				ctx := t.Context()
+				fs, s := damagedWorld(t)
+				_, err := (&Push{All: true, Remote: "/rem"}).Run(ctx, s)
+				keptOK(t, err)
+				_, err = (&Backup{Path: "sync-url", Args: []string{"/saved"}}).Run(ctx, s)
+				keptOK(t, err)
+				before, err := vfs.ReadFile(fs, "/rem/stemma-remote")
+				keptOK(t, err)
+				for _, at := range []string{"/rem", "/saved"} {
+					damage(t, fs, at+"/stemma-remote")
+					err := wholeAt(t, fs, at, at+"-damaged")
+					if !errs.Is(err, errs.Corrupt) || !strings.Contains(err.Error(), "object stemma-remote") || !strings.Contains(err.Error(), "push") {
+						t.Errorf("%s was read: %v", at, err)
+					}
+				}
+				res, err := (&Push{All: true, Mirror: anew, Anew: anew, Remote: "/rem"}).Run(ctx, s)
+				keptOK(t, err)
+				if !strings.Contains(strings.Join(res.Hints, ""), "was made again") {
+					t.Errorf("the push said %q", res.Hints)
+				}
+				res, err = (&Backup{Path: "sync-url", Anew: anew, Args: []string{"/saved"}}).Run(ctx, s)
+				keptOK(t, err)
+				if !strings.Contains(strings.Join(res.Hints, ""), "was made again") {
+					t.Errorf("the backup said %q", res.Hints)
+				}
+				for _, at := range []string{"/rem", "/saved"} {
+					keptOK(t, wholeAt(t, fs, at, at+"-whole"))
+					if now, err := vfs.ReadFile(fs, at+"/stemma-remote"); err != nil || string(now) != string(before) {
+						t.Errorf("the marker of %s is %q (%v), was %q", at, now, err, before)
+					}
+				}
+			})
+		}
+	}
+}

@@ -38,6 +38,8 @@ type Diff struct {
 	Args      []string `arg:"rest" value:"revision|table" complete:"ref" help:"at most two revisions, then tables"`
 	Tables    []string `arg:"dash" value:"table" complete:"table" help:"tables"`
 
+	named bool // tables were asked for: what is not here of them is an error
+
 	verb string // on whose behalf it compares, for messages; "" is diff
 }
 
@@ -146,6 +148,7 @@ func (c *Diff) between(ctx context.Context, s *Scope, from, to side, tables []st
 		}
 		keep = append(keep, d)
 	}
+	c.named = len(tables) > 0
 	parts, err := c.parts(ctx, s, keep, from, to)
 	if err != nil {
 		return nil, err
@@ -160,7 +163,7 @@ func (c *Diff) between(ctx context.Context, s *Scope, from, to side, tables []st
 func (c *Diff) parts(ctx context.Context, s *Scope, deltas []diff.Delta, from, to side) ([]*Result, error) {
 	switch {
 	case c.Format == "sql":
-		return c.patch(ctx, deltas, from, to)
+		return c.patch(ctx, s, deltas, from, to)
 	case c.Format == "json":
 		return c.document(ctx, s, deltas, from, to)
 	case c.Summary || c.NameOnly:
@@ -178,7 +181,7 @@ func (c *Diff) parts(ctx context.Context, s *Scope, deltas []diff.Delta, from, t
 }
 
 // pairOf is the two states of a table that differs.
-func pairOf(ctx context.Context, d *diff.Delta, from, to side) (*diff.Pair, error) {
+func pairOf(ctx context.Context, s *Scope, d *diff.Delta, from, to side) (*diff.Pair, error) {
 	before, err := openSide(ctx, from.snap, d.From)
 	if err != nil {
 		return nil, err
@@ -191,7 +194,7 @@ func pairOf(ctx context.Context, d *diff.Delta, from, to side) (*diff.Pair, erro
 	if to.name == working {
 		r = to.snap.Root.Reader()
 	}
-	return diff.NewPair(r, tableOf(before), tableOf(after))
+	return diff.NewPair(s.Repo.TableReader(r, d.Name()), tableOf(before), tableOf(after))
 }
 
 // working is the name of the side that is the working set.
@@ -266,7 +269,7 @@ func (c *Diff) sides(ctx context.Context, s *Scope) (from, to side, tables []str
 			return from, to, nil, err
 		}
 		if base.IsZero() {
-			return from, to, nil, errs.New(errs.Invalid, "'%s' and '%s' have no common ancestor", revs[0], revs[1])
+			return from, to, nil, errs.New(errs.Invalid, "'%s' and '%s' have no common ancestor%s", revs[0], revs[1], s.asFarAsKnown())
 		}
 		revs[0] = base.Full()
 	}
@@ -413,9 +416,17 @@ func (c *Diff) table(ctx context.Context, s *Scope, d *diff.Delta, from, to side
 	if to.name == working {
 		r = to.snap.Root.Reader()
 	}
-	pair, err := diff.NewPair(r, tableOf(before), tableOf(after))
+	pair, err := diff.NewPair(s.Repo.TableReader(r, d.Name()), tableOf(before), tableOf(after))
 	if err != nil {
 		return nil, err
+	}
+	if !c.named && d.Data { // a table that was asked for is an error
+		if lacks, err := lacksRows(ctx, s, d, pair); err != nil {
+			return nil, err
+		} else if lacks {
+			head.Lines = append(head.Lines, fmt.Sprintf("its rows are not here; bring them with '%s fetch --complete'", s.Program()))
+			return []*Result{head}, nil
+		}
 	}
 	if c.Stat {
 		lines, err := statLines(ctx, pair)

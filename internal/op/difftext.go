@@ -17,7 +17,7 @@ import (
 )
 
 // patch is the statements that make the from side the to side.
-func (c *Diff) patch(ctx context.Context, deltas []diff.Delta, from, to side) ([]*Result, error) {
+func (c *Diff) patch(ctx context.Context, s *Scope, deltas []diff.Delta, from, to side) ([]*Result, error) {
 	if c.Stat || c.Summary || c.NameOnly {
 		return nil, errs.New(errs.Invalid, "%s: -r sql cannot be combined with --stat, --summary and --name-only", c.name())
 	}
@@ -30,7 +30,7 @@ func (c *Diff) patch(ctx context.Context, deltas []diff.Delta, from, to side) ([
 	var before, after []string
 	for i := range deltas {
 		d := &deltas[i]
-		p, err := pairOf(ctx, d, from, to)
+		p, err := pairOf(ctx, s, d, from, to)
 		if err != nil {
 			return nil, err
 		}
@@ -100,7 +100,7 @@ func (c *Diff) document(ctx context.Context, s *Scope, deltas []diff.Delta, from
 			doc.Tables = append(doc.Tables, summary{d.Name(), d.Kind.String(), d.Data, d.Schema})
 			continue
 		}
-		p, err := pairOf(ctx, d, from, to)
+		p, err := pairOf(ctx, s, d, from, to)
 		if err != nil {
 			return nil, err
 		}

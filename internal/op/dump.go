@@ -3,11 +3,13 @@ package op
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/ingest"
 	"github.com/stemmadb/stemma/internal/repo"
@@ -85,6 +87,16 @@ func (c *Dump) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
 			done.Hints = append(done.Hints, "not in the dump: "+strings.Join(own, ", ")+"; -r csv and -r json write them, too")
 		}
 	}
+	if !c.SchemaOnly {
+		var lacked []string
+		if names, lacked, err = withoutLacked(ctx, s, snap, names); err != nil {
+			return nil, err
+		}
+		if len(lacked) > 0 {
+			done.Hints = append(done.Hints, fmt.Sprintf("not in the dump, since the database is a part of %s that has not their rows: %s; bring the rest with '%s fetch --complete'",
+				s.Repo.Partial().URL, strings.Join(lacked, ", "), s.Program()))
+		}
+	}
 	total := int64(0)
 	for _, n := range names {
 		v, written, _, err := snap.Table(ctx, n)
@@ -107,7 +119,11 @@ func (c *Dump) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
 		if dir == "" {
 			dir = base
 		}
-		return c.files(ctx, s, snap, names, dir, task)
+		res, err := c.files(ctx, s, snap, names, dir, task)
+		if err == nil {
+			res.Hints = append(res.Hints, done.Hints...)
+		}
+		return res, err
 	}
 	file := c.File
 	if file == "" {
@@ -125,6 +141,29 @@ func (c *Dump) Run(ctx context.Context, s *Scope) (_ *Result, err error) {
 	}
 	done.Printf("Successfully exported data.")
 	return done, nil
+}
+
+// withoutLacked takes out of the names of tables those whose rows a part of a database has not.
+func withoutLacked(ctx context.Context, s *Scope, snap *repo.Snapshot, names []string) (here, lacked []string, err error) {
+	for _, n := range names {
+		if s.Repo.Partial().HasTable(n) {
+			here = append(here, n)
+			continue
+		}
+		v, _, ok, err := snap.Table(ctx, n)
+		if err == nil && ok {
+			_, _, err = v.Scan(table.ScanOptions{Rows: table.RowsTree}).Next(ctx)
+		}
+		switch {
+		case chunk.IsAbsent(err):
+			lacked = append(lacked, n)
+		case err != nil:
+			return nil, nil, err
+		default:
+			here = append(here, n)
+		}
+	}
+	return here, lacked, nil
 }
 
 // files writes a file for each table.

@@ -381,7 +381,7 @@ func (e *erasing) elsewhere(ctx context.Context) error {
 		e.r.Hints = append(e.r.Hints, fmt.Sprintf("remote %s (%s) has the rows if it had them: 'push --mirror --anew %s', and then 'gc --remote %s' removes them there", x.Name, x.URL, x.Name, x.Name))
 	}
 	for _, x := range backups {
-		e.r.Hints = append(e.r.Hints, fmt.Sprintf("backup %s (%s) has the rows if it had them: make it anew elsewhere, and remove this one", x.Name, x.URL))
+		e.r.Hints = append(e.r.Hints, fmt.Sprintf("backup %s (%s) has the rows if it had them, in what it remembers of earlier syncs too: make it anew elsewhere, and remove this one", x.Name, x.URL))
 	}
 	return nil
 }

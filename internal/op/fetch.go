@@ -142,6 +142,17 @@ func (c *Fetch) fetch(ctx context.Context, s *Scope) (*fetched, error) {
 		if err := c.complete(ctx, s, r, refs); err != nil {
 			return nil, err
 		}
+		// Tags of the commits that came, which a database without its older history does without.
+		got, more, news, err := c.changes(ctx, s, name, maps.Collect(tracksOf(s)), refs)
+		if err != nil {
+			return nil, err
+		}
+		if len(got) > 0 {
+			if more, err = receive(ctx, s, r, got, more); err != nil {
+				return nil, err
+			}
+		}
+		land.Tracks, land.Tags, told = append(land.Tracks, more.Tracks...), append(land.Tags, more.Tags...), append(told, news...)
 	}
 	more, err := fillPart(ctx, s, r, refs, before)
 	if err != nil {
@@ -226,7 +237,7 @@ func (c *Fetch) changes(ctx context.Context, s *Scope, name string, known map[st
 		if !isTag || only != nil && !only[n] && !c.Tags || slices.ContainsFunc(have, func(h repo.LandedTag) bool { return h.Name == t }) {
 			continue
 		}
-		if p := s.Repo.Partial(); p != nil && len(p.Shallow) > 0 {
+		if s.Repo.Shallow() {
 			// Of a database without its older history, tags are those of commits that it has.
 			if ok, err := s.Repo.Store().Has(ctx, refs[n].Commit); err != nil {
 				return nil, land, nil, err
@@ -502,8 +513,7 @@ func (c *Pull) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	switch {
 	case how == unrelated:
-		return nil, errs.New(errs.Conflict, "branch '%[1]s' and '%[2]s/%[3]s' have no common ancestor: they are of different databases. To have what is there, clone it; to put this branch beside it, push it by another name, as in '%[4]s push %[2]s %[1]s:mine'; to replace what is there, '%[4]s push --force %[2]s %[1]s:%[3]s'",
-			s.branch(), c.Remote, theirs, s.Program())
+		return nil, c.errUnrelated(s, theirs, f.refs[sync.Heads+theirs].Commit)
 	case how == diverged && c.FFOnly:
 		return nil, errs.New(errs.Conflict, "fatal: Not possible to fast-forward, aborting: branch '%[1]s' and '%[2]s/%[3]s' have diverged.\nhint: To join them say '%[4]s pull %[2]s %[3]s' (merge) or '%[4]s pull --rebase %[2]s %[3]s' (put the own commits on top).", s.branch(), c.Remote, theirs, s.Program())
 	case how == diverged && c.Rebase:
@@ -532,6 +542,31 @@ func (c *Pull) Run(ctx context.Context, s *Scope) (*Result, error) {
 	}
 	res.Columns, res.Hints = pullColumns, append(f.hints, res.Hints...)
 	return res, nil
+}
+
+// errUnrelated is the error for a branch of a remote, which names there, that has nothing in common with the branch as far as is known here.
+func (c *Pull) errUnrelated(s *Scope, theirs string, there history.CommitID) error {
+	if s.Repo.Shallow() {
+		return errs.New(errs.Conflict, "what branch '%[1]s' and '%[2]s/%[3]s' have in common is not known here, since the database has not got its older history: bring that with '%[4]s fetch --unshallow %[2]s', and pull again",
+			s.branch(), c.Remote, theirs, s.Program())
+	}
+	thinned, err := s.Repo.Thinned()
+	if err != nil {
+		return err
+	}
+	if was, ok := thinned.Find(there.Full()); ok && was.Erased {
+		return errs.New(errs.Conflict, "'%[1]s/%[2]s' is what it was before rows were erased here, which a merge would bring back: '%[3]s push --mirror --anew %[1]s' has them erased there", c.Remote, theirs, s.Program())
+	}
+	return errs.New(errs.Conflict, "branch '%[1]s' and '%[2]s/%[3]s' have no common ancestor: they are of different databases, or the history was made anew there from its first commit on, as 'erase' does. To have what is there, clone it; to put this branch beside it, push it by another name, as in '%[4]s push %[2]s %[1]s:mine'; only where what is there is of no use to anybody replace it with '%[4]s push --force %[2]s %[1]s:%[3]s'",
+		s.branch(), c.Remote, theirs, s.Program())
+}
+
+// asFarAsKnown is what is said behind there being no common ancestor where the database may only not know it.
+func (s *Scope) asFarAsKnown() string {
+	if !s.Repo.Shallow() {
+		return ""
+	}
+	return " here, where older history is lacking: '" + s.Program() + " fetch --unshallow' brings it"
 }
 
 // relation is how a branch stands to the branch of a remote.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
@@ -195,6 +196,9 @@ func (c *Fetch) complete(ctx context.Context, s *Scope, r *sync.Remote, refs map
 		return err
 	}
 	batch, err := f.Run(ctx, packs, want, nil)
+	if errs.Is(err, errs.Corrupt) {
+		return c.incomplete(ctx, s, f, packs, refs, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -203,4 +207,58 @@ func (c *Fetch) complete(ctx context.Context, s *Scope, r *sync.Remote, refs map
 	}
 	f.Held = sync.HeldIn(s.Repo.FS(), s.Repo.Dir())
 	return f.Landed()
+}
+
+// incomplete says which branches and tags of the database need what the remote has not got any more, though it has all that its own refs reach;
+// it is err where that is something else.
+func (c *Fetch) incomplete(ctx context.Context, s *Scope, f *sync.Fetch, packs []sync.Pack, refs map[string]sync.Ref, err error) error {
+	var theirs []sync.Target
+	var have []history.CommitID
+	for _, x := range refs {
+		theirs, have = append(theirs, x.Target), append(have, x.Commit)
+	}
+	batch, failed := f.Run(ctx, packs, theirs, nil)
+	if failed != nil {
+		return err
+	}
+	var here, gone, others []string
+	lacks := func(to *[]string, name string, t sync.Target) error {
+		lacks, err := f.Lacks(ctx, batch, t, have)
+		if lacks {
+			*to = append(*to, "'"+name+"'")
+		}
+		return err
+	}
+	for _, b := range s.Repo.Branches() {
+		failed = errors.Join(failed, lacks(&here, b.Name, sync.Target{Commit: b.Head}))
+	}
+	for _, b := range s.Repo.Tracks() {
+		to := &others
+		if strings.HasPrefix(b.Name, c.Remote+"/") {
+			to = &gone
+		}
+		failed = errors.Join(failed, lacks(to, b.Name, sync.Target{Commit: b.Head}))
+	}
+	tags, e := s.Repo.TagObjects(ctx)
+	failed = errors.Join(failed, e)
+	for _, t := range tags {
+		failed = errors.Join(failed, lacks(&here, t.Name, sync.Target{Commit: t.Commit, Tag: t.Object}))
+	}
+	if failed = errors.Join(failed, batch.Close()); failed != nil {
+		return failed
+	}
+	var say []string
+	if len(gone) > 0 {
+		say = append(say, fmt.Sprintf("%s, which it has no more: forget that with '%s fetch --prune %s', and repeat this", strings.Join(gone, ", "), s.Program(), c.Remote))
+	}
+	if len(others) > 0 {
+		say = append(say, fmt.Sprintf("%s of another remote: name that one in '%s fetch --complete <remote>'", strings.Join(others, ", "), s.Program()))
+	}
+	if len(here) > 0 {
+		say = append(say, fmt.Sprintf("%s, which is on commits that were removed there: bring them with '%[2]s fetch --complete <remote>' from a remote that has them still, or give it up (%[2]s reset --hard, branch -D, tag -d), and repeat this", strings.Join(here, ", "), s.Program()))
+	}
+	if len(say) == 0 {
+		return err
+	}
+	return errs.New(errs.NotFound, "the database cannot be made whole: the remote '%s' has not got any more all that this needs: %s", c.Remote, strings.Join(say, "; and "))
 }

@@ -75,6 +75,9 @@ func (p *Param) set(dest any, text string, more bool) error {
 		}
 		f.SetInt(n)
 	case String:
+		if p.HasLeast && int64(len(text)) < p.Least {
+			return p.bad(text, "a text that is not empty")
+		}
 		f.SetString(text)
 	case Duration:
 		d, err := ParseDuration(text)

@@ -396,7 +396,7 @@ func (c *MergeBase) Run(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, err
 	}
 	if base.IsZero() {
-		return nil, errs.New(errs.NotFound, "%s and %s have no common ancestor", c.Args[0], c.Args[1])
+		return nil, errs.New(errs.NotFound, "%s and %s have no common ancestor%s", c.Args[0], c.Args[1], s.asFarAsKnown())
 	}
 	r := Say("%s", base)
 	r.Columns, r.Rows = mergeBaseColumns, [][]any{{base.String()}}

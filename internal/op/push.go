@@ -37,7 +37,8 @@ type Push struct {
 	Remote   string   `arg:"1" value:"remote" complete:"remote" help:"the name of a remote or a URL; otherwise the remote that the branch follows, or origin"`
 	Refs     []string `arg:"rest" value:"refspec" complete:"branch" help:"a branch or a tag, <here>:<there> for another name there, :<there> to remove it; + before it forces it"`
 
-	unseen bool // something was to be forced at a place of which nothing is known here
+	unseen bool     // something was to be forced at a place of which nothing is known here
+	stays  []string // branches that were to be removed and were not seen as they are there
 }
 
 func pushSpec() Spec {
@@ -54,8 +55,9 @@ is needed too. Under the name dolt it moves the branch whatever is there.
 --mirror makes the remote what the database is. Branches and tags that are there and not here, as those of others in a plain clone, are named
 and nothing is changed; --prune removes them.
 
---mirror --anew sends all of the database, also what the remote has, and lets no branch, tag or run name anything that was sent before. After
-'erase' that is what makes 'gc --remote' remove the rows there. What others commit there meanwhile makes it fail, whatever is forced, and is kept.
+--mirror --anew sends all of the database, also what the remote has, and lets no branch, tag or run name anything that was sent before; what a
+backup there remembers of its syncs is forgotten. After 'erase' that is what makes 'gc --remote' remove the rows there. What others commit there
+meanwhile makes it fail, whatever is forced, and is kept.
 What others told of runs, where it is damaged there and not known here, is given up, and a warning says so.`,
 		Usage:    []string{"[-u] [-f] [--all [--prune]] [--tags] [--atomic] [<remote> [<refspec>...]]", "--mirror [--prune] [--anew] [<remote>]", "-d <remote> <ref>..."},
 		Examples: []Example{{"push -u origin main", "send a branch, and follow the remote's from now on"}, {"push", "send it again"}, {"push origin :fix", "remove a branch there"}},
@@ -116,7 +118,7 @@ func (c *Push) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, name, err := s.openRemote(ctx, c.Remote)
+	r, name, err := s.openRemoteToPush(ctx, c.Remote)
 	if err != nil {
 		if url, _, e := s.findRemote(c.Remote); e == nil && object.IsNoPlace(err) && strings.HasPrefix(url, "http") {
 			err = fmt.Errorf("%w; a database of a server is made there: say CREATE DATABASE to it, and push again", err)
@@ -167,6 +169,12 @@ func (c *Push) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if len(out) == 0 && err != nil {
 		return nil, err
 	}
+	if err == nil && c.Anew && !slices.ContainsFunc(out, func(o sync.Outcome) bool { return o.Status.Refused() }) {
+		var hint string
+		if hint, err = forgetAll(ctx, r); hint != "" {
+			*hints = append(*hints, hint)
+		}
+	}
 	// Who gives up has moved what was moved before.
 	if e := c.note(context.WithoutCancel(ctx), s, name, list, out, refs); e != nil {
 		return nil, errors.Join(err, e)
@@ -175,10 +183,10 @@ func (c *Push) Run(ctx context.Context, s *Scope) (*Result, error) {
 }
 
 // lease says what a branch that may lose commits must be for that: what was last seen of it, if the place has a name here, or a commit there that was made
-// anew here, of which what is pushed has all that was not to go.
+// anew here, of which what is pushed has all that was not to go. What is removed, or names a commit that is gone here, may be another's way to keep it.
 func (c *Push) lease(ctx context.Context, s *Scope, p *pushed, named bool, there history.CommitID, thinned *lineage.Thinned) error {
 	now, anew := thinned.Became(there.Full())
-	if anew && now != "" && !p.Commit.IsZero() {
+	if anew = anew && now != "" && !p.Commit.IsZero(); anew {
 		h, err := hash.Parse(now)
 		if err == nil {
 			anew, err = history.IsAncestor(ctx, s.Repo.Store(), history.CommitID(h), p.Commit)
@@ -429,6 +437,9 @@ func (c *Push) tell(s *Scope, r *sync.Remote, name string, list []pushed, out []
 			if list[i].here == "" {
 				both = list[i].there
 			}
+			if o.Status == sync.Stale && list[i].Commit.IsZero() {
+				c.stays = append(c.stays, list[i].there)
+			}
 			line = fmt.Sprintf(" ! %-21s %s (%s)", "[rejected]", both, refusals[o.Status])
 		}
 		changed = true
@@ -477,6 +488,11 @@ func (c *Push) advice(s *Scope, refused map[sync.Status]bool) []string {
 		return []string{
 			"hint: Updates were rejected because the remote contains work that you do", "hint: not have locally. Integrate the remote changes (e.g.",
 			"hint: '" + s.Program() + " pull ...') before pushing again.",
+		}
+	case refused[sync.Stale] && c.Anew && len(c.stays) > 0:
+		return []string{
+			"hint: Branches that are not here were not seen as they are there, or an erasure has forgotten", "hint: what was seen: if nobody needs them, remove them with",
+			"hint: '" + s.Program() + " push -d " + c.Remote + " " + strings.Join(c.stays, " ") + "', and push again.",
 		}
 	case refused[sync.Stale] && c.Anew:
 		return []string{

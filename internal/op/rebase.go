@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/repo"
@@ -104,12 +105,20 @@ func (c *Rebase) Run(ctx context.Context, s *Scope) (*Result, error) {
 		r.Hints = append(hints, "other sessions find the plan with checkout "+name+"; they can go on, or give up, from "+branch+" as well: rebase --continue, rebase --abort")
 		return r, nil
 	}
-	return (&rebaser{s: s, name: name, hints: hints}).run(ctx)
+	r := &rebaser{s: s, name: name, hints: hints}
+	res, err := r.run(ctx)
+	if chunk.IsAbsent(err) { // nobody has settled anything yet
+		if _, failed := abortRebase(ctx, s, name, r.x); failed != nil {
+			return nil, errors.Join(err, failed)
+		}
+		return nil, errs.New(errs.CodeOf(err), "branch '%s' cannot be rebased, and is as it was: %w", branch, err)
+	}
+	return res, err
 }
 
 // goOn goes on with the rebase on the branch name, which stands at from; nil for wherever it stands.
 func (c *Rebase) goOn(ctx context.Context, s *Scope, name string, from *repo.RebasePoint) (*Result, error) {
-	if c.Plan != "" {
+	if c.Plan != "" || c.PlanOf != "" { // what an editor left empty is a plan without steps
 		now, left, err := setPlan(ctx, s, name, c.Plan, from)
 		if err != nil {
 			return nil, c.senseless(ctx, s, name, from, err)
@@ -126,6 +135,9 @@ func (c *Rebase) goOn(ctx context.Context, s *Scope, name string, from *repo.Reb
 		}
 	}
 	res, err := r.run(ctx)
+	if chunk.IsAbsent(err) {
+		err = errs.New(errs.CodeOf(err), "%w; the rebase is still in progress: go on with 'rebase --continue' then, or give it up with 'rebase --abort'", err)
+	}
 	if err != nil {
 		return nil, c.senseless(ctx, s, name, r.x, err)
 	}

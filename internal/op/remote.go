@@ -245,19 +245,34 @@ func (s *Scope) mayName(url string) error {
 
 // openURL opens the remote at a URL.
 func (s *Scope) openURL(ctx context.Context, url string) (*sync.Remote, error) {
+	return s.openURLWith(ctx, url, s.remoteOptions())
+}
+
+func (s *Scope) openURLWith(ctx context.Context, url string, opt remote.Options) (*sync.Remote, error) {
 	if err := s.mayName(url); err != nil {
 		return nil, err
 	}
-	return remote.Open(ctx, url, s.remoteOptions())
+	return remote.Open(ctx, url, opt)
 }
 
 // openRemote opens a remote by its name among those of the database, or by what else remoteURL takes. name is "" then.
 func (s *Scope) openRemote(ctx context.Context, text string) (r *sync.Remote, name string, err error) {
+	return s.openRemoteWith(ctx, text, s.remoteOptions())
+}
+
+// openRemoteToPush is openRemote for who writes there, and so mends a remote that does not say any more what it is.
+func (s *Scope) openRemoteToPush(ctx context.Context, text string) (r *sync.Remote, name string, err error) {
+	opt := s.remoteOptions()
+	opt.Mend = true
+	return s.openRemoteWith(ctx, text, opt)
+}
+
+func (s *Scope) openRemoteWith(ctx context.Context, text string, opt remote.Options) (r *sync.Remote, name string, err error) {
 	url, name, err := s.findRemote(text)
 	if err != nil {
 		return nil, "", err
 	}
-	r, err = s.openURL(ctx, url)
+	r, err = s.openURLWith(ctx, url, opt)
 	return r, name, err
 }
 

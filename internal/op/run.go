@@ -2,6 +2,7 @@ package op
 
 import (
 	"context"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,13 +19,27 @@ func Run(ctx context.Context, verb Op, s *Scope) (*Result, error) {
 	}
 	r, err := verb.Run(ctx, s)
 	if err != nil {
-		err = nearTable(ctx, s, err)
+		err = mayBeThere(s, nearTable(ctx, s, err))
 	}
 	return r, err
 }
 
+// mayBeThere adds to an error about a ref that does not exist how to bring the others of a remote of which at most one branch is known, as
+// clone --single-branch and --rev leave it.
+func mayBeThere(s *Scope, err error) error {
+	if s.Repo == nil || s.Repo.Partial() != nil || len(s.Repo.Tracks()) > 1 || !errs.Is(err, errs.NotFound) || !strings.Contains(err.Error(), "branch or ref not found: ") {
+		return err
+	}
+	m, e := remoteURLs(s.Settings.Local)
+	if e != nil || len(m) == 0 {
+		return err
+	}
+	name := slices.Sorted(maps.Keys(m))[0]
+	return errs.New(errs.NotFound, "%w; '%s fetch %s' brings the branches and tags of %s", err, s.Program(), name, m[name])
+}
+
 // noTable finds the name of a table that does not exist at the end of a message that offers no other.
-var noTable = regexp.MustCompile(`(?:table not found: |is neither .*table.*: branch or ref not found: )([^;:]+)$`)
+var noTable = regexp.MustCompile(`(?:table not found: |is neither .*table.*: branch or ref not found: )([^;:]+)(?:; the database is a part of .*)?$`)
 
 func nearTable(ctx context.Context, s *Scope, err error) error {
 	if s.Repo == nil || !errs.Is(err, errs.NotFound) {

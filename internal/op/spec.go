@@ -123,7 +123,7 @@ type Param struct {
 	Enum     []string // the only values allowed (enum:"a,b")
 	Sep      string   // splits one value of kind Strings into many (sep:",")
 	Number   bool     // -5 means this parameter with value 5, as in git log -5 (number:"true")
-	Least    int64    // the smallest value of kind Int that may be given; the default may be below it and then means none (least:"0")
+	Least    int64    // the smallest value of kind Int, or the fewest bytes of one of kind String, that may be given; the default may be below it and then means none (least:"0")
 	HasLeast bool     // whether there is one
 	Hidden   bool     // left out of help and completion (hidden:"true")
 	DoltOnly bool     // left out of help and completion unless the program is called dolt (dolt:"only")
@@ -308,8 +308,8 @@ func paramOf(f reflect.StructField) (Param, bool, error) {
 	switch {
 	case p.Arg < 0 && p.Kind != Strings:
 		return p, false, fmt.Errorf("many arguments need a []string")
-	case (p.Number || p.HasLeast) && p.Kind != Int:
-		return p, false, fmt.Errorf("tag number or least needs an int")
+	case p.Number && p.Kind != Int || p.HasLeast && p.Kind != Int && p.Kind != String:
+		return p, false, fmt.Errorf("tag number needs an int, least an int or a string")
 	case p.Sep != "" && p.Kind != Strings:
 		return p, false, fmt.Errorf("tag sep needs a []string")
 	case p.Required && p.Default != "":

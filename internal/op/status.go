@@ -315,5 +315,8 @@ func plural(n uint64, word string) string {
 	if strings.HasSuffix(word, "y") {
 		return fmt.Sprintf("%d %sies", n, word[:len(word)-1])
 	}
+	if strings.HasSuffix(word, "ch") {
+		return fmt.Sprintf("%d %ses", n, word)
+	}
 	return fmt.Sprintf("%d %ss", n, word)
 }

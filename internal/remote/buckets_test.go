@@ -152,8 +152,12 @@ func TestBucketErrors(t *testing.T) {
 				{"%s://", "names no bucket"}, {"%s:///path", "names no bucket"}, {"%s://data/a?b=c", "without ? and #"}, {"%s://data/a/../b", "'..'"},
 				{"%s://data/a//b", "''"}, {"%s://ada:secret@data/a", "leave out what is before the @"}, {"%s://other/a", "there is no bucket 'other'"},
 			} {
+				class := errs.Invalid
+				if c.url == "%s://other/a" {
+					class = errs.NotFound
+				}
 				_, err := remote.Open(ctx, fmt.Sprintf(c.url, kind), remote.Options{FS: vfs.NewMem(), Dir: "/"})
-				if !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), c.mentioned) {
+				if !errs.Is(err, class) || !strings.Contains(err.Error(), c.mentioned) {
 					t.Errorf("%s: %s: %v; want %q", c.url, errs.CodeOf(err), err, c.mentioned)
 				}
 			}

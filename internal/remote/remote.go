@@ -27,6 +27,7 @@ type Options struct {
 	Dir string // where relative paths begin
 	// Told, if not nil, is told of what takes long: a server that does not answer and is asked again.
 	Told func(text string)
+	Mend bool // what is opened is written to: see sync.OpenToMend
 }
 
 // credentials is a user's name, with or without a password, before what names a host.
@@ -46,6 +47,9 @@ func Normalize(text string, opt Options) (string, error) {
 		path := strings.TrimPrefix(text, "file://")
 		if path == "" {
 			return "", errs.New(errs.Invalid, "%s names no directory; write file:///path/to/remote", text)
+		}
+		if slipped(path, opt) {
+			return "", errs.New(errs.Invalid, "%[1]s is %[2]s below this directory: write file:///%[2]s to mean /%[2]s, or else ./%[2]s", text, path)
 		}
 		text = path
 	case scheme.MatchString(text):
@@ -69,6 +73,18 @@ func Normalize(text string, opt Options) (string, error) {
 	return "file://" + filepath.ToSlash(filepath.Clean(path)), nil
 }
 
+// slipped tells whether a path behind file:// lacks the slash before it: what it begins with is a directory at the root and none in opt.Dir. Other
+// relative paths are taken, as by Dolt.
+func slipped(path string, opt Options) bool {
+	first, rest, _ := strings.Cut(path, "/")
+	if opt.FS == nil || first == "" || strings.HasPrefix(first, ".") || rest == "" {
+		return false
+	}
+	_, here := opt.FS.Stat(filepath.Join(opt.Dir, first))
+	_, top := opt.FS.Stat(string(filepath.Separator) + first)
+	return errs.Is(here, errs.NotFound) && top == nil
+}
+
 // Open opens the remote at a URL. An unknown scheme is an error of class Unsupported.
 func Open(ctx context.Context, url string, opt Options) (*sync.Remote, error) {
 	url, err := Normalize(url, opt)
@@ -79,7 +95,11 @@ func Open(ctx context.Context, url string, opt Options) (*sync.Remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := sync.Open(ctx, s)
+	open := sync.Open
+	if opt.Mend {
+		open = sync.OpenToMend
+	}
+	r, err := open(ctx, s)
 	if err == nil && inBuckets(url) {
 		r.Stripe(pack.Blocks{})
 	}
@@ -182,12 +202,16 @@ func inBucket(url string) (bucket, path string, err error) {
 	return bucket, path, nil
 }
 
+// errDatabase is what is said of the directory of a database, which is no remote.
+const errDatabase = "%[1]s is the directory of a database, which is opened by its path, not a remote: to copy it to another directory say 'stemma -C %[1]s backup <directory>'; " +
+	"to clone it, or to share it, push from it to an empty directory with 'stemma -C %[1]s push --mirror <directory>', and name that"
+
 // foreign refuses directories that are something else.
 func foreign(fs vfs.FS, path string) error {
 	for _, c := range []struct{ name, what string }{
 		{"manifest", "%s is a remote of Dolt's own format; clone it with Dolt, serve the clone with 'dolt sql-server' and bring in its history with 'stemma ingest dolt://root@localhost:3306/<database>'"},
-		{filepath.Join(".stemma", "FORMAT"), "%s is a database, not a remote: push from there to an empty directory, and name that"},
-		{filepath.Join(".dolt", "FORMAT"), "%s is a database, not a remote: push from there to an empty directory, and name that"},
+		{filepath.Join(".stemma", "FORMAT"), errDatabase},
+		{filepath.Join(".dolt", "FORMAT"), errDatabase},
 	} {
 		if _, err := fs.Stat(filepath.Join(path, c.name)); err == nil {
 			return errs.New(errs.Unsupported, c.what, path)

@@ -213,6 +213,8 @@ func (p *mergePlan) compute(ctx context.Context) (done bool, err error) {
 	switch {
 	case err != nil:
 		return false, err
+	case base.IsZero() && p.r.Shallow():
+		return false, errs.New(errs.Invalid, "cannot merge '%s': what it has in common with '%s' is not known here, since the database has not got its older history: bring that with 'fetch --unshallow'", p.opt.Source, p.opt.Branch)
 	case base.IsZero():
 		return false, errs.New(errs.Invalid, "cannot merge '%s': it has no common ancestor with '%s'", p.opt.Source, p.opt.Branch)
 	case base == p.opt.Theirs:

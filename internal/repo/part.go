@@ -14,6 +14,12 @@ import (
 // Partial says what the database lacks that is a part of another; nil when it is whole.
 func (r *Repo) Partial() *sync.Partial { return r.partial.Load() }
 
+// Shallow tells whether the database has not got its older history, so that commits may have ancestors in common that are not known here.
+func (r *Repo) Shallow() bool {
+	p := r.partial.Load()
+	return p != nil && len(p.Shallow) > 0
+}
+
 // mirror is what the database lacks that only shows what is at a remote; nil for others.
 func (r *Repo) mirror() *sync.Partial {
 	if p := r.partial.Load(); p != nil && p.Mirror && r.bucket == nil {
@@ -87,6 +93,15 @@ func (r *Repo) Complete(ctx context.Context, batch *pack.Batch, historyOnly bool
 	r.elsewhere = nil
 	r.store.SetElsewhere(nil)
 	return nil
+}
+
+// mayBeThere is what messages add about a branch, tag or commit that a part of a database does not know; "" of a whole one.
+func (r *Repo) mayBeThere() string {
+	p := r.partial.Load()
+	if p == nil || p.Mirror {
+		return ""
+	}
+	return "; the database is a part of " + p.URL + ": 'stemma fetch' brings the branches that are there, 'stemma fetch --complete' all history and tags"
 }
 
 // Fill makes the chunks of the batch durable, which are what a part of some tables lacked of more tables, and notes that these are there.

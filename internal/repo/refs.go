@@ -410,12 +410,12 @@ func edited(tables workTables) []string {
 	return out
 }
 
-// errNoRef is the error for an unknown branch, with the nearest names.
+// errNoRef is the error for an unknown branch, with the nearest names; of a part it says where there may be one.
 func (r *Repo) errNoRef(name string) error {
 	s := r.published.Load()
 	names := slices.Concat(s.branches.Keys(), s.tags.Keys(), s.tracks.Keys())
 	if near := errs.Nearest(name, names); len(near) > 0 {
-		return errs.WithMeant(errs.New(errs.NotFound, "branch or ref not found: %s", name), near)
+		return errs.WithMeant(errs.New(errs.NotFound, "branch or ref not found: %s%s", name, r.mayBeThere()), near)
 	}
-	return errs.New(errs.NotFound, "branch or ref not found: %s", name)
+	return errs.New(errs.NotFound, "branch or ref not found: %s%s", name, r.mayBeThere())
 }

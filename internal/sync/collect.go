@@ -14,7 +14,7 @@ import (
 	"github.com/stemmadb/stemma/internal/object"
 )
 
-// Collect removes the objects of a remote that no ref needs. It takes two runs: the first notes what is unnamed, a later one removes what was
+// Collect removes the objects of a remote that no ref and no snapshot needs. It takes two runs: the first notes what is unnamed, a later one removes what was
 // noted a grace period ago and is unnamed still, so that pushes that are under way lose nothing. docs/design/accepted/0017-garbage-of-remotes.md
 // says why this is safe.
 type Collect struct {
@@ -38,7 +38,7 @@ func (a *Amount) add(in object.Info) { a.Objects++; a.Bytes += in.Size }
 
 // Collected is what a collection of a remote has done.
 type Collected struct {
-	Used    Amount // packs, lists and outcomes that refs need
+	Used    Amount // packs, lists and outcomes that refs and snapshots need
 	Waiting Amount // unnamed, and noted for less than the grace period
 	Removed Amount // of a dry run: what would have been removed
 	Left    Amount // what is left of removed refs, where the server minds no condition of a delete, so that it stays
@@ -93,7 +93,7 @@ func (c *Collect) once(ctx context.Context) (*Collected, error) {
 	}
 	named, gone := found.names, found.gone
 	out := &Collected{}
-	next := garbage{unnamed: map[string]time.Time{}, removed: map[string]time.Time{}}
+	next := garbage{unnamed: map[string]time.Time{}, removed: map[string]time.Time{}, snapshots: notes.snapshots}
 	var doomed []object.Info
 	for _, in := range all {
 		if named[in.Name] || !collectable(in.Name) {
@@ -273,14 +273,14 @@ func (r *Remote) mindsDelete(ctx context.Context, name string) (bool, error) {
 	return false, err
 }
 
-// needed is what the refs of a remote need.
+// needed is what the refs and snapshots of a remote need.
 type needed struct {
 	names     map[string]bool // of all objects that they need, as they are and as changes of several refs that are undecided would have them
 	gone      []removedRef    // the removed refs that tell nothing that is needed
 	undecided []string        // the names of the outcomes that there are not, of changes that stand in refs
 }
 
-// named is what the refs need. What it cannot understand is an error: nothing may go for not being understood.
+// named is what the refs and snapshots need. What it cannot understand is an error: nothing may go for not being understood.
 func (r *Remote) named(ctx context.Context) (*needed, error) {
 	list, err := r.s.List(ctx, refsDir)
 	if err != nil {
@@ -327,6 +327,12 @@ func (r *Remote) named(ctx context.Context) (*needed, error) {
 		}
 		targets = append(targets, needs[i]...)
 	}
+	// After the refs: what a sync has put stands in its snapshot when a later one replaces it.
+	kept, err := r.snapshotTargets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	targets = append(targets, kept...)
 	for _, t := range targets {
 		out.names[listsDir+t.List.Full()] = true
 	}

@@ -8,5 +8,5 @@
 //	R3  A ref changes on the condition that it is what the one who changes it has read.
 //	R4  Several refs that are changed at once have all their new values or all their old ones, whatever dies when and whoever reads meanwhile.
 //	R5  What is fetched is in the database, durably, before a ref of the database names it, and everything that the ref reaches is there.
-//	R6  A collection removes nothing that a ref needs, nor anything that a push has claimed and names within the grace period.
+//	R6  A collection removes nothing that a ref or a snapshot of a backup needs, nor anything that a push has claimed and names within the grace period.
 package sync

@@ -173,6 +173,15 @@ func (f *Fetch) whole(ctx context.Context, batch *pack.Batch, want []Target, hav
 	return w.commits(ctx, b, func() { add(1) })
 }
 
+// Lacks tells whether something is missing of what the target reaches, and have does not, in the store and in a batch of Run.
+func (f *Fetch) Lacks(ctx context.Context, batch *pack.Batch, target Target, have []history.CommitID) (bool, error) {
+	err := f.whole(ctx, batch, []Target{target}, have)
+	if errs.Is(err, errs.NotFound) {
+		return true, nil
+	}
+	return false, err
+}
+
 // there lets the batch rely on a chunk; one that is neither in it nor in the store is an error of class NotFound.
 func (f *Fetch) there(ctx context.Context, batch *pack.Batch, h hash.Hash) error {
 	for range f.took { // no need to read it in its pack again; neighbours in trees are in the same one

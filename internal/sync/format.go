@@ -55,27 +55,34 @@ const stripedMarker = "stemma remote\nversion 1\nrequired pack-1 page-2 sha256 "
 
 const stripesFeature = "stripes-1"
 
-// checkMarker reports why this program cannot use the remote with that marker, and tells whether it may have striped packs.
+// checkMarker reports why this program cannot use the remote with that marker, and tells whether it may have striped packs. A marker that is not whole is an error
+// of class Corrupt.
 func checkMarker(data []byte, url string) (striped bool, err error) {
 	known := map[string]bool{"dictionary-1": true, "pack-1": true, "page-2": true, "sha256": true, stripesFeature: true, "weights-2": true}
 	sc := bufio.NewScanner(bytes.NewReader(data))
 	if !sc.Scan() || sc.Text() != "stemma remote" {
-		return false, errs.New(errs.Corrupt, "%s is no remote: its object %s does not begin as it should", url, MarkerName)
+		return false, errs.New(errs.Corrupt, "the object %s of the remote %s, which says what it is, does not begin as it should", MarkerName, url)
 	}
+	var features []string
+	words := map[string]bool{}
 	for sc.Scan() {
 		word, rest, _ := strings.Cut(sc.Text(), " ")
-		switch word {
+		switch words[word] = true; word {
 		case "version":
-			if rest != "1" {
+			if len(data) > 0 && data[len(data)-1] == '\n' && rest != "1" {
 				return false, errs.New(errs.TooNew, "the remote %s has format version %q, and this program knows 1; use a newer stemma", url, rest)
 			}
 		case "required", "read-only":
-			for _, f := range strings.Fields(rest) {
-				striped = striped || f == stripesFeature
-				if !known[f] {
-					return false, errs.New(errs.TooNew, "the remote %s needs %q, which this program does not know; use a newer stemma", url, f)
-				}
-			}
+			features = append(features, strings.Fields(rest)...)
+		}
+	}
+	if data[len(data)-1] != '\n' || !words["version"] || !words["required"] || !words["optional"] { // its last line
+		return false, errs.New(errs.Corrupt, "the object %s of the remote %s, which says what it is, is cut short", MarkerName, url)
+	}
+	for _, f := range features {
+		striped = striped || f == stripesFeature
+		if !known[f] {
+			return false, errs.New(errs.TooNew, "the remote %s needs %q, which this program does not know; use a newer stemma", url, f)
 		}
 	}
 	return striped, nil

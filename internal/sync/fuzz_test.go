@@ -98,7 +98,8 @@ func FuzzPartial(f *testing.F) {
 func FuzzGarbage(f *testing.F) {
 	f.Add(garbage{}.encode())
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	f.Add(garbage{map[string]time.Time{packsDir + "a.pack": at}, map[string]time.Time{listsDir + "b": at, changesDir + "c": at}}.encode())
+	f.Add(garbage{unnamed: map[string]time.Time{packsDir + "a.pack": at}, removed: map[string]time.Time{listsDir + "b": at, changesDir + "c": at}}.encode())
+	f.Add(garbage{snapshots: true}.encode())
 	f.Add([]byte("stemma garbage 2\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		g, err := decodeGarbage(data, "mem://")
@@ -107,8 +108,28 @@ func FuzzGarbage(f *testing.F) {
 		}
 		again, err := decodeGarbage(g.encode(), "mem://")
 		same := func(a, b map[string]time.Time) bool { return maps.EqualFunc(a, b, time.Time.Equal) }
-		if err != nil || !same(g.unnamed, again.unnamed) || !same(g.removed, again.removed) {
+		if err != nil || !same(g.unnamed, again.unnamed) || !same(g.removed, again.removed) || g.snapshots != again.snapshots {
 			t.Fatalf("%+v was written and read as %+v, %v", g, again, err)
+		}
+	})
+}
+
+// FuzzSnapshot reads snapshots, which come from other machines: what is accepted means the same when it is written and read again.
+func FuzzSnapshot(f *testing.F) {
+	x := hash.Sum([]byte("x"))
+	target := Target{Commit: history.CommitID(x), List: x}
+	tag := target
+	tag.Tag = x
+	f.Add(encodeSnapshot(map[string]Ref{"heads/a/ b": {Name: "heads/a/ b", Target: target}, "tags/t": {Name: "tags/t", Target: tag}, "work/main": {Name: "work/main", Target: target}}))
+	f.Add([]byte("stemma snapshot 2\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		refs, err := decodeSnapshot(data, "s")
+		if err != nil {
+			return
+		}
+		again, err := decodeSnapshot(encodeSnapshot(refs), "s")
+		if err != nil || !reflect.DeepEqual(again, refs) {
+			t.Fatalf("%+v was written and read as %+v, %v", refs, again, err)
 		}
 	})
 }

@@ -23,12 +23,15 @@ const garbageName = "garbage"
 type garbage struct {
 	unnamed map[string]time.Time // since when, by name: what is there and was named by no ref
 	removed map[string]time.Time // since when, by name: what is gone, or goes at any moment
+	// snapshots tells whether there may be snapshots, which need what they name, too. It stays once it is set.
+	snapshots bool
 }
 
-// The first lines of the object. Programs that do not know of removed refs in it cannot read the second.
+// The first lines of the object. Programs that do not know of removed refs in it cannot read the second, those that do not know of snapshots not the third.
 const (
-	garbageWords     = "stemma garbage 1"
-	refsGarbageWords = "stemma garbage 2"
+	garbageWords          = "stemma garbage 1"
+	refsGarbageWords      = "stemma garbage 2"
+	snapshotsGarbageWords = "stemma garbage 3"
 )
 
 // encode is the content of the object. Its nonce makes it differ from all that it was before.
@@ -39,6 +42,9 @@ func (g garbage) encode() []byte {
 		if strings.HasPrefix(name, refsDir) {
 			words = refsGarbageWords
 		}
+	}
+	if g.snapshots {
+		words = snapshotsGarbageWords
 	}
 	fmt.Fprintln(&b, words)
 	for _, part := range g.parts() {
@@ -62,18 +68,19 @@ func (g garbage) parts() []garbagePart {
 
 // decodeGarbage reads what encode gives.
 func decodeGarbage(data []byte, url string) (garbage, error) {
-	g := garbage{map[string]time.Time{}, map[string]time.Time{}}
+	g := garbage{unnamed: map[string]time.Time{}, removed: map[string]time.Time{}}
 	bad := func(why string) (garbage, error) {
 		return garbage{}, errs.New(errs.Corrupt, "the object %s of the remote %s cannot be understood: %s", garbageName, url, why)
 	}
 	sc := bufio.NewScanner(bytes.NewReader(data))
-	if !sc.Scan() || sc.Text() != garbageWords && sc.Text() != refsGarbageWords {
+	if !sc.Scan() || sc.Text() != garbageWords && sc.Text() != refsGarbageWords && sc.Text() != snapshotsGarbageWords {
 		if strings.HasPrefix(sc.Text(), "stemma garbage ") {
 			return garbage{}, errs.New(errs.TooNew, "the object %s of the remote %s was written by a newer stemma; use one", garbageName, url)
 		}
 		return bad("it does not begin as it should")
 	}
-	ended, refs := false, sc.Text() == refsGarbageWords
+	g.snapshots = sc.Text() == snapshotsGarbageWords
+	ended, refs := false, g.snapshots || sc.Text() == refsGarbageWords
 	for sc.Scan() {
 		f := strings.Fields(sc.Text())
 		if ended {
@@ -138,7 +145,7 @@ func notesRef(name string) bool {
 func (r *Remote) garbage(ctx context.Context) (garbage, object.Generation, error) {
 	data, gen, err := r.s.Get(ctx, garbageName)
 	if errs.Is(err, errs.NotFound) {
-		return garbage{map[string]time.Time{}, map[string]time.Time{}}, "", nil
+		return garbage{unnamed: map[string]time.Time{}, removed: map[string]time.Time{}}, "", nil
 	}
 	if err != nil {
 		return garbage{}, "", err

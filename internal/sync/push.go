@@ -109,6 +109,9 @@ func (p *Push) Run(ctx context.Context, wants []Want) ([]Outcome, map[string]Ref
 			return nil, nil, err
 		}
 	}
+	if err := p.Remote.mark(ctx, seen.all); err != nil {
+		return nil, nil, fmt.Errorf("push to %s: %w", p.Remote.URL(), err)
+	}
 	if p.Anew {
 		if err := p.onlyThese(seen.refs, wants); err != nil {
 			return nil, nil, err
@@ -121,7 +124,8 @@ func (p *Push) Run(ctx context.Context, wants []Want) ([]Outcome, map[string]Ref
 	for i, w := range wants {
 		out[i] = Outcome{Want: w, Old: refs[w.Name].Target}
 		var err error
-		if out[i].Status, err = p.judge(ctx, w, refs[w.Name]); err != nil {
+		again := p.Anew || p.Atomic && changesWork(w.Name, refs, wants)
+		if out[i].Status, err = p.judge(ctx, w, refs[w.Name], again); err != nil {
 			return nil, nil, err
 		}
 		if out[i].Status != UpToDate && !out[i].Status.Refused() && dropsWork(w.Name, refs, wants) {
@@ -133,7 +137,6 @@ func (p *Push) Run(ctx context.Context, wants []Want) ([]Outcome, map[string]Ref
 			}
 		}
 		refused = refused || out[i].Status.Refused()
-		again := p.Anew || p.Atomic && changesWork(w.Name, refs, wants)
 		if again && !w.Commit.IsZero() && out[i].Status == UpToDate || out[i].Status != UpToDate && !out[i].Status.Refused() {
 			todo = append(todo, i)
 		}
@@ -420,13 +423,14 @@ func (p *Push) blank(ctx context.Context, old Ref) (bool, error) {
 	return len(c.Parents) == 0 && c.Root == (tree.Root{}), nil
 }
 
-// judge is what becomes of a ref if nobody else changes it.
-func (p *Push) judge(ctx context.Context, w Want, old Ref) (Status, error) {
+// judge is what becomes of a ref if nobody else changes it. again tells that it is put also where it says the same, and what is uncommitted or in progress
+// there would be gone.
+func (p *Push) judge(ctx context.Context, w Want, old Ref, again bool) (Status, error) {
 	isTag := strings.HasPrefix(w.Name, Tags)
 	switch {
 	case w.Commit.IsZero() && old.IsZero():
 		return NotThere, nil
-	case old.Commit == w.Commit && old.Tag == w.Tag && !p.Anew:
+	case old.Commit == w.Commit && old.Tag == w.Tag && !again:
 		return UpToDate, nil
 	case !old.Work.IsZero() || !old.Open.IsZero():
 		return Uncommitted, nil

@@ -26,6 +26,8 @@ type Remote struct {
 
 	s     object.Store
 	known bool // it was a remote when it was opened
+	// unmarked is why it is none though it has refs; nil of others. See OpenToMend.
+	unmarked *unmarkedError
 	// striped tells whether packs may be striped. Of a place that is no remote yet it says what it is to become.
 	striped bool
 	blocks  pack.Blocks
@@ -67,30 +69,65 @@ func Open(ctx context.Context, s object.Store) (*Remote, error) {
 // URL is where the remote is.
 func (r *Remote) URL() string { return r.s.URL() }
 
+// OpenToMend is Open for who is to write there: where the marker of a remote is lost or damaged a push makes it again.
+func OpenToMend(ctx context.Context, s object.Store) (*Remote, error) {
+	r := &Remote{s: s}
+	var err error
+	if r.known, err = r.there(ctx); errors.As(err, &r.unmarked) {
+		err = nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// unmarkedError is that for a remote without the object that makes it one, or with a damaged one of generation gen.
+type unmarkedError struct {
+	error
+	gen object.Generation
+}
+
+// Unwrap gives the error with its class.
+func (u *unmarkedError) Unwrap() error { return u.error }
+
 // Made tells whether the place was a remote when it was opened. One to which nothing was ever pushed is none yet.
 func (r *Remote) Made() bool { return r.known }
 
 // there tells whether the place is a remote already.
 func (r *Remote) there(ctx context.Context) (bool, error) {
-	data, _, err := r.s.Get(ctx, MarkerName)
+	data, gen, err := r.s.Get(ctx, MarkerName)
 	if err == nil {
-		return true, r.marked(data)
+		return true, r.marked(data, gen)
 	}
 	if !errs.Is(err, errs.NotFound) {
 		return false, r.unread(err)
 	}
 	list, err := object.ListSome(ctx, r.s, "", strangers) // others may keep very many objects there
 	for first := true; err == nil; first = false {
+		refs := 0
+		other := ""
 		for _, in := range list {
 			// A push that died before anything of it was seen may have left packs.
-			if !strings.HasPrefix(in.Name, packsDir) && !strings.HasPrefix(in.Name, listsDir) {
-				if data, _, err := r.s.Get(ctx, MarkerName); err == nil { // somebody has made it one meanwhile
-					return true, r.marked(data)
-				}
-				return false, errs.New(errs.Invalid, "%s is no remote of stemma: it holds other things, such as %q; name an empty place, or one that was pushed to", r.URL(), in.Name)
+			if strings.HasPrefix(in.Name, packsDir) || strings.HasPrefix(in.Name, listsDir) {
+				continue
+			}
+			if _, err := refNamed(in.Name); err == nil {
+				refs++
+			} else if !strings.HasPrefix(in.Name, changesDir) && !strings.HasPrefix(in.Name, snapshotsDir) && in.Name != garbageName && in.Name != firstName && in.Name != retentionName {
+				other = in.Name
+				break
 			}
 		}
-		if !first || len(list) < strangers {
+		if last := !first || len(list) < strangers; other != "" || refs > 0 && last {
+			if data, gen, err := r.s.Get(ctx, MarkerName); err == nil { // somebody has made it one meanwhile
+				return true, r.marked(data, gen)
+			}
+			if other == "" {
+				return false, errUnmarked(errs.New(errs.Corrupt, "the remote %s has lost its object %s, which says what it is; its refs are there", r.URL(), MarkerName), "")
+			}
+			return false, errs.New(errs.Invalid, "%s is no remote of stemma: it holds other things, such as %q; name an empty place, or one that was pushed to", r.URL(), other)
+		} else if last {
 			return false, nil
 		}
 		list, err = r.s.List(ctx, "")
@@ -107,9 +144,74 @@ func (r *Remote) unread(err error) error {
 	return err
 }
 
-// marked takes note of what the marker says.
-func (r *Remote) marked(data []byte) (err error) {
-	r.striped, err = checkMarker(data, r.URL())
+// stripedPacks tells whether any pack of refs is striped, which is what the marker says. Of packs that cannot be read it is not known.
+func (r *Remote) stripedPacks(ctx context.Context, refs []Ref) (bool, error) {
+	seen, read := map[hash.Hash]bool{}, 0
+	for _, x := range refs {
+		packs, err := r.Packs(ctx, x.Target, x.Runs)
+		if err != nil && !errs.Is(err, errs.Corrupt) {
+			return false, err
+		}
+		for _, p := range packs {
+			if seen[p.Digest] {
+				continue
+			}
+			seen[p.Digest] = true
+			dir, err := r.directory(p, func(n int64) ([]byte, error) {
+				end := make([]byte, n)
+				return end, r.readPack(ctx, p, end, p.Size-n)
+			})
+			if err == nil && dir.Striped() {
+				return true, nil
+			}
+			if err == nil {
+				read++
+			} else if !errs.Is(err, errs.Corrupt) {
+				return false, err
+			}
+		}
+	}
+	return r.striped && read == 0, nil
+}
+
+func errUnmarked(err error, gen object.Generation) error {
+	return &unmarkedError{errs.New(errs.Corrupt, "%w\nhint: a push to it from a database that has some of it, or a sync of a backup, makes that object again", err), gen}
+}
+
+// mark makes the marker of a remote again that has lost it.
+func (r *Remote) mark(ctx context.Context, all []Ref) error {
+	if r.unmarked == nil {
+		return nil
+	}
+	striped, err := r.stripedPacks(ctx, all)
+	if err != nil {
+		return err
+	}
+	r.striped = striped
+	text := marker
+	if r.striped {
+		text = stripedMarker
+	}
+	err = r.s.Put(ctx, MarkerName, object.Bytes([]byte(text)), object.If(r.unmarked.gen))
+	if errs.Is(err, errs.Conflict) { // somebody else has made it
+		r.known, err = r.there(ctx)
+	} else if err == nil {
+		r.known = true
+		if r.Warn != nil {
+			r.Warn(fmt.Sprintf("the object %s of %s, which says what it is, was lost or damaged, and was made again", MarkerName, r.URL()))
+		}
+	}
+	if err == nil {
+		r.unmarked = nil
+	}
+	return err
+}
+
+// marked takes note of what the marker says, which is of generation gen.
+func (r *Remote) marked(data []byte, gen object.Generation) (err error) {
+	if r.striped, err = checkMarker(data, r.URL()); errs.Is(err, errs.Corrupt) {
+		err = errUnmarked(err, gen)
+	}
 	return err
 }
 
@@ -165,6 +267,9 @@ type Ref struct {
 	raw   value
 	gen   object.Generation
 }
+
+// Kept tells whether the ref is one of a database that is worked on at the remote, or was.
+func (x Ref) Kept() bool { return x.raw.kept }
 
 // says tells whether the ref says the same as another, whatever was read when.
 func (x Ref) says(y Ref) bool {

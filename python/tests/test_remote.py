@@ -202,6 +202,35 @@ def test_repair_is_of_the_database_that_was_named(
     other.close()
 
 
+def test_a_part_of_some_tables(tmp_path: Path, directory: Path) -> None:
+    repo = stemma.connect(directory)
+    repo.sql("create table airlines (id int primary key, name varchar(9))")
+    repo.sql("create table planes (id int primary key, airline int references airlines (id))")
+    repo.sql("create table airports (id int primary key, alt int)")
+    repo.sql("insert into airlines values (1, 'a')")
+    repo.sql("insert into airports values (1, 1), (2, 2)")
+    repo.add(".")
+    repo.commit(message="one")
+    url = f"file://{tmp_path}/remote/fl"
+    repo.remote("add", "origin", url)
+    repo.push("origin", "main")
+    subprocess.run([_owner.program(), "clone", "--tables", "airports,planes", url, str(tmp_path / "part")], check=True)
+    part = stemma.connect(tmp_path / "part")
+    rows = [{"id": 2, "alt": 20}, {"id": 3, "alt": 3}]
+    assert str(part.write(rows, "airports", mode="upsert")).startswith("airports: 1 inserted, 1 updated")
+    assert str(part.write(rows[1:], "airports", mode="merge")).startswith("airports: 0 inserted")
+    part.write(rows, "airports", mode="replace")
+    with pytest.raises(stemma.NotFoundError, match="the table airlines is not here: the database is a part of .* bring the rest with"):
+        part.write([{"id": 1, "airline": 1}], "planes", mode="upsert")
+    with pytest.raises(stemma.NotFoundError, match="the table airlines is not here"):
+        part.write([{"id": 1, "name": "b"}], "airlines", mode="upsert")
+    with pytest.raises(stemma.NotFoundError, match="the table airlines is not here"):
+        part.read_arrow("airlines")
+    part.fetch(complete=True)
+    part.write([{"id": 1, "airline": 1}], "planes", mode="upsert")
+    assert part.read_arrow("airlines").num_rows == 1
+
+
 def test_without_a_database(remote: tuple[stemma.Repo, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, url = remote
     (tmp_path / "empty").mkdir()

@@ -51,7 +51,7 @@ func blameTable(ctx *sql.Context, db registry.Handle, name string) (sql.Table, b
 		if lo, hi, ok := sh.bounds(ctx, tab.Schema, "", at); ok {
 			opt.Lo, opt.Hi = lo, hi
 		}
-		b, err := diff.NewBlame(ctx, db.Repo().Store(), m.commit, of, opt)
+		b, err := diff.NewBlame(ctx, db.Repo().TableReader(db.Repo().Store(), of), m.commit, of, opt)
 		if err != nil {
 			return nil, err
 		}
@@ -60,7 +60,7 @@ func blameTable(ctx *sql.Context, db registry.Handle, name string) (sql.Table, b
 			return nil, err
 		}
 		shown := map[*history.Commit]sql.Row{}
-		scan := table.NewView(m.st, tab, nil).Scan(table.ScanOptions{Rows: table.RowsTree, Lo: opt.Lo, Hi: opt.Hi})
+		scan := table.NewView(m.repo.TableReader(m.st, of), tab, nil).Scan(table.ScanOptions{Rows: table.RowsTree, Lo: opt.Lo, Hi: opt.Hi})
 		blocks, stop := blameAhead(ctx, scan, b)
 		var now blamedBlock
 		next := func(ctx *sql.Context) (sql.Row, error) {

@@ -114,7 +114,7 @@ func columnRows(ctx context.Context, from, to *moment, deltas []diff.Delta, row 
 				return nil, err
 			}
 			var p *diff.Pair
-			if p, err = diff.NewPair(both{from, to}, a, b); err != nil {
+			if p, err = diff.NewPair(both{from, to}.of(d.Name()), a, b); err != nil {
 				return nil, err
 			}
 			cols := p.Columns()

@@ -117,10 +117,10 @@ func diffFunction(ctx *sql.Context, db registry.Handle, args []string) (*call, e
 			return nil, err
 		}
 	}
-	if err := thin.shapes(ctx, both{from, to}, a, b, shapes); err != nil {
+	if err := thin.shapes(ctx, both{from, to}.of(name), a, b, shapes); err != nil {
 		return nil, err
 	}
-	d := &rowDiff{from: from, to: to, shapes: shapes, fromName: from.name, toName: to.name}
+	d := &rowDiff{from: from, to: to, of: name, shapes: shapes, fromName: from.name, toName: to.name}
 	return &call{
 		cols: diffColumns(shapes[0], shapes[1]), tables: []string{name},
 		rows: func(ctx *sql.Context) (sql.RowIter, error) { return d.between(ctx, a, b, nil) },
@@ -176,7 +176,7 @@ func statRow(ctx context.Context, from, to *moment, d *diff.Delta) (sql.Row, err
 	if err != nil {
 		return nil, err
 	}
-	p, err := diff.NewPair(both{from, to}, a, b)
+	p, err := diff.NewPair(both{from, to}.of(d.Name()), a, b)
 	if err != nil {
 		return nil, err
 	}

@@ -58,7 +58,7 @@ func historyTable(ctx *sql.Context, db registry.Handle, name string) (sql.Table,
 					return nil, err
 				}
 				if tab != nil {
-					return commitRows(ctx, m, tab, sh, want)
+					return commitRows(ctx, m, name, tab, sh, want)
 				}
 			}
 		}), nil
@@ -132,7 +132,7 @@ func Reshaped(ctx *sql.Context, db registry.Handle, commit history.CommitID, nam
 				want.cols[i] = i
 			}
 		}
-		return commitRows(ctx, m, tab, sh, want)
+		return commitRows(ctx, m, name, tab, sh, want)
 	}
 	return t, true, nil
 }
@@ -167,7 +167,7 @@ func dated(ctx context.Context, next commitSource, o order) (commitSource, error
 }
 
 // commitRows are the rows of a table at a commit, with the commit behind them.
-func commitRows(ctx *sql.Context, m *moment, tab *table.Table, sh *shape, want scan) (sql.RowIter, error) {
+func commitRows(ctx *sql.Context, m *moment, name string, tab *table.Table, sh *shape, want scan) (sql.RowIter, error) {
 	p, err := sh.projector(tab.Schema)
 	if err != nil {
 		return nil, err
@@ -176,7 +176,7 @@ func commitRows(ctx *sql.Context, m *moment, tab *table.Table, sh *shape, want s
 	if lo, hi, ok := sh.bounds(ctx, tab.Schema, "", want.at); ok {
 		opt.Lo, opt.Hi = lo, hi
 	}
-	rows := table.NewView(m.st, tab, nil).Scan(opt)
+	rows := table.NewView(m.repo.TableReader(m.st, name), tab, nil).Scan(opt)
 	shift := 0
 	if tab.Schema.Keyless() {
 		shift = 1

@@ -29,6 +29,7 @@ type moment struct {
 	name   string          // as columns show it: a hash, WORKING, STAGED, or the words that were asked for
 	commit *history.Commit // nil for WORKING and STAGED
 	reader registry.Reader
+	repo   *repo.Repo
 	st     *scratch
 	tables map[string]*table.Table // that were asked for, by lower-case name; nil for those that do not exist
 }
@@ -57,6 +58,7 @@ func momentOf(db registry.Handle, c *history.Commit) *moment {
 }
 
 func (m *moment) with(r *repo.Repo) *moment {
+	m.repo = r
 	m.st = &scratch{base: r.Store(), mem: chunk.NewMem()}
 	if tx, ok := m.reader.(*repo.Tx); ok && tx.Dirty() {
 		m.st.base = tx.Store()
@@ -200,6 +202,15 @@ func (s *scratch) Put(ctx context.Context, data []byte) (hash.Hash, error) {
 
 // both serves the chunks of two moments.
 type both struct{ a, b *moment }
+
+// of is the reader for one who reads the table of that name.
+func (r both) of(name string) chunk.Reader {
+	m := r.a
+	if m == nil {
+		m = r.b
+	}
+	return m.repo.TableReader(r, name)
+}
 
 // Get implements chunk.Reader.
 func (r both) Get(ctx context.Context, h hash.Hash) ([]byte, error) {

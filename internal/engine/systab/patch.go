@@ -26,7 +26,7 @@ func pairOf(ctx *sql.Context, from, to *moment, d *diff.Delta) (a, b *table.Tabl
 			return nil, nil, nil, err
 		}
 	}
-	p, err = diff.NewPair(both{from, to}, a, b)
+	p, err = diff.NewPair(both{from, to}.of(d.Name()), a, b)
 	return a, b, p, err
 }
 

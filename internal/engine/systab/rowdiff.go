@@ -1,6 +1,7 @@
 package systab
 
 import (
+	"cmp"
 	"io"
 	"iter"
 
@@ -13,6 +14,7 @@ import (
 // rowDiff is the row differences of one table between two moments, as rows of dolt_diff_<table>.
 type rowDiff struct {
 	from, to *moment // from is nil before the first commit
+	of       string  // what errors call the table
 	shapes   [2]*shape
 	// labels of the two commits as columns show them
 	fromName, toName any
@@ -38,6 +40,7 @@ func (d *rowDiff) rows(ctx *sql.Context, fromName, toName string) (sql.RowIter, 
 	if err != nil {
 		return nil, err
 	}
+	d.of = cmp.Or(toName, fromName)
 	return d.between(ctx, a, b, nil)
 }
 
@@ -47,7 +50,7 @@ func (d *rowDiff) between(ctx *sql.Context, a, b *table.Table, used []bool) (sql
 	if a == nil && b == nil {
 		return noRows(), nil
 	}
-	r := both{d.from, d.to}
+	r := both{d.from, d.to}.of(d.of)
 	p, err := diff.NewPair(r, a, b)
 	if err != nil || p.Same() {
 		return noRows(), err

@@ -6,6 +6,7 @@ import (
 
 	"github.com/dolthub/go-mysql-server/sql"
 
+	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/diff"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/table"
@@ -41,7 +42,7 @@ func takeSkinny(args []string) (s skinny, rest []string, err error) {
 }
 
 // shapes leaves columns out of the two shapes of a pair of tables; either may be nil, and then all columns stay.
-func (s skinny) shapes(ctx *sql.Context, r both, a, b *table.Table, shapes [2]*shape) error {
+func (s skinny) shapes(ctx *sql.Context, r chunk.Reader, a, b *table.Table, shapes [2]*shape) error {
 	if !s.on || a == nil || b == nil {
 		return nil
 	}

@@ -118,7 +118,7 @@ func (w *workspace) changes(ctx *sql.Context) iter.Seq2[changedRow, error] {
 			if a == nil && b == nil {
 				continue
 			}
-			p, err := diff.NewPair(both{moments[i], moments[i+1]}, a, b)
+			p, err := diff.NewPair(both{moments[i], moments[i+1]}.of(w.of), a, b)
 			if err != nil {
 				yield(changedRow{}, err)
 				return

@@ -130,7 +130,7 @@ func missingRef(message string) string {
 	if !ok {
 		return ""
 	}
-	name, _, _ = strings.Cut(name, "; did you mean ")
+	name, _, _ = strings.Cut(name, "; ")
 	return name
 }
 

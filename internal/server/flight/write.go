@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/flight"
 	"github.com/apache/arrow-go/v18/arrow/flight/flightsql"
 
+	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/engine"
 	"github.com/stemmadb/stemma/internal/errs"
 	"github.com/stemmadb/stemma/internal/frame"
@@ -194,7 +195,7 @@ func (s *service) write(ctx context.Context, c *call, r *writeRequest, src frame
 		}
 		return out, nil
 	} else if err != nil {
-		if errs.Is(err, errs.NotFound) && !errors.As(err, new(*frame.ColumnError)) {
+		if errs.Is(err, errs.NotFound) && !errors.As(err, new(*frame.ColumnError)) && !chunk.IsAbsent(err) {
 			return nil, s.missing(ctx, h.Client, at, about)
 		}
 		return fail(err)

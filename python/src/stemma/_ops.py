@@ -31,6 +31,7 @@ READ_ONLY = frozenset(
         "ls-remote",
         "fsck",
         "du",
+        "backup log",
         "table export",
         "schema show",
         "schema export",
@@ -103,6 +104,8 @@ FLAGS = {
     "purge-dropped-databases": "",
     "backup": "verbose/--verbose/-v at=/--at force/--force/-f anew/--anew",
     "backup restore": "at=/--at",
+    "backup log": "",
+    "backup forget": "keep=/--keep before=/--before dry_run/--dry-run/-n",
     "table import": "create_table/--create-table/-c update_table/--update-table/-u append_table/--append-table/-a replace_table/--replace-table/-r force/--force/-f pk=/--pk schema=/--schema/-s all_text/--all-text no_header/--no-header columns=/--columns delim=/--delim file_type=/--file-type sheet=/--sheet null=/--null map=/--map/-m continue_/--continue rejects=/--rejects quiet/--quiet disable_fk_checks/--disable-fk-checks",
     "table export": "force/--force/-f file_type=/--file-type delim=/--delim no_header/--no-header map=/--map/-m",
     "table cp": "force/--force/-f",
@@ -397,6 +400,24 @@ class BackupRow(Row):
 
     path: str
     bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class BackupLogRow(Row):
+    """A row of what `backup log` answers."""
+
+    time: datetime
+    branches: int
+    tags: int
+    uncommitted: int
+
+
+@dataclass(frozen=True, slots=True)
+class BackupForgetRow(Row):
+    """A row of what `backup forget` answers."""
+
+    time: datetime
+    forgotten: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -1985,8 +2006,9 @@ class Verbs:
         --mirror makes the remote what the database is. Branches and tags that are there and not here, as those of others in a plain clone, are named
         and nothing is changed; --prune removes them.
 
-        --mirror --anew sends all of the database, also what the remote has, and lets no branch, tag or run name anything that was sent before. After
-        'erase' that is what makes 'gc --remote' remove the rows there. What others commit there meanwhile makes it fail, whatever is forced, and is kept.
+        --mirror --anew sends all of the database, also what the remote has, and lets no branch, tag or run name anything that was sent before; what a
+        backup there remembers of its syncs is forgotten. After 'erase' that is what makes 'gc --remote' remove the rows there. What others commit there
+        meanwhile makes it fail, whatever is forced, and is kept.
         What others told of runs, where it is damaged there and not known here, is given up, and a warning says so.
 
         Args:
@@ -2296,6 +2318,10 @@ class Verbs:
         changes as a whole, or not at all. To sync it again sends what is new only. What is no longer here is not there either afterwards; a place
         at which that would lose commits of others is refused, unless --force says so. Stashes and merges in progress are not in it.
 
+        What a sync left is remembered until 'backup forget' says otherwise, also what a later one has removed or moved back: 'backup log' lists the syncs, 'backup
+        restore --at' goes back to them. A server's database (http://, https://) remembers none. What is erased here stays in syncs of before: 'push --mirror --anew'
+        to the place makes it forget them all.
+
         'backup verify' reads all of a backup. With a URL it needs no database; what it reads is kept, while it runs, in the directory for temporary files
         (TMPDIR), and with a name in the database's.
 
@@ -2330,9 +2356,13 @@ class Verbs:
     ) -> Result[Row]:
         """Make a database of a backup.
 
-        The database has the branches, tags, working sets and runs of the backup. With --at every branch is as it was committed at that time, or only
-        that commit is there. Uncommitted changes, of which a backup has only the last and not when they were made, are left out then, and named; tags and
-        runs are all that the backup has.
+        The database has the branches, tags, working sets and runs of the backup. With --at a commit or tag only that is there, whichever sync had it.
+
+        With --at a time it has what the last sync until then had ('backup log' lists them): its branches, tags and uncommitted changes. Where the next sync
+        shows that a branch or tag came or went forward in between, by commits that were made until that time, it has these, without the uncommitted changes of
+        such a branch, which are named: a sync does not tell when they were made. A branch that was moved back, rewritten or removed after the sync is there as the
+        sync had it. Where no sync of that time or before is remembered, as by backups of older versions, each branch is at its last commit until then, and
+        what was removed or moved back since is not there, which is said; tags are all that the next sync has. Runs are always all that the backup has.
 
         Args:
             url: where the backup is.
@@ -2347,6 +2377,58 @@ class Verbs:
                 "url": url,
                 "dir": dir,
                 "at": at,
+            },
+        )
+
+    def backup_log(
+        self,
+        of: str,
+    ) -> Result[BackupLogRow]:
+        """List the syncs that a backup remembers.
+
+        Each 'backup sync' that finds something new leaves a snapshot at the backup: what its branches, tags and working sets were. They are listed with the
+        newest first, by their time in UTC, which 'backup restore --at' takes.
+
+        Args:
+            of: the name of a backup, or a URL.
+
+        """
+        return self._op(
+            "backup log",
+            BackupLogRow,
+            {
+                "of": of,
+            },
+        )
+
+    def backup_forget(
+        self,
+        of: str,
+        *,
+        keep: str | None = None,
+        before: str | None = None,
+        dry_run: bool = False,
+    ) -> Result[BackupForgetRow]:
+        """Make a backup forget old syncs.
+
+        The snapshots of the syncs are removed; the newest always stays. What the branches and tags have now is not touched. 'gc --remote' then removes what
+        only those had that are forgotten: commits that were reset away, say, or branches that were removed.
+
+        Args:
+            of: the name of a backup, or a URL.
+            keep: forget what these rules do not keep, as those of retention: "all 7d, daily 90d".
+            before: forget what is older.
+            dry_run: only say what would be forgotten.
+
+        """
+        return self._op(
+            "backup forget",
+            BackupForgetRow,
+            {
+                "of": of,
+                "keep": keep,
+                "before": before,
+                "dry_run": dry_run,
             },
         )
 

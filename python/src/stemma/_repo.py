@@ -278,7 +278,8 @@ def connect(
         ref: what reads see when they name no ref.
         author: `Name <mail>` for commits; STEMMA_AUTHOR_NAME and STEMMA_AUTHOR_EMAIL otherwise.
         run: the id of a run, kept with commits.
-        create: makes a new database in the directory, or at the bucket's URL, when there is none.
+        create: makes a new database in the directory, or at the bucket's URL, when there is none. `file:///path` is a directory here: at a path to
+            which others are to push, make one with `stemma init file:///path`.
 
     """
     address = _address.parse(_address.default() if uri is None else uri)
