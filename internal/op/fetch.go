@@ -511,9 +511,14 @@ func (c *Pull) Run(ctx context.Context, s *Scope) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if how == diverged || how == unrelated {
+		if err := c.erased(s, theirs, f.refs[sync.Heads+theirs].Commit); err != nil {
+			return nil, err
+		}
+	}
 	switch {
 	case how == unrelated:
-		return nil, c.errUnrelated(s, theirs, f.refs[sync.Heads+theirs].Commit)
+		return nil, c.errUnrelated(s, theirs)
 	case how == diverged && c.FFOnly:
 		return nil, errs.New(errs.Conflict, "fatal: Not possible to fast-forward, aborting: branch '%[1]s' and '%[2]s/%[3]s' have diverged.\nhint: To join them say '%[4]s pull %[2]s %[3]s' (merge) or '%[4]s pull --rebase %[2]s %[3]s' (put the own commits on top).", s.branch(), c.Remote, theirs, s.Program())
 	case how == diverged && c.Rebase:
@@ -544,18 +549,23 @@ func (c *Pull) Run(ctx context.Context, s *Scope) (*Result, error) {
 	return res, nil
 }
 
-// errUnrelated is the error for a branch of a remote, which names there, that has nothing in common with the branch as far as is known here.
-func (c *Pull) errUnrelated(s *Scope, theirs string, there history.CommitID) error {
-	if s.Repo.Shallow() {
-		return errs.New(errs.Conflict, "what branch '%[1]s' and '%[2]s/%[3]s' have in common is not known here, since the database has not got its older history: bring that with '%[4]s fetch --unshallow %[2]s', and pull again",
-			s.branch(), c.Remote, theirs, s.Program())
-	}
+// erased is the error for a branch of a remote that names there, a commit of which rows were erased here; nil for others.
+func (c *Pull) erased(s *Scope, theirs string, there history.CommitID) error {
 	thinned, err := s.Repo.Thinned()
 	if err != nil {
 		return err
 	}
 	if was, ok := thinned.Find(there.Full()); ok && was.Erased {
 		return errs.New(errs.Conflict, "'%[1]s/%[2]s' is what it was before rows were erased here, which a merge would bring back: '%[3]s push --mirror --anew %[1]s' has them erased there", c.Remote, theirs, s.Program())
+	}
+	return nil
+}
+
+// errUnrelated is the error for a branch of a remote that has nothing in common with the branch as far as is known here.
+func (c *Pull) errUnrelated(s *Scope, theirs string) error {
+	if s.Repo.Shallow() {
+		return errs.New(errs.Conflict, "what branch '%[1]s' and '%[2]s/%[3]s' have in common is not known here, since the database has not got its older history: bring that with '%[4]s fetch --unshallow %[2]s', and pull again",
+			s.branch(), c.Remote, theirs, s.Program())
 	}
 	return errs.New(errs.Conflict, "branch '%[1]s' and '%[2]s/%[3]s' have no common ancestor: they are of different databases, or the history was made anew there from its first commit on, as 'erase' does. To have what is there, clone it; to put this branch beside it, push it by another name, as in '%[4]s push %[2]s %[1]s:mine'; only where what is there is of no use to anybody replace it with '%[4]s push --force %[2]s %[1]s:%[3]s'",
 		s.branch(), c.Remote, theirs, s.Program())
