@@ -174,11 +174,8 @@ func (c *Backup) sync(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, err
 	}
 	p := &sync.Push{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Temp: s.Repo.TempDir(), Atomic: true, Anew: c.Anew, Seen: seen, Held: sync.HeldIn(s.Repo.FS(), s.Repo.Dir()), Progress: s.syncProgress()}
-	p.Lineage = func(ctx context.Context, now sync.Ref) (history.CommitID, error) { return joinLineage(ctx, s, r, now) }
-	if c.Anew { // branches there tell of runs no more then
-		if err := takeRuns(ctx, s, r, seen.Telling()); err != nil {
-			return nil, err
-		}
+	if p.Lineage, err = lineageFor(ctx, s, r, seen, c.Anew, hints); err != nil {
+		return nil, err
 	}
 	out, refs, err := p.Run(ctx, list)
 	if err != nil {

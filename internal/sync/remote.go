@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -528,6 +529,12 @@ type damagedError struct{ error }
 // Unwrap gives the error with its class.
 func (d damagedError) Unwrap() error { return d.error }
 
+// IsDamaged tells whether err is that of something at a remote that is damaged or lost, which a push of all that is there mends if it is sent anew.
+func IsDamaged(err error) bool {
+	var d damagedError
+	return errors.As(err, &d)
+}
+
 // damaged adds to the error for something at the remote that is damaged or lost how that is mended. Of a server's database it is the server that is.
 func (r *Remote) damaged(err error) error {
 	var told damagedError
@@ -583,10 +590,16 @@ func (r *Remote) putList(ctx context.Context, packs []Pack, avoid map[string]boo
 		on = object.Always
 	}
 	err := r.s.Put(ctx, listsDir+h.Full(), object.Bytes(data), on)
-	if errs.Is(err, errs.Conflict) {
-		err = nil // the same list
+	if !errs.Is(err, errs.Conflict) {
+		return h, err
 	}
-	return h, err
+	// The same list is there, or what is left of it.
+	if there, _, err := r.s.Get(ctx, listsDir+h.Full()); err == nil && bytes.Equal(there, data) {
+		return h, nil
+	} else if err != nil && !errs.Is(err, errs.NotFound) && !errs.Is(err, errs.Corrupt) {
+		return h, err
+	}
+	return h, r.s.Put(ctx, listsDir+h.Full(), object.Bytes(data), object.Always)
 }
 
 // move is a ref to be changed, from what was read to what it is to be.
