@@ -37,7 +37,11 @@ type Options struct {
 type Result struct {
 	Root   *root.Root
 	Tables []history.MergeTable // those with conflicts or violations, ordered by lower-case name
+	Unseen []Unseen             // foreign keys that were not looked at, without those of the same tables
 }
+
+// Unseen is the tables of a foreign key whose rows were not looked at: a part of a database has not both, and they are as they are in theirs.
+type Unseen struct{ Child, Parent string }
 
 // Roots merges two states of a database that come from base. Chunks are read from and written to st.
 func Roots(ctx context.Context, st chunk.Store, base, ours, theirs tree.Root, opt Options) (*Result, error) {

@@ -52,7 +52,7 @@ func (m *merger) references(ctx context.Context, out *Result) error {
 				}
 				list := found[d.To.Name]
 				err = chunk.NameAbsent(orphans(ctx, m.st, d.To.Name, after, f, parent, since, &list), "the table "+d.To.Name)
-				if err = m.unlessTheirs(ctx, out.Root, err, d.To.Name, f.Parent); err != nil {
+				if err = m.unlessTheirs(ctx, out, err, d.To.Name, f.Parent); err != nil {
 					return err
 				}
 				found[d.To.Name] = list
@@ -73,7 +73,7 @@ func (m *merger) references(ctx context.Context, out *Result) error {
 				if f := &child.Schema.References[k]; strings.EqualFold(f.Parent, d.From.Name) {
 					list := found[c]
 					err := chunk.NameAbsent(m.bereft(ctx, c, child, f, before, after, &list), "the table "+d.From.Name)
-					if err = m.unlessTheirs(ctx, out.Root, err, c, f.Parent); err != nil {
+					if err = m.unlessTheirs(ctx, out, err, c, f.Parent); err != nil {
 						return err
 					}
 					found[c] = list
@@ -95,14 +95,14 @@ func (m *merger) references(ctx context.Context, out *Result) error {
 	return nil
 }
 
-// unlessTheirs is err, or nil where that is of something that a part of a database has not and both the child and the parent of a foreign key are
-// as they are in theirs: what ties their rows together was verified there.
-func (m *merger) unlessTheirs(ctx context.Context, rt *root.Root, err error, tables ...string) error {
+// unlessTheirs is err, or nil where that is of something that a part of a database has not and both the child and the parent of a foreign key are as
+// they are in theirs: that the keys hold between them is then theirs to say, who may have committed without looking, and the result names them.
+func (m *merger) unlessTheirs(ctx context.Context, out *Result, err error, child, parent string) error {
 	if !chunk.IsAbsent(err) {
 		return err
 	}
-	for _, n := range tables {
-		now, _, e := root.Open(m.st, rt.Tree()).Get(ctx, root.KindTable, n)
+	for _, n := range []string{child, parent} {
+		now, _, e := root.Open(m.st, out.Root.Tree()).Get(ctx, root.KindTable, n)
 		if e != nil {
 			return e
 		}
@@ -113,6 +113,9 @@ func (m *merger) unlessTheirs(ctx context.Context, rt *root.Root, err error, tab
 		if now.Table != theirs.Table {
 			return err
 		}
+	}
+	if x := (Unseen{child, parent}); !slices.Contains(out.Unseen, x) {
+		out.Unseen = append(out.Unseen, x)
 	}
 	return nil
 }

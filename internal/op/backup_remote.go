@@ -174,11 +174,8 @@ func (c *Backup) sync(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, err
 	}
 	p := &sync.Push{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Temp: s.Repo.TempDir(), Atomic: true, Anew: c.Anew, Seen: seen, Held: sync.HeldIn(s.Repo.FS(), s.Repo.Dir()), Progress: s.syncProgress()}
-	p.Lineage = func(ctx context.Context, now sync.Ref) (history.CommitID, error) { return joinLineage(ctx, s, r, now) }
-	if c.Anew { // branches there tell of runs no more then
-		if err := takeRuns(ctx, s, r, seen.Telling()); err != nil {
-			return nil, err
-		}
+	if p.Lineage, err = lineageFor(ctx, s, r, seen, c.Anew, hints); err != nil {
+		return nil, err
 	}
 	out, refs, err := p.Run(ctx, list)
 	if err != nil {
@@ -232,10 +229,10 @@ func (c *Backup) sync(ctx context.Context, s *Scope) (*Result, error) {
 // restored with, or where the place is a remote of the database. --force does it all the same.
 //
 // Uncommitted changes that a backup holds of a branch are in the way of all who push to it or work on it there. So they do not go where the place is a
-// remote of the database, but for --force, and never where the branch is one of a database that is worked on there.
+// remote of the database, but for --force, and never where the place is a database that is worked on there.
 func (c *Backup) others(ctx context.Context, s *Scope, r *sync.Remote, refs map[string]sync.Ref, wants map[string]sync.Want) error {
 	for _, name := range slices.Sorted(maps.Keys(wants)) {
-		if b, ok := strings.CutPrefix(name, sync.Work); ok && !wants[name].Commit.IsZero() && refs[sync.Heads+b].Kept() {
+		if b, ok := strings.CutPrefix(name, sync.Work); ok && !wants[name].Commit.IsZero() && keeps(refs) {
 			return errs.New(errs.Conflict, "backup %s: branch '%s' has uncommitted changes here, and the place is a database that is worked on where it is (--store): commit them first, or back up to a place of your own", r.URL(), b)
 		}
 	}
@@ -298,6 +295,16 @@ func (c *Backup) others(ctx context.Context, s *Scope, r *sync.Remote, refs map[
 		}
 	}
 	return nil
+}
+
+// keeps tells whether a place is worked on where it is, as far as one of its branches says.
+func keeps(refs map[string]sync.Ref) bool {
+	for _, x := range refs {
+		if x.Kept() {
+			return true
+		}
+	}
+	return false
 }
 
 // verify reads all of a backup, and checks that it is whole.

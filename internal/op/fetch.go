@@ -101,6 +101,10 @@ func (c *Fetch) fetch(ctx context.Context, s *Scope) (*fetched, error) {
 	hints := warnings(r)
 	// What is known here is read first: what others make known meanwhile is newer.
 	known := maps.Collect(tracksOf(s))
+	before, err := named(ctx, s)
+	if err != nil {
+		return nil, err
+	}
 	refs, runs, err := r.RefsAndRuns(ctx)
 	if err != nil {
 		return nil, err
@@ -150,7 +154,7 @@ func (c *Fetch) fetch(ctx context.Context, s *Scope) (*fetched, error) {
 		}
 		land.Tracks, land.Tags, told = append(land.Tracks, more.Tracks...), append(land.Tags, more.Tags...), append(told, news...)
 	}
-	more, err := fillSystem(ctx, s, r, refs)
+	more, err := fillPart(ctx, s, r, refs, before)
 	if err != nil {
 		return nil, err
 	}
@@ -379,6 +383,36 @@ func joinLineage(ctx context.Context, s *Scope, r *sync.Remote, theirs sync.Ref)
 		return err
 	})
 	return id, err
+}
+
+// lineageFor is what a push to a remote asks for its lineage. Where all is sent anew what branches there tell of runs, which they do no more then, is taken
+// over before, and what is damaged there of either and not known here is given up, which a hint says: it can be had from nobody but those who know it.
+func lineageFor(ctx context.Context, s *Scope, r *sync.Remote, seen *sync.Seen, anew bool, hints *[]string) (func(context.Context, sync.Ref) (history.CommitID, error), error) {
+	if !anew {
+		return func(ctx context.Context, now sync.Ref) (history.CommitID, error) { return joinLineage(ctx, s, r, now) }, nil
+	}
+	lost := func() {
+		text := fmt.Sprintf("warning: what others told of runs is damaged at %s, and what of it is not known here is lost there until somebody pushes who knows it", r.URL())
+		if !slices.Contains(*hints, text) {
+			*hints = append(*hints, text)
+		}
+	}
+	for _, x := range seen.Telling() { // each alone, as one may be damaged and another not
+		err := takeRuns(ctx, s, r, []sync.Ref{x})
+		if sync.IsDamaged(err) {
+			lost()
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return func(ctx context.Context, now sync.Ref) (history.CommitID, error) {
+		id, err := joinLineage(ctx, s, r, now)
+		if sync.IsDamaged(err) {
+			lost()
+			id, err = joinLineage(ctx, s, r, sync.Ref{})
+		}
+		return id, err
+	}, nil
 }
 
 // takeRuns takes over what branches of a database that is worked on at a remote tell of runs, which its lineage may lack.

@@ -7,11 +7,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stemmadb/stemma/internal/chunk"
 	"github.com/stemmadb/stemma/internal/errs"
+	"github.com/stemmadb/stemma/internal/hash"
 	"github.com/stemmadb/stemma/internal/history"
 	"github.com/stemmadb/stemma/internal/pack"
 	"github.com/stemmadb/stemma/internal/repo"
+	"github.com/stemmadb/stemma/internal/root"
 	"github.com/stemmadb/stemma/internal/sync"
+	"github.com/stemmadb/stemma/internal/table"
 )
 
 // bringPart fetches of what refs reach what belongs to the part that the database is, and notes what it will lack.
@@ -43,24 +47,35 @@ func bringPart(ctx context.Context, s *Scope, f *sync.Fetch, refs []sync.Ref) (*
 	return batch, nil
 }
 
-// fillSystem brings the system tables of the commits that are here into a part that was made by a program which left them there. Where the remote has
-// not got them any more it is as it was, and that is a hint.
-func fillSystem(ctx context.Context, s *Scope, r *sync.Remote, refs map[string]sync.Ref) (hints []string, err error) {
-	p := s.Repo.Partial()
-	if p == nil || p.Tables == nil {
-		return nil, nil
-	}
-	lacking := slices.DeleteFunc(repo.SystemTables(), p.HasTable)
-	if len(lacking) == 0 {
+// named are the commits that the database names, from before a fetch, for fillPart; nil where nothing is filled: the whole, and what reads from the
+// remote what it lacks.
+func named(ctx context.Context, s *Scope) (out []history.CommitID, err error) {
+	if p := s.Repo.Partial(); p == nil || p.Tables == nil || p.Lazy {
 		return nil, nil
 	}
 	want, err := s.Repo.Wanted(ctx)
-	if err != nil {
+	for _, t := range want {
+		out = append(out, t.Commit)
+	}
+	return out, err
+}
+
+// fillPart brings into a part of some tables what older programs left at the remote, of all the commits that are here: system tables, where the part was
+// made by such a program, and outlines of tables that are not here, where one that the database names lacks them, or did before the fetch. Where the remote
+// has not got them any more it is as it was, and that is a hint.
+func fillPart(ctx context.Context, s *Scope, r *sync.Remote, refs map[string]sync.Ref, before []history.CommitID) (hints []string, err error) {
+	commits, err := named(ctx, s)
+	if err != nil || commits == nil {
 		return nil, err
 	}
-	var commits []history.CommitID
-	for _, t := range want {
-		commits = append(commits, t.Commit)
+	p := s.Repo.Partial()
+	lacking := slices.DeleteFunc(repo.SystemTables(), p.HasTable)
+	if len(lacking) == 0 {
+		whole, err := hasOutlines(ctx, s.Repo.Store().Local(), p, slices.Concat(before, commits))
+		if err != nil || whole {
+			return nil, err
+		}
+		lacking = []string{} // nil would be all tables
 	}
 	incoming, done, err := s.Repo.Incoming()
 	if err != nil {
@@ -70,12 +85,56 @@ func fillSystem(ctx context.Context, s *Scope, r *sync.Remote, refs map[string]s
 	f := &sync.Fetch{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Incoming: incoming, Progress: s.syncProgress()}
 	batch, err := f.Fill(ctx, lists(refs), commits, &sync.Partial{Tables: lacking})
 	if errs.Is(err, errs.NotFound) {
-		return []string{fmt.Sprintf("system tables of the database could not be brought, the remote has not got all of them any more: %v", err)}, nil
+		return []string{fmt.Sprintf("system tables or schemas of the database could not be brought, the remote has not got all of them any more: %v", err)}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
 	return nil, errors.Join(s.Repo.Fill(ctx, batch, lacking), batch.Close())
+}
+
+// hasOutlines tells whether the outlines of the tables that a part has not are there, of those of the commits that are.
+func hasOutlines(ctx context.Context, rd *pack.LocalReader, p *sync.Partial, commits []history.CommitID) (bool, error) {
+	seen := map[hash.Hash]bool{}
+	for _, id := range commits {
+		there, err := rd.Has(ctx, id)
+		if err != nil {
+			return false, err
+		}
+		if seen[id] || !there {
+			continue
+		}
+		seen[id] = true
+		c, err := history.GetCommit(ctx, rd, id)
+		if err != nil {
+			return false, err
+		}
+		es, err := root.Open(rd, c.Root).List(ctx, root.KindTable)
+		if err != nil {
+			return false, err
+		}
+		for _, e := range es {
+			if seen[e.Table] || p.HasTable(e.Name) {
+				continue
+			}
+			seen[e.Table] = true
+			data, err := rd.Get(ctx, e.Table)
+			if chunk.IsAbsent(err) {
+				return false, nil
+			}
+			if err != nil {
+				return false, err
+			}
+			t, err := table.Decode(data)
+			if err != nil {
+				return false, err
+			}
+			if there, err = rd.Has(ctx, t.Schema); err != nil || !there {
+				return false, err
+			}
+		}
+	}
+	return true, nil
 }
 
 // cutCommits are the commits whose parents are missing. What is noted may have been collected as garbage since, or never have come.

@@ -171,6 +171,18 @@ func concludeMerge(ctx context.Context, s *Scope, kind history.MergeKind, messag
 	return made, err
 }
 
+// unseenHints warns of foreign keys that a merge in a part of a database has not looked at.
+func unseenHints(s *Scope, m *repo.Merged) []string {
+	if len(m.Unseen) == 0 {
+		return nil
+	}
+	var keys []string
+	for _, x := range m.Unseen {
+		keys = append(keys, x.Child+" to "+x.Parent)
+	}
+	return []string{fmt.Sprintf("warning: foreign keys (%s) were not looked at, since not all of these tables are here; '%[2]s fetch --complete' and then '%[2]s constraints verify --all' do", strings.Join(keys, ", "), s.Program())}
+}
+
 // tell describes a merge as Dolt does.
 func (c *Merge) tell(ctx context.Context, s *Scope, m *repo.Merged, theirs history.CommitID) (*Result, error) {
 	if m.UpToDate {
@@ -187,7 +199,7 @@ func (c *Merge) tell(ctx context.Context, s *Scope, m *repo.Merged, theirs histo
 		message = "conflicts found"
 	}
 	r := mergeResult(hash, m.FastForward, m.Unresolved(), message)
-	r.Lines = []string{}
+	r.Lines, r.Hints = []string{}, unseenHints(s, m)
 	if m.FastForward {
 		r.Printf("Fast-forward")
 	}

@@ -258,9 +258,14 @@ func pickTold(ctx context.Context, s *Scope, m *repo.Merged) (*Result, error) {
 		if err != nil {
 			return nil, err
 		}
-		return picked(ctx, s, made)
+		r, err := picked(ctx, s, made)
+		if err == nil {
+			r.Hints = append(r.Hints, unseenHints(s, m)...)
+		}
+		return r, err
 	}
 	r := pickResult("")
+	r.Hints = unseenHints(s, m)
 	if !m.Unresolved() {
 		return r, nil
 	}

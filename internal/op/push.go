@@ -57,7 +57,8 @@ and nothing is changed; --prune removes them.
 
 --mirror --anew sends all of the database, also what the remote has, and lets no branch, tag or run name anything that was sent before; what a
 backup there remembers of its syncs is forgotten. After 'erase' that is what makes 'gc --remote' remove the rows there. What others commit there
-meanwhile makes it fail, whatever is forced, and is kept.`,
+meanwhile makes it fail, whatever is forced, and is kept.
+What others told of runs, where it is damaged there and not known here, is given up, and a warning says so.`,
 		Usage:    []string{"[-u] [-f] [--all [--prune]] [--tags] [--atomic] [<remote> [<refspec>...]]", "--mirror [--prune] [--anew] [<remote>]", "-d <remote> <ref>..."},
 		Examples: []Example{{"push -u origin main", "send a branch, and follow the remote's from now on"}, {"push", "send it again"}, {"push origin :fix", "remove a branch there"}},
 	})
@@ -161,11 +162,8 @@ func (c *Push) Run(ctx context.Context, s *Scope) (*Result, error) {
 		wants[i] = *w
 	}
 	p := &sync.Push{Remote: r, Store: s.Repo.Store(), FS: s.Repo.FS(), Temp: s.Repo.TempDir(), Atomic: c.Atomic, Anew: c.Anew, Seen: seen, Held: sync.HeldIn(s.Repo.FS(), s.Repo.Dir()), Progress: s.syncProgress()}
-	p.Lineage = func(ctx context.Context, now sync.Ref) (history.CommitID, error) { return joinLineage(ctx, s, r, now) }
-	if c.Anew { // branches there tell of runs no more then
-		if err := takeRuns(ctx, s, r, seen.Telling()); err != nil {
-			return nil, err
-		}
+	if p.Lineage, err = lineageFor(ctx, s, r, seen, c.Anew, hints); err != nil {
+		return nil, err
 	}
 	out, refs, err := p.Run(ctx, wants)
 	if len(out) == 0 && err != nil {

@@ -395,6 +395,11 @@ func (r *rebaser) step(ctx context.Context, step history.RebaseStep) (*Result, e
 		return nil, err
 	}
 	r.x = m.Rebase
+	for _, h := range unseenHints(r.s, m) {
+		if !slices.Contains(r.hints, h) {
+			r.hints = append(r.hints, h)
+		}
+	}
 	if m.Unresolved() {
 		return nil, errs.New(errs.Conflict, "data conflict detected while rebasing commit %s (%s). \n\n"+
 			"Resolve the conflicts and remove them from the dolt_conflicts_<table> tables, "+

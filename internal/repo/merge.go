@@ -56,6 +56,7 @@ type Merged struct {
 	Merge       *history.Merge // what is in progress now; nil for nothing
 	Rebase      *RebasePoint   // with MergeOptions.Rebase: where the rebase stands now
 	Tries       int            // one more than it began anew because others went before
+	Unseen      []merge.Unseen // foreign keys that were not looked at, since the database is a part
 }
 
 // Unresolved tells whether conflicts or violations are left.
@@ -149,6 +150,7 @@ func (r *Repo) tryMerge(ctx context.Context, opt *MergeOptions, alone bool) (*Me
 	if done {
 		return p.out, nil, nil
 	}
+	p.out.Unseen = p.res.Unseen
 	again, err := p.place(ctx)
 	if err != nil || again {
 		return nil, nil, err

@@ -56,36 +56,47 @@ const stripedMarker = "stemma remote\nversion 1\nrequired pack-1 page-2 sha256 "
 const stripesFeature = "stripes-1"
 
 // checkMarker reports why this program cannot use the remote with that marker, and tells whether it may have striped packs. A marker that is not whole is an error
-// of class Corrupt.
+// of class Corrupt, but of class TooNew where what is there of it asks for something that this program does not know.
 func checkMarker(data []byte, url string) (striped bool, err error) {
 	known := map[string]bool{"dictionary-1": true, "pack-1": true, "page-2": true, "sha256": true, stripesFeature: true, "weights-2": true}
-	sc := bufio.NewScanner(bytes.NewReader(data))
-	if !sc.Scan() || sc.Text() != "stemma remote" {
-		return false, errs.New(errs.Corrupt, "the object %s of the remote %s, which says what it is, does not begin as it should", MarkerName, url)
-	}
-	var features []string
 	words := map[string]bool{}
-	for sc.Scan() {
-		word, rest, _ := strings.Cut(sc.Text(), " ")
-		switch words[word] = true; word {
+	for n, line := range strings.SplitAfter(string(data), "\n") {
+		text, whole := strings.CutSuffix(line, "\n")
+		if n == 0 {
+			if text != "stemma remote" || !whole {
+				return false, errs.New(errs.Corrupt, "the object %s of the remote %s, which says what it is, does not begin as it should", MarkerName, url)
+			}
+			continue
+		}
+		word, rest, _ := strings.Cut(text, " ")
+		if !whole {
+			rest = rest[:strings.LastIndexByte(rest, ' ')+1] // the last word may be a part of one
+		} else {
+			words[word] = true
+		}
+		switch word {
 		case "version":
-			if len(data) > 0 && data[len(data)-1] == '\n' && rest != "1" {
+			if whole && rest != "1" {
 				return false, errs.New(errs.TooNew, "the remote %s has format version %q, and this program knows 1; use a newer stemma", url, rest)
 			}
 		case "required", "read-only":
-			features = append(features, strings.Fields(rest)...)
+			for _, f := range strings.Fields(rest) {
+				striped = striped || f == stripesFeature
+				if !known[f] {
+					return false, errs.New(errs.TooNew, "the remote %s needs %q, which this program does not know; use a newer stemma", url, f)
+				}
+			}
 		}
 	}
-	if data[len(data)-1] != '\n' || !words["version"] || !words["required"] || !words["optional"] { // its last line
+	if !words["version"] || !words["required"] || !words["optional"] || data[len(data)-1] != '\n' { // "optional" is its last line
 		return false, errs.New(errs.Corrupt, "the object %s of the remote %s, which says what it is, is cut short", MarkerName, url)
 	}
-	for _, f := range features {
-		striped = striped || f == stripesFeature
-		if !known[f] {
-			return false, errs.New(errs.TooNew, "the remote %s needs %q, which this program does not know; use a newer stemma", url, f)
-		}
-	}
 	return striped, nil
+}
+
+// markerLeft tells whether data is what is left of a marker that this program may have made, so that nothing is lost when it is made again.
+func markerLeft(data []byte) bool {
+	return slices.ContainsFunc([]string{marker, dictionaryMarker, stripedMarker}, func(m string) bool { return strings.HasPrefix(m, string(data)) })
 }
 
 // refPiece is the length at which the part of an object's name that stands for a ref is cut: file systems bound the names of files.

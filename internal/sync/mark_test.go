@@ -2,6 +2,7 @@ package sync
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/stemmadb/stemma/internal/errs"
@@ -23,9 +24,21 @@ func TestCutMarker(t *testing.T) {
 			}
 		}
 	}
-	for _, newer := range []string{"stemma remote\nversion 2\nwhatever\n", "stemma remote\nversion 1\nrequired pack-9\nread-only\noptional\n"} {
+	for _, newer := range []string{
+		"stemma remote\nversion 2\nwhatever\n", "stemma remote\nversion 1\nrequired pack-9\nread-only\noptional\n",
+		"stemma remote\nversion 2\n", "stemma remote\nversion 1\nrequired pack-9\nread-only\n", "stemma remote\nversion 1\nrequired pack-1 pack-9 zst",
+	} {
 		if _, err := checkMarker([]byte(newer), "x"); !errs.Is(err, errs.TooNew) {
 			t.Errorf("%q: %v", newer, err)
+		}
+	}
+	// What may be a part of something newer is not made again.
+	ctx := t.Context()
+	for _, left := range []string{"stemma remote\nversion 2", "stemma remote\nversion 1\nrequired pack-1 page-2 sha256 weights-2 zstd-9", "\x00\x00\x00"} {
+		at := &mem.Store{}
+		must(t, at.Put(ctx, MarkerName, object.Bytes([]byte(left)), object.Always))
+		if _, err := OpenToMend(ctx, at); !errs.Is(err, errs.Corrupt) || !strings.Contains(err.Error(), "remove that object") {
+			t.Errorf("%q: %v", left, err)
 		}
 	}
 }

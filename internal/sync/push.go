@@ -84,7 +84,7 @@ type Push struct {
 	Seen     *Seen
 	Held     Held // where the packs that are sent are remembered
 	Progress Progress
-	// Lineage is asked what the remote's Lineage is to name, given what it names; the zero commit leaves it. Nil sends none. It is asked when
+	// Lineage is asked what the remote's Lineage is to name, given what it names; the zero commit leaves it, and with Anew removes it. Nil sends none. It is asked when
 	// something else is sent or is there already, and again when somebody else was faster.
 	Lineage func(ctx context.Context, now Ref) (history.CommitID, error)
 	// Now tells the time for collections of the remote's garbage; nil is the system's clock.
@@ -241,14 +241,17 @@ func (p *Push) onlyThese(refs map[string]Ref, wants []Want) error {
 	return nil
 }
 
-// lineage is what is to become of the remote's Lineage, which is UpToDate or goes forward.
+// lineage is what is to become of the remote's Lineage, which is UpToDate, goes forward, or is removed.
 func (p *Push) lineage(ctx context.Context, now Ref) (Outcome, error) {
 	id, err := p.Lineage(ctx, now)
 	if err != nil {
 		return Outcome{}, fmt.Errorf("push the lineage to %s: %w", p.Remote.URL(), err)
 	}
 	o := Outcome{Want: Want{Name: Lineage, Commit: id}, Old: now.Target, Status: Forwarded}
-	if id.IsZero() || id == now.Commit {
+	switch {
+	case id.IsZero() && p.Anew && !now.IsZero():
+		o.Status = Removed
+	case id.IsZero() || id == now.Commit:
 		o.Status = UpToDate
 	}
 	return o, nil

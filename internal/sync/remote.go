@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -208,10 +209,14 @@ func (r *Remote) mark(ctx context.Context, all []Ref) error {
 
 // marked takes note of what the marker says, which is of generation gen.
 func (r *Remote) marked(data []byte, gen object.Generation) (err error) {
-	if r.striped, err = checkMarker(data, r.URL()); errs.Is(err, errs.Corrupt) {
-		err = errUnmarked(err, gen)
+	r.striped, err = checkMarker(data, r.URL())
+	switch {
+	case !errs.Is(err, errs.Corrupt):
+		return err
+	case markerLeft(data):
+		return errUnmarked(err, gen)
 	}
-	return err
+	return errs.New(errs.Corrupt, "%w\nhint: it is not what this program has made, and may be of a newer one that asks for more: if no newer one was ever used there, remove that object, and push or sync again", err)
 }
 
 // init makes the place a remote. A store that puts on conditions that do not hold is an error of class Unsupported: on it a push would
@@ -530,6 +535,12 @@ type damagedError struct{ error }
 // Unwrap gives the error with its class.
 func (d damagedError) Unwrap() error { return d.error }
 
+// IsDamaged tells whether err is that of something at a remote that is damaged or lost, which a push of all that is there mends if it is sent anew.
+func IsDamaged(err error) bool {
+	var d damagedError
+	return errors.As(err, &d)
+}
+
 // damaged adds to the error for something at the remote that is damaged or lost how that is mended. Of a server's database it is the server that is.
 func (r *Remote) damaged(err error) error {
 	var told damagedError
@@ -585,10 +596,16 @@ func (r *Remote) putList(ctx context.Context, packs []Pack, avoid map[string]boo
 		on = object.Always
 	}
 	err := r.s.Put(ctx, listsDir+h.Full(), object.Bytes(data), on)
-	if errs.Is(err, errs.Conflict) {
-		err = nil // the same list
+	if !errs.Is(err, errs.Conflict) {
+		return h, err
 	}
-	return h, err
+	// The same list is there, or what is left of it.
+	if there, _, err := r.s.Get(ctx, listsDir+h.Full()); err == nil && bytes.Equal(there, data) {
+		return h, nil
+	} else if err != nil && !errs.Is(err, errs.NotFound) && !errs.Is(err, errs.Corrupt) {
+		return h, err
+	}
+	return h, r.s.Put(ctx, listsDir+h.Full(), object.Bytes(data), object.Always)
 }
 
 // move is a ref to be changed, from what was read to what it is to be.

@@ -2009,6 +2009,7 @@ class Verbs:
         --mirror --anew sends all of the database, also what the remote has, and lets no branch, tag or run name anything that was sent before; what a
         backup there remembers of its syncs is forgotten. After 'erase' that is what makes 'gc --remote' remove the rows there. What others commit there
         meanwhile makes it fail, whatever is forced, and is kept.
+        What others told of runs, where it is damaged there and not known here, is given up, and a warning says so.
 
         Args:
             remote: the name of a remote or a URL; otherwise the remote that the branch follows, or origin.
