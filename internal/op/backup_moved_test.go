@@ -72,12 +72,13 @@ func TestBackupMoved(t *testing.T) {
 	if s := push(nil, main, remotesync.Want{Name: remotesync.Work + "main", Commit: work}); s != remotesync.Forwarded {
 		t.Fatalf("the push has status %d: the test does not test", s)
 	}
-	res, err := (&Restore{URL: "/saved", Dir: "/again"}).Run(ctx, &Scope{FS: fs, Dir: "/", Clock: tick{}, Settings: Settings{Local: settings + "3"}})
+	restored := filepath.Join(t.TempDir(), "again")
+	res, err := (&Restore{URL: "/saved", Dir: restored}).Run(ctx, &Scope{FS: fs, Dir: "/", Clock: tick{}, Settings: Settings{Local: settings + "3"}})
 	keptOK(t, err)
 	if len(res.Hints) != 1 || !strings.Contains(res.Hints[0], "they are on the branch 'main-uncommitted'") {
 		t.Errorf("a restore says %q", res.Hints)
 	}
-	again, err := repo.Open(ctx, fs, "/again", repo.Options{})
+	again, err := repo.Open(ctx, fs, restored, repo.Options{})
 	keptOK(t, err)
 	defer again.Close(ctx)
 	for branch, want := range map[string]int64{"main": 1, "main-uncommitted": 1} {
