@@ -229,3 +229,18 @@ func (w *syncs) reset(branch string, commits int) error {
 	}
 	return w.repo.ResetHard(ctx, branch, id)
 }
+
+// TestSyncMarksForSnapshots: a sync of nothing new keeps programs that know of no snapshots from collecting what they need, where that mark was lost.
+func TestSyncMarksForSnapshots(t *testing.T) {
+	w := newSyncs(t)
+	w.sync()
+	keptOK(t, w.fs.Remove("/saved/garbage"))
+	if said := w.sync(); !strings.Contains(said, "Nothing is new") {
+		t.Errorf("it says %q", said)
+	}
+	data, err := vfs.ReadFile(w.fs, "/saved/garbage")
+	keptOK(t, err)
+	if !strings.HasPrefix(string(data), "stemma garbage 3\n") {
+		t.Errorf("the notes are %q", data)
+	}
+}

@@ -255,7 +255,7 @@ func snapshotsOf(ctx context.Context, r *sync.Remote) ([]sync.SnapshotInfo, erro
 }
 
 // remember keeps a snapshot of what a backup's refs are, as of at, unless changed says that a sync has changed nothing and the last one has it.
-func remember(ctx context.Context, s *Scope, r *sync.Remote, refs map[string]sync.Ref, changed bool, begun, at time.Time) (kept bool, err error) {
+func remember(ctx context.Context, s *Scope, r *sync.Remote, refs map[string]sync.Ref, changed bool, at time.Time) (kept bool, err error) {
 	if atServer(r.URL()) {
 		return changed, nil
 	}
@@ -266,12 +266,15 @@ func remember(ctx context.Context, s *Scope, r *sync.Remote, refs map[string]syn
 		}
 		if len(list) > 0 {
 			last, err := r.Snapshot(ctx, list[len(list)-1])
-			if err == nil && last.Names(refs) || err != nil && !errs.Is(err, errs.NotFound) && !errs.Is(err, errs.Corrupt) {
+			if err == nil && last.Names(refs) {
+				return false, r.MarkSnapshots(ctx) // where the notes of collections were lost
+			}
+			if err != nil && !errs.Is(err, errs.NotFound) && !errs.Is(err, errs.Corrupt) {
 				return false, err
 			}
 		}
 	}
-	return true, r.KeepSnapshot(ctx, at, refs, begun, s.now)
+	return true, r.KeepSnapshot(ctx, at, refs, s.now)
 }
 
 // forgetLost makes a place forget the syncs of list of which lists or packs are lost, or that cannot be read: they are what it gives.

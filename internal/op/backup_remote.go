@@ -126,7 +126,6 @@ func (c *Backup) sync(ctx context.Context, s *Scope) (*Result, error) {
 		return nil, err
 	}
 	hints := warnings(r)
-	begun := s.now()
 	seen, err := r.See(ctx)
 	if err != nil {
 		return nil, err
@@ -196,7 +195,7 @@ func (c *Backup) sync(ctx context.Context, s *Scope) (*Result, error) {
 	if err := noteBacked(s, r.URL(), wants, true); err != nil {
 		return nil, err
 	}
-	kept, err := remember(ctx, s, r, refs, changed > 0 || c.Anew, begun, at)
+	kept, err := remember(ctx, s, r, refs, changed > 0 || c.Anew, at)
 	if err != nil {
 		return nil, err
 	}

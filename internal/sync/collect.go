@@ -21,7 +21,7 @@ type Collect struct {
 	Remote *Remote
 	Now    time.Time
 	// Grace is how long an object must have been noted before it goes. It must be longer than the time between the moment in which a push looks at the
-	// notes and that in which its ref moves, which is that of a request.
+	// notes and that in which its ref moves or its snapshot is there, which is that of a request or, of a snapshot, two.
 	Grace time.Duration
 	// DryRun only finds out what would be done.
 	DryRun   bool

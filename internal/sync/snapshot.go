@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -227,54 +228,94 @@ func (r *Remote) ReadSnapshots(ctx context.Context, list []SnapshotInfo) ([]*Sna
 	return slices.DeleteFunc(all, func(s *Snapshot) bool { return s == nil }), nil
 }
 
+// snapshotTries is how often a snapshot is put anew because the refs have changed meanwhile.
+const snapshotTries = 20
+
 // KeepSnapshot makes the remote remember that refs were what they are at the time at, with all that they reach, until that is forgotten. Where a snapshot is
-// there that claims to be as new, by a clock that was ahead, it is a microsecond newer than that: the newest is always the one that was put last. begun is when they
-// were read: what collections of garbage have noted in a long time since is claimed, as a push does for its refs. now is nil for the system's clock.
-func (r *Remote) KeepSnapshot(ctx context.Context, at time.Time, refs map[string]Ref, begun time.Time, now func() time.Time) error {
+// there that claims to be as new, by a clock that was ahead, it is a microsecond newer than that: the newest is always the one that was put last.
+//
+// What the snapshot names is claimed, and when it is put the refs are read again: where one of its lists is no ref's any more, others may have made the
+// remote forget what was there before, or collect it, and it gives way to one of what the refs are then. now is nil for the system's clock.
+func (r *Remote) KeepSnapshot(ctx context.Context, at time.Time, refs map[string]Ref, now func() time.Time) error {
 	fail := func(err error) error { return fmt.Errorf("keep a snapshot at %s: %w", r.URL(), err) }
-	kept := &Snapshot{Refs: snapshotRefs(refs)}
-	if err := r.markSnapshots(ctx); err != nil {
-		return fail(err)
-	}
-	counted := r.pledge(now)
-	if counted.begun = begun; counted.now().Sub(begun) > claimEvery {
-		if err := counted.claimAll(ctx, kept.Targets()); err != nil {
+	for range snapshotTries {
+		x, err := r.putSnapshot(ctx, at, refs)
+		if err != nil && !isLost(err) && removedOf(err) == nil {
 			return fail(err)
 		}
+		seen, e := r.See(ctx)
+		if e != nil {
+			return fail(errors.Join(err, e))
+		}
+		stale := staleSnapshot(refs, seen.refs)
+		if !stale {
+			if err != nil { // what the refs themselves need is lost
+				err = fail(r.damaged(err))
+			}
+			return err
+		}
+		if err == nil {
+			if err := r.ForgetSnapshots(ctx, []SnapshotInfo{x}); err != nil {
+				return fail(err)
+			}
+		}
+		refs, at = seen.refs, r.pledge(now).begun
+	}
+	return fail(errs.New(errs.Unavailable, "others change the refs all the time; try again"))
+}
+
+// staleSnapshot tells whether a list of a snapshot of refs is that of no ref any more, as they are now.
+func staleSnapshot(refs, now map[string]Ref) bool {
+	lists := map[hash.Hash]bool{}
+	for _, x := range now {
+		lists[x.List] = true
+	}
+	for _, x := range snapshotRefs(refs) {
+		if !lists[x.List] {
+			return true
+		}
+	}
+	return false
+}
+
+// putSnapshot marks, claims and puts.
+func (r *Remote) putSnapshot(ctx context.Context, at time.Time, refs map[string]Ref) (x SnapshotInfo, err error) {
+	kept := &Snapshot{Refs: snapshotRefs(refs)}
+	if err := r.MarkSnapshots(ctx); err != nil {
+		return x, err
+	}
+	if err := r.claimAll(ctx, kept.Targets()); err != nil {
+		return x, err
 	}
 	list, err := r.Snapshots(ctx)
 	if err != nil {
-		return fail(err)
+		return x, err
 	}
 	if n := len(list); n > 0 && !at.After(list[n-1].Time) { // by another clock
 		at = list[n-1].Time.Add(time.Microsecond)
 	}
-	if err := r.s.Put(ctx, snapshotObject(at), object.Bytes(encodeSnapshot(kept.Refs)), object.IfAbsent); err != nil {
-		return fail(err)
-	}
-	return nil
+	x = SnapshotInfo{Time: at, name: snapshotObject(at)}
+	return x, r.s.Put(ctx, x.name, object.Bytes(encodeSnapshot(kept.Refs)), object.IfAbsent)
 }
 
-// claimAll claims the lists of targets and their packs.
-func (p *pledge) claimAll(ctx context.Context, targets []Target) error {
-	packs, err := p.r.Packs(ctx, targets...)
+// claimAll claims the lists of targets and their packs. A list that is not there any more is an error of isLost.
+func (r *Remote) claimAll(ctx context.Context, targets []Target) error {
+	packs, err := r.packs(ctx, targets)
 	if err != nil {
 		return err
 	}
-	var lists []string
+	var objects []string
+	for _, p := range packs {
+		objects = append(objects, p.object())
+	}
 	for _, t := range targets {
-		if n := listsDir + t.List.Full(); !slices.Contains(lists, n) {
-			lists = append(lists, n)
-		}
+		objects = append(objects, listsDir+t.List.Full())
 	}
-	if err := p.claim(ctx, packs, ""); err != nil {
-		return err
-	}
-	return p.r.claim(ctx, lists)
+	return r.claim(ctx, objects)
 }
 
-// markSnapshots makes sure that no program which does not know of snapshots collects what they name: it cannot read the notes of collections any more.
-func (r *Remote) markSnapshots(ctx context.Context) error {
+// MarkSnapshots makes sure that no program which does not know of snapshots collects what they name: it cannot read the notes of collections any more.
+func (r *Remote) MarkSnapshots(ctx context.Context) error {
 	for range claimTries {
 		g, gen, err := r.garbage(ctx)
 		if err != nil || g.snapshots {

@@ -43,7 +43,7 @@ func (w *syncedWorld) sync(t *testing.T, id history.CommitID, after time.Duratio
 	_, refs, err := p.Run(t.Context(), []Want{{Name: "heads/main", Commit: id, Force: true}})
 	must(t, err)
 	at := w.now.Add(after)
-	must(t, w.remote(w.s).KeepSnapshot(t.Context(), at, refs, at, func() time.Time { return at }))
+	must(t, w.remote(w.s).KeepSnapshot(t.Context(), at, refs, func() time.Time { return at }))
 	return refs
 }
 
@@ -119,9 +119,9 @@ func TestSnapshotsMarkGarbage(t *testing.T) {
 		must(t, w.s.Delete(t.Context(), garbageName))
 		f := objecttest.NewFaulty(w.s, 1, 0)
 		f.Kill = kill
-		err := w.remote(f).KeepSnapshot(t.Context(), w.now, all[0].Refs, w.now, func() time.Time { return w.now })
-		if over = err == nil; !over && kill > 4 {
-			t.Fatalf("a snapshot takes more than four requests: %v", err)
+		err := w.remote(f).KeepSnapshot(t.Context(), w.now, all[1].Refs, func() time.Time { return w.now })
+		if over = err == nil; !over && kill > 12 {
+			t.Fatalf("a snapshot takes more than twelve requests: %v", err)
 		}
 		w.collect(t)
 		infos, _ = w.snapshots(t)
@@ -133,13 +133,15 @@ func TestSnapshotsMarkGarbage(t *testing.T) {
 			t.Errorf("there are %d snapshots", len(infos))
 		}
 	}
-	// With the mark it takes one request to read it, one to list the others and one to put the snapshot.
+	// With the mark there are one to read it, one for the list of packs, one to claim it, one to list the others, one to put the snapshot, and a look at the refs.
 	w := newSyncedWorld(t)
 	_, all := w.snapshots(t)
-	f := objecttest.NewFaulty(w.s, 1, 0)
-	must(t, w.remote(f).KeepSnapshot(t.Context(), w.now, all[0].Refs, w.now, nil))
-	if f.Calls() != 3 {
-		t.Errorf("a snapshot took %d requests", f.Calls())
+	f, look := objecttest.NewFaulty(w.s, 1, 0), objecttest.NewFaulty(w.s, 1, 0)
+	_, err := w.remote(look).See(t.Context())
+	must(t, err)
+	must(t, w.remote(f).KeepSnapshot(t.Context(), w.now, all[1].Refs, nil))
+	if f.Calls() != 5+look.Calls() {
+		t.Errorf("a snapshot took %d requests, and a look at the refs %d", f.Calls(), look.Calls())
 	}
 }
 
@@ -171,43 +173,42 @@ func TestCollectNeedsToUnderstand(t *testing.T) {
 	}
 }
 
-// TestSnapshotClaims: a sync that was long at it claims what its snapshot names, since a collection may have noted that meanwhile; what is going is not named.
+// TestSnapshotClaims: what collections have noted of what a snapshot names is claimed, and a sync whose refs were replaced or collected since keeps what
+// the refs are by then.
 func TestSnapshotClaims(t *testing.T) {
 	ctx := t.Context()
 	w := newSyncedWorld(t)
 	infos, all := w.snapshots(t)
 	must(t, w.remote(w.s).ForgetSnapshots(ctx, infos))
-	collect := func(after time.Duration) {
+	list := listsDir + all[1].Refs["heads/main"].List.Full()
+	g, gen, err := w.remote(w.s).garbage(ctx)
+	must(t, err)
+	g.unnamed[list] = w.now // by one that has read the refs before they named it
+	must(t, w.s.Put(ctx, garbageName, object.Bytes(g.encode()), object.If(gen)))
+	keep := func(refs map[string]Ref, after time.Duration) {
 		t.Helper()
-		_, err := (&Collect{Remote: w.remote(w.s), Now: w.now.Add(after), Grace: 24 * time.Hour}).Run(ctx)
-		must(t, err)
+		must(t, w.remote(w.s).KeepSnapshot(ctx, w.now, refs, func() time.Time { return w.now.Add(after) }))
 	}
-	collect(0) // notes what only the first snapshot had
-	keep := func(after time.Duration) error {
-		return w.remote(w.s).KeepSnapshot(ctx, w.now, all[0].Refs, w.now, func() time.Time { return w.now.Add(after) })
+	keep(all[1].Refs, time.Minute)
+	if g, _, err = w.remote(w.s).garbage(ctx); err != nil || !g.unnamed[list].IsZero() {
+		t.Errorf("the list of packs is noted still: %v", err)
 	}
-	noted := func() bool {
-		g, _, err := w.remote(w.s).garbage(ctx)
-		must(t, err)
-		_, ok := g.unnamed[listsDir+all[0].Refs["heads/main"].List.Full()]
-		return ok
-	}
-	if !noted() {
-		t.Fatal("the list of packs was to be noted")
-	}
-	must(t, keep(2*time.Hour))
-	if noted() {
-		t.Error("the list of packs is noted still")
-	}
-	infos, _ = w.snapshots(t)
-	must(t, w.remote(w.s).ForgetSnapshots(ctx, infos))
-	collect(25 * time.Hour)
-	collect(50 * time.Hour)
-	if err := keep(51 * time.Hour); err == nil {
-		t.Error("a snapshot names what is gone")
-	}
-	if infos, _ := w.snapshots(t); len(infos) != 0 {
-		t.Errorf("snapshots %v", infos)
+	// Seen before the place was made to forget what was there, which is put when it was forgotten, before and after it is collected.
+	for _, after := range []time.Duration{time.Minute, 50 * time.Hour} {
+		infos, _ = w.snapshots(t)
+		must(t, w.remote(w.s).ForgetSnapshots(ctx, infos))
+		keep(all[0].Refs, after)
+		infos, now := w.snapshots(t)
+		if len(now) != 1 || now[0].Refs["heads/main"].Commit != w.a || !infos[0].Time.Equal(w.now.Add(after)) {
+			t.Errorf("the snapshots are %+v of %v", now, infos)
+		}
+		w.collect(t)
+		if w.missing(t, all[0].Refs["heads/main"]) == 0 {
+			t.Error("what was to be forgotten is kept")
+		}
+		if w.missing(t, all[1].Refs["heads/main"]) != 0 {
+			t.Error("what the refs need is gone")
+		}
 	}
 }
 
