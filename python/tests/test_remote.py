@@ -220,7 +220,9 @@ def test_a_part_of_some_tables(tmp_path: Path, directory: Path) -> None:
     assert str(part.write(rows, "airports", mode="upsert")).startswith("airports: 1 inserted, 1 updated")
     assert str(part.write(rows[1:], "airports", mode="merge")).startswith("airports: 0 inserted")
     part.write(rows, "airports", mode="replace")
-    with pytest.raises(stemma.NotFoundError, match="the table airlines is not here: the database is a part of .* bring the rest with"):
+    with pytest.raises(
+        stemma.NotFoundError, match="the table airlines is not here: the database is a part of .* bring the rest with"
+    ):
         part.write([{"id": 1, "airline": 1}], "planes", mode="upsert")
     with pytest.raises(stemma.NotFoundError, match="the table airlines is not here"):
         part.write([{"id": 1, "name": "b"}], "airlines", mode="upsert")
