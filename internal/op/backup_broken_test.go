@@ -244,3 +244,20 @@ func TestSyncMarksForSnapshots(t *testing.T) {
 		t.Errorf("the notes are %q", data)
 	}
 }
+
+// TestVerifyFindsLostList: a list that an earlier sync alone names is missed, also where later ones name all of its packs.
+func TestVerifyFindsLostList(t *testing.T) {
+	w := newSyncs(t)
+	w.sync()
+	first := w.objects("lists")
+	w.good("main", "more")
+	w.sync()
+	for _, n := range first {
+		keptOK(t, w.fs.Remove(n))
+	}
+	if err := w.verify(); !errs.Is(err, errs.Corrupt) {
+		t.Errorf("the lists of the first sync are lost, and verify says %v", err)
+	}
+	w.forget(&BackupForget{Damaged: true})
+	keptOK(t, w.verify())
+}

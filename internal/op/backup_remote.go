@@ -211,7 +211,7 @@ func (c *Backup) sync(ctx context.Context, s *Scope) (*Result, error) {
 			return nil, err
 		}
 		for _, x := range gone {
-			res.Hints = append(res.Hints, "warning: the sync of "+x.Time.Format(syncTime)+" is forgotten: what it needs was lost or damaged, and is not in what was sent")
+			res.Hints = append(res.Hints, "the sync of "+x.Time.Format(syncTime)+" is forgotten: what it needs was lost or damaged, and is not in what was sent")
 		}
 		if n := len(list) - len(gone) - 1; n > 0 {
 			res.Hints = append(res.Hints, fmt.Sprintf("%s of before still %s what was there then; '%s backup forget' removes them", plural(uint64(n), "sync"), map[bool]string{true: "has", false: "have"}[n == 1], s.Program()))
@@ -334,6 +334,11 @@ func (c *Backup) verify(ctx context.Context, s *Scope) (res *Result, err error) 
 	syncs, err := r.ReadSnapshots(ctx, list)
 	if err != nil {
 		return nil, err
+	}
+	if len(syncs) > 0 { // a fetch finds elsewhere what only a lost list says
+		if err := r.Look(ctx, syncs); err != nil {
+			return nil, err
+		}
 	}
 	check, done, err := checkerOf(ctx, s, r)
 	if err != nil {
