@@ -2,6 +2,7 @@ package op
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -260,4 +261,39 @@ func TestVerifyFindsLostList(t *testing.T) {
 	}
 	w.forget(&BackupForget{Damaged: true})
 	keptOK(t, w.verify())
+}
+
+// TestRestoreBesideDamage: what was synced later, and is lost or damaged, keeps nobody from going back to a sync before.
+func TestRestoreBesideDamage(t *testing.T) {
+	for _, how := range []string{"snapshot", "pack", "list"} {
+		for _, more := range []bool{false, true} { // a third sync, which is whole but needs what the second has sent
+			t.Run(fmt.Sprint(how, more), func(t *testing.T) {
+				w := newSyncs(t)
+				w.good("main", "one")
+				w.sync()
+				one := w.past()
+				packs, lists := w.objects("packs"), w.objects("lists")
+				w.good("main", "two")
+				w.sync()
+				fresh := func(now, before []string) string {
+					i := slices.IndexFunc(now, func(n string) bool { return !slices.Contains(before, n) })
+					return now[i]
+				}
+				pack, list := fresh(w.objects("packs"), packs), fresh(w.objects("lists"), lists)
+				if more {
+					w.good("main", "three")
+					w.sync()
+				}
+				switch how {
+				case "snapshot":
+					w.cut(w.objects("snapshots")[1])
+				case "pack":
+					keptOK(t, w.fs.Remove(pack))
+				case "list":
+					keptOK(t, w.fs.Remove(list))
+				}
+				w.want(one, "main=one", "as of the sync of", "is lost or damaged at the backup")
+			})
+		}
+	}
 }

@@ -21,6 +21,8 @@ type past struct {
 	next  map[string]sync.Ref // the refs after it
 	after time.Time           // of the sync that next is of; zero: they are so now
 	more  bool                // there is more than last has: what commits say that were made since
+	// damaged tells that a sync after the time, or what the refs are now, was passed by, since something of it is lost or damaged.
+	damaged bool
 }
 
 // pastOf is what the backup, whose refs are now, knows of a time.
@@ -36,17 +38,35 @@ func pastOf(ctx context.Context, r *sync.Remote, now map[string]sync.Ref, at tim
 		}
 		return -1
 	})
-	if n < len(list) {
-		x, err := r.Snapshot(ctx, list[n])
-		if err != nil {
-			return nil, err
-		}
-		p.next, p.after = x.Refs, x.Time
-	}
 	if n > 0 {
 		if p.last, err = r.Snapshot(ctx, list[n-1]); err != nil {
 			return nil, err
 		}
+	}
+	// What came later only tells more of the time: where it is damaged the restore does without it.
+	for _, info := range list[n:] {
+		x, err := r.Snapshot(ctx, info)
+		if err == nil {
+			err = r.Look(ctx, []*sync.Snapshot{x})
+		}
+		if err == nil && x.Broken == nil {
+			p.next, p.after = x.Refs, x.Time
+			return p, nil
+		}
+		if err != nil && !errs.Is(err, errs.Corrupt) {
+			return nil, err
+		}
+		p.damaged = true
+	}
+	if p.last == nil {
+		return p, nil
+	}
+	is := &sync.Snapshot{Refs: now}
+	if err := r.Look(ctx, []*sync.Snapshot{is}); err != nil {
+		return nil, err
+	}
+	if is.Broken != nil {
+		p.next, p.after, p.damaged = p.last.Refs, p.last.Time, true
 	}
 	return p, nil
 }
@@ -103,6 +123,9 @@ func (p *past) words() []string {
 // hints say what is not known of the time.
 func (p *past) hints() []string {
 	if p.last != nil {
+		if p.damaged {
+			return []string{"warning: something that came after the sync of " + p.last.Time.Format(syncTime) + " is lost or damaged at the backup, so it is not known all that was committed from then to the time; 'backup verify' says what it is"}
+		}
 		return nil
 	}
 	until := "now"
