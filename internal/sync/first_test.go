@@ -42,3 +42,28 @@ func TestFirstGivenUp(t *testing.T) {
 		t.Errorf("the ref is at %v, want %v; somebody gave it up: %t", x.Target, to, s.done)
 	}
 }
+
+// TestFirstIsKept: a first ref takes the place of no other one, also where that has nothing yet but the commit with which a database begins; a push of a
+// history does.
+func TestFirstIsKept(t *testing.T) {
+	ctx := t.Context()
+	at := &mem.Store{}
+	push := func(message string, first bool) Status {
+		st, fs, dir := newStore(t)
+		r, err := Open(ctx, at)
+		must(t, err)
+		id := newCommit(t, st, message)
+		out, _, err := (&Push{Remote: r, Store: st, FS: fs, Temp: dir, First: first}).Run(ctx, []Want{{Name: "heads/main", Commit: id}})
+		must(t, err)
+		return out[0].Status
+	}
+	if s := push("one", true); s != Created {
+		t.Fatalf("the first has status %d", s)
+	}
+	if s := push("two", true); !s.Refused() {
+		t.Errorf("another first has status %d", s)
+	}
+	if s := push("three", false); s != Created {
+		t.Errorf("a push to a branch with nothing has status %d", s)
+	}
+}

@@ -467,6 +467,9 @@ func (p *Push) judge(ctx context.Context, w Want, old Ref, again bool) (Status, 
 	case known:
 		return NonFastForward, nil
 	}
+	if p.First { // another's first is not to be replaced, though there is nothing in it yet
+		return FetchFirst, nil
+	}
 	switch blank, err := p.blank(ctx, old); {
 	case errs.Is(err, errs.NotFound), errs.Is(err, errs.Corrupt): // who fetches is told
 	case err != nil:
