@@ -9,6 +9,7 @@ import (
 	"github.com/stemmadb/stemma/internal/object"
 	"github.com/stemmadb/stemma/internal/object/buckettest"
 	"github.com/stemmadb/stemma/internal/object/objecttest"
+	"github.com/stemmadb/stemma/internal/remote"
 	"github.com/stemmadb/stemma/internal/repo"
 	"github.com/stemmadb/stemma/internal/vfs"
 )
@@ -153,6 +154,7 @@ func TestKeptVerbs(t *testing.T) {
 
 // TestKeptInit: a database is made where there is none, and worked on; a second one is refused.
 func TestKeptInit(t *testing.T) {
+	remote.Register()
 	ctx, fs := t.Context(), vfs.NewMem()
 	scope := &Scope{FS: fs, Dir: "/", Clock: tick{}, Author: Author{keptBy.Name, keptBy.Email}}
 	_, err := (&Init{Branch: "trunk", Dir: keptURL(fs)}).Run(ctx, scope)
