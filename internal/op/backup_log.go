@@ -19,9 +19,6 @@ var (
 	backupForgetColumns = []Column{Moment("time"), Flag("forgotten")}
 )
 
-// syncTime is the form in which the times of syncs are written: --at takes it, and finds that sync by it.
-const syncTime = "2006-01-02 15:04:05.000000"
-
 // BackupLog is the verb that lists the syncs of a backup.
 type BackupLog struct {
 	Of string `arg:"1" required:"true" value:"name|url" help:"the name of a backup, or a URL"`
@@ -55,7 +52,7 @@ func (c *BackupLog) Run(ctx context.Context, s *Scope) (*Result, error) {
 	for _, x := range slices.Backward(all) {
 		if x.Broken != nil {
 			out.Add(x.Time, nil, nil, nil)
-			out.Printf("%s  damaged: 'backup forget --damaged' drops it", x.Time.Format(syncTime))
+			out.Printf("%s  damaged: 'backup forget --damaged' drops it", x.Time.Format(sync.SyncTime))
 			continue
 		}
 		n := map[string]uint64{}
@@ -68,7 +65,7 @@ func (c *BackupLog) Run(ctx context.Context, s *Scope) (*Result, error) {
 		if n[sync.Work] > 0 {
 			text += ", uncommitted changes of " + plural(n[sync.Work], "branch")
 		}
-		out.Printf("%s  %s", x.Time.Format(syncTime), text)
+		out.Printf("%s  %s", x.Time.Format(sync.SyncTime), text)
 	}
 	out.Hints = *hints
 	return out, nil
@@ -163,11 +160,11 @@ func (c *BackupForget) Run(ctx context.Context, s *Scope) (*Result, error) {
 		gone = append(gone, x.SnapshotInfo)
 		switch {
 		case c.DryRun && x.Broken != nil:
-			res.Printf("would forget %s, which is damaged", x.Time.Format(syncTime))
+			res.Printf("would forget %s, which is damaged", x.Time.Format(sync.SyncTime))
 		case c.DryRun:
-			res.Printf("would forget %s", x.Time.Format(syncTime))
+			res.Printf("would forget %s", x.Time.Format(sync.SyncTime))
 		case x.Broken != nil:
-			res.Printf("%s is damaged", x.Time.Format(syncTime))
+			res.Printf("%s is damaged", x.Time.Format(sync.SyncTime))
 		}
 	}
 	if !c.DryRun {

@@ -115,22 +115,22 @@ func (p *past) words() []string {
 	case p.last == nil:
 		return nil
 	case p.more:
-		return []string{"as of the sync of " + p.last.Time.Format(syncTime) + ", with what was committed from then to " + p.at.UTC().Format("2006-01-02 15:04:05")}
+		return []string{"as of the sync of " + p.last.Time.Format(sync.SyncTime) + ", with what was committed from then to " + p.at.UTC().Format("2006-01-02 15:04:05")}
 	}
-	return []string{"as of the sync of " + p.last.Time.Format(syncTime)}
+	return []string{"as of the sync of " + p.last.Time.Format(sync.SyncTime)}
 }
 
 // hints say what is not known of the time.
 func (p *past) hints() []string {
 	if p.last != nil {
 		if p.damaged {
-			return []string{"warning: something that came after the sync of " + p.last.Time.Format(syncTime) + " is lost or damaged at the backup, so it is not known all that was committed from then to the time; 'backup verify' says what it is"}
+			return []string{"warning: something that came after the sync of " + p.last.Time.Format(sync.SyncTime) + " is lost or damaged at the backup, so it is not known all that was committed from then to the time; 'backup verify' says what it is"}
 		}
 		return nil
 	}
 	until := "now"
 	if !p.after.IsZero() {
-		until = "the first sync that the backup remembers, of " + p.after.Format(syncTime)
+		until = "the first sync that the backup remembers, of " + p.after.Format(sync.SyncTime)
 	}
 	return []string{"the backup remembers no sync of that time or before, so branches are what their histories say: what was removed or moved back between then and " + until + " is not known"}
 }

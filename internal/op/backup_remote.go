@@ -211,7 +211,7 @@ func (c *Backup) sync(ctx context.Context, s *Scope) (*Result, error) {
 			return nil, err
 		}
 		for _, x := range gone {
-			res.Hints = append(res.Hints, "the sync of "+x.Time.Format(syncTime)+" is forgotten: what it needs was lost or damaged, and is not in what was sent")
+			res.Hints = append(res.Hints, "the sync of "+x.Time.Format(sync.SyncTime)+" is forgotten: what it needs was lost or damaged, and is not in what was sent")
 		}
 		if n := len(list) - len(gone) - 1; n > 0 {
 			res.Hints = append(res.Hints, fmt.Sprintf("%s of before still %s what was there then; '%s backup forget' removes them", plural(uint64(n), "sync"), map[bool]string{true: "has", false: "have"}[n == 1], s.Program()))
@@ -363,7 +363,7 @@ func (c *Backup) verify(ctx context.Context, s *Scope) (res *Result, err error) 
 		why, _, _ := strings.Cut(bad[0].Broken.Error(), "\nhint:")
 		times := make([]string, len(bad))
 		for i, x := range bad {
-			times[i] = x.Time.Format(syncTime)
+			times[i] = x.Time.Format(sync.SyncTime)
 		}
 		return nil, errs.New(errs.Corrupt, "verify the backup: what its branches and tags have now is whole, but %d of %s that it remembers cannot be restored, of %s: %s\nhint: 'backup forget --damaged' of it, or 'backup --anew sync', drops such syncs", len(bad), plural(uint64(len(syncs)), "sync"), strings.Join(times, ", "), why)
 	}

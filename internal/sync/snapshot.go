@@ -27,8 +27,8 @@ const snapshotWords = "stemma snapshot 1"
 // snapshotTime is the form of the time in a snapshot's name, without the point before the microseconds.
 const snapshotTime = "20060102150405.000000"
 
-// snapshotSaid is the form of the time in texts, which restores take.
-const snapshotSaid = "2006-01-02 15:04:05.000000"
+// SyncTime is the form of the time of a sync in texts: restores take it, and find that sync by it.
+const SyncTime = "2006-01-02 15:04:05.000000"
 
 // SnapshotInfo is a snapshot as a list of them has it.
 type SnapshotInfo struct {
@@ -201,7 +201,7 @@ func (r *Remote) brokenSnapshot(x SnapshotInfo, err error) error {
 	if !errs.Is(err, errs.Corrupt) {
 		return err
 	}
-	return damagedError{errs.New(errs.Corrupt, "the sync of %s that %s remembers is damaged: %w\nhint: 'backup forget --damaged' of the backup drops such syncs; what its branches and tags have now is not touched", x.Time.Format(snapshotSaid), r.URL(), err)}
+	return damagedError{errs.New(errs.Corrupt, "the sync of %s that %s remembers is damaged: %w\nhint: 'backup forget --damaged' of the backup drops such syncs; what its branches and tags have now is not touched", x.Time.Format(SyncTime), r.URL(), err)}
 }
 
 // ReadSnapshots reads snapshots, in their order, without those that are forgotten meanwhile. One that is damaged is Broken.
